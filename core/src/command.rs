@@ -1,0 +1,112 @@
+//! What a backend may be asked: one enum, borrowed from its caller.
+//!
+//! A command says *what*, never *how*: the in-memory store executes it, a connection encodes it.
+//! Expiry is resolved, keys are validated and values are bytes by the time a command exists.
+
+use bytes::Bytes;
+
+use crate::key::{Key, Keys};
+use crate::number::Number;
+use crate::ttl::Expiry;
+
+/// A command to a backend.
+#[derive(Clone, Debug)]
+pub enum Command<'a> {
+    /// The value of a key. Answered by [`Reply::Value`](crate::reply::Reply::Value).
+    Get(Key<'a>),
+    /// The values of keys, in order. Answered by [`Reply::Values`](crate::reply::Reply::Values).
+    GetMany(Keys<'a>),
+    /// Stores a value, whatever was there. Answered by [`Reply::Done`](crate::reply::Reply::Done).
+    Set {
+        /// Where.
+        key: Key<'a>,
+        /// What.
+        value: &'a Bytes,
+        /// For how long.
+        expiry: Expiry,
+    },
+    /// Stores a value only where none is. Answered by [`Reply::Flag`](crate::reply::Reply::Flag):
+    /// whether it was stored.
+    Add {
+        /// Where.
+        key: Key<'a>,
+        /// What.
+        value: &'a Bytes,
+        /// For how long.
+        expiry: Expiry,
+    },
+    /// Stores many values, each key with its timeout in one atomic step. The keys and the values
+    /// are equally many. Answered by [`Reply::Done`](crate::reply::Reply::Done).
+    SetMany {
+        /// Where.
+        keys: Keys<'a>,
+        /// What, in the order of the keys.
+        values: &'a [Bytes],
+        /// For how long, each.
+        expiry: Expiry,
+    },
+    /// Removes keys. Answered by [`Reply::Count`](crate::reply::Reply::Count): how many were
+    /// there.
+    Delete(Keys<'a>),
+    /// Removes every key of the database or namespace, whatever its prefix. Answered by
+    /// [`Reply::Done`](crate::reply::Reply::Done).
+    Clear,
+    /// One step through the keys that begin with `stem`. Answered by
+    /// [`Reply::Scanned`](crate::reply::Reply::Scanned).
+    Scan {
+        /// What the keys begin with, taken literally.
+        stem: &'a [u8],
+        /// Zero to begin with, then what the last step answered.
+        cursor: u64,
+    },
+    /// Removes keys given whole, as [`Command::Scan`] answered them. Answered by
+    /// [`Reply::Count`](crate::reply::Reply::Count).
+    Unlink(&'a [Bytes]),
+    /// Gives a key a new timeout. Answered by [`Reply::Flag`](crate::reply::Reply::Flag): whether
+    /// the key was there.
+    Touch {
+        /// Which.
+        key: Key<'a>,
+        /// For how long from now; never means that it loses its timeout.
+        expiry: Expiry,
+    },
+    /// Adds to a number in one atomic step; the key keeps its timeout. Answered by
+    /// [`Reply::Number`](crate::reply::Reply::Number) or refused with a
+    /// [`NumberError`](crate::error::NumberError).
+    Incr {
+        /// Which.
+        key: Key<'a>,
+        /// How much; its kind is the kind of the answer.
+        delta: Number,
+    },
+    /// Whether a key is there. Answered by [`Reply::Flag`](crate::reply::Reply::Flag).
+    Contains(Key<'a>),
+    /// How long a key has left. Answered by [`Reply::Remaining`](crate::reply::Reply::Remaining).
+    Remaining(Key<'a>),
+    /// Whether the backend is there. Answered by [`Reply::Done`](crate::reply::Reply::Done).
+    Ping,
+}
+
+impl Command<'_> {
+    /// Whether running this command twice in a row leaves what running it once leaves, *and*
+    /// answers what it would have answered.
+    ///
+    /// Only such a command may be sent again after it may have reached a server. A removal leaves
+    /// the same state but would count nothing the second time, so it is not among them.
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Get(_)
+            | Self::GetMany(_)
+            | Self::Set { .. }
+            | Self::SetMany { .. }
+            | Self::Clear
+            | Self::Scan { .. }
+            | Self::Touch { .. }
+            | Self::Contains(_)
+            | Self::Remaining(_)
+            | Self::Ping => true,
+            Self::Add { .. } | Self::Delete(_) | Self::Unlink(_) | Self::Incr { .. } => false,
+        }
+    }
+}

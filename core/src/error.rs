@@ -1,0 +1,249 @@
+//! What can go wrong, one enum a layer: the caller asked for something impossible, the backend
+//! refused, or the peer broke the protocol.
+//!
+//! Errors carry data and name the part of the input that is at fault. None of them ever holds a
+//! password. Text that a server sent is quoted and bounded ([`ServerError`]).
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+
+use thiserror::Error;
+
+/// A prefix or a version that no key can be built from.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The prefix holds a colon, which would let one cache reach another's keys.
+    #[error("the key prefix {prefix:?} holds a colon")]
+    ColonInPrefix {
+        /// The prefix.
+        prefix: Box<str>,
+    },
+    /// The version holds a colon, which would let one version reach another's keys.
+    #[error("the version {version:?} holds a colon")]
+    ColonInVersion {
+        /// The version.
+        version: Box<str>,
+    },
+}
+
+/// A timeout that no entry can have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum TimeoutError {
+    /// The timeout is zero.
+    #[error("the timeout is zero; leave it out, or say forever, for an entry that never expires")]
+    Zero,
+    /// The timeout is longer than [`Expiry::MAX_MILLIS`](crate::ttl::Expiry::MAX_MILLIS).
+    #[error("the timeout is longer than 2^53 milliseconds")]
+    TooLong,
+}
+
+/// Why a number could not be added to; the stored value is unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum NumberError {
+    /// The key is not there, or has expired.
+    #[error("the key is not in the cache")]
+    KeyNotFound,
+    /// The stored value is not a JSON number.
+    #[error("the stored value is not a number")]
+    NotANumber,
+    /// The delta is an integer and the stored number has a fraction or an exponent.
+    #[error("the stored value is not an integer, and the delta is one")]
+    NotAnInteger,
+    /// The sum is outside of an `i64`, or not a finite `f64`.
+    #[error("the sum is out of range")]
+    Overflow,
+}
+
+/// Why a backend did not do what it was asked.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The stored value does not add up.
+    #[error(transparent)]
+    Number(#[from] NumberError),
+    /// The server answered with an error.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// An error reply of a server.
+///
+/// The kind is the reply's first word. The text is what the server wrote, with control characters
+/// escaped and cut after [`ServerError::MAX_TEXT`] characters. It may quote what the server was
+/// sent, such as a command's first arguments.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("the server answered {text:?}")]
+pub struct ServerError {
+    /// What kind of error it is.
+    pub kind: ServerErrorKind,
+    text: Box<str>,
+}
+
+/// The kinds of error that a Redis or Valkey server answers with, by their first word.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ServerErrorKind {
+    /// `LOADING`: it is still reading its data from disk.
+    Loading,
+    /// `BUSY`: a script is running.
+    Busy,
+    /// `NOSCRIPT`: it does not know the script of this digest.
+    NoScript,
+    /// `READONLY`: it is a replica.
+    ReadOnly,
+    /// `MASTERDOWN`: it is a replica that has lost its master.
+    MasterDown,
+    /// `NOREPLICAS`: too few replicas are there for a write.
+    NoReplicas,
+    /// `MISCONF`: it cannot persist, and takes no writes.
+    Misconf,
+    /// `OOM`: its memory is full, and it takes no writes.
+    OutOfMemory,
+    /// `NOAUTH`: it wants credentials first.
+    NoAuth,
+    /// `WRONGPASS`: the credentials are wrong. Also the older texts that say so after `ERR`.
+    WrongPass,
+    /// `NOPERM`: the user may not do this.
+    NoPerm,
+    /// `NOPROTO`: it does not speak the protocol version asked for.
+    NoProto,
+    /// `WRONGTYPE`: the key holds another type than a string.
+    WrongType,
+    /// `ERR max number of clients reached`.
+    MaxClients,
+    /// Anything else.
+    Other,
+}
+
+impl ServerError {
+    /// How many characters of a server's text are kept.
+    pub const MAX_TEXT: usize = 200;
+
+    /// Reads an error reply: its text, without the leading `-` or `!`.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Self {
+        let head = text.get(..Self::MAX_TEXT * 4).unwrap_or(text);
+        let text = String::from_utf8_lossy(head);
+        let kind = ServerErrorKind::of(&text);
+        let text = text.chars().take(Self::MAX_TEXT).collect::<String>().into();
+        Self { kind, text }
+    }
+
+    /// What the server wrote, bounded; may hold control characters, which `Display` escapes.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl ServerErrorKind {
+    fn of(text: &str) -> Self {
+        match text.split(' ').next().unwrap_or_default() {
+            "LOADING" => Self::Loading,
+            "BUSY" => Self::Busy,
+            "NOSCRIPT" => Self::NoScript,
+            "READONLY" => Self::ReadOnly,
+            "MASTERDOWN" => Self::MasterDown,
+            "NOREPLICAS" => Self::NoReplicas,
+            "MISCONF" => Self::Misconf,
+            "OOM" => Self::OutOfMemory,
+            "NOAUTH" => Self::NoAuth,
+            "WRONGPASS" => Self::WrongPass,
+            "NOPERM" => Self::NoPerm,
+            "NOPROTO" => Self::NoProto,
+            "WRONGTYPE" => Self::WrongType,
+            "ERR" if text.starts_with("ERR max number of clients") => Self::MaxClients,
+            "ERR" if text.starts_with("ERR invalid password") => Self::WrongPass,
+            "ERR" if text.starts_with("ERR AUTH") => Self::WrongPass,
+            "ERR" if text.starts_with("ERR Client sent AUTH, but no password is set") => {
+                Self::WrongPass
+            }
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether trying to connect again with the same credentials can help: it cannot where the
+    /// server said no to who we are.
+    #[must_use]
+    pub fn is_refusal_of_credentials(self) -> bool {
+        matches!(self, Self::NoAuth | Self::WrongPass | Self::NoPerm)
+    }
+}
+
+/// How a peer broke the protocol. The connection cannot be trusted any more and is closed.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A frame begins with a byte that starts none.
+    #[error("a frame begins with {0:#04x}")]
+    UnknownType(u8),
+    /// A line that should hold a number holds something else.
+    #[error("a {0} is not a number")]
+    NotANumber(&'static str),
+    /// A length or a count is past its limit.
+    #[error("a {what} of {value} is past the limit of {limit}")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// What it was.
+        value: u64,
+        /// What it may be.
+        limit: u64,
+    },
+    /// A blob is not followed by a line break, or a line is broken off by a stray one.
+    #[error("a {0} does not end where it should")]
+    Unterminated(&'static str),
+    /// A well-formed frame stands where no such frame may stand.
+    #[error("a {found} came where {expected} was expected")]
+    Unexpected {
+        /// What came.
+        found: &'static str,
+        /// What should have come.
+        expected: &'static str,
+    },
+    /// A reply came that nobody asked for.
+    #[error("a reply came that nobody asked for")]
+    Unasked,
+}
+
+/// Shows bytes in an error: quoted, control characters and non-text escaped, cut after 64 bytes.
+#[derive(Clone, Copy)]
+pub struct Quoted<'a>(pub &'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 64;
+        let (head, cut) = match self.0.get(..SHOWN) {
+            Some(head) if self.0.len() > SHOWN => (head, "..."),
+            _ => (self.0, ""),
+        };
+        write!(f, "\"{}\"{cut}", head.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_server_error_is_quoted_bounded_and_typed_by_its_first_word() {
+        let error = ServerError::parse(b"WRONGPASS invalid\r\n\x1b[31m pair");
+        assert_eq!(error.kind, ServerErrorKind::WrongPass);
+        assert_eq!(error.to_string(), r#"the server answered "WRONGPASS invalid\r\n\u{1b}[31m pair""#);
+        let long = ServerError::parse(&[b'x'; 100_000]);
+        assert_eq!(long.text().len(), ServerError::MAX_TEXT);
+        assert_eq!(ServerError::parse(&[0xff; 10]).kind, ServerErrorKind::Other);
+    }
+
+    #[test]
+    fn bytes_are_quoted_and_bounded() {
+        assert_eq!(Quoted(b"a\"\n\xff").to_string(), r#""a\"\n\xff""#);
+        assert_eq!(Quoted(&[b'k'; 65]).to_string().len(), 64 + 2 + 3);
+    }
+}

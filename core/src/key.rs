@@ -1,0 +1,326 @@
+//! Keys: a prefix, a version and a name go in, `prefix:version:name` comes out.
+//!
+//! The bytes are those that the Python package writes. Neither a prefix nor a version may hold a
+//! colon, so the first two colons of a key always end its prefix and its version: two different
+//! triples never give the same bytes, and no cache can reach another's keys through what is
+//! inside a prefix, a version or a name. Names are any bytes.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::error::KeyError;
+
+/// A version of a key: none, an integer or a text without colons.
+///
+/// An integer and the text of its digits are the same version, as they are in the key's bytes;
+/// so are no version and the empty text.
+#[derive(Clone, Debug, Default)]
+pub enum Version {
+    /// No version: the empty string in the key.
+    #[default]
+    None,
+    /// An integer; zero is a version like any other.
+    Integer(i64),
+    /// A text; one with a colon is refused when a key is built from it.
+    Text(Box<str>),
+}
+
+impl Version {
+    fn label(&self) -> Result<Label<'_>, KeyError> {
+        match self {
+            Self::None => Ok(Label::Text("")),
+            Self::Integer(number) => Ok(Label::Integer(*number)),
+            Self::Text(text) if text.contains(':') => {
+                Err(KeyError::ColonInVersion { version: text.clone() })
+            }
+            Self::Text(text) => Ok(Label::Text(text)),
+        }
+    }
+}
+
+macro_rules! version_from_integer {
+    ($($integer:ty),*) => {$(
+        impl From<$integer> for Version {
+            fn from(number: $integer) -> Self {
+                Self::Integer(i64::from(number))
+            }
+        }
+    )*};
+}
+version_from_integer!(i8, i16, i32, i64, u8, u16, u32);
+
+impl From<&str> for Version {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Version {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// The part of all keys that one cache may touch: its prefix, and its default version.
+#[derive(Clone, Debug, Default)]
+pub struct KeySpace {
+    prefix: Box<str>,
+    version: Version,
+}
+
+impl KeySpace {
+    /// A space of keys under `prefix`, of `version` where an operation names none.
+    ///
+    /// # Errors
+    /// [`KeyError`] if either holds a colon.
+    pub fn new(prefix: &str, version: Version) -> Result<Self, KeyError> {
+        if prefix.contains(':') {
+            return Err(KeyError::ColonInPrefix { prefix: prefix.into() });
+        }
+        version.label()?;
+        Ok(Self { prefix: prefix.into(), version })
+    }
+
+    /// The prefix and version that keys are built from; `version` beats the space's own.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the version holds a colon.
+    pub fn scope<'a>(&'a self, version: Option<&'a Version>) -> Result<Scope<'a>, KeyError> {
+        let version = version.unwrap_or(&self.version).label()?;
+        Ok(Scope { prefix: &self.prefix, version })
+    }
+
+    /// What every key of this space begins with, of whatever version: the prefix and its colon.
+    #[must_use]
+    pub fn stem(&self) -> Bytes {
+        let mut stem = BytesMut::with_capacity(self.prefix.len() + 1);
+        stem.put_slice(self.prefix.as_bytes());
+        stem.put_u8(b':');
+        stem.freeze()
+    }
+}
+
+/// A validated prefix and version: all that a name needs to become a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    prefix: &'a str,
+    version: Label<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Label<'a> {
+    Text(&'a str),
+    Integer(i64),
+}
+
+impl<'a> Scope<'a> {
+    /// The key called `name` here.
+    #[must_use]
+    pub fn key(self, name: &'a [u8]) -> Key<'a> {
+        Key { scope: self, name }
+    }
+
+    /// The keys called `names` here.
+    #[must_use]
+    pub fn keys(self, names: &'a Names) -> Keys<'a> {
+        Keys { scope: self, names, range: 0..names.len() }
+    }
+}
+
+/// One key, borrowed and not yet put together: `prefix:version:name`.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    scope: Scope<'a>,
+    name: &'a [u8],
+}
+
+impl<'a> Key<'a> {
+    /// The caller's part of the key.
+    #[must_use]
+    pub fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// How many bytes the whole key has.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "no key is empty: it has two colons")]
+    pub fn len(&self) -> usize {
+        let version = match self.scope.version {
+            Label::Text(text) => text.len(),
+            Label::Integer(number) => itoa::Buffer::new().format(number).len(),
+        };
+        self.scope.prefix.len() + 1 + version + 1 + self.name.len()
+    }
+
+    /// Appends the whole key to `buf`.
+    pub fn put(&self, buf: &mut impl BufMut) {
+        buf.put_slice(self.scope.prefix.as_bytes());
+        buf.put_u8(b':');
+        match self.scope.version {
+            Label::Text(text) => buf.put_slice(text.as_bytes()),
+            Label::Integer(number) => {
+                buf.put_slice(itoa::Buffer::new().format(number).as_bytes());
+            }
+        }
+        buf.put_u8(b':');
+        buf.put_slice(self.name);
+    }
+
+    /// The whole key in a buffer of its own.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut key = BytesMut::with_capacity(self.len());
+        self.put(&mut key);
+        key.freeze()
+    }
+}
+
+/// An owned list of names, kept flat: two allocations however many there are.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Names {
+    /// Adds a name at the end.
+    pub fn push(&mut self, name: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// How many names there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The name at `index`, where there is one.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        let start = match index.checked_sub(1) {
+            Some(previous) => *self.ends.get(previous)?,
+            None => 0,
+        };
+        self.bytes.get(start..end)
+    }
+}
+
+impl<K: AsRef<[u8]>> FromIterator<K> for Names {
+    fn from_iter<I: IntoIterator<Item = K>>(names: I) -> Self {
+        let mut list = Self::default();
+        for name in names {
+            list.push(name.as_ref());
+        }
+        list
+    }
+}
+
+/// Keys of one scope: a window on a list of names.
+#[derive(Clone, Debug)]
+pub struct Keys<'a> {
+    scope: Scope<'a>,
+    names: &'a Names,
+    range: Range<usize>,
+}
+
+impl<'a> Keys<'a> {
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// The keys, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Key<'a>> + use<'a> {
+        let (scope, names) = (self.scope, self.names);
+        self.range.clone().map(move |index| scope.key(names.get(index).unwrap_or_default()))
+    }
+
+    /// The window on the names from `range.start` up to, not including, `range.end`, both
+    /// counted in the whole list and cut to its length.
+    #[must_use]
+    pub fn window(&self, range: Range<usize>) -> Self {
+        let end = range.end.min(self.names.len());
+        Self { range: range.start.min(end)..end, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+    use std::vec;
+
+    use super::*;
+
+    fn built(prefix: &str, version: impl Into<Version>, name: &str) -> String {
+        let space = KeySpace::new(prefix, version.into()).unwrap();
+        let scope = space.scope(None).unwrap();
+        let key = scope.key(name.as_bytes());
+        assert_eq!(key.len(), key.to_bytes().len());
+        String::from_utf8(key.to_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn keys_are_what_the_python_package_writes() {
+        assert_eq!(built("", Version::None, "test"), "::test");
+        assert_eq!(built("forum", 2019, "user:1"), "forum:2019:user:1");
+        assert_eq!(built("forum", "beta", ""), "forum:beta:");
+    }
+
+    #[test]
+    fn version_zero_is_a_version_and_an_integer_is_its_digits() {
+        assert_eq!(built("", 0, "k"), ":0:k");
+        assert_eq!(built("", i64::MIN, "k"), built("", i64::MIN.to_string(), "k"));
+        assert_eq!(built("", "", "k"), built("", Version::None, "k"));
+    }
+
+    #[test]
+    fn an_operation_may_name_another_version_or_none() {
+        let space = KeySpace::new("p", 1.into()).unwrap();
+        let bytes = |version: Option<&Version>| space.scope(version).unwrap().key(b"k").to_bytes();
+        assert_eq!(bytes(None), "p:1:k");
+        assert_eq!(bytes(Some(&2.into())), "p:2:k");
+        assert_eq!(bytes(Some(&Version::None)), "p::k");
+    }
+
+    #[test]
+    fn a_colon_in_a_prefix_or_a_version_is_refused_by_name() {
+        let prefix = KeySpace::new("a:b", Version::None).unwrap_err();
+        assert!(prefix.to_string().contains("\"a:b\""), "{prefix}");
+        let version = KeySpace::new("a", "b:c".into()).unwrap_err();
+        assert!(version.to_string().contains("\"b:c\""), "{version}");
+        let space = KeySpace::default();
+        assert!(space.scope(Some(&"1:2".into())).is_err());
+    }
+
+    #[test]
+    fn names_keep_any_bytes_in_order() {
+        let names: Names = [&b""[..], b"\0\xff", b"", b":"].into_iter().collect();
+        assert_eq!(names.len(), 4);
+        let space = KeySpace::default();
+        let keys = space.scope(None).unwrap().keys(&names);
+        let all: Vec<_> = keys.iter().map(|key| key.name().to_vec()).collect();
+        assert_eq!(all, vec![b"".to_vec(), b"\0\xff".to_vec(), b"".to_vec(), b":".to_vec()]);
+        assert_eq!(keys.window(1..9).len(), 3);
+        assert!(keys.window(7..9).is_empty());
+        assert_eq!(names.get(4), None);
+    }
+}

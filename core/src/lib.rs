@@ -1,0 +1,47 @@
+//! The pure core of `async-caches`: state machines with no clock, socket, lock, thread, waker or
+//! runtime in them.
+//!
+//! Everything here is driven from outside. The caller owns the buffers, passes the time in as
+//! [`time::Instant`] and gives randomness once, as a seed. A machine is asked (`submit`), told
+//! (`handle`), asked what is next (`poll`) and asked when it wants to be called again
+//! (`deadline`).
+//!
+//! The rooms, in the order in which a call walks through them:
+//!
+//! | module | duty |
+//! |---|---|
+//! | [`url`], [`options`] | a URL and explicit options become validated settings |
+//! | [`key`], [`ttl`], [`value`] | what a caller names, keeps for how long, and stores |
+//! | [`command`], [`reply`] | what a backend is asked, and what it answers |
+//! | [`dummy`], [`memory`] | the two backends that need no I/O |
+//! | [`resp`], [`connection`] | the wire: framing under limits, one pipelined connection |
+//! | [`pool`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
+//! | [`time`], [`error`] | what all of them share |
+#![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod command;
+pub mod dummy;
+pub mod error;
+pub mod key;
+pub mod memory;
+pub mod number;
+pub mod options;
+pub mod reply;
+pub mod resp;
+pub mod time;
+pub mod ttl;
+pub mod url;
+pub mod value;
