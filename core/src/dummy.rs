@@ -1,1 +1,81 @@
-//! Under construction.
+//! The backend that keeps nothing: every read misses, every write is forgotten at once.
+//!
+//! It switches caching off without a condition at every call. It does not know values: whether
+//! one serializes has been settled before a command exists.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::command::Command;
+use crate::error::NumberError;
+use crate::reply::{Answer, Remaining, Reply};
+
+/// Answers `command` as a cache that holds nothing and takes nothing.
+///
+/// # Errors
+/// [`NumberError::KeyNotFound`] for [`Command::Incr`], as wherever a key is not there.
+pub fn execute(command: &Command<'_>) -> Answer {
+    match command {
+        Command::Get(_) => Ok(Reply::Value(None)),
+        Command::GetMany(keys) => Ok(Reply::Values(vec![None; keys.len()])),
+        Command::Set { .. } | Command::SetMany { .. } | Command::Clear | Command::Ping => {
+            Ok(Reply::Done)
+        }
+        Command::Add { .. } | Command::Touch { .. } | Command::Contains(_) => {
+            Ok(Reply::Flag(false))
+        }
+        Command::Delete(_) | Command::Unlink(_) => Ok(Reply::Count(0)),
+        Command::Scan { .. } => Ok(Reply::Scanned { cursor: 0, keys: Vec::new() }),
+        Command::Incr { .. } => Err(NumberError::KeyNotFound.into()),
+        Command::Remaining(_) => Ok(Reply::Remaining(Remaining::Absent)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::key::{KeySpace, Names};
+    use crate::number::Number;
+    use crate::ttl::Expiry;
+
+    #[test]
+    fn it_answers_as_if_every_write_had_been_lost() {
+        let space = KeySpace::default();
+        let scope = space.scope(None).unwrap();
+        let names: Names = ["a", "b"].into_iter().collect();
+        let (key, keys) = (scope.key(b"a"), scope.keys(&names));
+        let (value, expiry) = (&Bytes::from_static(b"1"), Expiry::Never);
+        let values = [value.clone(), value.clone()];
+        let whole = [key.to_bytes()];
+        let done = [
+            Command::Set { key, value, expiry },
+            Command::SetMany { keys: keys.clone(), values: &values, expiry },
+            Command::Clear,
+            Command::Ping,
+        ];
+        for command in &done {
+            assert_eq!(execute(command), Ok(Reply::Done), "{command:?}");
+        }
+        let no = [
+            Command::Add { key, value, expiry },
+            Command::Touch { key, expiry },
+            Command::Contains(key),
+        ];
+        for command in &no {
+            assert_eq!(execute(command), Ok(Reply::Flag(false)), "{command:?}");
+        }
+        assert_eq!(execute(&Command::Get(key)), Ok(Reply::Value(None)));
+        assert_eq!(execute(&Command::GetMany(keys.clone())), Ok(Reply::Values(vec![None, None])));
+        assert_eq!(execute(&Command::Delete(keys)), Ok(Reply::Count(0)));
+        assert_eq!(execute(&Command::Unlink(&whole)), Ok(Reply::Count(0)));
+        assert_eq!(
+            execute(&Command::Scan { stem: b":", cursor: 0 }),
+            Ok(Reply::Scanned { cursor: 0, keys: vec![] })
+        );
+        let incr = Command::Incr { key, delta: Number::Integer(1) };
+        assert_eq!(execute(&incr), Err(NumberError::KeyNotFound.into()));
+        assert_eq!(execute(&Command::Remaining(key)), Ok(Reply::Remaining(Remaining::Absent)));
+    }
+}

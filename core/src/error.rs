@@ -138,6 +138,16 @@ impl ServerError {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// The same error with every occurrence of `secret` in its text masked: some servers quote
+    /// the arguments of a command that they do not know.
+    #[must_use]
+    pub fn masking(self, secret: &str) -> Self {
+        if secret.is_empty() {
+            return self;
+        }
+        Self { text: self.text.replace(secret, "***").into(), ..self }
+    }
 }
 
 impl ServerErrorKind {
@@ -175,30 +185,38 @@ impl ServerErrorKind {
 }
 
 /// How a peer broke the protocol. The connection cannot be trusted any more and is closed.
+///
+/// Parts of frames are named with their articles: "an integer", "a blob's length".
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A frame begins with a byte that starts none.
     #[error("a frame begins with {0:#04x}")]
     UnknownType(u8),
-    /// A line that should hold a number holds something else.
-    #[error("a {0} is not a number")]
+    /// A frame is streamed, which no server does unless it was asked to.
+    #[error("a frame is streamed, which was not asked for")]
+    Streamed,
+    /// A line that should hold a number holds something else, or not in its one canonical form.
+    #[error("{0} is not a number")]
     NotANumber(&'static str),
-    /// A length or a count is past its limit.
-    #[error("a {what} of {value} is past the limit of {limit}")]
+    /// A length, a count or an integer is past its limit.
+    #[error("{what} of at least {value} is past the limit of {limit}")]
     TooLarge {
         /// What was too large.
         what: &'static str,
-        /// What it was.
+        /// What it was at least: it is refused at the first digit that is too many.
         value: u64,
         /// What it may be.
         limit: u64,
     },
     /// A blob is not followed by a line break, or a line is broken off by a stray one.
-    #[error("a {0} does not end where it should")]
+    #[error("{0} does not end where it should")]
     Unterminated(&'static str),
+    /// A frame is framed well and makes no sense.
+    #[error("{0} is malformed")]
+    Malformed(&'static str),
     /// A well-formed frame stands where no such frame may stand.
-    #[error("a {found} came where {expected} was expected")]
+    #[error("{found} came where {expected} was expected")]
     Unexpected {
         /// What came.
         found: &'static str,
@@ -208,6 +226,41 @@ pub enum ProtocolError {
     /// A reply came that nobody asked for.
     #[error("a reply came that nobody asked for")]
     Unasked,
+}
+
+/// Why a connection ended.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The peer broke the protocol.
+    #[error("the server broke the protocol: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// The server refused the handshake.
+    #[error("the server refused the connection: {0}")]
+    Refused(ServerError),
+    /// The connection was not ready within the connect timeout.
+    #[error("the connection was not ready within the connect timeout")]
+    NotReadyInTime,
+    /// Nothing was heard from the server for as long as a response may take.
+    #[error("the server has gone silent")]
+    Unresponsive,
+}
+
+/// Why a connection did not take a command; nothing was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The handshake is not done, or the connection is closed.
+    #[error("the connection is not open")]
+    NotOpen,
+    /// A key or a value is larger than a server takes.
+    #[error("a key or a value of {len} bytes is past the limit of {limit}")]
+    TooLarge {
+        /// How many bytes it has.
+        len: u64,
+        /// How many it may have.
+        limit: u64,
+    },
 }
 
 /// Shows bytes in an error: quoted, control characters and non-text escaped, cut after 64 bytes.

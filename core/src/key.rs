@@ -40,7 +40,24 @@ impl Version {
             Self::Text(text) => Ok(Label::Text(text)),
         }
     }
+
+    fn spelled<'a>(&'a self, digits: &'a mut itoa::Buffer) -> &'a str {
+        match self {
+            Self::None => "",
+            Self::Integer(number) => digits.format(*number),
+            Self::Text(text) => text,
+        }
+    }
 }
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (itoa::Buffer::new(), itoa::Buffer::new());
+        self.spelled(&mut ours) == other.spelled(&mut theirs)
+    }
+}
+
+impl Eq for Version {}
 
 macro_rules! version_from_integer {
     ($($integer:ty),*) => {$(
@@ -290,6 +307,9 @@ mod tests {
         assert_eq!(built("", 0, "k"), ":0:k");
         assert_eq!(built("", i64::MIN, "k"), built("", i64::MIN.to_string(), "k"));
         assert_eq!(built("", "", "k"), built("", Version::None, "k"));
+        assert_eq!(Version::from(7), Version::from("7"));
+        assert_eq!(Version::None, Version::from(""));
+        assert_ne!(Version::None, Version::from(0));
     }
 
     #[test]

@@ -10,11 +10,11 @@
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`url`], [`options`] | a URL and explicit options become validated settings |
+//! | [`url`], [`options`], [`secret`] | a URL and explicit options become validated settings |
 //! | [`key`], [`ttl`], [`value`] | what a caller names, keeps for how long, and stores |
 //! | [`command`], [`reply`] | what a backend is asked, and what it answers |
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
-//! | [`resp`], [`connection`] | the wire: framing under limits, one pipelined connection |
+//! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, what runs on the server, one pipelined connection |
 //! | [`pool`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
 //! | [`time`], [`error`] | what all of them share |
 #![no_std]
@@ -33,14 +33,21 @@ extern crate alloc;
 extern crate std;
 
 pub mod command;
+pub mod connection;
 pub mod dummy;
 pub mod error;
+pub mod flight;
 pub mod key;
 pub mod memory;
+mod nearest;
 pub mod number;
 pub mod options;
+pub mod pool;
 pub mod reply;
 pub mod resp;
+pub mod retry;
+pub mod script;
+pub mod secret;
 pub mod time;
 pub mod ttl;
 pub mod url;

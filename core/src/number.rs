@@ -1,5 +1,16 @@
 //! Numbers in the cache: JSON numbers that can be added to.
+//!
+//! A stored number is text, and every backend must make the same text of the same sum: the
+//! in-memory store here, the script that a Redis server runs there. So this module follows what
+//! such a script can do. Its doubles are printed by C's `printf`, and the grammar is that of JSON
+//! ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259#section-6)), because a stored value is
+//! whatever some process serialized.
+//!
+//! It does not know where the text is stored.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::error::NumberError;
@@ -16,10 +27,312 @@ pub enum Number {
 impl Number {
     /// Adds this number to the one that `stored` spells: the sum, and its text to store.
     ///
+    /// The sum is of this number's kind, whatever the kind of the stored one. The text of a
+    /// double is its plain digits where it is a whole number below 2^53, and else the shortest of
+    /// C's `%.15g`, `%.16g` and `%.17g` that reads back as the same double.
+    ///
     /// # Errors
-    /// [`NumberError`]; never [`NumberError::KeyNotFound`].
+    /// [`NumberError::NotANumber`] unless `stored` is a JSON number with nothing around it. An
+    /// integer does not add to a fraction, an exponent or `-0`: [`NumberError::NotAnInteger`]. A
+    /// stored integer or a sum that leaves `i64`, or a sum that is not finite:
+    /// [`NumberError::Overflow`]. Never [`NumberError::KeyNotFound`].
     pub fn add_to(self, stored: &[u8]) -> Result<(Self, Vec<u8>), NumberError> {
-        let _ = stored;
-        Err(NumberError::NotANumber)
+        let literal = Literal::parse(stored).ok_or(NumberError::NotANumber)?;
+        match self {
+            Self::Integer(delta) => {
+                let sum = literal.integer()?.checked_add(delta).ok_or(NumberError::Overflow)?;
+                Ok((Self::Integer(sum), itoa::Buffer::new().format(sum).as_bytes().to_vec()))
+            }
+            Self::Float(delta) => {
+                // Adding zero makes a zero of a negative zero, and changes nothing else.
+                let sum = literal.double()? + delta + 0.0;
+                if !sum.is_finite() {
+                    return Err(NumberError::Overflow);
+                }
+                Ok((Self::Float(sum), spell(sum).into_bytes()))
+            }
+        }
+    }
+
+    /// The number of the other sign; none for the integer that has no such counterpart.
+    #[must_use]
+    pub fn negated(self) -> Option<Self> {
+        match self {
+            Self::Integer(number) => number.checked_neg().map(Self::Integer),
+            Self::Float(number) => Some(Self::Float(-number)),
+        }
+    }
+
+    /// Whether this is a number that can be stored: not infinite, and not "not a number".
+    #[must_use]
+    pub fn is_finite(self) -> bool {
+        match self {
+            Self::Integer(_) => true,
+            Self::Float(number) => number.is_finite(),
+        }
+    }
+}
+
+/// Text that matches `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.
+struct Literal<'a> {
+    text: &'a str,
+    whole: bool,
+}
+
+impl<'a> Literal<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let text = core::str::from_utf8(bytes).ok()?;
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let rest = match unsigned.strip_prefix('0') {
+            Some(rest) => rest,
+            None => digits(unsigned)?,
+        };
+        let whole = rest.is_empty();
+        let rest = match rest.strip_prefix('.') {
+            Some(fraction) => digits(fraction)?,
+            None => rest,
+        };
+        let rest = match rest.strip_prefix(['e', 'E']) {
+            Some(exponent) => digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))?,
+            None => rest,
+        };
+        rest.is_empty().then_some(Self { text, whole })
+    }
+
+    fn integer(&self) -> Result<i64, NumberError> {
+        if !self.whole || self.text == "-0" {
+            return Err(NumberError::NotAnInteger);
+        }
+        self.text.parse().map_err(|_| NumberError::Overflow)
+    }
+
+    fn double(&self) -> Result<f64, NumberError> {
+        self.text.parse().map_err(|_| NumberError::NotANumber)
+    }
+}
+
+/// What follows the digits that `text` begins with; none if it begins with none.
+fn digits(text: &str) -> Option<&str> {
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    (rest.len() < text.len()).then_some(rest)
+}
+
+fn spell(number: f64) -> String {
+    if number.abs() < FIRST_INEXACT {
+        // The cast is exact below the bound, but for the fraction that it cuts off.
+        let whole = number as i64;
+        if whole as f64 == number {
+            return whole.to_string();
+        }
+    }
+    let reads_back = |text: &String| text.parse() == Ok(number);
+    (15..17)
+        .map(|precision| general(number, precision))
+        .find(reads_back)
+        .unwrap_or_else(|| general(number, 17))
+}
+
+/// What C's `printf` makes of a finite `number` with `%.{precision}g`.
+///
+/// The standard asks for the exponent of the *rounded* number to decide on the form, which is why
+/// the digits come from the scientific form even where they end up in the plain one.
+fn general(number: f64, precision: usize) -> String {
+    let scientific = format!("{number:.*e}", precision.saturating_sub(1));
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let decimals = i32::try_from(precision).unwrap_or(i32::MAX) - 1 - exponent;
+    if exponent < -4 || decimals < 0 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:02}", trimmed(mantissa), exponent.unsigned_abs());
+    }
+    trimmed(&format!("{number:.*}", usize::try_from(decimals).unwrap_or(0))).to_owned()
+}
+
+fn trimmed(decimal: &str) -> &str {
+    if !decimal.contains('.') {
+        return decimal;
+    }
+    decimal.trim_end_matches('0').trim_end_matches('.')
+}
+
+/// 2^53: from here on a double does not tell every whole number from the next.
+const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Number::{Float, Integer};
+    use super::*;
+
+    fn text(delta: Number, stored: &str) -> Result<String, NumberError> {
+        delta.add_to(stored.as_bytes()).map(|(_, text)| String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn integers_add_within_64_bits_and_not_past_them() {
+        assert_eq!(Integer(1).add_to(b"41"), Ok((Integer(42), b"42".to_vec())));
+        assert_eq!(text(Integer(-43), "42").unwrap(), "-1");
+        assert_eq!(text(Integer(0), "-9223372036854775808").unwrap(), "-9223372036854775808");
+        assert_eq!(text(Integer(-1), "9223372036854775807").unwrap(), "9223372036854775806");
+        let past =
+            ["9223372036854775807", "9223372036854775808", "99999999999999999999999999999999"];
+        for stored in past {
+            assert_eq!(text(Integer(1), stored), Err(NumberError::Overflow), "{stored}");
+        }
+        assert_eq!(text(Integer(-1), "-9223372036854775808"), Err(NumberError::Overflow));
+    }
+
+    #[test]
+    fn an_integer_does_not_add_to_a_fraction_an_exponent_or_a_negative_zero() {
+        for stored in ["1.5", "1.0", "1e3", "1E+3", "-0", "-0.0", "9223372036854775808.5"] {
+            assert_eq!(text(Integer(1), stored), Err(NumberError::NotAnInteger), "{stored}");
+        }
+    }
+
+    #[test]
+    fn only_json_numbers_are_numbers() {
+        let not = "|-|+1|01|-01|00|1.|.5|1e|1e+|1.e1|0x10|1_0|NaN|inf|Infinity|nan|--1|null|\"1\"| 1|1 \
+                   |1\n|1,|1.5.5|1e5e5|1e5.5|\u{661}|1\0";
+        for stored in not.split('|') {
+            assert_eq!(text(Integer(1), stored), Err(NumberError::NotANumber), "{stored:?}");
+            assert_eq!(text(Float(1.0), stored), Err(NumberError::NotANumber), "{stored:?}");
+        }
+        assert_eq!(Integer(1).add_to(b"\xff"), Err(NumberError::NotANumber));
+        for stored in ["0", "-0", "10", "-1.50", "0.0e0", "1E-05", "1e+0005"] {
+            assert!(text(Float(1.0), stored).is_ok(), "{stored}");
+        }
+    }
+
+    #[test]
+    fn a_double_adds_to_an_integer_and_gives_a_double() {
+        assert_eq!(Float(0.5).add_to(b"1"), Ok((Float(1.5), b"1.5".to_vec())));
+        assert_eq!(Float(1.0).add_to(b"1"), Ok((Float(2.0), b"2".to_vec())));
+    }
+
+    #[test]
+    fn a_zero_sum_has_no_sign() {
+        for (delta, stored) in [(-0.0, "-0"), (-1.5, "1.5"), (0.0, "-0.0e9")] {
+            let (Float(sum), text) = Float(delta).add_to(stored.as_bytes()).unwrap() else {
+                panic!("the answer is of the delta's kind");
+            };
+            assert_eq!((sum.is_sign_negative(), text), (false, b"0".to_vec()));
+        }
+    }
+
+    #[test]
+    fn a_sum_of_doubles_that_is_not_finite_is_an_overflow() {
+        let cases = [
+            (1.0, "1e999"),
+            (1.0, "-1e999"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (f64::INFINITY, "1"),
+            (f64::NAN, "1"),
+            (f64::NEG_INFINITY, "1e999"),
+        ];
+        for (delta, stored) in cases {
+            assert_eq!(text(Float(delta), stored), Err(NumberError::Overflow), "{stored}");
+        }
+    }
+
+    /// Checked against glibc's `printf`.
+    #[test]
+    fn doubles_are_spelled_as_c_spells_them() {
+        let cases = [
+            ("0.1", 0.2, "0.30000000000000004"),
+            ("0.1", 0.0, "0.1"),
+            ("9007199254740991", 0.0, "9007199254740991"),
+            ("-9007199254740991", 0.0, "-9007199254740991"),
+            ("9007199254740992", 0.0, "9007199254740992"),
+            ("90071992547409920", 0.0, "9.007199254740992e+16"),
+            ("1e15", 0.0, "1000000000000000"),
+            ("1e16", 0.0, "1e+16"),
+            ("1e17", 0.0, "1e+17"),
+            ("1e20", 0.0, "1e+20"),
+            ("123456789012345680000", 0.0, "1.2345678901234568e+20"),
+            ("1e100", 0.0, "1e+100"),
+            ("0.0001", 0.0, "0.0001"),
+            ("0.00001", 0.0, "1e-05"),
+            ("0.00000015", 0.0, "1.5e-07"),
+            ("-0.00012345", 0.0, "-0.00012345"),
+            ("2251799813685248.5", 0.0, "2251799813685248.5"),
+            ("123456789012345.6", 0.0, "123456789012345.6"),
+            ("99999.99999999999", 0.0, "99999.99999999999"),
+            ("5e-324", 0.0, "4.94065645841247e-324"),
+            ("2.2250738585072014e-308", 0.0, "2.2250738585072014e-308"),
+            ("1.7976931348623157e308", 0.0, "1.7976931348623157e+308"),
+        ];
+        for (stored, delta, spelled) in cases {
+            assert_eq!(text(Float(delta), stored).unwrap(), spelled, "{stored} + {delta}");
+        }
+    }
+
+    #[test]
+    fn the_lowest_integer_has_no_counterpart() {
+        assert_eq!(Integer(i64::MIN).negated(), None);
+        assert_eq!(Integer(i64::MAX).negated(), Some(Integer(-i64::MAX)));
+        assert_eq!(Float(1.5).negated(), Some(Float(-1.5)));
+        assert!(Integer(i64::MIN).is_finite() && Float(f64::MAX).is_finite());
+        assert!(!Float(f64::INFINITY).is_finite() && !Float(f64::NAN).is_finite());
+    }
+
+    fn doubles() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |x| x.is_finite()),
+            (any::<i64>(), -30..30_i32).prop_map(|(m, e)| m as f64 * 10_f64.powi(e)),
+            any::<i32>().prop_map(|cents| f64::from(cents) / 100.0),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_integers_add_as_wide_ones_do(stored: i64, delta: i64) {
+            let wide = i128::from(stored) + i128::from(delta);
+            let sum = Integer(delta).add_to(stored.to_string().as_bytes());
+            match i64::try_from(wide) {
+                Ok(exact) => prop_assert_eq!(sum, Ok((Integer(exact), exact.to_string().into_bytes()))),
+                Err(_) => prop_assert_eq!(sum, Err(NumberError::Overflow)),
+            }
+        }
+
+        #[test]
+        fn the_text_of_a_sum_is_a_json_number_that_reads_back(stored in doubles(), delta in doubles()) {
+            let wanted = stored + delta;
+            match Float(delta).add_to(format!("{stored:e}").as_bytes()) {
+                Ok((sum, text)) => {
+                    prop_assert_eq!(sum, Float(wanted));
+                    let json: f64 = serde_json::from_slice(&text).unwrap();
+                    prop_assert!((json - wanted).abs() <= wanted.abs() * f64::EPSILON);
+                    prop_assert_eq!(core::str::from_utf8(&text).unwrap().parse(), Ok(wanted));
+                    prop_assert_eq!(Float(0.0).add_to(&text), Ok((sum, text)));
+                }
+                Err(error) => {
+                    prop_assert_eq!(error, NumberError::Overflow);
+                    prop_assert!(!wanted.is_finite());
+                }
+            }
+        }
+
+        #[test]
+        fn a_general_form_keeps_the_value_to_its_precision(number in doubles()) {
+            for precision in 15..=17 {
+                let text = general(number, precision);
+                let significant = text.trim_start_matches(['-', '0', '.']);
+                let mantissa = significant.split('e').next().unwrap();
+                let kept = mantissa.bytes().filter(u8::is_ascii_digit).count();
+                prop_assert!(kept <= precision || !mantissa.contains('.'), "{}", text);
+                let read: f64 = text.parse().unwrap();
+                prop_assert!((read - number).abs() <= number.abs() * 1e-14, "{}", text);
+            }
+            prop_assert_eq!(general(number, 17).parse(), Ok(number));
+        }
+
+        #[test]
+        fn no_bytes_are_taken_for_a_number_that_serde_does_not(
+            stored in "[-+]?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][-+]?[0-9]{0,2})?[ n]?"
+        ) {
+            let json = serde_json::from_str::<f64>(&stored).is_ok() && !stored.ends_with(' ');
+            prop_assert_eq!(Float(0.0).add_to(stored.as_bytes()).is_ok(), json);
+        }
     }
 }

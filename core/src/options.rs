@@ -1,1 +1,274 @@
-//! Under construction.
+//! Options: what a URL and a builder may say about a cache, layer by layer, and the [`Settings`]
+//! that come of it.
+//!
+//! A layer ([`Options`]) says something or nothing about each option; the upper of two layers
+//! wins, option by option. What one option says is checked where it is said in text
+//! ([`Options::set`]) and again when the layers have become one ([`Settings::new`]), where the
+//! options are checked against each other too. Every option is taken with every backend, so that
+//! one set of options goes with whichever URL: what means nothing to a backend is checked and
+//! then ignored. Which backend there is, and credentials, are not known here.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use thiserror::Error;
+
+use crate::error::{KeyError, TimeoutError};
+use crate::key::{KeySpace, Version};
+use crate::ttl::{Expiry, Timeout};
+
+#[cfg(test)]
+mod tests;
+mod text;
+
+/// One layer of options; `None` says nothing about an option and lets a lower layer speak.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Options {
+    /// The timeout of entries for which an operation names none. [`Timeout::Default`] says
+    /// nothing.
+    pub timeout: Option<Timeout>,
+    /// The version of keys for which an operation names none.
+    pub version: Option<Version>,
+    /// What all keys begin with.
+    pub key_prefix: Option<String>,
+    /// How many links a pool keeps open.
+    pub minsize: Option<usize>,
+    /// How many links a pool may open.
+    pub maxsize: Option<usize>,
+    /// How many entries a store in memory may hold.
+    pub max_entries: Option<u64>,
+    /// How many bytes a store in memory may hold.
+    pub max_bytes: Option<u64>,
+    /// How long making one connection may take, handshake included.
+    pub connect_timeout: Option<Duration>,
+    /// How long one operation may take.
+    pub response_timeout: Option<Duration>,
+    /// What connections are called in the server's list of clients.
+    pub name: Option<String>,
+}
+
+impl Options {
+    /// This layer over a lower one: each option is what this layer says, or else what `lower`
+    /// says.
+    #[must_use]
+    pub fn over(self, lower: Self) -> Self {
+        Self {
+            timeout: self.timeout.filter(|&it| it != Timeout::Default).or(lower.timeout),
+            version: self.version.or(lower.version),
+            key_prefix: self.key_prefix.or(lower.key_prefix),
+            minsize: self.minsize.or(lower.minsize),
+            maxsize: self.maxsize.or(lower.maxsize),
+            max_entries: self.max_entries.or(lower.max_entries),
+            max_bytes: self.max_bytes.or(lower.max_bytes),
+            connect_timeout: self.connect_timeout.or(lower.connect_timeout),
+            response_timeout: self.response_timeout.or(lower.response_timeout),
+            name: self.name.or(lower.name),
+        }
+    }
+}
+
+/// What all layers come to: complete and valid.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The prefix and the default version of keys.
+    pub key_space: KeySpace,
+    /// The default timeout of entries.
+    pub expiry: Expiry,
+    /// How many links a pool keeps open; at most [`maxsize`](Self::maxsize), and may be zero.
+    pub minsize: usize,
+    /// How many links a pool may open; at least one.
+    pub maxsize: usize,
+    /// How many entries a store in memory may hold; at least one, unbounded where there is none.
+    pub max_entries: Option<u64>,
+    /// How many bytes a store in memory may hold; at least one, unbounded where there is none.
+    pub max_bytes: Option<u64>,
+    /// How long making one connection may take, handshake included; above zero.
+    pub connect_timeout: Duration,
+    /// How long one operation may take; above zero.
+    pub response_timeout: Duration,
+    /// What connections are called in the server's list of clients: printable ASCII, no spaces.
+    pub name: Option<String>,
+}
+
+impl Settings {
+    /// How many links a pool keeps open unless told otherwise.
+    pub const MINSIZE: usize = 1;
+    /// How many links a pool may open unless told otherwise.
+    pub const MAXSIZE: usize = 10;
+    /// How long making one connection may take unless told otherwise.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+    /// How long one operation may take unless told otherwise.
+    pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// Validates options and fills in the defaults where they say nothing.
+    ///
+    /// # Errors
+    /// [`OptionError`] names the first option that cannot be, or two that cannot be together.
+    pub fn new(options: Options) -> Result<Self, OptionError> {
+        let count = |option, number: Option<u64>| {
+            number.map(|number| check::above_zero(option, number)).transpose()
+        };
+        let span = |option, span: Option<Duration>, default| {
+            span.map_or(Ok(default), |span| check::span(option, span))
+        };
+        let minsize = options.minsize.unwrap_or(Self::MINSIZE);
+        let maxsize = check::above_zero("maxsize", options.maxsize.unwrap_or(Self::MAXSIZE))?;
+        if minsize > maxsize {
+            let default = options.maxsize.is_none();
+            return Err(OptionError::Sizes { minsize, maxsize, default });
+        }
+        let prefix = options.key_prefix.unwrap_or_default();
+        Ok(Self {
+            key_space: KeySpace::new(&prefix, options.version.unwrap_or_default())?,
+            expiry: options.timeout.unwrap_or_default().resolve(Expiry::Never)?,
+            minsize,
+            maxsize,
+            max_entries: count("max_entries", options.max_entries)?,
+            max_bytes: count("max_bytes", options.max_bytes)?,
+            connect_timeout: span(
+                "connect_timeout",
+                options.connect_timeout,
+                Self::CONNECT_TIMEOUT,
+            )?,
+            response_timeout: span(
+                "response_timeout",
+                options.response_timeout,
+                Self::RESPONSE_TIMEOUT,
+            )?,
+            name: options.name.map(check::client_name).transpose()?,
+        })
+    }
+}
+
+/// An option that cannot be, or two that cannot be together.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum OptionError {
+    /// No option has this name.
+    #[error("there is no option {name:?}{}", Hint(*.nearest))]
+    Unknown {
+        /// The name, cut to a sane length.
+        name: String,
+        /// The known option that is nearest to it, where one is near.
+        nearest: Option<&'static str>,
+    },
+    /// An option is given twice.
+    #[error("the option {option} is given more than once{}", alias(.option))]
+    Repeated {
+        /// Which.
+        option: &'static str,
+    },
+    /// An option is named and has no value.
+    #[error("the option {option} has no value")]
+    Empty {
+        /// Which.
+        option: &'static str,
+    },
+    /// The value should be a whole number.
+    #[error("the option {option} is {value:?}, which is not a whole number in digits")]
+    NotANumber {
+        /// Which.
+        option: &'static str,
+        /// What it is, cut to a sane length.
+        value: String,
+    },
+    /// The value should be a number of seconds.
+    #[error(
+        "the option {option} is {value:?}, which is not a number of seconds such as 600 or 0.5"
+    )]
+    NotSeconds {
+        /// Which.
+        option: &'static str,
+        /// What it is, cut to a sane length.
+        value: String,
+    },
+    /// The value is zero where that makes no sense.
+    #[error("the option {option} is zero, and must be above it")]
+    Zero {
+        /// Which.
+        option: &'static str,
+    },
+    /// The value is a number past the largest one that can be used.
+    #[error("the option {option} is too large")]
+    TooLarge {
+        /// Which.
+        option: &'static str,
+    },
+    /// The pool should keep more links than it may open.
+    #[error(
+        "the option minsize is {minsize}, more than maxsize, which is {maxsize}{}",
+        if *.default { " unless given" } else { "" }
+    )]
+    Sizes {
+        /// How many links to keep.
+        minsize: usize,
+        /// How many links there may be.
+        maxsize: usize,
+        /// Whether `maxsize` was not given and is the default.
+        default: bool,
+    },
+    /// The name of connections is not one that a server takes.
+    #[error("the option name is {name:?}, and must be printable ASCII without spaces")]
+    Name {
+        /// The name, cut to a sane length.
+        name: String,
+    },
+    /// The default timeout is zero or too long.
+    #[error(transparent)]
+    Timeout(#[from] TimeoutError),
+    /// The key prefix or the version holds a colon.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+fn alias(option: &str) -> &'static str {
+    if matches!(option, "timeout" | "ttl") { " (timeout and ttl are one option)" } else { "" }
+}
+
+/// The end of a message about an unknown word.
+pub(crate) struct Hint(pub(crate) Option<&'static str>);
+
+impl core::fmt::Display for Hint {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            Some(nearest) => write!(f, "; did you mean {nearest}?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The checks of single options, said in text or not.
+mod check {
+    use super::*;
+
+    pub(super) fn above_zero<N: Default + PartialEq>(
+        option: &'static str,
+        number: N,
+    ) -> Result<N, OptionError> {
+        if number == N::default() { Err(OptionError::Zero { option }) } else { Ok(number) }
+    }
+
+    /// The spans that operations may take have the bounds that timeouts of entries have.
+    pub(super) fn span(option: &'static str, span: Duration) -> Result<Duration, OptionError> {
+        match Expiry::after(span) {
+            Err(TimeoutError::Zero) => Err(OptionError::Zero { option }),
+            Err(TimeoutError::TooLong) => Err(OptionError::TooLarge { option }),
+            Ok(_) => Ok(span),
+        }
+    }
+
+    /// A server takes `!` to `~` in a client's name (`CLIENT SETNAME`).
+    pub(super) fn client_name(name: String) -> Result<String, OptionError> {
+        if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(name)
+        } else {
+            Err(OptionError::Name { name: cut(&name) })
+        }
+    }
+
+    /// What an error shows of a text.
+    pub(super) fn cut(text: &str) -> String {
+        text.chars().take(64).collect()
+    }
+}

@@ -1,1 +1,195 @@
-//! Under construction.
+//! `async-caches` on smol: a socket, a timer, a spawn and a dial.
+//!
+//! Everything that is not about smol is in [`async_caches`], re-exported here whole.
+//!
+//! ```no_run
+//! # smol::block_on(async {
+//! use async_caches_smol as caches;
+//!
+//! let cache = caches::connect("redis://localhost?timeout=600").await?;
+//! cache.set("greeting", "hello").await?;
+//! let greeting: Option<String> = cache.get("greeting").await?;
+//! assert_eq!(greeting.as_deref(), Some("hello"));
+//! # Ok::<(), caches::Error>(())
+//! # }).unwrap();
+//! ```
+
+use std::future::Future;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_caches::runtime::{BoxFuture, Clock, Endpoint, Instant, Link, Runtime, read_through};
+pub use async_caches::*;
+use bytes::BytesMut;
+use smol::{Async, Timer as Alarm};
+
+/// Opens a cache without connecting it.
+///
+/// # Errors
+/// [`Error::Url`] and [`Error::Option`].
+pub fn open(url: &str) -> Result<Cache, Error> {
+    builder(url).build()
+}
+
+/// Opens a cache and connects it.
+///
+/// # Errors
+/// Those of [`open`] and of [`Cache::connect`].
+pub async fn connect(url: &str) -> Result<Cache, Error> {
+    builder(url).connect().await
+}
+
+/// A builder of a cache on smol.
+pub fn builder(url: &str) -> Builder {
+    async_caches::builder(url).runtime(Smol::new())
+}
+
+/// Connects a cache, lends it to `act` and disconnects it, whether `act` succeeded or not.
+///
+/// # Errors
+/// Those of [`connect`] and of `act`.
+pub async fn with<T, E: From<Error>>(
+    url: &str,
+    act: impl AsyncFnOnce(Cache) -> Result<T, E>,
+) -> Result<T, E> {
+    builder(url).with(act).await
+}
+
+/// The runtime: smol's global executor and reactor.
+#[derive(Clone, Debug)]
+pub struct Smol {
+    clock: Clock,
+}
+
+impl Smol {
+    /// A runtime whose clock starts now.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "it reads the clock")]
+    pub fn new() -> Self {
+        Self { clock: Clock::start() }
+    }
+
+    /// Connects to a port: the host name is resolved anew, and each of its addresses tried.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub async fn connect_tcp(host: String, port: u16) -> io::Result<Socket<TcpStream>> {
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for address in smol::net::resolve((host, port)).await? {
+            match Async::<TcpStream>::connect(address).await {
+                Err(error) => failed = error,
+                Ok(stream) => {
+                    stream.get_ref().set_nodelay(true)?;
+                    return Ok(Socket(stream));
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    /// Connects to a unix socket.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub async fn connect_unix(path: String) -> io::Result<Socket<UnixStream>> {
+        Async::<UnixStream>::connect(path).await.map(Socket)
+    }
+}
+
+impl Runtime for Smol {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        smol::spawn(task).detach();
+    }
+
+    fn timer(&self) -> Box<dyn async_caches::runtime::Timer> {
+        Box::new(Timer::new(self))
+    }
+
+    fn dial(&self, to: Endpoint, link: Link) {
+        let timer = Timer::new(self);
+        match to {
+            Endpoint::Tcp { host, port } => {
+                self.spawn(Box::pin(link.drive(Self::connect_tcp(host, port), timer)));
+            }
+            Endpoint::Unix { path } => {
+                self.spawn(Box::pin(link.drive(Self::connect_unix(path), timer)));
+            }
+        }
+    }
+}
+
+/// A connected socket; a TCP socket has `TCP_NODELAY` set.
+#[derive(Debug)]
+pub struct Socket<S>(Async<S>);
+
+impl<S: Send + Sync + 'static> async_caches::runtime::Socket for Socket<S>
+where
+    for<'s> &'s S: Read + Write,
+{
+    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize> {
+        read_through(self.0.get_ref(), rx)
+    }
+
+    fn try_write(&self, tx: &[u8]) -> io::Result<usize> {
+        self.0.get_ref().write(tx)
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_readable(cx)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_writable(cx)
+    }
+}
+
+/// An alarm on the system's monotonic clock.
+#[derive(Debug)]
+pub struct Timer {
+    clock: Clock,
+    at: Option<Instant>,
+    alarm: Alarm,
+}
+
+impl Timer {
+    /// An alarm that is not set.
+    #[must_use]
+    pub fn new(runtime: &Smol) -> Self {
+        Self { clock: runtime.clock, at: None, alarm: Alarm::never() }
+    }
+}
+
+impl async_caches::runtime::Timer for Timer {
+    fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.at != at {
+            self.at = at;
+            self.alarm =
+                at.and_then(|at| self.clock.to_system(at)).map_or(Alarm::never(), Alarm::at);
+        }
+        let rung = Pin::new(&mut self.alarm).poll(cx).map(|_| ());
+        if rung.is_ready() {
+            self.at = None;
+        }
+        rung
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tcp_sockets_do_not_delay_small_writes() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let socket = smol::block_on(Smol::connect_tcp("localhost".into(), port)).unwrap();
+        assert!(socket.0.get_ref().nodelay().unwrap());
+    }
+}

@@ -1,1 +1,195 @@
-//! Under construction.
+//! `async-caches` on tokio: a socket, a timer, a spawn and a dial.
+//!
+//! Everything that is not about tokio is in [`async_caches`], re-exported here whole.
+//!
+//! ```no_run
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use async_caches_tokio as caches;
+//!
+//! let cache = caches::connect("redis://localhost?timeout=600").await?;
+//! cache.set("greeting", "hello").await?;
+//! let greeting: Option<String> = cache.get("greeting").await?;
+//! assert_eq!(greeting.as_deref(), Some("hello"));
+//! # Ok::<(), caches::Error>(())
+//! # }).unwrap();
+//! ```
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime};
+pub use async_caches::*;
+use bytes::BytesMut;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{self, Sleep};
+
+/// Opens a cache without connecting it.
+///
+/// # Errors
+/// [`Error::Url`] and [`Error::Option`].
+pub fn open(url: &str) -> Result<Cache, Error> {
+    builder(url).build()
+}
+
+/// Opens a cache and connects it.
+///
+/// # Errors
+/// Those of [`open`] and of [`Cache::connect`].
+pub async fn connect(url: &str) -> Result<Cache, Error> {
+    builder(url).connect().await
+}
+
+/// A builder of a cache on tokio.
+pub fn builder(url: &str) -> Builder {
+    async_caches::builder(url).runtime(Tokio::new())
+}
+
+/// Connects a cache, lends it to `act` and disconnects it, whether `act` succeeded or not.
+///
+/// # Errors
+/// Those of [`connect`] and of `act`.
+pub async fn with<T, E: From<Error>>(
+    url: &str,
+    act: impl AsyncFnOnce(Cache) -> Result<T, E>,
+) -> Result<T, E> {
+    builder(url).with(act).await
+}
+
+/// The runtime: whichever tokio runtime the cache connects on. It needs tokio's I/O and time
+/// drivers, and everything of the cache is spawned there.
+#[derive(Clone, Debug)]
+pub struct Tokio {
+    origin: time::Instant,
+}
+
+impl Tokio {
+    /// A runtime whose clock starts now.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "it reads the clock")]
+    pub fn new() -> Self {
+        Self { origin: time::Instant::now() }
+    }
+
+    /// Connects to an endpoint: a host name is resolved anew, and each of its addresses tried.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub async fn connect(to: Endpoint) -> io::Result<Socket> {
+        match to {
+            Endpoint::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream))
+            }
+            Endpoint::Unix { path } => Ok(Socket::Unix(UnixStream::connect(path).await?)),
+        }
+    }
+}
+
+impl Runtime for Tokio {
+    fn now(&self) -> Instant {
+        Instant::ORIGIN + self.origin.elapsed()
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
+    }
+
+    fn timer(&self) -> Box<dyn async_caches::runtime::Timer> {
+        Box::new(Timer::new(self))
+    }
+
+    fn dial(&self, to: Endpoint, link: Link) {
+        tokio::spawn(link.drive(Self::connect(to), Timer::new(self)));
+    }
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// A TCP socket, with `TCP_NODELAY` set.
+    Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
+}
+
+impl async_caches::runtime::Socket for Socket {
+    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read_buf(rx),
+            Self::Unix(stream) => stream.try_read_buf(rx),
+        }
+    }
+
+    fn try_write(&self, tx: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(tx),
+            Self::Unix(stream) => stream.try_write(tx),
+        }
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+}
+
+/// An alarm on tokio's clock.
+#[derive(Debug)]
+pub struct Timer {
+    origin: time::Instant,
+    at: Option<Instant>,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Timer {
+    /// An alarm that is not set.
+    #[must_use]
+    pub fn new(runtime: &Tokio) -> Self {
+        let sleep = Box::pin(time::sleep_until(runtime.origin));
+        Self { origin: runtime.origin, at: None, sleep }
+    }
+}
+
+impl async_caches::runtime::Timer for Timer {
+    fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(wanted) = at else { return Poll::Pending };
+        if self.at != at {
+            self.at = at;
+            let Some(deadline) = self.origin.checked_add(wanted.since(Instant::ORIGIN)) else {
+                return Poll::Pending;
+            };
+            self.sleep.as_mut().reset(deadline);
+        }
+        let rung = self.sleep.as_mut().poll(cx);
+        if rung.is_ready() {
+            self.at = None;
+        }
+        rung
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tcp_sockets_do_not_delay_small_writes() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let to = Endpoint::Tcp { host: "localhost".into(), port };
+        let Ok(Socket::Tcp(stream)) = Tokio::connect(to).await else { panic!("not connected") };
+        assert!(stream.nodelay().unwrap());
+    }
+}

@@ -1,1 +1,44 @@
-//! Under construction.
+//! The in-memory store: lookup, expiry, eviction and exact bounds, as state machines.
+//!
+//! A store is a few [`Shard`]s, each a small store of its own, and a [`Seed`] that says which key
+//! belongs to which. [`execute`] runs any [`Command`](crate::command::Command) on them. Nothing
+//! here knows a lock: whoever owns the shards lends them out one at a time ([`Shards`]), and
+//! whatever a shard lets go of is handed out in a [`Graveyard`], to be dropped once the shard has
+//! been given back.
+//!
+//! Invariants, after every operation:
+//!
+//! * no expired entry is seen by any operation, whether or not its memory is back already;
+//! * the entries and bytes of all shards together are within the [`Bounds`], counted exactly;
+//! * the work of one operation on one key is bounded, but for an eviction that must make room
+//!   for a large value by letting many small ones go, and for the growth of a shard's tables.
+//!
+//! | module | duty |
+//! |---|---|
+//! | `store` | bounds split among shards; commands dispatched to them |
+//! | `hash` | which shard and which bucket a key belongs to |
+//! | `shard` | one small store: every operation on one key |
+//! | `entry`, `slab` | what is kept of a key, and under which number |
+//! | `wheel` | which entries have expired |
+//! | `policy`, `fifo`, `ghosts` | which entry goes when there is no room |
+//! | `graveyard` | what a shard let go of |
+
+mod entry;
+mod fifo;
+mod ghosts;
+mod graveyard;
+mod hash;
+mod policy;
+mod shard;
+mod slab;
+mod store;
+mod wheel;
+
+#[cfg(test)]
+mod tests;
+
+pub use entry::ENTRY_OVERHEAD;
+pub use graveyard::Graveyard;
+pub use hash::{Hashed, Seed};
+pub use shard::Shard;
+pub use store::{Bounds, Shards, Usage, execute, new_shards, sweep, usage};

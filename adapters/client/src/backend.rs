@@ -1,0 +1,88 @@
+//! The three backends behind one call.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_caches_core::command::Command;
+use async_caches_core::dummy;
+use async_caches_core::reply::{Answer, Reply};
+
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::flights::Desk;
+use crate::memory::Store;
+use crate::redis::{self, Redis};
+
+/// A backend in use.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Dummy,
+    Memory(Arc<Store>),
+    Redis { redis: Redis, desk: Arc<Desk> },
+}
+
+impl Backend {
+    /// Where callers meet who load the same key; the dummy shares nothing.
+    pub(crate) fn desk(&self) -> Option<&Arc<Desk>> {
+        match self {
+            Self::Dummy => None,
+            Self::Memory(store) => Some(store.desk()),
+            Self::Redis { desk, .. } => Some(desk),
+        }
+    }
+}
+
+/// One command on its way to the cache's backend and back.
+#[derive(Debug, Default)]
+pub(crate) enum Call {
+    /// Not sent yet.
+    #[default]
+    New,
+    /// Not sent yet, and no load stands in its way: it is the store of one.
+    Store,
+    Redis(redis::Call),
+}
+
+impl Call {
+    /// Ready with the reply to `command`, which must be the same in every poll and is about
+    /// `name`, for errors to tell.
+    pub(crate) fn poll(
+        &mut self,
+        cache: &Cache,
+        command: &Command<'_>,
+        name: &[u8],
+        cx: &Context<'_>,
+    ) -> Poll<Result<Reply, Error>> {
+        let answer = ready!(self.answer(cache, command, cx))?;
+        Poll::Ready(answer.map_err(|failure| Error::failure(name, failure)))
+    }
+
+    fn answer(
+        &mut self,
+        cache: &Cache,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Answer, Error>> {
+        if let Self::Redis(call) = self {
+            return call.poll(command, cx);
+        }
+        let call = cache.with_backend(|backend| {
+            if let (Self::New, Some(desk)) = (&self, backend.desk()) {
+                ready!(desk.poll_clear(command, cx));
+            }
+            Poll::Ready(match backend {
+                Backend::Dummy => Err(dummy::execute(command)),
+                Backend::Memory(store) => Err(store.execute(command)),
+                Backend::Redis { redis, .. } => Ok(redis::Call::new(redis)),
+            })
+        })?;
+        match ready!(call) {
+            Err(answer) => Poll::Ready(Ok(answer)),
+            Ok(mut call) => {
+                let answer = call.poll(command, cx);
+                *self = Self::Redis(call);
+                answer
+            }
+        }
+    }
+}

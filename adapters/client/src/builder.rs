@@ -1,0 +1,150 @@
+//! How a cache comes to be: a URL, and explicit options that beat it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_caches_core::key::Version;
+use async_caches_core::options::{Options, Settings};
+use async_caches_core::ttl::Timeout;
+use async_caches_core::url::{Backend, CacheUrl, UrlError};
+
+use crate::cache::{Cache, Target};
+use crate::error::Error;
+use crate::runtime::Runtime;
+
+/// A cache to be: made by an adapter's `builder`, or by [`builder`](crate::builder) where no
+/// runtime is needed.
+///
+/// An option given here beats the same one in the URL. Nothing is checked before
+/// [`build`](Self::build), so that no method but that can fail. Prints no password.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    url: Result<CacheUrl, UrlError>,
+    options: Options,
+    runtime: Option<Arc<dyn Runtime>>,
+}
+
+impl Builder {
+    pub(crate) fn new(url: &str) -> Self {
+        Self { url: CacheUrl::parse(url), options: Options::default(), runtime: None }
+    }
+
+    /// The runtime that does the I/O; adapters say this.
+    pub fn runtime(mut self, runtime: impl Runtime) -> Self {
+        self.runtime = Some(Arc::new(runtime));
+        self
+    }
+
+    /// The default timeout, for operations that name none; zero is an error. Never, if not given.
+    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.options.timeout = Some(timeout.into());
+        self
+    }
+
+    /// No default timeout, whatever the URL says.
+    pub fn forever(self) -> Self {
+        self.timeout(Timeout::Never)
+    }
+
+    /// The default version of keys, for operations that name none. A text with a colon is an
+    /// error.
+    pub fn version(mut self, version: impl Into<Version>) -> Self {
+        self.options.version = Some(version.into());
+        self
+    }
+
+    /// What all keys begin with. A colon in it is an error.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.options.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// How many links the pool keeps; 1 if not given.
+    pub fn minsize(mut self, links: usize) -> Self {
+        self.options.minsize = Some(links);
+        self
+    }
+
+    /// How many links the pool may open; 10 if not given. Zero, or fewer than `minsize`, is an
+    /// error.
+    pub fn maxsize(mut self, links: usize) -> Self {
+        self.options.maxsize = Some(links);
+        self
+    }
+
+    /// How many entries a `locmem://` store may hold; no bound if not given.
+    pub fn max_entries(mut self, entries: u64) -> Self {
+        self.options.max_entries = Some(entries);
+        self
+    }
+
+    /// How many bytes a `locmem://` store may hold, keys and a constant for each entry counted;
+    /// no bound if not given.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.options.max_bytes = Some(bytes);
+        self
+    }
+
+    /// How long dialling and greeting a server may take; 5 seconds if not given.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// How long an operation may wait for its answer; 5 seconds if not given.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.options.response_timeout = Some(timeout);
+        self
+    }
+
+    /// The name to show in the server's list of clients.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.options.name = Some(name.into());
+        self
+    }
+
+    /// The cache, not connected yet.
+    ///
+    /// # Errors
+    /// [`Error::Url`], [`Error::Option`], or [`Error::NoRuntime`] where the URL's backend needs
+    /// one.
+    pub fn build(self) -> Result<Cache, Error> {
+        let CacheUrl { backend, options } = self.url?;
+        let settings = Settings::new(self.options.over(options))?;
+        let target = match (backend, self.runtime) {
+            (Backend::Dummy, _) => Target::Dummy,
+            (Backend::Memory { name }, _) => Target::Memory { name },
+            (Backend::Redis(server), Some(runtime)) => Target::Redis { server, runtime },
+            (Backend::Redis(_), None) => return Err(Error::NoRuntime { scheme: "redis" }),
+        };
+        Ok(Cache::new(target, settings))
+    }
+
+    /// The cache, connected.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build) and of [`Cache::connect`].
+    pub async fn connect(self) -> Result<Cache, Error> {
+        let cache = self.build()?;
+        cache.connect().await?;
+        Ok(cache)
+    }
+
+    /// Connects a cache, lends it to `act` and disconnects it, whether `act` succeeded or not.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect) and of `act`; a failure of `act` goes before one to
+    /// disconnect.
+    pub async fn with<T, E: From<Error>>(
+        self,
+        act: impl AsyncFnOnce(Cache) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let cache = self.connect().await?;
+        let result = act(cache.clone()).await;
+        if cache.is_connected() {
+            cache.disconnect().await?;
+        }
+        result
+    }
+}

@@ -1,0 +1,155 @@
+//! The cache: what every operation goes out from.
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use async_caches_core::key::{Scope, Version};
+use async_caches_core::memory::Bounds;
+use async_caches_core::options::Settings;
+use async_caches_core::ttl::{Expiry, Timeout};
+use async_caches_core::url::Server;
+
+use crate::backend::Backend;
+use crate::error::Error;
+use crate::flights::Desk;
+use crate::memory::Store;
+use crate::redis::Redis;
+use crate::runtime::Runtime;
+use crate::sync::{read, write};
+
+/// A cache: in nothing, in memory or on a server, whichever its URL said.
+///
+/// Cheap to clone; clones are the same cache and connect and disconnect together. When the last
+/// clone is dropped the connections are closed.
+///
+/// Every operation is a method that returns a future of its own. It does nothing until it is
+/// awaited, takes its options before that, and may be dropped at any time: then its reply, if one
+/// comes, reaches nobody. An operation on a server ends within the response timeout, each round
+/// trip of one that needs several.
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: Target,
+    settings: Settings,
+    state: RwLock<State>,
+}
+
+/// Where a cache is.
+pub(crate) enum Target {
+    Dummy,
+    Memory { name: String },
+    Redis { server: Server, runtime: Arc<dyn Runtime> },
+}
+
+/// How far a cache is connected.
+#[derive(Debug)]
+enum State {
+    Idle,
+    Connecting,
+    Connected(Backend),
+    Closing,
+}
+
+impl Cache {
+    pub(crate) fn new(target: Target, settings: Settings) -> Self {
+        Self { inner: Arc::new(Inner { target, settings, state: RwLock::new(State::Idle) }) }
+    }
+
+    /// Whether the cache is connected: `connect` has succeeded and `disconnect` was not called. It
+    /// stays so while the server is away.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(*read(&self.inner.state), State::Connected(_))
+    }
+
+    /// Runs `act` with the backend in use.
+    pub(crate) fn with_backend<R>(&self, act: impl FnOnce(&Backend) -> R) -> Result<R, Error> {
+        match &*read(&self.inner.state) {
+            State::Connected(backend) => Ok(act(backend)),
+            State::Idle | State::Connecting | State::Closing => Err(Error::NotConnected),
+        }
+    }
+
+    /// Where the keys of an operation are that names `version`, or none.
+    pub(crate) fn scope<'a>(&'a self, version: Option<&'a Version>) -> Result<Scope<'a>, Error> {
+        Ok(self.inner.settings.key_space.scope(version)?)
+    }
+
+    /// What all keys of this cache begin with.
+    pub(crate) fn stem(&self) -> bytes::Bytes {
+        self.inner.settings.key_space.stem()
+    }
+
+    /// What an operation's timeout comes to here.
+    pub(crate) fn expiry(&self, timeout: Timeout) -> Result<Expiry, Error> {
+        Ok(timeout.resolve(self.inner.settings.expiry)?)
+    }
+
+    /// Begins to connect. What needs no I/O is connected at once; a pool is to be waited for, and
+    /// then handed to [`connected`](Self::connected) or given up with [`idle`](Self::idle).
+    pub(crate) fn begin_connect(&self) -> Result<Option<Redis>, Error> {
+        let mut state = write(&self.inner.state);
+        if !matches!(*state, State::Idle) {
+            return Err(Error::AlreadyConnected);
+        }
+        let settings = &self.inner.settings;
+        let backend = match &self.inner.target {
+            Target::Dummy => Backend::Dummy,
+            Target::Memory { name } => {
+                let Settings { max_entries, max_bytes, .. } = *settings;
+                Backend::Memory(Store::named(name, Bounds { max_entries, max_bytes })?)
+            }
+            Target::Redis { server, runtime } => {
+                *state = State::Connecting;
+                drop(state);
+                return Ok(Some(Redis::open(Arc::clone(runtime), server, settings)));
+            }
+        };
+        *state = State::Connected(backend);
+        Ok(None)
+    }
+
+    pub(crate) fn connected(&self, redis: Redis) {
+        *write(&self.inner.state) = State::Connected(Backend::Redis { redis, desk: Desk::new() });
+    }
+
+    /// Begins to disconnect: no operation begins any more. A pool is to be waited for, and then
+    /// the cache made [`idle`](Self::idle).
+    pub(crate) fn begin_disconnect(&self) -> Result<Option<Redis>, Error> {
+        let mut state = write(&self.inner.state);
+        match std::mem::replace(&mut *state, State::Closing) {
+            State::Connected(Backend::Redis { redis, .. }) => Ok(Some(redis)),
+            State::Connected(gone) => {
+                *state = State::Idle;
+                drop(state);
+                drop(gone);
+                Ok(None)
+            }
+            other => {
+                *state = other;
+                Err(Error::NotConnected)
+            }
+        }
+    }
+
+    pub(crate) fn idle(&self) {
+        *write(&self.inner.state) = State::Idle;
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Cache");
+        match &self.inner.target {
+            Target::Dummy => debug.field("backend", &"dummy"),
+            Target::Memory { name } => debug.field("backend", &"locmem").field("name", name),
+            Target::Redis { server, runtime } => {
+                debug.field("backend", &"redis").field("server", server).field("runtime", runtime)
+            }
+        };
+        debug.field("connected", &self.is_connected()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,276 @@
+//! What an operation may fail with.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use async_caches_core::error::{
+    ConnectionError, KeyError, ProtocolError, ServerError, ServerErrorKind,
+};
+use async_caches_core::error::{Failure, NumberError, Quoted, TimeoutError};
+pub use async_caches_core::options::OptionError;
+pub use async_caches_core::url::UrlError;
+use thiserror::Error;
+
+/// Why a cache could not be opened, or an operation could not be done.
+///
+/// No error shows a password. Keys are quoted and cut.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The cache is not connected: `connect` was not called, or `disconnect` was.
+    #[error("the cache is not connected")]
+    NotConnected,
+    /// The cache is connected, or connecting, already.
+    #[error("the cache is already connected")]
+    AlreadyConnected,
+    /// The URL's backend does I/O, which needs a runtime.
+    #[error(
+        "{scheme}:// needs a runtime: open it with async-caches-tokio, async-caches-smol or \
+         async-caches-async-std"
+    )]
+    NoRuntime {
+        /// The URL's scheme.
+        scheme: &'static str,
+    },
+    /// The URL is malformed.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// An option is malformed, or contradicts another.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The prefix or the version cannot be part of a key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The cache of this name is open with other bounds.
+    #[error("locmem://{name} is open already, with another {option}")]
+    OtherBounds {
+        /// The cache's name.
+        name: String,
+        /// Which bound differs.
+        option: &'static str,
+    },
+    /// The timeout is zero.
+    #[error("{}", TimeoutError::Zero)]
+    ZeroTimeout,
+    /// The timeout is longer than 2^53 milliseconds.
+    #[error("{}", TimeoutError::TooLong)]
+    TimeoutTooLong,
+    /// The value cannot be stored: it does not serialize.
+    #[error("the value for {key} does not serialize: {source}")]
+    Serialize {
+        /// The key, quoted.
+        key: String,
+        /// Why not.
+        source: Arc<serde_json::Error>,
+    },
+    /// The stored bytes are no value of the type asked for.
+    #[error("what is stored under {key} does not deserialize: {source}")]
+    Deserialize {
+        /// The key, quoted.
+        key: String,
+        /// Why not.
+        source: Arc<serde_json::Error>,
+    },
+    /// The key to add to is not there, or has expired.
+    #[error("{key} is not in the cache")]
+    KeyNotFound {
+        /// The key, quoted.
+        key: String,
+    },
+    /// What is stored under the key is not a number.
+    #[error("what is stored under {key} is not a number")]
+    NotANumber {
+        /// The key, quoted.
+        key: String,
+    },
+    /// The delta is an integer and the stored number is not.
+    #[error("what is stored under {key} is not an integer, and the delta is one")]
+    NotAnInteger {
+        /// The key, quoted.
+        key: String,
+    },
+    /// The sum is past what an `i64` holds, or not finite. The stored number is unchanged.
+    #[error("adding to {key} goes past the range of numbers")]
+    Overflow {
+        /// The key, quoted.
+        key: String,
+    },
+    /// A key or a value is larger than a server takes.
+    #[error("a key or a value of {len} bytes is past the limit of {limit}")]
+    TooLarge {
+        /// How many bytes it has.
+        len: u64,
+        /// How many it may have.
+        limit: u64,
+    },
+    /// There is no link to the server, and there was no hope to get one in time.
+    #[error("{to} is not available: {source}")]
+    Unavailable {
+        /// The server's address.
+        to: String,
+        /// What went wrong last.
+        source: LinkError,
+    },
+    /// The deadline of the operation passed.
+    #[error("no answer within {after:?}{}", ran(*.may_have_run))]
+    Timeout {
+        /// How long was waited.
+        after: Duration,
+        /// Whether the server may have done what it was asked.
+        may_have_run: bool,
+    },
+    /// The link was lost before the server answered, and the operation may not be sent twice.
+    #[error("the link was lost before the answer{}", ran(*.may_have_run))]
+    Disconnected {
+        /// Whether the server may have done what it was asked.
+        may_have_run: bool,
+    },
+    /// The server answered with an error.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The backend answered something else than what it was asked for.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+}
+
+/// Why a link could not be opened, or ended.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The operating system said so.
+    #[error("{0}")]
+    Io(Arc<io::Error>),
+    /// The server closed the connection.
+    #[error("the server closed the connection")]
+    Eof,
+    /// The connection itself failed.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The link was closed from this side.
+    #[error("the link was closed")]
+    Closed,
+}
+
+/// Why a `try_get_or_set` came to nothing.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum LoadError<E> {
+    /// The cache failed in a way that its loader cannot make up for.
+    #[error(transparent)]
+    Cache(#[from] Error),
+    /// The loader failed.
+    #[error("the value could not be loaded: {0}")]
+    Load(E),
+}
+
+impl Error {
+    /// Whether doing the same again later may succeed: the trouble is the server's or the
+    /// network's, not the input's. Mind [`may_have_run`](Self::may_have_run).
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Timeout { .. } | Self::Disconnected { .. } => true,
+            Self::Server(error) => matches!(
+                error.kind,
+                ServerErrorKind::Loading
+                    | ServerErrorKind::Busy
+                    | ServerErrorKind::ReadOnly
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::NoReplicas
+                    | ServerErrorKind::Misconf
+                    | ServerErrorKind::OutOfMemory
+                    | ServerErrorKind::MaxClients
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the operation failed here though the server may have done it.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { may_have_run: true, .. } | Self::Disconnected { may_have_run: true }
+        )
+    }
+
+    /// The server's own error where one is at the bottom of this, as with wrong credentials.
+    #[must_use]
+    pub fn server_error(&self) -> Option<&ServerError> {
+        match self {
+            Self::Server(error)
+            | Self::Unavailable {
+                source: LinkError::Connection(ConnectionError::Refused(error)),
+                ..
+            } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether a value that was loaded is worth returning though the cache failed like this.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::Timeout { .. }
+                | Self::Disconnected { .. }
+                | Self::Server(_)
+        )
+    }
+
+    pub(crate) fn serialize(key: &[u8], source: serde_json::Error) -> Self {
+        Self::Serialize { key: quoted(key), source: Arc::new(source) }
+    }
+
+    pub(crate) fn deserialize(key: &[u8], source: serde_json::Error) -> Self {
+        Self::Deserialize { key: quoted(key), source: Arc::new(source) }
+    }
+
+    pub(crate) fn number(key: &[u8], error: NumberError) -> Self {
+        let key = quoted(key);
+        match error {
+            NumberError::KeyNotFound => Self::KeyNotFound { key },
+            NumberError::NotANumber => Self::NotANumber { key },
+            NumberError::NotAnInteger => Self::NotAnInteger { key },
+            _ => Self::Overflow { key },
+        }
+    }
+
+    /// A failure of a command about `key`.
+    pub(crate) fn failure(key: &[u8], failure: Failure) -> Self {
+        match failure {
+            Failure::Number(error) => Self::number(key, error),
+            Failure::Server(error) => Self::Server(error),
+            _ => Self::mismatch(),
+        }
+    }
+
+    /// A reply of another kind than its command's: no backend of ours answers so.
+    pub(crate) fn mismatch() -> Self {
+        ProtocolError::Unexpected { found: "reply", expected: "reply of another kind" }.into()
+    }
+}
+
+impl From<TimeoutError> for Error {
+    fn from(error: TimeoutError) -> Self {
+        match error {
+            TimeoutError::Zero => Self::ZeroTimeout,
+            _ => Self::TimeoutTooLong,
+        }
+    }
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}
+
+fn quoted(key: &[u8]) -> String {
+    Quoted(key).to_string()
+}
+
+fn ran(may_have_run: bool) -> &'static str {
+    if may_have_run { "; it may have run" } else { "; it was not sent" }
+}

@@ -1,0 +1,171 @@
+//! Single-flight for callers: the core's decisions behind a lock, with wakers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+
+use async_caches_core::command::Command;
+use async_caches_core::flight::{FlightId, Flights, Invalidated, Role, Seat, Seen, Turn};
+use bytes::Bytes;
+
+use crate::runtime::Clock;
+use crate::sync::lock;
+
+/// The loads under way in one backend.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    flights: Mutex<Flights<Waker>>,
+    /// Whether there may be any: spares writes the lock where nothing is loading.
+    busy: AtomicBool,
+    clock: Clock,
+}
+
+/// A caller's part in a flight. Dropped, it is given up: a leader's passes to a follower.
+#[derive(Debug)]
+pub(crate) struct Place {
+    desk: Arc<Desk>,
+    id: FlightId,
+    part: Part,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Leader,
+    Follower(Seat),
+    Gone,
+}
+
+/// What a caller that missed is to do.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    Lead(Place),
+    Follow(Place),
+    Again,
+}
+
+/// What a follower got.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    Value(Bytes),
+    Lead,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Arc<Self> {
+        let flights = Mutex::new(Flights::new(crate::seed()));
+        Arc::new(Self { flights, busy: AtomicBool::new(false), clock: Clock::start() })
+    }
+
+    /// To be taken before the key is looked up.
+    pub(crate) fn seen(&self, key: &[u8]) -> Seen {
+        lock(&self.flights).seen(key)
+    }
+
+    /// Joins the flight of a key that was missed, or begins one.
+    pub(crate) fn join(self: &Arc<Self>, key: &Bytes, seen: Seen) -> Joined {
+        let now = self.clock.now();
+        let place = |id, part| Place { desk: Arc::clone(self), id, part };
+        self.with(|flights, _| match flights.join(key, seen, now) {
+            Role::Lead(id) => Joined::Lead(place(id, Part::Leader)),
+            Role::Follow(id, seat) => Joined::Follow(place(id, Part::Follower(seat))),
+            Role::Again => Joined::Again,
+        })
+    }
+
+    /// Ready once `command` may be sent. A write wins over every load of what it writes: such a
+    /// load is not stored any more, and one that is being stored just now is waited for.
+    pub(crate) fn poll_clear(&self, command: &Command<'_>, cx: &Context<'_>) -> Poll<()> {
+        if !self.busy.load(Ordering::SeqCst) {
+            return Poll::Ready(());
+        }
+        match command {
+            Command::Set { key, .. } | Command::Add { key, .. } => self.clear([key.to_bytes()], cx),
+            Command::SetMany { keys, .. } | Command::Delete(keys) => {
+                self.clear(keys.iter().map(|key| key.to_bytes()), cx)
+            }
+            Command::Unlink(keys) => self.clear(keys.iter().cloned(), cx),
+            Command::Clear => self.clear_all(b"", cx),
+            Command::Scan { stem, cursor: 0 } => self.clear_all(stem, cx),
+            Command::Scan { .. }
+            | Command::Get(_)
+            | Command::GetMany(_)
+            | Command::Touch { .. }
+            | Command::Incr { .. }
+            | Command::Contains(_)
+            | Command::Remaining(_)
+            | Command::Ping => Poll::Ready(()),
+        }
+    }
+
+    fn clear(&self, keys: impl IntoIterator<Item = Bytes>, cx: &Context<'_>) -> Poll<()> {
+        self.with(|flights, _| {
+            for key in keys {
+                let found = flights.invalidate(&key);
+                ready!(poll_end(flights, found, cx));
+            }
+            Poll::Ready(())
+        })
+    }
+
+    fn clear_all(&self, stem: &[u8], cx: &Context<'_>) -> Poll<()> {
+        self.with(|flights, _| {
+            let found = flights.invalidate_all(stem);
+            poll_end(flights, found, cx)
+        })
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Flights<Waker>, &mut Vec<Waker>) -> R) -> R {
+        let mut wake = Vec::new();
+        let mut flights = lock(&self.flights);
+        let result = act(&mut flights, &mut wake);
+        self.busy.store(!flights.is_empty(), Ordering::SeqCst);
+        drop(flights);
+        wake.into_iter().for_each(Waker::wake);
+        result
+    }
+}
+
+fn poll_end(flights: &mut Flights<Waker>, found: Invalidated, cx: &Context<'_>) -> Poll<()> {
+    match found {
+        Invalidated::Storing(id) if flights.await_end(id, cx.waker().clone()) => Poll::Pending,
+        Invalidated::Storing(_) | Invalidated::Clear => Poll::Ready(()),
+    }
+}
+
+impl Place {
+    /// A follower waits for its leader's value, or inherits the lead.
+    pub(crate) fn poll_follow(&mut self, cx: &Context<'_>) -> Poll<Followed> {
+        let Part::Follower(seat) = self.part else { return Poll::Ready(Followed::Lead) };
+        let turn = self.desk.with(|flights, _| flights.follow(self.id, seat, cx.waker().clone()));
+        match turn {
+            Turn::Wait => Poll::Pending,
+            Turn::Lead => {
+                self.part = Part::Leader;
+                Poll::Ready(Followed::Lead)
+            }
+            Turn::Value(value) => {
+                self.part = Part::Gone;
+                Poll::Ready(Followed::Value(value))
+            }
+        }
+    }
+
+    /// The leader shares what it loaded; answers whether it is to store it too.
+    pub(crate) fn share(&mut self, value: Bytes) -> bool {
+        let storing = self.desk.with(|flights, wake| flights.loaded(self.id, value, wake));
+        if !storing {
+            self.part = Part::Gone;
+        }
+        storing
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.desk.with(|flights, wake| match self.part {
+            Part::Leader => flights.leave(self.id, wake),
+            Part::Follower(seat) => flights.leave_seat(self.id, seat, wake),
+            Part::Gone => {}
+        });
+    }
+}

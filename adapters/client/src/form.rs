@@ -1,0 +1,68 @@
+//! The two forms in which values go in and out: JSON, and bytes as they are.
+
+use std::marker::PhantomData;
+
+use async_caches_core::value;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A value as JSON text.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub(crate) T);
+
+/// Bytes as they are, without a codec.
+#[derive(Clone, Debug)]
+pub struct Raw(pub(crate) Bytes);
+
+/// A form that stored bytes can be read in. Sealed.
+pub trait Decode: sealed::Sealed {
+    /// What comes of the bytes.
+    type Value;
+
+    #[doc(hidden)]
+    fn decode(bytes: Bytes) -> Result<Self::Value, serde_json::Error>;
+}
+
+/// A form that a value can be stored in. Sealed.
+pub trait Encode: sealed::Sealed {
+    #[doc(hidden)]
+    fn encode(&self) -> Result<Bytes, serde_json::Error>;
+}
+
+impl<T: DeserializeOwned> Decode for Json<T> {
+    type Value = T;
+
+    fn decode(bytes: Bytes) -> Result<T, serde_json::Error> {
+        value::decode(&bytes)
+    }
+}
+
+impl Decode for Raw {
+    type Value = Bytes;
+
+    fn decode(bytes: Bytes) -> Result<Bytes, serde_json::Error> {
+        Ok(bytes)
+    }
+}
+
+impl<T: Serialize> Encode for Json<T> {
+    fn encode(&self) -> Result<Bytes, serde_json::Error> {
+        value::encode(&self.0)
+    }
+}
+
+impl Encode for Raw {
+    fn encode(&self) -> Result<Bytes, serde_json::Error> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Names a form that a future will answer in, without holding any of it.
+pub(crate) type Form<D> = PhantomData<fn() -> D>;
+
+mod sealed {
+    pub trait Sealed {}
+    impl<T> Sealed for super::Json<T> {}
+    impl Sealed for super::Raw {}
+}

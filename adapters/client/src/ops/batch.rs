@@ -1,0 +1,92 @@
+//! Many items in few commands: a batch is cut into chunks so that no command and no reply grows
+//! without bound, and a few chunks are under way at once.
+
+use std::ops::Range;
+use std::task::{Context, Poll};
+
+use async_caches_core::command::Command;
+use async_caches_core::reply::Reply;
+
+use crate::backend::Call;
+use crate::cache::Cache;
+use crate::error::Error;
+
+/// The chunks of one batch, and the calls under way.
+#[derive(Debug)]
+pub(super) struct Batch {
+    chunks: Vec<Range<usize>>,
+    next: usize,
+    active: Vec<(Range<usize>, Call)>,
+}
+
+impl Batch {
+    /// Cuts items of these sizes, in bytes, into chunks.
+    pub(super) fn of(sizes: impl Iterator<Item = usize>) -> Self {
+        let mut chunks: Vec<Range<usize>> = Vec::new();
+        let mut bytes = 0;
+        for (index, size) in sizes.enumerate() {
+            match chunks.last_mut() {
+                Some(chunk) if chunk.len() < CHUNK_ITEMS && bytes + size <= CHUNK_BYTES => {
+                    chunk.end = index + 1;
+                    bytes += size;
+                }
+                Some(_) | None => {
+                    chunks.push(index..index + 1);
+                    bytes = size;
+                }
+            }
+        }
+        Self { chunks, next: 0, active: Vec::new() }
+    }
+
+    /// Sends a command for each chunk and hands each reply to `take`; ready once all are done, or
+    /// one has failed.
+    pub(super) fn poll<'a>(
+        &mut self,
+        cache: &Cache,
+        cx: &Context<'_>,
+        command: impl Fn(Range<usize>) -> Command<'a>,
+        mut take: impl FnMut(Range<usize>, Reply) -> Result<(), Error>,
+    ) -> Poll<Result<(), Error>> {
+        let mut at = 0;
+        loop {
+            if at == self.active.len() && at < WINDOW {
+                let Some(chunk) = self.chunks.get(self.next) else { break };
+                self.active.push((chunk.clone(), Call::default()));
+                self.next += 1;
+            }
+            let Some((chunk, call)) = self.active.get_mut(at) else { break };
+            match call.poll(cache, &command(chunk.clone()), b"", cx) {
+                Poll::Pending => at += 1,
+                Poll::Ready(reply) => {
+                    let (chunk, _) = self.active.swap_remove(at);
+                    take(chunk, reply?)?;
+                }
+            }
+        }
+        if self.active.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+/// How many items a chunk has at most.
+const CHUNK_ITEMS: usize = 512;
+
+/// How many bytes of names and values a chunk of more than one item has at most.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How many chunks are under way at once.
+const WINDOW: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_bounded_in_items_and_in_bytes_and_lose_nothing() {
+        assert!(Batch::of(std::iter::empty()).chunks.is_empty());
+        let many = Batch::of(std::iter::repeat_n(1, 1_200));
+        assert_eq!(many.chunks, [0..512, 512..1024, 1024..1200]);
+        let large = Batch::of([CHUNK_BYTES, 1, CHUNK_BYTES - 1, 2 * CHUNK_BYTES, 1].into_iter());
+        assert_eq!(large.chunks, [0..1, 1..3, 3..4, 4..5]);
+    }
+}

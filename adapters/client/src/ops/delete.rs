@@ -1,0 +1,98 @@
+//! `delete` and `delete_many`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_caches_core::command::Command;
+use async_caches_core::key::{Names, Version};
+use async_caches_core::reply::Reply;
+
+use super::batch::Batch;
+use super::takes_version;
+use crate::cache::Cache;
+use crate::error::Error;
+
+/// The future of [`Cache::delete`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Delete<'c>(DeleteMany<'c>);
+
+/// The future of [`Cache::delete_many`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct DeleteMany<'c> {
+    cache: &'c Cache,
+    names: Names,
+    version: Option<Version>,
+    deleted: u64,
+    batch: Batch,
+}
+
+takes_version!(DeleteMany<'c>);
+
+impl Cache {
+    /// Removes a key; answers whether it was there.
+    ///
+    /// A load of the key that is under way in this process does not bring it back.
+    ///
+    /// # Errors
+    /// Those of the backend. It is not sent twice, since the second answer would be wrong: where
+    /// the link was lost in between the error says whether it [may have run](Error::may_have_run).
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Delete<'_> {
+        Delete(self.delete_many([key]))
+    }
+
+    /// Removes many keys; answers how many were there. A key given twice counts once.
+    ///
+    /// Keys are removed in chunks of at most 512; the chunks are not one atomic step.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete); some of the keys may have been removed then.
+    pub fn delete_many(&self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> DeleteMany<'_> {
+        let names: Names = keys.into_iter().collect();
+        let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
+        let batch = Batch::of(sizes);
+        DeleteMany { cache: self, names, version: None, deleted: 0, batch }
+    }
+}
+
+impl Delete<'_> {
+    /// The version of the key, instead of the cache's default one. A text with a colon is an
+    /// error.
+    pub fn version(self, version: impl Into<Version>) -> Self {
+        Self(self.0.version(version))
+    }
+}
+
+impl Future for Delete<'_> {
+    type Output = Result<bool, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_ok(|deleted| deleted > 0)
+    }
+}
+
+impl Future for DeleteMany<'_> {
+    type Output = Result<u64, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.cache.with_backend(|_| ())?;
+        let keys = this.cache.scope(this.version.as_ref())?.keys(&this.names);
+        let deleted = &mut this.deleted;
+        ready!(this.batch.poll(
+            this.cache,
+            cx,
+            |chunk| Command::Delete(keys.window(chunk)),
+            |_, reply| match reply {
+                Reply::Count(count) => {
+                    *deleted += count;
+                    Ok(())
+                }
+                _ => Err(Error::mismatch()),
+            },
+        ))?;
+        Poll::Ready(Ok(this.deleted))
+    }
+}

@@ -1,0 +1,126 @@
+//! `touch`, `remaining` and `contains`: questions about a key that leave its value alone.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_caches_core::command::Command;
+use async_caches_core::key::Version;
+use async_caches_core::reply::{Remaining, Reply};
+use async_caches_core::ttl::Timeout;
+
+use super::{takes_timeout, takes_version};
+use crate::backend::Call;
+use crate::cache::Cache;
+use crate::error::Error;
+
+/// The future of [`Cache::touch`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Touch<'c, K> {
+    cache: &'c Cache,
+    key: K,
+    version: Option<Version>,
+    timeout: Timeout,
+    call: Call,
+}
+
+/// The future of [`Cache::remaining`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Remains<'c, K> {
+    cache: &'c Cache,
+    key: K,
+    version: Option<Version>,
+    call: Call,
+}
+
+/// The future of [`Cache::contains`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Contains<'c, K> {
+    cache: &'c Cache,
+    key: K,
+    version: Option<Version>,
+    call: Call,
+}
+
+takes_version!(Touch<'c, K>, Remains<'c, K>, Contains<'c, K>);
+takes_timeout!(Touch<'c, K>);
+
+impl Cache {
+    /// Gives a key a new timeout: the one named, or else the cache's default one, or else none, so
+    /// that it never expires. Answers whether the key was there.
+    ///
+    /// # Errors
+    /// [`Error::ZeroTimeout`], and those of the backend.
+    pub fn touch<K: AsRef<[u8]>>(&self, key: K) -> Touch<'_, K> {
+        let call = Call::default();
+        Touch { cache: self, key, version: None, timeout: Timeout::Default, call }
+    }
+
+    /// How long a key has left.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn remaining<K: AsRef<[u8]>>(&self, key: K) -> Remains<'_, K> {
+        Remains { cache: self, key, version: None, call: Call::default() }
+    }
+
+    /// Whether a key is there.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn contains<K: AsRef<[u8]>>(&self, key: K) -> Contains<'_, K> {
+        Contains { cache: self, key, version: None, call: Call::default() }
+    }
+}
+
+impl<K> Unpin for Touch<'_, K> {}
+
+impl<K: AsRef<[u8]>> Future for Touch<'_, K> {
+    type Output = Result<bool, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let name = this.key.as_ref();
+        let key = this.cache.scope(this.version.as_ref())?.key(name);
+        let command = Command::Touch { key, expiry: this.cache.expiry(this.timeout)? };
+        match ready!(this.call.poll(this.cache, &command, name, cx))? {
+            Reply::Flag(found) => Poll::Ready(Ok(found)),
+            _ => Poll::Ready(Err(Error::mismatch())),
+        }
+    }
+}
+
+impl<K> Unpin for Remains<'_, K> {}
+
+impl<K: AsRef<[u8]>> Future for Remains<'_, K> {
+    type Output = Result<Remaining, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let name = this.key.as_ref();
+        let command = Command::Remaining(this.cache.scope(this.version.as_ref())?.key(name));
+        match ready!(this.call.poll(this.cache, &command, name, cx))? {
+            Reply::Remaining(remaining) => Poll::Ready(Ok(remaining)),
+            _ => Poll::Ready(Err(Error::mismatch())),
+        }
+    }
+}
+
+impl<K> Unpin for Contains<'_, K> {}
+
+impl<K: AsRef<[u8]>> Future for Contains<'_, K> {
+    type Output = Result<bool, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let name = this.key.as_ref();
+        let command = Command::Contains(this.cache.scope(this.version.as_ref())?.key(name));
+        match ready!(this.call.poll(this.cache, &command, name, cx))? {
+            Reply::Flag(found) => Poll::Ready(Ok(found)),
+            _ => Poll::Ready(Err(Error::mismatch())),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `connect`, `disconnect` and `ping`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_caches_core::command::Command;
+use async_caches_core::reply::Reply;
+
+use crate::backend::Call;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::redis::{Redis, Ticket};
+
+/// The future of [`Cache::connect`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Connect<'c> {
+    cache: &'c Cache,
+    waiting: Option<(Redis, Option<Ticket>)>,
+}
+
+/// The future of [`Cache::disconnect`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Disconnect<'c> {
+    cache: &'c Cache,
+    waiting: Option<(Redis, Option<Ticket>)>,
+}
+
+/// The future of [`Cache::ping`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Ping<'c> {
+    cache: &'c Cache,
+    call: Call,
+}
+
+impl Cache {
+    /// Connects: opens the store in memory, or the first link to the server. Ends within the
+    /// connect timeout; wrong credentials fail at once.
+    ///
+    /// Dropped before it is done, the cache is not connected.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyConnected`], [`Error::Unavailable`], [`Error::OtherBounds`].
+    pub fn connect(&self) -> Connect<'_> {
+        Connect { cache: self, waiting: None }
+    }
+
+    /// Disconnects: no operation begins any more, those in flight may end, bounded by the response
+    /// timeout, and then every link is closed. The cache may be connected again.
+    ///
+    /// Dropped before it is done, it goes on in the background.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`].
+    pub fn disconnect(&self) -> Disconnect<'_> {
+        Disconnect { cache: self, waiting: None }
+    }
+
+    /// Whether the backend is there and answers.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn ping(&self) -> Ping<'_> {
+        Ping { cache: self, call: Call::default() }
+    }
+}
+
+impl Future for Connect<'_> {
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if this.waiting.is_none() {
+            match this.cache.begin_connect()? {
+                None => return Poll::Ready(Ok(())),
+                Some(redis) => this.waiting = Some((redis, None)),
+            }
+        }
+        if let Some((redis, ticket)) = &mut this.waiting {
+            ready!(redis.poll_first(ticket, cx))?;
+        }
+        if let Some((redis, _)) = this.waiting.take() {
+            this.cache.connected(redis);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Connect<'_> {
+    fn drop(&mut self) {
+        if self.waiting.take().is_some() {
+            self.cache.idle();
+        }
+    }
+}
+
+impl Future for Disconnect<'_> {
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if this.waiting.is_none() {
+            match this.cache.begin_disconnect()? {
+                None => return Poll::Ready(Ok(())),
+                Some(redis) => this.waiting = Some((redis, None)),
+            }
+        }
+        if let Some((redis, ticket)) = &mut this.waiting {
+            ready!(redis.poll_close(ticket, cx));
+        }
+        this.waiting = None;
+        this.cache.idle();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Disconnect<'_> {
+    fn drop(&mut self) {
+        if self.waiting.take().is_some() {
+            self.cache.idle();
+        }
+    }
+}
+
+impl Future for Ping<'_> {
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        match ready!(this.call.poll(this.cache, &Command::Ping, b"", cx))? {
+            Reply::Done => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err(Error::mismatch())),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! `get_or_set` and `try_get_or_set`.
+//!
+//! ```text
+//!          hit                      value of the leader
+//!  Look ────────▶ done   Follow ───────────────────────▶ done
+//!   │ ▲ miss              ▲  │ the leader went away
+//!   ▼ │ again             │  ▼
+//!  Join ──────────────────┘ Load ──────▶ Store ──────▶ done
+//!   └───────────────────────▲
+//!           leads
+//! ```
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_caches_core::command::Command;
+use async_caches_core::flight::Seen;
+use async_caches_core::key::Version;
+use async_caches_core::reply::Reply;
+use async_caches_core::ttl::Timeout;
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{takes_timeout, takes_version};
+use crate::backend::Call;
+use crate::cache::Cache;
+use crate::error::{Error, LoadError};
+use crate::flights::{Followed, Joined, Place};
+use crate::form::{Decode, Encode, Json};
+
+/// The future of [`Cache::try_get_or_set`].
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct TryGetOrSet<'c, K, F, T> {
+    cache: &'c Cache,
+    key: K,
+    loader: Option<F>,
+    version: Option<Version>,
+    timeout: Timeout,
+    stage: Stage<F, T>,
+}
+
+/// The future of [`Cache::get_or_set`].
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct GetOrSet<'c, K, F, T>(TryGetOrSet<'c, K, Infallibly<F>, T>);
+
+takes_version!(TryGetOrSet<'c, K, F, T>);
+takes_timeout!(TryGetOrSet<'c, K, F, T>);
+
+enum Stage<F, T> {
+    Look { seen: Option<Seen>, call: Call },
+    Follow(Place),
+    Load { loading: Pin<Box<F>>, place: Option<Place> },
+    Store { value: T, bytes: Bytes, call: Call, _place: Place },
+    Over,
+}
+
+impl Cache {
+    /// The value of a key; where there is none, what `loader` comes to, which is then stored. The
+    /// loader is polled only on a miss.
+    ///
+    /// Of all callers in this process that miss one key at one time one loads, and the others get
+    /// its value. Where that one is dropped, or its loader panics, the next takes over with its own
+    /// loader. A delete of the key, or a set, wins over a load under way: what was loaded reaches
+    /// those who waited for it, and is not stored. A load of more than 30 seconds holds up nobody
+    /// who comes after that. With `dummy://` everybody loads.
+    ///
+    /// Where the server is away the loader answers, and nothing is stored.
+    ///
+    /// # Errors
+    /// [`Error::Deserialize`] where the value is no `T`, [`Error::Serialize`],
+    /// [`Error::ZeroTimeout`], [`Error::NotConnected`].
+    pub fn get_or_set<K, F, T>(&self, key: K, loader: F) -> GetOrSet<'_, K, F, T>
+    where
+        K: AsRef<[u8]>,
+        F: Future<Output = T>,
+        T: Serialize + DeserializeOwned,
+    {
+        GetOrSet(try_get_or_set(self, key, Infallibly { inner: loader }))
+    }
+
+    /// [`get_or_set`](Self::get_or_set) with a loader that may fail. Its error reaches its caller
+    /// and is not cached; others who waited for the same key load for themselves.
+    ///
+    /// # Errors
+    /// [`LoadError::Load`] with the loader's error, or [`LoadError::Cache`] with those of
+    /// [`get_or_set`](Self::get_or_set).
+    pub fn try_get_or_set<K, F, T, E>(&self, key: K, loader: F) -> TryGetOrSet<'_, K, F, T>
+    where
+        K: AsRef<[u8]>,
+        F: Future<Output = Result<T, E>>,
+        T: Serialize + DeserializeOwned,
+    {
+        try_get_or_set(self, key, loader)
+    }
+}
+
+fn try_get_or_set<K, F, T>(cache: &Cache, key: K, loader: F) -> TryGetOrSet<'_, K, F, T> {
+    TryGetOrSet {
+        cache,
+        key,
+        loader: Some(loader),
+        version: None,
+        timeout: Timeout::Default,
+        stage: Stage::look(),
+    }
+}
+
+impl<K, F, T> Unpin for TryGetOrSet<'_, K, F, T> {}
+
+impl<K, F, T, E> Future for TryGetOrSet<'_, K, F, T>
+where
+    K: AsRef<[u8]>,
+    F: Future<Output = Result<T, E>>,
+    T: Serialize + DeserializeOwned,
+{
+    type Output = Result<T, LoadError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let found = match &mut this.stage {
+                Stage::Look { .. } => ready!(this.poll_look(cx))?,
+                Stage::Follow(place) => match ready!(place.poll_follow(cx)) {
+                    Followed::Lead => this.inherit(),
+                    Followed::Value(bytes) => Some(this.decoded(bytes)?),
+                },
+                Stage::Load { loading, .. } => match ready!(loading.as_mut().poll(cx)) {
+                    Ok(value) => this.loaded(value)?,
+                    Err(error) => {
+                        this.stage = Stage::Over;
+                        return Poll::Ready(Err(LoadError::Load(error)));
+                    }
+                },
+                Stage::Store { .. } => ready!(this.poll_store(cx))?,
+                Stage::Over => return Poll::Ready(Err(Error::mismatch().into())),
+            };
+            if let Some(value) = found {
+                this.stage = Stage::Over;
+                return Poll::Ready(Ok(value));
+            }
+        }
+    }
+}
+
+/// The steps. Each answers the value once it is there, or else has moved on to another stage.
+impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T> {
+    fn poll_look(&mut self, cx: &Context<'_>) -> Poll<Result<Option<T>, Error>> {
+        let Stage::Look { seen, call } = &mut self.stage else { return Poll::Ready(Ok(None)) };
+        let name = self.key.as_ref();
+        let key = self.cache.scope(self.version.as_ref())?.key(name);
+        self.cache.expiry(self.timeout)?;
+        let desk = self.cache.with_backend(|backend| backend.desk().cloned())?;
+        if seen.is_none() {
+            *seen = desk.as_ref().map(|desk| desk.seen(&key.to_bytes()));
+        }
+        match ready!(call.poll(self.cache, &Command::Get(key), name, cx)) {
+            Ok(Reply::Value(Some(bytes))) => return Poll::Ready(self.decoded(bytes).map(Some)),
+            Ok(Reply::Value(None)) => {}
+            Err(error) if error.is_outage() => {}
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(_) => return Poll::Ready(Err(Error::mismatch())),
+        }
+        let joined = match (desk, *seen) {
+            (Some(desk), Some(seen)) => desk.join(&key.to_bytes(), seen),
+            _ => return Poll::Ready(Ok(self.load(None))),
+        };
+        match joined {
+            Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
+            Joined::Follow(place) => self.stage = Stage::Follow(place),
+            Joined::Again => self.stage = Stage::look(),
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    fn inherit(&mut self) -> Option<T> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Follow(place) => self.load(Some(place)),
+            _ => None,
+        }
+    }
+
+    fn load(&mut self, place: Option<Place>) -> Option<T> {
+        // The loader has waited unpolled until now, so it can still be moved to the heap.
+        if let Some(loader) = self.loader.take() {
+            self.stage = Stage::Load { loading: Box::pin(loader), place };
+        }
+        None
+    }
+
+    fn loaded(&mut self, value: T) -> Result<Option<T>, Error> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        let encoded = Json(&value).encode();
+        let bytes = encoded.map_err(|source| Error::serialize(self.key.as_ref(), source))?;
+        let Stage::Load { place: Some(mut place), .. } = stage else { return Ok(Some(value)) };
+        if !place.share(bytes.clone()) {
+            return Ok(Some(value));
+        }
+        self.stage = Stage::Store { value, bytes, call: Call::Store, _place: place };
+        Ok(None)
+    }
+
+    fn poll_store(&mut self, cx: &Context<'_>) -> Poll<Result<Option<T>, Error>> {
+        let Stage::Store { bytes, call, .. } = &mut self.stage else {
+            return Poll::Ready(Ok(None));
+        };
+        let name = self.key.as_ref();
+        let key = self.cache.scope(self.version.as_ref())?.key(name);
+        let command = Command::Set { key, value: bytes, expiry: self.cache.expiry(self.timeout)? };
+        let stored = match ready!(call.poll(self.cache, &command, name, cx)) {
+            // The value is good though it could not be kept: the cache was disconnected meanwhile,
+            // or its server is away or takes no writes.
+            Err(error) if error.is_outage() || matches!(error, Error::NotConnected) => Ok(()),
+            other => other.map(|_| ()),
+        };
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        let Stage::Store { value, .. } = stage else { return Poll::Ready(Ok(None)) };
+        Poll::Ready(stored.map(|()| Some(value)))
+    }
+
+    fn decoded(&self, bytes: Bytes) -> Result<T, Error> {
+        let decoded = Json::<T>::decode(bytes);
+        decoded.map_err(|source| Error::deserialize(self.key.as_ref(), source))
+    }
+}
+
+impl<F, T> Stage<F, T> {
+    fn look() -> Self {
+        Self::Look { seen: None, call: Call::default() }
+    }
+}
+
+impl<K, F, T> GetOrSet<'_, K, F, T> {
+    /// The version of the key, instead of the cache's default one. A text with a colon is an
+    /// error.
+    pub fn version(self, version: impl Into<Version>) -> Self {
+        Self(self.0.version(version))
+    }
+
+    /// How long a loaded value is kept, instead of the cache's default timeout, in whole
+    /// milliseconds rounded up. Zero is an error.
+    pub fn timeout(self, timeout: impl Into<Timeout>) -> Self {
+        Self(self.0.timeout(timeout))
+    }
+
+    /// A loaded value is kept for ever, whatever the cache's default timeout.
+    pub fn forever(self) -> Self {
+        Self(self.0.forever())
+    }
+}
+
+impl<K, F, T> Future for GetOrSet<'_, K, F, T>
+where
+    K: AsRef<[u8]>,
+    F: Future<Output = T>,
+    T: Serialize + DeserializeOwned,
+{
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_err(|error| match error {
+            LoadError::Cache(error) => error,
+            LoadError::Load(never) => match never {},
+        })
+    }
+}
+
+impl<K: fmt::Debug, F, T> fmt::Debug for TryGetOrSet<'_, K, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryGetOrSet").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl<K: fmt::Debug, F, T> fmt::Debug for GetOrSet<'_, K, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetOrSet").field("key", &self.0.key).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A loader that cannot fail, as one that may.
+    #[doc(hidden)]
+    pub struct Infallibly<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F: Future> Future for Infallibly<F> {
+    type Output = Result<F::Output, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(cx).map(Ok)
+    }
+}

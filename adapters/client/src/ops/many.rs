@@ -1,0 +1,179 @@
+//! `get_many`, `get_many_raw` and `set_many`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_caches_core::command::Command;
+use async_caches_core::key::{Names, Version};
+use async_caches_core::reply::Reply;
+use async_caches_core::ttl::Timeout;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::batch::Batch;
+use super::{takes_timeout, takes_version};
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::form::{Decode, Encode, Form, Json, Raw};
+
+/// The future of [`Cache::get_many`] and [`Cache::get_many_raw`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct GetMany<'c, D> {
+    cache: &'c Cache,
+    names: Names,
+    version: Option<Version>,
+    values: Vec<Option<Bytes>>,
+    batch: Batch,
+    form: Form<D>,
+}
+
+/// The future of [`Cache::set_many`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct SetMany<'c, I> {
+    cache: &'c Cache,
+    entries: Option<I>,
+    names: Names,
+    values: Vec<Bytes>,
+    version: Option<Version>,
+    timeout: Timeout,
+    batch: Batch,
+}
+
+takes_version!(GetMany<'c, D>, SetMany<'c, I>);
+takes_timeout!(SetMany<'c, I>);
+
+impl Cache {
+    /// The values of many keys, in the order asked, each `None` where there is none. A key may be
+    /// asked for twice. No keys: no round trip.
+    ///
+    /// Keys are asked for in chunks of at most 512; the chunks are not one atomic step.
+    ///
+    /// # Errors
+    /// [`Error::Deserialize`] for the first value that is no `T`, and those of the backend.
+    pub fn get_many<T: DeserializeOwned>(
+        &self,
+        keys: impl IntoIterator<Item: AsRef<[u8]>>,
+    ) -> GetMany<'_, Json<T>> {
+        get_many(self, keys.into_iter().collect())
+    }
+
+    /// The bytes of many keys, as they are stored; otherwise as [`get_many`](Self::get_many).
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn get_many_raw(&self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> GetMany<'_, Raw> {
+        get_many(self, keys.into_iter().collect())
+    }
+
+    /// Stores many values. Each key gets its value and its timeout in one atomic step, so that no
+    /// crash leaves a key without its timeout; the keys together are not one step. Of a key given
+    /// twice the last value stays.
+    ///
+    /// Dropped, or failed, before it is done, any of them may have been stored.
+    ///
+    /// # Errors
+    /// [`Error::Serialize`] for the first value that has no JSON, and then nothing is stored;
+    /// [`Error::ZeroTimeout`], and those of the backend.
+    pub fn set_many<I, K, T>(&self, entries: I) -> SetMany<'_, I>
+    where
+        I: IntoIterator<Item = (K, T)>,
+        K: AsRef<[u8]>,
+        T: Serialize,
+    {
+        SetMany {
+            cache: self,
+            entries: Some(entries),
+            names: Names::default(),
+            values: Vec::new(),
+            version: None,
+            timeout: Timeout::Default,
+            batch: Batch::of(std::iter::empty()),
+        }
+    }
+}
+
+fn get_many<D>(cache: &Cache, names: Names) -> GetMany<'_, D> {
+    let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
+    let batch = Batch::of(sizes);
+    let values = vec![None; names.len()];
+    GetMany { cache, names, version: None, values, batch, form: Form::default() }
+}
+
+impl<D> Unpin for GetMany<'_, D> {}
+
+impl<D: Decode> Future for GetMany<'_, D> {
+    type Output = Result<Vec<Option<D::Value>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.cache.with_backend(|_| ())?;
+        let keys = this.cache.scope(this.version.as_ref())?.keys(&this.names);
+        let values = &mut this.values;
+        ready!(this.batch.poll(
+            this.cache,
+            cx,
+            |chunk| Command::GetMany(keys.window(chunk)),
+            |chunk, reply| match reply {
+                Reply::Values(found) if found.len() == chunk.len() => {
+                    values.splice(chunk, found);
+                    Ok(())
+                }
+                _ => Err(Error::mismatch()),
+            },
+        ))?;
+        let decode = |(index, value): (usize, Option<Bytes>)| {
+            let name = || this.names.get(index).unwrap_or_default();
+            let decoded = value.map(|bytes| D::decode(bytes)).transpose();
+            decoded.map_err(|source| Error::deserialize(name(), source))
+        };
+        Poll::Ready(std::mem::take(&mut this.values).into_iter().enumerate().map(decode).collect())
+    }
+}
+
+impl<I> Unpin for SetMany<'_, I> {}
+
+impl<I, K, T> Future for SetMany<'_, I>
+where
+    I: IntoIterator<Item = (K, T)>,
+    K: AsRef<[u8]>,
+    T: Serialize,
+{
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.cache.with_backend(|_| ())?;
+        let scope = this.cache.scope(this.version.as_ref())?;
+        let expiry = this.cache.expiry(this.timeout)?;
+        if let Some(entries) = this.entries.take() {
+            let mut sizes = Vec::new();
+            for (key, value) in entries {
+                let name = key.as_ref();
+                let encoded = Json(value).encode();
+                let value = encoded.map_err(|source| Error::serialize(name, source))?;
+                sizes.push(name.len() + value.len());
+                this.names.push(name);
+                this.values.push(value);
+            }
+            this.batch = Batch::of(sizes.into_iter());
+        }
+        let (keys, values) = (scope.keys(&this.names), &this.values);
+        this.batch.poll(
+            this.cache,
+            cx,
+            |chunk| Command::SetMany {
+                keys: keys.window(chunk.clone()),
+                values: &values[chunk],
+                expiry,
+            },
+            |_, reply| match reply {
+                Reply::Done => Ok(()),
+                _ => Err(Error::mismatch()),
+            },
+        )
+    }
+}

@@ -1,0 +1,64 @@
+//! The operations: one named future each, lazy until polled, with its options as methods.
+//!
+//! All of them are put together alike. A future keeps what its caller gave it, makes a borrowed
+//! [`Command`](async_caches_core::command::Command) of that in every poll, and hands it to its
+//! [`Call`](crate::backend::Call). None of them is self-referential, so all are `Unpin`.
+
+mod batch;
+mod clear;
+mod delete;
+mod expiry;
+mod get;
+mod lifecycle;
+mod load;
+mod many;
+mod number;
+mod set;
+
+pub use clear::{Clear, ClearPrefix};
+pub use delete::{Delete, DeleteMany};
+pub use expiry::{Contains, Remains, Touch};
+pub use get::Get;
+pub use lifecycle::{Connect, Disconnect, Ping};
+pub use load::{GetOrSet, TryGetOrSet};
+pub use many::{GetMany, SetMany};
+pub use number::{Delta, Incr};
+pub use set::{Add, Set};
+
+/// Gives operations the option that all operations on keys have.
+macro_rules! takes_version {
+    ($($name:ident<$($parameter:tt),*>),* $(,)?) => {$(
+        impl<$($parameter),*> $name<$($parameter),*> {
+            /// The version of the key, instead of the cache's default one. A text with a colon is
+            /// an error.
+            pub fn version(mut self, version: impl Into<async_caches_core::key::Version>) -> Self {
+                self.version = Some(version.into());
+                self
+            }
+        }
+    )*};
+}
+
+/// Gives operations the options of those that set a timeout.
+macro_rules! takes_timeout {
+    ($($name:ident<$($parameter:tt),*>),* $(,)?) => {$(
+        impl<$($parameter),*> $name<$($parameter),*> {
+            /// How long from now, instead of the cache's default timeout, in whole milliseconds
+            /// rounded up. Zero is an error.
+            pub fn timeout(
+                mut self,
+                timeout: impl Into<async_caches_core::ttl::Timeout>,
+            ) -> Self {
+                self.timeout = timeout.into();
+                self
+            }
+
+            /// For ever, whatever the cache's default timeout.
+            pub fn forever(self) -> Self {
+                self.timeout(async_caches_core::ttl::Timeout::Never)
+            }
+        }
+    )*};
+}
+
+use {takes_timeout, takes_version};

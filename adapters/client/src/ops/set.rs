@@ -1,0 +1,150 @@
+//! `set`, `set_raw` and `add`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_caches_core::command::Command;
+use async_caches_core::key::Version;
+use async_caches_core::reply::Reply;
+use async_caches_core::ttl::Timeout;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{takes_timeout, takes_version};
+use crate::backend::Call;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::form::{Encode, Json, Raw};
+
+/// The future of [`Cache::set`] and [`Cache::set_raw`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Set<'c, K, V> {
+    cache: &'c Cache,
+    key: K,
+    value: Value<V>,
+    version: Option<Version>,
+    timeout: Timeout,
+    call: Call,
+}
+
+/// The future of [`Cache::add`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct Add<'c, K, V> {
+    cache: &'c Cache,
+    key: K,
+    value: Value<V>,
+    version: Option<Version>,
+    timeout: Timeout,
+    call: Call,
+}
+
+takes_version!(Set<'c, K, V>, Add<'c, K, V>);
+takes_timeout!(Set<'c, K, V>, Add<'c, K, V>);
+
+/// A value, encoded once: when it is first needed.
+#[derive(Debug)]
+enum Value<V> {
+    Given(V),
+    Encoded(Bytes),
+}
+
+impl Cache {
+    /// Stores a value under a key, whatever was there.
+    ///
+    /// Dropped before it is done, it may or may not have been stored.
+    ///
+    /// # Errors
+    /// [`Error::Serialize`] where the value has no JSON, [`Error::ZeroTimeout`], and those of the
+    /// backend.
+    pub fn set<K: AsRef<[u8]>, T: Serialize>(&self, key: K, value: T) -> Set<'_, K, Json<T>> {
+        set(self, key, Json(value))
+    }
+
+    /// Stores bytes as they are under a key, whatever was there.
+    ///
+    /// # Errors
+    /// [`Error::ZeroTimeout`], and those of the backend.
+    pub fn set_raw<K: AsRef<[u8]>>(&self, key: K, value: impl Into<Bytes>) -> Set<'_, K, Raw> {
+        set(self, key, Raw(value.into()))
+    }
+
+    /// Stores a value under a key where nothing is, or what was has expired; answers whether it
+    /// did. One atomic step.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set). It is not sent twice: where the link was lost in between the error
+    /// says whether it [may have run](Error::may_have_run).
+    pub fn add<K: AsRef<[u8]>, T: Serialize>(&self, key: K, value: T) -> Add<'_, K, Json<T>> {
+        Add {
+            cache: self,
+            key,
+            value: Value::Given(Json(value)),
+            version: None,
+            timeout: Timeout::Default,
+            call: Call::default(),
+        }
+    }
+}
+
+fn set<K, V>(cache: &Cache, key: K, value: V) -> Set<'_, K, V> {
+    Set {
+        cache,
+        key,
+        value: Value::Given(value),
+        version: None,
+        timeout: Timeout::Default,
+        call: Call::default(),
+    }
+}
+
+impl<V: Encode> Value<V> {
+    fn encoded(&mut self, name: &[u8]) -> Result<&Bytes, Error> {
+        if let Self::Given(value) = self {
+            let bytes = value.encode().map_err(|source| Error::serialize(name, source))?;
+            *self = Self::Encoded(bytes);
+        }
+        match self {
+            Self::Encoded(bytes) => Ok(bytes),
+            Self::Given(_) => Err(Error::mismatch()),
+        }
+    }
+}
+
+impl<K, V> Unpin for Set<'_, K, V> {}
+
+impl<K: AsRef<[u8]>, V: Encode> Future for Set<'_, K, V> {
+    type Output = Result<(), Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let name = this.key.as_ref();
+        let key = this.cache.scope(this.version.as_ref())?.key(name);
+        let expiry = this.cache.expiry(this.timeout)?;
+        let command = Command::Set { key, value: this.value.encoded(name)?, expiry };
+        match ready!(this.call.poll(this.cache, &command, name, cx))? {
+            Reply::Done => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err(Error::mismatch())),
+        }
+    }
+}
+
+impl<K, V> Unpin for Add<'_, K, V> {}
+
+impl<K: AsRef<[u8]>, V: Encode> Future for Add<'_, K, V> {
+    type Output = Result<bool, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let name = this.key.as_ref();
+        let key = this.cache.scope(this.version.as_ref())?.key(name);
+        let expiry = this.cache.expiry(this.timeout)?;
+        let command = Command::Add { key, value: this.value.encoded(name)?, expiry };
+        match ready!(this.call.poll(this.cache, &command, name, cx))? {
+            Reply::Flag(added) => Poll::Ready(Ok(added)),
+            _ => Poll::Ready(Err(Error::mismatch())),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The one task of a link: reads, wakes, writes.
+//!
+//! It reads and writes at every turn, whichever the socket is ready for, so that a server which
+//! writes before it reads cannot make both sides wait. Having woken callers it yields once: they
+//! run, queue their next commands, and all of those leave in one write.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use async_caches_core::error::ConnectionError;
+use async_caches_core::time::{Deadline, Instant};
+use bytes::{Buf, BytesMut};
+
+use super::link::Link;
+use crate::error::LinkError;
+use crate::runtime::{Socket, Timer};
+
+impl Link {
+    /// Connects and then serves the callers of this link until it ends: the whole life of a
+    /// connection, to be run as one task. `connect` and the handshake have the connect timeout
+    /// between them.
+    ///
+    /// Dropping the future closes the connection; whoever waits on it is told.
+    pub async fn drive<S: Socket, T: Timer>(
+        mut self,
+        connect: impl Future<Output = io::Result<S>> + Send,
+        mut timer: T,
+    ) {
+        // Dropped at the end, whatever that is, the link tells its callers and the pool.
+        self.end = match dial(&self, connect, &mut timer).await {
+            Err(error) => error,
+            Ok(socket) => {
+                let mut driver = Driver::new(socket, timer);
+                poll_fn(|cx| driver.poll(&mut self, cx)).await
+            }
+        };
+    }
+}
+
+async fn dial<S: Socket>(
+    link: &Link,
+    connect: impl Future<Output = io::Result<S>> + Send,
+    timer: &mut impl Timer,
+) -> Result<S, LinkError> {
+    let mut connect = pin!(connect);
+    poll_fn(|cx| {
+        let deadline = link.shared.dialling(cx)?;
+        if let Poll::Ready(socket) = connect.as_mut().poll(cx) {
+            return Poll::Ready(socket.map_err(LinkError::from));
+        }
+        if timer.poll_until(deadline.map(|due| due.at), cx).is_ready() {
+            return Poll::Ready(Err(ConnectionError::NotReadyInTime.into()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+struct Driver<S, T> {
+    socket: S,
+    timer: T,
+    rx: BytesMut,
+    out: BytesMut,
+    woken: Vec<Waker>,
+    want: usize,
+    armed: Option<Instant>,
+    yielded: bool,
+}
+
+impl<S: Socket, T: Timer> Driver<S, T> {
+    fn new(socket: S, timer: T) -> Self {
+        Self {
+            socket,
+            timer,
+            rx: BytesMut::new(),
+            out: BytesMut::new(),
+            woken: Vec::new(),
+            want: READ_LEAST,
+            armed: None,
+            yielded: false,
+        }
+    }
+
+    fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<LinkError> {
+        // After so many rounds others get a turn, whatever the socket still has.
+        for _ in 0..ROUNDS {
+            let read = match self.read(cx) {
+                Ok(count) => count,
+                Err(error) => return Poll::Ready(error),
+            };
+            let now = link.pool.now();
+            let turn = link.shared.turn(
+                &mut self.rx,
+                &mut self.out,
+                std::mem::take(&mut link.wrote),
+                now,
+                &mut self.woken,
+            );
+            let woke = !self.woken.is_empty();
+            self.woken.drain(..).for_each(Waker::wake);
+            if turn.ready {
+                link.pool.opened(link.id);
+            }
+            if let Some(error) = turn.end {
+                return Poll::Ready(error);
+            }
+            if woke && !std::mem::replace(&mut self.yielded, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.yielded = false;
+            match self.write(cx) {
+                Ok(count) => link.wrote += count,
+                Err(error) => return Poll::Ready(error.into()),
+            }
+            let due = self.is_due(turn.deadline, cx);
+            let idle = read == 0 && !due && link.wrote == 0;
+            if idle && link.shared.sleep(&turn, self.out.is_empty(), cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads once, if there is anything to read.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<usize, LinkError> {
+        loop {
+            match self.socket.poll_readable(cx) {
+                Poll::Pending => return Ok(0),
+                Poll::Ready(ready) => ready?,
+            }
+            if self.rx.is_empty() && self.rx.capacity() > KEEP {
+                self.rx = BytesMut::new();
+            }
+            self.rx.reserve(self.want);
+            match self.socket.try_read(&mut self.rx) {
+                Ok(0) => return Err(LinkError::Eof),
+                Ok(count) => {
+                    let filled = count >= self.want;
+                    self.want = if filled { (self.want * 2).min(READ_MOST) } else { READ_LEAST };
+                    return Ok(count);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    _ => return Err(error.into()),
+                },
+            }
+        }
+    }
+
+    /// Writes as much as the socket takes.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
+        let mut wrote = 0;
+        while !self.out.is_empty() {
+            match self.socket.try_write(&self.out) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.out.advance(count);
+                    wrote += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match self.socket.poll_writable(cx) {
+                        Poll::Pending => return Ok(wrote),
+                        Poll::Ready(ready) => ready?,
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.out.capacity() > KEEP {
+            self.out = BytesMut::new();
+        }
+        Ok(wrote)
+    }
+
+    /// Whether the deadline has come. The alarm is set anew only to an earlier time: one that
+    /// rings early costs a turn, one that is set for every command costs more.
+    fn is_due(&mut self, deadline: Option<Deadline>, cx: &mut Context<'_>) -> bool {
+        let wanted = deadline.map(|due| due.at);
+        let at = match (self.armed, wanted) {
+            (Some(armed), Some(wanted)) => Some(armed.min(wanted)),
+            (armed, wanted) => wanted.or(armed),
+        };
+        let due = self.timer.poll_until(at, cx).is_ready();
+        self.armed = if due { None } else { at };
+        due
+    }
+}
+
+/// How much room a read has at least, and at most: it doubles while reads fill it.
+const READ_LEAST: usize = 16 * 1024;
+const READ_MOST: usize = 256 * 1024;
+
+/// An empty buffer larger than this is given back.
+const KEEP: usize = 512 * 1024;
+
+/// How often a driver reads and writes before it lets others run.
+const ROUNDS: usize = 32;

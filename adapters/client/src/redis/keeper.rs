@@ -1,0 +1,99 @@
+//! The background task of a pool: carries out its decisions and ends waits that are over.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use async_caches_core::pool::{Action, LinkId};
+use async_caches_core::time::{Deadline, Instant};
+
+use super::link::{Closing, Link, Shared};
+use super::{Pool, State, Ticket};
+use crate::error::LinkError;
+use crate::runtime::Timer;
+use crate::sync::lock;
+
+/// Runs the pool's keeper until the pool is closed and its last link gone.
+pub(super) fn spawn(pool: &Arc<Pool>) {
+    let keeper = Arc::clone(pool);
+    let mut timer = pool.runtime.timer();
+    pool.runtime.spawn(Box::pin(poll_fn(move |cx| keep(&keeper, timer.as_mut(), cx))));
+}
+
+fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        let now = pool.now();
+        let mut state = lock(&pool.state);
+        let mut woken = state.expire(now);
+        if state.closed && state.open.is_empty() && state.dialling.is_empty() {
+            state.over = true;
+            woken.extend(std::mem::take(&mut state.waiting).into_values().map(|(_, waker)| waker));
+            drop(state);
+            woken.into_iter().for_each(Waker::wake);
+            return Poll::Ready(());
+        }
+        let (dials, closes) =
+            if state.closed { Default::default() } else { state.decide(pool, now) };
+        let deadline = state.deadline(now);
+        match &mut state.keeper {
+            Some(keeper) => keeper.clone_from(cx.waker()),
+            keeper @ None => *keeper = Some(cx.waker().clone()),
+        }
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        closes.iter().for_each(|link| link.close(Closing::Drained));
+        for (id, shared) in dials {
+            let link =
+                Link { pool: Arc::clone(pool), id, shared, wrote: 0, end: LinkError::Closed };
+            pool.runtime.dial(pool.endpoint.clone(), link);
+        }
+        if timer.poll_until(deadline.map(|due| due.at), cx).is_pending() {
+            return Poll::Pending;
+        }
+    }
+}
+
+impl State {
+    /// Asks the pool what to do until it has nothing more to say.
+    #[allow(clippy::type_complexity, reason = "what to dial, and what to close")]
+    fn decide(
+        &mut self,
+        pool: &Pool,
+        now: Instant,
+    ) -> (Vec<(LinkId, Arc<Shared>)>, Vec<Arc<Shared>>) {
+        let (mut dials, mut closes) = (Vec::new(), Vec::new());
+        loop {
+            let open = &self.open;
+            let idle_since = |id: LinkId| {
+                open.iter().find(|(link, _)| *link == id).and_then(|(_, link)| link.idle_since())
+            };
+            match self.decisions.poll(now, idle_since) {
+                None => return (dials, closes),
+                Some(Action::Dial(id)) => {
+                    let shared = Arc::new(Shared::open(&pool.setup, now));
+                    self.dialling.push((id, Arc::clone(&shared)));
+                    dials.push((id, shared));
+                }
+                Some(Action::Close(id)) => closes.extend(self.forget(id)),
+            }
+        }
+    }
+
+    /// Takes out those whose time to wait for a link is over.
+    fn expire(&mut self, now: Instant) -> Vec<Waker> {
+        let due = |(_, (expires, _)): &(&Ticket, &(Instant, Waker))| *expires <= now;
+        let due: Vec<_> = self.waiting.iter().filter(due).map(|(ticket, _)| *ticket).collect();
+        due.iter()
+            .filter_map(|ticket| self.waiting.remove(ticket))
+            .map(|(_, waker)| waker)
+            .collect()
+    }
+
+    fn deadline(&self, now: Instant) -> Option<Deadline> {
+        let due = self.waiting.values().map(|(expires, _)| *expires).min();
+        let due = due.filter(|at| *at < Instant::MAX);
+        let due = due.map(|at| Deadline { at, why: "a caller's wait for a link" });
+        let decision = if self.closed { None } else { self.decisions.deadline(now) };
+        Deadline::earlier(due, decision)
+    }
+}

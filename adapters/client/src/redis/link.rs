@@ -1,0 +1,285 @@
+//! One link: what the callers of a connection and its driver share.
+//!
+//! Callers encode into the shared buffer under a short lock and wait in a slot. The driver, which
+//! alone touches the socket, is woken only when it sleeps and there is something to send. Every
+//! waker is called, and every reply dropped, outside of the lock.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use async_caches_core::command::Command;
+use async_caches_core::connection::{Connection, Event, Setup, Tag};
+use async_caches_core::error::{ConnectionError, Refused};
+use async_caches_core::pool::LinkId;
+use async_caches_core::time::{Deadline, Instant};
+use bytes::BytesMut;
+
+use super::Pool;
+use super::slots::{Outcome, Slots};
+use crate::error::LinkError;
+use crate::sync::lock;
+
+/// A connection about to be dialled: a [`Runtime`](crate::runtime::Runtime) hands it back to
+/// [`Link::drive`]. Dropped without that, it counts as a dial that failed.
+#[derive(Debug)]
+pub struct Link {
+    pub(super) pool: Arc<Pool>,
+    pub(super) id: LinkId,
+    pub(super) shared: Arc<Shared>,
+    /// How much the socket has taken since the connection was told.
+    pub(super) wrote: usize,
+    /// Why the link ends, once it does.
+    pub(super) end: LinkError,
+}
+
+/// What the callers and the driver of a link share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// How many commands are in flight, [`STALLED`] more where the first of them is overdue, or
+    /// [`CLOSED`].
+    load: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    connection: Connection,
+    tx: BytesMut,
+    slots: Slots,
+    driver: Option<Waker>,
+    /// Whether the driver must be woken when there is something to send.
+    asleep: bool,
+    closing: Closing,
+}
+
+/// How far a link is on its way out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Closing {
+    /// It stays.
+    No,
+    /// It goes once nobody waits for anything.
+    Drained,
+    /// It goes now.
+    Now,
+}
+
+/// What a driver does after it has taken in what it read.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Whether the connection has just become ready.
+    pub(super) ready: bool,
+    /// When to come back though nothing happened.
+    pub(super) deadline: Option<Deadline>,
+    /// What was known of the link's way out.
+    pub(super) closing: Closing,
+    /// Why the link ends, where it does.
+    pub(super) end: Option<LinkError>,
+}
+
+impl Shared {
+    /// A link whose connection begins now, before it has a socket.
+    pub(super) fn open(setup: &Setup, now: Instant) -> Self {
+        let mut tx = BytesMut::new();
+        let connection = Connection::open(setup, now, &mut tx);
+        let state = State {
+            connection,
+            tx,
+            slots: Slots::default(),
+            driver: None,
+            asleep: false,
+            closing: Closing::No,
+        };
+        Self { state: Mutex::new(state), load: AtomicUsize::new(0) }
+    }
+
+    /// A caller submits a command and gets the tag under which to ask for its outcome.
+    pub(super) fn submit(
+        &self,
+        command: &Command<'_>,
+        expires: Instant,
+        waker: &Waker,
+    ) -> Result<Tag, Refused> {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        if state.closing != Closing::No || !state.connection.is_ready() {
+            self.load.store(CLOSED, Ordering::Relaxed);
+            return Err(Refused::NotOpen);
+        }
+        let tag = state.slots.take(waker);
+        if let Err(refused) = state.connection.submit(command, tag, expires, &mut state.tx) {
+            state.slots.give_back(tag);
+            return Err(refused);
+        }
+        self.load.store(load(&state.connection), Ordering::Relaxed);
+        let asleep = std::mem::take(&mut state.asleep);
+        let driver = if asleep { state.driver.take() } else { None };
+        drop(guard);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Ok(tag)
+    }
+
+    /// A caller asks what became of its command.
+    pub(super) fn outcome(&self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
+        lock(&self.state).slots.poll(tag, cx)
+    }
+
+    /// A caller goes away.
+    pub(super) fn abandon(&self, tag: Tag) {
+        let outcome = lock(&self.state).slots.abandon(tag);
+        drop(outcome);
+    }
+
+    /// How busy the link is.
+    pub(super) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Since when nobody has waited for anything.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        lock(&self.state).connection.idle_since()
+    }
+
+    /// Asks the driver to end.
+    pub(super) fn close(&self, how: Closing) {
+        let mut state = lock(&self.state);
+        if state.closing != Closing::Now {
+            state.closing = how;
+        }
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// The driver gives its waker before there is a socket, to hear of [`close`](Self::close), and
+    /// learns until when it may dial, or that it need not.
+    pub(super) fn dialling(&self, cx: &Context<'_>) -> Result<Option<Deadline>, LinkError> {
+        let mut state = lock(&self.state);
+        if state.closing != Closing::No {
+            return Err(LinkError::Closed);
+        }
+        state.driver = Some(cx.waker().clone());
+        Ok(state.connection.deadline())
+    }
+
+    /// The driver's turn: takes in what was read, settles what came of it and fetches what there
+    /// is to send. `out` is filled only where it is empty; `wrote` is how much of earlier output
+    /// the socket has taken since the last turn; `woken` receives whom to wake.
+    pub(super) fn turn(
+        &self,
+        rx: &mut BytesMut,
+        out: &mut BytesMut,
+        wrote: usize,
+        now: Instant,
+        woken: &mut Vec<Waker>,
+    ) -> Turn {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.connection.wrote(wrote);
+        let closing = state.closing;
+        let mut turn = Turn { ready: false, deadline: None, closing, end: None };
+        loop {
+            match state.connection.poll(rx, now, &mut state.tx) {
+                Ok(None) => break,
+                Ok(Some(event)) => turn.ready |= state.take_in(event, woken),
+                Err(error) => {
+                    turn.end = Some(LinkError::Connection(error));
+                    break;
+                }
+            }
+        }
+        if out.is_empty() {
+            std::mem::swap(out, &mut state.tx);
+        }
+        let drained = || state.connection.idle_since().is_some() && out.is_empty();
+        if closing == Closing::Now || (closing == Closing::Drained && drained()) {
+            turn.end.get_or_insert(LinkError::Closed);
+        }
+        turn.deadline = state.connection.deadline();
+        self.load.store(load(&state.connection), Ordering::Relaxed);
+        turn
+    }
+
+    /// The driver is about to sleep: until there is something to send, where `drained` says that
+    /// it has sent all it had, or else until its socket takes more. Answers `false` where it must
+    /// not, because something has changed since its `turn`.
+    pub(super) fn sleep(&self, turn: &Turn, drained: bool, cx: &Context<'_>) -> bool {
+        let mut state = lock(&self.state);
+        if state.closing != turn.closing || (drained && !state.tx.is_empty()) {
+            return false;
+        }
+        state.asleep = drained;
+        match &mut state.driver {
+            Some(driver) => driver.clone_from(cx.waker()),
+            driver @ None => *driver = Some(cx.waker().clone()),
+        }
+        true
+    }
+
+    /// The link has ended: whoever waits on it learns that its command is lost.
+    pub(super) fn end(&self, wrote: usize) {
+        let mut woken = Vec::new();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.closing = Closing::Now;
+        state.connection.wrote(wrote);
+        state.connection.close();
+        let mut nothing = BytesMut::new();
+        while let Ok(Some(event)) =
+            state.connection.poll(&mut nothing, Instant::ORIGIN, &mut BytesMut::new())
+        {
+            state.take_in(event, &mut woken);
+        }
+        state.tx = BytesMut::new();
+        self.load.store(CLOSED, Ordering::Relaxed);
+        drop(guard);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    /// Settles what an event is about; answers whether it was that the connection is ready.
+    fn take_in(&mut self, event: Event, woken: &mut Vec<Waker>) -> bool {
+        let (tag, outcome) = match event {
+            Event::Ready(_) => return true,
+            Event::Push(_) => return false,
+            Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
+            Event::Expired { tag, may_have_run } => (tag, Outcome::Expired { may_have_run }),
+            Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
+            _ => return false,
+        };
+        woken.extend(self.slots.settle(tag, outcome));
+        false
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shared.end(self.wrote);
+        self.pool.ended(self.id, std::mem::replace(&mut self.end, LinkError::Closed));
+    }
+}
+
+impl LinkError {
+    /// Whether the server said no to who we are, so that dialling again soon is no use.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Connection(ConnectionError::Refused(error)) if error.kind.is_refusal_of_credentials()
+        )
+    }
+}
+
+fn load(connection: &Connection) -> usize {
+    connection.in_flight() + if connection.is_stalled() { STALLED } else { 0 }
+}
+
+/// The load of a link that takes no more commands.
+pub(super) const CLOSED: usize = usize::MAX;
+
+/// Makes a stalled link the last choice.
+const STALLED: usize = 1 << 32;

@@ -1,0 +1,116 @@
+//! The boundary between this crate and a runtime: all that an adapter has to bring.
+//!
+//! An adapter implements [`Socket`] and [`Timer`] for its runtime's types and [`Runtime`] once,
+//! and hands that to [`Builder::runtime`](crate::Builder::runtime). The work of a connection is
+//! done by [`Link::drive`], which is generic over the adapter's types: one task a connection, no
+//! box and no dynamic call for an operation.
+//!
+//! The crates `async-caches-tokio`, `async-caches-async-std` and `async-caches-smol` are such
+//! adapters; `async-caches-conformance` proves one.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+
+pub use crate::redis::Link;
+pub use async_caches_core::time::Instant;
+pub use async_caches_core::url::Endpoint;
+
+/// A future on the heap: what a runtime is asked to spawn.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A connected stream socket in non-blocking mode, asked for readiness.
+///
+/// Only the task that drives the link ever calls it.
+pub trait Socket: Send + Sync + 'static {
+    /// Reads what is there and appends it to `rx`, which has room reserved for what is wanted at
+    /// most. Answers how many bytes that were; zero is the end of the stream.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where nothing is there yet; any other ends the connection.
+    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize>;
+
+    /// Writes the first bytes of `tx` and answers how many.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where none can be taken; any other ends the connection.
+    fn try_write(&self, tx: &[u8]) -> io::Result<usize>;
+
+    /// Ready once `try_read` is worth a try; else the task is woken when it is.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ready once `try_write` is worth a try; else the task is woken when it is.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// One alarm that can be set anew.
+pub trait Timer: Send + 'static {
+    /// Ready once it is `at` or later, on the clock of [`Runtime::now`]; else the task is woken
+    /// then. `None` is never. Each call replaces what was set before.
+    fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A runtime, as far as a cache needs one. Called on the cold path only: once a connection.
+pub trait Runtime: fmt::Debug + Send + Sync + 'static {
+    /// What time it is, counted from an origin that stays the same.
+    fn now(&self) -> Instant;
+
+    /// Runs a task in the background, to its end.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+
+    /// An alarm on the clock of [`now`](Self::now).
+    fn timer(&self) -> Box<dyn Timer>;
+
+    /// Runs [`link.drive(connect, timer)`](Link::drive) in the background, where `connect` is a
+    /// future that connects to `to`. A host name is to be resolved anew every time, and each of its
+    /// addresses tried; a TCP socket is to have `TCP_NODELAY` set.
+    fn dial(&self, to: Endpoint, link: Link);
+}
+
+/// The system's monotonic clock, counted from the moment this was made: what most runtimes'
+/// [`Runtime::now`] needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(std::time::Instant);
+
+impl Clock {
+    /// A clock that begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::ORIGIN + self.0.elapsed()
+    }
+
+    /// The same instant on the system's clock; `None` where that cannot name it.
+    #[must_use]
+    pub fn to_system(&self, at: Instant) -> Option<std::time::Instant> {
+        self.0.checked_add(at.since(Instant::ORIGIN))
+    }
+}
+
+/// [`Socket::try_read`] for a source that reads into a slice: through a buffer of the thread's, as
+/// bytes that were never written cannot be lent out safely.
+///
+/// # Errors
+/// Those of the source.
+pub fn read_through(mut source: impl io::Read, rx: &mut BytesMut) -> io::Result<usize> {
+    thread_local! {
+        static SCRATCH: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; SCRATCH_LEN]);
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        let room = (rx.capacity() - rx.len()).clamp(1, SCRATCH_LEN);
+        let count = source.read(&mut scratch[..room])?;
+        rx.extend_from_slice(&scratch[..count]);
+        Ok(count)
+    })
+}
+
+const SCRATCH_LEN: usize = 64 * 1024;

@@ -1,0 +1,167 @@
+//! The first words on a connection.
+//!
+//! Two round trips. First `HELLO 3` with the credentials and the client's name; a server that does
+//! not know it, or may not use it, is greeted in RESP2 with `AUTH` and `CLIENT SETNAME` instead.
+//! Then, in one pipeline: `SELECT` where a database was named, `CLIENT SETINFO` (since Redis 7.2;
+//! its errors are ignored), and a `PING`, which a server that is still loading its data refuses.
+//!
+//! No error of the handshake shows the password, though old servers quote the arguments of a
+//! command they do not know.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::BytesMut;
+
+use super::{ServerInfo, Setup};
+use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
+use crate::resp::{decode, encode};
+use crate::url::Credentials;
+
+/// A handshake under way: what was asked and not yet answered.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    credentials: Option<Credentials>,
+    name: Option<String>,
+    database: u32,
+    asked: VecDeque<Ask>,
+    info: ServerInfo,
+}
+
+/// What came of a reply.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// More replies are to come.
+    Pending,
+    /// That was the last one.
+    Done(ServerInfo),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    Hello,
+    /// Any error ends the handshake.
+    Must,
+    /// An error is as good as a success.
+    May,
+    /// The last one.
+    Ping,
+}
+
+impl Handshake {
+    pub(super) fn begin(setup: &Setup, tx: &mut BytesMut) -> Self {
+        let mut this = Self {
+            credentials: setup.credentials.clone(),
+            name: setup.name.clone(),
+            database: setup.database,
+            asked: VecDeque::new(),
+            info: ServerInfo { protocol: 3, ..ServerInfo::default() },
+        };
+        this.hello(tx);
+        this
+    }
+
+    /// Takes in the reply to what was asked first.
+    pub(super) fn handle(
+        &mut self,
+        frame: &[u8],
+        tx: &mut BytesMut,
+    ) -> Result<Step, ConnectionError> {
+        let error = decode::error(frame)?.map(|error| self.masked(error));
+        match (self.asked.pop_front(), error) {
+            (None, _) => return Err(ProtocolError::Unasked.into()),
+            (Some(Ask::Hello), None) => {
+                let hello = decode::hello(frame)?;
+                self.info = ServerInfo {
+                    protocol: hello.proto,
+                    server: hello.server,
+                    version: hello.version,
+                };
+                self.settle(tx);
+            }
+            (Some(Ask::Hello), Some(error)) if lacks_hello(&error) => {
+                self.info.protocol = 2;
+                self.greet_in_resp2(tx);
+                self.settle(tx);
+            }
+            (Some(Ask::Must), None) | (Some(Ask::May), _) => {}
+            (Some(Ask::Ping), error) if error.as_ref().is_none_or(is_ready_all_the_same) => {
+                return Ok(Step::Done(core::mem::take(&mut self.info)));
+            }
+            (Some(Ask::Hello | Ask::Must | Ask::Ping), Some(error)) => {
+                return Err(ConnectionError::Refused(error));
+            }
+            (Some(Ask::Ping), None) => {}
+        }
+        Ok(Step::Pending)
+    }
+
+    fn hello(&mut self, tx: &mut BytesMut) {
+        let mut words: Vec<&[u8]> = alloc::vec![b"HELLO", b"3"];
+        if let Some(credentials) = &self.credentials {
+            let user = credentials.username.as_deref().unwrap_or(DEFAULT_USER);
+            words.extend([b"AUTH", user.as_bytes(), credentials.password.expose().as_bytes()]);
+        }
+        if let Some(name) = &self.name {
+            words.extend([b"SETNAME", name.as_bytes()]);
+        }
+        encode::request(tx, &words);
+        self.asked.push_back(Ask::Hello);
+    }
+
+    fn greet_in_resp2(&mut self, tx: &mut BytesMut) {
+        if let Some(credentials) = &self.credentials {
+            let password = credentials.password.expose().as_bytes();
+            match &credentials.username {
+                Some(user) => encode::request(tx, &[b"AUTH", user.as_bytes(), password]),
+                None => encode::request(tx, &[b"AUTH", password]),
+            }
+            self.asked.push_back(Ask::Must);
+        }
+        if let Some(name) = &self.name {
+            encode::request(tx, &[b"CLIENT", b"SETNAME", name.as_bytes()]);
+            self.asked.push_back(Ask::Must);
+        }
+    }
+
+    fn settle(&mut self, tx: &mut BytesMut) {
+        if self.database != 0 {
+            let database = itoa::Buffer::new().format(self.database).as_bytes().to_vec();
+            encode::request(tx, &[b"SELECT", &database]);
+            self.asked.push_back(Ask::Must);
+        }
+        for (what, value) in [("LIB-NAME", LIBRARY), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
+            encode::request(tx, &[b"CLIENT", b"SETINFO", what.as_bytes(), value.as_bytes()]);
+            self.asked.push_back(Ask::May);
+        }
+        encode::request(tx, &[b"PING"]);
+        self.asked.push_back(Ask::Ping);
+    }
+
+    fn masked(&self, error: ServerError) -> ServerError {
+        match &self.credentials {
+            Some(credentials) => error.masking(credentials.password.expose()),
+            None => error,
+        }
+    }
+}
+
+fn lacks_hello(error: &ServerError) -> bool {
+    matches!(error.kind, ServerErrorKind::NoProto | ServerErrorKind::NoPerm)
+        || error.text().starts_with("ERR unknown command")
+}
+
+/// A server that answers a `PING` with, say, `MISCONF` or `BUSY` still serves what it can; one that
+/// is loading, or does not know us, serves nothing.
+fn is_ready_all_the_same(error: &ServerError) -> bool {
+    !matches!(
+        error.kind,
+        ServerErrorKind::Loading | ServerErrorKind::NoAuth | ServerErrorKind::MaxClients
+    )
+}
+
+/// What `HELLO` wants to be told where the URL names no user.
+const DEFAULT_USER: &str = "default";
+
+const LIBRARY: &str = "async-caches-rs";

@@ -1,0 +1,444 @@
+//! One pipelined connection: commands go in, bytes and events come out.
+//!
+//! # Theory of operation
+//!
+//! A server answers in the order in which it was asked, so a connection is a queue: each command
+//! that is submitted joins the back with its caller's [`Tag`], and each reply belongs to the front.
+//! Nothing ever leaves the queue but by its reply or with the whole connection. A caller that goes
+//! away, or whose deadline passes, leaves its place to be answered to nobody; so no reply can reach
+//! a caller that did not ask for it. Pushes are told apart by their type and have no place in the
+//! queue. Whatever does not fit closes the connection.
+//!
+//! ```text
+//!         open               Ready                        close, or an error of poll
+//!  (none) ────▶ Handshake ─────────▶ Ready ──────────────────────────────▶ Closed
+//!                   │                                                        ▲
+//!                   └────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Deadlines: the handshake has one; each command has its own, and is answered
+//! [`Event::Expired`] by it. A connection on which nothing at all was read while a command waited
+//! for the whole response timeout is silent and ends; so does one whose front has been waiting for
+//! twice that long, whatever trickles in. An idle connection pings after [`Connection::KEEPALIVE`].
+//!
+//! The caller owns both buffers, and says with [`Connection::wrote`] how much of what was put into
+//! `tx` its socket has taken: a command whose last byte was not taken cannot have run.
+
+mod handshake;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use core::time::Duration;
+
+use bytes::BytesMut;
+
+use self::handshake::{Handshake, Step};
+use crate::command::Command;
+use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
+use crate::reply::Answer;
+use crate::resp::answer::Expect;
+use crate::resp::decode::{self, Push};
+use crate::resp::encode::{self, Scripts};
+use crate::resp::scan::{Limits, Scanner};
+use crate::time::{Deadline, Instant};
+use crate::url::Credentials;
+
+/// What a connection says of itself to the server, and how patient it is.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Who we are.
+    pub credentials: Option<Credentials>,
+    /// Which database to select.
+    pub database: u32,
+    /// The name to show in the server's list of clients.
+    pub name: Option<String>,
+    /// What a frame of the server may be.
+    pub limits: Limits,
+    /// How long it may take until the connection is ready, dialling included.
+    pub connect_timeout: Duration,
+    /// How long a reply may take.
+    pub response_timeout: Duration,
+}
+
+/// What a server said of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ServerInfo {
+    /// The version of RESP spoken: 2 or 3.
+    pub protocol: u8,
+    /// The server's own name, such as `redis` or `valkey`; empty where it did not say.
+    pub server: String,
+    /// The server's version; empty where it did not say.
+    pub version: String,
+}
+
+/// The caller's name for a command, given back with what became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Tag(pub u64);
+
+/// What happened on a connection.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The handshake is done: commands may be submitted.
+    Ready(ServerInfo),
+    /// A command was answered.
+    Reply {
+        /// Which.
+        tag: Tag,
+        /// With what.
+        answer: Answer,
+    },
+    /// The server said something that nobody asked for.
+    Push(Push),
+    /// A command's deadline passed. If its reply still comes, it is thrown away.
+    Expired {
+        /// Which.
+        tag: Tag,
+        /// Whether the server may have run the command.
+        may_have_run: bool,
+    },
+    /// The connection closed before the command was answered.
+    Lost {
+        /// Which.
+        tag: Tag,
+        /// Whether the server may have run the command.
+        may_have_run: bool,
+    },
+}
+
+/// One pipelined connection.
+#[derive(Debug)]
+pub struct Connection {
+    phase: Phase,
+    response_timeout: Duration,
+    scanner: Scanner,
+    scripts: Scripts,
+    queue: VecDeque<Waiting>,
+    put: u64,
+    written: u64,
+    unscanned: usize,
+    last_read: Instant,
+    last_used: Instant,
+    next_expiry: Instant,
+    sweep: Option<Sweep>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Handshake { steps: Box<Handshake>, until: Instant },
+    Ready,
+    Closed,
+}
+
+/// A place in the queue.
+#[derive(Debug)]
+struct Waiting {
+    /// Nobody's where the command is our own, or has expired.
+    tag: Option<Tag>,
+    expect: Expect,
+    /// How many replies are still to come.
+    left: usize,
+    /// The first failure among those that came.
+    failure: Option<Box<Failure>>,
+    expires: Instant,
+    /// Where in the stream of written bytes the command ends.
+    ends_at: u64,
+}
+
+/// A walk through the queue in search of what has expired, one event at a time.
+#[derive(Debug)]
+struct Sweep {
+    next: usize,
+    next_expiry: Instant,
+    silent: bool,
+}
+
+impl Connection {
+    /// How long a connection idles before it asks whether the server is still there.
+    pub const KEEPALIVE: Duration = Duration::from_secs(30);
+
+    /// Begins a connection: the first words of the handshake are put into `tx`. May be called
+    /// before there is a socket; the connect timeout runs from `now`.
+    #[must_use]
+    pub fn open(setup: &Setup, now: Instant, tx: &mut BytesMut) -> Self {
+        let steps = Handshake::begin(setup, tx);
+        Self {
+            phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
+            response_timeout: setup.response_timeout,
+            scanner: Scanner::new(setup.limits),
+            scripts: Scripts::default(),
+            queue: VecDeque::new(),
+            put: 0,
+            written: 0,
+            unscanned: 0,
+            last_read: now,
+            last_used: now,
+            next_expiry: Instant::MAX,
+            sweep: None,
+        }
+    }
+
+    /// Puts a command into `tx`. Exactly one event will bear its tag.
+    ///
+    /// # Errors
+    /// [`Refused`], and then nothing was put and no event will come.
+    pub fn submit(
+        &mut self,
+        command: &Command<'_>,
+        tag: Tag,
+        expires: Instant,
+        tx: &mut BytesMut,
+    ) -> Result<(), Refused> {
+        if !self.is_ready() {
+            return Err(Refused::NotOpen);
+        }
+        let (len, limit) = (encode::largest(command) as u64, encode::MAX_ARGUMENT as u64);
+        if len > limit {
+            return Err(Refused::TooLarge { len, limit });
+        }
+        self.put(command, Some(tag), expires, tx);
+        Ok(())
+    }
+
+    /// What is next: to be asked after every read, at every deadline and after
+    /// [`close`](Self::close), until it answers `None`. Takes whole frames off the front of `rx`
+    /// and may put bytes into `tx`.
+    ///
+    /// # Errors
+    /// [`ConnectionError`]: nothing more can be expected from the connection. It is closed, and
+    /// polling it further answers [`Event::Lost`] for what was waiting.
+    pub fn poll(
+        &mut self,
+        rx: &mut BytesMut,
+        now: Instant,
+        tx: &mut BytesMut,
+    ) -> Result<Option<Event>, ConnectionError> {
+        let outcome = match &self.phase {
+            Phase::Closed => return Ok(self.next_lost()),
+            Phase::Handshake { .. } | Phase::Ready => self.next_event(rx, now, tx),
+        };
+        if outcome.is_err() {
+            self.close();
+        }
+        outcome
+    }
+
+    /// The socket has taken `count` more bytes of what was put into `tx`.
+    pub fn wrote(&mut self, count: usize) {
+        self.written += count as u64;
+    }
+
+    /// The socket is gone, or is to go: nothing more is read or submitted, and what was waiting
+    /// is lost.
+    pub fn close(&mut self) {
+        self.phase = Phase::Closed;
+    }
+
+    /// When to poll though nothing was read. Changes with every submit and poll.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        match &self.phase {
+            Phase::Closed => None,
+            Phase::Handshake { until, .. } => Some(Deadline { at: *until, why: "handshake" }),
+            Phase::Ready => {
+                let expiry = Deadline { at: self.next_expiry, why: "command expiry" };
+                Some(match self.queue.front() {
+                    None => Deadline { at: self.last_read + Self::KEEPALIVE, why: "keepalive" },
+                    Some(front) => {
+                        let at = front.expires + self.response_timeout;
+                        let stuck = Deadline { at, why: "overdue reply" };
+                        if stuck.at < expiry.at { stuck } else { expiry }
+                    }
+                })
+            }
+        }
+    }
+
+    /// Whether the handshake is done and the connection is not closed.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+    }
+
+    /// How many commands wait for their replies.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether the reply at the front is overdue, so that new commands are better sent elsewhere.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.queue.front().is_some_and(|front| front.expires < self.next_expiry)
+    }
+
+    /// Since when no caller has had anything in flight; `None` while one has.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        let idle = self.is_ready() && self.queue.iter().all(|waiting| waiting.tag.is_none());
+        idle.then_some(self.last_used)
+    }
+
+    fn put(
+        &mut self,
+        command: &Command<'_>,
+        tag: Option<Tag>,
+        expires: Instant,
+        tx: &mut BytesMut,
+    ) {
+        let before = tx.len();
+        encode::command(command, &mut self.scripts, tx);
+        self.put += (tx.len() - before) as u64;
+        let expect = Expect::of(command);
+        self.queue.push_back(Waiting {
+            tag,
+            expect,
+            left: expect.replies(),
+            failure: None,
+            expires,
+            ends_at: self.put,
+        });
+        self.next_expiry = self.next_expiry.min(expires);
+        if let Some(sweep) = &mut self.sweep {
+            sweep.next_expiry = sweep.next_expiry.min(expires);
+        }
+    }
+
+    fn next_event(
+        &mut self,
+        rx: &mut BytesMut,
+        now: Instant,
+        tx: &mut BytesMut,
+    ) -> Result<Option<Event>, ConnectionError> {
+        if rx.len() > self.unscanned {
+            self.last_read = now;
+        }
+        while let Some(len) = self.scanner.scan(rx)? {
+            let event = self.frame(rx, len, now, tx)?;
+            self.unscanned = rx.len();
+            if event.is_some() {
+                return Ok(event);
+            }
+        }
+        self.unscanned = rx.len();
+        match &self.phase {
+            Phase::Handshake { until, .. } if *until <= now => Err(ConnectionError::NotReadyInTime),
+            Phase::Handshake { .. } | Phase::Closed => Ok(None),
+            Phase::Ready => self.due(now, tx),
+        }
+    }
+
+    /// Takes in one frame of `len` bytes.
+    fn frame(
+        &mut self,
+        rx: &mut BytesMut,
+        len: usize,
+        now: Instant,
+        tx: &mut BytesMut,
+    ) -> Result<Option<Event>, ConnectionError> {
+        if decode::is_push(rx) {
+            return Ok(Some(Event::Push(decode::push(rx.split_to(len).freeze())?)));
+        }
+        if let Phase::Handshake { steps, .. } = &mut self.phase {
+            let frame = rx.split_to(len).freeze();
+            return Ok(match steps.handle(&frame, tx)? {
+                Step::Pending => None,
+                Step::Done(info) => {
+                    self.phase = Phase::Ready;
+                    self.last_used = now;
+                    Some(Event::Ready(info))
+                }
+            });
+        }
+        let Some(front) = self.queue.front_mut() else { return Err(ProtocolError::Unasked.into()) };
+        let mut answer = front.expect.read(rx, len)?;
+        front.left -= 1;
+        if crate::retry::after_answer(&answer) {
+            self.scripts.forget();
+        }
+        if front.left > 0 {
+            if let Err(failure) = answer {
+                front.failure.get_or_insert_with(|| Box::new(failure));
+            }
+            return Ok(None);
+        }
+        if let Some(failure) = front.failure.take() {
+            answer = Err(*failure);
+        }
+        let tag = front.tag;
+        self.queue.pop_front();
+        if let Some(sweep) = &mut self.sweep {
+            sweep.next = sweep.next.saturating_sub(1);
+        }
+        if self.queue.is_empty() {
+            self.next_expiry = Instant::MAX;
+        }
+        Ok(tag.map(|tag| {
+            self.last_used = now;
+            Event::Reply { tag, answer }
+        }))
+    }
+
+    /// What time alone has brought about.
+    fn due(
+        &mut self,
+        now: Instant,
+        tx: &mut BytesMut,
+    ) -> Result<Option<Event>, ConnectionError> {
+        if self.sweep.is_none() && self.next_expiry <= now {
+            self.sweep = Some(Sweep { next: 0, next_expiry: Instant::MAX, silent: false });
+        }
+        if let Some(mut sweep) = self.sweep.take() {
+            if let Some(event) = self.sweep_on(&mut sweep, now) {
+                self.sweep = Some(sweep);
+                return Ok(Some(event));
+            }
+            self.next_expiry = sweep.next_expiry;
+            if sweep.silent {
+                return Err(ConnectionError::Unresponsive);
+            }
+        }
+        match self.queue.front() {
+            Some(front) if front.expires + self.response_timeout <= now => {
+                Err(ConnectionError::Unresponsive)
+            }
+            Some(_) => Ok(None),
+            None => {
+                if self.last_read + Self::KEEPALIVE <= now {
+                    self.put(&Command::Ping, None, now + self.response_timeout, tx);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn sweep_on(&mut self, sweep: &mut Sweep, now: Instant) -> Option<Event> {
+        while let Some(waiting) = self.queue.get_mut(sweep.next) {
+            sweep.next += 1;
+            if waiting.expires > now {
+                sweep.next_expiry = sweep.next_expiry.min(waiting.expires);
+                continue;
+            }
+            // Nothing was read since it was asked, if it was asked with all its time before it.
+            sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
+            if let Some(tag) = waiting.tag.take() {
+                let may_have_run = waiting.ends_at <= self.written;
+                return Some(Event::Expired { tag, may_have_run });
+            }
+        }
+        None
+    }
+
+    fn next_lost(&mut self) -> Option<Event> {
+        while let Some(waiting) = self.queue.pop_front() {
+            if let Some(tag) = waiting.tag {
+                let may_have_run = waiting.ends_at <= self.written;
+                return Some(Event::Lost { tag, may_have_run });
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,111 @@
+//! A queue threaded through things that live elsewhere: two links in each, two ends here.
+//!
+//! Every operation is O(1). It does not know what is queued, nor which other queues there are: a
+//! thing is in one queue at most, and whoever removes it names the right one.
+
+use super::slab::Id;
+
+/// A thing's neighbours in its queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links {
+    newer: Id,
+    older: Id,
+}
+
+impl Links {
+    pub(super) const NONE: Self = Self { newer: Id::NONE, older: Id::NONE };
+}
+
+/// Where the links of things are.
+pub(super) trait Linked {
+    fn links(&mut self, id: Id) -> Option<&mut Links>;
+}
+
+#[derive(Debug)]
+pub(super) struct Fifo {
+    newest: Id,
+    oldest: Id,
+}
+
+impl Fifo {
+    pub(super) const fn new() -> Self {
+        Self { newest: Id::NONE, oldest: Id::NONE }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.oldest == Id::NONE
+    }
+
+    pub(super) fn oldest(&self) -> Id {
+        self.oldest
+    }
+
+    /// Puts `id`, which is in no queue, at the end.
+    pub(super) fn push(&mut self, all: &mut impl Linked, id: Id) {
+        let Some(links) = all.links(id) else { return };
+        *links = Links { newer: Id::NONE, older: self.newest };
+        match all.links(self.newest) {
+            Some(links) => links.newer = id,
+            None => self.oldest = id,
+        }
+        self.newest = id;
+    }
+
+    /// Takes `id`, which is in this queue, out of it.
+    pub(super) fn remove(&mut self, all: &mut impl Linked, id: Id) {
+        let Some(links) = all.links(id) else { return };
+        let Links { newer, older } = core::mem::replace(links, Links::NONE);
+        match all.links(newer) {
+            Some(links) => links.older = older,
+            None => self.newest = older,
+        }
+        match all.links(older) {
+            Some(links) => links.newer = newer,
+            None => self.oldest = newer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::VecDeque;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    impl Linked for Vec<Links> {
+        fn links(&mut self, id: Id) -> Option<&mut Links> {
+            self.get_mut(usize::try_from(id.number()).unwrap())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_keeps_the_order_of_a_plain_queue(touched in proptest::collection::vec(0..8_u32, 0..100)) {
+            let mut all = std::vec![Links::NONE; 8];
+            let (mut fifo, mut plain) = (Fifo::new(), VecDeque::new());
+            for number in touched {
+                match plain.iter().position(|&other| other == number) {
+                    Some(index) => {
+                        plain.remove(index);
+                        fifo.remove(&mut all, Id::new(number));
+                    }
+                    None => {
+                        plain.push_back(number);
+                        fifo.push(&mut all, Id::new(number));
+                    }
+                }
+                let mut walked = Vec::new();
+                let mut id = fifo.oldest();
+                while id != Id::NONE {
+                    walked.push(id.number());
+                    id = all.links(id).unwrap().newer;
+                }
+                prop_assert_eq!(&walked, &plain.iter().copied().collect::<Vec<_>>());
+                prop_assert_eq!(fifo.is_empty(), plain.is_empty());
+            }
+        }
+    }
+}

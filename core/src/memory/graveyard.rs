@@ -1,0 +1,78 @@
+//! What a shard let go of, on its way out.
+//!
+//! Freeing a large value takes time, and so does freeing many small ones. Neither should happen
+//! while others wait for the shard, so a shard drops nothing itself: it puts what it removes in
+//! here, and the caller drops that once it has given the shard back.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use hashbrown::HashTable;
+
+use super::entry::Entry;
+use super::slab::{Id, Slab};
+
+/// Keys and values that a [`Shard`](super::Shard) let go of. Drop it when the shard is no longer
+/// locked.
+///
+/// The first few fit without an allocation, which is as many as most operations remove.
+#[derive(Debug, Default)]
+pub struct Graveyard {
+    near: [Option<Remains>; 2],
+    far: Vec<Remains>,
+    storages: Vec<Storage>,
+}
+
+impl Graveyard {
+    /// A graveyard with nothing in it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many keys or values lie here one by one: not those that were cleared with a whole
+    /// shard.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.near.iter().flatten().count() + self.far.len()
+    }
+
+    /// Whether there is nothing to drop.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.storages.is_empty()
+    }
+
+    pub(super) fn bury_entry(&mut self, entry: Entry) {
+        self.bury(Remains { key: entry.key, value: entry.value });
+    }
+
+    pub(super) fn bury_value(&mut self, value: Bytes) {
+        self.bury(Remains { key: Box::default(), value });
+    }
+
+    pub(super) fn bury_storage(&mut self, table: HashTable<Id>, slab: Slab<Entry>) {
+        self.storages.push(Storage { _table: table, _slab: slab });
+    }
+
+    fn bury(&mut self, remains: Remains) {
+        match self.near.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(remains),
+            None => self.far.push(remains),
+        }
+    }
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "kept only to be dropped")]
+struct Remains {
+    key: Box<[u8]>,
+    value: Bytes,
+}
+
+#[derive(Debug)]
+struct Storage {
+    _table: HashTable<Id>,
+    _slab: Slab<Entry>,
+}

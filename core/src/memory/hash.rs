@@ -1,0 +1,93 @@
+//! Where a key belongs: one hash an operation decides on the shard and on the bucket in it.
+
+use core::fmt;
+use core::hash::Hasher as _;
+
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
+
+/// The secret that a store's keys are hashed with: foldhash in its quality variant.
+///
+/// Give every store a random seed. Whoever does not know it cannot prepare a set of keys that
+/// fall into one bucket, which would turn lookups into searches ("hash flooding"). The hash is
+/// fast and not cryptographic: it makes no promise against someone who can time single lookups
+/// closely enough to learn about the seed from them, and hashes are never shown to anybody.
+#[derive(Clone)]
+pub struct Seed {
+    own: u64,
+    shared: SharedSeed,
+}
+
+impl Seed {
+    /// A seed from a random number.
+    #[must_use]
+    pub const fn new(random: u64) -> Self {
+        Self { own: random.rotate_left(32), shared: SharedSeed::from_u64(random) }
+    }
+
+    /// Hashes a key given whole: `prefix:version:name`.
+    #[must_use]
+    pub fn hash<'a>(&self, whole: &'a [u8]) -> Hashed<'a> {
+        let mut hasher = FoldHasher::with_seed(self.own, &self.shared);
+        hasher.write(whole);
+        Hashed { hash: hasher.finish(), whole }
+    }
+}
+
+/// Shows nothing of the secret.
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed")
+    }
+}
+
+/// A whole key and its hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashed<'a> {
+    pub(super) hash: u64,
+    pub(super) whole: &'a [u8],
+}
+
+impl Hashed<'_> {
+    /// Which of `shards` shards this key belongs to, at most [`Self::MAX_SHARDS`] of them.
+    ///
+    /// The bits that decide are not among those that place it in the shard's tables, which take
+    /// the topmost and the lowest.
+    #[must_use]
+    pub fn shard(self, shards: usize) -> usize {
+        let [_, _, _, _, _, low, high, _] = self.hash.to_le_bytes();
+        usize::from(u16::from_le_bytes([low, high])).saturating_mul(shards) >> u16::BITS
+    }
+
+    /// The most shards that keys can be told apart for.
+    pub const MAX_SHARDS: usize = 1 << 15;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::vec;
+
+    use super::*;
+
+    #[test]
+    fn keys_spread_evenly_over_any_number_of_shards() {
+        let seed = Seed::new(1);
+        for shards in [1, 2, 3, 8, 100] {
+            let mut counts = vec![0_u32; shards];
+            for number in 0..shards * 1000 {
+                counts[seed.hash(format!("::user:{number}").as_bytes()).shard(shards)] += 1;
+            }
+            assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn another_seed_is_another_hash_and_a_seed_is_not_shown() {
+        let hash = |seed| Seed::new(seed).hash(b"::k").hash;
+        assert_eq!(hash(1), hash(1));
+        assert_ne!(hash(1), hash(2));
+        assert_ne!(hash(0), hash(1 << 63));
+        assert_eq!(format!("{:?}", Seed::new(42)), "Seed");
+    }
+}

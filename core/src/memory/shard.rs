@@ -1,0 +1,370 @@
+//! One shard: a small store of its own, with every operation on one key.
+//!
+//! A key's hash and the time are given. The shard's clock never runs backwards: an operation that
+//! is given an earlier time than one before it takes the later. An entry stored at `t` for a
+//! timeout of `d` has expired when `now >= t + d`, and from then on no operation sees it. Its
+//! memory comes back a little later: every operation first does a few steps of the [wheel's]
+//! (super::wheel) work, and finds what it trips over.
+//!
+//! Bounds hold after every operation. A write makes room first, and lets go of what has expired
+//! before anything else. An entry that alone is larger than the shard's bound on bytes is refused:
+//! it is not stored, nothing else makes room for it, and whatever its key held before is removed,
+//! for it would be stale.
+//!
+//! A shard knows no lock, and drops neither keys nor values: they go to the [`Graveyard`].
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::HashTable;
+
+use super::entry::{Entry, size};
+use super::graveyard::Graveyard;
+use super::hash::Hashed;
+use super::policy::{Policy, Rank};
+use super::slab::{Id, Slab};
+use super::wheel::{Step, Timer, Wheel};
+use crate::error::NumberError;
+use crate::number::Number;
+use crate::reply::Remaining;
+use crate::time::{Deadline, Instant};
+use crate::ttl::Expiry;
+
+/// One of the stores that a store is made of. Not thread-safe by itself.
+#[derive(Debug)]
+pub struct Shard {
+    table: HashTable<Id>,
+    slab: Slab<Entry>,
+    wheel: Wheel,
+    policy: Policy,
+    max_entries: u32,
+    max_bytes: Option<u64>,
+    bytes: u64,
+    now: Instant,
+}
+
+impl Shard {
+    /// A shard that holds at most so many entries and bytes, where a bound is given.
+    #[must_use]
+    pub fn new(max_entries: Option<u64>, max_bytes: Option<u64>) -> Self {
+        let max_entries = max_entries.and_then(|bound| u32::try_from(bound).ok());
+        Self {
+            table: HashTable::new(),
+            slab: Slab::new(),
+            wheel: Wheel::new(),
+            policy: Policy::new(),
+            max_entries: max_entries.map_or(Id::LIMIT, |bound| bound.min(Id::LIMIT)),
+            max_bytes,
+            bytes: 0,
+            now: Instant::ORIGIN,
+        }
+    }
+
+    /// How many entries there are, among them those that have expired and still take memory.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        u64::from(self.slab.len())
+    }
+
+    /// How many bytes the entries count: keys, values and
+    /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD) each.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The value of a key. Allocates nothing.
+    pub fn get(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> Option<Bytes> {
+        let id = self.find(key, now, dead)?;
+        self.policy.hit(&mut self.slab, id);
+        self.slab.get(id).map(|entry| entry.value.clone())
+    }
+
+    /// Stores a value, whatever was there. Answers whether it is there now: not if it is too
+    /// large, and then neither is what was there.
+    ///
+    /// The value is shared, not copied: one that is a small part of a large block keeps the whole
+    /// block alive, though only the part is counted.
+    pub fn insert(
+        &mut self,
+        key: Hashed<'_>,
+        value: &Bytes,
+        expiry: Expiry,
+        now: Instant,
+        dead: &mut Graveyard,
+    ) -> bool {
+        let found = self.find(key, now, dead);
+        let fits = self.fits(size(key.whole, value));
+        match found {
+            Some(id) if fits => {
+                self.replace(id, value.clone(), dead);
+                self.start_timer(id, expiry);
+            }
+            Some(id) => self.remove_entry(id, dead),
+            None if fits => self.place(key, value, expiry, dead),
+            None => {}
+        }
+        fits
+    }
+
+    /// Stores a value where none is. Answers whether it was stored: not if the key was there, nor
+    /// if the value is too large.
+    pub fn insert_if_absent(
+        &mut self,
+        key: Hashed<'_>,
+        value: &Bytes,
+        expiry: Expiry,
+        now: Instant,
+        dead: &mut Graveyard,
+    ) -> bool {
+        let absent = self.find(key, now, dead).is_none();
+        let stored = absent && self.fits(size(key.whole, value));
+        if stored {
+            self.place(key, value, expiry, dead);
+        }
+        stored
+    }
+
+    /// Removes a key. Answers whether it was there.
+    pub fn remove(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> bool {
+        let found = self.find(key, now, dead);
+        if let Some(id) = found {
+            self.remove_entry(id, dead);
+        }
+        found.is_some()
+    }
+
+    /// Gives a key a new timeout, from now. Answers whether the key was there.
+    pub fn touch(
+        &mut self,
+        key: Hashed<'_>,
+        expiry: Expiry,
+        now: Instant,
+        dead: &mut Graveyard,
+    ) -> bool {
+        let found = self.find(key, now, dead);
+        if let Some(id) = found {
+            self.policy.hit(&mut self.slab, id);
+            self.start_timer(id, expiry);
+        }
+        found.is_some()
+    }
+
+    /// Adds to a number; the key keeps its timeout. A sum whose text makes the entry too large is
+    /// answered, and the entry goes.
+    ///
+    /// # Errors
+    /// [`NumberError`]; the value is then unchanged.
+    pub fn incr(
+        &mut self,
+        key: Hashed<'_>,
+        delta: Number,
+        now: Instant,
+        dead: &mut Graveyard,
+    ) -> Result<Number, NumberError> {
+        let found = self.find(key, now, dead);
+        let (id, entry) =
+            found.and_then(|id| Some((id, self.slab.get(id)?))).ok_or(NumberError::KeyNotFound)?;
+        let (sum, text) = delta.add_to(&entry.value)?;
+        if self.fits(size(key.whole, &text)) {
+            self.replace(id, Bytes::from(text), dead);
+        } else {
+            self.remove_entry(id, dead);
+        }
+        Ok(sum)
+    }
+
+    /// Whether a key is there. Does not count as a use of it.
+    pub fn contains(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> bool {
+        self.find(key, now, dead).is_some()
+    }
+
+    /// How long a key has left, rounded up to whole milliseconds. Does not count as a use of it.
+    pub fn remaining(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> Remaining {
+        let found = self.find(key, now, dead);
+        match found.and_then(|id| self.slab.get(id)) {
+            None => Remaining::Absent,
+            Some(entry) if entry.timer.at == Instant::MAX => Remaining::Forever,
+            Some(entry) => {
+                let nanos = entry.timer.at.since(self.now).as_nanos();
+                let millis = u64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u64::MAX);
+                Remaining::For(Duration::from_millis(millis))
+            }
+        }
+    }
+
+    /// One step through the keys that begin with `stem`: appends some to `keys`, and answers
+    /// where to go on, or none where all have been seen.
+    ///
+    /// A walk begins at zero. It sees every key that is there from its beginning to its end, and
+    /// each just once; keys that come or go in between it may see or not.
+    pub fn scan(
+        &mut self,
+        stem: &[u8],
+        from: u32,
+        now: Instant,
+        dead: &mut Graveyard,
+        keys: &mut Vec<Bytes>,
+    ) -> Option<u32> {
+        self.enter(now, dead);
+        let to = from.saturating_add(SCAN_STEP).min(self.slab.extent());
+        let live = self.slab.range(from..to).filter(|entry| !entry.timer.is_due(self.now));
+        let found = live.filter(|entry| entry.key.starts_with(stem));
+        keys.extend(found.map(|entry| Bytes::copy_from_slice(&entry.key)));
+        (to < self.slab.extent()).then_some(to)
+    }
+
+    /// Removes everything, in one move: what was there is dropped with the graveyard.
+    pub fn clear(&mut self, now: Instant, dead: &mut Graveyard) {
+        self.now = self.now.max(now);
+        self.wheel = Wheel::new();
+        self.policy = Policy::new();
+        self.hand_out_storage(dead);
+        self.bytes = 0;
+    }
+
+    /// Takes back memory of what has expired: a bounded part of it. When there is more to do
+    /// [`deadline`](Self::deadline) says so.
+    pub fn sweep(&mut self, now: Instant, dead: &mut Graveyard) {
+        self.now = self.now.max(now);
+        self.reclaim(SWEEP_STEPS, dead);
+    }
+
+    /// When [`sweep`](Self::sweep) will next have work. Changes with any operation; a time that
+    /// has passed means that there is work left now.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.wheel.next().map(|at| Deadline { at, why: "entries may have expired" })
+    }
+
+    fn enter(&mut self, now: Instant, dead: &mut Graveyard) {
+        self.now = self.now.max(now);
+        self.reclaim(STEPS_PER_OPERATION, dead);
+    }
+
+    fn find(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> Option<Id> {
+        self.enter(now, dead);
+        let is_it = |id: &Id| self.slab.get(*id).is_some_and(|entry| *entry.key == *key.whole);
+        let id = *self.table.find(key.hash, is_it)?;
+        if self.slab.get(id).is_some_and(|entry| entry.timer.is_due(self.now)) {
+            self.remove_entry(id, dead);
+            return None;
+        }
+        Some(id)
+    }
+
+    /// Stores a key that is not there, with a value that fits.
+    fn place(&mut self, key: Hashed<'_>, value: &Bytes, expiry: Expiry, dead: &mut Graveyard) {
+        let size = size(key.whole, value);
+        self.make_room(1, size, Id::NONE, dead);
+        let id = self.slab.insert(Entry {
+            key: Box::from(key.whole),
+            value: value.clone(),
+            rank: Rank::new(key.hash),
+            timer: Timer::NEVER,
+        });
+        let hash_of = |id: &Id| self.slab.get(*id).map_or(0, |entry| entry.rank.hash);
+        self.table.insert_unique(key.hash, id, hash_of);
+        self.bytes = self.bytes.saturating_add(size);
+        let weight = self.weight(size);
+        self.policy.insert(&mut self.slab, id, weight);
+        self.start_timer(id, expiry);
+    }
+
+    /// Gives an entry another value, with which it fits.
+    fn replace(&mut self, id: Id, value: Bytes, dead: &mut Graveyard) {
+        let Some(entry) = self.slab.get(id) else { return };
+        let (old, new) = (entry.size(), size(&entry.key, &value));
+        self.make_room(0, new.saturating_sub(old), id, dead);
+        if let Some(entry) = self.slab.get_mut(id) {
+            dead.bury_value(core::mem::replace(&mut entry.value, value));
+        }
+        self.bytes = self.bytes.saturating_sub(old).saturating_add(new);
+        let weight = self.weight(new);
+        self.policy.reweigh(&mut self.slab, id, weight);
+        self.policy.hit(&mut self.slab, id);
+    }
+
+    fn remove_entry(&mut self, id: Id, dead: &mut Graveyard) {
+        self.wheel.stop(&mut self.slab, id);
+        self.policy.remove(&mut self.slab, id);
+        let Some(entry) = self.slab.remove(id) else { return };
+        if let Ok(bucket) = self.table.find_entry(entry.rank.hash, |other| *other == id) {
+            bucket.remove();
+        }
+        self.bytes = self.bytes.saturating_sub(entry.size());
+        dead.bury_entry(entry);
+        if self.slab.len() == 0 && self.slab.extent() > KEPT_WHEN_EMPTY {
+            self.hand_out_storage(dead);
+        }
+    }
+
+    fn hand_out_storage(&mut self, dead: &mut Graveyard) {
+        let table = core::mem::replace(&mut self.table, HashTable::new());
+        dead.bury_storage(table, core::mem::replace(&mut self.slab, Slab::new()));
+    }
+
+    fn start_timer(&mut self, id: Id, expiry: Expiry) {
+        let at = match expiry {
+            Expiry::Never => Instant::MAX,
+            // A timeout past the end of time is cut to it, and stays a timeout.
+            Expiry::Millis(millis) => {
+                (self.now + Duration::from_millis(millis.get())).min(LAST_DEADLINE)
+            }
+        };
+        self.wheel.start(&mut self.slab, id, at);
+    }
+
+    /// Lets entries go, other than `spared`, until so many entries and bytes more fit.
+    fn make_room(&mut self, entries: u32, bytes: u64, spared: Id, dead: &mut Graveyard) {
+        let mut steps = STEPS_PER_OPERATION;
+        while self.is_short_of(entries, bytes) {
+            if steps > 0 {
+                match self.wheel.step(&mut self.slab, self.now) {
+                    Step::Expired(id) => self.remove_entry(id, dead),
+                    Step::Moved => steps -= 1,
+                    Step::Idle => steps = 0,
+                }
+            } else if let Some(id) = self.policy.victim(&mut self.slab, spared) {
+                self.remove_entry(id, dead);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn is_short_of(&self, entries: u32, bytes: u64) -> bool {
+        self.slab.len().saturating_add(entries) > self.max_entries
+            || self.max_bytes.is_some_and(|bound| self.bytes.saturating_add(bytes) > bound)
+    }
+
+    /// Whether an entry of `size` fits if need be alone.
+    fn fits(&self, size: u64) -> bool {
+        self.max_entries > 0 && self.max_bytes.is_none_or(|bound| size <= bound)
+    }
+
+    fn weight(&self, size: u64) -> u64 {
+        if self.max_bytes.is_some() { size } else { 1 }
+    }
+
+    fn reclaim(&mut self, steps: u32, dead: &mut Graveyard) {
+        for _ in 0..steps {
+            match self.wheel.step(&mut self.slab, self.now) {
+                Step::Idle => return,
+                Step::Moved => {}
+                Step::Expired(id) => self.remove_entry(id, dead),
+            }
+        }
+    }
+}
+
+/// How much of the wheel's work an operation does on the side: twice what one timer can make.
+const STEPS_PER_OPERATION: u32 = 16;
+const SWEEP_STEPS: u32 = 256;
+/// How many slots of the slab one step of a scan looks at.
+const SCAN_STEP: u32 = 256;
+/// A shard that has become empty keeps tables for as many entries as this.
+const KEPT_WHEN_EMPTY: u32 = 1024;
+const LAST_DEADLINE: Instant = Instant::from_nanos(u64::MAX - 1);

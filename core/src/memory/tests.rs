@@ -1,0 +1,442 @@
+//! The whole store in virtual time: named cases here, any sequence of commands in [`model`].
+
+use alloc::string::String;
+use core::cell::RefCell;
+use core::num::NonZeroU64;
+use std::format;
+use std::vec;
+use std::vec::Vec;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::command::Command;
+use crate::error::NumberError;
+use crate::key::{KeySpace, Names, Scope};
+use crate::number::Number;
+use crate::reply::{Answer, Remaining, Reply};
+use crate::time::Instant;
+use crate::ttl::Expiry;
+
+mod model;
+
+/// Shards of one thread, and a clock.
+struct Cells {
+    shards: Vec<RefCell<Shard>>,
+    seed: Seed,
+    space: KeySpace,
+    now: Instant,
+}
+
+impl Shards for Cells {
+    fn count(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
+        f(&mut self.shards[index].borrow_mut())
+    }
+}
+
+impl Cells {
+    fn new(shards: Vec<Shard>) -> Self {
+        Self {
+            shards: shards.into_iter().map(RefCell::new).collect(),
+            seed: Seed::new(0x5eed),
+            space: KeySpace::default(),
+            now: Instant::ORIGIN,
+        }
+    }
+
+    fn bounded(max_entries: Option<u64>, max_bytes: Option<u64>) -> Self {
+        Self::new(new_shards(Bounds { max_entries, max_bytes }, 1))
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        self.space.scope(None).unwrap()
+    }
+
+    fn run(&self, command: &Command<'_>) -> Answer {
+        execute(self, &self.seed, command, self.now)
+    }
+
+    fn get(&self, name: &str) -> Option<Bytes> {
+        match self.run(&Command::Get(self.scope().key(name.as_bytes()))) {
+            Ok(Reply::Value(value)) => value,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn set(&self, name: &str, value: impl Into<Bytes>, expiry: Expiry) {
+        let (key, value) = (self.scope().key(name.as_bytes()), &value.into());
+        assert_eq!(self.run(&Command::Set { key, value, expiry }), Ok(Reply::Done));
+    }
+
+    fn add(&self, name: &str, value: impl Into<Bytes>) -> Answer {
+        let (key, value) = (self.scope().key(name.as_bytes()), &value.into());
+        self.run(&Command::Add { key, value, expiry: Expiry::Never })
+    }
+
+    fn incr(&self, name: &str, delta: i64) -> Answer {
+        let key = self.scope().key(name.as_bytes());
+        self.run(&Command::Incr { key, delta: Number::Integer(delta) })
+    }
+
+    fn remaining(&self, name: &str) -> Remaining {
+        match self.run(&Command::Remaining(self.scope().key(name.as_bytes()))) {
+            Ok(Reply::Remaining(remaining)) => remaining,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        usage(self)
+    }
+
+    /// Every key that begins with `stem`, and in how many steps it was found.
+    fn scan(&self, stem: &[u8]) -> (Vec<Bytes>, usize) {
+        let (mut cursor, mut all) = (0, Vec::new());
+        for steps in 1.. {
+            match self.run(&Command::Scan { stem, cursor }) {
+                Ok(Reply::Scanned { cursor: next, keys }) => {
+                    all.extend(keys);
+                    cursor = next;
+                }
+                other => panic!("{other:?}"),
+            }
+            if cursor == 0 {
+                all.sort_unstable();
+                return (all, steps);
+            }
+        }
+        unreachable!()
+    }
+
+    /// Sweeps until nothing is due; in how many rounds.
+    fn sweep(&self) -> usize {
+        let mut rounds = 1;
+        while sweep(self, self.now).is_some_and(|deadline| deadline.at <= self.now) {
+            rounds += 1;
+        }
+        rounds
+    }
+}
+
+fn millis(millis: u64) -> Expiry {
+    Expiry::Millis(NonZeroU64::new(millis).unwrap())
+}
+
+fn one_entry(name: &str, value: usize) -> u64 {
+    // Two colons before the name.
+    u64::try_from(2 + name.len() + value).unwrap() + ENTRY_OVERHEAD
+}
+
+#[test]
+fn an_expired_key_can_be_added_again() {
+    let mut store = Cells::bounded(None, None);
+    store.set("k", "old", millis(10));
+    store.now = Instant::from_millis(9);
+    assert_eq!(store.add("k", "new"), Ok(Reply::Flag(false)));
+    store.now = Instant::from_millis(10);
+    assert_eq!(store.add("k", "new"), Ok(Reply::Flag(true)));
+    assert_eq!(store.get("k"), Some(Bytes::from("new")));
+    assert_eq!(store.remaining("k"), Remaining::Forever);
+}
+
+#[test]
+fn an_expired_number_is_not_there_to_be_added_to() {
+    let mut store = Cells::bounded(None, None);
+    store.set("n", "41", millis(10));
+    store.now = Instant::from_millis(9);
+    assert_eq!(store.incr("n", 1), Ok(Reply::Number(Number::Integer(42))));
+    assert_eq!(store.remaining("n"), Remaining::For(core::time::Duration::from_millis(1)));
+    store.now = Instant::from_millis(10);
+    assert_eq!(store.incr("n", 1), Err(NumberError::KeyNotFound.into()));
+    assert_eq!(store.get("n"), None);
+}
+
+#[test]
+fn an_expired_key_cannot_be_touched_back_to_life() {
+    let mut store = Cells::bounded(None, None);
+    store.set("k", "v", millis(10));
+    store.now = Instant::from_millis(10);
+    let touch = Command::Touch { key: store.scope().key(b"k"), expiry: Expiry::Never };
+    assert_eq!(store.run(&touch), Ok(Reply::Flag(false)));
+    assert_eq!(store.get("k"), None);
+}
+
+#[test]
+fn an_expired_key_is_absent_for_every_other_operation() {
+    let fresh = || {
+        let mut store = Cells::bounded(None, None);
+        store.set("k", "v", millis(10));
+        // Within the tick in which it expires, so that the wheel cannot have taken it yet.
+        store.now = Instant::from_nanos(500_000);
+        store.set("late", "v", millis(10));
+        store.now = Instant::from_nanos(10_500_000);
+        store
+    };
+    for name in ["k", "late"] {
+        let names: Names = [name].into_iter().collect();
+        let store = fresh();
+        assert_eq!(store.get(name), None);
+        assert_eq!(fresh().remaining(name), Remaining::Absent);
+        let contains = Command::Contains(store.scope().key(name.as_bytes()));
+        assert_eq!(fresh().run(&contains), Ok(Reply::Flag(false)));
+        let many = Command::GetMany(store.scope().keys(&names));
+        assert_eq!(fresh().run(&many), Ok(Reply::Values(vec![None])));
+        let delete = Command::Delete(store.scope().keys(&names));
+        assert_eq!(fresh().run(&delete), Ok(Reply::Count(0)));
+        let whole = [store.scope().key(name.as_bytes()).to_bytes()];
+        assert_eq!(fresh().run(&Command::Unlink(&whole)), Ok(Reply::Count(0)));
+        assert!(fresh().scan(b"").0.is_empty());
+    }
+}
+
+#[test]
+fn an_entry_expires_to_the_nanosecond() {
+    let mut store = Cells::bounded(None, None);
+    store.now = Instant::from_nanos(123);
+    store.set("k", "v", millis(1));
+    store.now = Instant::from_nanos(1_000_122);
+    assert!(store.get("k").is_some());
+    assert_eq!(store.remaining("k"), Remaining::For(core::time::Duration::from_millis(1)));
+    store.now = Instant::from_nanos(1_000_123);
+    assert_eq!(store.get("k"), None);
+}
+
+#[test]
+fn a_timeout_past_the_end_of_time_is_cut_to_it_and_stays_a_timeout() {
+    let mut store = Cells::bounded(None, None);
+    store.set("k", "v", millis(Expiry::MAX_MILLIS));
+    store.now = Instant::from_nanos(u64::MAX - 2);
+    assert!(matches!(store.remaining("k"), Remaining::For(_)));
+    assert!(store.get("k").is_some());
+}
+
+#[test]
+fn time_does_not_run_backwards() {
+    let mut store = Cells::bounded(None, None);
+    store.set("k", "v", millis(10));
+    store.now = Instant::from_millis(10);
+    assert_eq!(store.get("k"), None);
+    store.set("k", "w", millis(10));
+    store.now = Instant::from_millis(5);
+    assert_eq!(store.remaining("k"), Remaining::For(core::time::Duration::from_millis(10)));
+}
+
+#[test]
+fn an_entry_too_large_for_its_shard_is_refused_and_evicts_only_what_it_replaces() {
+    let room = 2 * one_entry("a", 10);
+    let store = Cells::bounded(None, Some(room));
+    store.set("a", vec![b'a'; 10], Expiry::Never);
+    store.set("b", vec![b'b'; 10], Expiry::Never);
+    let large = vec![b'x'; usize::try_from(room).unwrap()];
+    store.set("c", large.clone(), Expiry::Never);
+    assert_eq!(store.add("c", large.clone()), Ok(Reply::Flag(false)));
+    assert_eq!((store.get("c"), store.usage().entries), (None, 2));
+    store.set("a", large, Expiry::Never);
+    assert_eq!((store.get("a"), store.usage().entries), (None, 1));
+    assert!(store.get("b").is_some());
+}
+
+#[test]
+fn the_largest_entry_that_fits_alone_is_stored_alone() {
+    let room = one_entry("a", 100);
+    let store = Cells::bounded(None, Some(room));
+    store.set("b", "small", Expiry::Never);
+    store.set("a", vec![0; 100], Expiry::Never);
+    assert_eq!(store.usage(), Usage { entries: 1, bytes: room });
+    store.set("a", vec![0; 101], Expiry::Never);
+    assert_eq!(store.usage(), Usage::default());
+}
+
+#[test]
+fn a_number_that_grows_makes_room_and_one_that_outgrows_the_bound_goes() {
+    let store = Cells::bounded(None, Some(one_entry("n", 1) + one_entry("m", 1)));
+    store.set("n", "9", Expiry::Never);
+    store.set("m", "1", Expiry::Never);
+    assert_eq!(store.incr("n", 1), Ok(Reply::Number(Number::Integer(10))));
+    assert_eq!((store.get("n"), store.get("m")), (Some(Bytes::from("10")), None));
+    let store = Cells::bounded(None, Some(one_entry("n", 1)));
+    store.set("n", "9", Expiry::Never);
+    assert_eq!(store.incr("n", 1), Ok(Reply::Number(Number::Integer(10))));
+    assert_eq!(store.usage(), Usage::default());
+}
+
+#[test]
+fn a_store_without_room_stores_nothing() {
+    for store in [Cells::bounded(Some(0), None), Cells::bounded(None, Some(0))] {
+        store.set("k", "v", Expiry::Never);
+        assert_eq!(store.add("k", "v"), Ok(Reply::Flag(false)));
+        assert_eq!((store.get("k"), store.usage()), (None, Usage::default()));
+    }
+}
+
+#[test]
+fn what_has_expired_goes_before_anything_that_has_not() {
+    let mut store = Cells::bounded(Some(20), None);
+    store.set("live", "v", Expiry::Never);
+    for number in 0..19 {
+        store.set(&format!("dead{number}"), "v", millis(10));
+    }
+    store.now = Instant::from_millis(10);
+    for number in 0..19 {
+        store.set(&format!("new{number}"), "v", Expiry::Never);
+    }
+    assert!(store.get("live").is_some());
+    assert_eq!(store.usage().entries, 20);
+}
+
+#[test]
+fn mass_expiry_is_spread_over_operations_and_invisible_from_the_start() {
+    const ENTRIES: u64 = 5000;
+    let mut store = Cells::bounded(None, None);
+    for number in 0..ENTRIES {
+        store.set(&format!("{number}"), "v", millis(100_000));
+    }
+    store.now = Instant::from_millis(100_000);
+    let mut before = store.usage().entries;
+    assert_eq!(before, ENTRIES);
+    for number in 0..ENTRIES {
+        assert_eq!(store.get(&format!("{number}")), None);
+        let after = store.usage().entries;
+        assert!(before - after <= 17, "{} at once", before - after);
+        before = after;
+    }
+    assert_eq!(store.usage(), Usage::default());
+}
+
+#[test]
+fn an_idle_store_is_swept_clean_in_bounded_rounds() {
+    let mut store = Cells::new(vec![Shard::new(None, None)]);
+    for number in 0..2000 {
+        store.set(&format!("{number}"), "v", millis(1 + number % 1000));
+    }
+    store.now = Instant::from_millis(1000);
+    assert!(store.usage().entries > 256);
+    let rounds = store.sweep();
+    assert!(rounds > 2, "{rounds} rounds");
+    assert_eq!(store.usage(), Usage::default());
+    assert_eq!(sweep(&store, store.now), None);
+}
+
+#[test]
+fn the_deadline_is_never_after_the_next_expiry_and_does_not_nag() {
+    let mut store = Cells::new(vec![Shard::new(None, None)]);
+    store.set("k", "v", millis(1_234_567_890));
+    let mut wakeups = 0;
+    while let Some(deadline) = sweep(&store, store.now) {
+        assert!(deadline.at <= Instant::from_millis(1_234_567_890));
+        store.now = deadline.at;
+        wakeups += 1;
+    }
+    assert_eq!(store.now, Instant::from_millis(1_234_567_890));
+    assert!(wakeups <= 16, "{wakeups} wake-ups");
+}
+
+#[test]
+fn what_a_shard_lets_go_of_is_dropped_by_its_caller() {
+    let seed = Seed::new(1);
+    let key = seed.hash(b"::k");
+    let mut shard = Shard::new(None, None);
+    let (now, value) = (Instant::ORIGIN, Bytes::from(vec![1; 1000]));
+    let mut dead = Graveyard::new();
+    assert!(shard.insert(key, &value, Expiry::Never, now, &mut dead));
+    assert!(dead.is_empty() && !value.is_unique());
+    for step in 0..4 {
+        let mut shard = Shard::new(None, None);
+        let value = Bytes::from(vec![1; 1000]);
+        shard.insert(key, &value, millis(1), now, &mut dead);
+        match step {
+            0 => assert!(shard.insert(key, &Bytes::new(), Expiry::Never, now, &mut dead)),
+            1 => assert!(shard.remove(key, now, &mut dead)),
+            2 => assert_eq!(shard.get(key, Instant::from_millis(1), &mut dead), None),
+            _ => shard.clear(now, &mut dead),
+        }
+        drop(shard);
+        assert!(!value.is_unique() && !dead.is_empty());
+        dead = Graveyard::new();
+        assert!(value.is_unique());
+    }
+}
+
+#[test]
+fn a_scan_takes_bounded_steps_and_sees_every_key_of_its_stem_once() {
+    let store = Cells::new((0..3).map(|_| Shard::new(None, None)).collect());
+    let other = KeySpace::new("pre", 1.into()).unwrap();
+    let scope = other.scope(None).unwrap();
+    let mut wanted = Vec::new();
+    for number in 0..2000 {
+        let name = format!("pre:{number}");
+        store.set(&name, "v", Expiry::Never);
+        let key = scope.key(name.as_bytes());
+        store.run(&Command::Set { key, value: &Bytes::new(), expiry: Expiry::Never }).unwrap();
+        wanted.push(key.to_bytes());
+    }
+    wanted.sort_unstable();
+    let (found, steps) = store.scan(b"pre:");
+    assert_eq!(found, wanted);
+    assert!(steps >= 4000 / 256, "{steps} steps");
+    assert_eq!(store.run(&Command::Unlink(&found)), Ok(Reply::Count(2000)));
+    assert_eq!((store.scan(b"pre:").0.len(), store.scan(b"").0.len()), (0, 2000));
+}
+
+#[test]
+fn a_cursor_that_no_scan_answered_is_the_end() {
+    let store = Cells::bounded(None, None);
+    store.set("k", "v", Expiry::Never);
+    for cursor in [u64::MAX, 1 << 60, u64::from(u32::MAX)] {
+        let answer = store.run(&Command::Scan { stem: b"", cursor });
+        assert!(matches!(answer, Ok(Reply::Scanned { keys, .. }) if keys.is_empty()), "{cursor}");
+    }
+}
+
+#[test]
+fn keys_longer_than_the_scratch_are_keys_like_any_other() {
+    let store = Cells::bounded(None, None);
+    for length in [0, 253, 254, 255, 256, 1000] {
+        let name = String::from_utf8(vec![b'k'; length]).unwrap();
+        store.set(&name, format!("{length}"), Expiry::Never);
+        assert_eq!(store.get(&name), Some(Bytes::from(format!("{length}"))));
+    }
+    assert_eq!(store.usage().entries, 6);
+}
+
+#[test]
+fn a_small_store_is_one_shard_and_a_large_one_a_few_for_each_thread() {
+    let entries = |total| Bounds { max_entries: Some(total), max_bytes: None };
+    let bytes = |total| Bounds { max_entries: None, max_bytes: Some(total) };
+    let split = |bounds, parallelism| new_shards(bounds, parallelism).len();
+    assert_eq!(split(entries(100), 64), 1);
+    assert_eq!(split(entries(8191), 64), 1);
+    assert_eq!(split(entries(8192), 64), 2);
+    assert_eq!(split(entries(u64::MAX), 2), 8);
+    assert_eq!(split(bytes(1 << 20), 64), 1);
+    assert_eq!(split(bytes(1 << 30), 64), 128);
+    assert_eq!(new_shards(Bounds::default(), 0).len(), 4);
+    assert_eq!(new_shards(Bounds::default(), usize::MAX).len(), 256);
+}
+
+#[test]
+fn the_bounds_of_a_store_of_many_shards_are_reached_and_never_passed() {
+    let bounds = Bounds { max_entries: Some(8193), max_bytes: None };
+    let store = Cells::new(new_shards(bounds, 8));
+    assert_eq!(store.count(), 2);
+    for number in 0..10_000 {
+        store.set(&format!("{number}"), "", Expiry::Never);
+        assert!(store.usage().entries <= 8193);
+    }
+    assert_eq!(store.usage().entries, 8193);
+}
+
+#[test]
+fn an_emptied_shard_gives_its_tables_back() {
+    let mut store = Cells::new(vec![Shard::new(None, None)]);
+    for number in 0..2000 {
+        store.set(&format!("{number}"), "v", millis(5));
+    }
+    store.now = Instant::from_millis(5);
+    store.sweep();
+    assert_eq!(store.scan(b"").1, 1, "the walk is as short as in a new shard");
+}

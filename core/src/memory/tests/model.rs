@@ -1,0 +1,374 @@
+//! Any commands at any times, on the store and on a map beside it.
+//!
+//! The map knows no bounds. After every command the keys that the store has let go of are taken
+//! out of the map too, if the store had a reason to; so every answer must be exactly the map's.
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Act {
+    Get(usize),
+    GetMany(Vec<usize>),
+    Set(usize, Bytes, Expiry),
+    SetMany(Vec<usize>, Bytes, Expiry),
+    Add(usize, Bytes, Expiry),
+    Delete(Vec<usize>),
+    Unlink(Vec<usize>),
+    Clear,
+    ClearStem(usize),
+    Touch(usize, Expiry),
+    Incr(usize, Number),
+    Contains(usize),
+    Ping,
+    Pass(Duration),
+    Sweep,
+}
+
+fn keys() -> impl Strategy<Value = usize> {
+    0..NAMES.len()
+}
+
+fn many() -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(keys(), 0..5)
+}
+
+fn values() -> impl Strategy<Value = Bytes> {
+    prop_oneof![
+        (0..120_usize).prop_map(|len| Bytes::from(vec![b'x'; len])),
+        (-20..20_i64).prop_map(|number| Bytes::from(format!("{number}"))),
+        Just(Bytes::from_static(b"1.5")),
+        Just(Bytes::from_static(b"9223372036854775800")),
+    ]
+}
+
+fn spans() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => 1..20_u64, 2 => 1..5000_u64, 1 => (0..54_u32).prop_map(|bit| 1 << bit)]
+}
+
+fn expiries() -> impl Strategy<Value = Expiry> {
+    prop_oneof![1 => Just(Expiry::Never), 2 => spans().prop_map(millis)]
+}
+
+fn numbers() -> impl Strategy<Value = Number> {
+    prop_oneof![
+        (-100..100_i64).prop_map(Number::Integer),
+        (-100..100_i32).prop_map(|quarters| Number::Float(f64::from(quarters) / 4.0)),
+    ]
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        6 => keys().prop_map(Act::Get),
+        1 => many().prop_map(Act::GetMany),
+        8 => (keys(), values(), expiries()).prop_map(|(key, value, expiry)| Act::Set(key, value, expiry)),
+        1 => (many(), values(), expiries()).prop_map(|(keys, value, expiry)| Act::SetMany(keys, value, expiry)),
+        4 => (keys(), values(), expiries()).prop_map(|(key, value, expiry)| Act::Add(key, value, expiry)),
+        1 => many().prop_map(Act::Delete),
+        1 => many().prop_map(Act::Unlink),
+        3 => (keys(), expiries()).prop_map(|(key, expiry)| Act::Touch(key, expiry)),
+        3 => (keys(), numbers()).prop_map(|(key, delta)| Act::Incr(key, delta)),
+        1 => keys().prop_map(Act::Contains),
+        1 => prop_oneof![Just(Act::Clear), (0..STEMS.len()).prop_map(Act::ClearStem), Just(Act::Ping)],
+        4 => spans().prop_map(|span| Act::Pass(Duration::from_micros(span * 250))),
+        1 => spans().prop_map(|span| Act::Pass(Duration::from_millis(span))),
+        1 => Just(Act::Sweep),
+    ];
+    proptest::collection::vec(act, 1..200)
+}
+
+/// A store without bounds, one with tiny ones, or one of several shards with tiny ones.
+#[derive(Clone, Debug)]
+struct Shape {
+    shards: usize,
+    max_entries: Option<u64>,
+    max_bytes: Option<u64>,
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let entries = proptest::option::of(0..8_u64);
+    let bytes = proptest::option::of(prop_oneof![Just(0), 100..2000_u64]);
+    (1..4_usize, entries, bytes).prop_map(|(shards, max_entries, max_bytes)| Shape {
+        shards,
+        max_entries,
+        max_bytes,
+    })
+}
+
+struct Kept {
+    value: Bytes,
+    until: Option<Instant>,
+}
+
+struct Pair {
+    shape: Shape,
+    store: Cells,
+    plain: BTreeMap<Bytes, Kept>,
+    /// Whether all that the store holds is live, so that only a lack of room is a reason to evict.
+    none_expired: bool,
+}
+
+impl Pair {
+    fn new(shape: Shape) -> Self {
+        let shard = |_| Shard::new(shape.max_entries, shape.max_bytes);
+        let store = Cells::new((0..shape.shards).map(shard).collect());
+        Self { store, shape, plain: BTreeMap::new(), none_expired: true }
+    }
+
+    fn act(&mut self, act: &Act) {
+        let space = KeySpace::default();
+        let scope = space.scope(None).unwrap();
+        let key = |index: &usize| scope.key(NAMES[*index]);
+        let whole = |index: &usize| key(index).to_bytes();
+        let names = |indexes: &[usize]| -> Names { indexes.iter().map(|&i| NAMES[i]).collect() };
+        match act {
+            Act::Get(index) => {
+                let wanted = self.value(&whole(index));
+                self.check(&Command::Get(key(index)), &Ok(Reply::Value(wanted)));
+            }
+            Act::GetMany(indexes) => {
+                let wanted = indexes.iter().map(|index| self.value(&whole(index))).collect();
+                let names = names(indexes);
+                self.check(&Command::GetMany(scope.keys(&names)), &Ok(Reply::Values(wanted)));
+            }
+            Act::Set(index, value, expiry) => {
+                let stored = self.keep(whole(index), value.clone(), self.until(*expiry));
+                let command = Command::Set { key: key(index), value, expiry: *expiry };
+                self.check_write(&command, &Ok(Reply::Done), stored.as_ref());
+            }
+            Act::SetMany(indexes, value, expiry) => {
+                let mut stored = None;
+                for index in indexes {
+                    stored = self.keep(whole(index), value.clone(), self.until(*expiry));
+                }
+                // On its way through the keys it may run out of room that it has in the end.
+                self.none_expired = false;
+                let (names, values) = (names(indexes), vec![value.clone(); indexes.len()]);
+                let keys = scope.keys(&names);
+                let command = Command::SetMany { keys, values: &values, expiry: *expiry };
+                self.check_write(&command, &Ok(Reply::Done), stored.as_ref());
+            }
+            Act::Add(index, value, expiry) => {
+                let absent = !self.plain.contains_key(&whole(index));
+                let stored = absent
+                    .then(|| self.keep(whole(index), value.clone(), self.until(*expiry)))
+                    .flatten();
+                let command = Command::Add { key: key(index), value, expiry: *expiry };
+                self.check_write(&command, &Ok(Reply::Flag(stored.is_some())), stored.as_ref());
+            }
+            Act::Delete(indexes) => {
+                let wanted = self.forget(indexes.iter().map(whole));
+                let names = names(indexes);
+                self.check(&Command::Delete(scope.keys(&names)), &Ok(Reply::Count(wanted)));
+            }
+            Act::Unlink(indexes) => {
+                let wanted = self.forget(indexes.iter().map(whole));
+                let keys: Vec<Bytes> = indexes.iter().map(whole).collect();
+                self.check(&Command::Unlink(&keys), &Ok(Reply::Count(wanted)));
+            }
+            Act::Clear => {
+                self.plain.clear();
+                self.check(&Command::Clear, &Ok(Reply::Done));
+            }
+            Act::ClearStem(index) => {
+                let stem = STEMS[*index];
+                let keys = self.store.scan(stem).0;
+                let wanted: Vec<Bytes> =
+                    self.plain.keys().filter(|key| key.starts_with(stem)).cloned().collect();
+                assert_eq!(keys, wanted);
+                let count = self.forget(keys.iter().cloned());
+                self.check(&Command::Unlink(&keys), &Ok(Reply::Count(count)));
+            }
+            Act::Touch(index, expiry) => {
+                let until = self.until(*expiry);
+                let found = self.plain.get_mut(&whole(index));
+                let wanted = found.map(|kept| kept.until = until).is_some();
+                let command = Command::Touch { key: key(index), expiry: *expiry };
+                self.check(&command, &Ok(Reply::Flag(wanted)));
+            }
+            Act::Incr(index, delta) => {
+                let command = Command::Incr { key: key(index), delta: *delta };
+                let Some(kept) = self.plain.get(&whole(index)) else {
+                    self.check(&command, &Err(NumberError::KeyNotFound.into()));
+                    return;
+                };
+                match delta.add_to(&kept.value) {
+                    Ok((sum, text)) => {
+                        let stored = self.keep(whole(index), text.into(), kept.until);
+                        self.check_write(&command, &Ok(Reply::Number(sum)), stored.as_ref());
+                    }
+                    Err(error) => self.check(&command, &Err(error.into())),
+                }
+            }
+            Act::Contains(index) => {
+                let wanted = self.plain.contains_key(&whole(index));
+                self.check(&Command::Contains(key(index)), &Ok(Reply::Flag(wanted)));
+            }
+            Act::Ping => self.check(&Command::Ping, &Ok(Reply::Done)),
+            Act::Pass(span) => self.pass(self.store.now + *span),
+            Act::Sweep => {
+                // What expires within a tick is found at its end.
+                let tick = self.store.now.as_nanos().div_ceil(1_000_000);
+                self.pass(Instant::from_millis(tick));
+                self.store.sweep();
+                self.check_usage();
+            }
+        }
+    }
+
+    fn pass(&mut self, to: Instant) {
+        // Time ends before it is full, so that no deadline is cut to its end.
+        self.store.now = to.min(Instant::from_nanos(u64::MAX / 2));
+        self.expire();
+    }
+
+    fn expire(&mut self) {
+        let (now, before) = (self.store.now, self.plain.len());
+        self.plain.retain(|_, kept| kept.until.is_none_or(|until| now < until));
+        self.none_expired &= self.plain.len() == before;
+    }
+
+    fn until(&self, expiry: Expiry) -> Option<Instant> {
+        match expiry {
+            Expiry::Never => None,
+            Expiry::Millis(millis) => Some(self.store.now + Duration::from_millis(millis.get())),
+        }
+    }
+
+    fn value(&self, key: &Bytes) -> Option<Bytes> {
+        self.plain.get(key).map(|kept| kept.value.clone())
+    }
+
+    /// Puts an entry into the map unless it is too large. The key, if it is there then.
+    fn keep(&mut self, key: Bytes, value: Bytes, until: Option<Instant>) -> Option<Bytes> {
+        let fits = self.shape.max_bytes.is_none_or(|bound| size(&key, &value) <= bound);
+        if fits && self.shape.max_entries != Some(0) {
+            self.plain.insert(key.clone(), Kept { value, until });
+            Some(key)
+        } else {
+            self.plain.remove(&key);
+            None
+        }
+    }
+
+    fn forget(&mut self, keys: impl Iterator<Item = Bytes>) -> u64 {
+        keys.map(|key| u64::from(self.plain.remove(&key).is_some())).sum()
+    }
+
+    /// Runs a command that must not evict.
+    fn check(&mut self, command: &Command<'_>, wanted: &Answer) {
+        assert_eq!(self.store.run(command), *wanted, "{command:?}");
+        assert_eq!(self.lost(), Vec::<Bytes>::new(), "{command:?}");
+        self.check_bounds();
+    }
+
+    /// Runs a command that may evict, but not what it has `stored`.
+    fn check_write(&mut self, command: &Command<'_>, wanted: &Answer, stored: Option<&Bytes>) {
+        assert_eq!(self.store.run(command), *wanted, "{command:?}");
+        let lost = self.lost();
+        if self.none_expired && self.all_fits() {
+            assert_eq!(lost, Vec::<Bytes>::new(), "{command:?} evicted though there was room");
+        }
+        let unbounded = self.shape.max_entries.is_none() && self.shape.max_bytes.is_none();
+        assert!(!unbounded || lost.is_empty(), "{command:?} evicted without a bound");
+        for key in lost {
+            assert_ne!(Some(&key), stored, "{command:?}");
+            self.plain.remove(&key);
+        }
+        self.check_bounds();
+    }
+
+    /// The keys that the map has and the store has not; the store must have no others, and the
+    /// same time for each.
+    fn lost(&self) -> Vec<Bytes> {
+        let (found, _) = self.store.scan(b"");
+        for key in &found {
+            let kept = self.plain.get(key).unwrap_or_else(|| panic!("{key:?} should be gone"));
+            let name = core::str::from_utf8(&key[2..]).unwrap();
+            let wanted = match kept.until {
+                None => Remaining::Forever,
+                Some(until) => {
+                    let nanos = until.since(self.store.now).as_nanos();
+                    let millis = u64::try_from(nanos.div_ceil(1_000_000)).unwrap();
+                    Remaining::For(Duration::from_millis(millis))
+                }
+            };
+            assert_eq!(self.store.remaining(name), wanted, "{key:?}");
+        }
+        self.plain.keys().filter(|key| !found.contains(key)).cloned().collect()
+    }
+
+    /// Whether everything in the map would fit into one shard.
+    fn all_fits(&self) -> bool {
+        let Usage { entries, bytes } = self.wanted_usage();
+        self.shape.max_entries.is_none_or(|bound| entries <= bound)
+            && self.shape.max_bytes.is_none_or(|bound| bytes <= bound)
+    }
+
+    fn wanted_usage(&self) -> Usage {
+        let bytes = self.plain.iter().map(|(key, kept)| size(key, &kept.value)).sum();
+        Usage { entries: u64::try_from(self.plain.len()).unwrap(), bytes }
+    }
+
+    fn check_bounds(&mut self) {
+        for shard in &self.store.shards {
+            let shard = shard.borrow();
+            assert!(self.shape.max_entries.is_none_or(|bound| shard.entries() <= bound));
+            assert!(self.shape.max_bytes.is_none_or(|bound| shard.bytes() <= bound));
+        }
+        let (held, wanted) = (self.store.usage(), self.wanted_usage());
+        assert!(held.entries >= wanted.entries && held.bytes >= wanted.bytes);
+        self.none_expired = held == wanted;
+    }
+
+    fn check_usage(&self) {
+        assert_eq!(self.store.usage(), self.wanted_usage());
+    }
+
+    /// Lets all timers run out, and compares what is left to the byte.
+    fn finish(mut self) {
+        for index in 0..NAMES.len() {
+            self.act(&Act::Get(index));
+        }
+        self.store.now = Instant::from_nanos(u64::MAX - 2);
+        self.expire();
+        self.store.sweep();
+        self.check_usage();
+        assert_eq!(sweep(&self.store, self.store.now), None);
+    }
+}
+
+fn size(key: &[u8], value: &[u8]) -> u64 {
+    u64::try_from(key.len() + value.len()).unwrap() + ENTRY_OVERHEAD
+}
+
+proptest! {
+    #[test]
+    fn the_store_answers_as_a_map_does_and_stays_within_its_bounds(shape in shapes(), acts in acts()) {
+        let mut pair = Pair::new(shape);
+        for act in &acts {
+            pair.act(act);
+        }
+        pair.finish();
+    }
+}
+
+const NAMES: [&[u8]; 12] = [
+    b"",
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"e",
+    b"ab",
+    b"abc",
+    b":",
+    b"a:b",
+    b"\xf0\x9f\xa6\x80",
+    b"long long long name",
+];
+const STEMS: [&[u8]; 4] = [b"", b"::", b"::a", b"x"];

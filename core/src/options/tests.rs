@@ -1,0 +1,312 @@
+use std::format;
+use std::string::ToString;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn set(name: &str, value: &str) -> Result<Options, OptionError> {
+    let mut options = Options::default();
+    options.set(name, value)?;
+    Ok(options)
+}
+
+fn settings(pairs: &[(&str, &str)]) -> Result<Settings, OptionError> {
+    let mut options = Options::default();
+    for (name, value) in pairs {
+        options.set(name, value)?;
+    }
+    Settings::new(options)
+}
+
+fn texts(options: &Options) -> Vec<(&'static str, String)> {
+    let mut texts = Vec::new();
+    options
+        .each(|name, value| {
+            texts.push((name, value.to_string()));
+            Ok(())
+        })
+        .unwrap();
+    texts
+}
+
+#[test]
+fn no_options_are_the_defaults() {
+    let settings = Settings::new(Options::default()).unwrap();
+    assert_eq!(settings.key_space.stem(), ":");
+    assert_eq!(settings.expiry, Expiry::Never);
+    assert_eq!((settings.minsize, settings.maxsize), (1, 10));
+    assert_eq!((settings.max_entries, settings.max_bytes), (None, None));
+    assert_eq!(settings.connect_timeout, Duration::from_secs(5));
+    assert_eq!(settings.response_timeout, Duration::from_secs(5));
+    assert_eq!(settings.name, None);
+}
+
+#[test]
+fn every_option_is_read_from_its_text() {
+    let settings = settings(&[
+        ("timeout", "0.5"),
+        ("version", "2019"),
+        ("key_prefix", "forum"),
+        ("minsize", "0"),
+        ("maxsize", "1"),
+        ("max_entries", "18446744073709551615"),
+        ("max_bytes", "1"),
+        ("connect_timeout", "0.25"),
+        ("response_timeout", "1"),
+        ("name", "web-1"),
+    ])
+    .unwrap();
+    let key = settings.key_space.scope(None).unwrap().key(b"k").to_bytes();
+    assert_eq!(key, "forum:2019:k");
+    assert_eq!(settings.expiry, Expiry::after(Duration::from_millis(500)).unwrap());
+    assert_eq!((settings.minsize, settings.maxsize), (0, 1));
+    assert_eq!((settings.max_entries, settings.max_bytes), (Some(u64::MAX), Some(1)));
+    assert_eq!(settings.connect_timeout, Duration::from_millis(250));
+    assert_eq!(settings.response_timeout, Duration::from_secs(1));
+    assert_eq!(settings.name.as_deref(), Some("web-1"));
+}
+
+#[test]
+fn every_known_name_is_taken_and_no_other() {
+    for name in Options::NAMES {
+        set(name, "1").unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (name, nearest) in [
+        ("timout", Some("timeout")),
+        ("Timeout", Some("timeout")),
+        ("prefix", Some("key_prefix")),
+        ("max_size", Some("maxsize")),
+        ("connection_timeout", Some("connect_timeout")),
+        ("password", None),
+        ("", None),
+    ] {
+        let error = set(name, "").unwrap_err();
+        assert_eq!(error, OptionError::Unknown { name: name.into(), nearest });
+    }
+    let error = set("timout", "1").unwrap_err().to_string();
+    assert_eq!(error, "there is no option \"timout\"; did you mean timeout?");
+}
+
+#[test]
+fn seconds_are_exact_and_rounded_up() {
+    for (text, span) in [
+        ("600", Duration::from_secs(600)),
+        ("0600", Duration::from_secs(600)),
+        ("0.5", Duration::from_millis(500)),
+        ("1.000000001", Duration::new(1, 1)),
+        ("0.9999999999", Duration::from_secs(1)),
+        ("0.00000000000000000001", Duration::from_nanos(1)),
+        ("9007199254740.992", Duration::from_millis(Expiry::MAX_MILLIS)),
+    ] {
+        let options = set("timeout", text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(options.timeout, Some(Timeout::After(span)), "{text}");
+        assert_eq!(set("ttl", text), Ok(options), "{text}");
+        assert_eq!(set("connect_timeout", text).unwrap().connect_timeout, Some(span), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_number_of_seconds_is_refused_by_name_and_value() {
+    for text in [
+        "-1", "+1", "-0", "NaN", "nan", "inf", "Infinity", "1e9", "0x10", "1_000", "1,5", ".5",
+        "5.", ".", "1.2.3", " 1", "1s", "ten", "١", "None",
+    ] {
+        for option in ["timeout", "ttl", "connect_timeout", "response_timeout"] {
+            let error = set(option, text).unwrap_err();
+            assert_eq!(error, OptionError::NotSeconds { option, value: text.into() });
+            let message = error.to_string();
+            assert!(message.contains(option) && message.contains(text), "{message}");
+        }
+    }
+}
+
+#[test]
+fn zero_and_too_long_are_refused_wherever_they_are_given() {
+    for text in ["0", "0.0", "0.000000000000"] {
+        for name in ["timeout", "ttl"] {
+            assert_eq!(set(name, text), Err(OptionError::Timeout(TimeoutError::Zero)));
+        }
+        for option in ["connect_timeout", "response_timeout"] {
+            assert_eq!(set(option, text), Err(OptionError::Zero { option }));
+        }
+    }
+    for text in ["9007199254740.993", "18446744073709551616", &"9".repeat(1000)] {
+        assert_eq!(set("timeout", text), Err(OptionError::Timeout(TimeoutError::TooLong)));
+        let option = "connect_timeout";
+        assert_eq!(set(option, text), Err(OptionError::TooLarge { option }));
+    }
+
+    let refused = |options| Settings::new(options).unwrap_err();
+    let zero = Some(Duration::ZERO);
+    let timeout = Some(Timeout::After(Duration::ZERO));
+    let error = refused(Options { timeout, ..Options::default() });
+    assert_eq!(error, OptionError::Timeout(TimeoutError::Zero));
+    let error = refused(Options { connect_timeout: zero, ..Options::default() });
+    assert_eq!(error, OptionError::Zero { option: "connect_timeout" });
+    let error = refused(Options { response_timeout: Some(Duration::MAX), ..Options::default() });
+    assert_eq!(error, OptionError::TooLarge { option: "response_timeout" });
+}
+
+#[test]
+fn what_is_no_whole_number_is_refused_by_name_and_value() {
+    for option in ["minsize", "maxsize", "max_entries", "max_bytes"] {
+        for text in ["-1", "+1", "1.0", "1e3", "ten", "0x1", " 1", "1_0", "١"] {
+            let error = set(option, text).unwrap_err();
+            assert_eq!(error, OptionError::NotANumber { option, value: text.into() });
+        }
+        let error = set(option, "18446744073709551616").unwrap_err();
+        assert_eq!(error, OptionError::TooLarge { option });
+    }
+}
+
+#[test]
+fn zero_is_refused_where_it_makes_no_sense() {
+    for option in ["maxsize", "max_entries", "max_bytes"] {
+        assert_eq!(set(option, "0"), Err(OptionError::Zero { option }));
+    }
+    let refused = |options| Settings::new(options).unwrap_err();
+    let error = refused(Options { maxsize: Some(0), ..Options::default() });
+    assert_eq!(error, OptionError::Zero { option: "maxsize" });
+    let error = refused(Options { max_entries: Some(0), ..Options::default() });
+    assert_eq!(error, OptionError::Zero { option: "max_entries" });
+    let error = refused(Options { max_bytes: Some(0), ..Options::default() });
+    assert_eq!(error, OptionError::Zero { option: "max_bytes" });
+}
+
+#[test]
+fn a_pool_cannot_keep_more_links_than_it_may_open() {
+    let error = settings(&[("minsize", "3"), ("maxsize", "2")]).unwrap_err();
+    assert_eq!(error.to_string(), "the option minsize is 3, more than maxsize, which is 2");
+    let error = settings(&[("minsize", "20")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the option minsize is 20, more than maxsize, which is 10 unless given"
+    );
+    assert!(settings(&[("minsize", "20"), ("maxsize", "20")]).is_ok());
+}
+
+#[test]
+fn an_option_is_given_once_and_has_a_value() {
+    for name in Options::NAMES {
+        let mut options = set(name, "1").unwrap();
+        let before = options.clone();
+        let error = options.set(name, "2").unwrap_err();
+        assert_eq!(error, OptionError::Repeated { option: name });
+        assert_eq!(options, before);
+        assert_eq!(set(name, ""), Err(OptionError::Empty { option: name }));
+    }
+}
+
+#[test]
+fn timeout_and_ttl_are_one_option() {
+    let error = settings(&[("timeout", "1"), ("ttl", "1")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the option ttl is given more than once (timeout and ttl are one option)"
+    );
+    let error = settings(&[("ttl", "1"), ("timeout", "1")]).unwrap_err();
+    assert_eq!(error, OptionError::Repeated { option: "timeout" });
+}
+
+#[test]
+fn a_colon_in_a_prefix_or_a_version_is_refused() {
+    for name in ["key_prefix", "version"] {
+        let error = set(name, "a:b").unwrap_err();
+        assert!(matches!(error, OptionError::Key(_)), "{error}");
+        assert!(error.to_string().contains("a:b"), "{error}");
+    }
+    let key_prefix = Some("a:b".into());
+    assert!(Settings::new(Options { key_prefix, ..Options::default() }).is_err());
+    let version = Some("a:b".into());
+    assert!(Settings::new(Options { version, ..Options::default() }).is_err());
+}
+
+#[test]
+fn a_name_is_what_a_server_takes() {
+    for name in ["a b", "a\n", "é", "\u{7f}", "\0"] {
+        let error = set("name", name).unwrap_err();
+        assert_eq!(error, OptionError::Name { name: name.into() });
+    }
+    assert!(set("name", "!~").is_ok());
+    let empty = Options { name: Some(String::new()), ..Options::default() };
+    assert!(Settings::new(empty).is_err());
+}
+
+#[test]
+fn what_an_error_shows_is_bounded() {
+    let long = "x".repeat(100_000);
+    for error in [
+        set(&long, "1").unwrap_err(),
+        set("timeout", &long).unwrap_err(),
+        set("minsize", &long).unwrap_err(),
+        set("name", &format!("{long} ")).unwrap_err(),
+    ] {
+        assert!(error.to_string().len() < 200);
+        assert!(format!("{error:?}").len() < 200);
+    }
+}
+
+#[test]
+fn the_upper_layer_wins_option_by_option() {
+    let upper = Options { minsize: Some(2), name: Some("upper".into()), ..Options::default() };
+    let lower = Options { minsize: Some(5), maxsize: Some(7), ..Options::default() };
+    let both = upper.over(lower);
+    assert_eq!(
+        (both.minsize, both.maxsize, both.name.as_deref()),
+        (Some(2), Some(7), Some("upper"))
+    );
+}
+
+#[test]
+fn forever_beats_a_lower_timeout_and_default_does_not() {
+    let minute = Timeout::After(Duration::from_secs(60));
+    let layer = |timeout| Options { timeout: Some(timeout), ..Options::default() };
+    assert_eq!(layer(Timeout::Never).over(layer(minute)).timeout, Some(Timeout::Never));
+    assert_eq!(layer(Timeout::Default).over(layer(minute)).timeout, Some(minute));
+    let settings = Settings::new(layer(Timeout::Default)).unwrap();
+    assert_eq!(settings.expiry, Expiry::Never);
+}
+
+#[test]
+fn a_layer_is_told_as_text() {
+    let mut options = Options::default();
+    for (name, value) in [("ttl", "1.50"), ("version", "7"), ("minsize", "0")] {
+        options.set(name, value).unwrap();
+    }
+    let told = [("timeout", "1.5".into()), ("version", "7".into()), ("minsize", "0".into())];
+    assert_eq!(texts(&options), told);
+    let mute = Options {
+        timeout: Some(Timeout::Never),
+        version: Some("".into()),
+        key_prefix: Some(String::new()),
+        ..Options::default()
+    };
+    assert_eq!(texts(&mute), []);
+}
+
+proptest! {
+    #[test]
+    fn what_a_layer_tells_sets_the_same_layer(
+        pairs in prop::collection::vec((prop::sample::select(&Options::NAMES[..]), "[0-9.a-z]{0,12}"), 0..12),
+    ) {
+        let mut options = Options::default();
+        for (name, value) in pairs {
+            let _ = options.set(name, &value);
+        }
+        let mut again = Options::default();
+        for (name, value) in texts(&options) {
+            again.set(name, &value).unwrap();
+        }
+        prop_assert_eq!(again, options);
+    }
+
+    #[test]
+    fn no_text_makes_set_panic(name in ".{0,40}", value in ".{0,40}") {
+        let _ = set(&name, &value);
+        for name in Options::NAMES {
+            let _ = set(name, &value);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Options as text: one at a time from a URL's query, and back.
+
+use alloc::string::{String, ToString};
+use core::fmt::{self, Write as _};
+use core::iter;
+use core::time::Duration;
+
+use super::{OptionError, Options, check};
+use crate::key::{KeySpace, Version};
+use crate::nearest::nearest;
+use crate::ttl::{Expiry, Timeout};
+
+impl Options {
+    /// The names that [`Options::set`] takes.
+    pub const NAMES: [&'static str; 11] = [
+        "timeout",
+        "ttl",
+        "version",
+        "key_prefix",
+        "minsize",
+        "maxsize",
+        "max_entries",
+        "max_bytes",
+        "connect_timeout",
+        "response_timeout",
+        "name",
+    ];
+
+    /// Says in this layer what one option's text says; an option can be said only once.
+    ///
+    /// Whole numbers are digits; spans are seconds, digits with or without decimals; `ttl` is
+    /// `timeout`.
+    ///
+    /// # Errors
+    /// [`OptionError`], and this layer is as it was.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
+        let say = |option| Said { option, value };
+        match name {
+            "timeout" => say("timeout").once(&mut self.timeout, Said::timeout),
+            "ttl" => say("ttl").once(&mut self.timeout, Said::timeout),
+            "version" => say("version").once(&mut self.version, Said::version),
+            "key_prefix" => say("key_prefix").once(&mut self.key_prefix, Said::key_prefix),
+            "minsize" => say("minsize").once(&mut self.minsize, Said::number),
+            "maxsize" => say("maxsize").once(&mut self.maxsize, Said::above_zero),
+            "max_entries" => say("max_entries").once(&mut self.max_entries, Said::above_zero),
+            "max_bytes" => say("max_bytes").once(&mut self.max_bytes, Said::above_zero),
+            "connect_timeout" => say("connect_timeout").once(&mut self.connect_timeout, Said::span),
+            "response_timeout" => {
+                say("response_timeout").once(&mut self.response_timeout, Said::span)
+            }
+            "name" => say("name").once(&mut self.name, Said::client_name),
+            _ => Err(OptionError::Unknown {
+                name: check::cut(name),
+                nearest: nearest(name, &Self::NAMES),
+            }),
+        }
+    }
+
+    /// Calls `say` with the name and the text of each option that this layer says something
+    /// about and that has a text: neither an empty text nor [`Timeout::Never`] has one.
+    pub(crate) fn each(
+        &self,
+        mut say: impl FnMut(&'static str, &dyn fmt::Display) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut next = |name, text: Option<&dyn fmt::Display>| match text {
+            Some(text) => say(name, text),
+            None => Ok(()),
+        };
+        let timeout = match self.timeout {
+            Some(Timeout::After(span)) => Some(Seconds(span)),
+            Some(Timeout::Default | Timeout::Never) | None => None,
+        };
+        let version = match &self.version {
+            Some(Version::Integer(number)) => Some(number.to_string()),
+            Some(Version::Text(text)) if !text.is_empty() => Some(text.to_string()),
+            Some(Version::Text(_) | Version::None) | None => None,
+        };
+        let prefix = self.key_prefix.as_ref().filter(|prefix| !prefix.is_empty());
+        let connect_timeout = self.connect_timeout.map(Seconds);
+        let response_timeout = self.response_timeout.map(Seconds);
+        next("timeout", shown(timeout.as_ref()))?;
+        next("version", shown(version.as_ref()))?;
+        next("key_prefix", shown(prefix))?;
+        next("minsize", shown(self.minsize.as_ref()))?;
+        next("maxsize", shown(self.maxsize.as_ref()))?;
+        next("max_entries", shown(self.max_entries.as_ref()))?;
+        next("max_bytes", shown(self.max_bytes.as_ref()))?;
+        next("connect_timeout", shown(connect_timeout.as_ref()))?;
+        next("response_timeout", shown(response_timeout.as_ref()))?;
+        next("name", shown(self.name.as_ref()))
+    }
+}
+
+fn shown<T: fmt::Display>(option: Option<&T>) -> Option<&dyn fmt::Display> {
+    option.map(|it| it as &dyn fmt::Display)
+}
+
+/// What one option's text says.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    option: &'static str,
+    value: &'a str,
+}
+
+impl Said<'_> {
+    fn once<T>(
+        self,
+        field: &mut Option<T>,
+        read: impl FnOnce(Self) -> Result<T, OptionError>,
+    ) -> Result<(), OptionError> {
+        let option = self.option;
+        if field.is_some() {
+            return Err(OptionError::Repeated { option });
+        }
+        if self.value.is_empty() {
+            return Err(OptionError::Empty { option });
+        }
+        *field = Some(read(self)?);
+        Ok(())
+    }
+
+    fn timeout(self) -> Result<Timeout, OptionError> {
+        let span = self.seconds()?;
+        Expiry::after(span)?;
+        Ok(Timeout::After(span))
+    }
+
+    fn version(self) -> Result<Version, OptionError> {
+        let version = Version::from(self.value);
+        KeySpace::new("", version.clone())?;
+        Ok(version)
+    }
+
+    fn key_prefix(self) -> Result<String, OptionError> {
+        KeySpace::new(self.value, Version::None)?;
+        Ok(self.value.into())
+    }
+
+    fn client_name(self) -> Result<String, OptionError> {
+        check::client_name(self.value.into())
+    }
+
+    fn number<N: TryFrom<u64>>(self) -> Result<N, OptionError> {
+        let Self { option, value } = self;
+        if !is_digits(value) {
+            return Err(OptionError::NotANumber { option, value: check::cut(value) });
+        }
+        let number = value.parse::<u64>().ok().and_then(|number| N::try_from(number).ok());
+        number.ok_or(OptionError::TooLarge { option })
+    }
+
+    fn above_zero<N: TryFrom<u64> + Default + PartialEq>(self) -> Result<N, OptionError> {
+        self.number().and_then(|number| check::above_zero(self.option, number))
+    }
+
+    fn span(self) -> Result<Duration, OptionError> {
+        self.seconds().and_then(|span| check::span(self.option, span))
+    }
+
+    /// Reads seconds without a detour through a double: exact to the nanosecond, what is smaller
+    /// rounded up, what is larger than any span the longest one.
+    fn seconds(self) -> Result<Duration, OptionError> {
+        let Self { option, value } = self;
+        let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+        if !is_digits(whole) || !is_digits(fraction) {
+            return Err(OptionError::NotSeconds { option, value: check::cut(value) });
+        }
+        let digits = fraction.bytes().map(|digit| u64::from(digit - b'0'));
+        let nanos = digits.clone().chain(iter::repeat(0)).take(9).fold(0, |n, d| n * 10 + d);
+        let rest = u64::from(digits.skip(9).any(|digit| digit > 0));
+        let whole = whole.parse().map_or(Duration::MAX, Duration::from_secs);
+        Ok(whole.saturating_add(Duration::from_nanos(nanos + rest)))
+    }
+}
+
+/// Neither a sign, a space, an underscore nor an exponent.
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Shows a span as [`Said::seconds`] reads it.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        write!(text, "{}.{:09}", self.0.as_secs(), self.0.subsec_nanos())?;
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}

@@ -1,0 +1,371 @@
+//! The pool's decisions: how many links there should be, when to dial and when to close.
+//!
+//! # Theory of operation
+//!
+//! A link is dialling or open. The pool keeps `minsize` links and may have `maxsize`, both states
+//! counted together. It dials
+//!
+//! * to reach `minsize`, all that is missing at once while things go well, and
+//! * one more at a time when callers found every link busy ([`Input::Demand`]).
+//!
+//! A link above `minsize` that has idled for [`Pool::IDLE`] is closed. After a dial failed or a
+//! link was lost, the next dial waits for the backoff, and until one succeeds again there is only
+//! one dial at a time. A link counts as a success only after it has lasted for [`Pool::STABLE`]: a
+//! server that accepts and hangs up is no reason for a storm.
+//!
+//! While there is no open link callers wait, each for its own deadline. Once there has been none
+//! for longer than the patience given, or the server refused the credentials, waiting is
+//! [hopeless](Pool::is_hopeless) and callers are to be failed at once until a link opens again.
+//!
+//! The pool knows no socket and no caller. It is told what happened (`handle`), says what to do
+//! (`poll`, until it answers `None`) and when to ask again (`deadline`).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::retry::Backoff;
+use crate::time::{Deadline, Instant};
+
+/// The decisions of one pool of links.
+#[derive(Debug)]
+pub struct Pool {
+    minsize: usize,
+    maxsize: usize,
+    patience: Duration,
+    links: Vec<(LinkId, Phase)>,
+    next: u64,
+    backoff: Backoff,
+    not_before: Instant,
+    troubled: bool,
+    demand: bool,
+    refused: bool,
+    down_since: Option<Instant>,
+}
+
+/// One link's name; never used twice in one pool.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LinkId(u64);
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Dialling,
+    Open { since: Instant },
+}
+
+/// What happened to the pool's links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// A dialled link is ready for commands.
+    Opened(LinkId),
+    /// A link ended: it could not be dialled, or it was open and is lost.
+    Ended {
+        /// Which.
+        link: LinkId,
+        /// Whether the server refused the credentials, so that trying again soon is no use.
+        refused: bool,
+    },
+    /// A caller found no link, or every link busy. Of no effect while a link is being dialled:
+    /// whoever still wants for one afterwards says so again.
+    Demand,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Dial a new link under this name.
+    Dial(LinkId),
+    /// Close this idle link. The pool has forgotten it already.
+    Close(LinkId),
+}
+
+impl Pool {
+    /// How long a link above `minsize` may idle.
+    pub const IDLE: Duration = Duration::from_secs(30);
+    /// How long a link must last to count as a success.
+    pub const STABLE: Duration = Duration::from_secs(1);
+
+    /// A pool without links, which wants `minsize` of them. `patience` is how long callers may
+    /// hope while there is no link; the seed is for the backoff's jitter.
+    #[must_use]
+    pub fn new(
+        minsize: usize,
+        maxsize: usize,
+        patience: Duration,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
+        Self {
+            minsize,
+            maxsize,
+            patience,
+            links: Vec::new(),
+            next: 0,
+            backoff: Backoff::new(seed),
+            not_before: now,
+            troubled: false,
+            demand: false,
+            refused: false,
+            down_since: Some(now),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Opened(id) => {
+                for (link, phase) in &mut self.links {
+                    if *link == id {
+                        *phase = Phase::Open { since: now };
+                    }
+                }
+                self.troubled = false;
+                self.refused = false;
+                self.demand = false;
+                self.down_since = None;
+                self.not_before = Instant::ORIGIN;
+            }
+            Input::Ended { link, refused } => self.ended(link, refused, now),
+            Input::Demand => self.demand |= self.open() == self.links.len(),
+        }
+    }
+
+    /// What to do next; to be asked until it answers `None`. `idle_since` tells for an open link
+    /// since when it has had nothing to do, where it has nothing to do.
+    pub fn poll(
+        &mut self,
+        now: Instant,
+        idle_since: impl Fn(LinkId) -> Option<Instant>,
+    ) -> Option<Action> {
+        if self.wants_dial() && self.not_before <= now {
+            self.demand = false;
+            let id = LinkId(self.next);
+            self.next += 1;
+            self.links.push((id, Phase::Dialling));
+            return Some(Action::Dial(id));
+        }
+        if self.open() > self.minsize.max(1) {
+            let idle = |id: LinkId| idle_since(id).is_some_and(|at| now.since(at) >= Self::IDLE);
+            let tired = self.links.iter().rposition(|&(id, phase)| phase.is_open() && idle(id))?;
+            let (id, _) = self.links.remove(tired);
+            return Some(Action::Close(id));
+        }
+        None
+    }
+
+    /// When [`poll`](Self::poll) may answer otherwise though nothing happened.
+    #[must_use]
+    pub fn deadline(&self, now: Instant) -> Option<Deadline> {
+        if self.wants_dial() {
+            return Some(Deadline { at: self.not_before, why: "dial" });
+        }
+        let spare = self.open() > self.minsize.max(1);
+        spare.then(|| Deadline { at: now + Self::IDLE / 2, why: "close idle links" })
+    }
+
+    /// Whether callers without a link should be failed at once instead of waiting.
+    #[must_use]
+    pub fn is_hopeless(&self, now: Instant) -> bool {
+        self.down_since.is_some_and(|since| self.refused || now.since(since) >= self.patience)
+    }
+
+    /// How many links are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.links.iter().filter(|(_, phase)| phase.is_open()).count()
+    }
+
+    /// How many links are open or being dialled: never more than `maxsize`.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether there may be no more links.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.links.len() >= self.maxsize
+    }
+
+    fn wants_dial(&self) -> bool {
+        let dialling = self.open() < self.links.len();
+        if self.is_full() || (self.troubled && dialling) {
+            return false;
+        }
+        self.links.len() < self.minsize || self.demand
+    }
+
+    fn ended(&mut self, id: LinkId, refused: bool, now: Instant) {
+        let Some(at) = self.links.iter().position(|(link, _)| *link == id) else { return };
+        let (_, phase) = self.links.remove(at);
+        if let Phase::Open { since } = phase
+            && now.since(since) >= Self::STABLE
+        {
+            self.backoff.succeeded();
+        }
+        self.troubled = true;
+        self.refused = refused;
+        let delay = if refused { self.backoff.refused() } else { self.backoff.failed() };
+        self.not_before = now + delay;
+        if self.open() == 0 && self.down_since.is_none() {
+            self.down_since = Some(now);
+        }
+    }
+}
+
+impl Phase {
+    fn is_open(self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn pool(minsize: usize, maxsize: usize) -> Pool {
+        Pool::new(minsize, maxsize, PATIENCE, 42, at(0))
+    }
+
+    fn busy(_: LinkId) -> Option<Instant> {
+        None
+    }
+
+    fn dials(pool: &mut Pool, now: Instant) -> Vec<LinkId> {
+        let mut dialled = vec![];
+        while let Some(action) = pool.poll(now, busy) {
+            match action {
+                Action::Dial(id) => dialled.push(id),
+                Action::Close(id) => panic!("closed {id:?}"),
+            }
+        }
+        dialled
+    }
+
+    fn ended(link: LinkId) -> Input {
+        Input::Ended { link, refused: false }
+    }
+
+    #[test]
+    fn the_smallest_size_is_dialled_at_once_and_demand_adds_one_at_a_time() {
+        let mut pool = pool(2, 4);
+        let first = dials(&mut pool, at(0));
+        assert_eq!(first.len(), 2);
+        for id in first {
+            pool.handle(Input::Opened(id), at(1));
+        }
+        for size in [3, 4] {
+            pool.handle(Input::Demand, at(2));
+            pool.handle(Input::Demand, at(2));
+            let more = dials(&mut pool, at(2));
+            assert_eq!((more.len(), pool.size()), (1, size));
+            pool.handle(Input::Opened(more[0]), at(3));
+        }
+        pool.handle(Input::Demand, at(4));
+        assert!(dials(&mut pool, at(4)).is_empty(), "never more than maxsize");
+    }
+
+    #[test]
+    fn a_pool_whose_smallest_size_is_zero_dials_on_demand() {
+        let mut pool = pool(0, 1);
+        assert!(dials(&mut pool, at(0)).is_empty());
+        pool.handle(Input::Demand, at(0));
+        assert_eq!(dials(&mut pool, at(0)).len(), 1);
+    }
+
+    #[test]
+    fn a_spare_link_is_closed_once_it_has_idled_and_the_last_are_kept() {
+        let mut pool = pool(1, 3);
+        for now in [0, 1, 2] {
+            pool.handle(Input::Demand, at(now));
+            for id in dials(&mut pool, at(now)) {
+                pool.handle(Input::Opened(id), at(now));
+            }
+        }
+        assert_eq!(pool.open(), 3);
+        let idle = |_| Some(at(0));
+        assert_eq!(pool.poll(at(29_999), idle), None);
+        assert!(pool.deadline(at(0)).unwrap().at <= at(30_000));
+        assert!(matches!(pool.poll(at(30_000), idle), Some(Action::Close(_))));
+        assert!(matches!(pool.poll(at(30_000), idle), Some(Action::Close(_))));
+        assert_eq!(pool.poll(at(30_000), idle), None);
+        assert_eq!(pool.open(), 1);
+    }
+
+    #[test]
+    fn after_a_failure_one_dial_at_a_time_waits_for_the_backoff() {
+        let mut pool = pool(3, 3);
+        for id in dials(&mut pool, at(0)) {
+            pool.handle(ended(id), at(0));
+        }
+        let due = pool.deadline(at(0)).unwrap();
+        assert_eq!(due.why, "dial");
+        assert!(due.at > at(0));
+        assert_eq!(dials(&mut pool, due.at).len(), 1);
+    }
+
+    #[test]
+    fn a_server_that_accepts_and_hangs_up_is_dialled_less_and_less_often() {
+        let mut pool = pool(1, 1);
+        let mut now = at(0);
+        let mut count = 0;
+        while now < at(60_000) {
+            for id in dials(&mut pool, now) {
+                count += 1;
+                pool.handle(Input::Opened(id), now);
+                pool.handle(ended(id), now);
+            }
+            now = pool.deadline(now).unwrap().at;
+        }
+        assert!((10..80).contains(&count), "{count} dials in a minute");
+    }
+
+    #[test]
+    fn callers_may_hope_until_their_patience_ends_and_again_after_a_link_opened() {
+        let mut pool = pool(1, 1);
+        let id = dials(&mut pool, at(0))[0];
+        pool.handle(Input::Opened(id), at(10));
+        pool.handle(ended(id), at(9_000));
+        assert!(!pool.is_hopeless(at(13_999)));
+        assert!(pool.is_hopeless(at(14_000)));
+        let id = dials(&mut pool, at(14_000))[0];
+        pool.handle(Input::Opened(id), at(14_001));
+        assert!(!pool.is_hopeless(at(100_000)));
+    }
+
+    #[test]
+    fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later() {
+        let mut pool = pool(1, 1);
+        let link = dials(&mut pool, at(0))[0];
+        pool.handle(Input::Ended { link, refused: true }, at(0));
+        assert!(pool.is_hopeless(at(0)));
+        assert!(pool.deadline(at(0)).unwrap().at >= at(2_500));
+    }
+
+    #[test]
+    fn two_hundred_clients_that_lost_one_server_do_not_come_back_together() {
+        let mut first_dials: Vec<_> = (0..200)
+            .map(|seed| {
+                let mut pool = Pool::new(1, 1, PATIENCE, seed, at(0));
+                let mut now = at(0);
+                for _ in 0..12 {
+                    for id in dials(&mut pool, now) {
+                        pool.handle(ended(id), now);
+                    }
+                    now = pool.deadline(now).unwrap().at;
+                }
+                now.as_nanos() / 100_000_000
+            })
+            .collect();
+        first_dials.sort_unstable();
+        let most = first_dials.chunk_by(|a, b| a == b).map(<[u64]>::len).max().unwrap();
+        assert!(most <= 12, "{most} of 200 dial within the same 100 ms");
+    }
+}

@@ -1,0 +1,285 @@
+//! Replies as answers: what a command expects on the wire, and what it makes of it.
+//!
+//! A reply is taken off the receive buffer whole, whatever it turns out to be, so the next one
+//! stands where it should even if this one is refused. A well-formed reply of another shape than
+//! the command can get is a protocol error: it answers something else.
+//!
+//! This does not know which reply belongs to which command; the connection counts.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::command::Command;
+use crate::error::{Failure, ProtocolError};
+use crate::number::Number;
+use crate::reply::{Answer, Remaining, Reply};
+use crate::script;
+
+use super::decode::{self, Elements, Part};
+use super::kind::Kind;
+
+/// What a command expects to be answered with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expect(Shape);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shape {
+    /// `OK`.
+    Done,
+    /// `OK`, so many times.
+    DoneMany(usize),
+    /// `PONG`, and then this: see [`encode::command`](super::encode::command) on no keys.
+    Pong(Pong),
+    /// A blob or a null.
+    Value,
+    /// So many blobs or nulls.
+    Values(usize),
+    /// `OK` or a null.
+    Added,
+    /// 0 or 1.
+    Flag,
+    /// At most so many.
+    Count(usize),
+    /// The new value of an integer, or why there is none.
+    Integer,
+    /// The new value of a double, or why there is none.
+    Float,
+    /// Milliseconds, -1 or -2.
+    Remaining,
+    /// A cursor and keys.
+    Scanned,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pong {
+    Done,
+    NoValues,
+    None,
+}
+
+impl Expect {
+    /// What `command` expects.
+    #[must_use]
+    pub fn of(command: &Command<'_>) -> Self {
+        Self(match command {
+            Command::Get(_) => Shape::Value,
+            Command::GetMany(keys) => match keys.len() {
+                0 => Shape::Pong(Pong::NoValues),
+                many => Shape::Values(many),
+            },
+            Command::Set { .. } | Command::Clear => Shape::Done,
+            Command::Add { .. } => Shape::Added,
+            Command::SetMany { keys, values, .. } => match keys.len().min(values.len()) {
+                0 => Shape::Pong(Pong::Done),
+                many => Shape::DoneMany(many),
+            },
+            Command::Delete(keys) => Self::count(keys.len()),
+            Command::Unlink(keys) => Self::count(keys.len()),
+            Command::Scan { .. } => Shape::Scanned,
+            Command::Touch { .. } | Command::Contains(_) => Shape::Flag,
+            Command::Incr { delta: Number::Integer(_), .. } => Shape::Integer,
+            Command::Incr { delta: Number::Float(_), .. } => Shape::Float,
+            Command::Remaining(_) => Shape::Remaining,
+            Command::Ping => Shape::Pong(Pong::Done),
+        })
+    }
+
+    fn count(keys: usize) -> Shape {
+        if keys == 0 { Shape::Pong(Pong::None) } else { Shape::Count(keys) }
+    }
+
+    /// How many replies the server sends; at least one. Each is read by itself, and the command
+    /// is done when all of them are.
+    #[inline]
+    #[must_use]
+    pub fn replies(self) -> usize {
+        if let Shape::DoneMany(many) = self.0 { many } else { 1 }
+    }
+
+    /// Reads the frame of `len` bytes at the start of `rx`, as
+    /// [`Scanner::scan`](super::scan::Scanner::scan) found it, and takes it off `rx`.
+    ///
+    /// Values are copied out or sliced: see [`decode::SLICED_FROM`].
+    ///
+    /// # Errors
+    /// [`ProtocolError`] if it is not what the command can be answered with; it has been taken
+    /// off `rx` all the same.
+    #[inline]
+    pub fn read(self, rx: &mut BytesMut, len: usize) -> Result<Answer, ProtocolError> {
+        let len = len.min(rx.len());
+        let frame = rx.get(..len).unwrap_or_default();
+        match decode::first(frame).and_then(|part| self.0.read(&part)) {
+            Ok(Read::Value(range)) => Ok(Ok(Reply::Value(Some(decode::take(rx, len, range))))),
+            Ok(Read::Values(values)) => Ok(Ok(Reply::Values(values.settle(rx, len)))),
+            Ok(Read::Answer(answer)) => {
+                rx.advance(len);
+                Ok(answer)
+            }
+            Err(error) => {
+                rx.advance(len);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What was read while the frame was still in the buffer.
+enum Read {
+    Value(Range<usize>),
+    Values(Values),
+    Answer(Answer),
+}
+
+impl Shape {
+    #[inline]
+    fn read(self, part: &Part<'_>) -> Result<Read, ProtocolError> {
+        if self == Self::Value
+            && let Some(range) = value(part)
+        {
+            return Ok(Read::Value(range));
+        }
+        if let Some(error) = part.error() {
+            return Ok(Read::Answer(Err(Failure::Server(error))));
+        }
+        if let Self::Values(many) = self {
+            return Values::read(many, part).map(Read::Values);
+        }
+        self.answer(part).map(Read::Answer).ok_or_else(|| part.instead_of(self.expected()))
+    }
+
+    fn answer(self, part: &Part<'_>) -> Option<Answer> {
+        let is = |status: &[u8]| part.kind() == Kind::Simple && part.bytes() == Some(status);
+        let reply = match self {
+            Self::Done | Self::DoneMany(_) if is(b"OK") => Reply::Done,
+            Self::Added if is(b"OK") => Reply::Flag(true),
+            Self::Added if part.is_null() => Reply::Flag(false),
+            Self::Pong(pong) if is(b"PONG") => match pong {
+                Pong::Done => Reply::Done,
+                Pong::NoValues => Reply::Values(Vec::new()),
+                Pong::None => Reply::Count(0),
+            },
+            Self::Value if part.is_null() => Reply::Value(None),
+            Self::Flag => match part.integer()? {
+                0 => Reply::Flag(false),
+                1 => Reply::Flag(true),
+                _ => return None,
+            },
+            Self::Count(most) => {
+                let count = u64::try_from(part.integer()?).ok()?;
+                if count > most as u64 {
+                    return None;
+                }
+                Reply::Count(count)
+            }
+            Self::Remaining => Reply::Remaining(match part.integer()? {
+                -2 => Remaining::Absent,
+                -1 => Remaining::Forever,
+                left => Remaining::For(Duration::from_millis(u64::try_from(left).ok()?)),
+            }),
+            Self::Integer | Self::Float if part.kind() == Kind::Simple => {
+                return Some(Err(Failure::Number(script::refusal(part.bytes()?)?)));
+            }
+            Self::Integer => Reply::Number(Number::Integer(decode::parse(part.bytes()?)?)),
+            Self::Float => {
+                let sum = decode::parse(part.bytes()?).filter(|sum: &f64| sum.is_finite())?;
+                Reply::Number(Number::Float(sum))
+            }
+            Self::Scanned => scanned(part)?,
+            Self::Done
+            | Self::DoneMany(_)
+            | Self::Added
+            | Self::Pong(_)
+            | Self::Value
+            | Self::Values(_) => return None,
+        };
+        Some(Ok(reply))
+    }
+
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::Done | Self::DoneMany(_) => "OK",
+            Self::Pong(_) => "PONG",
+            Self::Value => "a value or a null",
+            Self::Values(_) => "as many values and nulls as were asked for",
+            Self::Added => "OK or a null",
+            Self::Flag => "0 or 1",
+            Self::Count(_) => "a count of the keys that were named",
+            Self::Integer | Self::Float => "a sum or the reason why there is none",
+            Self::Remaining => "milliseconds, -1 or -2",
+            Self::Scanned => "a cursor and keys",
+        }
+    }
+}
+
+/// Values of which the large ones are still to be sliced out of the frame.
+struct Values {
+    values: Vec<Option<Bytes>>,
+    large: Vec<(usize, Range<usize>)>,
+}
+
+impl Values {
+    fn read(many: usize, part: &Part<'_>) -> Result<Self, ProtocolError> {
+        let unexpected = || part.instead_of(Shape::Values(many).expected());
+        let elements = array(part).filter(|elements| elements.remaining() == many);
+        let mut this = Self { values: Vec::with_capacity(many), large: Vec::new() };
+        for (index, element) in elements.ok_or_else(unexpected)?.enumerate() {
+            let element = element?;
+            this.values.push(match value(&element) {
+                None if element.is_null() => None,
+                None => return Err(element.instead_of(Shape::Value.expected())),
+                Some(range) if range.len() < decode::SLICED_FROM => {
+                    element.bytes().map(Bytes::copy_from_slice)
+                }
+                Some(range) => {
+                    this.large.push((index, range));
+                    None
+                }
+            });
+        }
+        Ok(this)
+    }
+
+    fn settle(mut self, rx: &mut BytesMut, len: usize) -> Vec<Option<Bytes>> {
+        if self.large.is_empty() {
+            rx.advance(len);
+            return self.values;
+        }
+        let frame = rx.split_to(len).freeze();
+        for (index, range) in self.large {
+            if let Some(value) = self.values.get_mut(index) {
+                *value = Some(frame.slice(range));
+            }
+        }
+        self.values
+    }
+}
+
+/// Where a stored value lies; a status is none.
+#[inline]
+fn value(part: &Part<'_>) -> Option<Range<usize>> {
+    if part.kind() == Kind::Simple { None } else { part.range() }
+}
+
+fn scanned(part: &Part<'_>) -> Option<Reply> {
+    let mut step = array(part)?;
+    let (cursor, keys) = (step.next()?.ok()?, step.next()?.ok()?);
+    if step.remaining() > 0 {
+        return None;
+    }
+    let cursor = decode::parse(value(&cursor).and(cursor.bytes())?)?;
+    let keys = array(&keys)?.map(|key| {
+        let key = key.ok()?;
+        value(&key).and(key.bytes()).map(Bytes::copy_from_slice)
+    });
+    Some(Reply::Scanned { cursor, keys: keys.collect::<Option<_>>()? })
+}
+
+fn array<'a>(part: &Part<'a>) -> Option<Elements<'a>> {
+    if part.kind() == Kind::Array { part.elements() } else { None }
+}
+
+#[cfg(test)]
+mod tests;

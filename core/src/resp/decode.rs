@@ -1,0 +1,438 @@
+//! Reading complete frames: what a frame holds and where, and no more copied than is kept.
+//!
+//! All of it works on frames that [`scan`](super::scan) found complete, and answers a typed error
+//! rather than trusting that it did. Nothing recurses but [`Push::payload`], whose depth is
+//! bounded.
+//!
+//! `redis-protocol` decodes what has no fixed shape. It takes RESP2's nulls for the start of a
+//! stream and sets no bound on depth, so it is only handed frames that were scanned and in which
+//! these nulls were rewritten as RESP3's.
+
+use alloc::string::String;
+use core::ops::Range;
+
+use bytes::{Buf, Bytes, BytesMut};
+use redis_protocol::resp3::decode::complete;
+use redis_protocol::resp3::types::BytesFrame;
+
+use crate::error::{ProtocolError, ServerError};
+
+use super::kind::{Kind, Layout};
+use super::scan::{Limits, Scanner};
+
+/// A frame inside a buffer: its kind, and where what it holds lies. Attributes are left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    frame: &'a [u8],
+    kind: Kind,
+    content: Content,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    Null,
+    /// A line's text or a blob's body.
+    Bytes {
+        start: usize,
+        end: usize,
+    },
+    /// So many frames, the first at `at`.
+    Frames {
+        count: usize,
+        at: usize,
+    },
+}
+
+impl Content {
+    #[inline]
+    fn range(self) -> Option<Range<usize>> {
+        match self {
+            Self::Bytes { start, end } => Some(start..end),
+            Self::Null | Self::Frames { .. } => None,
+        }
+    }
+}
+
+/// Reads the complete frame at the start of `frame`, passing over its attributes.
+///
+/// # Errors
+/// [`ProtocolError`] if there is no complete frame.
+#[inline]
+pub fn first(frame: &[u8]) -> Result<Part<'_>, ProtocolError> {
+    Ok(part(frame, 0)?.0)
+}
+
+/// Whether the complete frame at the start of `frame` is a push, which answers no command.
+#[inline]
+#[must_use]
+pub fn is_push(frame: &[u8]) -> bool {
+    match frame.first() {
+        Some(b'>') => true,
+        Some(b'|') => first(frame).is_ok_and(|part| part.kind == Kind::Push),
+        Some(_) | None => false,
+    }
+}
+
+/// The error that a server answered with, where `frame` is one.
+///
+/// # Errors
+/// [`ProtocolError`] if there is no complete frame.
+pub fn error(frame: &[u8]) -> Result<Option<ServerError>, ProtocolError> {
+    Ok(first(frame)?.error())
+}
+
+/// The top-level elements of the aggregate at the start of `frame`; of a map, keys and values in
+/// turn.
+///
+/// # Errors
+/// [`ProtocolError::Unexpected`] if the frame is no aggregate.
+pub fn elements(frame: &[u8]) -> Result<Elements<'_>, ProtocolError> {
+    let part = first(frame)?;
+    part.elements().ok_or_else(|| part.instead_of("an aggregate"))
+}
+
+impl<'a> Part<'a> {
+    /// What kind of frame it is; of a RESP2 null, a blob or an array.
+    #[inline]
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether it is a null, of either protocol.
+    #[inline]
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self.content, Content::Null)
+    }
+
+    /// What a simple string, a blob or a verbatim string (without its format) holds.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> Option<&'a [u8]> {
+        self.frame.get(self.range()?)
+    }
+
+    /// Where [`bytes`](Self::bytes) lie in the frame.
+    #[inline]
+    #[must_use]
+    pub fn range(&self) -> Option<Range<usize>> {
+        let is_text = matches!(self.kind, Kind::Blob | Kind::Simple | Kind::Verbatim);
+        if is_text { self.content.range() } else { None }
+    }
+
+    /// The value of an integer.
+    #[inline]
+    #[must_use]
+    pub fn integer(&self) -> Option<i64> {
+        if self.kind == Kind::Integer { parse(self.raw()?) } else { None }
+    }
+
+    /// The value of a boolean.
+    #[must_use]
+    pub fn boolean(&self) -> Option<bool> {
+        if self.kind == Kind::Boolean { Some(self.raw()? == b"t") } else { None }
+    }
+
+    /// The error that this is, where it is one.
+    #[must_use]
+    pub fn error(&self) -> Option<ServerError> {
+        let is_error = matches!(self.kind, Kind::Error | Kind::BlobError);
+        if is_error { self.raw().map(ServerError::parse) } else { None }
+    }
+
+    /// What an aggregate holds; of a map, keys and values in turn.
+    #[must_use]
+    pub fn elements(&self) -> Option<Elements<'a>> {
+        match self.content {
+            Content::Frames { count, at } => {
+                Some(Elements { frame: self.frame, at, pending: 0, left: count })
+            }
+            Content::Null | Content::Bytes { .. } => None,
+        }
+    }
+
+    fn raw(&self) -> Option<&'a [u8]> {
+        self.frame.get(self.content.range()?)
+    }
+
+    /// The error that this came where `expected` was expected.
+    #[cold]
+    pub(super) fn instead_of(&self, expected: &'static str) -> ProtocolError {
+        let found = if self.is_null() { Kind::Null.name() } else { self.kind.name() };
+        ProtocolError::Unexpected { found, expected }
+    }
+}
+
+/// The elements of one aggregate, in order. What is inside an element is passed over.
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    frame: &'a [u8],
+    at: usize,
+    /// How many frames the last element holds, which are passed over before the next one.
+    pending: usize,
+    left: usize,
+}
+
+impl Elements<'_> {
+    /// How many elements are left.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.left
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<Part<'a>, ProtocolError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let read = pass(self.frame, self.at, self.pending).and_then(|at| part(self.frame, at));
+        match read {
+            Ok((part, next)) => {
+                self.at = next;
+                self.pending = match part.content {
+                    Content::Frames { count, .. } => count,
+                    Content::Null | Content::Bytes { .. } => 0,
+                };
+                Some(Ok(part))
+            }
+            Err(error) => {
+                self.left = 0;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// What a server says of itself when it is greeted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Hello {
+    /// What it calls itself, such as `redis` or `valkey`; empty where it does not say.
+    pub server: String,
+    /// Its version; empty where it does not say.
+    pub version: String,
+    /// The version of the protocol that it speaks from now on: 2 or 3.
+    pub proto: u8,
+    /// `standalone`, `sentinel` or `cluster`, where it says.
+    pub mode: Option<String>,
+    /// `master` or `replica`, where it says.
+    pub role: Option<String>,
+}
+
+/// Reads the answer to HELLO: a map, or the flat array that RESP2 has for one.
+///
+/// Fields that this does not know are passed over; texts are cut after 64 bytes.
+///
+/// # Errors
+/// [`ProtocolError::Unexpected`] if it is another frame or does not name a protocol version that
+/// this client knows. See [`error`] for the error that may come instead.
+pub fn hello(frame: &[u8]) -> Result<Hello, ProtocolError> {
+    const EXPECTED: &str = "an answer to HELLO";
+    let whole = first(frame)?;
+    let is_hello = matches!(whole.kind, Kind::Map | Kind::Array);
+    let fields = if is_hello { whole.elements() } else { None };
+    let mut fields = fields.ok_or_else(|| whole.instead_of(EXPECTED))?;
+    let (mut server, mut version, mut mode, mut role, mut proto) = (None, None, None, None, None);
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        let (name, value) = (name?, value?);
+        match name.bytes() {
+            Some(b"server") => server = value.bytes().map(text),
+            Some(b"version") => version = value.bytes().map(text),
+            Some(b"mode") => mode = value.bytes().map(text),
+            Some(b"role") => role = value.bytes().map(text),
+            Some(b"proto") => proto = value.integer(),
+            Some(_) | None => {}
+        }
+    }
+    let proto = match proto {
+        Some(2) => 2,
+        Some(3) => 3,
+        Some(_) | None => {
+            let found = "an unknown version of the protocol";
+            return Err(ProtocolError::Unexpected { found, expected: EXPECTED });
+        }
+    };
+    let (server, version) = (server.unwrap_or_default(), version.unwrap_or_default());
+    Ok(Hello { server, version, proto, mode, role })
+}
+
+/// Something that a server said without being asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Push {
+    /// What it is about, such as `invalidate` or `message`.
+    pub kind: Bytes,
+    /// The whole frame, with its attributes.
+    pub frame: Bytes,
+}
+
+/// Reads a push. A small frame is copied, so that keeping it pins no receive buffer.
+///
+/// # Errors
+/// [`ProtocolError::Unexpected`] if it is another frame, or one that does not begin with a string.
+pub fn push(frame: Bytes) -> Result<Push, ProtocolError> {
+    let whole = first(&frame)?;
+    let elements = if whole.kind == Kind::Push { whole.elements() } else { None };
+    let mut elements = elements.ok_or_else(|| whole.instead_of("a push"))?;
+    let kind = elements.next().ok_or(ProtocolError::Malformed(Kind::Push.name()))??;
+    let kind = kind.range().ok_or_else(|| kind.instead_of("the kind of a push"))?;
+    let frame = if frame.len() < SLICED_FROM { Bytes::copy_from_slice(&frame) } else { frame };
+    Ok(Push { kind: frame.slice(kind), frame })
+}
+
+impl Push {
+    /// How many aggregates may be open at once in a payload. `redis-protocol` recurses, and takes
+    /// up to 20 KB of stack a level; the pushes of servers have three at most.
+    pub const DEPTH: usize = 8;
+
+    /// The whole frame as `redis-protocol` reads it: a [`BytesFrame::Push`] whose first element
+    /// is the kind. Its parts point into the frame, or into a copy where RESP2 nulls are in it.
+    ///
+    /// # Errors
+    /// [`ProtocolError::TooLarge`] past [`Push::DEPTH`], [`ProtocolError::Malformed`] if it makes no
+    /// sense to `redis-protocol`, which for instance takes only scalars as keys of a map.
+    pub fn payload(&self) -> Result<BytesFrame, ProtocolError> {
+        let malformed = ProtocolError::Malformed(Kind::Push.name());
+        let limits = Limits { depth: Self::DEPTH, ..Limits::default() };
+        if Scanner::new(limits).scan(&self.frame)? != Some(self.frame.len()) {
+            return Err(malformed);
+        }
+        match complete::decode_bytes(&with_resp3_nulls(&self.frame)?) {
+            Ok(Some((frame, _))) => Ok(frame),
+            Ok(None) | Err(_) => Err(malformed),
+        }
+    }
+}
+
+/// From this many bytes on, a value is a slice of the receive buffer; below, a copy.
+///
+/// A slice keeps the whole block alive that it was read into, so it must be worth it: copying
+/// 16 KiB costs about what allocating a new block for the next read does.
+pub const SLICED_FROM: usize = 16 * 1024;
+
+/// Takes `range` out of a frame of `len` bytes at the start of `rx`, and the frame off `rx`.
+#[inline]
+pub(super) fn take(rx: &mut BytesMut, len: usize, range: Range<usize>) -> Bytes {
+    if range.len() >= SLICED_FROM {
+        rx.split_to(len.min(rx.len())).freeze().slice(range)
+    } else {
+        let value = Bytes::copy_from_slice(rx.get(range).unwrap_or_default());
+        rx.advance(len.min(rx.len()));
+        value
+    }
+}
+
+/// Reads a number without a sign, or with a minus or a plus, that fits.
+#[inline]
+pub(super) fn parse<T: core::str::FromStr>(digits: &[u8]) -> Option<T> {
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The frame at `at` behind its attributes, and where its first element or the next frame is.
+#[inline]
+fn part(frame: &[u8], mut at: usize) -> Result<(Part<'_>, usize), ProtocolError> {
+    loop {
+        let (kind, content, next) = head(frame, at)?;
+        match content {
+            Content::Frames { count, .. } if kind == Kind::Attribute => {
+                at = pass(frame, next, count)?;
+            }
+            Content::Null | Content::Bytes { .. } | Content::Frames { .. } => {
+                return Ok((Part { frame, kind, content }, next));
+            }
+        }
+    }
+}
+
+/// Where the frame behind the `pending` frames from `at` on begins.
+#[inline]
+fn pass(frame: &[u8], mut at: usize, mut pending: usize) -> Result<usize, ProtocolError> {
+    while pending > 0 {
+        let (kind, content, next) = head(frame, at)?;
+        at = next;
+        if kind != Kind::Attribute {
+            pending -= 1;
+        }
+        if let Content::Frames { count, .. } = content {
+            pending = pending.saturating_add(count);
+        }
+    }
+    Ok(at)
+}
+
+/// The frame at `at`, and where the next one begins: for an aggregate, its first element.
+#[inline]
+fn head(frame: &[u8], at: usize) -> Result<(Kind, Content, usize), ProtocolError> {
+    let byte = *frame.get(at).ok_or(INCOMPLETE)?;
+    let kind = Kind::of(byte).ok_or(ProtocolError::UnknownType(byte))?;
+    let start = at + 1;
+    let line = frame.get(start..).ok_or(INCOMPLETE)?;
+    let line = line.iter().position(|&byte| byte == b'\r').and_then(|end| line.get(..end));
+    let line = line.ok_or(INCOMPLETE)?;
+    let (end, next) = (start + line.len(), start + line.len() + 2);
+    let (content, next) = match kind.layout() {
+        Layout::Line if kind == Kind::Null => (Content::Null, next),
+        Layout::Line => (Content::Bytes { start, end }, next),
+        Layout::Blob | Layout::Aggregate { .. } if line == b"-1" => (Content::Null, next),
+        Layout::Blob => {
+            let len: usize = parse(line).ok_or(ProtocolError::NotANumber(kind.count_name()))?;
+            let end = next.checked_add(len).filter(|&end| end < frame.len()).ok_or(INCOMPLETE)?;
+            let start = if kind == Kind::Verbatim { behind_format(frame, next)? } else { next };
+            if end < start {
+                return Err(ProtocolError::Malformed(kind.name()));
+            }
+            (Content::Bytes { start, end }, end + 2)
+        }
+        Layout::Aggregate { width } => {
+            let count: usize = parse(line).ok_or(ProtocolError::NotANumber(kind.count_name()))?;
+            (Content::Frames { count: count.saturating_mul(width), at: next }, next)
+        }
+    };
+    if next > frame.len() {
+        return Err(INCOMPLETE);
+    }
+    Ok((kind, content, next))
+}
+
+/// Where a verbatim string's text begins: behind three letters and a colon.
+fn behind_format(frame: &[u8], start: usize) -> Result<usize, ProtocolError> {
+    match frame.get(start + 3) {
+        Some(b':') => Ok(start + 4),
+        Some(_) | None => Err(ProtocolError::Malformed(Kind::Verbatim.name())),
+    }
+}
+
+/// The same frame with `_` for `$-1` and `*-1`.
+fn with_resp3_nulls(frame: &Bytes) -> Result<Bytes, ProtocolError> {
+    let mut copied: Option<BytesMut> = None;
+    let (mut at, mut kept) = (0, 0);
+    while at < frame.len() {
+        let (kind, content, next) = head(frame, at)?;
+        if matches!(content, Content::Null) && kind != Kind::Null {
+            let copy = copied.get_or_insert_with(|| BytesMut::with_capacity(frame.len()));
+            copy.extend_from_slice(frame.get(kept..at).unwrap_or_default());
+            copy.extend_from_slice(b"_\r\n");
+            kept = next;
+        }
+        at = next;
+    }
+    Ok(match copied {
+        None => frame.clone(),
+        Some(mut copy) => {
+            copy.extend_from_slice(frame.get(kept..).unwrap_or_default());
+            copy.freeze()
+        }
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    const KEPT: usize = 64;
+    String::from_utf8_lossy(bytes.get(..KEPT).unwrap_or(bytes)).into_owned()
+}
+
+const INCOMPLETE: ProtocolError = ProtocolError::Unterminated("a frame");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! Commands as bytes, written straight into a send buffer after one exact reservation.
+//!
+//! Every command has one atomic form on the wire, or is a run of commands that each are
+//! ([`Command::SetMany`]). Timeouts go out in milliseconds. All forms exist since Redis 4.0.
+//!
+//! Only lengths are limited by a server, and [`largest`] is there so that a caller can refuse
+//! them before anything is written: what is written is always a whole command.
+
+use core::fmt::{self, Write};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::command::Command;
+use crate::key::{Key, Keys};
+use crate::number::Number;
+use crate::script::{self, Script};
+use crate::ttl::Expiry;
+
+/// How many bytes a server takes as one argument: Redis's default `proto-max-bulk-len`.
+pub const MAX_ARGUMENT: usize = 512 << 20;
+
+/// Appends `command` to `tx`.
+///
+/// [`Expect::of`](super::answer::Expect::of) the same command tells what comes back. A command on
+/// no keys at all is one that no server knows, and goes out as PING: it still is one round trip
+/// with one answer.
+///
+/// A double that is not finite is sent like any other; the server refuses it as an overflow.
+pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut BytesMut) {
+    match command {
+        Command::Get(key) => keyed(tx, b"*2\r\n$3\r\nGET\r\n", key),
+        Command::GetMany(keys) => many(tx, b"$4\r\nMGET\r\n", keys.len(), &Whole::Keys(keys)),
+        Command::Set { key, value, expiry } => set(tx, key, value, *expiry, b""),
+        Command::Add { key, value, expiry } => set(tx, key, value, *expiry, b"$2\r\nNX\r\n"),
+        Command::SetMany { keys, values, .. } if keys.is_empty() || values.is_empty() => ping(tx),
+        Command::SetMany { keys, values, expiry } => {
+            for (key, value) in keys.iter().zip(*values) {
+                set(tx, &key, value, *expiry, b"");
+            }
+        }
+        Command::Delete(keys) => many(tx, UNLINK, keys.len(), &Whole::Keys(keys)),
+        Command::Unlink(keys) => many(tx, UNLINK, keys.len(), &Whole::Bytes(keys)),
+        Command::Clear => tx.extend_from_slice(b"*2\r\n$7\r\nFLUSHDB\r\n$5\r\nASYNC\r\n"),
+        Command::Scan { stem, cursor } => scan(tx, stem, *cursor),
+        Command::Touch { key, expiry: Expiry::Never } => {
+            run(tx, scripts, script::PERSIST, key, &[]);
+        }
+        Command::Touch { key, expiry: Expiry::Millis(millis) } => {
+            let mut digits = itoa::Buffer::new();
+            let millis = digits.format(millis.get());
+            tx.reserve(PEXPIRE.len() + blob_len(key.len()) + blob_len(millis.len()));
+            tx.put_slice(PEXPIRE);
+            put_key(tx, key);
+            put_blob(tx, millis.as_bytes());
+        }
+        Command::Incr { key, delta: Number::Integer(delta) } => {
+            let mut digits = itoa::Buffer::new();
+            run(tx, scripts, script::INCR, key, &[b"i", digits.format(*delta).as_bytes()]);
+        }
+        Command::Incr { key, delta: Number::Float(delta) } => {
+            let delta = Decimal::of(*delta);
+            run(tx, scripts, script::INCR, key, &[b"f", delta.as_bytes()]);
+        }
+        Command::Contains(key) => keyed(tx, b"*2\r\n$6\r\nEXISTS\r\n", key),
+        Command::Remaining(key) => keyed(tx, b"*2\r\n$4\r\nPTTL\r\n", key),
+        Command::Ping => ping(tx),
+    }
+}
+
+/// Appends a command made of `words`.
+pub fn request(tx: &mut BytesMut, words: &[&[u8]]) {
+    let words_len: usize = words.iter().map(|word| blob_len(word.len())).sum();
+    tx.reserve(head_len(words.len()) + words_len);
+    put_head(tx, words.len());
+    for word in words {
+        put_blob(tx, word);
+    }
+}
+
+/// How many bytes the longest argument of `command` has that a caller chose.
+///
+/// A server answers an argument of more than [`MAX_ARGUMENT`] with an error and closes the
+/// connection, with all that is in flight on it.
+#[must_use]
+pub fn largest(command: &Command<'_>) -> usize {
+    match command {
+        Command::Get(key)
+        | Command::Touch { key, .. }
+        | Command::Incr { key, .. }
+        | Command::Contains(key)
+        | Command::Remaining(key) => key.len(),
+        Command::Set { key, value, .. } | Command::Add { key, value, .. } => {
+            key.len().max(value.len())
+        }
+        Command::GetMany(keys) | Command::Delete(keys) => longest(keys.iter().map(|key| key.len())),
+        Command::SetMany { keys, values, .. } => {
+            longest(keys.iter().map(|key| key.len())).max(longest(values.iter().map(Bytes::len)))
+        }
+        Command::Unlink(keys) => longest(keys.iter().map(Bytes::len)),
+        Command::Scan { stem, .. } => pattern_len(stem),
+        Command::Clear | Command::Ping => 0,
+    }
+}
+
+/// Which scripts one connection has already sent, and may from now on call by their digests.
+///
+/// A server forgets scripts when it is told to, and may when it has too many; it then answers
+/// `NOSCRIPT` without having run anything.
+#[derive(Clone, Debug, Default)]
+pub struct Scripts {
+    sent: [bool; Script::COUNT],
+}
+
+impl Scripts {
+    /// Sends every script in full again when it is next used: to be called after `NOSCRIPT`.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    fn is_sent(&mut self, script: Script) -> bool {
+        match self.sent.get_mut(script.index) {
+            Some(sent) => core::mem::replace(sent, true),
+            None => false,
+        }
+    }
+}
+
+fn keyed(tx: &mut BytesMut, head: &[u8], key: &Key<'_>) {
+    tx.reserve(head.len() + blob_len(key.len()));
+    tx.put_slice(head);
+    put_key(tx, key);
+}
+
+fn set(tx: &mut BytesMut, key: &Key<'_>, value: &Bytes, expiry: Expiry, condition: &[u8]) {
+    let mut digits = itoa::Buffer::new();
+    let millis = match expiry {
+        Expiry::Never => None,
+        Expiry::Millis(millis) => Some(digits.format(millis.get())),
+    };
+    let words = 3 + 2 * usize::from(millis.is_some()) + usize::from(!condition.is_empty());
+    let expiry_len = millis.map_or(0, |millis| PX.len() + blob_len(millis.len()));
+    tx.reserve(
+        head_len(words)
+            + SET.len()
+            + blob_len(key.len())
+            + blob_len(value.len())
+            + expiry_len
+            + condition.len(),
+    );
+    put_head(tx, words);
+    tx.put_slice(SET);
+    put_key(tx, key);
+    put_blob(tx, value);
+    if let Some(millis) = millis {
+        tx.put_slice(PX);
+        put_blob(tx, millis.as_bytes());
+    }
+    tx.put_slice(condition);
+}
+
+/// Whole keys, put together or not.
+enum Whole<'a> {
+    Keys(&'a Keys<'a>),
+    Bytes(&'a [Bytes]),
+}
+
+fn many(tx: &mut BytesMut, name: &[u8], count: usize, keys: &Whole<'_>) {
+    if count == 0 {
+        return ping(tx);
+    }
+    let keys_len: usize = match keys {
+        Whole::Keys(keys) => keys.iter().map(|key| blob_len(key.len())).sum(),
+        Whole::Bytes(keys) => keys.iter().map(|key| blob_len(key.len())).sum(),
+    };
+    tx.reserve(head_len(count + 1) + name.len() + keys_len);
+    put_head(tx, count + 1);
+    tx.put_slice(name);
+    match keys {
+        Whole::Keys(keys) => keys.iter().for_each(|key| put_key(tx, &key)),
+        Whole::Bytes(keys) => keys.iter().for_each(|key| put_blob(tx, key)),
+    }
+}
+
+fn scan(tx: &mut BytesMut, stem: &[u8], cursor: u64) {
+    let mut digits = itoa::Buffer::new();
+    let cursor = digits.format(cursor);
+    let pattern_len = pattern_len(stem);
+    tx.reserve(
+        SCAN.len() + blob_len(cursor.len()) + MATCH.len() + blob_len(pattern_len) + COUNT.len(),
+    );
+    tx.put_slice(SCAN);
+    put_blob(tx, cursor.as_bytes());
+    tx.put_slice(MATCH);
+    put_blob_head(tx, pattern_len);
+    for &byte in stem {
+        if is_special(byte) {
+            tx.put_u8(b'\\');
+        }
+        tx.put_u8(byte);
+    }
+    tx.put_slice(b"*\r\n");
+    tx.put_slice(COUNT);
+}
+
+/// How long the pattern is that matches every key beginning with `stem`.
+fn pattern_len(stem: &[u8]) -> usize {
+    stem.len() + stem.iter().filter(|&&byte| is_special(byte)).count() + 1
+}
+
+/// Whether a byte means something else than itself in a server's patterns. `]`, `^` and `-` only
+/// do behind a `[` that is not escaped; `]` is escaped for the reader's peace of mind.
+///
+/// Source: `stringmatchlen` in Redis's `src/util.c`.
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\')
+}
+
+fn run(tx: &mut BytesMut, scripts: &mut Scripts, script: Script, key: &Key<'_>, args: &[&[u8]]) {
+    let (name, body) = match scripts.is_sent(script) {
+        true => (&b"$7\r\nEVALSHA\r\n"[..], script.digest),
+        false => (&b"$4\r\nEVAL\r\n"[..], script.source),
+    };
+    let words = 4 + args.len();
+    let args_len: usize = args.iter().map(|arg| blob_len(arg.len())).sum();
+    let key_len = ONE_KEY.len() + blob_len(key.len());
+    tx.reserve(head_len(words) + name.len() + blob_len(body.len()) + key_len + args_len);
+    put_head(tx, words);
+    tx.put_slice(name);
+    put_blob(tx, body.as_bytes());
+    tx.put_slice(ONE_KEY);
+    put_key(tx, key);
+    for arg in args {
+        put_blob(tx, arg);
+    }
+}
+
+fn ping(tx: &mut BytesMut) {
+    tx.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+}
+
+fn put_head(tx: &mut BytesMut, words: usize) {
+    tx.put_u8(b'*');
+    tx.put_slice(itoa::Buffer::new().format(words).as_bytes());
+    tx.put_slice(b"\r\n");
+}
+
+#[inline]
+fn put_blob_head(tx: &mut BytesMut, len: usize) {
+    tx.put_u8(b'$');
+    tx.put_slice(itoa::Buffer::new().format(len).as_bytes());
+    tx.put_slice(b"\r\n");
+}
+
+#[inline]
+fn put_blob(tx: &mut BytesMut, bytes: &[u8]) {
+    put_blob_head(tx, bytes.len());
+    tx.put_slice(bytes);
+    tx.put_slice(b"\r\n");
+}
+
+#[inline]
+fn put_key(tx: &mut BytesMut, key: &Key<'_>) {
+    put_blob_head(tx, key.len());
+    key.put(tx);
+    tx.put_slice(b"\r\n");
+}
+
+#[inline]
+const fn head_len(words: usize) -> usize {
+    1 + digits(words) + 2
+}
+
+#[inline]
+const fn blob_len(len: usize) -> usize {
+    1 + digits(len) + 2 + len + 2
+}
+
+#[inline]
+const fn digits(number: usize) -> usize {
+    match number.checked_ilog10() {
+        Some(log) => log as usize + 1,
+        None => 1,
+    }
+}
+
+fn longest(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.max().unwrap_or(0)
+}
+
+/// The shortest text that reads back as the same double, which every server's `strtod` reads.
+struct Decimal {
+    text: [u8; 32],
+    len: usize,
+}
+
+impl Decimal {
+    fn of(number: f64) -> Self {
+        let mut this = Self { text: [0; 32], len: 0 };
+        // It fits: the longest, such as -2.2250738585072014e-308, have 24 characters.
+        let _ = write!(this, "{number:?}");
+        this
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.text.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Write for Decimal {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        let room = self.text.get_mut(self.len..end).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+const SET: &[u8] = b"$3\r\nSET\r\n";
+const PX: &[u8] = b"$2\r\nPX\r\n";
+const UNLINK: &[u8] = b"$6\r\nUNLINK\r\n";
+const PEXPIRE: &[u8] = b"*3\r\n$7\r\nPEXPIRE\r\n";
+const SCAN: &[u8] = b"*6\r\n$4\r\nSCAN\r\n";
+const MATCH: &[u8] = b"$5\r\nMATCH\r\n";
+const COUNT: &[u8] = b"$5\r\nCOUNT\r\n$3\r\n512\r\n";
+const ONE_KEY: &[u8] = b"$1\r\n1\r\n";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,413 @@
+//! Framing: where the first frame of a buffer ends, under limits.
+//!
+//! The scanner is an automaton over bytes. Every decision is made at the byte that settles it and
+//! depends only on the bytes of this frame up to there, so how the bytes were cut into reads can
+//! change neither a frame's length nor an error. It remembers how far it has come, looks at no
+//! byte twice and at a blob's body not at all; its memory is one count for each open aggregate.
+//!
+//! It checks all that framing needs and all that costs nothing extra: lengths, counts, integers,
+//! terminators. It does not know what doubles, attributes or pushes mean, nor which frame answers
+//! which command.
+
+use alloc::vec::Vec;
+
+use crate::error::ProtocolError;
+
+use super::kind::{Kind, Layout};
+
+/// How large a frame may be before it is refused.
+///
+/// A limit is tested as soon as the bytes seen are past it, so nothing is ever read, counted or
+/// kept on a peer's word alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// How many aggregates may be open at once; also an empty or a null one counts. Default: 32.
+    pub depth: usize,
+    /// How many frames one aggregate may hold; a map's pair is two. Default: 2^20.
+    pub elements: usize,
+    /// How many frames all aggregates inside one frame may hold together. Default: 2^24.
+    pub total: usize,
+    /// How many bytes one blob may have. Default: 512 MiB, a server's own limit.
+    pub blob: usize,
+    /// How many bytes a line may have between the first byte and the line break. Default: 64 KiB.
+    pub line: usize,
+    /// How many bytes a whole frame may have when its last blob or element begins. Default: 2 GiB.
+    pub frame: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth: 32,
+            elements: 1 << 20,
+            total: 1 << 24,
+            blob: 512 << 20,
+            line: 64 << 10,
+            frame: 2 << 30,
+        }
+    }
+}
+
+/// Finds where the frame at the start of a growing buffer ends.
+#[derive(Debug)]
+pub struct Scanner {
+    limits: Limits,
+    /// How many bytes of the current frame are behind the automaton.
+    at: usize,
+    state: State,
+    /// How many frames the innermost open aggregate still lacks; the top level lacks one.
+    left: usize,
+    /// The same for the aggregates around it; at most `limits.depth` long.
+    outer: Vec<usize>,
+    /// How many frames all aggregates have declared so far.
+    total: usize,
+    failed: Option<ProtocolError>,
+}
+
+/// What the next byte should be.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// A frame's first.
+    Kind,
+    /// Free text or the CR behind it; `len` bytes of it have been seen.
+    Text { kind: Kind, len: usize },
+    /// `t` or `f`.
+    Boolean,
+    /// A sign or a digit of an integer, or the CR behind it.
+    Number { kind: Kind, sign: Sign, value: u64, len: usize },
+    /// The first of a length or a count.
+    Count { kind: Kind },
+    /// The `1` of RESP2's null.
+    Minus { kind: Kind },
+    /// A further digit of a length or a count, or the CR behind it.
+    Digits { kind: Kind, limit: u64, value: u64 },
+    /// The CR behind the last thing that may stand on a line.
+    Cr { kind: Kind, then: Then },
+    /// The LF that ends a line.
+    Lf { kind: Kind, then: Then },
+    /// `left` bytes of a blob; the last two are its line break.
+    Body { kind: Kind, left: usize },
+}
+
+/// What the end of a line ends.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    /// The frame.
+    Complete,
+    /// The head of a blob of this length, or of an aggregate that counts so many.
+    Open(usize),
+}
+
+/// How much of an integer has been seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sign {
+    /// Nothing.
+    Unseen,
+    Plus,
+    Minus,
+}
+
+impl Scanner {
+    /// A scanner at the start of a frame.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        // No buffer is longer, and lengths below it can be added up without care.
+        const LONGEST: usize = usize::MAX / 8;
+        let limits = Limits {
+            elements: limits.elements.min(LONGEST),
+            total: limits.total.min(LONGEST),
+            blob: limits.blob.min(LONGEST),
+            frame: limits.frame.min(LONGEST),
+            ..limits
+        };
+        Self {
+            limits,
+            at: 0,
+            state: State::Kind,
+            left: 1,
+            outer: Vec::new(),
+            total: 0,
+            failed: None,
+        }
+    }
+
+    /// The length of the frame at the start of `rx`, or `None` until all of it is there.
+    ///
+    /// `rx` begins where the current frame begins, at each call. Once a length was answered the
+    /// caller removes that many bytes, and the next call looks for the next frame. An attribute
+    /// is a part of the frame behind it. The cost is that of the bytes not seen before.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] at the first byte that no valid frame within the limits has in its
+    /// place, and again at every later call: what follows cannot be framed.
+    #[inline]
+    pub fn scan(&mut self, rx: &[u8]) -> Result<Option<usize>, ProtocolError> {
+        self.scan_source(rx)
+    }
+
+    fn scan_source<S: Source + ?Sized>(&mut self, rx: &S) -> Result<Option<usize>, ProtocolError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let found = self.run(rx);
+        if let Err(error) = &found {
+            self.failed = Some(error.clone());
+        }
+        found
+    }
+
+    /// Every transition there is. A blob's body is the one place where more than a byte is passed
+    /// at once.
+    fn run<S: Source + ?Sized>(&mut self, rx: &S) -> Result<Option<usize>, ProtocolError> {
+        self.pass_body(rx.len());
+        while let Some(byte) = rx.byte(self.at) {
+            self.at += 1;
+            self.state = match self.state {
+                State::Kind => self.open(byte)?,
+                State::Text { kind, len } => match byte {
+                    b'\r' => State::Lf { kind, then: Then::Complete },
+                    b'\n' => return Err(ProtocolError::Unterminated(kind.name())),
+                    _ => State::Text { kind, len: self.lengthen(len)? },
+                },
+                State::Boolean => match byte {
+                    b't' | b'f' => State::Cr { kind: Kind::Boolean, then: Then::Complete },
+                    _ => return Err(ProtocolError::Malformed(Kind::Boolean.name())),
+                },
+                State::Number { kind, sign, value, len } => {
+                    self.number(kind, sign, value, len, byte)?
+                }
+                State::Count { kind } => self.count(kind, byte)?,
+                State::Minus { kind } => match byte {
+                    b'1' => State::Cr { kind, then: Then::Complete },
+                    _ => return Err(ProtocolError::NotANumber(kind.count_name())),
+                },
+                State::Digits { kind, limit, value } => match byte {
+                    b'0'..=b'9' => self.digit(kind, limit, value, byte)?,
+                    b'\r' => State::Lf { kind, then: Then::Open(saturated(value)) },
+                    _ => return Err(ProtocolError::NotANumber(kind.count_name())),
+                },
+                State::Cr { kind, then } => match byte {
+                    b'\r' => State::Lf { kind, then },
+                    _ if kind.layout() == Layout::Line => {
+                        return Err(ProtocolError::Unterminated(kind.name()));
+                    }
+                    _ => return Err(ProtocolError::NotANumber(kind.count_name())),
+                },
+                State::Lf { kind, then } => match (byte, then) {
+                    (b'\n', Then::Open(count)) => match kind.layout() {
+                        Layout::Blob => {
+                            self.state = self.open_blob(kind, count)?;
+                            self.pass_body(rx.len());
+                            continue;
+                        }
+                        Layout::Line => State::Kind,
+                        Layout::Aggregate { width } if count > 0 => {
+                            self.open_aggregate(kind, count.saturating_mul(width))?
+                        }
+                        // The frame that an attribute belongs to is still to come.
+                        Layout::Aggregate { .. } if kind == Kind::Attribute => State::Kind,
+                        Layout::Aggregate { .. } => match self.complete() {
+                            Some(len) => return Ok(Some(len)),
+                            None => State::Kind,
+                        },
+                    },
+                    (b'\n', Then::Complete) => match self.complete() {
+                        Some(len) => return Ok(Some(len)),
+                        None => State::Kind,
+                    },
+                    _ => return Err(ProtocolError::Unterminated(kind.name())),
+                },
+                State::Body { kind, left } => match (left, byte) {
+                    (2, b'\r') => State::Body { kind, left: 1 },
+                    (1, b'\n') => match self.complete() {
+                        Some(len) => return Ok(Some(len)),
+                        None => State::Kind,
+                    },
+                    _ => return Err(ProtocolError::Unterminated(kind.name())),
+                },
+            };
+        }
+        Ok(None)
+    }
+
+    /// Skips as much of a blob's body, without its line break, as `end` bytes hold.
+    #[inline]
+    fn pass_body(&mut self, end: usize) {
+        if let State::Body { kind, left } = self.state {
+            let passed = left.saturating_sub(2).min(end.saturating_sub(self.at));
+            self.at += passed;
+            self.state = State::Body { kind, left: left - passed };
+        }
+    }
+
+    #[inline]
+    fn open(&self, byte: u8) -> Result<State, ProtocolError> {
+        let Some(kind) = Kind::of(byte) else {
+            return Err(match byte {
+                b';' | b'.' => ProtocolError::Streamed,
+                _ => ProtocolError::UnknownType(byte),
+            });
+        };
+        within("a frame's length", self.at, self.limits.frame)?;
+        Ok(match kind {
+            Kind::Blob | Kind::BlobError | Kind::Verbatim => State::Count { kind },
+            Kind::Array | Kind::Map | Kind::Set | Kind::Push | Kind::Attribute => {
+                if kind == Kind::Push && !self.outer.is_empty() {
+                    let (found, expected) = (kind.name(), "an element");
+                    return Err(ProtocolError::Unexpected { found, expected });
+                }
+                within("a nesting depth", self.outer.len() + 1, self.limits.depth)?;
+                State::Count { kind }
+            }
+            Kind::Simple | Kind::Error | Kind::Double => State::Text { kind, len: 0 },
+            Kind::Integer | Kind::BigNumber => {
+                State::Number { kind, sign: Sign::Unseen, value: 0, len: 0 }
+            }
+            Kind::Null => State::Cr { kind, then: Then::Complete },
+            Kind::Boolean => State::Boolean,
+        })
+    }
+
+    #[inline]
+    fn count(&self, kind: Kind, byte: u8) -> Result<State, ProtocolError> {
+        match byte {
+            b'1'..=b'9' => {
+                let limit = match kind.layout() {
+                    Layout::Line => 0,
+                    Layout::Blob => self.limits.blob,
+                    Layout::Aggregate { width } => self.limits.elements / width,
+                };
+                self.digit(kind, limit as u64, 0, byte)
+            }
+            b'0' => Ok(State::Cr { kind, then: Then::Open(0) }),
+            b'-' if matches!(kind, Kind::Blob | Kind::Array) => Ok(State::Minus { kind }),
+            b'?' => Err(ProtocolError::Streamed),
+            _ => Err(ProtocolError::NotANumber(kind.count_name())),
+        }
+    }
+
+    #[inline]
+    fn digit(&self, kind: Kind, limit: u64, value: u64, byte: u8) -> Result<State, ProtocolError> {
+        let value = value.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+        if value > limit {
+            return Err(ProtocolError::TooLarge { what: kind.count_name(), value, limit });
+        }
+        Ok(State::Digits { kind, limit, value })
+    }
+
+    /// Takes the next byte of an integer; the protocol lets one begin with a plus sign or zeros.
+    fn number(
+        &self,
+        kind: Kind,
+        sign: Sign,
+        value: u64,
+        len: usize,
+        byte: u8,
+    ) -> Result<State, ProtocolError> {
+        let signed = usize::from(sign != Sign::Unseen);
+        match byte {
+            b'-' if len == 0 => {
+                Ok(State::Number { kind, sign: Sign::Minus, value, len: self.lengthen(len)? })
+            }
+            b'+' if len == 0 => {
+                Ok(State::Number { kind, sign: Sign::Plus, value, len: self.lengthen(len)? })
+            }
+            b'0'..=b'9' => {
+                let len = self.lengthen(len)?;
+                let value = value.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+                let limit = match sign {
+                    Sign::Minus => i64::MIN.unsigned_abs(),
+                    Sign::Plus | Sign::Unseen => i64::MAX.unsigned_abs(),
+                };
+                if kind == Kind::Integer && value > limit {
+                    return Err(ProtocolError::TooLarge { what: kind.name(), value, limit });
+                }
+                Ok(State::Number { kind, sign, value, len })
+            }
+            b'\r' if len > signed => Ok(State::Lf { kind, then: Then::Complete }),
+            _ => Err(ProtocolError::NotANumber(kind.name())),
+        }
+    }
+
+    #[inline]
+    fn open_blob(&self, kind: Kind, len: usize) -> Result<State, ProtocolError> {
+        within("a frame's length", self.at + len, self.limits.frame)?;
+        Ok(State::Body { kind, left: len + 2 })
+    }
+
+    fn open_aggregate(&mut self, kind: Kind, elements: usize) -> Result<State, ProtocolError> {
+        self.total += elements;
+        within("a frame's count of elements", self.total, self.limits.total)?;
+        if kind != Kind::Attribute {
+            self.left -= 1;
+        }
+        self.outer.push(self.left);
+        self.left = elements;
+        Ok(State::Kind)
+    }
+
+    /// Counts a frame that is complete, and all that it completes; the length of the outermost
+    /// one if that is among them.
+    #[inline]
+    fn complete(&mut self) -> Option<usize> {
+        self.left -= 1;
+        while self.left == 0 {
+            let Some(left) = self.outer.pop() else {
+                let len = self.at;
+                self.at = 0;
+                self.state = State::Kind;
+                self.left = 1;
+                self.total = 0;
+                return Some(len);
+            };
+            self.left = left;
+        }
+        None
+    }
+
+    #[inline]
+    fn lengthen(&self, len: usize) -> Result<usize, ProtocolError> {
+        within("a line", len + 1, self.limits.line)?;
+        Ok(len + 1)
+    }
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+/// Where bytes are looked at: a slice, or in tests one that counts the looks.
+trait Source {
+    fn len(&self) -> usize;
+    fn byte(&self, at: usize) -> Option<u8>;
+}
+
+impl Source for [u8] {
+    #[inline]
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    #[inline]
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.get(at).copied()
+    }
+}
+
+#[inline]
+fn within(what: &'static str, value: usize, limit: usize) -> Result<(), ProtocolError> {
+    if value > limit {
+        let (value, limit) = (value as u64, limit as u64);
+        return Err(ProtocolError::TooLarge { what, value, limit });
+    }
+    Ok(())
+}
+
+fn saturated(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests;

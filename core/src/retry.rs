@@ -1,0 +1,131 @@
+//! Whether to try again, and after how long.
+
+use core::time::Duration;
+
+use crate::command::Command;
+use crate::error::{Failure, ServerErrorKind};
+use crate::reply::Answer;
+
+/// A delay before the next attempt to connect: exponential backoff with full jitter.
+///
+/// The ceiling doubles with each failure up to [`Backoff::MAX`], and the delay is drawn evenly
+/// from all of what is below it, also when the ceiling can grow no more: clients that lost their
+/// server together do not come back together. See "Exponential Backoff And Jitter" in the AWS
+/// Architecture Blog.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    failures: u32,
+    random: Random,
+}
+
+impl Backoff {
+    /// The ceiling of the first delay.
+    pub const BASE: Duration = Duration::from_millis(50);
+    /// The ceiling that is never passed.
+    pub const MAX: Duration = Duration::from_secs(5);
+
+    /// No failures yet.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { failures: 0, random: Random(seed) }
+    }
+
+    /// Counts a failure and draws the delay before the next attempt.
+    pub fn failed(&mut self) -> Duration {
+        let ceiling = Self::BASE.saturating_mul(1 << self.failures.min(16)).min(Self::MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.draw(ceiling)
+    }
+
+    /// Counts a failure that trying again soon will not mend, and draws the delay: evenly from the
+    /// upper half of what is allowed, so that there is no storm.
+    pub fn refused(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        Self::MAX / 2 + self.draw(Self::MAX / 2)
+    }
+
+    /// Forgets the failures.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    fn draw(&mut self, ceiling: Duration) -> Duration {
+        let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Duration::from_nanos(self.random.next() % nanos)
+    }
+}
+
+/// Whether a command whose connection was lost may be sent again: always where its last byte was
+/// never written, else only where running it twice is the same as running it once.
+#[must_use]
+pub fn after_loss(command: &Command<'_>, may_have_run: bool) -> bool {
+    !may_have_run || command.is_idempotent()
+}
+
+/// Whether an answered command is worth sending again at once: the server said that it did not run
+/// it, and sending it again mends the reason.
+#[must_use]
+pub fn after_answer(answer: &Answer) -> bool {
+    matches!(answer, Err(Failure::Server(error)) if error.kind == ServerErrorKind::NoScript)
+}
+
+/// SplitMix64: a small generator for jitter, where speed and quality matter little.
+#[derive(Clone, Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::error::ServerError;
+
+    #[test]
+    fn delays_stay_below_a_doubling_ceiling() {
+        let mut backoff = Backoff::new(7);
+        for ceiling in [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+            assert!(backoff.failed() < Duration::from_millis(ceiling));
+        }
+        backoff.succeeded();
+        assert!(backoff.failed() < Backoff::BASE);
+    }
+
+    #[test]
+    fn jitter_is_full_at_the_largest_delay_too() {
+        let delays: Vec<_> = (0..200)
+            .map(|seed| {
+                let mut backoff = Backoff::new(seed);
+                (0..30).map(|_| backoff.failed()).last().unwrap()
+            })
+            .collect();
+        for quarter in 0..4 {
+            let range = Backoff::MAX * quarter / 4..Backoff::MAX * (quarter + 1) / 4;
+            let there = delays.iter().filter(|delay| range.contains(delay)).count();
+            assert!(there > 25, "{there} of 200 delays in quarter {quarter}");
+        }
+    }
+
+    #[test]
+    fn refused_credentials_are_never_tried_again_soon() {
+        let mut backoff = Backoff::new(3);
+        assert!((0..100).all(|_| backoff.refused() >= Backoff::MAX / 2));
+    }
+
+    #[test]
+    fn only_a_missing_script_is_worth_sending_again_at_once() {
+        let answer = |text: &[u8]| Err(Failure::Server(ServerError::parse(text)));
+        assert!(after_answer(&answer(b"NOSCRIPT No matching script.")));
+        assert!(!after_answer(&answer(b"OOM command not allowed")));
+        assert!(!after_answer(&Ok(crate::reply::Reply::Done)));
+    }
+}

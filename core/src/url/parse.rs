@@ -1,0 +1,266 @@
+//! The parser: cuts a URL at its marks, from the outside in, and decodes last.
+//!
+//! The order keeps passwords out of errors. What could tear a password apart, a stray `@` or `#`,
+//! is refused before any part is looked at, so a part that an error quotes has no credentials in
+//! it; of user, password, host and port none is ever quoted.
+
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use core::net::Ipv6Addr;
+use core::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+
+use super::{Backend, CacheUrl, Credentials, Endpoint, Part, Server, UrlError};
+use crate::nearest::nearest;
+use crate::options::{OptionError, Options};
+use crate::secret::Secret;
+
+impl CacheUrl {
+    /// Parses a cache URL.
+    ///
+    /// Without a host it is `localhost`; without a port, 6379; without a database, 0. A `+` in
+    /// the query is a space, as the Python package reads it. Each option is checked on its own,
+    /// not against the others, since a builder may still override it.
+    ///
+    /// # Errors
+    /// [`UrlError`] names the part that is at fault and never shows a password.
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
+        if let Some((at, _)) =
+            url.char_indices().find(|&(_, c)| c.is_whitespace() || c.is_control())
+        {
+            return Err(UrlError::Blank { at });
+        }
+        let (scheme, rest) = url.split_once("://").ok_or(UrlError::NoScheme)?;
+        let kind = Kind::of(scheme, rest)?;
+        if rest.contains('#') {
+            return Err(UrlError::Fragment);
+        }
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if query.contains('@') {
+            return Err(UrlError::StrayAt);
+        }
+        let mut options = Options::default();
+        let backend = match kind {
+            Kind::Dummy => {
+                read_query(query, &mut options, None)?;
+                Backend::Dummy
+            }
+            Kind::Memory => {
+                let name = decode(place, Part::Name)?.into_owned();
+                read_query(query, &mut options, None)?;
+                Backend::Memory { name }
+            }
+            Kind::Server(transport) => {
+                Backend::Redis(Server::parse(transport, place, query, &mut options)?)
+            }
+        };
+        Ok(Self { backend, options })
+    }
+}
+
+enum Kind {
+    Dummy,
+    Memory,
+    Server(Transport),
+}
+
+#[derive(Clone, Copy)]
+enum Transport {
+    Tcp,
+    Unix,
+}
+
+impl Kind {
+    fn of(scheme: &str, rest: &str) -> Result<Self, UrlError> {
+        let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
+        if scheme.is_empty() || !scheme.chars().all(is_scheme) {
+            return Err(UrlError::NoScheme);
+        }
+        match scheme.to_ascii_lowercase().as_str() {
+            "dummy" => Ok(Self::Dummy),
+            "locmem" => Ok(Self::Memory),
+            "redis" | "valkey" => Ok(Self::Server(Transport::Tcp)),
+            "redis+unix" | "valkey+unix" => Ok(Self::Server(Transport::Unix)),
+            other => Err(match UNSUPPORTED.into_iter().find(|&(known, _)| known == other) {
+                Some((scheme, feature)) => UrlError::Unsupported { scheme, feature },
+                None => UrlError::UnknownScheme {
+                    // What stands before "://" may be the beginning of a password.
+                    scheme: (!rest.contains('@')).then(|| other.chars().take(32).collect()),
+                    nearest: nearest(other, &SCHEMES),
+                },
+            }),
+        }
+    }
+}
+
+impl Server {
+    fn parse(
+        transport: Transport,
+        place: &str,
+        query: &str,
+        options: &mut Options,
+    ) -> Result<Self, UrlError> {
+        let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+        let (credentials, host) = match authority.split_once('@') {
+            Some((credentials, host)) => (Some(credentials), host),
+            None => (None, authority),
+        };
+        if host.contains('@') || path.contains('@') {
+            return Err(UrlError::StrayAt);
+        }
+        let credentials = credentials.map(Credentials::parse).transpose()?;
+        let (endpoint, in_path) = match transport {
+            Transport::Tcp => {
+                let database = path.strip_prefix('/').filter(|path| !path.is_empty());
+                (Endpoint::tcp(host)?, database.map(read_database).transpose()?)
+            }
+            Transport::Unix => (Endpoint::unix(host, path)?, None),
+        };
+        let mut in_query = None;
+        read_query(query, options, Some(&mut in_query))?;
+        let database = match (in_path, in_query) {
+            (Some(path), Some(query)) if path != query => {
+                return Err(UrlError::Databases { path, query });
+            }
+            (in_path, in_query) => in_path.or(in_query).unwrap_or_default(),
+        };
+        Ok(Self { endpoint, credentials, database })
+    }
+}
+
+impl Credentials {
+    fn parse(text: &str) -> Result<Self, UrlError> {
+        let (username, password) = text.split_once(':').ok_or(UrlError::NoPassword)?;
+        if password.is_empty() {
+            return Err(UrlError::NoPassword);
+        }
+        let username = decode(username, Part::Username)?.into_owned();
+        let password = decode(password, Part::Password)?.into_owned();
+        Ok(Self {
+            username: Some(username).filter(|username| !username.is_empty()),
+            password: Secret::from(password),
+        })
+    }
+}
+
+impl Endpoint {
+    fn tcp(text: &str) -> Result<Self, UrlError> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(text) => {
+                let (address, port) = text.split_once(']').ok_or(UrlError::Ipv6)?;
+                let address: Ipv6Addr = address.parse().map_err(|_| UrlError::Ipv6)?;
+                let port = match port {
+                    "" => None,
+                    port => Some(port.strip_prefix(':').ok_or(UrlError::Port)?),
+                };
+                (address.to_string(), port)
+            }
+            None => match text.split_once(':') {
+                Some((_, port)) if port.contains(':') => return Err(UrlError::Ipv6),
+                Some((host, port)) => (read_host(host)?, Some(port)),
+                None => (read_host(text)?, None),
+            },
+        };
+        let port = match port {
+            Some(port) => read_digits(port).filter(|&port| port != 0).ok_or(UrlError::Port)?,
+            None => DEFAULT_PORT,
+        };
+        Ok(Self::Tcp { host, port })
+    }
+
+    fn unix(host: &str, path: &str) -> Result<Self, UrlError> {
+        if !host.is_empty() {
+            return Err(UrlError::HostOfSocket);
+        }
+        let path = decode(path, Part::Path)?;
+        if path.len() < 2 || path.contains('\0') {
+            return Err(UrlError::Path);
+        }
+        Ok(Self::Unix { path: path.into_owned() })
+    }
+}
+
+fn read_host(text: &str) -> Result<String, UrlError> {
+    let host = decode(text, Part::Host)?;
+    let is_mark = |c: char| c.is_whitespace() || c.is_control() || "/?#@:[]%\\,".contains(c);
+    match &*host {
+        "" => Ok(DEFAULT_HOST.into()),
+        host if host.contains(is_mark) => Err(UrlError::Host),
+        host => Ok(host.into()),
+    }
+}
+
+fn read_database(text: &str) -> Result<u32, UrlError> {
+    let not_a_number = || UrlError::Database { database: text.chars().take(32).collect() };
+    read_digits(text).ok_or_else(not_a_number)
+}
+
+/// Digits only; `FromStr` takes a plus sign too.
+fn read_digits<N: FromStr>(text: &str) -> Option<N> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// Reads `name=value` pairs. Only a server has a `database`, which `db` names.
+fn read_query(
+    query: &str,
+    options: &mut Options,
+    mut database: Option<&mut Option<u32>>,
+) -> Result<(), UrlError> {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decode(&spaced(name), Part::OptionName)?.into_owned();
+        let value = decode(&spaced(value), Part::OptionValue)?.into_owned();
+        match &mut database {
+            Some(database) if name == DATABASE => match database {
+                Some(_) => return Err(OptionError::Repeated { option: DATABASE }.into()),
+                None if value.is_empty() => {
+                    return Err(OptionError::Empty { option: DATABASE }.into());
+                }
+                None => **database = Some(read_database(&value)?),
+            },
+            _ => options.set(&name, &value)?,
+        }
+    }
+    Ok(())
+}
+
+fn spaced(text: &str) -> String {
+    text.replace('+', " ")
+}
+
+/// Percent-decodes a part, whose escapes must be whole and whose bytes must be UTF-8.
+fn decode(text: &str, part: Part) -> Result<Cow<'_, str>, UrlError> {
+    let is_escape = |after: &str| {
+        let mut digits = after.bytes().take(2).filter(u8::is_ascii_hexdigit);
+        digits.next().and(digits.next()).is_some()
+    };
+    if !text.split('%').skip(1).all(is_escape) {
+        return Err(UrlError::Escape { part });
+    }
+    percent_decode_str(text).decode_utf8().map_err(|_| UrlError::NotText { part })
+}
+
+const DEFAULT_HOST: &str = "localhost";
+const DEFAULT_PORT: u16 = 6379;
+const DATABASE: &str = "db";
+const SCHEMES: [&str; 6] = ["dummy", "locmem", "redis", "redis+unix", "valkey", "valkey+unix"];
+pub(super) const TLS: &str = "TLS";
+const SENTINEL: &str = "Sentinel";
+const CLUSTER: &str = "Redis Cluster";
+const UNSUPPORTED: [(&str, &str); 14] = [
+    ("rediss", TLS),
+    ("valkeys", TLS),
+    ("redis-sentinel", SENTINEL),
+    ("redis+sentinel", SENTINEL),
+    ("rediss-sentinel", SENTINEL),
+    ("rediss+sentinel", SENTINEL),
+    ("valkey-sentinel", SENTINEL),
+    ("valkey+sentinel", SENTINEL),
+    ("redis-cluster", CLUSTER),
+    ("redis+cluster", CLUSTER),
+    ("rediss-cluster", CLUSTER),
+    ("rediss+cluster", CLUSTER),
+    ("valkey-cluster", CLUSTER),
+    ("valkey+cluster", CLUSTER),
+];

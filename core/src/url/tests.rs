@@ -1,0 +1,417 @@
+use core::time::Duration;
+use std::string::ToString;
+use std::vec::Vec;
+use std::{format, vec};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ttl::Timeout;
+
+fn parse(url: &str) -> CacheUrl {
+    CacheUrl::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+fn server(url: &str) -> Server {
+    match parse(url).backend {
+        Backend::Redis(server) => server,
+        other @ (Backend::Dummy | Backend::Memory { .. }) => panic!("{url}: {other:?}"),
+    }
+}
+
+fn username(url: &CacheUrl) -> &str {
+    match &url.backend {
+        Backend::Redis(Server { credentials: Some(Credentials { username, .. }), .. }) => {
+            username.as_deref().unwrap_or_default()
+        }
+        Backend::Redis(_) | Backend::Dummy | Backend::Memory { .. } => "",
+    }
+}
+
+fn refused(url: &str) -> UrlError {
+    match CacheUrl::parse(url) {
+        Ok(parsed) => panic!("{url} is {parsed:?}"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_dummy_may_be_called_anything() {
+    for url in ["dummy://", "dummy://anything", "dummy://u:p@h:x/y", "dummy://%zz", "DUMMY://"] {
+        assert_eq!(parse(url).backend, Backend::Dummy);
+    }
+}
+
+#[test]
+fn a_store_in_memory_is_named_by_everything_up_to_the_query() {
+    for (url, name) in [
+        ("locmem://", ""),
+        ("locmem://?timeout=1", ""),
+        ("locmem://default", "default"),
+        ("locmem://a/b@c:d", "a/b@c:d"),
+        ("locmem://a%20b%3F", "a b?"),
+        ("locmem://caf%C3%A9+x", "café+x"),
+    ] {
+        assert_eq!(parse(url).backend, Backend::Memory { name: name.into() }, "{url}");
+    }
+}
+
+#[test]
+fn a_server_has_an_endpoint_and_a_database() {
+    for (url, endpoint, database) in [
+        ("redis://", "localhost:6379", 0),
+        ("redis://?db=3", "localhost:6379", 3),
+        ("redis:///2", "localhost:6379", 2),
+        ("redis://:6380", "localhost:6380", 0),
+        ("redis://cache", "cache:6379", 0),
+        ("redis://cache/", "cache:6379", 0),
+        ("redis://cache.example:6380/2", "cache.example:6380", 2),
+        ("redis://cache:65535/4294967295", "cache:65535", u32::MAX),
+        ("redis://cache/2?db=2", "cache:6379", 2),
+        ("redis://10.0.0.1:1", "10.0.0.1:1", 0),
+        ("redis://[::1]", "[::1]:6379", 0),
+        ("redis://[2001:DB8:0::1]:7000/1", "[2001:db8::1]:7000", 1),
+        ("redis://b%C3%BCcher", "bücher:6379", 0),
+        ("valkey://cache", "cache:6379", 0),
+        ("Redis://Cache", "Cache:6379", 0),
+        ("redis+unix:///run/redis.sock", "unix:/run/redis.sock", 0),
+        ("redis+unix:///run/redis.sock?db=1", "unix:/run/redis.sock", 1),
+        ("redis+unix:///a%20b%40c", "unix:/a b@c", 0),
+        ("redis+unix://:p@/s", "unix:/s", 0),
+        ("valkey+unix:///s", "unix:/s", 0),
+    ] {
+        let server = server(url);
+        assert_eq!(server.endpoint.to_string(), endpoint, "{url}");
+        assert_eq!(server.database, database, "{url}");
+    }
+}
+
+#[test]
+fn an_ipv6_address_stands_without_brackets() {
+    let endpoint = server("redis://[::1]:7").endpoint;
+    assert_eq!(endpoint, Endpoint::Tcp { host: "::1".into(), port: 7 });
+}
+
+#[test]
+fn credentials_are_percent_decoded() {
+    for (url, username, password) in [
+        ("redis://:pass@host", None, "pass"),
+        ("redis://user:pass@host:1/2", Some("user"), "pass"),
+        ("redis://us%3Aer:p%40s%3As%2F%3F%23%25@host", Some("us:er"), "p@s:s/?#%"),
+        ("redis://user:a:b@host", Some("user"), "a:b"),
+        ("redis://user:p+s@host", Some("user"), "p+s"),
+        ("redis://user:%F0%9F%94%91@host", Some("user"), "🔑"),
+        ("redis+unix://user:pass@/run/s", Some("user"), "pass"),
+    ] {
+        let credentials = server(url).credentials.unwrap();
+        assert_eq!(credentials.username.as_deref(), username, "{url}");
+        assert_eq!(credentials.password.expose(), password, "{url}");
+    }
+    assert_eq!(server("redis://host").credentials, None);
+}
+
+#[test]
+fn options_are_read_from_the_query_of_any_backend() {
+    for url in ["dummy://", "locmem://a", "redis://host/1", "redis+unix:///s"] {
+        let url = format!("{url}?timeout=600&key_prefix=f%C3%B6rum+1%2B&&minsize=2&");
+        let options = parse(&url).options;
+        assert_eq!(options.timeout, Some(Timeout::After(Duration::from_secs(600))));
+        assert_eq!(options.key_prefix.as_deref(), Some("förum 1+"));
+        assert_eq!(options.minsize, Some(2));
+    }
+}
+
+#[test]
+fn malformed_urls_are_refused_by_the_part_at_fault() {
+    let database = |text: &str| UrlError::Database { database: text.into() };
+    let option = UrlError::Option;
+    let empty = |option| UrlError::Option(OptionError::Empty { option });
+    let repeated = |option| UrlError::Option(OptionError::Repeated { option });
+    for (url, error) in [
+        ("", UrlError::NoScheme),
+        ("redis", UrlError::NoScheme),
+        ("redis:", UrlError::NoScheme),
+        ("redis:/host", UrlError::NoScheme),
+        ("://host", UrlError::NoScheme),
+        ("host:6379", UrlError::NoScheme),
+        ("re%64is://host", UrlError::NoScheme),
+        (" redis://host", UrlError::Blank { at: 0 }),
+        ("redis://ho st", UrlError::Blank { at: 10 }),
+        ("redis://host\n", UrlError::Blank { at: 12 }),
+        ("redis://ho\0st", UrlError::Blank { at: 10 }),
+        ("redis://ho\u{a0}st", UrlError::Blank { at: 10 }),
+        ("redis://host#a", UrlError::Fragment),
+        ("locmem://#", UrlError::Fragment),
+        ("redis://a@b@host", UrlError::StrayAt),
+        ("redis://host/@", UrlError::StrayAt),
+        ("redis+unix:///a@b", UrlError::StrayAt),
+        ("redis://host?key_prefix=a@b", UrlError::StrayAt),
+        ("redis://user@host", UrlError::NoPassword),
+        ("redis://user:@host", UrlError::NoPassword),
+        ("redis://:@host", UrlError::NoPassword),
+        ("redis://@host", UrlError::NoPassword),
+        ("redis://ho%2st", UrlError::Escape { part: Part::Host }),
+        ("redis://ho%", UrlError::Escape { part: Part::Host }),
+        ("redis://%zz:p@host", UrlError::Escape { part: Part::Username }),
+        ("redis://u:%é1@host", UrlError::Escape { part: Part::Password }),
+        ("locmem://%", UrlError::Escape { part: Part::Name }),
+        ("redis+unix:///%a", UrlError::Escape { part: Part::Path }),
+        ("redis://h?%=1", UrlError::Escape { part: Part::OptionName }),
+        ("redis://h?name=%+1", UrlError::Escape { part: Part::OptionValue }),
+        ("redis://%ff", UrlError::NotText { part: Part::Host }),
+        ("redis://%ff:p@host", UrlError::NotText { part: Part::Username }),
+        ("redis://u:%ff@host", UrlError::NotText { part: Part::Password }),
+        ("locmem://%c3", UrlError::NotText { part: Part::Name }),
+        ("redis+unix:///%ff", UrlError::NotText { part: Part::Path }),
+        ("redis://h?%ff=1", UrlError::NotText { part: Part::OptionName }),
+        ("redis://h?name=%ff", UrlError::NotText { part: Part::OptionValue }),
+        ("redis://ho%20st", UrlError::Host),
+        ("redis://a,b", UrlError::Host),
+        ("redis://a%2Fb", UrlError::Host),
+        ("redis://a]b", UrlError::Host),
+        ("redis://::1", UrlError::Ipv6),
+        ("redis://::1:6379", UrlError::Ipv6),
+        ("redis://a:1,b:2", UrlError::Ipv6),
+        ("redis://[::1", UrlError::Ipv6),
+        ("redis://[]", UrlError::Ipv6),
+        ("redis://[host]", UrlError::Ipv6),
+        ("redis://[127.0.0.1]", UrlError::Ipv6),
+        ("redis://[::1]6379", UrlError::Port),
+        ("redis://[::1]:", UrlError::Port),
+        ("redis://host:", UrlError::Port),
+        ("redis://host:0", UrlError::Port),
+        ("redis://host:65536", UrlError::Port),
+        ("redis://host:+1", UrlError::Port),
+        ("redis://host:-1", UrlError::Port),
+        ("redis://host:6379x", UrlError::Port),
+        ("redis+unix://host/s", UrlError::HostOfSocket),
+        ("redis+unix://relative", UrlError::HostOfSocket),
+        ("redis+unix://", UrlError::Path),
+        ("redis+unix:///", UrlError::Path),
+        ("redis+unix:///a%00", UrlError::Path),
+        ("redis://host/a", database("a")),
+        ("redis://host/-1", database("-1")),
+        ("redis://host/+1", database("+1")),
+        ("redis://host/1/", database("1/")),
+        ("redis://host//1", database("/1")),
+        ("redis://host/4294967296", database("4294967296")),
+        ("redis://host?db=x", database("x")),
+        ("redis://host?db=-1", database("-1")),
+        ("redis://host?db=", empty("db")),
+        ("redis://host?db=1&db=1", repeated("db")),
+        ("redis://host/1?db=2", UrlError::Databases { path: 1, query: 2 }),
+        ("redis://host?timeout", empty("timeout")),
+        ("redis://host?ttl=1&timeout=1", repeated("timeout")),
+        ("locmem://?timeout=0", option(crate::error::TimeoutError::Zero.into())),
+    ] {
+        assert_eq!(refused(url), error, "{url}");
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[test]
+fn an_unknown_scheme_gets_the_nearest_known_one() {
+    for (url, scheme, nearest) in [
+        ("rediss3://host", Some("rediss3"), Some("redis")),
+        ("rdis://host", Some("rdis"), Some("redis")),
+        ("valky://host", Some("valky"), Some("valkey")),
+        ("mem://", Some("mem"), Some("locmem")),
+        ("unix:///run/s", Some("unix"), Some("valkey+unix")),
+        ("http://host", Some("http"), None),
+        ("rdis://user:pass@host", None, Some("redis")),
+    ] {
+        let scheme = scheme.map(Into::into);
+        assert_eq!(refused(url), UrlError::UnknownScheme { scheme, nearest }, "{url}");
+    }
+    let message = refused("rdis://host").to_string();
+    assert_eq!(message, "the URL's scheme \"rdis\" is not known; did you mean redis?");
+    let message = refused("http://u:p@host").to_string();
+    assert_eq!(message, "the URL's scheme is not known");
+}
+
+#[test]
+fn tls_is_refused_and_never_falls_back_to_plain_text() {
+    for url in ["rediss://host", "valkeys://user:pass@host"] {
+        let message = refused(url).to_string();
+        assert!(message.contains("TLS") && message.contains("never falls back"), "{message}");
+    }
+    for url in ["redis-sentinel://host", "redis+cluster://host"] {
+        let error = refused(url);
+        assert!(matches!(error, UrlError::Unsupported { .. }), "{error:?}");
+        assert!(!error.to_string().contains("plain"), "{error}");
+    }
+}
+
+#[test]
+fn only_a_server_has_databases() {
+    for url in ["locmem://?db=1", "dummy://?db=1"] {
+        let unknown = OptionError::Unknown { name: "db".into(), nearest: None };
+        assert_eq!(refused(url), UrlError::Option(unknown));
+    }
+}
+
+#[test]
+fn a_url_prints_as_it_can_be_parsed_again_with_its_password_masked() {
+    for (url, printed) in [
+        ("dummy://x?timeout=1.50", "dummy://?timeout=1.5"),
+        ("locmem://a%20b/c", "locmem://a%20b/c"),
+        ("redis://", "redis://localhost:6379"),
+        ("valkey://[::1]/2?ttl=600", "redis://[::1]:6379/2?timeout=600"),
+        ("redis://:pass@host", "redis://:***@host:6379"),
+        ("redis://us%3Aer:pass@host?name=x", "redis://us%3Aer:***@host:6379?name=x"),
+        ("redis+unix://:p@/a%20b%3F?db=1&maxsize=3", "redis+unix://:***@/a%20b%3F?db=1&maxsize=3"),
+        ("redis://h?key_prefix=a+b%2B%26", "redis://h:6379?key_prefix=a%20b%2B%26"),
+    ] {
+        assert_eq!(parse(url).to_string(), printed);
+        assert_eq!(parse(printed).to_string(), printed);
+    }
+}
+
+#[test]
+fn a_password_is_in_no_output() {
+    let url = parse("redis://user:hunter2@host/1?timeout=5");
+    let Backend::Redis(server) = &url.backend else { panic!("{url}") };
+    for output in [
+        format!("{url} {url:?} {url:#?}"),
+        format!("{server:?} {:?} {}", server.credentials, server.endpoint),
+    ] {
+        assert!(!output.contains("hunter2"), "{output}");
+        assert!(output.contains(Secret::MASK), "{output}");
+    }
+}
+
+/// Every way in which this module knows to get a URL with a password wrong, each tried in front
+/// of, within and behind the password.
+#[test]
+fn a_password_is_in_no_error_however_malformed_the_url() {
+    const CANARY: &str = "hunter2";
+    let passwords: Vec<String> = ["", "#", "/", "?", "@", ":", "%", "%zz", "%ff", " ", "\t", "://"]
+        .into_iter()
+        .chain(["?a=", "&", "/@", "?@", "#@", "[", "]", "//", "\\", ",", "é", "@x?y=", "=", "+"])
+        .flat_map(|mark| {
+            [
+                format!("{mark}{CANARY}"),
+                format!("{CANARY}{mark}"),
+                format!("{CANARY}{mark}{CANARY}"),
+                format!("1{mark}{CANARY}"),
+            ]
+        })
+        .collect();
+    let shapes: Vec<(&str, &str)> = vec![
+        ("redis://user:", "@host"),
+        ("redis://:", "@host:6379/1"),
+        ("redis://user:", "@host:notaport"),
+        ("redis://user:", "@host:99999"),
+        ("redis://user:", "@host/notadb"),
+        ("redis://user:", "@host/1?db=2"),
+        ("redis://user:", "@host?timout=1"),
+        ("redis://user:", "@host?timeout=0"),
+        ("redis://user:", "@ho st"),
+        ("redis://user:", "@host#"),
+        ("redis://user:", "@[::1"),
+        ("redis://user:", "@::1"),
+        ("redis://user:", "@host%"),
+        ("redis://%ff:", "@host"),
+        ("redis://", "@host"),
+        ("redis:/user:", "@host"),
+        ("redis:user:", "@host"),
+        ("user:", "@host"),
+        ("", "@host://"),
+        ("rdis://user:", "@host"),
+        ("rediss://user:", "@host"),
+        ("redis-sentinel://user:", "@host"),
+        ("redis+unix://user:", "@host/path"),
+        ("redis+unix://user:", "@"),
+        ("redis+unix://user:", "@/p?db=x"),
+        ("redis://user:", "@host?minsize=x"),
+    ];
+    let mut errors = 0;
+    for (before, after) in shapes {
+        for password in &passwords {
+            let url = format!("{before}{password}{after}");
+            match CacheUrl::parse(&url) {
+                // Before a colon it is a user's name.
+                Ok(parsed) if username(&parsed).contains(CANARY) => {}
+                Ok(parsed) => {
+                    let output = format!("{parsed} {parsed:?}");
+                    assert!(!output.contains(CANARY), "{url}: {output}");
+                }
+                Err(error) => {
+                    errors += 1;
+                    let output = format!("{error} {error:?} {error:#?}");
+                    assert!(!output.contains(CANARY), "{url}: {output}");
+                }
+            }
+        }
+    }
+    assert!(errors > 1000, "only {errors} URLs were malformed");
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{1,8}", "[ -~]{1,8}", ".{1,8}"]
+}
+
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    let host = prop_oneof![
+        "[a-z][a-z0-9.-]{0,12}",
+        any::<core::net::Ipv4Addr>().prop_map(|address| address.to_string()),
+        any::<core::net::Ipv6Addr>().prop_map(|address| address.to_string()),
+    ];
+    prop_oneof![
+        (host, 1..u16::MAX).prop_map(|(host, port)| Endpoint::Tcp { host, port }),
+        text().prop_filter_map("a path without NUL", |path| {
+            (!path.contains('\0')).then(|| Endpoint::Unix { path: format!("/{path}") })
+        }),
+    ]
+}
+
+fn backend() -> impl Strategy<Value = Backend> {
+    let credentials = prop::option::of(
+        prop::option::of(text())
+            .prop_map(|username| Credentials { username, password: Secret::new(Secret::MASK) }),
+    );
+    prop_oneof![
+        Just(Backend::Dummy),
+        text().prop_map(|name| Backend::Memory { name }),
+        (endpoint(), credentials, any::<u32>()).prop_map(|(endpoint, credentials, database)| {
+            Backend::Redis(Server { endpoint, credentials, database })
+        }),
+    ]
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    let span = || prop::option::of((1..1_000_000_000_u64).prop_map(Duration::from_nanos));
+    let text = || {
+        prop::option::of(text().prop_map(|text| text.replace(':', "")))
+            .prop_map(|text| text.filter(|text| !text.is_empty()))
+    };
+    (span(), span(), text(), text(), any::<Option<usize>>(), prop::option::of("[!-~]{1,9}"))
+        .prop_map(|(timeout, response_timeout, version, key_prefix, minsize, name)| Options {
+            timeout: timeout.map(Timeout::After),
+            version: version.map(Into::into),
+            response_timeout,
+            key_prefix,
+            minsize,
+            name,
+            ..Options::default()
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_printed_url_parses_to_the_same(backend in backend(), options in options()) {
+        let url = CacheUrl { backend, options };
+        prop_assert_eq!(CacheUrl::parse(&url.to_string()), Ok(url));
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(
+        scheme in prop::sample::select(vec!["", "locmem://", "redis://", "redis+unix://"]),
+        rest in prop_oneof![".{0,60}", "[a:@/?#%=&\\[\\]0-9.+]{0,40}"],
+    ) {
+        if let Ok(url) = CacheUrl::parse(&format!("{scheme}{rest}")) {
+            let printed = url.to_string();
+            prop_assert_eq!(parse(&printed).to_string(), printed);
+        }
+    }
+}
