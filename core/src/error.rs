@@ -288,7 +288,10 @@ mod tests {
     fn a_server_error_is_quoted_bounded_and_typed_by_its_first_word() {
         let error = ServerError::parse(b"WRONGPASS invalid\r\n\x1b[31m pair");
         assert_eq!(error.kind, ServerErrorKind::WrongPass);
-        assert_eq!(error.to_string(), r#"the server answered "WRONGPASS invalid\r\n\u{1b}[31m pair""#);
+        assert_eq!(
+            error.to_string(),
+            r#"the server answered "WRONGPASS invalid\r\n\u{1b}[31m pair""#
+        );
         let long = ServerError::parse(&[b'x'; 100_000]);
         assert_eq!(long.text().len(), ServerError::MAX_TEXT);
         assert_eq!(ServerError::parse(&[0xff; 10]).kind, ServerErrorKind::Other);

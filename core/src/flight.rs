@@ -349,20 +349,14 @@ mod tests {
     }
 
     fn lead(desk: &mut Desk) -> FlightId {
-        match desk.join(&KEY, desk.seen(&KEY), NOW) {
-            Role::Lead(id) => id,
-            other => panic!("{other:?}"),
-        }
+        let Role::Lead(id) = desk.join(&KEY, desk.seen(&KEY), NOW) else { panic!() };
+        id
     }
 
     fn follow(desk: &mut Desk, name: &'static str) -> (FlightId, Seat) {
-        match desk.join(&KEY, desk.seen(&KEY), NOW) {
-            Role::Follow(id, seat) => {
-                assert_eq!(desk.follow(id, seat, name), Turn::Wait);
-                (id, seat)
-            }
-            other => panic!("{other:?}"),
-        }
+        let Role::Follow(id, seat) = desk.join(&KEY, desk.seen(&KEY), NOW) else { panic!() };
+        assert_eq!(desk.follow(id, seat, name), Turn::Wait);
+        (id, seat)
     }
 
     #[test]

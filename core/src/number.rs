@@ -301,8 +301,7 @@ mod tests {
             match Float(delta).add_to(format!("{stored:e}").as_bytes()) {
                 Ok((sum, text)) => {
                     prop_assert_eq!(sum, Float(wanted));
-                    let json: f64 = serde_json::from_slice(&text).unwrap();
-                    prop_assert!((json - wanted).abs() <= wanted.abs() * f64::EPSILON);
+                    prop_assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok());
                     prop_assert_eq!(core::str::from_utf8(&text).unwrap().parse(), Ok(wanted));
                     prop_assert_eq!(Float(0.0).add_to(&text), Ok((sum, text)));
                 }

@@ -23,6 +23,7 @@ mod text;
 
 /// One layer of options; `None` says nothing about an option and lets a lower layer speak.
 #[derive(Clone, PartialEq, Debug, Default)]
+#[non_exhaustive]
 pub struct Options {
     /// The timeout of entries for which an operation names none. [`Timeout::Default`] says
     /// nothing.

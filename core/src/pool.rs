@@ -13,7 +13,7 @@
 //! one dial at a time. A link counts as a success only after it has lasted for [`Pool::STABLE`]: a
 //! server that accepts and hangs up is no reason for a storm.
 //!
-//! While there is no open link callers wait, each for its own deadline. Once there has been none
+//! While there is no open link callers wait, each for its own deadline. Once every dial has failed
 //! for longer than the patience given, or the server refused the credentials, waiting is
 //! [hopeless](Pool::is_hopeless) and callers are to be failed at once until a link opens again.
 //!
@@ -39,7 +39,8 @@ pub struct Pool {
     troubled: bool,
     demand: bool,
     refused: bool,
-    down_since: Option<Instant>,
+    /// Since when every dial has failed and no link was open.
+    failing_since: Option<Instant>,
 }
 
 /// One link's name; never used twice in one pool.
@@ -105,7 +106,7 @@ impl Pool {
             troubled: false,
             demand: false,
             refused: false,
-            down_since: Some(now),
+            failing_since: None,
         }
     }
 
@@ -121,7 +122,7 @@ impl Pool {
                 self.troubled = false;
                 self.refused = false;
                 self.demand = false;
-                self.down_since = None;
+                self.failing_since = None;
                 self.not_before = Instant::ORIGIN;
             }
             Input::Ended { link, refused } => self.ended(link, refused, now),
@@ -165,7 +166,7 @@ impl Pool {
     /// Whether callers without a link should be failed at once instead of waiting.
     #[must_use]
     pub fn is_hopeless(&self, now: Instant) -> bool {
-        self.down_since.is_some_and(|since| self.refused || now.since(since) >= self.patience)
+        self.failing_since.is_some_and(|since| self.refused || now.since(since) >= self.patience)
     }
 
     /// How many links are open.
@@ -197,18 +198,18 @@ impl Pool {
     fn ended(&mut self, id: LinkId, refused: bool, now: Instant) {
         let Some(at) = self.links.iter().position(|(link, _)| *link == id) else { return };
         let (_, phase) = self.links.remove(at);
-        if let Phase::Open { since } = phase
-            && now.since(since) >= Self::STABLE
-        {
-            self.backoff.succeeded();
+        match phase {
+            Phase::Open { since } if now.since(since) >= Self::STABLE => self.backoff.succeeded(),
+            Phase::Open { .. } => {}
+            Phase::Dialling if self.open() > 0 => {}
+            Phase::Dialling => {
+                self.failing_since.get_or_insert(now);
+            }
         }
         self.troubled = true;
         self.refused = refused;
         let delay = if refused { self.backoff.refused() } else { self.backoff.failed() };
         self.not_before = now + delay;
-        if self.open() == 0 && self.down_since.is_none() {
-            self.down_since = Some(now);
-        }
     }
 }
 
@@ -333,10 +334,13 @@ mod tests {
         let id = dials(&mut pool, at(0))[0];
         pool.handle(Input::Opened(id), at(10));
         pool.handle(ended(id), at(9_000));
-        assert!(!pool.is_hopeless(at(13_999)));
-        assert!(pool.is_hopeless(at(14_000)));
-        let id = dials(&mut pool, at(14_000))[0];
-        pool.handle(Input::Opened(id), at(14_001));
+        assert!(!pool.is_hopeless(at(100_000)), "a lost link alone is no reason to give up");
+        let id = dials(&mut pool, at(10_000))[0];
+        pool.handle(ended(id), at(10_000));
+        assert!(!pool.is_hopeless(at(14_999)));
+        assert!(pool.is_hopeless(at(15_000)));
+        let id = dials(&mut pool, at(15_000))[0];
+        pool.handle(Input::Opened(id), at(15_001));
         assert!(!pool.is_hopeless(at(100_000)));
     }
 

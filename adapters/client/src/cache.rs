@@ -128,7 +128,7 @@ impl Cache {
                 drop(gone);
                 Ok(None)
             }
-            other => {
+            other @ (State::Idle | State::Connecting | State::Closing) => {
                 *state = other;
                 Err(Error::NotConnected)
             }

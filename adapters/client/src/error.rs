@@ -169,10 +169,9 @@ impl Error {
     /// network's, not the input's. Mind [`may_have_run`](Self::may_have_run).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Unavailable { .. } | Self::Timeout { .. } | Self::Disconnected { .. } => true,
-            Self::Server(error) => matches!(
-                error.kind,
+        let transient = |kind| {
+            matches!(
+                kind,
                 ServerErrorKind::Loading
                     | ServerErrorKind::Busy
                     | ServerErrorKind::ReadOnly
@@ -181,9 +180,9 @@ impl Error {
                     | ServerErrorKind::Misconf
                     | ServerErrorKind::OutOfMemory
                     | ServerErrorKind::MaxClients
-            ),
-            _ => false,
-        }
+            )
+        };
+        self.is_outage() && self.server_error().is_none_or(|error| transient(error.kind))
     }
 
     /// Whether the operation failed here though the server may have done it.
@@ -198,14 +197,15 @@ impl Error {
     /// The server's own error where one is at the bottom of this, as with wrong credentials.
     #[must_use]
     pub fn server_error(&self) -> Option<&ServerError> {
-        match self {
-            Self::Server(error)
-            | Self::Unavailable {
-                source: LinkError::Connection(ConnectionError::Refused(error)),
-                ..
-            } => Some(error),
-            _ => None,
-        }
+        let (Self::Server(error)
+        | Self::Unavailable {
+            source: LinkError::Connection(ConnectionError::Refused(error)),
+            ..
+        }) = self
+        else {
+            return None;
+        };
+        Some(error)
     }
 
     /// Whether a value that was loaded is worth returning though the cache failed like this.
@@ -233,7 +233,7 @@ impl Error {
             NumberError::KeyNotFound => Self::KeyNotFound { key },
             NumberError::NotANumber => Self::NotANumber { key },
             NumberError::NotAnInteger => Self::NotAnInteger { key },
-            _ => Self::Overflow { key },
+            NumberError::Overflow | _ => Self::Overflow { key },
         }
     }
 
@@ -256,7 +256,7 @@ impl From<TimeoutError> for Error {
     fn from(error: TimeoutError) -> Self {
         match error {
             TimeoutError::Zero => Self::ZeroTimeout,
-            _ => Self::TimeoutTooLong,
+            TimeoutError::TooLong | _ => Self::TimeoutTooLong,
         }
     }
 }

@@ -93,13 +93,9 @@ pub enum Event {
     },
     /// The server said something that nobody asked for.
     Push(Push),
-    /// A command's deadline passed. If its reply still comes, it is thrown away.
-    Expired {
-        /// Which.
-        tag: Tag,
-        /// Whether the server may have run the command.
-        may_have_run: bool,
-    },
+    /// A command's deadline passed. It may have run, or run yet: it stays in its place, also
+    /// where it was not written so far, and if its reply still comes that is thrown away.
+    Expired(Tag),
     /// The connection closed before the command was answered.
     Lost {
         /// Which.
@@ -117,8 +113,10 @@ pub struct Connection {
     scanner: Scanner,
     scripts: Scripts,
     queue: VecDeque<Waiting>,
+    /// How many bytes were put into `tx`, and how many of them the socket has taken.
     put: u64,
     written: u64,
+    /// How much of `rx` the last poll left there.
     unscanned: usize,
     last_read: Instant,
     last_used: Instant,
@@ -164,6 +162,7 @@ impl Connection {
     /// before there is a socket; the connect timeout runs from `now`.
     #[must_use]
     pub fn open(setup: &Setup, now: Instant, tx: &mut BytesMut) -> Self {
+        let before = tx.len();
         let steps = Handshake::begin(setup, tx);
         Self {
             phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
@@ -171,7 +170,7 @@ impl Connection {
             scanner: Scanner::new(setup.limits),
             scripts: Scripts::default(),
             queue: VecDeque::new(),
-            put: 0,
+            put: (tx.len() - before) as u64,
             written: 0,
             unscanned: 0,
             last_read: now,
@@ -343,8 +342,10 @@ impl Connection {
             return Ok(Some(Event::Push(decode::push(rx.split_to(len).freeze())?)));
         }
         if let Phase::Handshake { steps, .. } = &mut self.phase {
-            let frame = rx.split_to(len).freeze();
-            return Ok(match steps.handle(&frame, tx)? {
+            let (frame, before) = (rx.split_to(len), tx.len());
+            let step = steps.handle(&frame, tx)?;
+            self.put += (tx.len() - before) as u64;
+            return Ok(match step {
                 Step::Pending => None,
                 Step::Done(info) => {
                     self.phase = Phase::Ready;
@@ -383,11 +384,7 @@ impl Connection {
     }
 
     /// What time alone has brought about.
-    fn due(
-        &mut self,
-        now: Instant,
-        tx: &mut BytesMut,
-    ) -> Result<Option<Event>, ConnectionError> {
+    fn due(&mut self, now: Instant, tx: &mut BytesMut) -> Result<Option<Event>, ConnectionError> {
         if self.sweep.is_none() && self.next_expiry <= now {
             self.sweep = Some(Sweep { next: 0, next_expiry: Instant::MAX, silent: false });
         }
@@ -425,8 +422,7 @@ impl Connection {
             // Nothing was read since it was asked, if it was asked with all its time before it.
             sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
             if let Some(tag) = waiting.tag.take() {
-                let may_have_run = waiting.ends_at <= self.written;
-                return Some(Event::Expired { tag, may_have_run });
+                return Some(Event::Expired(tag));
             }
         }
         None

@@ -1,1 +1,400 @@
+//! Transcripts in virtual time: what the server says, what the connection makes of it.
 
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::error::{ServerError, ServerErrorKind};
+use crate::key::{KeySpace, Names};
+use crate::number::Number;
+use crate::reply::Reply;
+use crate::ttl::Expiry;
+use crate::url::{Backend, CacheUrl};
+
+const HELLO: &[u8] = b"%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n\
+    $5\r\nproto\r\n:3\r\n";
+const SETTLED: &[u8] = b"+OK\r\n+OK\r\n+PONG\r\n";
+const RESPONSE: Duration = Duration::from_secs(5);
+
+/// A connection, its buffers and a clock.
+struct Desk {
+    connection: Connection,
+    rx: BytesMut,
+    tx: BytesMut,
+    now: Instant,
+    space: KeySpace,
+}
+
+fn setup(url: &str) -> Setup {
+    let Backend::Redis(server) = CacheUrl::parse(url).unwrap().backend else { panic!("{url}") };
+    Setup {
+        credentials: server.credentials,
+        database: server.database,
+        name: None,
+        limits: Limits::default(),
+        connect_timeout: Duration::from_secs(2),
+        response_timeout: RESPONSE,
+    }
+}
+
+impl Desk {
+    fn dial(setup: &Setup) -> Self {
+        let mut tx = BytesMut::new();
+        let now = Instant::from_millis(1_000);
+        let connection = Connection::open(setup, now, &mut tx);
+        Self { connection, rx: BytesMut::new(), tx, now, space: KeySpace::default() }
+    }
+
+    /// A connection that is ready, with nothing left to send.
+    fn ready() -> Self {
+        let mut desk = Self::dial(&setup("redis://h"));
+        assert!(desk.hear(HELLO).is_empty());
+        assert!(matches!(desk.hear(SETTLED)[..], [Event::Ready(_)]));
+        desk.send();
+        desk
+    }
+
+    /// All events until there are none, after the server said `bytes`.
+    fn hear(&mut self, bytes: &[u8]) -> Vec<Event> {
+        self.try_hear(bytes).unwrap()
+    }
+
+    fn try_hear(&mut self, bytes: &[u8]) -> Result<Vec<Event>, ConnectionError> {
+        self.rx.extend_from_slice(bytes);
+        let mut events = Vec::new();
+        while let Some(event) = self.connection.poll(&mut self.rx, self.now, &mut self.tx)? {
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    /// Lets time pass, and polls.
+    fn wait(&mut self, span: Duration) -> Result<Vec<Event>, ConnectionError> {
+        self.now = self.now + span;
+        self.try_hear(b"")
+    }
+
+    /// What the connection wants sent; the socket takes it all.
+    fn send(&mut self) -> String {
+        let sent = self.tx.split();
+        self.connection.wrote(sent.len());
+        String::from_utf8_lossy(&sent).into_owned()
+    }
+
+    fn submit(&mut self, tag: u64, command: impl Fn(crate::key::Scope<'_>) -> Command<'_>) {
+        let expires = self.now + RESPONSE;
+        let command = command(self.space.scope(None).unwrap());
+        self.connection.submit(&command, Tag(tag), expires, &mut self.tx).unwrap();
+    }
+
+    fn get(&mut self, tag: u64) {
+        self.submit(tag, |scope| Command::Get(scope.key(b"k")));
+    }
+
+    fn incr(&mut self, tag: u64) {
+        self.submit(tag, |scope| Command::Incr { key: scope.key(b"k"), delta: Number::Integer(1) });
+    }
+
+    fn ping(&mut self, tag: u64) {
+        self.submit(tag, |_| Command::Ping);
+    }
+}
+
+fn value(tag: u64, text: &'static str) -> Event {
+    let bytes = Bytes::from_static(text.as_bytes());
+    Event::Reply { tag: Tag(tag), answer: Ok(Reply::Value(Some(bytes))) }
+}
+
+fn done(tag: u64) -> Event {
+    Event::Reply { tag: Tag(tag), answer: Ok(Reply::Done) }
+}
+
+#[test]
+fn the_handshake_says_who_we_are_in_two_round_trips() {
+    let mut setup = setup("redis://user:p%40ss@h/7");
+    setup.name = Some("forum".into());
+    let mut desk = Desk::dial(&setup);
+    assert_eq!(
+        desk.send(),
+        "*7\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$4\r\nuser\r\n$4\r\np@ss\r\n\
+         $7\r\nSETNAME\r\n$5\r\nforum\r\n"
+    );
+    assert!(desk.hear(HELLO).is_empty());
+    let settling = desk.send();
+    assert!(settling.starts_with("*2\r\n$6\r\nSELECT\r\n$1\r\n7\r\n"), "{settling}");
+    assert!(settling.ends_with("*1\r\n$4\r\nPING\r\n"), "{settling}");
+    assert!(!desk.connection.is_ready());
+    let events = desk.hear(b"+OK\r\n-ERR unknown subcommand\r\n+OK\r\n+PONG\r\n");
+    let [Event::Ready(info)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((info.protocol, &*info.server, &*info.version), (3, "redis", "7.0.0"));
+}
+
+#[test]
+fn a_server_without_hello_is_greeted_in_resp2() {
+    let mut setup = setup("redis://:secret@h");
+    setup.name = Some("forum".into());
+    let mut desk = Desk::dial(&setup);
+    desk.send();
+    desk.hear(b"-ERR unknown command 'HELLO'\r\n");
+    let greeting = desk.send();
+    assert!(greeting.starts_with("*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n"), "{greeting}");
+    assert!(greeting.contains("CLIENT\r\n$7\r\nSETNAME\r\n$5\r\nforum"), "{greeting}");
+    let events = desk.hear(b"+OK\r\n+OK\r\n-ERR syntax\r\n-ERR syntax\r\n+PONG\r\n");
+    let [Event::Ready(info)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(info.protocol, 2);
+}
+
+#[test]
+fn wrong_credentials_end_the_handshake_with_a_typed_error() {
+    let mut desk = Desk::dial(&setup("redis://:wrong@h"));
+    let error = desk.try_hear(b"-WRONGPASS invalid username-password pair\r\n").unwrap_err();
+    assert!(
+        matches!(&error, ConnectionError::Refused(e) if e.kind == ServerErrorKind::WrongPass),
+        "{error}"
+    );
+    assert!(desk.try_hear(HELLO).unwrap().is_empty(), "a closed connection hears nothing");
+}
+
+#[test]
+fn no_error_of_the_handshake_shows_the_password() {
+    let mut desk = Desk::dial(&setup("redis://:canary@h"));
+    let echo = b"-ERR Protocol Error in HELLO 3 AUTH default canary\r\n";
+    let error = desk.try_hear(echo).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+    assert!(!format!("{:?}", desk.connection).contains("canary"));
+}
+
+#[test]
+fn a_loading_server_is_not_ready_and_one_that_cannot_persist_is() {
+    let mut desk = Desk::dial(&setup("redis://h"));
+    desk.hear(HELLO);
+    let error = desk.try_hear(b"+OK\r\n+OK\r\n-LOADING Redis is loading\r\n").unwrap_err();
+    assert!(
+        matches!(&error, ConnectionError::Refused(e) if e.kind == ServerErrorKind::Loading),
+        "{error}"
+    );
+    let mut desk = Desk::dial(&setup("redis://h"));
+    desk.hear(HELLO);
+    let events = desk.hear(b"+OK\r\n+OK\r\n-MISCONF Redis is configured to save\r\n");
+    assert!(matches!(events[..], [Event::Ready(_)]), "{events:?}");
+}
+
+#[test]
+fn a_server_that_never_answers_hello_is_given_up_at_the_connect_timeout() {
+    let mut desk = Desk::dial(&setup("redis://h"));
+    let due = desk.connection.deadline().unwrap();
+    assert_eq!((due.at, due.why), (desk.now + Duration::from_secs(2), "handshake"));
+    assert_eq!(desk.wait(Duration::from_millis(1_999)), Ok(Vec::new()));
+    assert_eq!(desk.wait(Duration::from_millis(1)), Err(ConnectionError::NotReadyInTime));
+    assert_eq!(desk.connection.deadline(), None);
+}
+
+#[test]
+fn commands_before_the_handshake_and_after_the_end_are_refused() {
+    let mut desk = Desk::dial(&setup("redis://h"));
+    let sent = desk.tx.len();
+    let expires = desk.now + RESPONSE;
+    let refused = desk.connection.submit(&Command::Ping, Tag(1), expires, &mut desk.tx);
+    assert_eq!(refused, Err(Refused::NotOpen));
+    assert_eq!(desk.tx.len(), sent, "nothing was written");
+    let mut desk = Desk::ready();
+    desk.connection.close();
+    let refused = desk.connection.submit(&Command::Ping, Tag(1), expires, &mut desk.tx);
+    assert_eq!(refused, Err(Refused::NotOpen));
+}
+
+#[test]
+fn each_reply_goes_to_the_command_at_the_front() {
+    let mut desk = Desk::ready();
+    desk.get(1);
+    desk.ping(2);
+    desk.get(3);
+    assert_eq!(desk.connection.in_flight(), 3);
+    assert_eq!(desk.hear(b"$1\r\na\r\n+PO"), [value(1, "a")]);
+    assert_eq!(desk.hear(b"NG\r\n$1\r\nb\r\n"), [done(2), value(3, "b")]);
+    assert_eq!(desk.connection.in_flight(), 0);
+}
+
+#[test]
+fn pushes_between_any_two_replies_shift_nothing() {
+    let mut desk = Desk::ready();
+    let push = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+    desk.get(1);
+    desk.get(2);
+    let bytes = [push, &b"$1\r\na\r\n"[..], push, push, b"$1\r\nb\r\n", push].concat();
+    let events = desk.hear(&bytes);
+    let replies: Vec<_> = events.iter().filter(|e| !matches!(e, Event::Push(_))).collect();
+    assert_eq!(replies, [&value(1, "a"), &value(2, "b")]);
+    assert_eq!(events.len(), 6);
+}
+
+#[test]
+fn a_null_of_either_protocol_is_a_null_and_the_next_reply_still_arrives() {
+    for null in [&b"$-1\r\n"[..], b"*-1\r\n", b"_\r\n"] {
+        let mut desk = Desk::ready();
+        desk.get(1);
+        desk.get(2);
+        let events = desk.hear(&[null, b"$1\r\nb\r\n"].concat());
+        let absent = Event::Reply { tag: Tag(1), answer: Ok(Reply::Value(None)) };
+        assert_eq!(events, [absent, value(2, "b")]);
+    }
+}
+
+#[test]
+fn a_reply_nobody_asked_for_or_of_the_wrong_shape_ends_the_connection() {
+    let mut desk = Desk::ready();
+    assert_eq!(desk.try_hear(b"$1\r\na\r\n"), Err(ProtocolError::Unasked.into()));
+    let mut desk = Desk::ready();
+    desk.get(1);
+    let error = desk.try_hear(b":5\r\n").unwrap_err();
+    assert!(matches!(error, ConnectionError::Protocol(ProtocolError::Unexpected { .. })));
+    assert!(matches!(desk.hear(b"$1\r\na\r\n")[..], [Event::Lost { tag: Tag(1), .. }]));
+}
+
+#[test]
+fn a_late_reply_is_thrown_away_and_the_next_caller_gets_its_own() {
+    let mut desk = Desk::ready();
+    desk.get(1);
+    desk.send();
+    desk.now = desk.now + RESPONSE / 2;
+    desk.hear(b"$1"); // something was heard: the server is slow, not silent
+    assert_eq!(desk.wait(RESPONSE / 2), Ok([Event::Expired(Tag(1))].into()));
+    assert!(desk.connection.is_stalled());
+    desk.get(2);
+    assert_eq!(desk.hear(b"\r\na\r\n$1\r\nb\r\n"), [value(2, "b")]);
+    assert!(!desk.connection.is_stalled());
+}
+
+#[test]
+fn a_server_that_says_nothing_for_a_whole_response_timeout_is_given_up() {
+    let mut desk = Desk::ready();
+    desk.now = desk.now + Duration::from_millis(1);
+    desk.get(1);
+    desk.get(2);
+    desk.now = desk.now + RESPONSE;
+    let mut poll = || desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx);
+    for tag in [Tag(1), Tag(2)] {
+        assert_eq!(poll(), Ok(Some(Event::Expired(tag))));
+    }
+    assert_eq!(poll(), Err(ConnectionError::Unresponsive));
+}
+
+#[test]
+fn a_reply_that_trickles_for_ever_is_given_up_at_twice_the_timeout() {
+    let mut desk = Desk::ready();
+    desk.get(1);
+    let mut outcome = desk.try_hear(b"$100\r\n");
+    let began = desk.now;
+    while outcome.is_ok() {
+        desk.now = desk.now + RESPONSE / 10;
+        outcome = desk.try_hear(b"x");
+    }
+    assert_eq!(outcome, Err(ConnectionError::Unresponsive));
+    assert_eq!(desk.now, began + RESPONSE * 2);
+}
+
+#[test]
+fn a_command_sent_again_with_little_time_left_expires_first_and_blames_nobody() {
+    let mut desk = Desk::ready();
+    desk.get(1);
+    let soon = desk.now + Duration::from_millis(10);
+    let key = desk.space.scope(None).unwrap().key(b"k");
+    desk.connection.submit(&Command::Get(key), Tag(2), soon, &mut desk.tx).unwrap();
+    assert_eq!(desk.connection.deadline().unwrap().at, soon);
+    let events = desk.wait(Duration::from_millis(10)).unwrap();
+    assert_eq!(events, [Event::Expired(Tag(2))]);
+    assert_eq!(desk.hear(b"$1\r\na\r\n$1\r\nb\r\n"), [value(1, "a")]);
+}
+
+#[test]
+fn replies_in_the_middle_of_an_expiry_skip_nobody() {
+    let mut desk = Desk::ready();
+    for tag in 0..4 {
+        desk.get(tag);
+    }
+    desk.now = desk.now + RESPONSE;
+    let poll = |desk: &mut Desk| desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx);
+    assert!(matches!(poll(&mut desk), Ok(Some(Event::Expired(Tag(0))))));
+    desk.rx.extend_from_slice(b"$1\r\na\r\n$1\r\nb\r\n");
+    let mut told = Vec::new();
+    while let Ok(Some(event)) = poll(&mut desk) {
+        told.push(event);
+    }
+    assert_eq!(told[0], value(1, "b"));
+    assert!(matches!(told[1], Event::Expired(Tag(2))));
+    assert!(matches!(told[2], Event::Expired(Tag(3))));
+}
+
+#[test]
+fn what_was_not_written_whole_cannot_have_run() {
+    let mut desk = Desk::ready();
+    desk.incr(1);
+    let first = desk.tx.len();
+    desk.incr(2);
+    desk.connection.wrote(desk.tx.len() - 1);
+    desk.connection.close();
+    assert!(first < desk.tx.len());
+    let lost = |tag, may_have_run| Event::Lost { tag: Tag(tag), may_have_run };
+    assert_eq!(desk.hear(b":1\r\n"), [lost(1, true), lost(2, false)]);
+    assert_eq!(desk.hear(b""), []);
+}
+
+#[test]
+fn a_pipeline_is_one_command_and_its_first_failure_its_answer() {
+    let names: Names = ["a", "b", "c"].iter().collect();
+    let values = [Bytes::from_static(b"1"), Bytes::from_static(b"2"), Bytes::from_static(b"3")];
+    let mut desk = Desk::ready();
+    for tag in [1, 2] {
+        let keys = desk.space.scope(None).unwrap().keys(&names);
+        let command = Command::SetMany { keys, values: &values, expiry: Expiry::Never };
+        desk.connection.submit(&command, Tag(tag), desk.now + RESPONSE, &mut desk.tx).unwrap();
+    }
+    assert!(desk.hear(b"+OK\r\n+OK\r\n").is_empty());
+    assert_eq!(desk.hear(b"+OK\r\n"), [done(1)]);
+    let events = desk.hear(b"+OK\r\n-OOM command not allowed\r\n-ERR later\r\n");
+    let oom = ServerError::parse(b"OOM command not allowed");
+    assert_eq!(events, [Event::Reply { tag: Tag(2), answer: Err(oom.into()) }]);
+}
+
+#[test]
+fn a_script_is_sent_whole_once_and_again_after_the_server_forgot_it() {
+    let mut desk = Desk::ready();
+    desk.incr(1);
+    desk.incr(2);
+    let sent = desk.send();
+    assert_eq!(sent.matches("EVAL\r\n").count(), 1, "{sent}");
+    assert_eq!(sent.matches("EVALSHA\r\n").count(), 1, "{sent}");
+    desk.hear(b"$1\r\n1\r\n-NOSCRIPT No matching script\r\n");
+    desk.incr(3);
+    let sent = desk.send();
+    assert_eq!(sent.matches("EVAL\r\n").count(), 1, "{sent}");
+}
+
+#[test]
+fn an_idle_connection_asks_whether_the_server_is_there() {
+    let mut desk = Desk::ready();
+    assert_eq!(desk.connection.deadline().unwrap().why, "keepalive");
+    assert_eq!(desk.wait(Connection::KEEPALIVE), Ok(Vec::new()));
+    assert_eq!(desk.send(), "*1\r\n$4\r\nPING\r\n");
+    assert!(desk.connection.idle_since().is_some(), "our own question keeps nobody busy");
+    assert_eq!(desk.hear(b"+PONG\r\n"), []);
+    desk.wait(Connection::KEEPALIVE).unwrap();
+    desk.send();
+    assert_eq!(desk.wait(RESPONSE), Err(ConnectionError::Unresponsive));
+}
+
+#[test]
+fn a_key_larger_than_a_server_takes_is_refused_before_anything_is_written() {
+    let mut desk = Desk::ready();
+    let large = std::vec![b'k'; encode::MAX_ARGUMENT];
+    let key = desk.space.scope(None).unwrap().key(&large);
+    let expires = desk.now + RESPONSE;
+    let refused = desk.connection.submit(&Command::Get(key), Tag(1), expires, &mut desk.tx);
+    assert!(matches!(refused, Err(Refused::TooLarge { .. })), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("536870914 bytes"));
+    assert!(desk.tx.is_empty());
+    assert_eq!(desk.hear(b""), []);
+}

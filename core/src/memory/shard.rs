@@ -3,8 +3,8 @@
 //! A key's hash and the time are given. The shard's clock never runs backwards: an operation that
 //! is given an earlier time than one before it takes the later. An entry stored at `t` for a
 //! timeout of `d` has expired when `now >= t + d`, and from then on no operation sees it. Its
-//! memory comes back a little later: every operation first does a few steps of the [wheel's]
-//! (super::wheel) work, and finds what it trips over.
+//! memory comes back a little later: every operation first does a few steps of the timing
+//! wheel's work, and finds what it trips over.
 //!
 //! Bounds hold after every operation. A write makes room first, and lets go of what has expired
 //! before anything else. An entry that alone is larger than the shard's bound on bytes is refused:

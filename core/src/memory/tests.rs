@@ -275,17 +275,16 @@ fn a_store_without_room_stores_nothing() {
 
 #[test]
 fn what_has_expired_goes_before_anything_that_has_not() {
-    let mut store = Cells::bounded(Some(20), None);
-    store.set("live", "v", Expiry::Never);
-    for number in 0..19 {
-        store.set(&format!("dead{number}"), "v", millis(10));
+    let one = one_entry("00", 0);
+    let mut store = Cells::bounded(None, Some(100 * one));
+    store.set("up", "", Expiry::Never);
+    for number in 0..99 {
+        store.set(&format!("{number:02}"), "", millis(10));
     }
     store.now = Instant::from_millis(10);
-    for number in 0..19 {
-        store.set(&format!("new{number}"), "v", Expiry::Never);
-    }
-    assert!(store.get("live").is_some());
-    assert_eq!(store.usage().entries, 20);
+    let large = usize::try_from(97 * one).unwrap();
+    store.set("up2", vec![0; large], Expiry::Never);
+    assert!(store.get("up").is_some() && store.get("up2").is_some());
 }
 
 #[test]

@@ -23,6 +23,14 @@ impl CacheUrl {
     /// the query is a space, as the Python package reads it. Each option is checked on its own,
     /// not against the others, since a builder may still override it.
     ///
+    /// ```
+    /// use async_caches_core::url::CacheUrl;
+    ///
+    /// let url = CacheUrl::parse("valkey://app:s%2Fcret@cache.example/2?ttl=600")?;
+    /// assert_eq!(url.to_string(), "redis://app:***@cache.example:6379/2?timeout=600");
+    /// # Ok::<(), async_caches_core::url::UrlError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`UrlError`] names the part that is at fault and never shows a password.
     pub fn parse(url: &str) -> Result<Self, UrlError> {

@@ -67,10 +67,10 @@ impl Future for Clear<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match ready!(this.call.poll(this.cache, &Command::Clear, b"", cx))? {
-            Reply::Done => Poll::Ready(Ok(())),
-            _ => Poll::Ready(Err(Error::mismatch())),
-        }
+        let Reply::Done = ready!(this.call.poll(this.cache, &Command::Clear, b"", cx))? else {
+            return Poll::Ready(Err(Error::mismatch()));
+        };
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -81,25 +81,25 @@ impl Future for ClearPrefix<'_> {
         let this = self.get_mut();
         loop {
             // A step is a scan, and the removal of what it found.
-            let command = if this.found.is_empty() {
-                Command::Scan { stem: &this.stem, cursor: this.cursor }
+            if this.found.is_empty() {
+                let scan = Command::Scan { stem: &this.stem, cursor: this.cursor };
+                let reply = ready!(this.call.poll(this.cache, &scan, b"", cx))?;
+                let Reply::Scanned { cursor, keys } = reply else {
+                    return Poll::Ready(Err(Error::mismatch()));
+                };
+                this.cursor = cursor;
+                this.found = keys;
+                this.found.retain(|key| key.starts_with(&this.stem));
             } else {
-                Command::Unlink(&this.found)
-            };
-            let reply = ready!(this.call.poll(this.cache, &command, b"", cx))?;
-            this.call = Call::default();
-            match reply {
-                Reply::Scanned { cursor, mut keys } => {
-                    keys.retain(|key| key.starts_with(&this.stem));
-                    this.cursor = cursor;
-                    this.found = keys;
-                }
-                Reply::Count(removed) => {
-                    this.removed += removed;
-                    this.found.clear();
-                }
-                _ => return Poll::Ready(Err(Error::mismatch())),
+                let unlink = Command::Unlink(&this.found);
+                let reply = ready!(this.call.poll(this.cache, &unlink, b"", cx))?;
+                let Reply::Count(removed) = reply else {
+                    return Poll::Ready(Err(Error::mismatch()));
+                };
+                this.removed += removed;
+                this.found.clear();
             }
+            this.call = Call::default();
             if this.found.is_empty() && this.cursor == 0 {
                 return Poll::Ready(Ok(this.removed));
             }

@@ -85,12 +85,10 @@ impl Future for DeleteMany<'_> {
             this.cache,
             cx,
             |chunk| Command::Delete(keys.window(chunk)),
-            |_, reply| match reply {
-                Reply::Count(count) => {
-                    *deleted += count;
-                    Ok(())
-                }
-                _ => Err(Error::mismatch()),
+            |_, reply| {
+                let Reply::Count(count) = reply else { return Err(Error::mismatch()) };
+                *deleted += count;
+                Ok(())
             },
         ))?;
         Poll::Ready(Ok(this.deleted))

@@ -86,10 +86,10 @@ impl<K: AsRef<[u8]>> Future for Touch<'_, K> {
         let name = this.key.as_ref();
         let key = this.cache.scope(this.version.as_ref())?.key(name);
         let command = Command::Touch { key, expiry: this.cache.expiry(this.timeout)? };
-        match ready!(this.call.poll(this.cache, &command, name, cx))? {
-            Reply::Flag(found) => Poll::Ready(Ok(found)),
-            _ => Poll::Ready(Err(Error::mismatch())),
-        }
+        let Reply::Flag(found) = ready!(this.call.poll(this.cache, &command, name, cx))? else {
+            return Poll::Ready(Err(Error::mismatch()));
+        };
+        Poll::Ready(Ok(found))
     }
 }
 
@@ -102,10 +102,11 @@ impl<K: AsRef<[u8]>> Future for Remains<'_, K> {
         let this = self.get_mut();
         let name = this.key.as_ref();
         let command = Command::Remaining(this.cache.scope(this.version.as_ref())?.key(name));
-        match ready!(this.call.poll(this.cache, &command, name, cx))? {
-            Reply::Remaining(remaining) => Poll::Ready(Ok(remaining)),
-            _ => Poll::Ready(Err(Error::mismatch())),
-        }
+        let Reply::Remaining(remaining) = ready!(this.call.poll(this.cache, &command, name, cx))?
+        else {
+            return Poll::Ready(Err(Error::mismatch()));
+        };
+        Poll::Ready(Ok(remaining))
     }
 }
 
@@ -118,9 +119,9 @@ impl<K: AsRef<[u8]>> Future for Contains<'_, K> {
         let this = self.get_mut();
         let name = this.key.as_ref();
         let command = Command::Contains(this.cache.scope(this.version.as_ref())?.key(name));
-        match ready!(this.call.poll(this.cache, &command, name, cx))? {
-            Reply::Flag(found) => Poll::Ready(Ok(found)),
-            _ => Poll::Ready(Err(Error::mismatch())),
-        }
+        let Reply::Flag(found) = ready!(this.call.poll(this.cache, &command, name, cx))? else {
+            return Poll::Ready(Err(Error::mismatch()));
+        };
+        Poll::Ready(Ok(found))
     }
 }

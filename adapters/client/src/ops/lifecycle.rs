@@ -130,9 +130,9 @@ impl Future for Ping<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match ready!(this.call.poll(this.cache, &Command::Ping, b"", cx))? {
-            Reply::Done => Poll::Ready(Ok(())),
-            _ => Poll::Ready(Err(Error::mismatch())),
-        }
+        let Reply::Done = ready!(this.call.poll(this.cache, &Command::Ping, b"", cx))? else {
+            return Poll::Ready(Err(Error::mismatch()));
+        };
+        Poll::Ready(Ok(()))
     }
 }

@@ -178,10 +178,9 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
     }
 
     fn inherit(&mut self) -> Option<T> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Follow(place) => self.load(Some(place)),
-            _ => None,
-        }
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        let Stage::Follow(place) = stage else { return None };
+        self.load(Some(place))
     }
 
     fn load(&mut self, place: Option<Place>) -> Option<T> {
@@ -211,15 +210,16 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         let name = self.key.as_ref();
         let key = self.cache.scope(self.version.as_ref())?.key(name);
         let command = Command::Set { key, value: bytes, expiry: self.cache.expiry(self.timeout)? };
-        let stored = match ready!(call.poll(self.cache, &command, name, cx)) {
+        if let Err(error) = ready!(call.poll(self.cache, &command, name, cx)) {
             // The value is good though it could not be kept: the cache was disconnected meanwhile,
             // or its server is away or takes no writes.
-            Err(error) if error.is_outage() || matches!(error, Error::NotConnected) => Ok(()),
-            other => other.map(|_| ()),
-        };
+            if !error.is_outage() && !matches!(error, Error::NotConnected) {
+                return Poll::Ready(Err(error));
+            }
+        }
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         let Stage::Store { value, .. } = stage else { return Poll::Ready(Ok(None)) };
-        Poll::Ready(stored.map(|()| Some(value)))
+        Poll::Ready(Ok(Some(value)))
     }
 
     fn decoded(&self, bytes: Bytes) -> Result<T, Error> {

@@ -117,12 +117,10 @@ impl<D: Decode> Future for GetMany<'_, D> {
             this.cache,
             cx,
             |chunk| Command::GetMany(keys.window(chunk)),
-            |chunk, reply| match reply {
-                Reply::Values(found) if found.len() == chunk.len() => {
-                    values.splice(chunk, found);
-                    Ok(())
-                }
-                _ => Err(Error::mismatch()),
+            |chunk, reply| {
+                let Reply::Values(found) = reply else { return Err(Error::mismatch()) };
+                values.splice(chunk, found);
+                Ok(())
             },
         ))?;
         let decode = |(index, value): (usize, Option<Bytes>)| {
@@ -170,9 +168,9 @@ where
                 values: &values[chunk],
                 expiry,
             },
-            |_, reply| match reply {
-                Reply::Done => Ok(()),
-                _ => Err(Error::mismatch()),
+            |_, reply| {
+                let Reply::Done = reply else { return Err(Error::mismatch()) };
+                Ok(())
             },
         )
     }

@@ -124,10 +124,10 @@ impl<K: AsRef<[u8]>, V: Encode> Future for Set<'_, K, V> {
         let key = this.cache.scope(this.version.as_ref())?.key(name);
         let expiry = this.cache.expiry(this.timeout)?;
         let command = Command::Set { key, value: this.value.encoded(name)?, expiry };
-        match ready!(this.call.poll(this.cache, &command, name, cx))? {
-            Reply::Done => Poll::Ready(Ok(())),
-            _ => Poll::Ready(Err(Error::mismatch())),
-        }
+        let Reply::Done = ready!(this.call.poll(this.cache, &command, name, cx))? else {
+            return Poll::Ready(Err(Error::mismatch()));
+        };
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -142,9 +142,9 @@ impl<K: AsRef<[u8]>, V: Encode> Future for Add<'_, K, V> {
         let key = this.cache.scope(this.version.as_ref())?.key(name);
         let expiry = this.cache.expiry(this.timeout)?;
         let command = Command::Add { key, value: this.value.encoded(name)?, expiry };
-        match ready!(this.call.poll(this.cache, &command, name, cx))? {
-            Reply::Flag(added) => Poll::Ready(Ok(added)),
-            _ => Poll::Ready(Err(Error::mismatch())),
-        }
+        let Reply::Flag(added) = ready!(this.call.poll(this.cache, &command, name, cx))? else {
+            return Poll::Ready(Err(Error::mismatch()));
+        };
+        Poll::Ready(Ok(added))
     }
 }

@@ -49,9 +49,6 @@ impl Call {
             match &mut self.stage {
                 Stage::Over => return Poll::Ready(Err(Error::mismatch())),
                 Stage::Seeking(ticket) => {
-                    if ticket.is_some() && self.pool.now() >= self.expires {
-                        return self.over(Err(self.timeout(false)));
-                    }
                     let link = match self.pool.acquire(ticket, self.expires, cx) {
                         Acquired::Link(link) => link,
                         Acquired::Wait => return Poll::Pending,
@@ -79,8 +76,9 @@ impl Call {
                             self.stage = Stage::Seeking(None);
                         }
                         Outcome::Answered(answer) => return Poll::Ready(Ok(answer)),
-                        Outcome::Expired { may_have_run } => {
-                            return self.over(Err(self.timeout(may_have_run)));
+                        Outcome::Expired => {
+                            let after = self.pool.response_timeout();
+                            return Poll::Ready(Err(Error::Timeout { after, may_have_run: true }));
                         }
                         Outcome::Lost { may_have_run } => {
                             if !retry::after_loss(command, may_have_run) {
@@ -92,10 +90,6 @@ impl Call {
                 }
             }
         }
-    }
-
-    fn timeout(&self, may_have_run: bool) -> Error {
-        Error::Timeout { after: self.pool.response_timeout(), may_have_run }
     }
 
     fn over(&mut self, outcome: Result<Answer, Error>) -> Poll<Result<Answer, Error>> {

@@ -143,10 +143,9 @@ impl<S: Socket, T: Timer> Driver<S, T> {
                     self.want = if filled { (self.want * 2).min(READ_MOST) } else { READ_LEAST };
                     return Ok(count);
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                    _ => return Err(error.into()),
-                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }

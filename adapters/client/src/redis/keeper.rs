@@ -8,7 +8,7 @@ use async_caches_core::pool::{Action, LinkId};
 use async_caches_core::time::{Deadline, Instant};
 
 use super::link::{Closing, Link, Shared};
-use super::{Pool, State, Ticket};
+use super::{Pool, State};
 use crate::error::LinkError;
 use crate::runtime::Timer;
 use crate::sync::lock;
@@ -27,7 +27,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         let mut woken = state.expire(now);
         if state.closed && state.open.is_empty() && state.dialling.is_empty() {
             state.over = true;
-            woken.extend(std::mem::take(&mut state.waiting).into_values().map(|(_, waker)| waker));
+            woken.extend(std::mem::take(&mut state.waiting).into_values());
             drop(state);
             woken.into_iter().for_each(Waker::wake);
             return Poll::Ready(());
@@ -81,17 +81,18 @@ impl State {
 
     /// Takes out those whose time to wait for a link is over.
     fn expire(&mut self, now: Instant) -> Vec<Waker> {
-        let due = |(_, (expires, _)): &(&Ticket, &(Instant, Waker))| *expires <= now;
-        let due: Vec<_> = self.waiting.iter().filter(due).map(|(ticket, _)| *ticket).collect();
-        due.iter()
-            .filter_map(|ticket| self.waiting.remove(ticket))
-            .map(|(_, waker)| waker)
-            .collect()
+        let mut due = Vec::new();
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().expires <= now
+        {
+            due.push(first.remove());
+        }
+        due
     }
 
     fn deadline(&self, now: Instant) -> Option<Deadline> {
-        let due = self.waiting.values().map(|(expires, _)| *expires).min();
-        let due = due.filter(|at| *at < Instant::MAX);
+        let first = self.waiting.keys().next().map(|ticket| ticket.expires);
+        let due = first.filter(|at| *at < Instant::MAX);
         let due = due.map(|at| Deadline { at, why: "a caller's wait for a link" });
         let decision = if self.closed { None } else { self.decisions.deadline(now) };
         Deadline::earlier(due, decision)

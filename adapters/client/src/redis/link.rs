@@ -248,7 +248,7 @@ impl State {
             Event::Ready(_) => return true,
             Event::Push(_) => return false,
             Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
-            Event::Expired { tag, may_have_run } => (tag, Outcome::Expired { may_have_run }),
+            Event::Expired(tag) => (tag, Outcome::Expired),
             Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
             _ => return false,
         };

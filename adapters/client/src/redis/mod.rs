@@ -54,17 +54,21 @@ struct State {
     decisions: pool::Pool,
     open: Vec<(LinkId, Arc<Shared>)>,
     dialling: Vec<(LinkId, Arc<Shared>)>,
-    waiting: BTreeMap<Ticket, (Instant, Waker)>,
+    waiting: BTreeMap<Ticket, Waker>,
     next_ticket: u64,
     keeper: Option<Waker>,
+    /// Why the last link ended or could not be opened, if none was opened since.
     last_error: Option<LinkError>,
     closed: bool,
     over: bool,
 }
 
-/// A place among those who wait for a link.
+/// A place among those who wait for a link, ordered by when the wait is over.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct Ticket {
+    expires: Instant,
+    number: u64,
+}
 
 /// What a caller without a link gets.
 enum Acquired {
@@ -177,13 +181,17 @@ impl Pool {
             return Acquired::Link(link);
         }
         let now = self.now();
-        if state.decisions.is_hopeless(now) {
-            return Acquired::Failed(self.unavailable(&state));
-        }
         state.decisions.handle(Input::Demand, now);
-        state.wait(ticket, expires, cx.waker());
+        let acquired = if state.decisions.is_hopeless(now) {
+            Acquired::Failed(self.unavailable(&state))
+        } else if expires <= now {
+            Acquired::Failed(self.given_up(&state))
+        } else {
+            state.wait(ticket, expires, cx.waker());
+            Acquired::Wait
+        };
         unlock_and_wake(state);
-        Acquired::Wait
+        acquired
     }
 
     /// A caller waits no more.
@@ -200,10 +208,11 @@ impl Pool {
             let link = state.dialling.swap_remove(at);
             state.open.push(link);
             state.decisions.handle(Input::Opened(id), now);
+            state.last_error = None;
         }
         let woken = std::mem::take(&mut state.waiting);
         unlock_and_wake(state);
-        woken.into_values().for_each(|(_, waker)| waker.wake());
+        woken.into_values().for_each(Waker::wake);
     }
 
     /// A link has ended, or could not be dialled.
@@ -224,7 +233,7 @@ impl Pool {
         };
         unlock_and_wake(state);
         drop(known);
-        woken.into_values().for_each(|(_, waker)| waker.wake());
+        woken.into_values().for_each(Waker::wake);
     }
 
     fn close(&self, how: Closing) {
@@ -235,7 +244,15 @@ impl Pool {
         let woken = std::mem::take(&mut state.waiting);
         unlock_and_wake(state);
         links.iter().for_each(|link| link.close(how));
-        woken.into_values().for_each(|(_, waker)| waker.wake());
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    /// Why a caller got no link in time.
+    fn given_up(&self, state: &State) -> Error {
+        match &state.last_error {
+            Some(_) => self.unavailable(state),
+            None => Error::Timeout { after: self.response_timeout(), may_have_run: false },
+        }
     }
 
     fn unavailable(&self, state: &State) -> Error {
@@ -264,9 +281,9 @@ impl State {
     fn wait(&mut self, ticket: &mut Option<Ticket>, expires: Instant, waker: &Waker) {
         let ticket = *ticket.get_or_insert_with(|| {
             self.next_ticket += 1;
-            Ticket(self.next_ticket)
+            Ticket { expires, number: self.next_ticket }
         });
-        self.waiting.insert(ticket, (expires, waker.clone()));
+        self.waiting.insert(ticket, waker.clone());
     }
 
     fn forget(&mut self, id: LinkId) -> Option<Arc<Shared>> {

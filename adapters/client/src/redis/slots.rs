@@ -20,7 +20,7 @@ pub(super) struct Slots {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Answered(Answer),
-    Expired { may_have_run: bool },
+    Expired,
     Lost { may_have_run: bool },
 }
 

@@ -1,0 +1,91 @@
+//! The backends that the suite runs on, and a place on one for each test.
+
+use std::env;
+use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Once, OnceLock};
+
+use crate::server::{Kind, Server, Setup};
+
+/// A backend, and the way to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backend {
+    /// `dummy://`.
+    Dummy,
+    /// `locmem://`.
+    Locmem,
+    /// A Redis server over TCP.
+    Redis,
+    /// A Redis server over its unix socket.
+    RedisOverUnixSocket,
+    /// A Redis server over TCP that wants a password, one full of signs that URLs reserve.
+    RedisWithPassword,
+    /// A Redis server that knows no `HELLO`, and so no RESP3.
+    RedisWithoutHello,
+    /// A Valkey server over TCP.
+    Valkey,
+}
+
+/// A namespace on a backend that is one test's own.
+pub(crate) struct Place {
+    pub(crate) backend: Backend,
+    pub(crate) database: u32,
+    pub(crate) url: String,
+}
+
+impl Place {
+    /// A new place; none where the backend is not here and need not be, which is said once.
+    pub(crate) fn new(backend: Backend) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let database = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(database < Server::DATABASES, "there are more tests than databases");
+        if backend == Backend::Valkey && Kind::Valkey.program().is_none() {
+            valkey_is_missing();
+            return None;
+        }
+        let mut place = Self { backend, database, url: String::new() };
+        place.url = match (backend, place.server()) {
+            (Backend::RedisOverUnixSocket, Some(server)) => server.unix_url(database),
+            (_, Some(server)) => server.url(database),
+            (Backend::Dummy, None) => "dummy://".to_owned(),
+            (_, None) => format!("locmem://place-{database}"),
+        };
+        Some(place)
+    }
+
+    /// The server behind the backend: one for all tests of the process, which it ends with.
+    pub(crate) fn server(&self) -> Option<&'static Server> {
+        static PLAIN: OnceLock<Server> = OnceLock::new();
+        static GUARDED: OnceLock<Server> = OnceLock::new();
+        static DATED: OnceLock<Server> = OnceLock::new();
+        static VALKEY: OnceLock<Server> = OnceLock::new();
+        let (server, kind, setup) = match self.backend {
+            Backend::Dummy | Backend::Locmem => return None,
+            Backend::Redis | Backend::RedisOverUnixSocket => {
+                (&PLAIN, Kind::Redis, Setup::default())
+            }
+            Backend::RedisWithPassword => {
+                (&GUARDED, Kind::Redis, Setup::default().password(PASSWORD))
+            }
+            Backend::RedisWithoutHello => {
+                let setup = Setup::default().with(&["--rename-command", "HELLO", ""]);
+                (&DATED, Kind::Redis, setup)
+            }
+            Backend::Valkey => (&VALKEY, Kind::Valkey, Setup::default()),
+        };
+        Some(server.get_or_init(|| Server::start(kind, &setup)))
+    }
+}
+
+/// Says once, past the capture of test output, that tests are not run; fails instead under CI.
+fn valkey_is_missing() {
+    static ONCE: Once = Once::new();
+    let remedy = Kind::Valkey.remedy();
+    assert!(env::var_os("CI").is_none(), "{remedy}");
+    ONCE.call_once(|| {
+        let _ = writeln!(std::io::stderr(), "the cases on Valkey are NOT RUN: {remedy}");
+    });
+}
+
+/// The password of the server that wants one.
+pub(crate) const PASSWORD: &str = "p@ss:w/rd?#[1]% \"&\u{e9}";

@@ -1,0 +1,379 @@
+//! Servers that stop, die, hang up and come back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use async_caches::{Cache, Error};
+
+use super::ops;
+use crate::context::{Context, connected};
+use crate::proxy::Proxy;
+use crate::server::{Kind, Server, Setup};
+
+pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let builder = cx.builder_of(&server.url(0)).name("stopped").maxsize(2);
+    let cache = connected(builder.response_timeout(BRIEF).connect_timeout(BRIEF)).await;
+    let before = link_ids(&server);
+    assert!(!before.is_empty());
+    server.stop();
+    let mut tasks = Vec::new();
+    for (name, operation) in ops::all() {
+        let cache = cache.clone();
+        tasks.push((name, cx.spawn(async move { (operation(cache).await, Instant::now()) })));
+    }
+    let start = Instant::now();
+    for (name, task) in tasks {
+        let (outcome, end) = cx.within(BRIEF + SLACK, name, task).await;
+        let took = end.duration_since(start);
+        assert!(took < BRIEF + SLACK, "{name} took {took:?}");
+        let loaded = name.contains("get_or_set");
+        assert!(outcome.is_err() || loaded, "{name}: a stopped server answered");
+        if let Err(error) = outcome {
+            let expected = matches!(
+                error,
+                Error::Timeout { .. } | Error::Unavailable { .. } | Error::Disconnected { .. }
+            );
+            assert!(expected, "{name}: {error:?}");
+        }
+    }
+    // No round trip, so nothing to wait for.
+    assert_eq!(cache.get_many::<i32>([""; 0]).await.unwrap(), []);
+    server.resume();
+    cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
+    cache.set("key", "fresh").await.unwrap();
+    assert_eq!(cache.get::<String>("key").await.unwrap().unwrap(), "fresh");
+    cx.until("the link was replaced", async || link_ids(&server).is_disjoint(&before)).await;
+}
+
+pub async fn a_stopped_server_does_not_keep_a_disconnect(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cache = connected(cx.builder_of(&server.url(0)).response_timeout(BRIEF)).await;
+    server.stop();
+    let getting = cx.spawn({
+        let cache = cache.clone();
+        async move { cache.get::<i32>("key").await }
+    });
+    cx.sleep(Duration::from_millis(5)).await;
+    cx.within(BRIEF + SLACK, "disconnect", cache.disconnect()).await.unwrap();
+    assert!(cx.within(BRIEF + SLACK, "a get", getting).await.is_err());
+    server.resume();
+    cx.until("no link is left", async || link_ids(&server).is_empty()).await;
+}
+
+pub async fn connecting_to_a_stopped_server_ends(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    server.stop();
+    let builder = cx.builder_of(&server.url(0)).connect_timeout(BRIEF).response_timeout(BRIEF);
+    let outcome = cx.within(BRIEF + SLACK, "connect", builder.connect()).await;
+    assert!(outcome.is_err());
+    server.resume();
+}
+
+pub async fn a_pool_that_starved_is_back_within_a_second(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let builder = cx.builder_of(&server.url(0)).maxsize(2).response_timeout(BRIEF);
+    let cache = connected(builder).await;
+    cache.set("key", 1).await.unwrap();
+    server.stop();
+    for _ in 0..3 {
+        let tasks: Vec<_> = (0..50).map(|_| cx.spawn(get(cache.clone()))).collect();
+        for task in tasks {
+            assert!(cx.within(BRIEF + SLACK, "a get", task).await.is_err());
+        }
+    }
+    server.resume();
+    let start = Instant::now();
+    cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    let tasks: Vec<_> = (0..200).map(|_| cx.spawn(get(cache.clone()))).collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), Some(1));
+    }
+}
+
+pub async fn a_link_that_the_server_closed_while_idle_fails_no_call(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default().with(&["--timeout", "1"]));
+    let cache = connected(cx.builder_of(&server.url(0)).name("idle")).await;
+    cache.set("key", 1).await.unwrap();
+    let before = link_ids(&server);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) && link_ids(&server) == before {
+        cx.sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
+    assert_eq!(cache.incr("key", 1).await.unwrap(), 2);
+}
+
+pub async fn a_link_that_was_killed_while_idle_is_replaced(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
+    cache.set("key", 0).await.unwrap();
+    for n in 1..=5 {
+        let before = link_ids(&server);
+        kill_links(&server);
+        cx.until("a link was opened", async || {
+            let now = link_ids(&server);
+            !now.is_empty() && now.is_disjoint(&before)
+        })
+        .await;
+        assert_eq!(cache.incr("key", 1).await.unwrap(), n);
+    }
+}
+
+pub async fn sums_under_killed_links_are_never_counted_twice(cx: Context) {
+    let server = Arc::new(Server::start(Kind::Redis, &Setup::default()));
+    let cache = connected(cx.builder_of(&server.url(0)).maxsize(3)).await;
+    cache.set("n", 0).await.unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let killer = thread::spawn({
+        let (server, over) = (server.clone(), over.clone());
+        move || {
+            let mut kills = 0;
+            while !over.load(Ordering::SeqCst) {
+                kill_links(&server);
+                kills += 1;
+                thread::sleep(Duration::from_millis(3));
+            }
+            kills
+        }
+    });
+    let tasks: Vec<_> = (0..8).map(|_| cx.spawn(count(cache.clone(), 40))).collect();
+    let (mut certain, mut perhaps) = (0, 0);
+    for task in tasks {
+        let (ran, may_have_run) = task.await;
+        certain += ran;
+        perhaps += may_have_run;
+    }
+    over.store(true, Ordering::SeqCst);
+    assert!(killer.join().unwrap() > 0);
+    cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
+    let sum = server.raw(0).text(&["GET", "::n"]).parse().unwrap();
+    assert!((certain..=certain + perhaps).contains(&sum), "{certain} + {perhaps}?: {sum}");
+    assert!(certain > 0);
+}
+
+pub async fn sums_whose_answer_is_lost_are_never_counted_twice(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let proxy = Proxy::start(server.address());
+    let builder = cx.builder_of(&server.url_at(proxy.address(), 0)).maxsize(1);
+    let cache = connected(builder.clone()).await;
+    cache.set("n", 0).await.unwrap();
+    cache.incr("n", 0).await.unwrap();
+    let (mut certain, mut perhaps) = (0, 0);
+    for round in 0..100 {
+        // One that has seen no trouble, and so does not back off.
+        let cache = connected(builder.clone()).await;
+        proxy.sever_after(round % 13);
+        let tasks: Vec<_> = (0..4).map(|_| cx.spawn(count(cache.clone(), 1))).collect();
+        for task in tasks {
+            let (ran, may_have_run) = task.await;
+            certain += ran;
+            perhaps += may_have_run;
+        }
+    }
+    proxy.heal();
+    let sum = server.raw(0).text(&["GET", "::n"]).parse().unwrap();
+    assert!((certain..=certain + perhaps).contains(&sum), "{certain} + {perhaps}?: {sum}");
+    assert!(perhaps > 0, "no answer was lost");
+}
+
+pub async fn a_server_that_restarts_is_found_again(cx: Context) {
+    let mut server = Server::start(Kind::Redis, &Setup::default());
+    let builder = cx.builder_of(&server.url(0)).response_timeout(BRIEF).maxsize(2);
+    let cache = connected(builder).await;
+    for round in 0..2 {
+        cache.set("key", round).await.unwrap();
+        cache.set("n", 0).await.unwrap();
+        assert_eq!(cache.incr("n", 1).await.unwrap(), 1);
+        server.kill();
+        let get = cx.within(BRIEF + SLACK, "a get without a server", cache.get::<i32>("key"));
+        let error = get.await.unwrap_err();
+        assert!(error.to_string().len() < 500, "{error}");
+        assert!(cache.is_connected(), "a server that is away is no disconnect");
+        server.revive();
+        cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
+        // The new server has neither the old one's data nor its scripts.
+        assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
+        cache.set("n", 5).await.unwrap();
+        assert_eq!(cache.incr("n", 1).await.unwrap(), 6);
+    }
+}
+
+pub async fn a_server_without_room_is_a_typed_error_and_reads_go_on(cx: Context) {
+    let setup = Setup::default().with(&["--maxmemory-policy", "noeviction"]);
+    let server = Server::start(Kind::Redis, &setup);
+    let cache = connected(cx.builder_of(&server.url(0))).await;
+    cache.set("key", 1).await.unwrap();
+    server.raw(0).call(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = cache.set("other", 2).await.unwrap_err();
+    let Error::Server(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.kind, async_caches::ServerErrorKind::OutOfMemory, "{error}");
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
+}
+
+pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
+    const MAXSIZE: usize = 3;
+    let server = Arc::new(Server::start(Kind::Redis, &Setup::default()));
+    let cache = connected(cx.builder_of(&server.url(0)).maxsize(MAXSIZE)).await;
+    cache.set("key", "x".repeat(100_000)).await.unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let watcher = thread::spawn({
+        let (server, over) = (server.clone(), over.clone());
+        move || {
+            let mut raw = server.raw(0);
+            let mut most = 0;
+            let mut rounds = 0_u32;
+            while !over.load(Ordering::SeqCst) {
+                let mut links = raw.other_clients();
+                links.retain(|line| !line.contains(" flags=x"));
+                most = most.max(links.len());
+                rounds += 1;
+                if rounds.is_multiple_of(10) && rounds <= 30 {
+                    raw.call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+            most
+        }
+    });
+    let tasks: Vec<_> = (0..64)
+        .map(|_| {
+            let cache = cache.clone();
+            cx.spawn(async move {
+                for _ in 0..20 {
+                    match cache.get::<String>("key").await {
+                        Ok(value) => assert_eq!(value.unwrap().len(), 100_000),
+                        Err(Error::Disconnected { .. } | Error::Unavailable { .. }) => {}
+                        Err(error) => panic!("{error:?}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await;
+    }
+    over.store(true, Ordering::SeqCst);
+    let most = watcher.join().unwrap();
+    // A link that was just killed may be listed a moment longer than its replacement takes.
+    assert!((1..=MAXSIZE).contains(&most), "{most} links at once");
+}
+
+pub async fn at_least_minsize_links_are_kept(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cache = connected(cx.builder_of(&server.url(0)).minsize(4).maxsize(5)).await;
+    cx.until("there are four links", async || link_ids(&server).len() == 4).await;
+    kill_links(&server);
+    cx.until("there are four links again", async || link_ids(&server).len() == 4).await;
+    cache.ping().await.unwrap();
+}
+
+pub async fn links_are_added_while_all_are_busy(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let proxy = Proxy::start(server.address());
+    let cache = connected(cx.builder_of(&server.url_at(proxy.address(), 0)).maxsize(3)).await;
+    assert_eq!(proxy.accepted(), 1);
+    proxy.hold();
+    let mut tasks = Vec::new();
+    for _ in 0..200 {
+        tasks.push(cx.spawn(get(cache.clone())));
+    }
+    cx.sleep(Duration::from_millis(20)).await;
+    proxy.release();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), None);
+    }
+    let hammer: Vec<_> = (0..64)
+        .map(|_| {
+            let cache = cache.clone();
+            cx.spawn(async move {
+                for _ in 0..50 {
+                    get(cache.clone()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in hammer {
+        task.await;
+    }
+    assert!((2..=3).contains(&proxy.accepted()), "{} links", proxy.accepted());
+}
+
+pub async fn a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cache = connected(cx.builder_of(&server.url(0))).await;
+    let entries = (0..100).map(|n| (format!("key-{n}"), n));
+    cache.set_many(entries).timeout(ops::LONG).await.unwrap();
+    cache.add("added", 1).timeout(ops::LONG).await.unwrap();
+    let stats = server.raw(0).text(&["INFO", "commandstats"]);
+    for second_step in ["cmdstat_mset:", "cmdstat_setnx:", "expire"] {
+        assert!(!stats.contains(second_step), "{stats}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub async fn a_link_does_not_wait_to_fill_its_packets(cx: Context) {
+    use rustix::{net, process};
+
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cache = connected(cx.builder_of(&server.url(0))).await;
+    cache.ping().await.unwrap();
+    let own = process::pidfd_open(process::getpid(), process::PidfdFlags::empty()).unwrap();
+    let mut found = 0;
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let number = entry.unwrap().file_name().to_string_lossy().parse().unwrap();
+        // A second handle on the socket; what is no socket, or closed by now, is not meant.
+        let flags = process::PidfdGetfdFlags::empty();
+        let Ok(handle) = process::pidfd_getfd(&own, number, flags) else { continue };
+        let Ok(Some(peer)) = net::getpeername(&handle) else { continue };
+        if std::net::SocketAddr::try_from(peer) == Ok(server.address()) {
+            assert!(net::sockopt::tcp_nodelay(&handle).unwrap());
+            found += 1;
+        }
+    }
+    assert_eq!(found, 1, "links of this process to the server");
+}
+
+#[cfg(not(target_os = "linux"))]
+pub async fn a_link_does_not_wait_to_fill_its_packets(_: Context) {
+    // Only Linux lets a test look at the options of a socket that it does not hold.
+}
+
+/// Adds one so many times, and tells how often that ran and how often it may have.
+async fn count(cache: Cache, times: u32) -> (u32, u32) {
+    let (mut certain, mut perhaps) = (0, 0);
+    for _ in 0..times {
+        match cache.incr("n", 1).await {
+            Ok(_) => certain += 1,
+            Err(
+                Error::Disconnected { may_have_run: true }
+                | Error::Timeout { may_have_run: true, .. },
+            ) => perhaps += 1,
+            Err(Error::Disconnected { .. } | Error::Timeout { .. } | Error::Unavailable { .. }) => {
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    (certain, perhaps)
+}
+
+async fn get(cache: Cache) -> Result<Option<i32>, Error> {
+    cache.get::<i32>("key").await
+}
+
+/// The server's other connections, by id.
+fn link_ids(server: &Server) -> BTreeSet<String> {
+    let id = |line: String| line.split(' ').next().map(str::to_owned);
+    server.raw(0).other_clients().into_iter().filter_map(id).collect()
+}
+
+fn kill_links(server: &Server) {
+    server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+}
+
+const BRIEF: Duration = Duration::from_millis(200);
+const SLACK: Duration = Duration::from_millis(1_500);

@@ -1,0 +1,97 @@
+//! Credentials: who gets in, and what is said to who does not.
+
+use std::time::{Duration, Instant};
+
+use async_caches::{Error, ServerErrorKind};
+
+use crate::backend::PASSWORD;
+use crate::context::{Context, connected};
+use crate::proxy::Proxy;
+use crate::server::{Kind, Server, Setup, percent_encoded};
+
+pub async fn a_wrong_password_fails_at_once_and_starts_no_storm(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default().password("the right one"));
+    let proxy = Proxy::start(server.address());
+    let urls = [
+        format!("redis://:hunter2@{}", proxy.address()),
+        format!("redis://nobody:hunter2@{}", proxy.address()),
+        format!("redis://{}", proxy.address()),
+    ];
+    for url in urls {
+        let before = proxy.accepted();
+        let start = Instant::now();
+        let cache = cx.builder_of(&url).minsize(2).build().unwrap();
+        let error = cache.connect().await.unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(2), "{url}: {:?}", start.elapsed());
+        assert!(is_refusal(&error), "{url}: {error:?}");
+        let shown = format!("{error} {error:?} {cache:?}");
+        assert!(!shown.contains("hunter2"), "{url}: {shown}");
+        cx.sleep(Duration::from_millis(300)).await;
+        let dials = proxy.accepted() - before;
+        assert!((1..=3).contains(&dials), "{url}: {dials} dials");
+    }
+}
+
+pub async fn a_password_changed_under_a_cache_starts_no_storm(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default().password("old"));
+    let proxy = Proxy::start(server.address());
+    let url = server.url_at(proxy.address(), 0);
+    let response = Duration::from_millis(500);
+    let cache = connected(cx.builder_of(&url).maxsize(2).response_timeout(response)).await;
+    cache.set("key", 1).await.unwrap();
+    server.raw(0).call(&["CONFIG", "SET", "requirepass", "new"]);
+    proxy.sever();
+    let before = proxy.accepted();
+    let start = Instant::now();
+    let mut refusals = 0;
+    while start.elapsed() < Duration::from_millis(1_500) {
+        let get = cx.within(Duration::from_secs(2), "a get", cache.get::<i32>("key")).await;
+        let error = get.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("old"), "{error:?}");
+        refusals += u32::from(is_refusal(&error));
+        cx.sleep(Duration::from_millis(10)).await;
+    }
+    assert!(refusals > 0, "no error says that the credentials were refused");
+    let dials = proxy.accepted() - before;
+    assert!((1..=6).contains(&dials), "{dials} dials");
+}
+
+pub async fn a_user_with_signs_that_urls_reserve_gets_in(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let (user, password) = ("a@b:c/d", "p?#[]%é\"'&+");
+    let rule = format!(">{password}");
+    server.raw(0).call(&["ACL", "SETUSER", user, "on", &rule, "~*", "&*", "+@all"]);
+    server.raw(0).call(&["ACL", "SETUSER", "default", "off"]);
+    let userinfo = format!("{}:{}", percent_encoded(user), percent_encoded(password));
+    let url = format!("redis://{userinfo}@{}/5", server.address());
+    let cache = connected(cx.builder_of(&url)).await;
+    cache.set("key", 1).await.unwrap();
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
+}
+
+pub async fn what_a_user_may_not_do_is_a_servers_error(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let rules = ["ACL", "SETUSER", "reader", "on", ">pass", "~*", "+@read", "+@connection"];
+    server.raw(0).call(&rules);
+    let cache =
+        connected(cx.builder_of(&format!("redis://reader:pass@{}", server.address()))).await;
+    let Error::Server(error) = cache.set("key", 1).await.unwrap_err() else { panic!() };
+    assert_eq!(error.kind, ServerErrorKind::NoPerm, "{error}");
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
+}
+
+pub async fn a_password_is_in_no_debug_output_of_a_connected_cache(cx: Context) {
+    let cache = cx.cache().await;
+    cache.ping().await.unwrap();
+    let shown = format!("{cache:?} {cache:#?} {:?}", cx.builder());
+    for secret in
+        [PASSWORD.to_owned(), percent_encoded(PASSWORD), PASSWORD.escape_debug().to_string()]
+    {
+        assert!(!shown.contains(&secret), "{shown}");
+    }
+}
+
+/// Whether the server's refusal of credentials is in an error or behind it.
+fn is_refusal(error: &Error) -> bool {
+    error.server_error().is_some_and(|error| error.kind.is_refusal_of_credentials())
+}

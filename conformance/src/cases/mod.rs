@@ -1,0 +1,24 @@
+//! The cases: one function each, its name a sentence that must hold.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the cache's errors are another crate's, and grow"
+)]
+
+pub mod clear;
+pub mod drops;
+pub mod dummy;
+pub mod faults;
+pub mod guarded;
+pub mod hostile;
+pub mod keys;
+pub mod lifecycle;
+pub mod load;
+pub mod locmem;
+pub mod many;
+pub mod numbers;
+mod ops;
+pub mod options;
+pub mod server;
+pub mod timeouts;
+pub mod values;
+pub mod wire;

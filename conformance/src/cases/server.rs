@@ -1,0 +1,178 @@
+//! What a cache does to a real server, seen from a raw connection beside it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_caches::{Error, Remaining, ServerErrorKind};
+use serde::Deserialize;
+
+use super::ops::LONG;
+use crate::context::{Context, connected};
+
+pub async fn keys_on_the_server_are_byte_for_byte_what_python_writes(cx: Context) {
+    let cache = cx.cache().await;
+    let forum = connected(cx.builder().key_prefix("forum").version(2019)).await;
+    let mut raw = cx.raw();
+    cache.set("test", 1).await.unwrap();
+    cache.set("a:b", 2).version(0).await.unwrap();
+    cache.set([0xff, 0, b' '], 3).version("v").await.unwrap();
+    forum.set("user:1", 4).await.unwrap();
+    let keys: [&[u8]; 4] = [b"::test", b":0:a:b", b":v:\xff\0 ", b"forum:2019:user:1"];
+    for (key, n) in keys.iter().zip(1..) {
+        assert_eq!(raw.text(&[b"GET", *key]), n.to_string(), "{}", key.escape_ascii());
+    }
+    assert_eq!(raw.number(&["DBSIZE"]), 4);
+}
+
+pub async fn what_python_wrote_is_read(cx: Context) {
+    #[derive(PartialEq, Debug, Deserialize)]
+    struct Page {
+        a: u8,
+        b: (Option<bool>, bool),
+        title: String,
+    }
+    let cache = cx.cache().await;
+    let mut raw = cx.raw();
+    let text = r#"{"a": 1, "b": [null, true], "title": "J\u00fcrgen \ud83d\ude00\n"}"#;
+    raw.call(&["SET", "::page", text, "PX", "60000"]);
+    let page = Page { a: 1, b: (None, true), title: "Jürgen \u{1f600}\n".to_owned() };
+    assert_eq!(cache.get::<Page>("page").await.unwrap(), Some(page));
+    raw.call(&["SET", "forum:7:n", "41"]);
+    let forum = connected(cx.builder().key_prefix("forum")).await;
+    assert_eq!(forum.incr("n", 1).version(7).await.unwrap(), 42);
+    assert_eq!(raw.text(&["GET", "forum:7:n"]), "42");
+}
+
+pub async fn values_on_the_server_are_json_text(cx: Context) {
+    let cache = cx.cache().await;
+    cache.set("key", BTreeMap::from([("a", (1, None::<u8>, "é\n"))])).await.unwrap();
+    assert_eq!(cx.raw().text(&["GET", "::key"]), r#"{"a":[1,null,"é\n"]}"#);
+}
+
+pub async fn timeouts_on_the_server_are_milliseconds(cx: Context) {
+    let cache = cx.cache().await;
+    let mut raw = cx.raw();
+    let mut assert_left = |key: &str, most: i64| {
+        let left = raw.number(&["PTTL", key]);
+        assert!(left <= most && left > most - 10_000, "{key}: {left}");
+    };
+    let span = Duration::from_micros(60_000_400);
+    cache.set("set", 1).timeout(span).await.unwrap();
+    assert_left("::set", 60_001);
+    cache.set_raw("raw", "1").timeout(span).await.unwrap();
+    assert_left("::raw", 60_001);
+    cache.add("add", 1).timeout(span).await.unwrap();
+    assert_left("::add", 60_001);
+    cache.set_many([("many", 1), ("more", 2)]).timeout(span).await.unwrap();
+    assert_left("::many", 60_001);
+    assert_left("::more", 60_001);
+    cache.get_or_set("load", async { 1 }).timeout(span).await.unwrap();
+    assert_left("::load", 60_001);
+    assert!(cache.touch("set").timeout(2 * span).await.unwrap());
+    assert_left("::set", 120_001);
+    assert!(cache.touch("set").await.unwrap());
+    assert_eq!(raw.number(&["PTTL", "::set"]), -1);
+}
+
+pub async fn a_timeout_that_somebody_else_set_is_told(cx: Context) {
+    let cache = cx.cache().await;
+    cx.raw().call(&["SET", "::key", "1", "PX", "60000"]);
+    let Remaining::For(left) = cache.remaining("key").await.unwrap() else { panic!() };
+    assert!(left <= LONG && left > LONG - Duration::from_secs(10), "{left:?}");
+}
+
+pub async fn clear_leaves_other_databases_alone(cx: Context) {
+    let cache = cx.cache().await;
+    let mut elsewhere = cx.server().raw(0);
+    let key = format!("a key beside {}", cx.url());
+    elsewhere.call(&["SET", &key, "1"]);
+    cx.raw().call(&["SET", "no key of any cache", "1"]);
+    cache.set("key", 1).await.unwrap();
+    cache.clear().await.unwrap();
+    assert_eq!(cx.raw().number(&["DBSIZE"]), 0);
+    assert_eq!(elsewhere.number(&["DEL", &key]), 1);
+}
+
+pub async fn clear_prefix_leaves_keys_of_others_alone(cx: Context) {
+    let forum = connected(cx.builder().key_prefix("forum")).await;
+    let mut raw = cx.raw();
+    for key in ["forum", "forumx", "xforum:", "::forum:", "other"] {
+        raw.call(&["SET", key, "1"]);
+    }
+    raw.call(&["LPUSH", "forum:a list", "1"]);
+    raw.call(&["SET", "forum::key", "1"]);
+    assert_eq!(forum.clear_prefix().await.unwrap(), 2);
+    assert_eq!(raw.number(&["DBSIZE"]), 5);
+}
+
+pub async fn a_key_of_another_type_is_a_servers_error(cx: Context) {
+    let cache = cx.cache().await;
+    cx.raw().call(&["LPUSH", "::list", "1"]);
+    let errors =
+        [cache.get::<i32>("list").await.unwrap_err(), cache.incr("list", 1).await.unwrap_err()];
+    for error in errors {
+        let Error::Server(error) = error else { panic!("{error:?}") };
+        assert_eq!(error.kind, ServerErrorKind::WrongType, "{error}");
+    }
+    // The link goes on in step.
+    cache.set("key", 1).await.unwrap();
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
+}
+
+pub async fn scripts_that_the_server_forgot_are_loaded_again(cx: Context) {
+    let cache = cx.cache().await;
+    cache.set("n", 1).await.unwrap();
+    for n in 2..5 {
+        cx.raw().call(&["SCRIPT", "FLUSH"]);
+        assert_eq!(cache.incr("n", 1).await.unwrap(), n);
+    }
+    cx.raw().call(&["SCRIPT", "FLUSH"]);
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let cache = cache.clone();
+            cx.spawn(async move { cache.incr("n", 1).await.unwrap() })
+        })
+        .collect();
+    let mut sums = Vec::new();
+    for task in tasks {
+        sums.push(task.await);
+    }
+    sums.sort_unstable();
+    assert_eq!(sums, (5..21).collect::<Vec<i64>>());
+}
+
+pub async fn links_bear_a_name_and_are_closed_by_disconnect(cx: Context) {
+    let name = cx.url().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let cache = connected(cx.builder().minsize(2).name(name.as_str())).await;
+    let mut raw = cx.raw();
+    let mut links = || {
+        let named = format!(" name={name} ");
+        raw.other_clients().iter().filter(|line| line.contains(&named)).count()
+    };
+    cx.until("there are two links", async || links() == 2).await;
+    cache.disconnect().await.unwrap();
+    cx.until("there is no link", async || links() == 0).await;
+    cache.connect().await.unwrap();
+    cx.until("there are two links again", async || links() == 2).await;
+    let clone = cache.clone();
+    drop(cache);
+    assert_eq!(links(), 2);
+    clone.ping().await.unwrap();
+    drop(clone);
+    cx.until("no link is left by dropped caches", async || links() == 0).await;
+}
+
+pub async fn a_hostname_is_resolved(cx: Context) {
+    let url = cx.url().replace("127.0.0.1", "localhost");
+    assert_ne!(url, cx.url());
+    let cache = connected(cx.builder_of(&url)).await;
+    cache.set("key", 1).await.unwrap();
+    assert_eq!(cx.raw().text(&["GET", "::key"]), "1");
+}
+
+pub async fn schemes_of_one_server_mean_the_same(cx: Context) {
+    let url = cx.url().replace("redis://", "valkey://");
+    let cache = connected(cx.builder_of(&url)).await;
+    cache.set("key", 1).await.unwrap();
+    assert_eq!(cx.raw().text(&["GET", "::key"]), "1");
+}

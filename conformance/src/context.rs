@@ -1,0 +1,205 @@
+//! What a case is given: a place of its own on one backend, and a runtime to use it on.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context as Wakers, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use async_caches::{Builder, Cache};
+
+use crate::backend::{Backend, Place};
+use crate::harness::Harness;
+use crate::raw::Raw;
+use crate::server::Server;
+
+/// A runtime, a backend, and a namespace there that no other test uses. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    harness: &'static dyn Harness,
+    place: Arc<Place>,
+}
+
+impl Context {
+    pub(crate) fn new(harness: &'static dyn Harness, place: Place) -> Self {
+        Self { harness, place: Arc::new(place) }
+    }
+
+    /// Which backend this is.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.place.backend
+    }
+
+    /// The URL of this test's own namespace.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.place.url
+    }
+
+    /// The same URL with options behind it, such as `timeout=60&version=2`.
+    #[must_use]
+    pub fn url_with(&self, options: &str) -> String {
+        let mark = if self.url().contains('?') { '&' } else { '?' };
+        format!("{}{mark}{options}", self.url())
+    }
+
+    /// The adapter's builder for this test's own namespace.
+    pub fn builder(&self) -> Builder {
+        self.builder_of(self.url())
+    }
+
+    /// The adapter's builder for any URL.
+    pub fn builder_of(&self, url: &str) -> Builder {
+        self.harness.builder(url)
+    }
+
+    /// A connected cache in this test's own namespace.
+    pub async fn cache(&self) -> Cache {
+        connected(self.builder()).await
+    }
+
+    /// A connected cache in this test's own namespace, with options as a URL's query has them.
+    pub async fn cache_with(&self, options: &str) -> Cache {
+        connected(self.builder_of(&self.url_with(options))).await
+    }
+
+    /// The shared server behind the backend.
+    ///
+    /// # Panics
+    /// Where the backend has none.
+    #[must_use]
+    pub fn server(&self) -> &'static Server {
+        self.place.server().expect("the backend is a server")
+    }
+
+    /// A raw connection to this test's own database of the shared server.
+    #[must_use]
+    pub fn raw(&self) -> Raw {
+        self.server().raw(self.place.database)
+    }
+
+    /// Waits for `span`.
+    pub async fn sleep(&self, span: Duration) {
+        self.harness.sleep(span).await;
+    }
+
+    /// Runs a task beside the test.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Task<T> {
+        let seat = Arc::<Mutex<Seat<T>>>::default();
+        let end = seat.clone();
+        let mut task = Box::pin(task);
+        self.harness.spawn(Box::pin(async move {
+            // Caught here because runtimes differ in what they do with a task's panic.
+            let outcome = std::future::poll_fn(|cx| {
+                match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
+                    Ok(poll) => poll.map(Ok),
+                    Err(panic) => Poll::Ready(Err(panic)),
+                }
+            });
+            let outcome = outcome.await;
+            drop(task);
+            let mut seat = end.lock().expect("nobody panics here");
+            seat.outcome = Some(outcome);
+            if let Some(waker) = seat.waker.take() {
+                waker.wake();
+            }
+        }));
+        Task { seat }
+    }
+
+    /// The output of `future`, which must come within `limit`.
+    ///
+    /// # Panics
+    /// When it does not, naming `what` took too long.
+    pub async fn within<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        future: impl Future<Output = T>,
+    ) -> T {
+        let mut future = pin!(future);
+        let mut alarm = self.harness.sleep(limit);
+        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(output),
+            Poll::Pending => match alarm.as_mut().poll(cx) {
+                Poll::Ready(()) => panic!("{what} took longer than {limit:?}"),
+                Poll::Pending => Poll::Pending,
+            },
+        })
+        .await
+    }
+
+    /// Waits until `holds` answers yes, asking every few milliseconds for up to ten seconds.
+    ///
+    /// # Panics
+    /// When it never does, naming `what` was waited for.
+    pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let start = Instant::now();
+        while !holds().await {
+            assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+            self.sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Connects what a builder builds.
+///
+/// # Panics
+/// When it cannot be built or connected.
+pub async fn connected(builder: Builder) -> Cache {
+    builder.connect().await.expect("the cache connects")
+}
+
+/// A task beside the test: awaited, it gives the task's output or passes its panic on. Dropped,
+/// it lets the task run on.
+pub struct Task<T> {
+    seat: Arc<Mutex<Seat<T>>>,
+}
+
+struct Seat<T> {
+    outcome: Option<Result<T, Box<dyn Any + Send>>>,
+    waker: Option<Waker>,
+}
+
+impl<T> Default for Seat<T> {
+    fn default() -> Self {
+        Self { outcome: None, waker: None }
+    }
+}
+
+impl<T> Task<T> {
+    /// Whether the task is done.
+    ///
+    /// # Panics
+    /// Never: nothing panics under its lock.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.seat.lock().expect("nobody panics here").outcome.is_some()
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Wakers<'_>) -> Poll<T> {
+        let mut seat = self.seat.lock().expect("nobody panics here");
+        match seat.outcome.take() {
+            Some(Ok(output)) => Poll::Ready(output),
+            Some(Err(panic)) => {
+                drop(seat);
+                resume_unwind(panic)
+            }
+            None => {
+                seat.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);

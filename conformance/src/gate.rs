@@ -1,0 +1,54 @@
+//! A gate that a task waits at: a test knows that the task has come so far, and lets it on.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, Waker};
+
+use crate::context::Context;
+
+/// A closed gate; clones are the same gate.
+#[derive(Clone, Default)]
+pub struct Gate {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    reached: bool,
+    open: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Gate {
+    /// Waits until the gate is open.
+    pub async fn pass(&self) {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            state.reached = true;
+            if state.open {
+                return Poll::Ready(());
+            }
+            state.waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Waits until somebody is at the gate.
+    pub async fn reached(&self, cx: &Context) {
+        cx.until("the gate is reached", async || self.lock().reached).await;
+    }
+
+    /// Opens the gate for good.
+    pub fn open(&self) {
+        let mut state = self.lock();
+        state.open = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics here")
+    }
+}

@@ -1,0 +1,170 @@
+//! A server of our own that sends what no real one would.
+//!
+//! It greets properly, unless told not to, and asks a script what to do with every command after
+//! that. What a real server can do is tested with a real server, never with this one.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::frame::Frame;
+
+/// What a peer does with a command.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Sends these bytes in one packet, and whatever they are, goes on.
+    Say(Vec<u8>),
+    /// Sends these bytes and closes the link.
+    SayAndClose(Vec<u8>),
+    /// Reads on and says nothing.
+    Silence,
+}
+
+/// A command, and on which link it came: links are counted from zero.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The link's number.
+    pub link: usize,
+    /// The command's words, the first in capitals.
+    pub words: Vec<String>,
+}
+
+/// A running peer; dropping it closes every link.
+#[derive(Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    links: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
+    ended: AtomicBool,
+}
+
+impl Peer {
+    /// Starts a peer that greets as a RESP3 server does and follows `script` otherwise.
+    #[must_use]
+    pub fn start(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+        Self::bare(move |asked| greeting(asked).unwrap_or_else(|| script(asked)))
+    }
+
+    /// Starts a peer that follows `script` from the first command on.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn bare(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let shared = Arc::<Shared>::default();
+        let peer = Self { address, shared: shared.clone() };
+        let script: Arc<Script> = Arc::new(script);
+        thread::spawn(move || accept(&listener, &shared, &script));
+        peer
+    }
+
+    /// The URL of the peer.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// How many links were accepted so far.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        for link in self.shared.links.lock().expect("no thread of the peer panics").drain(..) {
+            let _ = link.shutdown(Shutdown::Both);
+        }
+        // Wakes the accepting thread, which sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+type Script = dyn Fn(&Asked) -> Act + Send + Sync;
+
+/// What a RESP3 server says while a link is set up; nothing for any other command.
+fn greeting(asked: &Asked) -> Option<Act> {
+    let words: Vec<&str> = asked.words.iter().map(String::as_str).collect();
+    let reply: &[u8] = match words[..] {
+        ["HELLO", ..] => b"%3\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:3\r\n",
+        ["AUTH" | "SELECT" | "CLIENT", ..] => b"+OK\r\n",
+        ["PING"] => b"+PONG\r\n",
+        _ => return None,
+    };
+    Some(Act::Say(reply.to_vec()))
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
+    for stream in listener.incoming() {
+        if shared.ended.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let link = shared.accepted.fetch_add(1, Ordering::SeqCst);
+        let mut links = shared.links.lock().expect("no thread of the peer panics");
+        links.extend(stream.try_clone());
+        let script = script.clone();
+        thread::spawn(move || {
+            let _ = converse(&stream, link, &*script);
+            let _ = stream.shutdown(Shutdown::Both);
+        });
+    }
+}
+
+fn converse(mut stream: &TcpStream, link: usize, script: &Script) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut unread = Vec::new();
+    let mut piece = [0; 64 * 1024];
+    loop {
+        let length = stream.read(&mut piece)?;
+        if length == 0 {
+            return Ok(());
+        }
+        unread.extend_from_slice(&piece[..length]);
+        while let Some((frame, length)) = Frame::parse(&unread) {
+            unread.drain(..length);
+            let Frame::List(words) = frame else { return Ok(()) };
+            let mut words: Vec<String> = words.iter().map(Frame::text).collect();
+            words[0].make_ascii_uppercase();
+            match script(&Asked { link, words }) {
+                Act::Say(bytes) => stream.write_all(&bytes)?,
+                Act::SayAndClose(bytes) => return stream.write_all(&bytes),
+                Act::Silence => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raw::Raw;
+
+    #[test]
+    fn a_peer_greets_and_then_follows_its_script() {
+        let peer = Peer::start(|asked| match asked.words[1].as_str() {
+            "bye" => Act::SayAndClose(b":7\r\n".to_vec()),
+            name => Act::Say(format!("+{}{name}\r\n", asked.link).into_bytes()),
+        });
+        let mut first = Raw::connect(peer.address).unwrap();
+        let mut second = Raw::connect(peer.address).unwrap();
+        assert_eq!(first.text(&["ping"]), "PONG");
+        assert_eq!(second.text(&["get", "a"]), "1a");
+        assert_eq!(first.number(&["get", "bye"]), 7);
+        assert!(first.ask(&["get", "a"]).is_err());
+        assert_eq!(peer.accepted(), 2);
+        drop(peer);
+        assert!(second.ask(&["get", "a"]).is_err());
+    }
+}

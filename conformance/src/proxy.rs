@@ -1,0 +1,321 @@
+//! A proxy between a cache and its server that does to the wire what a bad day does.
+//!
+//! It is transparent until told otherwise. Every switch works on the links that are open and on
+//! those to come. What the server says is taken apart into frames, so that a fault can be put
+//! exactly between two replies; what the client says is passed on as it comes.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+
+use crate::frame::Frame;
+
+/// A running proxy; dropping it closes every link through it.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: bool,
+    vanished: bool,
+    refusing: bool,
+    ended: bool,
+    drip: Option<usize>,
+    before_each: Vec<u8>,
+    once: Vec<u8>,
+    sever_after: Option<usize>,
+    links: Vec<TcpStream>,
+    accepted: usize,
+    replies: usize,
+}
+
+impl Proxy {
+    /// Starts a proxy to a server.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let shared = Arc::<Shared>::default();
+        let proxy = Self { address, shared: shared.clone() };
+        thread::spawn(move || accept(&listener, server, &shared));
+        proxy
+    }
+
+    /// Where clients connect to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Holds replies back until [`release`](Self::release); requests still get through.
+    pub fn hold(&self) {
+        self.set(|state| state.held = true);
+    }
+
+    /// Lets replies through that were held back, and those to come.
+    pub fn release(&self) {
+        self.set(|state| state.held = false);
+    }
+
+    /// Forwards nothing in either direction any more and closes nothing: the peer has vanished.
+    pub fn vanish(&self) {
+        self.set(|state| state.vanished = true);
+    }
+
+    /// Closes links made from now on as soon as they are accepted.
+    pub fn refuse(&self) {
+        self.set(|state| state.refusing = true);
+    }
+
+    /// Ends every fault; what had vanished comes through at last.
+    pub fn heal(&self) {
+        self.set(|state| {
+            (state.held, state.vanished, state.refusing) = (false, false, false);
+            (state.drip, state.sever_after) = (None, None);
+            (state.before_each, state.once) = (Vec::new(), Vec::new());
+        });
+    }
+
+    /// Passes replies on in pieces of this many bytes, each in a packet of its own.
+    pub fn drip(&self, piece: usize) {
+        self.set(|state| state.drip = Some(piece));
+    }
+
+    /// Puts these bytes before every reply.
+    pub fn inject_before_each(&self, bytes: &[u8]) {
+        self.set(|state| state.before_each = bytes.to_vec());
+    }
+
+    /// Puts these bytes before the next reply, in one packet with it.
+    pub fn inject_once(&self, bytes: &[u8]) {
+        self.set(|state| state.once = bytes.to_vec());
+    }
+
+    /// Closes every link that is open, both ways, at once.
+    pub fn sever(&self) {
+        self.set(|state| sever(&mut state.links));
+    }
+
+    /// Closes a link after this many more bytes of replies, in the middle of one if need be.
+    pub fn sever_after(&self, bytes: usize) {
+        self.set(|state| state.sever_after = Some(bytes));
+    }
+
+    /// How many links were accepted, or refused, so far.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.shared.lock().accepted
+    }
+
+    /// How many whole replies the server gave so far, passed on or not.
+    #[must_use]
+    pub fn replies(&self) -> usize {
+        self.shared.lock().replies
+    }
+
+    fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.shared.lock());
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.set(|state| {
+            state.ended = true;
+            sever(&mut state.links);
+        });
+        // Wakes the accepting thread, which sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread of the proxy panics")
+    }
+
+    fn wait_while(&self, waits: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let wait = |state: &mut State| !state.ended && waits(state);
+        self.changed.wait_while(self.lock(), wait).expect("no thread of the proxy panics")
+    }
+}
+
+fn accept(listener: &TcpListener, server: SocketAddr, shared: &Arc<Shared>) {
+    for client in listener.incoming() {
+        let mut state = shared.lock();
+        if state.ended {
+            return;
+        }
+        state.accepted += 1;
+        if !state.refusing
+            && let Ok(client) = client
+            && let Ok(server) = TcpStream::connect(server)
+        {
+            let _ = open(client, server, &mut state, shared);
+        }
+    }
+}
+
+fn open(
+    client: TcpStream,
+    server: TcpStream,
+    state: &mut State,
+    shared: &Arc<Shared>,
+) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    state.links.extend([client.try_clone()?, server.try_clone()?]);
+    let (from, to, switches) = (client.try_clone()?, server.try_clone()?, shared.clone());
+    thread::spawn(move || end(pass_requests(&from, &to, &switches), &from, &to));
+    let switches = shared.clone();
+    thread::spawn(move || end(pass_replies(&server, &client, &switches), &server, &client));
+    Ok(())
+}
+
+fn pass_requests(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut piece = [0; 64 * 1024];
+    loop {
+        let length = from.read(&mut piece)?;
+        drop(shared.wait_while(|state| state.vanished));
+        if length == 0 {
+            return Ok(());
+        }
+        to.write_all(&piece[..length])?;
+    }
+}
+
+fn pass_replies(mut from: &TcpStream, to: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut unread = Vec::new();
+    let mut piece = [0; 64 * 1024];
+    loop {
+        let length = from.read(&mut piece)?;
+        unread.extend_from_slice(&piece[..length]);
+        if length == 0 {
+            drop(shared.wait_while(|state| state.vanished));
+            return Ok(());
+        }
+        let (mut used, mut replies) = (0, Vec::new());
+        while let Some((_, length)) = Frame::parse(&unread[used..]) {
+            shared.lock().replies += 1;
+            replies.push(used..used + length);
+            used += length;
+        }
+        if replies.is_empty() {
+            continue;
+        }
+        let mut state = shared.wait_while(|state| state.held || state.vanished);
+        let mut out = std::mem::take(&mut state.once);
+        for reply in replies {
+            out.extend_from_slice(&state.before_each);
+            out.extend_from_slice(&unread[reply]);
+        }
+        unread.drain(..used);
+        let cut = state.sever_after.is_some_and(|left| left <= out.len());
+        if cut {
+            out.truncate(state.sever_after.take().unwrap_or_default());
+        } else if let Some(left) = &mut state.sever_after {
+            *left -= out.len();
+        }
+        let size = state.drip.unwrap_or(usize::MAX);
+        drop(state);
+        for packet in out.chunks(size) {
+            (&mut &*to).write_all(packet)?;
+            if size < usize::MAX {
+                thread::yield_now();
+            }
+        }
+        if cut {
+            return Ok(());
+        }
+    }
+}
+
+fn end(_: io::Result<()>, one: &TcpStream, other: &TcpStream) {
+    let _ = one.shutdown(Shutdown::Both);
+    let _ = other.shutdown(Shutdown::Both);
+}
+
+fn sever(links: &mut Vec<TcpStream>) {
+    for link in links.drain(..) {
+        let _ = link.shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::raw::Raw;
+    use crate::server::{Kind, Server, Setup};
+
+    fn set_up() -> (Server, Proxy, Raw) {
+        let server = Server::start(Kind::Redis, &Setup::default());
+        let proxy = Proxy::start(server.address());
+        let raw = Raw::connect(proxy.address()).unwrap();
+        (server, proxy, raw)
+    }
+
+    #[test]
+    fn replies_are_counted_and_bytes_stand_before_them() {
+        let (_server, proxy, mut raw) = set_up();
+        proxy.inject_once(b":1\r\n");
+        proxy.drip(1);
+        assert_eq!(raw.number(&["PING"]), 1);
+        assert_eq!(raw.text(&["DBSIZE"]), "PONG");
+        assert_eq!(raw.number(&["PING"]), 0);
+        assert_eq!(proxy.accepted(), 1);
+        assert!(proxy.replies() >= 2);
+    }
+
+    #[test]
+    fn a_link_is_severed_in_the_middle_of_a_reply() {
+        let (_server, proxy, mut raw) = set_up();
+        proxy.sever_after(9);
+        assert_eq!(raw.text(&["PING"]), "PONG");
+        let error = raw.ask(&["PING"]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_was_held_or_had_vanished_comes_through_in_the_end() {
+        for (fault, cure) in [
+            (Proxy::hold as fn(&Proxy), Proxy::release as fn(&Proxy)),
+            (Proxy::vanish, Proxy::heal),
+        ] {
+            let (_server, proxy, mut raw) = set_up();
+            fault(&proxy);
+            let asked = thread::spawn(move || raw.text(&["PING"]));
+            thread::sleep(Duration::from_millis(30));
+            assert!(!asked.is_finished());
+            cure(&proxy);
+            assert_eq!(asked.join().unwrap(), "PONG");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_or_is_dropped_answers_nobody() {
+        let (_server, proxy, mut raw) = set_up();
+        assert_eq!(raw.text(&["PING"]), "PONG");
+        proxy.refuse();
+        let refused = Raw::connect(proxy.address()).and_then(|mut raw| raw.ask(&["PING"]));
+        assert!(refused.is_err());
+        assert_eq!(raw.text(&["PING"]), "PONG");
+        drop(proxy);
+        assert!(raw.ask(&["PING"]).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! A raw connection to a server, to look at what a cache left there and to put things there that
+//! a cache would not. Blocking: for tests' short questions to a server that answers.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::frame::{Frame, command};
+
+/// A blocking RESP2 connection.
+#[derive(Debug)]
+pub struct Raw {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Raw {
+    /// Connects, or says why not; every read is given up after ten seconds.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn connect(to: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(to)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, unread: Vec::new() })
+    }
+
+    /// Sends a command and waits for its reply.
+    ///
+    /// # Errors
+    /// Whatever the operating system says; a closed connection is an unexpected end.
+    pub fn ask(&mut self, words: &[impl AsRef<[u8]>]) -> std::io::Result<Frame> {
+        self.stream.write_all(&command(words))?;
+        loop {
+            if let Some((frame, length)) = Frame::parse(&self.unread) {
+                self.unread.drain(..length);
+                return Ok(frame);
+            }
+            let mut piece = [0; 64 * 1024];
+            match self.stream.read(&mut piece)? {
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                length => self.unread.extend_from_slice(&piece[..length]),
+            }
+        }
+    }
+
+    /// Sends a command that must not fail, and waits for its reply.
+    ///
+    /// # Panics
+    /// When the connection fails, or the reply is an error.
+    pub fn call(&mut self, words: &[impl AsRef<[u8]>]) -> Frame {
+        let shown = || words.iter().map(|word| word.as_ref().escape_ascii().to_string());
+        match self.ask(words) {
+            Err(error) => panic!("{:?}: {error}", shown().collect::<Vec<_>>()),
+            Ok(Frame::Error(text)) => panic!("{:?}: {text}", shown().collect::<Vec<_>>()),
+            Ok(frame) => frame,
+        }
+    }
+
+    /// Sends a command whose reply is an integer.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn number(&mut self, words: &[impl AsRef<[u8]>]) -> i64 {
+        let frame = self.call(words);
+        let Frame::Integer(number) = frame else { panic!("no integer: {frame:?}") };
+        number
+    }
+
+    /// Sends a command whose reply is text.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn text(&mut self, words: &[impl AsRef<[u8]>]) -> String {
+        self.call(words).text()
+    }
+
+    /// The connections of the server that are no raw ones, one line each, as `CLIENT LIST` tells
+    /// them.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn other_clients(&mut self) -> Vec<String> {
+        let own = format!(" name={OBSERVER} ");
+        let list = self.text(&["CLIENT", "LIST"]);
+        list.lines().filter(|line| !line.contains(&own)).map(str::to_owned).collect()
+    }
+}
+
+/// What raw connections to a [`Server`](crate::server::Server) are called there.
+pub(crate) const OBSERVER: &str = "conformance-observer";
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,325 @@
+//! Real servers for tests: started on a free port, stopped by process id, gone with the test.
+//!
+//! Each server runs under a shell that waits on a pipe from the test process. Whatever ends the
+//! test process closes the pipe, and the shell then kills its server: a server in a `static`,
+//! which is never dropped, dies as surely as one that is.
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+use crate::raw::{OBSERVER, Raw};
+
+/// Which server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `redis-server`, from `REDIS_SERVER` or the `PATH`.
+    Redis,
+    /// `valkey-server`, from `VALKEY_SERVER`, the `PATH` or `target/servers`.
+    Valkey,
+}
+
+impl Kind {
+    /// Where the server's program is, if it is here at all.
+    #[must_use]
+    pub fn program(self) -> Option<PathBuf> {
+        let (variable, name) = match self {
+            Self::Redis => ("REDIS_SERVER", "redis-server"),
+            Self::Valkey => ("VALKEY_SERVER", "valkey-server"),
+        };
+        if let Some(given) = env::var_os(variable) {
+            return Some(given.into());
+        }
+        let path = env::var_os("PATH").unwrap_or_default();
+        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/servers");
+        let mut places = env::split_paths(&path).chain([installed]);
+        places.find_map(|place| Some(place.join(name)).filter(|program| program.is_file()))
+    }
+
+    /// What installs the server, for a message to whoever lacks it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Redis => {
+                "no redis-server was found: run scripts/install-redis, \
+                 or name the program in REDIS_SERVER"
+            }
+            Self::Valkey => {
+                "no valkey-server was found: run scripts/install-valkey, \
+                 or name the program in VALKEY_SERVER"
+            }
+        }
+    }
+}
+
+/// How to start a server.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    password: Option<String>,
+    arguments: Vec<String>,
+}
+
+impl Setup {
+    /// Everybody must give this password.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// Adds arguments to the server's command line.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+}
+
+/// A running server, on a loopback port and on a unix socket; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    program: PathBuf,
+    setup: Setup,
+    port: u16,
+    folder: PathBuf,
+    shell: Child,
+    pid: Pid,
+}
+
+impl Server {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Panics
+    /// When there is no such server here or it does not start.
+    #[must_use]
+    pub fn start(kind: Kind, setup: &Setup) -> Self {
+        let program = kind.program().unwrap_or_else(|| panic!("{}", kind.remedy()));
+        // Another process may take a free port before the server does: then try another.
+        for _ in 0..10 {
+            let folder = tempfile::Builder::new().prefix("async-caches-").tempdir();
+            let folder = folder.expect("a temporary folder").keep();
+            let port = free_port();
+            let (shell, pid) = launch(&program, port, &folder, setup);
+            let setup = setup.clone();
+            let mut server = Self { program: program.clone(), setup, port, folder, shell, pid };
+            if server.answers() {
+                return server;
+            }
+            server.kill();
+        }
+        panic!("{} did not start, ten times", program.display());
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// How many databases a server has.
+    pub const DATABASES: u32 = 4096;
+
+    /// The URL of one of its databases.
+    #[must_use]
+    pub fn url(&self, database: u32) -> String {
+        self.url_at(self.address(), database)
+    }
+
+    /// The URL of one of its databases by way of another address, such as a proxy's.
+    #[must_use]
+    pub fn url_at(&self, address: SocketAddr, database: u32) -> String {
+        format!("redis://{}{address}/{database}", self.userinfo())
+    }
+
+    /// The URL of one of its databases by way of its unix socket.
+    #[must_use]
+    pub fn unix_url(&self, database: u32) -> String {
+        let path = self.folder.join(SOCKET);
+        format!("redis+unix://{}{}?db={database}", self.userinfo(), path.display())
+    }
+
+    /// A raw connection to one of its databases.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn raw(&self, database: u32) -> Raw {
+        let mut raw = self.greeted().expect("the server answers");
+        raw.call(&["SELECT", &database.to_string()]);
+        raw.call(&["CLIENT", "SETNAME", OBSERVER]);
+        raw
+    }
+
+    /// Stops the server where it is (SIGSTOP): its connections stay open and nothing answers.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a stopped server go on (SIGCONT).
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Kills the server; its data is lost.
+    pub fn kill(&mut self) {
+        // The shell kills the server by its id as soon as the pipe is closed, and then ends.
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+
+    /// Kills the server and starts another, empty, at the same address.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.revive();
+    }
+
+    /// Starts a server, empty, at the address of the one that was killed.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn revive(&mut self) {
+        std::fs::create_dir_all(&self.folder).expect("a temporary folder");
+        (self.shell, self.pid) = launch(&self.program, self.port, &self.folder, &self.setup);
+        assert!(self.answers(), "{} did not start again", self.program.display());
+    }
+
+    fn answers(&self) -> bool {
+        let pid = format!("process_id:{}", self.pid.as_raw_nonzero());
+        let until = Instant::now() + START_UP;
+        while Instant::now() < until {
+            if let Ok(mut raw) = self.greeted()
+                && let Ok(info) = raw.ask(&["INFO", "server"])
+            {
+                return info.text().lines().any(|line| line == pid);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
+
+    fn greeted(&self) -> io::Result<Raw> {
+        let mut raw = Raw::connect(self.address())?;
+        if let Some(password) = &self.setup.password {
+            raw.ask(&["AUTH", password])?;
+        }
+        Ok(raw)
+    }
+
+    fn userinfo(&self) -> String {
+        match &self.setup.password {
+            None => String::new(),
+            Some(password) => format!(":{}@", percent_encoded(password)),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.pid, signal).expect("the server runs");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Text with everything but letters and digits percent-encoded.
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte.is_ascii_alphanumeric() {
+            true => encoded.push(byte.into()),
+            false => write!(encoded, "%{byte:02X}").expect("a string takes all"),
+        }
+    }
+    encoded
+}
+
+fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pid) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", WATCH, "sh"]).arg(folder).arg(program);
+    shell.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+    shell.args(["--databases", &Server::DATABASES.to_string()]);
+    shell.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+    shell.arg("--dir").arg(folder).arg("--unixsocket").arg(folder.join(SOCKET));
+    if let Some(password) = &setup.password {
+        shell.args(["--requirepass", password]);
+    }
+    shell.args(&setup.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut shell = shell.spawn().expect("sh starts");
+    let mut line = String::new();
+    let output = shell.stdout.take().expect("it is piped");
+    BufReader::new(output).read_line(&mut line).expect("sh tells the process id");
+    let pid = line.trim().parse().ok().and_then(Pid::from_raw);
+    (shell, pid.expect("sh tells the process id"))
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Runs a server in the background, tells its process id, and kills it once standard input ends.
+const WATCH: &str = r#"
+    folder=$1; shift
+    "$@" >/dev/null 2>&1 &
+    pid=$!
+    echo $pid
+    read -r _
+    kill -9 $pid
+    wait $pid
+    rm -f "$folder/server.sock"
+    rmdir "$folder"
+"#;
+
+const SOCKET: &str = "server.sock";
+const START_UP: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_starts_stops_and_leaves_nothing_behind() {
+        let mut server = Server::start(Kind::Redis, &Setup::default());
+        server.raw(4095).call(&["SET", "a", "1"]);
+        server.restart();
+        assert_eq!(server.raw(4095).number(&["DBSIZE"]), 0);
+        let (address, folder, pid) = (server.address(), server.folder.clone(), server.pid);
+        drop(server);
+        assert!(Raw::connect(address).is_err());
+        assert!(!folder.exists());
+        assert!(rustix::process::test_kill_process(pid).is_err());
+    }
+
+    #[test]
+    fn a_password_is_percent_encoded_and_wanted() {
+        let server = Server::start(Kind::Redis, &Setup::default().password("p@ s:/\"?#"));
+        assert!(server.url(3).starts_with("redis://:p%40%20s%3A%2F%22%3F%23@127.0.0.1:"));
+        let mut raw = Raw::connect(server.address()).unwrap();
+        assert!(raw.ask(&["PING"]).unwrap().text().starts_with("NOAUTH"));
+    }
+
+    #[test]
+    fn a_stopped_server_says_nothing_until_it_is_resumed() {
+        let server = Server::start(Kind::Redis, &Setup::default());
+        let mut raw = server.raw(0);
+        server.stop();
+        let asked = thread::spawn(move || raw.text(&["PING"]));
+        thread::sleep(Duration::from_millis(50));
+        assert!(!asked.is_finished());
+        server.resume();
+        assert_eq!(asked.join().unwrap(), "PONG");
+    }
+}

@@ -1,0 +1,359 @@
+//! The table of cases: which one runs on which backend.
+//!
+//! [`suite!`](crate::suite) names the groups that each backend gets, `__cases!` the cases in each
+//! group. Nothing else decides what runs.
+
+use std::time::Duration;
+
+use crate::backend::{Backend, Place};
+use crate::context::Context;
+use crate::harness::Harness;
+
+/// Expands to one module of tests for each backend, with one test for each case that applies.
+///
+/// The argument is an expression of type `&'static dyn Harness`. Names in it are looked up where
+/// the macro stands. It is to be used once in a module.
+#[macro_export]
+macro_rules! suite {
+    ($harness:expr) => {
+        fn harness() -> &'static dyn $crate::Harness {
+            $harness
+        }
+        $crate::__backend!(dummy, Dummy, [everywhere dummy]);
+        $crate::__backend!(locmem, Locmem, [everywhere storing locmem]);
+        $crate::__backend!(redis, Redis, [everywhere storing served tcp faults]);
+        $crate::__backend!(redis_without_hello, RedisWithoutHello, [everywhere storing served]);
+        $crate::__backend!(redis_with_password, RedisWithPassword, [reached guarded]);
+        $crate::__backend!(redis_over_unix_socket, RedisOverUnixSocket, [reached]);
+        $crate::__backend!(valkey, Valkey, [everywhere storing served tcp]);
+        $crate::__backend!(wire, Redis, [wire]);
+        $crate::__backend!(hostile, Dummy, [hostile]);
+        $crate::__backend!(options, Dummy, [options]);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __backend {
+    ($module:ident, $backend:ident, [$($group:ident)*]) => {
+        mod $module {
+            $($crate::__cases!($group $backend);)*
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cases {
+    (everywhere $backend:ident) => {
+        $crate::__tests! { $backend
+            lifecycle {
+                no_operation_runs_before_connect
+                no_operation_runs_after_disconnect
+                a_second_connect_is_an_error_and_changes_nothing
+                a_cache_connects_again_after_disconnect
+                a_connected_cache_answers_a_ping
+                operations_do_nothing_until_they_are_awaited
+                a_dropped_connect_or_disconnect_locks_nothing
+                caches_of_one_url_connect_apart
+            }
+            keys { a_colon_in_a_version_is_an_error_in_every_operation }
+            timeouts {
+                a_timeout_of_zero_is_an_error_in_every_operation
+                a_timeout_past_the_longest_is_an_error_in_every_operation
+            }
+            values {
+                a_value_that_does_not_serialize_is_an_error_that_names_the_key
+                a_batch_with_one_value_that_does_not_serialize_stores_nothing
+            }
+            many { nothing_asked_is_nothing_answered }
+            clear { clearing_nothing_is_no_error }
+            load {
+                a_loaders_error_reaches_its_caller_and_is_not_cached
+                a_loaded_value_that_does_not_serialize_is_an_error_and_locks_nothing
+                keys_and_versions_load_apart
+            }
+        }
+    };
+    (storing $backend:ident) => {
+        $crate::__tests! { $backend
+            values {
+                a_value_that_was_set_is_read_back
+                values_of_every_shape_are_read_back
+                a_key_that_was_never_set_is_none
+                a_second_set_replaces_the_first
+                a_cached_null_is_a_hit
+                raw_bytes_are_kept_as_they_are
+                values_are_json_text
+                a_large_value_is_read_back
+                a_value_of_another_type_is_an_error_that_names_the_key
+                add_stores_only_where_nothing_is
+                of_many_that_add_one_key_one_succeeds
+                delete_tells_whether_the_key_was_there
+                clones_in_many_tasks_share_one_cache
+            }
+            timeouts {
+                a_key_is_gone_after_its_timeout
+                a_key_is_there_until_its_timeout
+                an_expired_key_can_be_added_again
+                an_expired_key_can_be_neither_touched_nor_deleted_nor_added_to
+                without_a_timeout_a_key_never_expires
+                the_default_timeout_is_for_operations_that_name_none
+                forever_beats_a_default_timeout_in_every_writing_operation
+                a_cache_may_say_forever_over_a_timeout_in_its_url
+                setting_a_key_again_forgets_its_timeout
+                an_add_that_stores_nothing_leaves_the_timeout_alone
+                touch_gives_the_timeout_that_it_is_given
+                touch_without_a_timeout_gives_the_default_one
+                touch_without_any_timeout_makes_a_key_stay_forever
+                touch_of_an_absent_key_creates_nothing
+                remaining_counts_in_milliseconds
+                a_fraction_of_a_millisecond_is_not_forever
+                a_timeout_in_the_url_is_in_seconds_and_may_have_decimals
+                the_longest_timeout_is_kept
+            }
+            keys {
+                versions_do_not_see_each_other
+                every_operation_takes_a_version
+                an_operations_version_beats_the_caches_own
+                version_zero_in_the_url_is_a_version
+                prefixes_do_not_see_each_other
+                no_key_reaches_another_by_what_is_inside_it
+                any_bytes_are_a_key
+                a_long_key_is_kept
+            }
+            many {
+                many_values_come_in_the_order_asked_with_duplicates
+                every_key_of_a_batch_has_its_timeout_and_version
+                a_batch_expires_as_a_whole
+                the_last_of_two_values_for_one_key_stays
+                a_batch_replaces_values_and_timeouts
+                delete_many_counts_what_was_there_once
+                ten_thousand_keys_are_one_call
+                large_batches_cross_in_both_directions
+            }
+            numbers {
+                an_integer_is_added_and_subtracted
+                a_double_is_added_and_subtracted
+                integers_add_by_the_table
+                the_lowest_integer_is_subtracted_where_the_difference_fits
+                doubles_add_by_the_table
+                what_is_not_a_number_is_not_added_to
+                an_absent_key_is_not_added_to
+                a_sum_keeps_its_keys_timeout
+                sums_of_many_tasks_lose_nothing
+            }
+            clear {
+                clear_removes_every_key_whatever_its_prefix_and_version
+                clear_prefix_removes_every_version_of_its_prefix_and_counts
+                clear_prefix_of_no_prefix_leaves_prefixes_alone
+                glob_characters_in_a_prefix_mean_themselves
+                clear_prefix_goes_through_thousands_of_keys
+            }
+            load {
+                a_miss_loads_and_stores
+                a_hit_does_not_poll_the_loader
+                a_loaded_null_is_cached
+                many_callers_share_one_load
+                a_followers_own_loader_runs_when_the_leaders_fails
+                a_dropped_leaders_follower_takes_over_wherever_it_was_dropped
+                a_leader_dropped_while_it_loads_is_inherited_one_by_one
+                a_loader_that_panics_holds_up_nobody
+                a_delete_while_loading_wins
+                a_delete_of_many_while_loading_wins
+                a_clear_while_loading_wins
+                a_clear_of_the_prefix_while_loading_wins
+                a_set_while_loading_wins
+                an_expired_value_is_loaded_again
+            }
+        }
+    };
+    (dummy $backend:ident) => {
+        $crate::__tests! { $backend
+            dummy {
+                nothing_is_kept
+                nothing_is_added_touched_or_deleted
+                nothing_is_added_to
+                every_call_loads
+                values_must_serialize_all_the_same
+                every_operation_succeeds_but_those_that_need_a_number
+            }
+        }
+    };
+    (locmem $backend:ident) => {
+        $crate::__tests! { $backend
+            locmem {
+                caches_of_one_name_share_a_store
+                caches_of_other_names_share_nothing
+                a_second_connect_to_a_name_does_not_empty_it
+                a_store_goes_when_its_last_cache_disconnects
+                a_store_goes_when_its_last_cache_is_dropped
+                a_name_may_be_empty_or_hold_any_text
+                a_store_keeps_no_more_entries_than_it_may
+                a_store_keeps_no_more_bytes_than_it_may
+            }
+        }
+    };
+    (served $backend:ident) => {
+        $crate::__tests! { $backend
+            server {
+                keys_on_the_server_are_byte_for_byte_what_python_writes
+                what_python_wrote_is_read
+                values_on_the_server_are_json_text
+                timeouts_on_the_server_are_milliseconds
+                a_timeout_that_somebody_else_set_is_told
+                clear_leaves_other_databases_alone
+                clear_prefix_leaves_keys_of_others_alone
+                a_key_of_another_type_is_a_servers_error
+                scripts_that_the_server_forgot_are_loaded_again
+                links_bear_a_name_and_are_closed_by_disconnect
+            }
+            drops {
+                ten_thousand_gets_under_random_drops_see_their_own_value
+                a_thousand_tasks_on_few_links_are_all_served_while_others_give_up
+                writes_that_are_dropped_happen_once_or_not_at_all
+            }
+        }
+    };
+    (tcp $backend:ident) => {
+        $crate::__tests! { $backend
+            server {
+                a_hostname_is_resolved
+                schemes_of_one_server_mean_the_same
+            }
+        }
+    };
+    (reached $backend:ident) => {
+        $crate::__tests! { $backend
+            lifecycle {
+                a_second_connect_is_an_error_and_changes_nothing
+                a_cache_connects_again_after_disconnect
+            }
+            values {
+                a_value_that_was_set_is_read_back
+                a_large_value_is_read_back
+                clones_in_many_tasks_share_one_cache
+            }
+            timeouts { a_key_is_gone_after_its_timeout }
+            many { ten_thousand_keys_are_one_call }
+            numbers { sums_of_many_tasks_lose_nothing }
+            server {
+                keys_on_the_server_are_byte_for_byte_what_python_writes
+                links_bear_a_name_and_are_closed_by_disconnect
+            }
+            drops { ten_thousand_gets_under_random_drops_see_their_own_value }
+        }
+    };
+    (guarded $backend:ident) => {
+        $crate::__tests! { $backend
+            guarded {
+                a_wrong_password_fails_at_once_and_starts_no_storm
+                a_password_changed_under_a_cache_starts_no_storm
+                a_user_with_signs_that_urls_reserve_gets_in
+                what_a_user_may_not_do_is_a_servers_error
+                a_password_is_in_no_debug_output_of_a_connected_cache
+            }
+        }
+    };
+    (faults $backend:ident) => {
+        $crate::__tests! { $backend
+            faults {
+                no_operation_outlives_its_deadline_on_a_stopped_server
+                a_stopped_server_does_not_keep_a_disconnect
+                connecting_to_a_stopped_server_ends
+                a_pool_that_starved_is_back_within_a_second
+                a_link_that_the_server_closed_while_idle_fails_no_call
+                a_link_that_was_killed_while_idle_is_replaced
+                sums_under_killed_links_are_never_counted_twice
+                sums_whose_answer_is_lost_are_never_counted_twice
+                a_server_that_restarts_is_found_again
+                a_server_without_room_is_a_typed_error_and_reads_go_on
+                there_are_never_more_links_than_maxsize
+                at_least_minsize_links_are_kept
+                links_are_added_while_all_are_busy
+                a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout
+                a_link_does_not_wait_to_fill_its_packets
+            }
+        }
+    };
+    (wire $backend:ident) => {
+        $crate::__tests! { $backend
+            wire {
+                a_late_reply_is_nobodys
+                a_late_reply_to_a_dropped_call_is_nobodys
+                a_push_before_every_reply_shifts_nothing
+                replies_in_pieces_are_replies
+                a_reply_that_nobody_asked_for_reaches_nobody
+                a_link_cut_in_the_middle_of_a_reply_mixes_nothing_up
+                a_command_that_may_have_run_is_not_sent_twice
+                a_command_that_may_run_twice_is_sent_again
+                a_command_whose_answer_is_late_says_that_it_may_have_run
+                a_peer_that_vanishes_holds_up_nobody
+                disconnect_lets_finish_what_is_in_flight
+                disconnect_from_a_peer_that_vanished_ends
+            }
+        }
+    };
+    (hostile $backend:ident) => {
+        $crate::__tests! { $backend
+            hostile {
+                a_peer_that_accepts_and_never_greets_is_given_up
+                a_peer_that_refuses_is_an_error_that_names_it
+                a_host_that_does_not_exist_is_an_error_that_names_it
+                nulls_of_the_older_protocol_are_nulls_in_the_newer
+                a_malformed_reply_closes_the_link_and_reaches_nobody
+                a_reply_too_many_reaches_nobody
+                replies_before_any_question_reach_nobody
+                a_servers_error_text_is_quoted_and_bounded
+                a_peer_that_hangs_up_on_every_command_ends_in_an_error
+            }
+        }
+    };
+    (options $backend:ident) => {
+        $crate::__tests! { $backend
+            options {
+                the_builder_beats_the_url
+                the_url_speaks_where_the_builder_is_silent
+                a_wrong_url_is_an_error_that_names_the_part_at_fault
+                a_wrong_option_of_the_builder_is_an_error_that_names_it
+                a_default_timeout_of_zero_is_an_error_wherever_it_is_given
+                a_password_is_in_no_error_about_a_url
+                a_password_is_in_no_debug_output
+                without_an_adapter_only_backends_in_memory_open
+                a_cache_opened_without_an_adapter_works_here
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ($backend:ident $($file:ident { $($case:ident)* })*) => {
+        $($(
+            #[test]
+            fn $case() {
+                let case = $crate::cases::$file::$case;
+                $crate::run(super::harness(), $crate::Backend::$backend, case);
+            }
+        )*)*
+    };
+}
+
+/// Runs one case on one backend and one runtime.
+///
+/// # Panics
+/// When the case fails, or is not done in time: nothing may wait for ever.
+#[doc(hidden)]
+pub fn run<F>(harness: &'static dyn Harness, backend: Backend, case: fn(Context) -> F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    let Some(place) = Place::new(backend) else { return };
+    let context = Context::new(harness, place);
+    harness.block_on(Box::pin(async move {
+        context.within(PATIENCE, "the test", case(context.clone())).await;
+    }));
+}
+
+const PATIENCE: Duration = Duration::from_secs(90);
