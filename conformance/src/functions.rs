@@ -26,6 +26,14 @@ macro_rules! functions {
             }
 
             #[test]
+            fn open_needs_no_runtime_around_it() {
+                let builder = adapter::builder("locmem://no-runtime-around");
+                for cache in [adapter::open("redis://localhost"), builder.build()] {
+                    assert!(!cache.unwrap().is_connected());
+                }
+            }
+
+            #[test]
             fn connect_opens_and_connects() {
                 run(|cx: Context| async move {
                     let cache = adapter::connect(cx.url()).await.unwrap();
@@ -58,6 +66,21 @@ macro_rules! functions {
                     assert_eq!(value.unwrap(), 42);
                     let error = kept.unwrap().ping().await.unwrap_err();
                     assert!(matches!(error, adapter::Error::NotConnected), "{error:?}");
+                });
+            }
+
+            #[test]
+            fn with_may_run_in_a_task() {
+                run(|cx: Context| async move {
+                    let url = cx.url().to_owned();
+                    let task = cx.spawn(async move {
+                        let body = async |cache: adapter::Cache| {
+                            cache.set("test", 1).await?;
+                            cache.get::<i32>("test").await
+                        };
+                        adapter::with::<_, adapter::Error>(&url, body).await
+                    });
+                    task.await.unwrap();
                 });
             }
 

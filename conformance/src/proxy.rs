@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
@@ -165,13 +166,13 @@ fn accept(listener: &TcpListener, server: SocketAddr, shared: &Arc<Shared>) {
             && let Ok(client) = client
             && let Ok(server) = TcpStream::connect(server)
         {
-            let _ = open(client, server, &mut state, shared);
+            let _ = open(&client, server, &mut state, shared);
         }
     }
 }
 
 fn open(
-    client: TcpStream,
+    client: &TcpStream,
     server: TcpStream,
     state: &mut State,
     shared: &Arc<Shared>,
@@ -181,8 +182,14 @@ fn open(
     state.links.extend([client.try_clone()?, server.try_clone()?]);
     let (from, to, switches) = (client.try_clone()?, server.try_clone()?, shared.clone());
     thread::spawn(move || end(pass_requests(&from, &to, &switches), &from, &to));
+    let (sender, receiver) = mpsc::channel();
+    let (from, to, switches) = (server.try_clone()?, client.try_clone()?, shared.clone());
+    thread::spawn(move || end(pass_replies(&receiver, &to, &switches), &from, &to));
     let switches = shared.clone();
-    thread::spawn(move || end(pass_replies(&server, &client, &switches), &server, &client));
+    thread::spawn(move || {
+        // The other thread ends the link once it has passed on what is left.
+        let _ = take_replies(&server, &sender, &switches);
+    });
     Ok(())
 }
 
@@ -198,32 +205,44 @@ fn pass_requests(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) -> i
     }
 }
 
-fn pass_replies(mut from: &TcpStream, to: &TcpStream, shared: &Shared) -> io::Result<()> {
+/// Reads on however long replies are held back, so that they can be counted.
+fn take_replies(
+    mut from: &TcpStream,
+    replies: &Sender<Vec<Vec<u8>>>,
+    shared: &Shared,
+) -> io::Result<()> {
     let mut unread = Vec::new();
     let mut piece = [0; 64 * 1024];
     loop {
         let length = from.read(&mut piece)?;
-        unread.extend_from_slice(&piece[..length]);
         if length == 0 {
             drop(shared.wait_while(|state| state.vanished));
             return Ok(());
         }
-        let (mut used, mut replies) = (0, Vec::new());
-        while let Some((_, length)) = Frame::parse(&unread[used..]) {
-            shared.lock().replies += 1;
-            replies.push(used..used + length);
-            used += length;
+        unread.extend_from_slice(&piece[..length]);
+        let mut whole = Vec::new();
+        while let Some((_, length)) = Frame::parse(&unread) {
+            whole.push(unread.drain(..length).collect());
         }
-        if replies.is_empty() {
-            continue;
+        shared.lock().replies += whole.len();
+        if !whole.is_empty() && replies.send(whole).is_err() {
+            return Ok(());
         }
+    }
+}
+
+fn pass_replies(
+    replies: &Receiver<Vec<Vec<u8>>>,
+    mut to: &TcpStream,
+    shared: &Shared,
+) -> io::Result<()> {
+    for batch in replies {
         let mut state = shared.wait_while(|state| state.held || state.vanished);
         let mut out = std::mem::take(&mut state.once);
-        for reply in replies {
+        for reply in batch {
             out.extend_from_slice(&state.before_each);
-            out.extend_from_slice(&unread[reply]);
+            out.extend(reply);
         }
-        unread.drain(..used);
         let cut = state.sever_after.is_some_and(|left| left <= out.len());
         if cut {
             out.truncate(state.sever_after.take().unwrap_or_default());
@@ -233,15 +252,14 @@ fn pass_replies(mut from: &TcpStream, to: &TcpStream, shared: &Shared) -> io::Re
         let size = state.drip.unwrap_or(usize::MAX);
         drop(state);
         for packet in out.chunks(size) {
-            (&mut &*to).write_all(packet)?;
-            if size < usize::MAX {
-                thread::yield_now();
-            }
+            to.write_all(packet)?;
+            thread::yield_now();
         }
         if cut {
             return Ok(());
         }
     }
+    Ok(())
 }
 
 fn end(_: io::Result<()>, one: &TcpStream, other: &TcpStream) {

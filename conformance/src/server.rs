@@ -6,6 +6,7 @@
 
 use std::env;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Where the server's program is, if it is here at all.
+    /// Where the server's program is, if it is here at all. A variable that names no file says
+    /// that it is not.
     #[must_use]
     pub fn program(self) -> Option<PathBuf> {
         let (variable, name) = match self {
@@ -35,7 +37,7 @@ impl Kind {
             Self::Valkey => ("VALKEY_SERVER", "valkey-server"),
         };
         if let Some(given) = env::var_os(variable) {
-            return Some(given.into());
+            return Some(given.into()).filter(|program: &PathBuf| program.is_file());
         }
         let path = env::var_os("PATH").unwrap_or_default();
         let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/servers");
@@ -102,7 +104,8 @@ impl Server {
     pub fn start(kind: Kind, setup: &Setup) -> Self {
         let program = kind.program().unwrap_or_else(|| panic!("{}", kind.remedy()));
         // Another process may take a free port before the server does: then try another.
-        for _ in 0..10 {
+        let mut output = String::new();
+        for _ in 0..3 {
             let folder = tempfile::Builder::new().prefix("async-caches-").tempdir();
             let folder = folder.expect("a temporary folder").keep();
             let port = free_port();
@@ -112,9 +115,10 @@ impl Server {
             if server.answers() {
                 return server;
             }
+            output = fs::read_to_string(server.folder.join(LOG)).unwrap_or_default();
             server.kill();
         }
-        panic!("{} did not start, ten times", program.display());
+        panic!("{} did not start, three times: {output}", program.display());
     }
 
     /// The server's address.
@@ -188,7 +192,7 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn revive(&mut self) {
-        std::fs::create_dir_all(&self.folder).expect("a temporary folder");
+        fs::create_dir_all(&self.folder).expect("a temporary folder");
         (self.shell, self.pid) = launch(&self.program, self.port, &self.folder, &self.setup);
         assert!(self.answers(), "{} did not start again", self.program.display());
     }
@@ -273,16 +277,17 @@ fn free_port() -> u16 {
 /// Runs a server in the background, tells its process id, and kills it once standard input ends.
 const WATCH: &str = r#"
     folder=$1; shift
-    "$@" >/dev/null 2>&1 &
+    "$@" >"$folder/server.log" 2>&1 &
     pid=$!
     echo $pid
     read -r _
     kill -9 $pid
     wait $pid
-    rm -f "$folder/server.sock"
+    rm -f "$folder/server.sock" "$folder/server.log"
     rmdir "$folder"
 "#;
 
+const LOG: &str = "server.log";
 const SOCKET: &str = "server.sock";
 const START_UP: Duration = Duration::from_secs(10);
 

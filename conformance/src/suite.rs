@@ -206,6 +206,7 @@ macro_rules! __cases {
                 clear_prefix_leaves_keys_of_others_alone
                 a_key_of_another_type_is_a_servers_error
                 scripts_that_the_server_forgot_are_loaded_again
+                numbers_at_every_digit_boundary_cross_the_wire
                 links_bear_a_name_and_are_closed_by_disconnect
             }
             drops {
@@ -267,6 +268,7 @@ macro_rules! __cases {
                 sums_under_killed_links_are_never_counted_twice
                 sums_whose_answer_is_lost_are_never_counted_twice
                 a_server_that_restarts_is_found_again
+                a_load_is_answered_by_its_loader_while_the_server_is_away
                 a_server_without_room_is_a_typed_error_and_reads_go_on
                 there_are_never_more_links_than_maxsize
                 at_least_minsize_links_are_kept

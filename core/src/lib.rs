@@ -18,6 +18,7 @@
 //! | [`pool`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
 //! | [`time`], [`error`] | what all of them share |
 #![no_std]
+#![warn(clippy::wildcard_enum_match_arm)]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)

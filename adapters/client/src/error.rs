@@ -35,10 +35,10 @@ pub enum Error {
     },
     /// The URL is malformed.
     #[error(transparent)]
-    Url(#[from] UrlError),
+    Url(UrlError),
     /// An option is malformed, or contradicts another.
     #[error(transparent)]
-    Option(#[from] OptionError),
+    Option(OptionError),
     /// The prefix or the version cannot be part of a key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -147,6 +147,10 @@ pub enum LinkError {
     /// The connection itself failed.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// The runtime that ran the cache's connections has shut down. Disconnect the cache and connect
+    /// it on another.
+    #[error("the runtime that ran the cache's connections has shut down")]
+    RuntimeGone,
     /// The link was closed from this side.
     #[error("the link was closed")]
     Closed,
@@ -233,7 +237,7 @@ impl Error {
             NumberError::KeyNotFound => Self::KeyNotFound { key },
             NumberError::NotANumber => Self::NotANumber { key },
             NumberError::NotAnInteger => Self::NotAnInteger { key },
-            NumberError::Overflow | _ => Self::Overflow { key },
+            _ => Self::Overflow { key },
         }
     }
 
@@ -256,7 +260,27 @@ impl From<TimeoutError> for Error {
     fn from(error: TimeoutError) -> Self {
         match error {
             TimeoutError::Zero => Self::ZeroTimeout,
-            TimeoutError::TooLong | _ => Self::TimeoutTooLong,
+            _ => Self::TimeoutTooLong,
+        }
+    }
+}
+
+/// A prefix, a version or a timeout is the same error wherever it was given.
+impl From<OptionError> for Error {
+    fn from(error: OptionError) -> Self {
+        match error {
+            OptionError::Timeout(error) => error.into(),
+            OptionError::Key(error) => error.into(),
+            error => Self::Option(error),
+        }
+    }
+}
+
+impl From<UrlError> for Error {
+    fn from(error: UrlError) -> Self {
+        match error {
+            UrlError::Option(error) => error.into(),
+            error => Self::Url(error),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_caches::{Cache, Error};
+use async_caches::{Cache, Error, LoadError};
 
 use super::ops;
 use crate::context::{Context, connected};
@@ -201,6 +201,21 @@ pub async fn a_server_that_restarts_is_found_again(cx: Context) {
         cache.set("n", 5).await.unwrap();
         assert_eq!(cache.incr("n", 1).await.unwrap(), 6);
     }
+}
+
+pub async fn a_load_is_answered_by_its_loader_while_the_server_is_away(cx: Context) {
+    let mut server = Server::start(Kind::Redis, &Setup::default());
+    let builder = cx.builder_of(&server.url(0)).response_timeout(BRIEF);
+    let cache = connected(builder).await;
+    assert_eq!(cache.get_or_set("key", async { 1 }).await.unwrap(), 1);
+    server.kill();
+    for n in 2..5 {
+        let load = cache.get_or_set("key", async { n });
+        assert_eq!(cx.within(2 * BRIEF + SLACK, "a load", load).await.unwrap(), n);
+    }
+    let failing = cache.try_get_or_set("key", async { Err::<i32, _>("no luck") });
+    let error = cx.within(2 * BRIEF + SLACK, "a load", failing).await.unwrap_err();
+    assert!(matches!(error, LoadError::Load("no luck")), "{error:?}");
 }
 
 pub async fn a_server_without_room_is_a_typed_error_and_reads_go_on(cx: Context) {

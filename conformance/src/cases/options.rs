@@ -42,6 +42,7 @@ pub async fn a_wrong_url_is_an_error_that_names_the_part_at_fault(cx: Context) {
     let table = [
         ("", &["scheme"][..]),
         ("localhost", &["scheme"]),
+        ("rediss://localhost", &["rediss", "TLS"]),
         ("reddis://localhost", &["reddis", "redis"]),
         ("locmem://name?timout=1", &["timout", "timeout"]),
         ("locmem://name?tll=1", &["tll", "ttl"]),

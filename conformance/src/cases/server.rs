@@ -141,6 +141,31 @@ pub async fn scripts_that_the_server_forgot_are_loaded_again(cx: Context) {
     assert_eq!(sums, (5..21).collect::<Vec<i64>>());
 }
 
+pub async fn numbers_at_every_digit_boundary_cross_the_wire(cx: Context) {
+    let cache = cx.cache().await;
+    for power in 0..19 {
+        for near in [-1, 0, 1] {
+            let number = 10_i64.pow(power) + near;
+            cache.set("n", number).version(number).await.unwrap();
+            assert_eq!(cache.get::<i64>("n").version(number).await.unwrap(), Some(number));
+            cache.set("zero", 0).await.unwrap();
+            assert_eq!(cache.incr("zero", number).await.unwrap(), number);
+            assert_eq!(cache.decr("zero", number).await.unwrap(), 0);
+            if (1..1_000_000_000_000_000).contains(&number) {
+                // A key that is touched at once shows that the server took the number.
+                let span = Duration::from_millis(number.unsigned_abs() + 60_000);
+                assert!(cache.touch("zero").timeout(span).await.unwrap());
+            }
+            if number < 2_000_000 {
+                let value = vec![b'x'; usize::try_from(number).unwrap()];
+                cache.set_raw("blob", value.clone()).await.unwrap();
+                assert!(cache.get_raw("blob").await.unwrap().unwrap() == value, "{number}");
+            }
+            cache.ping().await.unwrap();
+        }
+    }
+}
+
 pub async fn links_bear_a_name_and_are_closed_by_disconnect(cx: Context) {
     let name = cx.url().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let cache = connected(cx.builder().minsize(2).name(name.as_str())).await;

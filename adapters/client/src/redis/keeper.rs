@@ -15,19 +15,33 @@ use crate::sync::lock;
 
 /// Runs the pool's keeper until the pool is closed and its last link gone.
 pub(super) fn spawn(pool: &Arc<Pool>) {
-    let keeper = Arc::clone(pool);
+    let keeper = Keeper(Arc::clone(pool));
     let mut timer = pool.runtime.timer();
-    pool.runtime.spawn(Box::pin(poll_fn(move |cx| keep(&keeper, timer.as_mut(), cx))));
+    pool.runtime.spawn(Box::pin(async move {
+        poll_fn(|cx| keep(&keeper.0, timer.as_mut(), cx)).await;
+    }));
+}
+
+/// A pool's keeper. Without one nobody dials and nobody's wait ends, so when it goes, as it does
+/// too when its runtime shuts down, the pool is over.
+struct Keeper(Arc<Pool>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.over = true;
+        let woken = std::mem::take(&mut state.waiting);
+        drop(state);
+        woken.into_values().for_each(Waker::wake);
+    }
 }
 
 fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<()> {
     loop {
         let now = pool.now();
         let mut state = lock(&pool.state);
-        let mut woken = state.expire(now);
+        let woken = state.expire(now);
         if state.closed && state.open.is_empty() && state.dialling.is_empty() {
-            state.over = true;
-            woken.extend(std::mem::take(&mut state.waiting).into_values());
             drop(state);
             woken.into_iter().for_each(Waker::wake);
             return Poll::Ready(());

@@ -179,6 +179,7 @@ impl Shared {
     ) -> Turn {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
+        state.asleep = false;
         state.connection.wrote(wrote);
         let closing = state.closing;
         let mut turn = Turn { ready: false, deadline: None, closing, end: None };

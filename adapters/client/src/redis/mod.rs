@@ -59,7 +59,9 @@ struct State {
     keeper: Option<Waker>,
     /// Why the last link ended or could not be opened, if none was opened since.
     last_error: Option<LinkError>,
+    /// No command is taken any more.
     closed: bool,
+    /// The keeper is gone.
     over: bool,
 }
 
@@ -127,6 +129,9 @@ impl Redis {
         if !state.open.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        if state.over {
+            return Poll::Ready(Err(self.pool.failed_by(LinkError::RuntimeGone)));
+        }
         if state.last_error.is_some() {
             return Poll::Ready(Err(self.pool.unavailable(&state)));
         }
@@ -179,6 +184,9 @@ impl Pool {
                 unlock_and_wake(state);
             }
             return Acquired::Link(link);
+        }
+        if state.over {
+            return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
         }
         let now = self.now();
         state.decisions.handle(Input::Demand, now);
@@ -256,7 +264,10 @@ impl Pool {
     }
 
     fn unavailable(&self, state: &State) -> Error {
-        let source = state.last_error.clone().unwrap_or(LinkError::Closed);
+        self.failed_by(state.last_error.clone().unwrap_or(LinkError::Closed))
+    }
+
+    fn failed_by(&self, source: LinkError) -> Error {
         Error::Unavailable { to: self.endpoint.to_string(), source }
     }
 }
