@@ -290,6 +290,7 @@ macro_rules! __cases {
                 a_command_that_may_have_run_is_not_sent_twice
                 a_command_that_may_run_twice_is_sent_again
                 a_command_whose_answer_is_late_says_that_it_may_have_run
+                a_write_that_ran_before_its_link_was_lost_says_that_it_may_have_run
                 a_peer_that_vanishes_holds_up_nobody
                 disconnect_lets_finish_what_is_in_flight
                 disconnect_from_a_peer_that_vanished_ends

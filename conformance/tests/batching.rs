@@ -3,6 +3,7 @@
 //! Writes are counted, not timed, in a runtime of this test's own: the adapter's, with a socket
 //! that counts around its socket. It shows as well that a fourth adapter needs nothing but
 //! [`async_caches::runtime`].
+#![allow(clippy::print_stderr, reason = "it tells what it counted")]
 
 use std::fmt;
 use std::future::Future;

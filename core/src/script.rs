@@ -42,6 +42,9 @@ return 1",
 /// Adds `ARGV[2]` to a number, as an integer where `ARGV[1]` is `i` and as a double where it is
 /// `f`; the new value as a blob, or the reason why there is none as a status.
 ///
+/// INCRBY takes no 2^63, the opposite of the lowest integer, so that is added in two steps, where the
+/// number is negative and both must succeed.
+///
 /// The key keeps its timeout: by INCRBY itself, by KEEPTTL, or where a server is too old for that
 /// (before 6.0) by setting again what is left of it. A sum that is not finite is an overflow, and
 /// so is any sum with a delta that is not.
@@ -61,7 +64,14 @@ if exponent ~= '' and not string.match(exponent, '^[eE][+-]?%d+$') then
 end
 if kind == 'i' then
   if rest ~= '' or text == '-0' then return {ok = 'NOTANINTEGER'} end
-  local sum = redis.pcall('INCRBY', key, delta)
+  local sum
+  if delta == '9223372036854775808' then
+    if string.sub(text, 1, 1) ~= '-' then return {ok = 'OVERFLOW'} end
+    sum = redis.pcall('INCRBY', key, '9223372036854775807')
+    if type(sum) == 'number' then sum = redis.pcall('INCRBY', key, 1) end
+  else
+    sum = redis.pcall('INCRBY', key, delta)
+  end
   if type(sum) == 'table' then
     if string.find(sum.err, 'out of range', 1, true)
       or string.find(sum.err, 'would overflow', 1, true) then
@@ -98,7 +108,7 @@ if set.err and string.find(set.err, 'syntax error', 1, true) then
 end
 if set.err then return set end
 return new",
-    digest: "ce2ffcd586288d4a3a15d02c9133a35bc2b35652",
+    digest: "c9da3858600d0e0ae19616d1070ab23635f484cf",
 };
 
 /// What a status that [`INCR`] answers with means.

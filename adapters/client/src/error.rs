@@ -121,10 +121,12 @@ pub enum Error {
         may_have_run: bool,
     },
     /// The link was lost before the server answered, and the operation may not be sent twice.
-    #[error("the link was lost before the answer{}", ran(*.may_have_run))]
+    #[error("the link was lost before the answer{}: {source}", ran(*.may_have_run))]
     Disconnected {
         /// Whether the server may have done what it was asked.
         may_have_run: bool,
+        /// Why it was lost.
+        source: LinkError,
     },
     /// The server answered with an error.
     #[error(transparent)]
@@ -158,7 +160,6 @@ pub enum LinkError {
 
 /// Why a `try_get_or_set` came to nothing.
 #[derive(Clone, Debug, Error)]
-#[non_exhaustive]
 pub enum LoadError<E> {
     /// The cache failed in a way that its loader cannot make up for.
     #[error(transparent)]
@@ -194,7 +195,8 @@ impl Error {
     pub fn may_have_run(&self) -> bool {
         matches!(
             self,
-            Self::Timeout { may_have_run: true, .. } | Self::Disconnected { may_have_run: true }
+            Self::Timeout { may_have_run: true, .. }
+                | Self::Disconnected { may_have_run: true, .. }
         )
     }
 

@@ -5,7 +5,72 @@
 //! opens it by URL with the adapter for its runtime (`async-caches-tokio`, `async-caches-smol` or
 //! `async-caches-async-std`), or, where no I/O is done, with this crate alone.
 //!
-//! Under construction.
+//! ```
+//! # fn main() { block_on(example()).unwrap() }
+//! # async fn example() -> Result<(), async_caches::Error> {
+//! use std::time::Duration;
+//!
+//! let cache = async_caches::open("locmem://default?timeout=600")?;
+//! cache.connect().await?;
+//!
+//! cache.set("user:1", "Ada").await?;
+//! cache.set("user:1", "Countess").version(2).timeout(Duration::from_secs(60)).await?;
+//! let user: Option<String> = cache.get("user:1").version(2).await?;
+//! assert_eq!(user.as_deref(), Some("Countess"));
+//!
+//! let sum = cache.get_or_set("sum", async { 1 + 1 }).await?; // polled only on a miss
+//! assert_eq!(sum, 2);
+//! assert_eq!(cache.incr("sum", 40).await?, 42);
+//!
+//! cache.disconnect().await?;
+//! # Ok(())
+//! # }
+//! # // What is in memory never waits, so any executor will do.
+//! # fn block_on<T>(future: impl Future<Output = T>) -> T {
+//! #     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+//! #     match std::pin::pin!(future).poll(&mut cx) {
+//! #         std::task::Poll::Ready(value) => value,
+//! #         std::task::Poll::Pending => unreachable!("it waits for nothing"),
+//! #     }
+//! # }
+//! ```
+//!
+//! # Where it is
+//!
+//! | URL | backend |
+//! |---|---|
+//! | `dummy://` | nothing is kept; values must still serialize |
+//! | `locmem://name` | this process's memory, shared by all caches of that name |
+//! | `redis://user:password@host:port/db`, `valkey://`, `redis+unix:///path?db=1` | a server; needs an adapter |
+//!
+//! Options stand in the URL's query or are given to the [`Builder`], which wins: `timeout`,
+//! `version`, `key_prefix`, `minsize`, `maxsize`, `max_entries`, `max_bytes`, `connect_timeout`,
+//! `response_timeout`, `name`. Spans in a URL are seconds, with decimals or without.
+//!
+//! # What every operation has in common
+//!
+//! * It is a future of its own, lazy until it is awaited; `.version(..)`, `.timeout(..)` and
+//!   `.forever()` are said before that.
+//! * It means the same on every backend, and ends by its deadline where it goes to a server.
+//! * It can be dropped at any time. Its reply then reaches nobody.
+//! * A key is the bytes `prefix:version:key`, a value is JSON text, and both are as the Python
+//!   package `async-caches` writes them. `get_raw` and `set_raw` pass bytes through as they are.
+//! * When it fails, the [`Error`] names the part of the input at fault, or says whether trying
+//!   again may help ([`Error::is_retryable`]) and whether the server may have done it all the same
+//!   ([`Error::may_have_run`]). No error shows a password.
+//!
+//! # In here
+//!
+//! | module | duty |
+//! |---|---|
+//! | `cache`, `builder`, `error` | the public face |
+//! | `ops`, `form` | one future for each operation; JSON or bytes |
+//! | `backend`, `memory`, `redis` | a command's way to where the cache is |
+//! | `flights` | callers that load the same key meet |
+//! | [`runtime`] | what an adapter brings |
+//!
+//! All that is decided is decided in `async-caches-core`, which knows neither a runtime nor a
+//! waker; here are the futures, locks and wakers around it.
 
 mod backend;
 mod builder;

@@ -125,32 +125,24 @@ pub async fn a_link_that_was_killed_while_idle_is_replaced(cx: Context) {
 }
 
 pub async fn sums_under_killed_links_are_never_counted_twice(cx: Context) {
-    let server = Arc::new(Server::start(Kind::Redis, &Setup::default()));
-    let cache = connected(cx.builder_of(&server.url(0)).maxsize(3)).await;
-    cache.set("n", 0).await.unwrap();
-    let over = Arc::new(AtomicBool::new(false));
-    let killer = thread::spawn({
-        let (server, over) = (server.clone(), over.clone());
-        move || {
-            let mut kills = 0;
-            while !over.load(Ordering::SeqCst) {
-                kill_links(&server);
-                kills += 1;
-                thread::sleep(Duration::from_millis(3));
-            }
-            kills
-        }
-    });
-    let tasks: Vec<_> = (0..8).map(|_| cx.spawn(count(cache.clone(), 40))).collect();
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let builder = cx.builder_of(&server.url(0)).maxsize(3);
+    server.raw(0).call(&["SET", "::n", "0"]);
     let (mut certain, mut perhaps) = (0, 0);
-    for task in tasks {
-        let (ran, may_have_run) = task.await;
-        certain += ran;
-        perhaps += may_have_run;
+    for _ in 0..20 {
+        // One that has seen no trouble, and so does not back off.
+        let cache = connected(builder.clone()).await;
+        let tasks: Vec<_> = (0..8).map(|_| cx.spawn(count(cache.clone(), 10))).collect();
+        for _ in 0..2 {
+            cx.sleep(Duration::from_millis(1)).await;
+            kill_links(&server);
+        }
+        for task in tasks {
+            let (ran, may_have_run) = task.await;
+            certain += ran;
+            perhaps += may_have_run;
+        }
     }
-    over.store(true, Ordering::SeqCst);
-    assert!(killer.join().unwrap() > 0);
-    cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
     let sum = server.raw(0).text(&["GET", "::n"]).parse().unwrap();
     assert!((certain..=certain + perhaps).contains(&sum), "{certain} + {perhaps}?: {sum}");
     assert!(certain > 0);
@@ -365,7 +357,7 @@ async fn count(cache: Cache, times: u32) -> (u32, u32) {
         match cache.incr("n", 1).await {
             Ok(_) => certain += 1,
             Err(
-                Error::Disconnected { may_have_run: true }
+                Error::Disconnected { may_have_run: true, .. }
                 | Error::Timeout { may_have_run: true, .. },
             ) => perhaps += 1,
             Err(Error::Disconnected { .. } | Error::Timeout { .. } | Error::Unavailable { .. }) => {

@@ -151,7 +151,7 @@ pub async fn a_command_that_may_have_run_is_not_sent_twice(cx: Context) {
         proxy.sever();
         proxy.release();
         let error = cx.within(LEISURELY, "incr", adding).await.unwrap_err();
-        assert!(matches!(error, Error::Disconnected { may_have_run: true }), "{error:?}");
+        assert!(matches!(error, Error::Disconnected { may_have_run: true, .. }), "{error:?}");
         assert!(error.to_string().contains("may have run"), "{error}");
         cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
         assert_eq!(raw.text(&["GET", "::n"]), n.to_string());
@@ -188,6 +188,24 @@ pub async fn a_command_whose_answer_is_late_says_that_it_may_have_run(cx: Contex
     proxy.release();
     cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
     assert_eq!(server.raw(0).text(&["GET", "::n"]), "2");
+}
+
+pub async fn a_write_that_ran_before_its_link_was_lost_says_that_it_may_have_run(cx: Context) {
+    let (server, proxy, _) = through_a_proxy(&cx, LEISURELY).await;
+    let cache = again(&cx, &server, &proxy, 5 * BRIEF).await;
+    let mut raw = server.raw(0);
+    proxy.hold();
+    let setting = cx.spawn({
+        let cache = cache.clone();
+        async move { cache.set("key", 1).await }
+    });
+    cx.until("the server has stored it", async || raw.number(&["EXISTS", "::key"]) == 1).await;
+    proxy.refuse();
+    proxy.sever();
+    proxy.release();
+    // Sent again it may be, but there is nowhere to send it any more.
+    let error = cx.within(5 * BRIEF + SLACK, "set", setting).await.unwrap_err();
+    assert!(error.may_have_run(), "{error:?}: {error}");
 }
 
 pub async fn a_peer_that_vanishes_holds_up_nobody(cx: Context) {

@@ -77,7 +77,7 @@ impl Cells {
         self.run(&Command::Add { key, value, expiry: Expiry::Never })
     }
 
-    fn incr(&self, name: &str, delta: i64) -> Answer {
+    fn incr(&self, name: &str, delta: i128) -> Answer {
         let key = self.scope().key(name.as_bytes());
         self.run(&Command::Incr { key, delta: Number::Integer(delta) })
     }

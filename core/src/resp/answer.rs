@@ -182,7 +182,9 @@ impl Shape {
             Self::Integer | Self::Float if part.kind() == Kind::Simple => {
                 return Some(Err(Failure::Number(script::refusal(part.bytes()?)?)));
             }
-            Self::Integer => Reply::Number(Number::Integer(decode::parse(part.bytes()?)?)),
+            Self::Integer => {
+                Reply::Number(Number::Integer(decode::parse::<i64>(part.bytes()?)?.into()))
+            }
             Self::Float => {
                 let sum = decode::parse(part.bytes()?).filter(|sum: &f64| sum.is_finite())?;
                 Reply::Number(Number::Float(sum))

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
-use async_caches_core::error::NumberError;
 use async_caches_core::key::Version;
 use async_caches_core::number::Number;
 use async_caches_core::reply::Reply;
@@ -39,12 +38,12 @@ pub trait Delta: Copy + sealed::Sealed {
 
 impl Delta for i64 {
     fn number(self) -> Number {
-        Number::Integer(self)
+        Number::Integer(self.into())
     }
 
     fn of(number: Number) -> Option<Self> {
         match number {
-            Number::Integer(number) => Some(number),
+            Number::Integer(number) => number.try_into().ok(),
             Number::Float(_) => None,
         }
     }
@@ -77,7 +76,7 @@ impl Cache {
     }
 
     /// Subtracts from the number stored under a key and answers the difference; otherwise as
-    /// [`incr`](Self::incr). `i64::MIN`, which has no opposite, is an [`Error::Overflow`].
+    /// [`incr`](Self::incr).
     ///
     /// # Errors
     /// As [`incr`](Self::incr).
@@ -95,10 +94,7 @@ impl<K: AsRef<[u8]>, D: Delta> Future for Incr<'_, K, D> {
         let this = self.get_mut();
         let name = this.key.as_ref();
         let delta = this.delta.number();
-        let delta = if this.negated { delta.negated() } else { Some(delta) };
-        let Some(delta) = delta.filter(|delta| delta.is_finite()) else {
-            return Poll::Ready(Err(Error::number(name, NumberError::Overflow)));
-        };
+        let delta = if this.negated { delta.negated() } else { delta };
         let key = this.cache.scope(this.version.as_ref())?.key(name);
         let command = Command::Incr { key, delta };
         let Reply::Number(sum) = ready!(this.call.poll(this.cache, &command, name, cx))? else {

@@ -1,7 +1,7 @@
 //! One command's way through a pool: to a link, to the server, and again where it may.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
 use async_caches_core::connection::Tag;
@@ -13,13 +13,15 @@ use async_caches_core::time::Instant;
 use super::link::Shared;
 use super::slots::Outcome;
 use super::{Acquired, Pool, Redis, Ticket};
-use crate::error::Error;
+use crate::error::{Error, LinkError};
 
 /// A command under way. Dropped, it gives up its place; the reply, if one comes, is thrown away.
 #[derive(Debug)]
 pub(crate) struct Call {
     pool: Arc<Pool>,
     expires: Instant,
+    /// Why an earlier attempt was lost, where the server may have run that.
+    lost: Option<LinkError>,
     stage: Stage,
 }
 
@@ -35,7 +37,7 @@ impl Call {
     pub(crate) fn new(redis: &Redis) -> Self {
         let pool = Arc::clone(&redis.pool);
         let expires = pool.now() + pool.response_timeout();
-        Self { pool, expires, stage: Stage::Seeking(None) }
+        Self { pool, expires, lost: None, stage: Stage::Seeking(None) }
     }
 
     /// Ready with what became of `command`, which must be the same in every poll. Never later than
@@ -52,7 +54,7 @@ impl Call {
                     let link = match self.pool.acquire(ticket, self.expires, cx) {
                         Acquired::Link(link) => link,
                         Acquired::Wait => return Poll::Pending,
-                        Acquired::Failed(error) => return self.over(Err(error)),
+                        Acquired::Failed(error) => return self.over(error),
                     };
                     match link.submit(command, self.expires, cx.waker()) {
                         Ok(tag) => {
@@ -63,13 +65,14 @@ impl Call {
                         // It ended just now, and will not be acquired again.
                         Err(Refused::NotOpen) => {}
                         Err(Refused::TooLarge { len, limit }) => {
-                            return self.over(Err(Error::TooLarge { len, limit }));
+                            return self.over(Error::TooLarge { len, limit });
                         }
-                        Err(_) => return self.over(Err(Error::mismatch())),
+                        Err(_) => return self.over(Error::mismatch()),
                     }
                 }
                 Stage::Sent(link, tag) => {
-                    let Poll::Ready(outcome) = link.outcome(*tag, cx) else { return Poll::Pending };
+                    let outcome = ready!(link.outcome(*tag, cx));
+                    let why = matches!(outcome, Outcome::Lost { .. }).then(|| link.why());
                     self.stage = Stage::Over;
                     match outcome {
                         Outcome::Answered(answer) if retry::after_answer(&answer) => {
@@ -81,8 +84,12 @@ impl Call {
                             return Poll::Ready(Err(Error::Timeout { after, may_have_run: true }));
                         }
                         Outcome::Lost { may_have_run } => {
+                            let source = why.unwrap_or(LinkError::Closed);
+                            if may_have_run {
+                                self.lost = Some(source.clone());
+                            }
                             if !retry::after_loss(command, may_have_run) {
-                                return self.over(Err(Error::Disconnected { may_have_run }));
+                                return self.over(Error::Disconnected { may_have_run, source });
                             }
                             self.stage = Stage::Seeking(None);
                         }
@@ -92,9 +99,13 @@ impl Call {
         }
     }
 
-    fn over(&mut self, outcome: Result<Answer, Error>) -> Poll<Result<Answer, Error>> {
+    /// Gives up. What an earlier attempt may have done goes before why this one failed.
+    fn over(&mut self, error: Error) -> Poll<Result<Answer, Error>> {
         self.leave();
-        Poll::Ready(outcome)
+        Poll::Ready(Err(match self.lost.take() {
+            Some(source) => Error::Disconnected { may_have_run: true, source },
+            None => error,
+        }))
     }
 
     fn leave(&mut self) {

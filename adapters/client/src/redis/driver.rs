@@ -7,13 +7,13 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use async_caches_core::error::ConnectionError;
 use async_caches_core::time::{Deadline, Instant};
 use bytes::{Buf, BytesMut};
 
-use super::link::Link;
+use super::link::{Link, Settled};
 use crate::error::LinkError;
 use crate::runtime::{Socket, Timer};
 
@@ -63,7 +63,7 @@ struct Driver<S, T> {
     timer: T,
     rx: BytesMut,
     out: BytesMut,
-    woken: Vec<Waker>,
+    settled: Settled,
     want: usize,
     armed: Option<Instant>,
     yielded: bool,
@@ -76,7 +76,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             timer,
             rx: BytesMut::new(),
             out: BytesMut::new(),
-            woken: Vec::new(),
+            settled: Settled::default(),
             want: READ_LEAST,
             armed: None,
             yielded: false,
@@ -96,10 +96,9 @@ impl<S: Socket, T: Timer> Driver<S, T> {
                 &mut self.out,
                 std::mem::take(&mut link.wrote),
                 now,
-                &mut self.woken,
+                &mut self.settled,
             );
-            let woke = !self.woken.is_empty();
-            self.woken.drain(..).for_each(Waker::wake);
+            let woke = self.settled.hand_out();
             if turn.ready {
                 link.pool.opened(link.id);
             }

@@ -51,6 +51,8 @@ struct State {
     /// Whether the driver must be woken when there is something to send.
     asleep: bool,
     closing: Closing,
+    /// Why the link ended, once it has.
+    ended: Option<LinkError>,
 }
 
 /// How far a link is on its way out.
@@ -62,6 +64,14 @@ pub(super) enum Closing {
     Drained,
     /// It goes now.
     Now,
+}
+
+/// What came of a batch of events, for outside of the lock: callers to wake, and outcomes whose
+/// callers went away.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    wakers: Vec<Waker>,
+    unwanted: Vec<Outcome>,
 }
 
 /// What a driver does after it has taken in what it read.
@@ -77,6 +87,16 @@ pub(super) struct Turn {
     pub(super) end: Option<LinkError>,
 }
 
+impl Settled {
+    /// Wakes and drops; answers whether anybody was woken. The storage is kept for the next batch.
+    pub(super) fn hand_out(&mut self) -> bool {
+        let any = !self.wakers.is_empty();
+        self.unwanted.clear();
+        self.wakers.drain(..).for_each(Waker::wake);
+        any
+    }
+}
+
 impl Shared {
     /// A link whose connection begins now, before it has a socket.
     pub(super) fn open(setup: &Setup, now: Instant) -> Self {
@@ -89,6 +109,7 @@ impl Shared {
             driver: None,
             asleep: false,
             closing: Closing::No,
+            ended: None,
         };
         Self { state: Mutex::new(state), load: AtomicUsize::new(0) }
     }
@@ -132,6 +153,11 @@ impl Shared {
         drop(outcome);
     }
 
+    /// Why the link ended; to be asked once it has.
+    pub(super) fn why(&self) -> LinkError {
+        lock(&self.state).ended.clone().unwrap_or(LinkError::Closed)
+    }
+
     /// How busy the link is.
     pub(super) fn load(&self) -> usize {
         self.load.load(Ordering::Relaxed)
@@ -168,14 +194,14 @@ impl Shared {
 
     /// The driver's turn: takes in what was read, settles what came of it and fetches what there
     /// is to send. `out` is filled only where it is empty; `wrote` is how much of earlier output
-    /// the socket has taken since the last turn; `woken` receives whom to wake.
+    /// the socket has taken since the last turn; `settled` is to be handed out afterwards.
     pub(super) fn turn(
         &self,
         rx: &mut BytesMut,
         out: &mut BytesMut,
         wrote: usize,
         now: Instant,
-        woken: &mut Vec<Waker>,
+        settled: &mut Settled,
     ) -> Turn {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
@@ -186,7 +212,7 @@ impl Shared {
         loop {
             match state.connection.poll(rx, now, &mut state.tx) {
                 Ok(None) => break,
-                Ok(Some(event)) => turn.ready |= state.take_in(event, woken),
+                Ok(Some(event)) => turn.ready |= state.take_in(event, settled),
                 Err(error) => {
                     turn.end = Some(LinkError::Connection(error));
                     break;
@@ -201,7 +227,8 @@ impl Shared {
             turn.end.get_or_insert(LinkError::Closed);
         }
         turn.deadline = state.connection.deadline();
-        self.load.store(load(&state.connection), Ordering::Relaxed);
+        let load = if turn.end.is_some() { CLOSED } else { load(&state.connection) };
+        self.load.store(load, Ordering::Relaxed);
         turn
     }
 
@@ -222,29 +249,30 @@ impl Shared {
     }
 
     /// The link has ended: whoever waits on it learns that its command is lost.
-    pub(super) fn end(&self, wrote: usize) {
-        let mut woken = Vec::new();
+    pub(super) fn end(&self, wrote: usize, why: LinkError) {
+        let mut settled = Settled::default();
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.closing = Closing::Now;
+        state.ended = Some(why);
         state.connection.wrote(wrote);
         state.connection.close();
         let mut nothing = BytesMut::new();
         while let Ok(Some(event)) =
             state.connection.poll(&mut nothing, Instant::ORIGIN, &mut BytesMut::new())
         {
-            state.take_in(event, &mut woken);
+            state.take_in(event, &mut settled);
         }
         state.tx = BytesMut::new();
         self.load.store(CLOSED, Ordering::Relaxed);
         drop(guard);
-        woken.into_iter().for_each(Waker::wake);
+        settled.hand_out();
     }
 }
 
 impl State {
     /// Settles what an event is about; answers whether it was that the connection is ready.
-    fn take_in(&mut self, event: Event, woken: &mut Vec<Waker>) -> bool {
+    fn take_in(&mut self, event: Event, settled: &mut Settled) -> bool {
         let (tag, outcome) = match event {
             Event::Ready(_) => return true,
             Event::Push(_) => return false,
@@ -253,15 +281,18 @@ impl State {
             Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
             _ => return false,
         };
-        woken.extend(self.slots.settle(tag, outcome));
+        match self.slots.settle(tag, outcome) {
+            Ok(waker) => settled.wakers.push(waker),
+            Err(unwanted) => settled.unwanted.push(unwanted),
+        }
         false
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.shared.end(self.wrote);
-        self.pool.ended(self.id, std::mem::replace(&mut self.end, LinkError::Closed));
+        self.shared.end(self.wrote, self.end.clone());
+        self.pool.ended(self.id, self.end.clone());
     }
 }
 

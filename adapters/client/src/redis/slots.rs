@@ -60,16 +60,23 @@ impl Slots {
         }
     }
 
-    /// The link's side: says what became of a command, and answers whom to wake.
-    pub(super) fn settle(&mut self, tag: Tag, outcome: Outcome) -> Option<Waker> {
-        let (index, place) = self.place(tag)?;
-        match std::mem::replace(&mut place.state, State::Over(outcome)) {
-            State::Waiting(waker) => Some(waker),
+    /// The link's side: says what became of a command, and answers whom to wake; or gives the
+    /// outcome back where nobody wants it, for the link to drop where it may.
+    pub(super) fn settle(&mut self, tag: Tag, outcome: Outcome) -> Result<Waker, Outcome> {
+        let Some((index, place)) = self.place(tag) else { return Err(outcome) };
+        match std::mem::replace(&mut place.state, State::Free) {
+            State::Waiting(waker) => {
+                place.state = State::Over(outcome);
+                Ok(waker)
+            }
             State::Abandoned => {
                 self.free(index);
-                None
+                Err(outcome)
             }
-            State::Free | State::Over(_) => None,
+            kept @ (State::Free | State::Over(_)) => {
+                place.state = kept;
+                Err(outcome)
+            }
         }
     }
 
@@ -143,7 +150,7 @@ mod tests {
         let mut slots = Slots::default();
         let tag = slots.take(Waker::noop());
         assert!(poll(&mut slots, tag).is_none());
-        assert!(slots.settle(tag, done()).is_some());
+        assert!(slots.settle(tag, done()).is_ok());
         assert!(matches!(poll(&mut slots, tag), Some(Outcome::Answered(Ok(Reply::Done)))));
         assert!(matches!(poll(&mut slots, tag), Some(Outcome::Lost { .. })));
     }
@@ -153,10 +160,10 @@ mod tests {
         let mut slots = Slots::default();
         let old = slots.take(Waker::noop());
         assert!(slots.abandon(old).is_none());
-        assert!(slots.settle(old, done()).is_none(), "nobody is woken for an abandoned command");
+        assert!(slots.settle(old, done()).is_err(), "nobody wants an abandoned command's reply");
         let new = slots.take(Waker::noop());
         assert_ne!(old, new);
-        assert!(slots.settle(old, done()).is_none(), "a stale tag settles nothing");
+        assert!(slots.settle(old, done()).is_err(), "a stale tag settles nothing");
         assert!(poll(&mut slots, new).is_none());
         assert_eq!(slots.places.len(), 1, "the place was used again");
     }
@@ -165,7 +172,7 @@ mod tests {
     fn an_outcome_nobody_fetched_is_handed_out_on_the_way_out() {
         let mut slots = Slots::default();
         let tag = slots.take(Waker::noop());
-        slots.settle(tag, done());
+        assert!(slots.settle(tag, done()).is_ok());
         assert!(slots.abandon(tag).is_some());
         assert!(slots.abandon(tag).is_none());
     }

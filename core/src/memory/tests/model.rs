@@ -56,7 +56,7 @@ fn expiries() -> impl Strategy<Value = Expiry> {
 
 fn numbers() -> impl Strategy<Value = Number> {
     prop_oneof![
-        (-100..100_i64).prop_map(Number::Integer),
+        (-100..100_i128).prop_map(Number::Integer),
         (-100..100_i32).prop_map(|quarters| Number::Float(f64::from(quarters) / 4.0)),
     ]
 }

@@ -162,7 +162,7 @@ fn what_is_reserved_is_what_is_written() {
         Command::Scan { stem: b"[a]*:", cursor: u64::MAX },
         Command::Touch { key, expiry },
         Command::Touch { key, expiry: Expiry::Never },
-        Command::Incr { key, delta: Number::Integer(i64::MIN) },
+        Command::Incr { key, delta: Number::Integer(i64::MIN.into()) },
         Command::Incr { key, delta: Number::Float(0.1) },
         Command::Contains(key),
     ] {
@@ -210,7 +210,7 @@ fn case_27_numbers_and_lengths_at_every_digit_boundary_go_out_whole() {
             let touch = Command::Touch { key, expiry: millis(number) };
             assert_eq!(words(&touch, &mut Scripts::default())[2], digits.as_bytes());
         }
-        for delta in [number.cast_signed(), number.cast_signed().wrapping_neg()] {
+        for delta in [i128::from(number), -i128::from(number)] {
             let incr = Command::Incr { key, delta: Number::Integer(delta) };
             let sent = words(&incr, &mut Scripts::default());
             assert_eq!(sent[5], delta.to_string().as_bytes());

@@ -1,0 +1,52 @@
+//! URLs: the parser takes any text without a panic, what it prints parses to the same URL, and
+//! nothing that stands before an `@` is ever printed but a user's name.
+
+#![no_main]
+
+use async_caches_core::secret::Secret;
+use async_caches_core::url::{Backend, CacheUrl, Credentials, Server};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|url: &str| {
+    prints_what_it_parsed(url);
+    if let Some((before, after)) = url.rsplit_once('@')
+        && !url.contains(CANARY)
+    {
+        for (at, _) in before.char_indices().take(64) {
+            let (head, tail) = before.split_at(at);
+            keeps_the_canary(&format!("{head}{CANARY}{tail}@{after}"));
+        }
+    }
+});
+
+fn prints_what_it_parsed(url: &str) {
+    let Ok(mut parsed) = CacheUrl::parse(url) else { return };
+    let printed = parsed.to_string();
+    if let Some(credentials) = credentials(&mut parsed) {
+        credentials.password = Secret::new(Secret::MASK);
+    }
+    assert_eq!(CacheUrl::parse(&printed).as_ref(), Ok(&parsed), "{printed}");
+}
+
+fn keeps_the_canary(url: &str) {
+    match CacheUrl::parse(url) {
+        Err(error) => assert!(!format!("{error} {error:?}").contains(CANARY), "{url:?}"),
+        Ok(mut parsed) => {
+            let is_secret = credentials(&mut parsed).is_some_and(|credentials| {
+                let name = credentials.username.as_deref().unwrap_or_default();
+                credentials.password.expose().contains(CANARY) && !name.contains(CANARY)
+            });
+            let output = format!("{parsed} {parsed:?}");
+            assert!(!is_secret || !output.contains(CANARY), "{url:?} is {output}");
+        }
+    }
+}
+
+fn credentials(url: &mut CacheUrl) -> Option<&mut Credentials> {
+    match &mut url.backend {
+        Backend::Redis(Server { credentials, .. }) => credentials.as_mut(),
+        Backend::Dummy | Backend::Memory { .. } => None,
+    }
+}
+
+const CANARY: &str = "canary";
