@@ -28,6 +28,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     held: bool,
+    let_through: usize,
     vanished: bool,
     refusing: bool,
     ended: bool,
@@ -66,9 +67,14 @@ impl Proxy {
         self.set(|state| state.held = true);
     }
 
+    /// Lets so many replies through though they are held back.
+    pub fn let_through(&self, replies: usize) {
+        self.set(|state| state.let_through += replies);
+    }
+
     /// Lets replies through that were held back, and those to come.
     pub fn release(&self) {
-        self.set(|state| state.held = false);
+        self.set(|state| (state.held, state.let_through) = (false, 0));
     }
 
     /// Forwards nothing in either direction any more and closes nothing: the peer has vanished.
@@ -85,6 +91,7 @@ impl Proxy {
     pub fn heal(&self) {
         self.set(|state| {
             (state.held, state.vanished, state.refusing) = (false, false, false);
+            state.let_through = 0;
             (state.drip, state.sever_after) = (None, None);
             (state.before_each, state.once) = (Vec::new(), Vec::new());
         });
@@ -208,7 +215,7 @@ fn pass_requests(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) -> i
 /// Reads on however long replies are held back, so that they can be counted.
 fn take_replies(
     mut from: &TcpStream,
-    replies: &Sender<Vec<Vec<u8>>>,
+    replies: &Sender<Vec<u8>>,
     shared: &Shared,
 ) -> io::Result<()> {
     let mut unread = Vec::new();
@@ -220,29 +227,27 @@ fn take_replies(
             return Ok(());
         }
         unread.extend_from_slice(&piece[..length]);
-        let mut whole = Vec::new();
-        while let Some((_, length)) = Frame::parse(&unread) {
-            whole.push(unread.drain(..length).collect());
+        let mut used = 0;
+        while let Some((_, length)) = Frame::parse(&unread[used..]) {
+            shared.lock().replies += 1;
+            let Ok(()) = replies.send(unread[used..used + length].to_vec()) else { return Ok(()) };
+            used += length;
         }
-        shared.lock().replies += whole.len();
-        if !whole.is_empty() && replies.send(whole).is_err() {
-            return Ok(());
-        }
+        unread.drain(..used);
     }
 }
 
 fn pass_replies(
-    replies: &Receiver<Vec<Vec<u8>>>,
+    replies: &Receiver<Vec<u8>>,
     mut to: &TcpStream,
     shared: &Shared,
 ) -> io::Result<()> {
-    for batch in replies {
-        let mut state = shared.wait_while(|state| state.held || state.vanished);
-        let mut out = std::mem::take(&mut state.once);
-        for reply in batch {
-            out.extend_from_slice(&state.before_each);
-            out.extend(reply);
-        }
+    for reply in replies {
+        let mut state =
+            shared.wait_while(|state| state.vanished || (state.held && state.let_through == 0));
+        state.let_through = state.let_through.saturating_sub(1);
+        let once = std::mem::take(&mut state.once);
+        let mut out = [&once, &state.before_each, &reply[..]].concat();
         let cut = state.sever_after.is_some_and(|left| left <= out.len());
         if cut {
             out.truncate(state.sever_after.take().unwrap_or_default());
@@ -253,7 +258,6 @@ fn pass_replies(
         drop(state);
         for packet in out.chunks(size) {
             to.write_all(packet)?;
-            thread::yield_now();
         }
         if cut {
             return Ok(());
@@ -298,6 +302,20 @@ mod tests {
         assert_eq!(raw.number(&["PING"]), 0);
         assert_eq!(proxy.accepted(), 1);
         assert!(proxy.replies() >= 2);
+    }
+
+    #[test]
+    fn one_reply_is_let_through_and_the_next_is_held_back() {
+        let (_server, proxy, mut raw) = set_up();
+        assert_eq!(raw.text(&["PING"]), "PONG");
+        proxy.hold();
+        proxy.let_through(1);
+        assert_eq!(raw.text(&["PING"]), "PONG");
+        let asked = thread::spawn(move || raw.text(&["PING"]));
+        thread::sleep(Duration::from_millis(30));
+        assert!(!asked.is_finished());
+        proxy.release();
+        assert_eq!(asked.join().unwrap(), "PONG");
     }
 
     #[test]

@@ -72,6 +72,7 @@ macro_rules! __cases {
                 a_loaders_error_reaches_its_caller_and_is_not_cached
                 a_loaded_value_that_does_not_serialize_is_an_error_and_locks_nothing
                 keys_and_versions_load_apart
+                a_disconnect_while_loading_loses_no_value
             }
         }
     };
@@ -149,12 +150,14 @@ macro_rules! __cases {
                 clear_prefix_of_no_prefix_leaves_prefixes_alone
                 glob_characters_in_a_prefix_mean_themselves
                 clear_prefix_goes_through_thousands_of_keys
+                clear_prefix_does_not_count_what_has_expired
             }
             load {
                 a_miss_loads_and_stores
                 a_hit_does_not_poll_the_loader
                 a_loaded_null_is_cached
                 many_callers_share_one_load
+                caches_opened_apart_share_one_load
                 a_followers_own_loader_runs_when_the_leaders_fails
                 a_dropped_leaders_follower_takes_over_wherever_it_was_dropped
                 a_leader_dropped_while_it_loads_is_inherited_one_by_one
@@ -282,6 +285,7 @@ macro_rules! __cases {
         $crate::__tests! { $backend
             wire {
                 a_late_reply_is_nobodys
+                a_late_reply_on_a_link_that_is_kept_is_nobodys
                 a_late_reply_to_a_dropped_call_is_nobodys
                 a_push_before_every_reply_shifts_nothing
                 replies_in_pieces_are_replies

@@ -90,7 +90,7 @@ impl Cache {
 
     /// Begins to connect. What needs no I/O is connected at once; a pool is to be waited for, and
     /// then handed to [`connected`](Self::connected) or given up with [`idle`](Self::idle).
-    pub(crate) fn begin_connect(&self) -> Result<Option<Redis>, Error> {
+    pub(crate) fn begin_connect(&self) -> Result<Option<(Redis, Arc<Desk>)>, Error> {
         let mut state = write(&self.inner.state);
         if !matches!(*state, State::Idle) {
             return Err(Error::AlreadyConnected);
@@ -105,15 +105,16 @@ impl Cache {
             Target::Redis { server, runtime } => {
                 *state = State::Connecting;
                 drop(state);
-                return Ok(Some(Redis::open(Arc::clone(runtime), server, settings)));
+                let redis = Redis::open(Arc::clone(runtime), server, settings);
+                return Ok(Some((redis, Desk::of(server))));
             }
         };
         *state = State::Connected(backend);
         Ok(None)
     }
 
-    pub(crate) fn connected(&self, redis: Redis) {
-        *write(&self.inner.state) = State::Connected(Backend::Redis { redis, desk: Desk::new() });
+    pub(crate) fn connected(&self, redis: Redis, desk: Arc<Desk>) {
+        *write(&self.inner.state) = State::Connected(Backend::Redis { redis, desk });
     }
 
     /// Begins to disconnect: no operation begins any more. A pool is to be waited for, and then

@@ -1,5 +1,6 @@
 //! Clearing: everything, or one prefix.
 
+use super::ops::{PAST_SHORT, SHORT};
 use crate::context::{Context, connected};
 
 pub async fn clear_removes_every_key_whatever_its_prefix_and_version(cx: Context) {
@@ -75,6 +76,14 @@ pub async fn clear_prefix_goes_through_thousands_of_keys(cx: Context) {
     assert_eq!(forum.clear_prefix().await.unwrap(), COUNT);
     let left = shop.get_many::<u64>((0..COUNT).map(|n| format!("key-{n}"))).await.unwrap();
     assert!(left.iter().zip(0..).all(|(value, n)| *value == Some(n)));
+}
+
+pub async fn clear_prefix_does_not_count_what_has_expired(cx: Context) {
+    let forum = connected(cx.builder().key_prefix("forum")).await;
+    forum.set_many([("a", 1), ("b", 2), ("c", 3)]).timeout(SHORT).await.unwrap();
+    forum.set_many([("d", 4), ("e", 5)]).await.unwrap();
+    cx.sleep(PAST_SHORT).await;
+    assert_eq!(forum.clear_prefix().await.unwrap(), 2);
 }
 
 pub async fn clearing_nothing_is_no_error(cx: Context) {

@@ -14,9 +14,12 @@ use crate::proxy::Proxy;
 use crate::server::{Kind, Server, Setup};
 
 pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context) {
+    // Longer than the slack, so that even twice the deadline would be noticed.
+    const RESPONSE: Duration = Duration::from_millis(900);
+    const SLACK: Duration = Duration::from_millis(700);
     let server = Server::start(Kind::Redis, &Setup::default());
     let builder = cx.builder_of(&server.url(0)).name("stopped").maxsize(2);
-    let cache = connected(builder.response_timeout(BRIEF).connect_timeout(BRIEF)).await;
+    let cache = connected(builder.response_timeout(RESPONSE).connect_timeout(BRIEF)).await;
     let before = link_ids(&server);
     assert!(!before.is_empty());
     server.stop();
@@ -27,9 +30,9 @@ pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context)
     }
     let start = Instant::now();
     for (name, task) in tasks {
-        let (outcome, end) = cx.within(BRIEF + SLACK, name, task).await;
+        let (outcome, end) = cx.within(RESPONSE + SLACK, name, task).await;
         let took = end.duration_since(start);
-        assert!(took < BRIEF + SLACK, "{name} took {took:?}");
+        assert!(took < RESPONSE + SLACK, "{name} took {took:?}");
         let loaded = name.contains("get_or_set");
         assert!(outcome.is_err() || loaded, "{name}: a stopped server answered");
         if let Err(error) = outcome {
@@ -75,14 +78,15 @@ pub async fn connecting_to_a_stopped_server_ends(cx: Context) {
 
 pub async fn a_pool_that_starved_is_back_within_a_second(cx: Context) {
     let server = Server::start(Kind::Redis, &Setup::default());
-    let builder = cx.builder_of(&server.url(0)).maxsize(2).response_timeout(BRIEF);
+    const RESPONSE: Duration = Duration::from_millis(400);
+    let builder = cx.builder_of(&server.url(0)).maxsize(2).response_timeout(RESPONSE);
     let cache = connected(builder).await;
     cache.set("key", 1).await.unwrap();
     server.stop();
-    for _ in 0..3 {
+    for _ in 0..2 {
         let tasks: Vec<_> = (0..50).map(|_| cx.spawn(get(cache.clone()))).collect();
         for task in tasks {
-            assert!(cx.within(BRIEF + SLACK, "a get", task).await.is_err());
+            assert!(cx.within(RESPONSE + SLACK, "a get", task).await.is_err());
         }
     }
     server.resume();
@@ -175,14 +179,15 @@ pub async fn sums_whose_answer_is_lost_are_never_counted_twice(cx: Context) {
 
 pub async fn a_server_that_restarts_is_found_again(cx: Context) {
     let mut server = Server::start(Kind::Redis, &Setup::default());
-    let builder = cx.builder_of(&server.url(0)).response_timeout(BRIEF).maxsize(2);
+    const RESPONSE: Duration = Duration::from_millis(500);
+    let builder = cx.builder_of(&server.url(0)).response_timeout(RESPONSE).maxsize(2);
     let cache = connected(builder).await;
     for round in 0..2 {
         cache.set("key", round).await.unwrap();
         cache.set("n", 0).await.unwrap();
         assert_eq!(cache.incr("n", 1).await.unwrap(), 1);
         server.kill();
-        let get = cx.within(BRIEF + SLACK, "a get without a server", cache.get::<i32>("key"));
+        let get = cx.within(RESPONSE + SLACK, "a get without a server", cache.get::<i32>("key"));
         let error = get.await.unwrap_err();
         assert!(error.to_string().len() < 500, "{error}");
         assert!(cache.is_connected(), "a server that is away is no disconnect");
@@ -226,7 +231,7 @@ pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
     const MAXSIZE: usize = 3;
     let server = Arc::new(Server::start(Kind::Redis, &Setup::default()));
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(MAXSIZE)).await;
-    cache.set("key", "x".repeat(100_000)).await.unwrap();
+    cache.set("key", "x".repeat(5_000)).await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let watcher = thread::spawn({
         let (server, over) = (server.clone(), over.clone());
@@ -236,6 +241,7 @@ pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
             let mut rounds = 0_u32;
             while !over.load(Ordering::SeqCst) {
                 let mut links = raw.other_clients();
+                // What was killed and is only still in the list is no link any more.
                 links.retain(|line| !line.contains(" flags=x"));
                 most = most.max(links.len());
                 rounds += 1;
@@ -247,13 +253,13 @@ pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
             most
         }
     });
-    let tasks: Vec<_> = (0..64)
+    let tasks: Vec<_> = (0..1_000)
         .map(|_| {
             let cache = cache.clone();
             cx.spawn(async move {
-                for _ in 0..20 {
+                for _ in 0..5 {
                     match cache.get::<String>("key").await {
-                        Ok(value) => assert_eq!(value.unwrap().len(), 100_000),
+                        Ok(value) => assert_eq!(value.unwrap().len(), 5_000),
                         Err(Error::Disconnected { .. } | Error::Unavailable { .. }) => {}
                         Err(error) => panic!("{error:?}"),
                     }
@@ -266,7 +272,6 @@ pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
     }
     over.store(true, Ordering::SeqCst);
     let most = watcher.join().unwrap();
-    // A link that was just killed may be listed a moment longer than its replacement takes.
     assert!((1..=MAXSIZE).contains(&most), "{most} links at once");
 }
 

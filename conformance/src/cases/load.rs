@@ -46,10 +46,20 @@ pub async fn a_loaded_null_is_cached(cx: Context) {
 
 pub async fn many_callers_share_one_load(cx: Context) {
     let cache = cx.cache().await;
+    sixty_four_callers_share_one_load(&cx, &[cache]).await;
+}
+
+pub async fn caches_opened_apart_share_one_load(cx: Context) {
+    let caches = [cx.cache().await, cx.cache().await];
+    sixty_four_callers_share_one_load(&cx, &caches).await;
+}
+
+async fn sixty_four_callers_share_one_load(cx: &Context, caches: &[Cache]) {
     let (loads, gate) = (Arc::new(AtomicU32::new(0)), Gate::default());
     let tasks: Vec<_> = (0..64)
-        .map(|_| {
-            let (cache, loads, gate) = (cache.clone(), loads.clone(), gate.clone());
+        .map(|n| {
+            let cache = caches[n % caches.len()].clone();
+            let (loads, gate) = (loads.clone(), gate.clone());
             cx.spawn(async move {
                 let load = async {
                     gate.pass().await;
@@ -59,7 +69,7 @@ pub async fn many_callers_share_one_load(cx: Context) {
             })
         })
         .collect();
-    gate.reached(&cx).await;
+    gate.reached(cx).await;
     cx.sleep(Duration::from_millis(20)).await;
     gate.open();
     for task in tasks {
@@ -262,6 +272,34 @@ pub async fn a_set_while_loading_wins(cx: Context) {
     let value = while_loading(&cx, &cache, async |cache| cache.set("key", 2).await.unwrap()).await;
     assert_eq!(value, 1);
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(2));
+}
+
+pub async fn a_disconnect_while_loading_loses_no_value(cx: Context) {
+    let cache = cx.cache().await;
+    let gate = Gate::default();
+    let (inner, loading) = (gate.clone(), cache.clone());
+    let loader = cx.spawn(async move {
+        let load = async {
+            inner.pass().await;
+            1
+        };
+        loading.get_or_set("key", load).await
+    });
+    gate.reached(&cx).await;
+    let following = cache.clone();
+    let follower = cx.spawn(async move { following.get_or_set("key", async { 2 }).await });
+    cx.sleep(Duration::from_millis(5)).await;
+    cx.within(SOON, "disconnect", cache.disconnect()).await.unwrap();
+    gate.open();
+    assert_eq!(cx.within(SOON, "the loader", loader).await.unwrap(), 1);
+    match cx.within(SOON, "the follower", follower).await {
+        Ok(value) => assert!((1..=2).contains(&value), "{value}"),
+        // On a busy machine it comes too late to follow anybody.
+        Err(error) => assert!(matches!(error, Error::NotConnected), "{error:?}"),
+    }
+    cache.connect().await.unwrap();
+    let next = cache.get_or_set("another", async { 3 });
+    assert_eq!(cx.within(SOON, "the next caller", next).await.unwrap(), 3);
 }
 
 pub async fn a_loaded_value_that_does_not_serialize_is_an_error_and_locks_nothing(cx: Context) {

@@ -300,10 +300,8 @@ impl Connection {
             expires,
             ends_at: self.put,
         });
+        // A sweep that is under way will come to it.
         self.next_expiry = self.next_expiry.min(expires);
-        if let Some(sweep) = &mut self.sweep {
-            sweep.next_expiry = sweep.next_expiry.min(expires);
-        }
     }
 
     fn next_event(

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
@@ -10,6 +11,7 @@ use async_caches_core::reply::Reply;
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::flights::Desk;
 use crate::redis::{Redis, Ticket};
 
 /// The future of [`Cache::connect`].
@@ -17,7 +19,8 @@ use crate::redis::{Redis, Ticket};
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Connect<'c> {
     cache: &'c Cache,
-    waiting: Option<(Redis, Option<Ticket>)>,
+    waiting: Option<(Redis, Arc<Desk>)>,
+    ticket: Option<Ticket>,
 }
 
 /// The future of [`Cache::disconnect`].
@@ -45,7 +48,7 @@ impl Cache {
     /// # Errors
     /// [`Error::AlreadyConnected`], [`Error::Unavailable`], [`Error::OtherBounds`].
     pub fn connect(&self) -> Connect<'_> {
-        Connect { cache: self, waiting: None }
+        Connect { cache: self, waiting: None, ticket: None }
     }
 
     /// Disconnects: no operation begins any more, those in flight may end, bounded by the response
@@ -76,14 +79,14 @@ impl Future for Connect<'_> {
         if this.waiting.is_none() {
             match this.cache.begin_connect()? {
                 None => return Poll::Ready(Ok(())),
-                Some(redis) => this.waiting = Some((redis, None)),
+                waiting => this.waiting = waiting,
             }
         }
-        if let Some((redis, ticket)) = &mut this.waiting {
-            ready!(redis.poll_first(ticket, cx))?;
+        if let Some((redis, _)) = &this.waiting {
+            ready!(redis.poll_first(&mut this.ticket, cx))?;
         }
-        if let Some((redis, _)) = this.waiting.take() {
-            this.cache.connected(redis);
+        if let Some((redis, desk)) = this.waiting.take() {
+            this.cache.connected(redis, desk);
         }
         Poll::Ready(Ok(()))
     }

@@ -41,6 +41,8 @@ pub struct TryGetOrSet<'c, K, F, T> {
     loader: Option<F>,
     version: Option<Version>,
     timeout: Timeout,
+    /// Whether the lookup failed because the server is away: then nothing is stored either.
+    away: bool,
     stage: Stage<F, T>,
 }
 
@@ -106,6 +108,7 @@ fn try_get_or_set<K, F, T>(cache: &Cache, key: K, loader: F) -> TryGetOrSet<'_, 
         loader: Some(loader),
         version: None,
         timeout: Timeout::Default,
+        away: false,
         stage: Stage::look(),
     }
 }
@@ -160,15 +163,18 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         }
         match ready!(call.poll(self.cache, &Command::Get(key), name, cx)) {
             Ok(Reply::Value(Some(bytes))) => return Poll::Ready(self.decoded(bytes).map(Some)),
-            Ok(Reply::Value(None)) => {}
-            Err(error) if error.is_outage() => {}
+            Ok(Reply::Value(None)) => self.away = false,
+            Err(error) if error.is_outage() => self.away = true,
             Err(error) => return Poll::Ready(Err(error)),
             Ok(_) => return Poll::Ready(Err(Error::mismatch())),
         }
-        let joined = match (desk, *seen) {
-            (Some(desk), Some(seen)) => desk.join(&key.to_bytes(), seen),
-            _ => return Poll::Ready(Ok(self.load(None))),
+        let (Some(desk), Some(seen)) = (desk, *seen) else {
+            return Poll::Ready(Ok(self.load(None)));
         };
+        let key = key.to_bytes();
+        // Of a server that is away it is no use to ask again what others may have stored.
+        let seen = if self.away { desk.seen(&key) } else { seen };
+        let joined = desk.join(&key, seen);
         match joined {
             Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
             Joined::Follow(place) => self.stage = Stage::Follow(place),
@@ -196,7 +202,7 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         let encoded = Json(&value).encode();
         let bytes = encoded.map_err(|source| Error::serialize(self.key.as_ref(), source))?;
         let Stage::Load { place: Some(mut place), .. } = stage else { return Ok(Some(value)) };
-        if !place.share(bytes.clone()) {
+        if !place.share(bytes.clone()) || self.away {
             return Ok(Some(value));
         }
         self.stage = Stage::Store { value, bytes, call: Call::Store, _place: place };
