@@ -30,6 +30,11 @@ impl Backend {
             Self::Redis { desk, .. } => Some(desk),
         }
     }
+
+    /// The same while a load may be under way there.
+    fn busy_desk(&self) -> Option<Arc<Desk>> {
+        self.desk().filter(|desk| desk.is_busy()).cloned()
+    }
 }
 
 /// One command on its way to the cache's backend and back.
@@ -66,23 +71,34 @@ impl Call {
         if let Self::Redis(call) = self {
             return call.poll(command, cx);
         }
-        let call = cache.with_backend(|backend| {
-            if let (Self::New, Some(desk)) = (&self, backend.desk()) {
-                ready!(desk.poll_clear(command, cx));
+        let mut clear = matches!(self, Self::Store);
+        loop {
+            let begun = cache.with_backend(|backend| match backend.busy_desk() {
+                Some(desk) if !clear => Begun::Held(desk),
+                _ => match backend {
+                    Backend::Dummy => Begun::Answered(dummy::execute(command)),
+                    Backend::Memory(store) => Begun::Answered(store.execute(command)),
+                    Backend::Redis { redis, .. } => Begun::Calling(redis::Call::new(redis)),
+                },
+            })?;
+            match begun {
+                Begun::Held(desk) => ready!(desk.poll_clear(command, cx)),
+                Begun::Answered(answer) => return Poll::Ready(Ok(answer)),
+                Begun::Calling(mut call) => {
+                    let answer = call.poll(command, cx);
+                    *self = Self::Redis(call);
+                    return answer;
+                }
             }
-            Poll::Ready(match backend {
-                Backend::Dummy => Err(dummy::execute(command)),
-                Backend::Memory(store) => Err(store.execute(command)),
-                Backend::Redis { redis, .. } => Ok(redis::Call::new(redis)),
-            })
-        })?;
-        match ready!(call) {
-            Err(answer) => Poll::Ready(Ok(answer)),
-            Ok(mut call) => {
-                let answer = call.poll(command, cx);
-                *self = Self::Redis(call);
-                answer
-            }
+            clear = true;
         }
     }
+}
+
+/// What came of handing a command to a backend.
+enum Begun {
+    /// A load may be under way: it has to be asked first, outside of all locks.
+    Held(Arc<Desk>),
+    Answered(Answer),
+    Calling(redis::Call),
 }

@@ -87,12 +87,14 @@ impl Desk {
         })
     }
 
+    /// Whether a load may be under way: else no write has to wait for one.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::SeqCst)
+    }
+
     /// Ready once `command` may be sent. A write wins over every load of what it writes: such a
     /// load is not stored any more, and one that is being stored just now is waited for.
     pub(crate) fn poll_clear(&self, command: &Command<'_>, cx: &Context<'_>) -> Poll<()> {
-        if !self.busy.load(Ordering::SeqCst) {
-            return Poll::Ready(());
-        }
         match command {
             Command::Set { key, .. } | Command::Add { key, .. } => self.clear([key.to_bytes()], cx),
             Command::SetMany { keys, .. } | Command::Delete(keys) => {

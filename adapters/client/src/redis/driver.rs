@@ -110,9 +110,8 @@ impl<S: Socket, T: Timer> Driver<S, T> {
                 return Poll::Pending;
             }
             self.yielded = false;
-            match self.write(cx) {
-                Ok(count) => link.wrote += count,
-                Err(error) => return Poll::Ready(error.into()),
+            if let Err(error) = self.write(&mut link.wrote, cx) {
+                return Poll::Ready(error.into());
             }
             let due = self.is_due(turn.deadline, cx);
             let idle = read == 0 && !due && link.wrote == 0;
@@ -149,19 +148,18 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         }
     }
 
-    /// Writes as much as the socket takes.
-    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
-        let mut wrote = 0;
+    /// Writes as much as the socket takes, and counts it in `wrote`, also before an error.
+    fn write(&mut self, wrote: &mut usize, cx: &mut Context<'_>) -> io::Result<()> {
         while !self.out.is_empty() {
             match self.socket.try_write(&self.out) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.out.advance(count);
-                    wrote += count;
+                    *wrote += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match self.socket.poll_writable(cx) {
-                        Poll::Pending => return Ok(wrote),
+                        Poll::Pending => return Ok(()),
                         Poll::Ready(ready) => ready?,
                     }
                 }
@@ -172,7 +170,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         if self.out.capacity() > KEEP {
             self.out = BytesMut::new();
         }
-        Ok(wrote)
+        Ok(())
     }
 
     /// Whether the deadline has come. The alarm is set anew only to an earlier time: one that

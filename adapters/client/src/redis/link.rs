@@ -127,14 +127,16 @@ impl Shared {
             self.load.store(CLOSED, Ordering::Relaxed);
             return Err(Refused::NotOpen);
         }
+        let earliest = state.connection.deadline().is_none_or(|due| expires < due.at);
         let tag = state.slots.take(waker);
         if let Err(refused) = state.connection.submit(command, tag, expires, &mut state.tx) {
             state.slots.give_back(tag);
             return Err(refused);
         }
         self.load.store(load(&state.connection), Ordering::Relaxed);
-        let asleep = std::mem::take(&mut state.asleep);
-        let driver = if asleep { state.driver.take() } else { None };
+        // Awake or not, the driver has to hear of an expiry that comes before all others.
+        let wake = std::mem::take(&mut state.asleep) || earliest;
+        let driver = if wake { state.driver.take() } else { None };
         drop(guard);
         if let Some(driver) = driver {
             driver.wake();

@@ -1,0 +1,146 @@
+//! The driver of a link on a socket that does just what a test says: what no real socket can be
+//! made to do on purpose.
+
+use std::collections::VecDeque;
+use std::future::ready;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Socket, Timer};
+use async_caches::{Cache, Error, LinkError, builder};
+use bytes::BytesMut;
+
+/// A runtime that runs its tasks when told, on one thread, and whose time passes when told.
+#[derive(Clone, Default)]
+struct Script {
+    tasks: Arc<Mutex<Vec<BoxFuture<'static, ()>>>>,
+    socket: Arc<Mutex<State>>,
+}
+
+/// One socket for all links: what is read from it, and what becomes of writes.
+#[derive(Default)]
+struct State {
+    replies: VecDeque<u8>,
+    written: Vec<u8>,
+    /// What the next writes come to; afterwards everything is taken.
+    writes: VecDeque<io::Result<usize>>,
+    now: Duration,
+}
+
+const HANDSHAKE: &[u8] = b"%1\r\n+proto\r\n:3\r\n+OK\r\n+OK\r\n+PONG\r\n";
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a script")
+    }
+}
+
+impl Runtime for Script {
+    fn now(&self) -> Instant {
+        Instant::ORIGIN + self.socket.lock().unwrap().now
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.tasks.lock().unwrap().push(task);
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(Never)
+    }
+
+    fn dial(&self, _: Endpoint, link: Link) {
+        let mut state = self.socket.lock().unwrap();
+        state.replies = HANDSHAKE.iter().copied().collect();
+        self.spawn(Box::pin(link.drive(ready(Ok(self.clone())), Never)));
+    }
+}
+
+impl Socket for Script {
+    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize> {
+        let bytes: Vec<u8> = self.socket.lock().unwrap().replies.drain(..).collect();
+        rx.extend_from_slice(&bytes);
+        if bytes.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn try_write(&self, tx: &[u8]) -> io::Result<usize> {
+        let mut state = self.socket.lock().unwrap();
+        let count = state.writes.pop_front().unwrap_or(Ok(tx.len()))?.min(tx.len());
+        state.written.extend_from_slice(&tx[..count]);
+        Ok(count)
+    }
+
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let empty = self.socket.lock().unwrap().replies.is_empty();
+        if empty { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct Never;
+
+impl Timer for Never {
+    fn poll_until(&mut self, _: Option<Instant>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl Script {
+    /// Polls every task, and the new ones they spawn, often enough for all of them to come to rest.
+    fn run(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..20 {
+            let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+            tasks.retain_mut(|task| task.as_mut().poll(&mut cx).is_pending());
+            self.tasks.lock().unwrap().append(&mut tasks);
+        }
+    }
+
+    /// Polls a future while everything else runs.
+    fn poll<F: Future + Unpin>(&self, future: &mut F) -> Poll<F::Output> {
+        let outcome = Pin::new(future).poll(&mut Context::from_waker(Waker::noop()));
+        self.run();
+        outcome
+    }
+
+    fn connected(&self) -> Cache {
+        let cache = builder("redis://script").maxsize(1).runtime(self.clone()).build().unwrap();
+        let mut connect = cache.connect();
+        assert!(self.poll(&mut connect).is_pending());
+        assert!(matches!(self.poll(&mut connect), Poll::Ready(Ok(()))));
+        drop(connect);
+        cache
+    }
+}
+
+#[test]
+fn a_command_taken_whole_by_the_write_before_the_failing_one_is_not_sent_twice() {
+    let script = Script::default();
+    let cache = script.connected();
+    let noop = &mut Context::from_waker(Waker::noop());
+    let (mut add, mut large) = (cache.add("k", 1), cache.set("large", "x".repeat(1_000)));
+    assert!(Pin::new(&mut add).poll(noop).is_pending());
+    assert!(Pin::new(&mut large).poll(noop).is_pending());
+    // Both are in one buffer; the write that takes the first one succeeds, the next one fails.
+    let writes = [Ok(100), Err(io::ErrorKind::ConnectionReset.into())];
+    script.socket.lock().unwrap().writes = writes.into();
+    script.run();
+    let Poll::Ready(Err(error)) = script.poll(&mut add) else { panic!("it was not answered") };
+    assert!(
+        matches!(&error, Error::Disconnected { may_have_run: true, source: LinkError::Io(_) }),
+        "{error:?}"
+    );
+    assert!(script.poll(&mut large).is_pending());
+    script.socket.lock().unwrap().now += Duration::from_millis(60);
+    script.run();
+    assert!(script.poll(&mut large).is_pending());
+    let written = script.socket.lock().unwrap().written.clone();
+    let times = |word: &[u8]| written.windows(word.len()).filter(|bytes| *bytes == word).count();
+    assert_eq!(times(b"::k\r\n"), 1);
+    assert_eq!(times(b"::large\r\n"), 2);
+}
