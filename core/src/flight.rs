@@ -149,8 +149,10 @@ impl<W> Flights<W> {
         Seen(self.ended.get(self.slot(key)).copied().unwrap_or_default())
     }
 
-    /// Joins the flight of a key that was just missed, or begins one.
-    pub fn join(&mut self, key: &Bytes, seen: Seen, now: Instant) -> Role {
+    /// Joins the flight of a key that was just missed, or begins one. What was `seen` before the
+    /// lookup is left out where looking again is no use, and then the answer is never
+    /// [`Role::Again`].
+    pub fn join(&mut self, key: &Bytes, seen: Option<Seen>, now: Instant) -> Role {
         if let Some(&id) = self.by_key.get(key)
             && let Some(flight) = self.flights.get_mut(&id)
         {
@@ -159,7 +161,7 @@ impl<W> Flights<W> {
             }
             flight.valid = false;
             self.by_key.remove(key);
-        } else if self.seen(key) != seen {
+        } else if seen.is_some_and(|seen| seen != self.seen(key)) {
             return Role::Again;
         }
         let id = FlightId(self.next);
@@ -349,12 +351,12 @@ mod tests {
     }
 
     fn lead(desk: &mut Desk) -> FlightId {
-        let Role::Lead(id) = desk.join(&KEY, desk.seen(&KEY), NOW) else { panic!() };
+        let Role::Lead(id) = desk.join(&KEY, Some(desk.seen(&KEY)), NOW) else { panic!() };
         id
     }
 
     fn follow(desk: &mut Desk, name: &'static str) -> (FlightId, Seat) {
-        let Role::Follow(id, seat) = desk.join(&KEY, desk.seen(&KEY), NOW) else { panic!() };
+        let Role::Follow(id, seat) = desk.join(&KEY, Some(desk.seen(&KEY)), NOW) else { panic!() };
         assert_eq!(desk.follow(id, seat, name), Turn::Wait);
         (id, seat)
     }
@@ -380,7 +382,7 @@ mod tests {
         let mut desk = Desk::new(1);
         let id = lead(&mut desk);
         desk.loaded(id, value("v"), &mut vec![]);
-        let Role::Follow(id, seat) = desk.join(&KEY, desk.seen(&KEY), NOW) else { panic!() };
+        let Role::Follow(id, seat) = desk.join(&KEY, Some(desk.seen(&KEY)), NOW) else { panic!() };
         assert_eq!(desk.follow(id, seat, "a"), Turn::Value(value("v")));
     }
 
@@ -461,8 +463,8 @@ mod tests {
         let id = lead(&mut desk);
         desk.loaded(id, value("v"), &mut vec![]);
         desk.landed(id, &mut vec![]);
-        assert_eq!(desk.join(&KEY, before, NOW), Role::Again);
-        assert!(matches!(desk.join(&KEY, desk.seen(&KEY), NOW), Role::Lead(_)));
+        assert_eq!(desk.join(&KEY, Some(before), NOW), Role::Again);
+        assert!(matches!(desk.join(&KEY, None, NOW), Role::Lead(_)));
     }
 
     #[test]
@@ -470,7 +472,7 @@ mod tests {
         let mut desk = Desk::new(1);
         let id = lead(&mut desk);
         let late = NOW + Desk::MAX_AGE;
-        let Role::Lead(second) = desk.join(&KEY, desk.seen(&KEY), late) else { panic!() };
+        let Role::Lead(second) = desk.join(&KEY, Some(desk.seen(&KEY)), late) else { panic!() };
         assert!(!desk.loaded(id, value("old"), &mut vec![]), "the second leader stores, not this");
         assert!(desk.loaded(second, value("new"), &mut vec![]));
     }

@@ -76,8 +76,8 @@ impl Desk {
         lock(&self.flights).seen(key)
     }
 
-    /// Joins the flight of a key that was missed, or begins one.
-    pub(crate) fn join(self: &Arc<Self>, key: &Bytes, seen: Seen) -> Joined {
+    /// Joins the flight of a key that was missed, or begins one; without `seen` never to look again.
+    pub(crate) fn join(self: &Arc<Self>, key: &Bytes, seen: Option<Seen>) -> Joined {
         let now = self.clock.now();
         let place = |id, part| Place { desk: Arc::clone(self), id, part };
         self.with(|flights, _| match flights.join(key, seen, now) {

@@ -168,13 +168,9 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
             Err(error) => return Poll::Ready(Err(error)),
             Ok(_) => return Poll::Ready(Err(Error::mismatch())),
         }
-        let (Some(desk), Some(seen)) = (desk, *seen) else {
-            return Poll::Ready(Ok(self.load(None)));
-        };
-        let key = key.to_bytes();
+        let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
         // Of a server that is away it is no use to ask again what others may have stored.
-        let seen = if self.away { desk.seen(&key) } else { seen };
-        let joined = desk.join(&key, seen);
+        let joined = desk.join(&key.to_bytes(), seen.filter(|_| !self.away));
         match joined {
             Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
             Joined::Follow(place) => self.stage = Stage::Follow(place),
