@@ -1,15 +1,15 @@
 //! Single-flight for callers: the core's decisions behind a lock, with wakers.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use async_caches_core::command::Command;
 use async_caches_core::flight::{FlightId, Flights, Invalidated, Role, Seat, Seen, Turn};
-use async_caches_core::url::{Endpoint, Server};
+use async_caches_core::url::Server;
 use bytes::Bytes;
 
+use crate::registry::Registry;
 use crate::runtime::Clock;
 use crate::sync::lock;
 
@@ -53,22 +53,14 @@ pub(crate) enum Followed {
 }
 
 impl Desk {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Self {
         let flights = Mutex::new(Flights::new(crate::seed()));
-        Arc::new(Self { flights, busy: AtomicBool::new(false), clock: Clock::start() })
+        Self { flights, busy: AtomicBool::new(false), clock: Clock::start() }
     }
 
     /// The one for a server's database: all caches of this process that use it meet there.
     pub(crate) fn of(server: &Server) -> Arc<Self> {
-        let place = (server.endpoint.clone(), server.database);
-        let mut desks = lock(&DESKS);
-        desks.retain(|_, desk| desk.strong_count() > 0);
-        if let Some(desk) = desks.get(&place).and_then(Weak::upgrade) {
-            return desk;
-        }
-        let desk = Self::new();
-        desks.insert(place, Arc::downgrade(&desk));
-        desk
+        DESKS.get_or_make(format!("{}/{}", server.endpoint, server.database), Self::new)
     }
 
     /// To be taken before the key is looked up.
@@ -187,6 +179,4 @@ impl Drop for Place {
     }
 }
 
-type Desks = HashMap<(Endpoint, u32), Weak<Desk>>;
-
-static DESKS: LazyLock<Mutex<Desks>> = LazyLock::new(Mutex::default);
+static DESKS: Registry<Desk> = Registry::new();

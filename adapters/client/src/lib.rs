@@ -81,6 +81,7 @@ mod form;
 mod memory;
 mod ops;
 mod redis;
+mod registry;
 pub mod runtime;
 mod sync;
 

@@ -1,7 +1,6 @@
 //! The in-memory backend: the core's shards behind a lock each, found by name.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use async_caches_core::command::Command;
@@ -10,6 +9,7 @@ use async_caches_core::reply::Answer;
 
 use crate::error::Error;
 use crate::flights::Desk;
+use crate::registry::Registry;
 use crate::runtime::Clock;
 use crate::sync::lock;
 
@@ -30,20 +30,14 @@ impl Store {
     /// [`Error::OtherBounds`] where it is open with bounds that contradict these. A bound left out
     /// contradicts nothing.
     pub(crate) fn named(name: &str, bounds: Bounds) -> Result<Arc<Self>, Error> {
-        let mut stores = lock(&STORES);
-        stores.retain(|_, store| store.strong_count() > 0);
-        if let Some(store) = stores.get(name).and_then(Weak::upgrade) {
-            let other = |option| Error::OtherBounds { name: name.into(), option };
-            if bounds.max_entries.is_some() && bounds.max_entries != store.bounds.max_entries {
-                return Err(other("max_entries"));
-            }
-            if bounds.max_bytes.is_some() && bounds.max_bytes != store.bounds.max_bytes {
-                return Err(other("max_bytes"));
-            }
-            return Ok(store);
+        let store = STORES.get_or_make(name.into(), || Self::new(bounds));
+        let other = |option| Error::OtherBounds { name: name.into(), option };
+        if bounds.max_entries.is_some() && bounds.max_entries != store.bounds.max_entries {
+            return Err(other("max_entries"));
         }
-        let store = Arc::new(Self::new(bounds));
-        stores.insert(name.into(), Arc::downgrade(&store));
+        if bounds.max_bytes.is_some() && bounds.max_bytes != store.bounds.max_bytes {
+            return Err(other("max_bytes"));
+        }
         Ok(store)
     }
 
@@ -55,7 +49,7 @@ impl Store {
             seed: Seed::new(crate::seed()),
             bounds,
             clock: Clock::start(),
-            desk: Desk::new(),
+            desk: Arc::new(Desk::new()),
         }
     }
 
@@ -78,4 +72,4 @@ impl Shards for Store {
     }
 }
 
-static STORES: Mutex<BTreeMap<String, Weak<Store>>> = Mutex::new(BTreeMap::new());
+static STORES: Registry<Store> = Registry::new();

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::future::ready;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Socket, Timer};
@@ -143,4 +144,35 @@ fn a_command_taken_whole_by_the_write_before_the_failing_one_is_not_sent_twice()
     let times = |word: &[u8]| written.windows(word.len()).filter(|bytes| *bytes == word).count();
     assert_eq!(times(b"::k\r\n"), 1);
     assert_eq!(times(b"::large\r\n"), 2);
+}
+
+#[test]
+fn a_disconnect_that_waits_for_a_reply_does_not_keep_waking_itself() {
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    let script = Script::default();
+    let cache = script.connected();
+    let mut get = cache.get_raw("k");
+    assert!(script.poll(&mut get).is_pending());
+    let wakes = Arc::<Wakes>::default();
+    let waker = Waker::from(wakes.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut disconnect = cache.disconnect();
+    for _ in 0..3 {
+        assert!(Pin::new(&mut disconnect).poll(&mut cx).is_pending());
+        script.run();
+    }
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0, "nothing has happened that it waits for");
+    script.socket.lock().unwrap().replies = b"$1\r\nv\r\n".iter().copied().collect();
+    script.run();
+    assert!(wakes.0.load(Ordering::Relaxed) > 0);
+    assert!(matches!(Pin::new(&mut disconnect).poll(&mut cx), Poll::Ready(Ok(()))));
+    assert!(matches!(script.poll(&mut get), Poll::Ready(Ok(Some(value))) if value == "v"));
 }

@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{takes_timeout, takes_version};
-use crate::backend::Call;
+use crate::backend::{Backend, Call};
 use crate::cache::Cache;
 use crate::error::{Error, LoadError};
 use crate::flights::{Followed, Joined, Place};
@@ -157,9 +157,9 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         let name = self.key.as_ref();
         let key = self.cache.scope(self.version.as_ref())?.key(name);
         self.cache.expiry(self.timeout)?;
-        let desk = self.cache.with_backend(|backend| backend.desk().cloned())?;
         if seen.is_none() {
-            *seen = desk.as_ref().map(|desk| desk.seen(&key.to_bytes()));
+            let look = |backend: &Backend| backend.desk().map(|desk| desk.seen(&key.to_bytes()));
+            *seen = self.cache.with_backend(look)?;
         }
         match ready!(call.poll(self.cache, &Command::Get(key), name, cx)) {
             Ok(Reply::Value(Some(bytes))) => return Poll::Ready(self.decoded(bytes).map(Some)),
@@ -168,6 +168,7 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
             Err(error) => return Poll::Ready(Err(error)),
             Ok(_) => return Poll::Ready(Err(Error::mismatch())),
         }
+        let desk = self.cache.with_backend(|backend| backend.desk().cloned())?;
         let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
         // Of a server that is away it is no use to ask again what others may have stored.
         let joined = desk.join(&key.to_bytes(), seen.filter(|_| !self.away));

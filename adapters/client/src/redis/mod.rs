@@ -34,7 +34,7 @@ use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 
-/// A pool in use. Dropped without [`close`](Self::close), it closes its links at once.
+/// A pool in use. Dropped before [`poll_close`](Self::poll_close), it closes its links at once.
 #[derive(Debug)]
 pub(crate) struct Redis {
     pool: Arc<Pool>,
@@ -156,9 +156,7 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        if !lock(&self.pool.state).closed {
-            self.pool.close(Closing::Now);
-        }
+        self.pool.close(Closing::Now);
     }
 }
 
@@ -244,9 +242,12 @@ impl Pool {
         woken.into_values().for_each(Waker::wake);
     }
 
+    /// Takes no more commands and closes all links. Of effect the first time only.
     fn close(&self, how: Closing) {
         let mut state = lock(&self.state);
-        state.closed = true;
+        if std::mem::replace(&mut state.closed, true) {
+            return;
+        }
         let links: Vec<_> =
             state.open.iter().chain(&state.dialling).map(|(_, link)| Arc::clone(link)).collect();
         let woken = std::mem::take(&mut state.waiting);
