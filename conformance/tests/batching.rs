@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -60,21 +60,13 @@ struct Counted<S> {
 }
 
 impl<S: Socket> Socket for Counted<S> {
-    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize> {
-        self.inner.try_read(rx)
+    fn poll_read(&mut self, rx: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inner.poll_read(rx, cx)
     }
 
-    fn try_write(&self, tx: &[u8]) -> io::Result<usize> {
+    fn poll_write(&mut self, tx: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        self.inner.try_write(tx)
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_readable(cx)
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_writable(cx)
+        self.inner.poll_write(tx, cx)
     }
 }
 

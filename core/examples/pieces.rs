@@ -11,6 +11,7 @@ use std::time::{Duration, Instant as Clock};
 use async_caches_core::command::Command;
 use async_caches_core::connection::{Connection, Event, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names};
+use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use bytes::BytesMut;
@@ -42,7 +43,7 @@ fn receive(reply: &[u8], piece: usize) -> Duration {
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
     };
-    let (mut rx, mut tx) = (BytesMut::new(), BytesMut::new());
+    let (mut rx, mut tx) = (BytesMut::new(), Output::new());
     let now = Instant::ORIGIN;
     let mut connection = Connection::open(&setup, now, &mut tx);
     rx.extend_from_slice(b"%1\r\n$5\r\nproto\r\n:3\r\n+OK\r\n+OK\r\n+PONG\r\n");

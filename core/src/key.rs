@@ -83,10 +83,12 @@ impl From<String> for Version {
 }
 
 /// The part of all keys that one cache may touch: its prefix, and its default version.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct KeySpace {
-    prefix: Box<str>,
-    version: Version,
+    /// What keys of the default version begin with, put together once: `prefix:version:`.
+    head: Box<[u8]>,
+    /// How much of it is the prefix and its colon.
+    stem_len: usize,
 }
 
 impl KeySpace {
@@ -98,40 +100,73 @@ impl KeySpace {
         if prefix.contains(':') {
             return Err(KeyError::ColonInPrefix { prefix: prefix.into() });
         }
-        version.label()?;
-        Ok(Self { prefix: prefix.into(), version })
+        let mut head = Vec::from(prefix);
+        head.push(b':');
+        let stem_len = head.len();
+        version.label()?.put(&mut head);
+        head.push(b':');
+        Ok(Self { head: head.into(), stem_len })
     }
 
     /// The prefix and version that keys are built from; `version` beats the space's own.
     ///
     /// # Errors
     /// [`KeyError`] if the version holds a colon.
+    #[inline]
     pub fn scope<'a>(&'a self, version: Option<&'a Version>) -> Result<Scope<'a>, KeyError> {
-        let version = version.unwrap_or(&self.version).label()?;
-        Ok(Scope { prefix: &self.prefix, version })
+        Ok(match version {
+            None => Scope { head: &self.head, version: None },
+            Some(version) => Scope { head: self.stem_bytes(), version: Some(version.label()?) },
+        })
     }
 
     /// What every key of this space begins with, of whatever version: the prefix and its colon.
     #[must_use]
     pub fn stem(&self) -> Bytes {
-        let mut stem = BytesMut::with_capacity(self.prefix.len() + 1);
-        stem.put_slice(self.prefix.as_bytes());
-        stem.put_u8(b':');
-        stem.freeze()
+        Bytes::copy_from_slice(self.stem_bytes())
+    }
+
+    fn stem_bytes(&self) -> &[u8] {
+        self.head.get(..self.stem_len).unwrap_or_default()
+    }
+}
+
+impl Default for KeySpace {
+    fn default() -> Self {
+        Self { head: b"::".as_slice().into(), stem_len: 1 }
     }
 }
 
 /// A validated prefix and version: all that a name needs to become a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
-    prefix: &'a str,
-    version: Label<'a>,
+    head: &'a [u8],
+    /// The version to come behind the head, where it is not in there.
+    version: Option<Label<'a>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Label<'a> {
     Text(&'a str),
     Integer(i64),
+}
+
+impl Label<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Integer(number) => itoa::Buffer::new().format(number).len(),
+        }
+    }
+
+    fn put(self, buf: &mut impl BufMut) {
+        match self {
+            Self::Text(text) => buf.put_slice(text.as_bytes()),
+            Self::Integer(number) => {
+                buf.put_slice(itoa::Buffer::new().format(number).as_bytes());
+            }
+        }
+    }
 }
 
 impl<'a> Scope<'a> {
@@ -163,27 +198,22 @@ impl<'a> Key<'a> {
     }
 
     /// How many bytes the whole key has.
+    #[inline]
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "no key is empty: it has two colons")]
     pub fn len(&self) -> usize {
-        let version = match self.scope.version {
-            Label::Text(text) => text.len(),
-            Label::Integer(number) => itoa::Buffer::new().format(number).len(),
-        };
-        self.scope.prefix.len() + 1 + version + 1 + self.name.len()
+        let version = self.scope.version.map_or(0, |version| version.len() + 1);
+        self.scope.head.len() + version + self.name.len()
     }
 
     /// Appends the whole key to `buf`.
+    #[inline]
     pub fn put(&self, buf: &mut impl BufMut) {
-        buf.put_slice(self.scope.prefix.as_bytes());
-        buf.put_u8(b':');
-        match self.scope.version {
-            Label::Text(text) => buf.put_slice(text.as_bytes()),
-            Label::Integer(number) => {
-                buf.put_slice(itoa::Buffer::new().format(number).as_bytes());
-            }
+        buf.put_slice(self.scope.head);
+        if let Some(version) = self.scope.version {
+            version.put(buf);
+            buf.put_u8(b':');
         }
-        buf.put_u8(b':');
         buf.put_slice(self.name);
     }
 

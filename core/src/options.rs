@@ -36,6 +36,12 @@ pub struct Options {
     pub minsize: Option<usize>,
     /// How many links a pool may open.
     pub maxsize: Option<usize>,
+    /// How many commands one link may have in flight.
+    pub max_in_flight: Option<usize>,
+    /// How many bytes may be queued on one link.
+    pub max_queued_bytes: Option<usize>,
+    /// How many callers may wait for a link, or for room on one.
+    pub max_waiting: Option<usize>,
     /// How many entries a store in memory may hold.
     pub max_entries: Option<u64>,
     /// How many bytes a store in memory may hold.
@@ -59,6 +65,9 @@ impl Options {
             key_prefix: self.key_prefix.or(lower.key_prefix),
             minsize: self.minsize.or(lower.minsize),
             maxsize: self.maxsize.or(lower.maxsize),
+            max_in_flight: self.max_in_flight.or(lower.max_in_flight),
+            max_queued_bytes: self.max_queued_bytes.or(lower.max_queued_bytes),
+            max_waiting: self.max_waiting.or(lower.max_waiting),
             max_entries: self.max_entries.or(lower.max_entries),
             max_bytes: self.max_bytes.or(lower.max_bytes),
             connect_timeout: self.connect_timeout.or(lower.connect_timeout),
@@ -80,6 +89,13 @@ pub struct Settings {
     pub minsize: usize,
     /// How many links a pool may open; at least one.
     pub maxsize: usize,
+    /// How many commands one link may have in flight; at least one.
+    pub max_in_flight: usize,
+    /// How many bytes may be queued on one link until its socket takes them; at least one. The
+    /// command that reaches it is the last one taken, so a link holds at most this and one command.
+    pub max_queued_bytes: usize,
+    /// How many callers may wait for a link, or for room on one; may be zero.
+    pub max_waiting: usize,
     /// How many entries a store in memory may hold; at least one, unbounded where there is none.
     pub max_entries: Option<u64>,
     /// How many bytes a store in memory may hold; at least one, unbounded where there is none.
@@ -97,6 +113,12 @@ impl Settings {
     pub const MINSIZE: usize = 1;
     /// How many links a pool may open unless told otherwise.
     pub const MAXSIZE: usize = 10;
+    /// How many commands one link may have in flight unless told otherwise.
+    pub const MAX_IN_FLIGHT: usize = 16 * 1024;
+    /// How many bytes may be queued on one link unless told otherwise.
+    pub const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
+    /// How many callers may wait for a link, or for room on one, unless told otherwise.
+    pub const MAX_WAITING: usize = 64 * 1024;
     /// How long making one connection may take unless told otherwise.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
     /// How long one operation may take unless told otherwise.
@@ -113,8 +135,11 @@ impl Settings {
         let span = |option, span: Option<Duration>, default| {
             span.map_or(Ok(default), |span| check::span(option, span))
         };
+        let bound = |option, bound: Option<usize>, default| {
+            check::above_zero(option, bound.unwrap_or(default))
+        };
         let minsize = options.minsize.unwrap_or(Self::MINSIZE);
-        let maxsize = check::above_zero("maxsize", options.maxsize.unwrap_or(Self::MAXSIZE))?;
+        let maxsize = bound("maxsize", options.maxsize, Self::MAXSIZE)?;
         if minsize > maxsize {
             let default = options.maxsize.is_none();
             return Err(OptionError::Sizes { minsize, maxsize, default });
@@ -125,6 +150,13 @@ impl Settings {
             expiry: options.timeout.unwrap_or_default().resolve(Expiry::Never)?,
             minsize,
             maxsize,
+            max_in_flight: bound("max_in_flight", options.max_in_flight, Self::MAX_IN_FLIGHT)?,
+            max_queued_bytes: bound(
+                "max_queued_bytes",
+                options.max_queued_bytes,
+                Self::MAX_QUEUED_BYTES,
+            )?,
+            max_waiting: options.max_waiting.unwrap_or(Self::MAX_WAITING),
             max_entries: count("max_entries", options.max_entries)?,
             max_bytes: count("max_bytes", options.max_bytes)?,
             connect_timeout: span(

@@ -15,7 +15,7 @@ mod server;
 
 use std::env;
 use std::error::Error;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use async_caches_core::connection::{Connection, Event, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::options::Settings;
 use async_caches_core::reply::Reply;
+use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use async_caches_core::ttl::Expiry;
@@ -122,7 +123,7 @@ fn close(mut client: Client) -> Result<()> {
 struct Client {
     connection: Connection,
     rx: BytesMut,
-    tx: BytesMut,
+    tx: Output,
     socket: TcpStream,
     poll: Poll,
     events: Events,
@@ -160,7 +161,7 @@ impl Client {
         let poll = Poll::new()?;
         poll.registry().register(&mut socket, Token(0), Interest::READABLE | Interest::WRITABLE)?;
 
-        let mut tx = BytesMut::new();
+        let mut tx = Output::new();
         Ok(Self {
             connection: Connection::open(&setup, Instant::ORIGIN, &mut tx),
             rx: BytesMut::new(),
@@ -221,7 +222,8 @@ impl Client {
     /// said to be safe to repeat if its last byte never left.
     fn write(&mut self) -> Result<()> {
         while !self.tx.is_empty() {
-            match self.socket.write(&self.tx) {
+            let pieces: Vec<_> = self.tx.pieces().map(IoSlice::new).collect();
+            match self.socket.write_vectored(&pieces) {
                 Ok(count) => {
                     self.writes += 1;
                     self.tx.advance(count);

@@ -17,10 +17,11 @@ use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;
 use async_caches_core::reply::Reply;
 use async_caches_core::resp::decode;
+use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::{Limits, Scanner};
 use async_caches_core::time::Instant;
 use async_caches_core::ttl::Expiry;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -42,7 +43,7 @@ fuzz_target!(|input: &[u8]| {
 struct Story {
     connection: Connection,
     rx: BytesMut,
-    tx: BytesMut,
+    tx: Output,
     now: Instant,
     closed: bool,
     server: Server,
@@ -64,7 +65,7 @@ struct Pending {
 
 impl Story {
     fn begin(setup: &Setup) -> Self {
-        let (now, mut tx) = (Instant::from_millis(1_000), BytesMut::new());
+        let (now, mut tx) = (Instant::from_millis(1_000), Output::new());
         Self {
             connection: Connection::open(setup, now, &mut tx),
             rx: BytesMut::new(),
@@ -174,7 +175,7 @@ impl Story {
     /// The socket takes so many bytes, and the server answers what is whole.
     fn write(&mut self, most: usize) {
         let count = most.min(self.tx.len());
-        self.server.hear(&self.tx.split_to(count));
+        self.server.hear(&self.tx.copy_to_bytes(count));
         self.connection.wrote(count);
         self.sent += count;
     }

@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::memory::Store;
-use crate::redis::{self, Redis};
+use crate::redis::{self, Pool, Redis, Shared};
 
 /// A backend in use.
 #[derive(Debug)]
@@ -31,6 +31,15 @@ impl Backend {
         }
     }
 
+    /// A link to the server that may be used at once, while no load is under way.
+    #[inline]
+    fn link(&self) -> Option<Arc<Shared>> {
+        match self {
+            Self::Redis { redis, desk } if !desk.is_busy() => redis.link(),
+            Self::Dummy | Self::Memory(_) | Self::Redis { .. } => None,
+        }
+    }
+
     /// The same while a load may be under way there.
     fn busy_desk(&self) -> Option<Arc<Desk>> {
         self.desk().filter(|desk| desk.is_busy()).cloned()
@@ -39,58 +48,79 @@ impl Backend {
 
 /// One command on its way to the cache's backend and back.
 #[derive(Debug, Default)]
-pub(crate) enum Call {
-    /// Not sent yet.
-    #[default]
-    New,
-    /// Not sent yet, and no load stands in its way: it is the store of one.
-    Store,
-    Redis(redis::Call),
+pub(crate) struct Call {
+    /// Whether no load stands in its way, or none any more.
+    clear: bool,
+    redis: redis::Call,
 }
 
 impl Call {
-    /// Ready with the reply to `command`, which must be the same in every poll and is about
-    /// `name`, for errors to tell.
-    pub(crate) fn poll(
-        &mut self,
-        cache: &Cache,
-        command: &Command<'_>,
-        name: &[u8],
-        cx: &Context<'_>,
-    ) -> Poll<Result<Reply, Error>> {
-        let answer = ready!(self.answer(cache, command, cx))?;
-        Poll::Ready(answer.map_err(|failure| Error::failure(name, failure)))
+    /// The store of a load, for which no load is in the way.
+    pub(crate) fn store() -> Self {
+        Self { clear: true, redis: redis::Call::default() }
     }
 
-    fn answer(
+    /// Ready with the reply to `command`, which must be the same in every poll and is about
+    /// `name`, for errors to tell. It is asked for only where it is to be sent.
+    pub(crate) fn poll<'c>(
+        &mut self,
+        cache: &Cache,
+        name: &[u8],
+        cx: &Context<'_>,
+        command: impl FnOnce() -> Result<Command<'c>, Error>,
+    ) -> Poll<Result<Reply, Error>> {
+        let answer = match ready!(self.redis.poll_sent(cx)) {
+            Some(answer) => answer,
+            None => ready!(self.poll_send(cache, &command()?, cx)),
+        };
+        Poll::Ready(match answer? {
+            Ok(reply) => Ok(reply),
+            Err(failure) => Err(Error::failure(name, failure)),
+        })
+    }
+
+    /// Sends the command where nothing is in the way of that, else finds out what is.
+    #[inline]
+    fn poll_send(
         &mut self,
         cache: &Cache,
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
-        if let Self::Redis(call) = self {
-            return call.poll(command, cx);
+        if let Ok(Some(link)) = cache.with_backend(Backend::link)
+            && self.redis.send(link, command, cx).is_ok()
+        {
+            return Poll::Pending;
         }
-        let mut clear = matches!(self, Self::Store);
+        self.poll_begin(cache, command, cx)
+    }
+
+    /// Ready where there is nothing to be sent: where a backend answers in place, or none can.
+    #[inline(never)]
+    fn poll_begin(
+        &mut self,
+        cache: &Cache,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Answer, Error>> {
         loop {
             let begun = cache.with_backend(|backend| match backend.busy_desk() {
-                Some(desk) if !clear => Begun::Held(desk),
+                Some(desk) if !self.clear => Begun::Held(desk),
                 _ => match backend {
                     Backend::Dummy => Begun::Answered(dummy::execute(command)),
                     Backend::Memory(store) => Begun::Answered(store.execute(command)),
-                    Backend::Redis { redis, .. } => Begun::Calling(redis::Call::new(redis)),
+                    Backend::Redis { redis, .. } => Begun::Calling(redis.pool()),
                 },
-            })?;
+            });
             match begun {
-                Begun::Held(desk) => ready!(desk.poll_clear(command, cx)),
-                Begun::Answered(answer) => return Poll::Ready(Ok(answer)),
-                Begun::Calling(mut call) => {
-                    let answer = call.poll(command, cx);
-                    *self = Self::Redis(call);
-                    return answer;
+                Ok(Begun::Held(desk)) => ready!(desk.poll_clear(command, cx)),
+                Ok(Begun::Answered(answer)) => return Poll::Ready(Ok(answer)),
+                Ok(Begun::Calling(pool)) => {
+                    return self.redis.poll_send(&pool, command, cx).map(Err);
                 }
+                Err(error) => return Poll::Ready(Err(self.redis.over(error))),
             }
-            clear = true;
+            self.clear = true;
         }
     }
 }
@@ -100,5 +130,5 @@ enum Begun {
     /// A load may be under way: it has to be asked first, outside of all locks.
     Held(Arc<Desk>),
     Answered(Answer),
-    Calling(redis::Call),
+    Calling(Arc<Pool>),
 }

@@ -73,6 +73,27 @@ impl Builder {
         self
     }
 
+    /// How many commands one link may have in flight; 16,384 if not given, zero is an error. Past
+    /// it callers wait their turn, within their response timeout.
+    pub fn max_in_flight(mut self, commands: usize) -> Self {
+        self.options.max_in_flight = Some(commands);
+        self
+    }
+
+    /// How many bytes may be queued on one link until its socket takes them; 16 MiB if not given,
+    /// zero is an error. Past it callers wait their turn, within their response timeout.
+    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.options.max_queued_bytes = Some(bytes);
+        self
+    }
+
+    /// How many callers may wait for a link, or for room on one; 65,536 if not given. Past it they
+    /// get [`Error::Overloaded`] at once.
+    pub fn max_waiting(mut self, callers: usize) -> Self {
+        self.options.max_waiting = Some(callers);
+        self
+    }
+
     /// How many entries a `locmem://` store may hold; no bound if not given.
     pub fn max_entries(mut self, entries: u64) -> Self {
         self.options.max_entries = Some(entries);

@@ -66,6 +66,7 @@ impl Cache {
     }
 
     /// Runs `act` with the backend in use.
+    #[inline]
     pub(crate) fn with_backend<R>(&self, act: impl FnOnce(&Backend) -> R) -> Result<R, Error> {
         match &*read(&self.inner.state) {
             State::Connected(backend) => Ok(act(backend)),
@@ -74,6 +75,7 @@ impl Cache {
     }
 
     /// Where the keys of an operation are that names `version`, or none.
+    #[inline(always)]
     pub(crate) fn scope<'a>(&'a self, version: Option<&'a Version>) -> Result<Scope<'a>, Error> {
         Ok(self.inner.settings.key_space.scope(version)?)
     }

@@ -112,6 +112,13 @@ pub enum Error {
         /// What went wrong last.
         source: LinkError,
     },
+    /// Too many operations are under way to the server: this one was not sent. Its turn did not
+    /// come within the response timeout, or as many callers were waiting already as may.
+    #[error("too many operations are under way to {to}; this one was not sent")]
+    Overloaded {
+        /// The server's address.
+        to: String,
+    },
     /// The deadline of the operation passed.
     #[error("no answer within {after:?}{}", ran(*.may_have_run))]
     Timeout {
@@ -219,6 +226,7 @@ impl Error {
         matches!(
             self,
             Self::Unavailable { .. }
+                | Self::Overloaded { .. }
                 | Self::Timeout { .. }
                 | Self::Disconnected { .. }
                 | Self::Server(_)

@@ -53,6 +53,8 @@ impl Store {
         }
     }
 
+    /// Kept apart from the way to a server, which is better off with a small stack.
+    #[inline(never)]
     pub(crate) fn execute(&self, command: &Command<'_>) -> Answer {
         memory::execute(self, &self.seed, command, self.clock.now())
     }

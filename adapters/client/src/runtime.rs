@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -23,28 +23,25 @@ pub use async_caches_core::url::Endpoint;
 /// A future on the heap: what a runtime is asked to spawn.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A connected stream socket in non-blocking mode, asked for readiness.
+/// A connected stream socket in non-blocking mode.
 ///
-/// Only the task that drives the link ever calls it.
-pub trait Socket: Send + Sync + 'static {
+/// Only the task that drives the link ever calls it, for reading and for writing in turn: a
+/// direction that is not ready is asked again when the task is woken, whatever woke it.
+pub trait Socket: Send + 'static {
     /// Reads what is there and appends it to `rx`, which has room reserved for what is wanted at
-    /// most. Answers how many bytes that were; zero is the end of the stream.
+    /// most. Ready with how many bytes that were, zero at the end of the stream; else the task is
+    /// woken when reading is worth a try.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] where nothing is there yet; any other ends the connection.
-    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize>;
+    /// Those of the operating system. Any but [`io::ErrorKind::Interrupted`] ends the connection.
+    fn poll_read(&mut self, rx: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
-    /// Writes the first bytes of `tx` and answers how many.
+    /// Writes the first bytes of `tx`, which is not empty. Ready with how many; else the task is
+    /// woken when writing is worth a try.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] where none can be taken; any other ends the connection.
-    fn try_write(&self, tx: &[u8]) -> io::Result<usize>;
-
-    /// Ready once `try_read` is worth a try; else the task is woken when it is.
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Ready once `try_write` is worth a try; else the task is woken when it is.
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Those of the operating system. Any but [`io::ErrorKind::Interrupted`] ends the connection.
+    fn poll_write(&mut self, tx: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
 }
 
 /// One alarm that can be set anew.
@@ -96,7 +93,7 @@ impl Clock {
     }
 }
 
-/// [`Socket::try_read`] for a source that reads into a slice: through a buffer of the thread's, as
+/// Appends what a source has to `rx`, for a source that reads into a slice: through a buffer of the thread's, as
 /// bytes that were never written cannot be lent out safely.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::ready;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -60,26 +60,18 @@ impl Runtime for Script {
 }
 
 impl Socket for Script {
-    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize> {
+    fn poll_read(&mut self, rx: &mut BytesMut, _: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let bytes: Vec<u8> = self.socket.lock().unwrap().replies.drain(..).collect();
         rx.extend_from_slice(&bytes);
-        if bytes.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(bytes.len()) }
+        if bytes.is_empty() { Poll::Pending } else { Poll::Ready(Ok(bytes.len())) }
     }
 
-    fn try_write(&self, tx: &[u8]) -> io::Result<usize> {
+    fn poll_write(&mut self, tx: &[IoSlice<'_>], _: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut state = self.socket.lock().unwrap();
-        let count = state.writes.pop_front().unwrap_or(Ok(tx.len()))?.min(tx.len());
-        state.written.extend_from_slice(&tx[..count]);
-        Ok(count)
-    }
-
-    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let empty = self.socket.lock().unwrap().replies.is_empty();
-        if empty { Poll::Pending } else { Poll::Ready(Ok(())) }
-    }
-
-    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        let all = tx.iter().map(|piece| &**piece).collect::<Vec<_>>().concat();
+        let count = state.writes.pop_front().unwrap_or(Ok(all.len()))?.min(all.len());
+        state.written.extend_from_slice(&all[..count]);
+        Poll::Ready(Ok(count))
     }
 }
 

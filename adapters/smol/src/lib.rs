@@ -15,11 +15,11 @@
 //! ```
 
 use std::future::Future;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_caches::runtime::{BoxFuture, Clock, Endpoint, Instant, Link, Runtime, read_through};
 pub use async_caches::*;
@@ -133,20 +133,24 @@ impl<S: Send + Sync + 'static> async_caches::runtime::Socket for Socket<S>
 where
     for<'s> &'s S: Read + Write,
 {
-    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize> {
-        read_through(self.0.get_ref(), rx)
+    fn poll_read(&mut self, rx: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_readable(cx))?;
+            match read_through(self.0.get_ref(), rx) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
+        }
     }
 
-    fn try_write(&self, tx: &[u8]) -> io::Result<usize> {
-        self.0.get_ref().write(tx)
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_readable(cx)
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_writable(cx)
+    fn poll_write(&mut self, tx: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            match self.0.get_ref().write_vectored(tx) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                wrote => return Poll::Ready(wrote),
+            }
+            ready!(self.0.poll_writable(cx))?;
+        }
     }
 }
 

@@ -15,13 +15,14 @@
 //! ```
 
 use std::future::Future;
-use std::io;
-use std::pin::Pin;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime};
 pub use async_caches::*;
 use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{self, Sleep};
 
@@ -116,31 +117,18 @@ pub enum Socket {
 }
 
 impl async_caches::runtime::Socket for Socket {
-    fn try_read(&self, rx: &mut BytesMut) -> io::Result<usize> {
+    fn poll_read(&mut self, rx: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // These futures keep nothing from one poll to the next.
         match self {
-            Self::Tcp(stream) => stream.try_read_buf(rx),
-            Self::Unix(stream) => stream.try_read_buf(rx),
+            Self::Tcp(stream) => pin!(stream.read_buf(rx)).poll(cx),
+            Self::Unix(stream) => pin!(stream.read_buf(rx)).poll(cx),
         }
     }
 
-    fn try_write(&self, tx: &[u8]) -> io::Result<usize> {
+    fn poll_write(&mut self, tx: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => stream.try_write(tx),
-            Self::Unix(stream) => stream.try_write(tx),
-        }
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-        }
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_write_ready(cx),
-            Self::Unix(stream) => stream.poll_write_ready(cx),
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, tx),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, tx),
         }
     }
 }

@@ -12,10 +12,9 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use bytes::BytesMut;
-
 use super::{ServerInfo, Setup};
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
+use crate::resp::output::Output;
 use crate::resp::{decode, encode};
 use crate::url::Credentials;
 
@@ -50,7 +49,7 @@ enum Ask {
 }
 
 impl Handshake {
-    pub(super) fn begin(setup: &Setup, tx: &mut BytesMut) -> Self {
+    pub(super) fn begin(setup: &Setup, tx: &mut Output) -> Self {
         let mut this = Self {
             credentials: setup.credentials.clone(),
             name: setup.name.clone(),
@@ -66,7 +65,7 @@ impl Handshake {
     pub(super) fn handle(
         &mut self,
         frame: &[u8],
-        tx: &mut BytesMut,
+        tx: &mut Output,
     ) -> Result<Step, ConnectionError> {
         let error = decode::error(frame)?.map(|error| self.masked(error));
         match (self.asked.pop_front(), error) {
@@ -97,7 +96,7 @@ impl Handshake {
         Ok(Step::Pending)
     }
 
-    fn hello(&mut self, tx: &mut BytesMut) {
+    fn hello(&mut self, tx: &mut Output) {
         let mut words: Vec<&[u8]> = alloc::vec![b"HELLO", b"3"];
         if let Some(credentials) = &self.credentials {
             let user = credentials.username.as_deref().unwrap_or(DEFAULT_USER);
@@ -110,7 +109,7 @@ impl Handshake {
         self.asked.push_back(Ask::Hello);
     }
 
-    fn greet_in_resp2(&mut self, tx: &mut BytesMut) {
+    fn greet_in_resp2(&mut self, tx: &mut Output) {
         if let Some(credentials) = &self.credentials {
             let password = credentials.password.expose().as_bytes();
             match &credentials.username {
@@ -125,7 +124,7 @@ impl Handshake {
         }
     }
 
-    fn settle(&mut self, tx: &mut BytesMut) {
+    fn settle(&mut self, tx: &mut Output) {
         if self.database != 0 {
             let database = itoa::Buffer::new().format(self.database).as_bytes().to_vec();
             encode::request(tx, &[b"SELECT", &database]);

@@ -42,6 +42,7 @@ use crate::reply::Answer;
 use crate::resp::answer::Expect;
 use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
+use crate::resp::output::Output;
 use crate::resp::scan::{Limits, Scanner};
 use crate::time::{Deadline, Instant};
 use crate::url::Credentials;
@@ -161,7 +162,7 @@ impl Connection {
     /// Begins a connection: the first words of the handshake are put into `tx`. May be called
     /// before there is a socket; the connect timeout runs from `now`.
     #[must_use]
-    pub fn open(setup: &Setup, now: Instant, tx: &mut BytesMut) -> Self {
+    pub fn open(setup: &Setup, now: Instant, tx: &mut Output) -> Self {
         let before = tx.len();
         let steps = Handshake::begin(setup, tx);
         Self {
@@ -189,7 +190,7 @@ impl Connection {
         command: &Command<'_>,
         tag: Tag,
         expires: Instant,
-        tx: &mut BytesMut,
+        tx: &mut Output,
     ) -> Result<(), Refused> {
         if !self.is_ready() {
             return Err(Refused::NotOpen);
@@ -209,11 +210,12 @@ impl Connection {
     /// # Errors
     /// [`ConnectionError`]: nothing more can be expected from the connection. It is closed, and
     /// polling it further answers [`Event::Lost`] for what was waiting.
+    #[inline(always)]
     pub fn poll(
         &mut self,
         rx: &mut BytesMut,
         now: Instant,
-        tx: &mut BytesMut,
+        tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
         let outcome = match &self.phase {
             Phase::Closed => return Ok(self.next_lost()),
@@ -227,7 +229,7 @@ impl Connection {
 
     /// The socket has taken `count` more bytes of what was put into `tx`.
     pub fn wrote(&mut self, count: usize) {
-        self.written += count as u64;
+        self.written = (self.written + count as u64).min(self.put);
     }
 
     /// The socket is gone, or is to go: nothing more is read or submitted, and what was waiting
@@ -268,6 +270,19 @@ impl Connection {
         self.queue.len()
     }
 
+    /// How many bytes that were put into `tx` the socket has not taken yet.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        usize::try_from(self.put - self.written).unwrap_or(usize::MAX)
+    }
+
+    /// How many bytes a blob still lacks that `rx` ends in; zero where it ends in none, or in one
+    /// whose length is not known yet.
+    #[must_use]
+    pub fn lacks(&self) -> usize {
+        self.scanner.lacks()
+    }
+
     /// Whether the reply at the front is overdue, so that new commands are better sent elsewhere.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
@@ -281,13 +296,8 @@ impl Connection {
         idle.then_some(self.last_used)
     }
 
-    fn put(
-        &mut self,
-        command: &Command<'_>,
-        tag: Option<Tag>,
-        expires: Instant,
-        tx: &mut BytesMut,
-    ) {
+    #[inline]
+    fn put(&mut self, command: &Command<'_>, tag: Option<Tag>, expires: Instant, tx: &mut Output) {
         let before = tx.len();
         encode::command(command, &mut self.scripts, tx);
         self.put += (tx.len() - before) as u64;
@@ -304,14 +314,25 @@ impl Connection {
         self.next_expiry = self.next_expiry.min(expires);
     }
 
+    #[inline(always)]
     fn next_event(
         &mut self,
         rx: &mut BytesMut,
         now: Instant,
-        tx: &mut BytesMut,
+        tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
         if rx.len() > self.unscanned {
             self.last_read = now;
+        }
+        // Most replies are values: no more is looked at than it takes to see that.
+        while let Some(blob) = self.scanner.glance(rx)
+            && let Some(front) = self.queue.front()
+            && let Some(answer) = front.expect.read_blob(rx, blob)
+        {
+            self.unscanned = rx.len();
+            if let Some(event) = self.answered(answer, now) {
+                return Ok(Some(event));
+            }
         }
         while let Some(len) = self.scanner.scan(rx)? {
             let event = self.frame(rx, len, now, tx)?;
@@ -334,7 +355,7 @@ impl Connection {
         rx: &mut BytesMut,
         len: usize,
         now: Instant,
-        tx: &mut BytesMut,
+        tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
         if decode::is_push(rx) {
             return Ok(Some(Event::Push(decode::push(rx.split_to(len).freeze())?)));
@@ -367,22 +388,26 @@ impl Connection {
         if let Some(failure) = front.failure.take() {
             answer = Err(*failure);
         }
-        let tag = front.tag;
-        self.queue.pop_front();
+        Ok(self.answered(answer, now))
+    }
+
+    /// The command at the front has its answer.
+    #[inline]
+    fn answered(&mut self, answer: Answer, now: Instant) -> Option<Event> {
+        let front = self.queue.pop_front()?;
         if let Some(sweep) = &mut self.sweep {
             sweep.next = sweep.next.saturating_sub(1);
         }
         if self.queue.is_empty() {
             self.next_expiry = Instant::MAX;
         }
-        Ok(tag.map(|tag| {
-            self.last_used = now;
-            Event::Reply { tag, answer }
-        }))
+        let tag = front.tag?;
+        self.last_used = now;
+        Some(Event::Reply { tag, answer })
     }
 
     /// What time alone has brought about.
-    fn due(&mut self, now: Instant, tx: &mut BytesMut) -> Result<Option<Event>, ConnectionError> {
+    fn due(&mut self, now: Instant, tx: &mut Output) -> Result<Option<Event>, ConnectionError> {
         if self.sweep.is_none() && self.next_expiry <= now {
             self.sweep = Some(Sweep { next: 0, next_expiry: Instant::MAX, silent: false });
         }

@@ -23,7 +23,7 @@ const RESPONSE: Duration = Duration::from_secs(5);
 struct Desk {
     connection: Connection,
     rx: BytesMut,
-    tx: BytesMut,
+    tx: Output,
     now: Instant,
     space: KeySpace,
 }
@@ -42,7 +42,7 @@ fn setup(url: &str) -> Setup {
 
 impl Desk {
     fn dial(setup: &Setup) -> Self {
-        let mut tx = BytesMut::new();
+        let mut tx = Output::new();
         let now = Instant::from_millis(1_000);
         let connection = Connection::open(setup, now, &mut tx);
         Self { connection, rx: BytesMut::new(), tx, now, space: KeySpace::default() }

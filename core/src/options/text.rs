@@ -12,13 +12,16 @@ use crate::ttl::{Expiry, Timeout};
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 14] = [
         "timeout",
         "ttl",
         "version",
         "key_prefix",
         "minsize",
         "maxsize",
+        "max_in_flight",
+        "max_queued_bytes",
+        "max_waiting",
         "max_entries",
         "max_bytes",
         "connect_timeout",
@@ -42,6 +45,11 @@ impl Options {
             "key_prefix" => say("key_prefix").once(&mut self.key_prefix, Said::key_prefix),
             "minsize" => say("minsize").once(&mut self.minsize, Said::number),
             "maxsize" => say("maxsize").once(&mut self.maxsize, Said::above_zero),
+            "max_in_flight" => say("max_in_flight").once(&mut self.max_in_flight, Said::above_zero),
+            "max_queued_bytes" => {
+                say("max_queued_bytes").once(&mut self.max_queued_bytes, Said::above_zero)
+            }
+            "max_waiting" => say("max_waiting").once(&mut self.max_waiting, Said::number),
             "max_entries" => say("max_entries").once(&mut self.max_entries, Said::above_zero),
             "max_bytes" => say("max_bytes").once(&mut self.max_bytes, Said::above_zero),
             "connect_timeout" => say("connect_timeout").once(&mut self.connect_timeout, Said::span),
@@ -83,6 +91,9 @@ impl Options {
         next("key_prefix", shown(prefix))?;
         next("minsize", shown(self.minsize.as_ref()))?;
         next("maxsize", shown(self.maxsize.as_ref()))?;
+        next("max_in_flight", shown(self.max_in_flight.as_ref()))?;
+        next("max_queued_bytes", shown(self.max_queued_bytes.as_ref()))?;
+        next("max_waiting", shown(self.max_waiting.as_ref()))?;
         next("max_entries", shown(self.max_entries.as_ref()))?;
         next("max_bytes", shown(self.max_bytes.as_ref()))?;
         next("connect_timeout", shown(connect_timeout.as_ref()))?;

@@ -19,6 +19,7 @@ use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
 
 use super::decode::{self, Elements, Part};
+use super::glance::Blob;
 use super::kind::Kind;
 
 /// What a command expects to be answered with.
@@ -97,6 +98,15 @@ impl Expect {
     #[must_use]
     pub fn replies(self) -> usize {
         if let Shape::DoneMany(many) = self.0 { many } else { 1 }
+    }
+
+    /// Reads the blob at the start of `rx` and takes it off, where it is what the command expects.
+    #[inline]
+    pub(crate) fn read_blob(self, rx: &mut BytesMut, blob: Blob) -> Option<Answer> {
+        if self.0 != Shape::Value {
+            return None;
+        }
+        Some(Ok(Reply::Value(Some(decode::take(rx, blob.next(), blob.start..blob.end)))))
     }
 
     /// Reads the frame of `len` bytes at the start of `rx`, as

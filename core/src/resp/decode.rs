@@ -1,24 +1,17 @@
 //! Reading complete frames: what a frame holds and where, and no more copied than is kept.
 //!
 //! All of it works on frames that [`scan`](super::scan) found complete, and answers a typed error
-//! rather than trusting that it did. Nothing recurses but [`Push::payload`], whose depth is
-//! bounded.
-//!
-//! `redis-protocol` decodes what has no fixed shape. It takes RESP2's nulls for the start of a
-//! stream and sets no bound on depth, so it is only handed frames that were scanned and in which
-//! these nulls were rewritten as RESP3's.
+//! rather than trusting that it did. Nothing recurses.
 
 use alloc::string::String;
 use core::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
-use redis_protocol::resp3::decode::complete;
-use redis_protocol::resp3::types::BytesFrame;
 
 use crate::error::{ProtocolError, ServerError};
 
+use super::glance::Blob;
 use super::kind::{Kind, Layout};
-use super::scan::{Limits, Scanner};
 
 /// A frame inside a buffer: its kind, and where what it holds lies. Attributes are left out.
 #[derive(Clone, Copy, Debug)]
@@ -283,26 +276,14 @@ pub fn push(frame: Bytes) -> Result<Push, ProtocolError> {
 }
 
 impl Push {
-    /// How many aggregates may be open at once in a payload. `redis-protocol` recurses, and takes
-    /// up to 20 KB of stack a level; the pushes of servers have three at most.
-    pub const DEPTH: usize = 8;
-
-    /// The whole frame as `redis-protocol` reads it: a [`BytesFrame::Push`] whose first element
-    /// is the kind. Its parts point into the frame, or into a copy where RESP2 nulls are in it.
+    /// What it says: all elements behind its kind.
     ///
     /// # Errors
-    /// [`ProtocolError::TooLarge`] past [`Push::DEPTH`], [`ProtocolError::Malformed`] if it makes no
-    /// sense to `redis-protocol`, which for instance takes only scalars as keys of a map.
-    pub fn payload(&self) -> Result<BytesFrame, ProtocolError> {
-        let malformed = ProtocolError::Malformed(Kind::Push.name());
-        let limits = Limits { depth: Self::DEPTH, ..Limits::default() };
-        if Scanner::new(limits).scan(&self.frame)? != Some(self.frame.len()) {
-            return Err(malformed);
-        }
-        match complete::decode_bytes(&with_resp3_nulls(&self.frame)?) {
-            Ok(Some((frame, _))) => Ok(frame),
-            Ok(None) | Err(_) => Err(malformed),
-        }
+    /// [`ProtocolError`] if [`frame`](Self::frame) is no whole push, which one that was read here is.
+    pub fn payload(&self) -> Result<Elements<'_>, ProtocolError> {
+        let mut elements = elements(&self.frame)?;
+        let missing = ProtocolError::Malformed(Kind::Push.name());
+        elements.next().ok_or(missing)?.map(|_| elements)
     }
 }
 
@@ -365,6 +346,10 @@ fn pass(frame: &[u8], mut at: usize, mut pending: usize) -> Result<usize, Protoc
 /// The frame at `at`, and where the next one begins: for an aggregate, its first element.
 #[inline]
 fn head(frame: &[u8], at: usize) -> Result<(Kind, Content, usize), ProtocolError> {
+    if let Some(blob) = Blob::at(frame, at) {
+        let content = Content::Bytes { start: blob.start, end: blob.end };
+        return Ok((Kind::Blob, content, blob.next()));
+    }
     let byte = *frame.get(at).ok_or(INCOMPLETE)?;
     let kind = Kind::of(byte).ok_or(ProtocolError::UnknownType(byte))?;
     let start = at + 1;
@@ -402,29 +387,6 @@ fn behind_format(frame: &[u8], start: usize) -> Result<usize, ProtocolError> {
         Some(b':') => Ok(start + 4),
         Some(_) | None => Err(ProtocolError::Malformed(Kind::Verbatim.name())),
     }
-}
-
-/// The same frame with `_` for `$-1` and `*-1`.
-fn with_resp3_nulls(frame: &Bytes) -> Result<Bytes, ProtocolError> {
-    let mut copied: Option<BytesMut> = None;
-    let (mut at, mut kept) = (0, 0);
-    while at < frame.len() {
-        let (kind, content, next) = head(frame, at)?;
-        if matches!(content, Content::Null) && kind != Kind::Null {
-            let copy = copied.get_or_insert_with(|| BytesMut::with_capacity(frame.len()));
-            copy.extend_from_slice(frame.get(kept..at).unwrap_or_default());
-            copy.extend_from_slice(b"_\r\n");
-            kept = next;
-        }
-        at = next;
-    }
-    Ok(match copied {
-        None => frame.clone(),
-        Some(mut copy) => {
-            copy.extend_from_slice(frame.get(kept..).unwrap_or_default());
-            copy.freeze()
-        }
-    })
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! Commands as bytes, written straight into a send buffer after one exact reservation.
+//! Commands as bytes, put straight into what is to be sent.
 //!
 //! Every command has one atomic form on the wire, or is a run of commands that each are
 //! ([`Command::SetMany`]). Timeouts go out in milliseconds. All forms exist since Redis 4.0.
@@ -8,13 +8,15 @@
 
 use core::fmt::{self, Write};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::command::Command;
 use crate::key::{Key, Keys};
 use crate::number::Number;
 use crate::script::{self, Script};
 use crate::ttl::Expiry;
+
+use super::output::Output;
 
 /// How many bytes a server takes as one argument: Redis's default `proto-max-bulk-len`.
 pub const MAX_ARGUMENT: usize = 512 << 20;
@@ -26,7 +28,7 @@ pub const MAX_ARGUMENT: usize = 512 << 20;
 /// with one answer.
 ///
 /// A double that is not finite is sent like any other; the server refuses it as an overflow.
-pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut BytesMut) {
+pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
     match command {
         Command::Get(key) => keyed(tx, b"*2\r\n$3\r\nGET\r\n", key),
         Command::GetMany(keys) => many(tx, b"$4\r\nMGET\r\n", keys.len(), &Whole::Keys(keys)),
@@ -40,7 +42,7 @@ pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut BytesMut) 
         }
         Command::Delete(keys) => many(tx, UNLINK, keys.len(), &Whole::Keys(keys)),
         Command::Unlink(keys) => many(tx, UNLINK, keys.len(), &Whole::Bytes(keys)),
-        Command::Clear => tx.extend_from_slice(b"*2\r\n$7\r\nFLUSHDB\r\n$5\r\nASYNC\r\n"),
+        Command::Clear => tx.put_slice(b"*2\r\n$7\r\nFLUSHDB\r\n$5\r\nASYNC\r\n"),
         Command::Scan { stem, cursor } => scan(tx, stem, *cursor),
         Command::Touch { key, expiry: Expiry::Never } => {
             run(tx, scripts, script::PERSIST, key, &[]);
@@ -48,7 +50,6 @@ pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut BytesMut) 
         Command::Touch { key, expiry: Expiry::Millis(millis) } => {
             let mut digits = itoa::Buffer::new();
             let millis = digits.format(millis.get());
-            tx.reserve(PEXPIRE.len() + blob_len(key.len()) + blob_len(millis.len()));
             tx.put_slice(PEXPIRE);
             put_key(tx, key);
             put_blob(tx, millis.as_bytes());
@@ -68,9 +69,7 @@ pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut BytesMut) 
 }
 
 /// Appends a command made of `words`.
-pub fn request(tx: &mut BytesMut, words: &[&[u8]]) {
-    let words_len: usize = words.iter().map(|word| blob_len(word.len())).sum();
-    tx.reserve(head_len(words.len()) + words_len);
+pub fn request(tx: &mut Output, words: &[&[u8]]) {
     put_head(tx, words.len());
     for word in words {
         put_blob(tx, word);
@@ -125,32 +124,22 @@ impl Scripts {
     }
 }
 
-fn keyed(tx: &mut BytesMut, head: &[u8], key: &Key<'_>) {
-    tx.reserve(head.len() + blob_len(key.len()));
+fn keyed(tx: &mut Output, head: &[u8], key: &Key<'_>) {
     tx.put_slice(head);
     put_key(tx, key);
 }
 
-fn set(tx: &mut BytesMut, key: &Key<'_>, value: &Bytes, expiry: Expiry, condition: &[u8]) {
+fn set(tx: &mut Output, key: &Key<'_>, value: &Bytes, expiry: Expiry, condition: &[u8]) {
     let mut digits = itoa::Buffer::new();
     let millis = match expiry {
         Expiry::Never => None,
         Expiry::Millis(millis) => Some(digits.format(millis.get())),
     };
     let words = 3 + 2 * usize::from(millis.is_some()) + usize::from(!condition.is_empty());
-    let expiry_len = millis.map_or(0, |millis| PX.len() + blob_len(millis.len()));
-    tx.reserve(
-        head_len(words)
-            + SET.len()
-            + blob_len(key.len())
-            + blob_len(value.len())
-            + expiry_len
-            + condition.len(),
-    );
     put_head(tx, words);
     tx.put_slice(SET);
     put_key(tx, key);
-    put_blob(tx, value);
+    put_value(tx, value);
     if let Some(millis) = millis {
         tx.put_slice(PX);
         put_blob(tx, millis.as_bytes());
@@ -164,15 +153,10 @@ enum Whole<'a> {
     Bytes(&'a [Bytes]),
 }
 
-fn many(tx: &mut BytesMut, name: &[u8], count: usize, keys: &Whole<'_>) {
+fn many(tx: &mut Output, name: &[u8], count: usize, keys: &Whole<'_>) {
     if count == 0 {
         return ping(tx);
     }
-    let keys_len: usize = match keys {
-        Whole::Keys(keys) => keys.iter().map(|key| blob_len(key.len())).sum(),
-        Whole::Bytes(keys) => keys.iter().map(|key| blob_len(key.len())).sum(),
-    };
-    tx.reserve(head_len(count + 1) + name.len() + keys_len);
     put_head(tx, count + 1);
     tx.put_slice(name);
     match keys {
@@ -181,22 +165,18 @@ fn many(tx: &mut BytesMut, name: &[u8], count: usize, keys: &Whole<'_>) {
     }
 }
 
-fn scan(tx: &mut BytesMut, stem: &[u8], cursor: u64) {
+fn scan(tx: &mut Output, stem: &[u8], cursor: u64) {
     let mut digits = itoa::Buffer::new();
     let cursor = digits.format(cursor);
-    let pattern_len = pattern_len(stem);
-    tx.reserve(
-        SCAN.len() + blob_len(cursor.len()) + MATCH.len() + blob_len(pattern_len) + COUNT.len(),
-    );
     tx.put_slice(SCAN);
     put_blob(tx, cursor.as_bytes());
     tx.put_slice(MATCH);
-    put_blob_head(tx, pattern_len);
+    put_number(tx, b'$', pattern_len(stem));
     for &byte in stem {
         if is_special(byte) {
-            tx.put_u8(b'\\');
+            tx.put_slice(b"\\");
         }
-        tx.put_u8(byte);
+        tx.put_slice(&[byte]);
     }
     tx.put_slice(b"*\r\n");
     tx.put_slice(COUNT);
@@ -215,15 +195,12 @@ fn is_special(byte: u8) -> bool {
     matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\')
 }
 
-fn run(tx: &mut BytesMut, scripts: &mut Scripts, script: Script, key: &Key<'_>, args: &[&[u8]]) {
+fn run(tx: &mut Output, scripts: &mut Scripts, script: Script, key: &Key<'_>, args: &[&[u8]]) {
     let (name, body) = match scripts.is_sent(script) {
         true => (&b"$7\r\nEVALSHA\r\n"[..], script.digest),
         false => (&b"$4\r\nEVAL\r\n"[..], script.source),
     };
     let words = 4 + args.len();
-    let args_len: usize = args.iter().map(|arg| blob_len(arg.len())).sum();
-    let key_len = ONE_KEY.len() + blob_len(key.len());
-    tx.reserve(head_len(words) + name.len() + blob_len(body.len()) + key_len + args_len);
     put_head(tx, words);
     tx.put_slice(name);
     put_blob(tx, body.as_bytes());
@@ -234,52 +211,47 @@ fn run(tx: &mut BytesMut, scripts: &mut Scripts, script: Script, key: &Key<'_>, 
     }
 }
 
-fn ping(tx: &mut BytesMut) {
-    tx.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+fn ping(tx: &mut Output) {
+    tx.put_slice(b"*1\r\n$4\r\nPING\r\n");
 }
 
-fn put_head(tx: &mut BytesMut, words: usize) {
-    tx.put_u8(b'*');
-    tx.put_slice(itoa::Buffer::new().format(words).as_bytes());
-    tx.put_slice(b"\r\n");
-}
-
-#[inline]
-fn put_blob_head(tx: &mut BytesMut, len: usize) {
-    tx.put_u8(b'$');
-    tx.put_slice(itoa::Buffer::new().format(len).as_bytes());
-    tx.put_slice(b"\r\n");
+fn put_head(tx: &mut Output, words: usize) {
+    put_number(tx, b'*', words);
 }
 
 #[inline]
-fn put_blob(tx: &mut BytesMut, bytes: &[u8]) {
-    put_blob_head(tx, bytes.len());
+fn put_blob(tx: &mut Output, bytes: &[u8]) {
+    put_number(tx, b'$', bytes.len());
     tx.put_slice(bytes);
     tx.put_slice(b"\r\n");
 }
 
-#[inline]
-fn put_key(tx: &mut BytesMut, key: &Key<'_>) {
-    put_blob_head(tx, key.len());
-    key.put(tx);
+fn put_value(tx: &mut Output, value: &Bytes) {
+    put_number(tx, b'$', value.len());
+    tx.put_value(value);
     tx.put_slice(b"\r\n");
 }
 
 #[inline]
-const fn head_len(words: usize) -> usize {
-    1 + digits(words) + 2
+fn put_key(tx: &mut Output, key: &Key<'_>) {
+    put_number(tx, b'$', key.len());
+    key.put(tx.end());
+    tx.put_slice(b"\r\n");
 }
 
+/// A length or a count on a line of its own. Most have two digits or fewer.
 #[inline]
-const fn blob_len(len: usize) -> usize {
-    1 + digits(len) + 2 + len + 2
-}
-
-#[inline]
-const fn digits(number: usize) -> usize {
-    match number.checked_ilog10() {
-        Some(log) => log as usize + 1,
-        None => 1,
+fn put_number(tx: &mut Output, kind: u8, number: usize) {
+    match u8::try_from(number) {
+        Ok(number @ 0..10) => tx.put_slice(&[kind, b'0' + number, b'\r', b'\n']),
+        Ok(number @ 10..100) => {
+            tx.put_slice(&[kind, b'0' + number / 10, b'0' + number % 10, b'\r', b'\n']);
+        }
+        Ok(_) | Err(_) => {
+            tx.put_slice(&[kind]);
+            tx.put_slice(itoa::Buffer::new().format(number).as_bytes());
+            tx.put_slice(b"\r\n");
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 
 use crate::error::ProtocolError;
 
+use super::glance::Blob;
 use super::kind::{Kind, Layout};
 
 /// How large a frame may be before it is refused.
@@ -142,7 +143,36 @@ impl Scanner {
     /// place, and again at every later call: what follows cannot be framed.
     #[inline]
     pub fn scan(&mut self, rx: &[u8]) -> Result<Option<usize>, ProtocolError> {
-        self.scan_source(rx)
+        match self.glance(rx) {
+            Some(blob) => Ok(Some(blob.next())),
+            None => self.scan_source(rx),
+        }
+    }
+
+    /// The blob at the start of `rx`, if that is what [`scan`](Self::scan) finds there at a glance.
+    #[inline]
+    pub(crate) fn glance(&self, rx: &[u8]) -> Option<Blob> {
+        if self.at > 0 || self.failed.is_some() {
+            return None;
+        }
+        Blob::at(rx, 0).filter(|blob| self.allows(*blob))
+    }
+
+    /// How many bytes the blob still lacks that the last scan ended in; zero where it ended in none.
+    #[must_use]
+    pub fn lacks(&self) -> usize {
+        match self.state {
+            State::Body { left, .. } => left,
+            State::Kind
+            | State::Text { .. }
+            | State::Boolean
+            | State::Number { .. }
+            | State::Count { .. }
+            | State::Minus { .. }
+            | State::Digits { .. }
+            | State::Cr { .. }
+            | State::Lf { .. } => 0,
+        }
     }
 
     fn scan_source<S: Source + ?Sized>(&mut self, rx: &S) -> Result<Option<usize>, ProtocolError> {
@@ -156,11 +186,22 @@ impl Scanner {
         found
     }
 
-    /// Every transition there is. A blob's body is the one place where more than a byte is passed
-    /// at once.
+    /// Every transition there is. More than a byte is passed at once only where a whole blob is
+    /// there at a glance, and in the body of any other.
     fn run<S: Source + ?Sized>(&mut self, rx: &S) -> Result<Option<usize>, ProtocolError> {
         self.pass_body(rx.len());
         while let Some(byte) = rx.byte(self.at) {
+            if byte == b'$'
+                && matches!(self.state, State::Kind)
+                && let Some(blob) = rx.blob(self.at)
+                && self.allows(blob)
+            {
+                self.at = blob.next();
+                match self.complete() {
+                    Some(len) => return Ok(Some(len)),
+                    None => continue,
+                }
+            }
             self.at += 1;
             self.state = match self.state {
                 State::Kind => self.open(byte)?,
@@ -228,6 +269,12 @@ impl Scanner {
             };
         }
         Ok(None)
+    }
+
+    /// Whether a blob is within the limits.
+    #[inline]
+    fn allows(&self, blob: Blob) -> bool {
+        blob.len() <= self.limits.blob && blob.end <= self.limits.frame
     }
 
     /// Skips as much of a blob's body, without its line break, as `end` bytes hold.
@@ -382,6 +429,7 @@ impl Default for Scanner {
 trait Source {
     fn len(&self) -> usize;
     fn byte(&self, at: usize) -> Option<u8>;
+    fn blob(&self, at: usize) -> Option<Blob>;
 }
 
 impl Source for [u8] {
@@ -393,6 +441,11 @@ impl Source for [u8] {
     #[inline]
     fn byte(&self, at: usize) -> Option<u8> {
         self.get(at).copied()
+    }
+
+    #[inline]
+    fn blob(&self, at: usize) -> Option<Blob> {
+        Blob::at(self, at)
     }
 }
 

@@ -56,7 +56,7 @@ impl Batch {
                 self.next += 1;
             }
             let Some((chunk, call)) = self.active.get_mut(at) else { break };
-            match call.poll(cache, &command(chunk.clone()), b"", cx) {
+            match call.poll(cache, b"", cx, || Ok(command(chunk.clone()))) {
                 Poll::Pending => at += 1,
                 Poll::Ready(reply) => {
                     let (chunk, _) = self.active.swap_remove(at);

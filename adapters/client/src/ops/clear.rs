@@ -67,7 +67,8 @@ impl Future for Clear<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Reply::Done = ready!(this.call.poll(this.cache, &Command::Clear, b"", cx))? else {
+        let Reply::Done = ready!(this.call.poll(this.cache, b"", cx, || Ok(Command::Clear)))?
+        else {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(Ok(()))
@@ -82,8 +83,8 @@ impl Future for ClearPrefix<'_> {
         loop {
             // A step is a scan, and the removal of what it found.
             if this.found.is_empty() {
-                let scan = Command::Scan { stem: &this.stem, cursor: this.cursor };
-                let reply = ready!(this.call.poll(this.cache, &scan, b"", cx))?;
+                let scan = || Ok(Command::Scan { stem: &this.stem, cursor: this.cursor });
+                let reply = ready!(this.call.poll(this.cache, b"", cx, scan))?;
                 let Reply::Scanned { cursor, keys } = reply else {
                     return Poll::Ready(Err(Error::mismatch()));
                 };
@@ -91,8 +92,8 @@ impl Future for ClearPrefix<'_> {
                 this.found = keys;
                 this.found.retain(|key| key.starts_with(&this.stem));
             } else {
-                let unlink = Command::Unlink(&this.found);
-                let reply = ready!(this.call.poll(this.cache, &unlink, b"", cx))?;
+                let unlink = || Ok(Command::Unlink(&this.found));
+                let reply = ready!(this.call.poll(this.cache, b"", cx, unlink))?;
                 let Reply::Count(removed) = reply else {
                     return Poll::Ready(Err(Error::mismatch()));
                 };

@@ -84,9 +84,12 @@ impl<K: AsRef<[u8]>> Future for Touch<'_, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let key = this.cache.scope(this.version.as_ref())?.key(name);
-        let command = Command::Touch { key, expiry: this.cache.expiry(this.timeout)? };
-        let Reply::Flag(found) = ready!(this.call.poll(this.cache, &command, name, cx))? else {
+        let (cache, version) = (this.cache, this.version.as_ref());
+        let touch = || {
+            let key = cache.scope(version)?.key(name);
+            Ok(Command::Touch { key, expiry: cache.expiry(this.timeout)? })
+        };
+        let Reply::Flag(found) = ready!(this.call.poll(cache, name, cx, touch))? else {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(Ok(found))
@@ -101,8 +104,9 @@ impl<K: AsRef<[u8]>> Future for Remains<'_, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let command = Command::Remaining(this.cache.scope(this.version.as_ref())?.key(name));
-        let Reply::Remaining(remaining) = ready!(this.call.poll(this.cache, &command, name, cx))?
+        let (cache, version) = (this.cache, this.version.as_ref());
+        let remaining = || Ok(Command::Remaining(cache.scope(version)?.key(name)));
+        let Reply::Remaining(remaining) = ready!(this.call.poll(cache, name, cx, remaining))?
         else {
             return Poll::Ready(Err(Error::mismatch()));
         };
@@ -118,8 +122,9 @@ impl<K: AsRef<[u8]>> Future for Contains<'_, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let command = Command::Contains(this.cache.scope(this.version.as_ref())?.key(name));
-        let Reply::Flag(found) = ready!(this.call.poll(this.cache, &command, name, cx))? else {
+        let (cache, version) = (this.cache, this.version.as_ref());
+        let contains = || Ok(Command::Contains(cache.scope(version)?.key(name)));
+        let Reply::Flag(found) = ready!(this.call.poll(cache, name, cx, contains))? else {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(Ok(found))

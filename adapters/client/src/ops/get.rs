@@ -62,8 +62,9 @@ impl<K: AsRef<[u8]>, D: Decode> Future for Get<'_, K, D> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let command = Command::Get(this.cache.scope(this.version.as_ref())?.key(name));
-        let reply = ready!(this.call.poll(this.cache, &command, name, cx))?;
+        let (cache, version) = (this.cache, this.version.as_ref());
+        let get = || Ok(Command::Get(cache.scope(version)?.key(name)));
+        let reply = ready!(this.call.poll(cache, name, cx, get))?;
         let Reply::Value(value) = reply else { return Poll::Ready(Err(Error::mismatch())) };
         let decode = |bytes| D::decode(bytes).map_err(|source| Error::deserialize(name, source));
         Poll::Ready(value.map(decode).transpose())

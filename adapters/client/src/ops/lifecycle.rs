@@ -133,7 +133,7 @@ impl Future for Ping<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Reply::Done = ready!(this.call.poll(this.cache, &Command::Ping, b"", cx))? else {
+        let Reply::Done = ready!(this.call.poll(this.cache, b"", cx, || Ok(Command::Ping)))? else {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(Ok(()))

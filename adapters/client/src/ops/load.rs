@@ -161,7 +161,7 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
             let look = |backend: &Backend| backend.desk().map(|desk| desk.seen(&key.to_bytes()));
             *seen = self.cache.with_backend(look)?;
         }
-        match ready!(call.poll(self.cache, &Command::Get(key), name, cx)) {
+        match ready!(call.poll(self.cache, name, cx, || Ok(Command::Get(key)))) {
             Ok(Reply::Value(Some(bytes))) => return Poll::Ready(self.decoded(bytes).map(Some)),
             Ok(Reply::Value(None)) => self.away = false,
             Err(error) if error.is_outage() => self.away = true,
@@ -202,7 +202,7 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         if !place.share(bytes.clone()) || self.away {
             return Ok(Some(value));
         }
-        self.stage = Stage::Store { value, bytes, call: Call::Store, _place: place };
+        self.stage = Stage::Store { value, bytes, call: Call::store(), _place: place };
         Ok(None)
     }
 
@@ -211,9 +211,11 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
             return Poll::Ready(Ok(None));
         };
         let name = self.key.as_ref();
-        let key = self.cache.scope(self.version.as_ref())?.key(name);
-        let command = Command::Set { key, value: bytes, expiry: self.cache.expiry(self.timeout)? };
-        if let Err(error) = ready!(call.poll(self.cache, &command, name, cx)) {
+        let set = || {
+            let key = self.cache.scope(self.version.as_ref())?.key(name);
+            Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(self.timeout)? })
+        };
+        if let Err(error) = ready!(call.poll(self.cache, name, cx, set)) {
             // The value is good though it could not be kept: the cache was disconnected meanwhile,
             // or its server is away or takes no writes.
             if !error.is_outage() && !matches!(error, Error::NotConnected) {

@@ -93,11 +93,13 @@ impl<K: AsRef<[u8]>, D: Delta> Future for Incr<'_, K, D> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let delta = this.delta.number();
-        let delta = if this.negated { delta.negated() } else { delta };
-        let key = this.cache.scope(this.version.as_ref())?.key(name);
-        let command = Command::Incr { key, delta };
-        let Reply::Number(sum) = ready!(this.call.poll(this.cache, &command, name, cx))? else {
+        let (cache, version) = (this.cache, this.version.as_ref());
+        let incr = || {
+            let delta = this.delta.number();
+            let delta = if this.negated { delta.negated() } else { delta };
+            Ok(Command::Incr { key: cache.scope(version)?.key(name), delta })
+        };
+        let Reply::Number(sum) = ready!(this.call.poll(cache, name, cx, incr))? else {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(D::of(sum).ok_or_else(Error::mismatch))

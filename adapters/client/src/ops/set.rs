@@ -121,12 +121,13 @@ impl<K: AsRef<[u8]>, V: Encode> Future for Set<'_, K, V> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let key = this.cache.scope(this.version.as_ref())?.key(name);
-        let expiry = this.cache.expiry(this.timeout)?;
-        let command = Command::Set { key, value: this.value.encoded(name)?, expiry };
-        let Reply::Done = ready!(this.call.poll(this.cache, &command, name, cx))? else {
-            return Poll::Ready(Err(Error::mismatch()));
-        };
+        let (cache, version, value) = (this.cache, this.version.as_ref(), &mut this.value);
+        let reply = ready!(this.call.poll(cache, name, cx, || {
+            let key = cache.scope(version)?.key(name);
+            let expiry = cache.expiry(this.timeout)?;
+            Ok(Command::Set { key, value: value.encoded(name)?, expiry })
+        }))?;
+        let Reply::Done = reply else { return Poll::Ready(Err(Error::mismatch())) };
         Poll::Ready(Ok(()))
     }
 }
@@ -139,12 +140,13 @@ impl<K: AsRef<[u8]>, V: Encode> Future for Add<'_, K, V> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let key = this.cache.scope(this.version.as_ref())?.key(name);
-        let expiry = this.cache.expiry(this.timeout)?;
-        let command = Command::Add { key, value: this.value.encoded(name)?, expiry };
-        let Reply::Flag(added) = ready!(this.call.poll(this.cache, &command, name, cx))? else {
-            return Poll::Ready(Err(Error::mismatch()));
-        };
+        let (cache, version, value) = (this.cache, this.version.as_ref(), &mut this.value);
+        let reply = ready!(this.call.poll(cache, name, cx, || {
+            let key = cache.scope(version)?.key(name);
+            let expiry = cache.expiry(this.timeout)?;
+            Ok(Command::Add { key, value: value.encoded(name)?, expiry })
+        }))?;
+        let Reply::Flag(added) = reply else { return Poll::Ready(Err(Error::mismatch())) };
         Poll::Ready(Ok(added))
     }
 }

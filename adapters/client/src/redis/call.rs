@@ -10,109 +10,152 @@ use async_caches_core::reply::Answer;
 use async_caches_core::retry;
 use async_caches_core::time::Instant;
 
-use super::link::Shared;
+use super::link::{Rejected, Shared};
 use super::slots::Outcome;
-use super::{Acquired, Pool, Redis, Ticket};
+use super::{Acquired, Pool, Ticket};
 use crate::error::{Error, LinkError};
 
 /// A command under way. Dropped, it gives up its place; the reply, if one comes, is thrown away.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Call {
-    pool: Arc<Pool>,
-    expires: Instant,
-    /// Why an earlier attempt was lost, where the server may have run that.
-    lost: Option<LinkError>,
     stage: Stage,
+    /// When it is over. The response timeout runs from when it is first sent, or first waits.
+    expires: Option<Instant>,
+    /// Whether it may be sent again though it may have run.
+    repeatable: bool,
+    /// Why an earlier attempt was lost, where the server may have run that.
+    lost: Option<Box<LinkError>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Stage {
-    Seeking(Option<Ticket>),
+    #[default]
+    Seeking,
+    Waiting(Arc<Pool>, Ticket),
     Sent(Arc<Shared>, Tag),
-    Over,
 }
 
 impl Call {
-    /// A call whose response timeout runs from now.
-    pub(crate) fn new(redis: &Redis) -> Self {
-        let pool = Arc::clone(&redis.pool);
-        let expires = pool.now() + pool.response_timeout();
-        Self { pool, expires, lost: None, stage: Stage::Seeking(None) }
+    /// Ready with what became of the command that was sent, or with `None` where none was, or it
+    /// has to be sent again.
+    #[inline(always)]
+    pub(crate) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Answer, Error>>> {
+        let Stage::Sent(link, tag) = &self.stage else { return Poll::Ready(None) };
+        match ready!(link.outcome(*tag, cx)) {
+            Outcome::Answered(answer) if !retry::after_answer(&answer) => {
+                self.stage = Stage::Seeking;
+                Poll::Ready(Some(Ok(answer)))
+            }
+            outcome => Poll::Ready(self.unanswered(&outcome).map(Err)),
+        }
     }
 
-    /// Ready with what became of `command`, which must be the same in every poll. Never later than
-    /// the response timeout, as far as the task is polled when woken.
-    pub(crate) fn poll(
+    /// Sends the command on a link, which is given back where it does not take it.
+    #[inline]
+    pub(crate) fn send(
         &mut self,
+        link: Arc<Shared>,
         command: &Command<'_>,
         cx: &Context<'_>,
-    ) -> Poll<Result<Answer, Error>> {
+    ) -> Result<(), (Arc<Shared>, Rejected)> {
+        let tag = match link.submit(command, &mut self.expires, cx.waker()) {
+            Ok(tag) => tag,
+            Err(rejected) => return Err((link, rejected)),
+        };
+        self.repeatable = retry::after_loss(command, true);
+        if let Stage::Waiting(pool, ticket) = &self.stage {
+            pool.forget(*ticket);
+        }
+        self.stage = Stage::Sent(link, tag);
+        Ok(())
+    }
+
+    /// Sends the command on a link of the pool, or waits in its line. Ready where neither can be.
+    pub(crate) fn poll_send(
+        &mut self,
+        pool: &Arc<Pool>,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+    ) -> Poll<Error> {
         loop {
-            match &mut self.stage {
-                Stage::Over => return Poll::Ready(Err(Error::mismatch())),
-                Stage::Seeking(ticket) => {
-                    let link = match self.pool.acquire(ticket, self.expires, cx) {
-                        Acquired::Link(link) => link,
-                        Acquired::Wait => return Poll::Pending,
-                        Acquired::Failed(error) => return self.over(error),
-                    };
-                    match link.submit(command, self.expires, cx.waker()) {
-                        Ok(tag) => {
-                            self.leave();
-                            self.stage = Stage::Sent(link, tag);
-                            return Poll::Pending;
-                        }
-                        // It ended just now, and will not be acquired again.
-                        Err(Refused::NotOpen) => {}
-                        Err(Refused::TooLarge { len, limit }) => {
-                            return self.over(Error::TooLarge { len, limit });
-                        }
-                        Err(_) => return self.over(Error::mismatch()),
+            let ticket = self.ticket(pool);
+            let acquired = match pool.acquire(ticket, &mut self.expires, cx) {
+                Acquired::Link(link) => match self.send(link, command, cx) {
+                    Ok(()) => return Poll::Pending,
+                    // It ended just now, and will not be acquired again.
+                    Err((_, Rejected::Closed)) => continue,
+                    Err((link, Rejected::Full)) => pool.queue(&link, ticket, &mut self.expires, cx),
+                    Err((_, Rejected::Refused(Refused::TooLarge { len, limit }))) => {
+                        Acquired::Failed(Error::TooLarge { len, limit })
                     }
+                    Err((_, Rejected::Refused(_))) => Acquired::Failed(Error::mismatch()),
+                },
+                acquired => acquired,
+            };
+            match acquired {
+                Acquired::Link(_) => {}
+                Acquired::Wait(ticket) => return self.wait(pool, ticket),
+                Acquired::Failed(error) => return Poll::Ready(self.over(error)),
+            }
+        }
+    }
+
+    /// What to say of an outcome that is no answer to tell; nothing where the command is to be
+    /// sent again.
+    #[cold]
+    fn unanswered(&mut self, outcome: &Outcome) -> Option<Error> {
+        let Stage::Sent(link, _) = std::mem::take(&mut self.stage) else { return None };
+        match *outcome {
+            Outcome::Answered(_) => None,
+            Outcome::Expired => {
+                let after = link.response_timeout();
+                Some(Error::Timeout { after, may_have_run: true })
+            }
+            Outcome::Lost { may_have_run } => {
+                let source = link.why();
+                if may_have_run {
+                    self.lost = Some(Box::new(source.clone()));
                 }
-                Stage::Sent(link, tag) => {
-                    let outcome = ready!(link.outcome(*tag, cx));
-                    let why = matches!(outcome, Outcome::Lost { .. }).then(|| link.why());
-                    self.stage = Stage::Over;
-                    match outcome {
-                        Outcome::Answered(answer) if retry::after_answer(&answer) => {
-                            self.stage = Stage::Seeking(None);
-                        }
-                        Outcome::Answered(answer) => return Poll::Ready(Ok(answer)),
-                        Outcome::Expired => {
-                            let after = self.pool.response_timeout();
-                            return Poll::Ready(Err(Error::Timeout { after, may_have_run: true }));
-                        }
-                        Outcome::Lost { may_have_run } => {
-                            let source = why.unwrap_or(LinkError::Closed);
-                            if may_have_run {
-                                self.lost = Some(source.clone());
-                            }
-                            if !retry::after_loss(command, may_have_run) {
-                                return self.over(Error::Disconnected { may_have_run, source });
-                            }
-                            self.stage = Stage::Seeking(None);
-                        }
-                    }
-                }
+                let again = self.repeatable || !may_have_run;
+                (!again).then(|| self.over(Error::Disconnected { may_have_run, source }))
             }
         }
     }
 
     /// Gives up. What an earlier attempt may have done goes before why this one failed.
-    fn over(&mut self, error: Error) -> Poll<Result<Answer, Error>> {
+    pub(crate) fn over(&mut self, error: Error) -> Error {
         self.leave();
-        Poll::Ready(Err(match self.lost.take() {
-            Some(source) => Error::Disconnected { may_have_run: true, source },
+        match self.lost.take() {
+            Some(source) => Error::Disconnected { may_have_run: true, source: *source },
             None => error,
-        }))
+        }
     }
 
+    /// The place in this pool's line, where there is one.
+    fn ticket(&self, pool: &Arc<Pool>) -> Option<Ticket> {
+        match &self.stage {
+            Stage::Waiting(of, ticket) if Arc::ptr_eq(of, pool) => Some(*ticket),
+            Stage::Waiting(..) | Stage::Sent(..) | Stage::Seeking => None,
+        }
+    }
+
+    fn wait(&mut self, pool: &Arc<Pool>, ticket: Ticket) -> Poll<Error> {
+        if self.ticket(pool) != Some(ticket) {
+            self.leave();
+            self.stage = Stage::Waiting(Arc::clone(pool), ticket);
+        }
+        Poll::Pending
+    }
+
+    #[inline]
     fn leave(&mut self) {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Seeking(Some(ticket)) => self.pool.forget(ticket),
+        if matches!(self.stage, Stage::Seeking) {
+            return;
+        }
+        match std::mem::take(&mut self.stage) {
+            Stage::Waiting(pool, ticket) => pool.leave(ticket),
             Stage::Sent(link, tag) => link.abandon(tag),
-            Stage::Seeking(None) | Stage::Over => {}
+            Stage::Seeking => {}
         }
     }
 }

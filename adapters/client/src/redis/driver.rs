@@ -5,11 +5,12 @@
 //! run, queue their next commands, and all of those leave in one write.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
 use async_caches_core::error::ConnectionError;
+use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
 use bytes::{Buf, BytesMut};
 
@@ -62,8 +63,9 @@ struct Driver<S, T> {
     socket: S,
     timer: T,
     rx: BytesMut,
-    out: BytesMut,
+    out: Output,
     settled: Settled,
+    /// How much room the next read is given.
     want: usize,
     armed: Option<Instant>,
     yielded: bool,
@@ -75,7 +77,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             socket,
             timer,
             rx: BytesMut::new(),
-            out: BytesMut::new(),
+            out: Output::new(),
             settled: Settled::default(),
             want: READ_LEAST,
             armed: None,
@@ -90,17 +92,14 @@ impl<S: Socket, T: Timer> Driver<S, T> {
                 Ok(count) => count,
                 Err(error) => return Poll::Ready(error),
             };
-            let now = link.pool.now();
-            let turn = link.shared.turn(
-                &mut self.rx,
-                &mut self.out,
-                std::mem::take(&mut link.wrote),
-                now,
-                &mut self.settled,
-            );
+            let wrote = std::mem::take(&mut link.wrote);
+            let turn = link.shared.turn(&mut self.rx, &mut self.out, wrote, &mut self.settled);
             let woke = self.settled.hand_out();
             if turn.ready {
                 link.pool.opened(link.id);
+            }
+            if turn.room > 0 {
+                link.pool.has_room(turn.room);
             }
             if let Some(error) = turn.end {
                 return Poll::Ready(error);
@@ -113,9 +112,10 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             if let Err(error) = self.write(&mut link.wrote, cx) {
                 return Poll::Ready(error.into());
             }
+            self.resize(read, turn.lacks);
             let due = self.is_due(turn.deadline, cx);
             let idle = read == 0 && !due && link.wrote == 0;
-            if idle && link.shared.sleep(&turn, self.out.is_empty(), cx) {
+            if idle && link.shared.rest(&turn, self.out.is_empty(), cx) {
                 return Poll::Pending;
             }
         }
@@ -125,25 +125,14 @@ impl<S: Socket, T: Timer> Driver<S, T> {
 
     /// Reads once, if there is anything to read.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<usize, LinkError> {
+        self.rx.reserve(self.want);
         loop {
-            match self.socket.poll_readable(cx) {
+            match self.socket.poll_read(&mut self.rx, cx) {
                 Poll::Pending => return Ok(0),
-                Poll::Ready(ready) => ready?,
-            }
-            if self.rx.is_empty() && self.rx.capacity() > KEEP {
-                self.rx = BytesMut::new();
-            }
-            self.rx.reserve(self.want);
-            match self.socket.try_read(&mut self.rx) {
-                Ok(0) => return Err(LinkError::Eof),
-                Ok(count) => {
-                    let filled = count >= self.want;
-                    self.want = if filled { (self.want * 2).min(READ_MOST) } else { READ_LEAST };
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+                Poll::Ready(Ok(0)) => return Err(LinkError::Eof),
+                Poll::Ready(Ok(count)) => return Ok(count),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Err(error.into()),
             }
         }
     }
@@ -151,26 +140,40 @@ impl<S: Socket, T: Timer> Driver<S, T> {
     /// Writes as much as the socket takes, and counts it in `wrote`, also before an error.
     fn write(&mut self, wrote: &mut usize, cx: &mut Context<'_>) -> io::Result<()> {
         while !self.out.is_empty() {
-            match self.socket.try_write(&self.out) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let mut count = 0;
+            for (slot, piece) in pieces.iter_mut().zip(self.out.pieces()) {
+                *slot = IoSlice::new(piece);
+                count += 1;
+            }
+            match self.socket.poll_write(&pieces[..count], cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
                     self.out.advance(count);
                     *wrote += count;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match self.socket.poll_writable(cx) {
-                        Poll::Pending => return Ok(()),
-                        Poll::Ready(ready) => ready?,
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Err(error),
             }
         }
         if self.out.capacity() > KEEP {
-            self.out = BytesMut::new();
+            self.out = Output::new();
         }
         Ok(())
+    }
+
+    /// Settles how much room the next read gets: twice as much after one that was filled, and what
+    /// a large value lacks at once, but no more on a server's word than it has sent already.
+    fn resize(&mut self, read: usize, lacks: usize) {
+        if read > 0 {
+            let filled = read >= self.want;
+            self.want = if filled { (self.want * 2).min(READ_MOST) } else { READ_LEAST };
+        }
+        self.want = self.want.max(lacks.min(self.rx.len().max(TRUSTED)));
+        if self.rx.is_empty() && self.rx.capacity() > KEEP {
+            self.rx = BytesMut::new();
+        }
     }
 
     /// Whether the deadline has come. The alarm is set anew only to an earlier time: one that
@@ -193,6 +196,12 @@ const READ_MOST: usize = 256 * 1024;
 
 /// An empty buffer larger than this is given back.
 const KEEP: usize = 512 * 1024;
+
+/// What a server says of a value's length is taken for true up to this many bytes.
+const TRUSTED: usize = 1024 * 1024;
+
+/// How many pieces leave in one write.
+const PIECES: usize = 64;
 
 /// How often a driver reads and writes before it lets others run.
 const ROUNDS: usize = 32;

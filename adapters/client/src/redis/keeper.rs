@@ -11,7 +11,7 @@ use super::link::{Closing, Link, Shared};
 use super::{Pool, State};
 use crate::error::LinkError;
 use crate::runtime::Timer;
-use crate::sync::lock;
+use crate::sync::{lock, read};
 
 /// Runs the pool's keeper until the pool is closed and its last link gone.
 pub(super) fn spawn(pool: &Arc<Pool>) {
@@ -41,7 +41,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         let now = pool.now();
         let mut state = lock(&pool.state);
         let woken = state.expire(now);
-        if state.closed && state.open.is_empty() && state.dialling.is_empty() {
+        if state.closed && state.dialling.is_empty() && read(&pool.routes).links.is_empty() {
             drop(state);
             woken.into_iter().for_each(Waker::wake);
             return Poll::Ready(());
@@ -77,20 +77,25 @@ impl State {
     ) -> (Vec<(LinkId, Arc<Shared>)>, Vec<Arc<Shared>>) {
         let (mut dials, mut closes) = (Vec::new(), Vec::new());
         loop {
-            let open = &self.open;
             let idle_since = |id: LinkId| {
-                open.iter().find(|(link, _)| *link == id).and_then(|(_, link)| link.idle_since())
+                let routes = read(&pool.routes);
+                let link = routes.links.iter().find(|(link, _)| *link == id);
+                link.and_then(|(_, link)| link.idle_since())
             };
             match self.decisions.poll(now, idle_since) {
-                None => return (dials, closes),
+                None => break,
                 Some(Action::Dial(id)) => {
-                    let shared = Arc::new(Shared::open(&pool.setup, now));
+                    let shared = Arc::new(Shared::open(pool, now));
                     self.dialling.push((id, Arc::clone(&shared)));
                     dials.push((id, shared));
                 }
-                Some(Action::Close(id)) => closes.extend(self.forget(id)),
+                Some(Action::Close(id)) => closes.extend(pool.remove(self, id)),
             }
         }
+        if !dials.is_empty() || !closes.is_empty() {
+            pool.reroute(self, |_| ());
+        }
+        (dials, closes)
     }
 
     /// Takes out those whose time to wait for a link is over.

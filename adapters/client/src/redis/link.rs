@@ -1,27 +1,33 @@
 //! One link: what the callers of a connection and its driver share.
 //!
-//! Callers encode into the shared buffer under a short lock and wait in a slot. The driver, which
-//! alone touches the socket, is woken only when it sleeps and there is something to send. Every
+//! Callers encode into the shared output under a short lock and wait in a slot. The driver, which
+//! alone touches the socket, is woken only when it rests and there is something to send. Every
 //! waker is called, and every reply dropped, outside of the lock.
+//!
+//! The clock is read once a batch: by the driver in its turn, and by the caller that finds it at
+//! rest. Who comes while the driver is about to run takes the time that is there.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::pool::LinkId;
+use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
 use bytes::BytesMut;
 
-use super::Pool;
 use super::slots::{Outcome, Slots};
+use super::{Bounds, Pool};
 use crate::error::LinkError;
+use crate::runtime::Runtime;
 use crate::sync::lock;
 
-/// A connection about to be dialled: a [`Runtime`](crate::runtime::Runtime) hands it back to
-/// [`Link::drive`]. Dropped without that, it counts as a dial that failed.
+/// A connection about to be dialled: a [`Runtime`] hands it back to [`Link::drive`]. Dropped
+/// without that, it counts as a dial that failed.
 #[derive(Debug)]
 pub struct Link {
     pub(super) pool: Arc<Pool>,
@@ -35,24 +41,40 @@ pub struct Link {
 
 /// What the callers and the driver of a link share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
+    runtime: Arc<dyn Runtime>,
+    response_timeout: Duration,
+    bounds: Bounds,
     state: Mutex<State>,
-    /// How many commands are in flight, [`STALLED`] more where the first of them is overdue, or
-    /// [`CLOSED`].
+    /// How much there is to do, [`STALLED`] more where the first reply is overdue, or [`CLOSED`].
     load: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct State {
     connection: Connection,
-    tx: BytesMut,
+    tx: Output,
     slots: Slots,
-    driver: Option<Waker>,
-    /// Whether the driver must be woken when there is something to send.
-    asleep: bool,
+    /// What time it was when somebody last looked.
+    now: Instant,
+    driver: Driver,
+    waker: Option<Waker>,
+    /// Whether somebody was refused for want of room, and is to be told when there is some.
+    crowded: bool,
     closing: Closing,
     /// Why the link ended, once it has.
     ended: Option<LinkError>,
+}
+
+/// What the driver is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Driver {
+    /// It runs, or is about to, and will see whatever is there.
+    Running,
+    /// It rests until something happens, such as a caller that has something to send.
+    Resting,
+    /// It rests with something to send, until its socket takes that.
+    Blocked,
 }
 
 /// How far a link is on its way out.
@@ -79,6 +101,10 @@ pub(super) struct Settled {
 pub(super) struct Turn {
     /// Whether the connection has just become ready.
     pub(super) ready: bool,
+    /// How many commands may be submitted that were refused earlier.
+    pub(super) room: usize,
+    /// How many bytes the frame that is being read still lacks, as far as that is known.
+    pub(super) lacks: usize,
     /// When to come back though nothing happened.
     pub(super) deadline: Option<Deadline>,
     /// What was known of the link's way out.
@@ -98,45 +124,65 @@ impl Settled {
 }
 
 impl Shared {
-    /// A link whose connection begins now, before it has a socket.
-    pub(super) fn open(setup: &Setup, now: Instant) -> Self {
-        let mut tx = BytesMut::new();
-        let connection = Connection::open(setup, now, &mut tx);
+    /// A link of this pool whose connection begins now, before it has a socket.
+    pub(super) fn open(pool: &Pool, now: Instant) -> Self {
+        let mut tx = Output::new();
+        let connection = Connection::open(&pool.setup, now, &mut tx);
         let state = State {
             connection,
             tx,
             slots: Slots::default(),
-            driver: None,
-            asleep: false,
+            now,
+            driver: Driver::Running,
+            waker: None,
+            crowded: false,
             closing: Closing::No,
             ended: None,
         };
-        Self { state: Mutex::new(state), load: AtomicUsize::new(0) }
+        Self {
+            runtime: Arc::clone(&pool.runtime),
+            response_timeout: pool.setup.response_timeout,
+            bounds: pool.bounds,
+            state: Mutex::new(state),
+            load: AtomicUsize::new(0),
+        }
     }
 
-    /// A caller submits a command and gets the tag under which to ask for its outcome.
+    /// A caller submits a command and gets the tag under which to ask for its outcome. Where it
+    /// has no deadline yet, `expires` becomes the response timeout from now.
     pub(super) fn submit(
         &self,
         command: &Command<'_>,
-        expires: Instant,
+        expires: &mut Option<Instant>,
         waker: &Waker,
-    ) -> Result<Tag, Refused> {
+    ) -> Result<Tag, Rejected> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         if state.closing != Closing::No || !state.connection.is_ready() {
             self.load.store(CLOSED, Ordering::Relaxed);
-            return Err(Refused::NotOpen);
+            return Err(Rejected::Closed);
         }
-        let earliest = state.connection.deadline().is_none_or(|due| expires < due.at);
+        if state.is_full(self.bounds) {
+            return Err(Rejected::Full);
+        }
+        if state.driver != Driver::Running {
+            state.now = self.runtime.now();
+        }
+        let expires = *expires.get_or_insert(state.now + self.response_timeout);
         let tag = state.slots.take(waker);
         if let Err(refused) = state.connection.submit(command, tag, expires, &mut state.tx) {
             state.slots.give_back(tag);
-            return Err(refused);
+            return Err(refused.into());
         }
-        self.load.store(load(&state.connection), Ordering::Relaxed);
-        // Awake or not, the driver has to hear of an expiry that comes before all others.
-        let wake = std::mem::take(&mut state.asleep) || earliest;
-        let driver = if wake { state.driver.take() } else { None };
+        self.load.store(state.load(), Ordering::Relaxed);
+        let driver = match state.driver {
+            Driver::Resting => state.wake(),
+            // It may be at rest for long, and has to hear of an expiry that comes before all others.
+            Driver::Blocked if state.connection.deadline().is_some_and(|due| due.at == expires) => {
+                state.wake()
+            }
+            Driver::Running | Driver::Blocked => None,
+        };
         drop(guard);
         if let Some(driver) = driver {
             driver.wake();
@@ -144,7 +190,15 @@ impl Shared {
         Ok(tag)
     }
 
+    /// Whether a caller still has to wait for room; then the driver tells when there is some.
+    pub(super) fn is_crowded(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.crowded = state.closing == Closing::No && state.is_full(self.bounds);
+        state.crowded
+    }
+
     /// A caller asks what became of its command.
+    #[inline(always)]
     pub(super) fn outcome(&self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
         lock(&self.state).slots.poll(tag, cx)
     }
@@ -160,7 +214,13 @@ impl Shared {
         lock(&self.state).ended.clone().unwrap_or(LinkError::Closed)
     }
 
+    /// How long a caller waits for a reply.
+    pub(super) fn response_timeout(&self) -> Duration {
+        self.response_timeout
+    }
+
     /// How busy the link is.
+    #[inline]
     pub(super) fn load(&self) -> usize {
         self.load.load(Ordering::Relaxed)
     }
@@ -176,7 +236,7 @@ impl Shared {
         if state.closing != Closing::Now {
             state.closing = how;
         }
-        let driver = state.driver.take();
+        let driver = state.wake();
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -190,7 +250,7 @@ impl Shared {
         if state.closing != Closing::No {
             return Err(LinkError::Closed);
         }
-        state.driver = Some(cx.waker().clone());
+        state.waker = Some(cx.waker().clone());
         Ok(state.connection.deadline())
     }
 
@@ -200,23 +260,24 @@ impl Shared {
     pub(super) fn turn(
         &self,
         rx: &mut BytesMut,
-        out: &mut BytesMut,
+        out: &mut Output,
         wrote: usize,
-        now: Instant,
         settled: &mut Settled,
     ) -> Turn {
+        let now = self.runtime.now();
         let mut guard = lock(&self.state);
         let state = &mut *guard;
-        state.asleep = false;
+        state.driver = Driver::Running;
+        state.now = now;
         state.connection.wrote(wrote);
         let closing = state.closing;
-        let mut turn = Turn { ready: false, deadline: None, closing, end: None };
+        let (mut ready, mut end) = (false, None);
         loop {
             match state.connection.poll(rx, now, &mut state.tx) {
                 Ok(None) => break,
-                Ok(Some(event)) => turn.ready |= state.take_in(event, settled),
+                Ok(Some(event)) => ready |= state.take_in(event, settled),
                 Err(error) => {
-                    turn.end = Some(LinkError::Connection(error));
+                    end = Some(LinkError::Connection(error));
                     break;
                 }
             }
@@ -226,26 +287,31 @@ impl Shared {
         }
         let drained = || state.connection.idle_since().is_some() && out.is_empty();
         if closing == Closing::Now || (closing == Closing::Drained && drained()) {
-            turn.end.get_or_insert(LinkError::Closed);
+            end.get_or_insert(LinkError::Closed);
         }
-        turn.deadline = state.connection.deadline();
-        let load = if turn.end.is_some() { CLOSED } else { load(&state.connection) };
+        let load = if end.is_some() { CLOSED } else { state.load() };
         self.load.store(load, Ordering::Relaxed);
-        turn
+        let (room, lacks) = (state.room(self.bounds), state.connection.lacks());
+        Turn { ready, room, lacks, deadline: state.connection.deadline(), closing, end }
     }
 
-    /// The driver is about to sleep: until there is something to send, where `drained` says that
+    /// The driver is about to rest: until there is something to send, where `drained` says that
     /// it has sent all it had, or else until its socket takes more. Answers `false` where it must
     /// not, because something has changed since its `turn`.
-    pub(super) fn sleep(&self, turn: &Turn, drained: bool, cx: &Context<'_>) -> bool {
+    pub(super) fn rest(&self, turn: &Turn, drained: bool, cx: &Context<'_>) -> bool {
         let mut state = lock(&self.state);
-        if state.closing != turn.closing || (drained && !state.tx.is_empty()) {
+        let missed = if drained {
+            !state.tx.is_empty()
+        } else {
+            state.connection.deadline() != turn.deadline
+        };
+        if missed || state.closing != turn.closing {
             return false;
         }
-        state.asleep = drained;
-        match &mut state.driver {
-            Some(driver) => driver.clone_from(cx.waker()),
-            driver @ None => *driver = Some(cx.waker().clone()),
+        state.driver = if drained { Driver::Resting } else { Driver::Blocked };
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            waker @ None => *waker = Some(cx.waker().clone()),
         }
         true
     }
@@ -259,28 +325,75 @@ impl Shared {
         state.ended = Some(why);
         state.connection.wrote(wrote);
         state.connection.close();
-        let mut nothing = BytesMut::new();
+        let (mut nothing, mut nowhere) = (BytesMut::new(), Output::new());
         while let Ok(Some(event)) =
-            state.connection.poll(&mut nothing, Instant::ORIGIN, &mut BytesMut::new())
+            state.connection.poll(&mut nothing, Instant::ORIGIN, &mut nowhere)
         {
             state.take_in(event, &mut settled);
         }
-        state.tx = BytesMut::new();
+        state.tx = Output::new();
         self.load.store(CLOSED, Ordering::Relaxed);
         drop(guard);
         settled.hand_out();
     }
 }
 
+/// Why a link did not take a command.
+#[derive(Debug)]
+pub(crate) enum Rejected {
+    /// It takes none any more.
+    Closed,
+    /// It has its fill: the caller is to wait until there is room.
+    Full,
+    /// The command cannot be sent at all.
+    Refused(Refused),
+}
+
+impl From<Refused> for Rejected {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NotOpen => Self::Closed,
+            refused => Self::Refused(refused),
+        }
+    }
+}
+
 impl State {
+    /// Takes the driver's waker, where it rests; it runs from now on.
+    fn wake(&mut self) -> Option<Waker> {
+        self.driver = Driver::Running;
+        self.waker.take()
+    }
+
+    fn is_full(&self, bounds: Bounds) -> bool {
+        self.connection.in_flight() >= bounds.in_flight
+            || self.connection.unwritten() >= bounds.queued_bytes
+    }
+
+    /// How many commands can be taken by now of those that were refused, if any were.
+    fn room(&mut self, bounds: Bounds) -> usize {
+        if !self.crowded || self.is_full(bounds) {
+            return 0;
+        }
+        self.crowded = false;
+        bounds.in_flight - self.connection.in_flight()
+    }
+
+    fn load(&self) -> usize {
+        let connection = &self.connection;
+        let bytes = connection.unwritten() + connection.lacks();
+        let stalled = if connection.is_stalled() { STALLED } else { 0 };
+        connection.in_flight() + bytes / BYTES_OF_A_COMMAND + stalled
+    }
+
     /// Settles what an event is about; answers whether it was that the connection is ready.
+    #[inline(always)]
     fn take_in(&mut self, event: Event, settled: &mut Settled) -> bool {
         let (tag, outcome) = match event {
-            Event::Ready(_) => return true,
-            Event::Push(_) => return false,
             Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
             Event::Expired(tag) => (tag, Outcome::Expired),
             Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
+            Event::Ready(_) => return true,
             _ => return false,
         };
         match self.slots.settle(tag, outcome) {
@@ -308,12 +421,11 @@ impl LinkError {
     }
 }
 
-fn load(connection: &Connection) -> usize {
-    connection.in_flight() + if connection.is_stalled() { STALLED } else { 0 }
-}
-
 /// The load of a link that takes no more commands.
 pub(super) const CLOSED: usize = usize::MAX;
 
 /// Makes a stalled link the last choice.
-const STALLED: usize = 1 << 32;
+const STALLED: usize = 1 << 48;
+
+/// So many bytes to write, or known to come, keep a link as busy as one command.
+const BYTES_OF_A_COMMAND: usize = 1 << 10;

@@ -16,7 +16,7 @@ mod link;
 mod slots;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -29,10 +29,11 @@ use async_caches_core::url::{Endpoint, Server};
 
 pub(crate) use self::call::Call;
 pub use self::link::Link;
-use self::link::{CLOSED, Closing, Shared};
+pub(crate) use self::link::Shared;
+use self::link::{CLOSED, Closing};
 use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
-use crate::sync::lock;
+use crate::sync::{lock, read, write};
 
 /// A pool in use. Dropped before [`poll_close`](Self::poll_close), it closes its links at once.
 #[derive(Debug)]
@@ -46,13 +47,34 @@ pub(crate) struct Pool {
     runtime: Arc<dyn Runtime>,
     endpoint: Endpoint,
     setup: Setup,
+    bounds: Bounds,
+    /// Never locked before the state and kept longer than it.
+    routes: RwLock<Routes>,
     state: Mutex<State>,
+}
+
+/// The links that take commands, for callers to find one without waiting for each other.
+#[derive(Debug, Default)]
+struct Routes {
+    links: Vec<(LinkId, Arc<Shared>)>,
+    /// Whether there may be no more of them, however busy they are.
+    full: bool,
+}
+
+/// How much callers may leave to a link, and how many of them may wait for one.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Commands of one link without a reply.
+    in_flight: usize,
+    /// Bytes of one link that its socket has not taken; the command that passes it is the last.
+    queued_bytes: usize,
+    /// Callers of all links that wait for one, or for room.
+    waiting: usize,
 }
 
 #[derive(Debug)]
 struct State {
     decisions: pool::Pool,
-    open: Vec<(LinkId, Arc<Shared>)>,
     dialling: Vec<(LinkId, Arc<Shared>)>,
     waiting: BTreeMap<Ticket, Waker>,
     next_ticket: u64,
@@ -75,7 +97,7 @@ pub(crate) struct Ticket {
 /// What a caller without a link gets.
 enum Acquired {
     Link(Arc<Shared>),
-    Wait,
+    Wait(Ticket),
     Failed(Error),
 }
 
@@ -100,7 +122,6 @@ impl Redis {
         );
         let state = State {
             decisions,
-            open: Vec::new(),
             dialling: Vec::new(),
             waiting: BTreeMap::new(),
             next_ticket: 0,
@@ -113,6 +134,12 @@ impl Redis {
             runtime,
             endpoint: server.endpoint.clone(),
             setup,
+            bounds: Bounds {
+                in_flight: settings.max_in_flight,
+                queued_bytes: settings.max_queued_bytes,
+                waiting: settings.max_waiting,
+            },
+            routes: RwLock::default(),
             state: Mutex::new(state),
         });
         keeper::spawn(&pool);
@@ -126,7 +153,7 @@ impl Redis {
         cx: &Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut state = lock(&self.pool.state);
-        if !state.open.is_empty() {
+        if !read(&self.pool.routes).links.is_empty() {
             return Poll::Ready(Ok(()));
         }
         if state.over {
@@ -136,9 +163,22 @@ impl Redis {
             return Poll::Ready(Err(self.pool.unavailable(&state)));
         }
         state.decisions.handle(Input::Demand, self.pool.now());
-        state.wait(ticket, Instant::MAX, cx.waker());
+        *ticket = Some(state.wait(*ticket, Instant::MAX, cx.waker()));
         unlock_and_wake(state);
         Poll::Pending
+    }
+
+    /// The links, for a command that cannot be sent at once.
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool)
+    }
+
+    /// A link to use at once, where there is one and no reason to open more.
+    #[inline]
+    pub(crate) fn link(&self) -> Option<Arc<Shared>> {
+        let routes = read(&self.pool.routes);
+        let (link, load) = routes.pick()?;
+        (load < BUSY || routes.full).then(|| Arc::clone(link))
     }
 
     /// Takes no more commands, lets those in flight end and closes every link. Ready once that is
@@ -149,7 +189,7 @@ impl Redis {
         if state.over {
             return Poll::Ready(());
         }
-        state.wait(ticket, Instant::MAX, cx.waker());
+        *ticket = Some(state.wait(*ticket, Instant::MAX, cx.waker()));
         Poll::Pending
     }
 }
@@ -169,41 +209,105 @@ impl Pool {
         self.setup.response_timeout
     }
 
-    /// The link to use now; or else the caller waits, with its ticket, until it is woken to ask
-    /// again: when there is a link, when there is no hope, or when `expires` has come.
-    fn acquire(&self, ticket: &mut Option<Ticket>, expires: Instant, cx: &Context<'_>) -> Acquired {
+    /// The link to use now; or else the caller waits until it is woken to ask again: when there is
+    /// a link, when there is no hope, or when its time is over.
+    fn acquire(
+        &self,
+        ticket: Option<Ticket>,
+        expires: &mut Option<Instant>,
+        cx: &Context<'_>,
+    ) -> Acquired {
+        let now = self.now();
         let mut state = lock(&self.state);
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
         }
-        if let Some(link) = state.pick() {
-            if link.load() >= BUSY && !state.decisions.is_full() {
-                state.decisions.handle(Input::Demand, self.now());
-                unlock_and_wake(state);
-            }
-            return Acquired::Link(link);
-        }
-        if state.over {
+        let link = read(&self.routes).pick().map(|(link, _)| Arc::clone(link));
+        if link.is_none() && state.over {
             return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
         }
-        let now = self.now();
         state.decisions.handle(Input::Demand, now);
-        let acquired = if state.decisions.is_hopeless(now) {
+        let expires = *expires.get_or_insert(now + self.response_timeout());
+        let acquired = if let Some(link) = link {
+            Acquired::Link(link)
+        } else if state.decisions.is_hopeless(now) {
             Acquired::Failed(self.unavailable(&state))
         } else if expires <= now {
             Acquired::Failed(self.given_up(&state))
         } else {
-            state.wait(ticket, expires, cx.waker());
-            Acquired::Wait
+            self.line_up(&mut state, ticket, expires, cx)
         };
         unlock_and_wake(state);
         acquired
     }
 
-    /// A caller waits no more.
-    fn forget(&self, ticket: Ticket) {
+    /// The caller waits until it is woken to ask again, as all links are full and `link` is the
+    /// least so; unless that has room by now.
+    fn queue(
+        &self,
+        link: &Arc<Shared>,
+        ticket: Option<Ticket>,
+        expires: &mut Option<Instant>,
+        cx: &Context<'_>,
+    ) -> Acquired {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Acquired::Failed(Error::NotConnected);
+        }
+        let expires = *expires.get_or_insert(now + self.response_timeout());
+        if expires <= now {
+            return Acquired::Failed(self.overloaded());
+        }
+        let acquired = self.line_up(&mut state, ticket, expires, cx);
+        unlock_and_wake(state);
+        // Whoever makes room from now on finds the caller in the line.
+        if let Acquired::Wait(ticket) = acquired
+            && !link.is_crowded()
+        {
+            self.forget(ticket);
+            return Acquired::Link(Arc::clone(link));
+        }
+        acquired
+    }
+
+    fn line_up(
+        &self,
+        state: &mut State,
+        ticket: Option<Ticket>,
+        expires: Instant,
+        cx: &Context<'_>,
+    ) -> Acquired {
+        if ticket.is_none() && state.waiting.len() >= self.bounds.waiting {
+            return Acquired::Failed(self.overloaded());
+        }
+        Acquired::Wait(state.wait(ticket, expires, cx.waker()))
+    }
+
+    /// A caller waits no more. Answers whether it did: otherwise it was woken.
+    fn forget(&self, ticket: Ticket) -> bool {
         let forgotten = lock(&self.state).waiting.remove(&ticket);
-        drop(forgotten);
+        forgotten.is_some()
+    }
+
+    /// A caller goes away that waited. If it was woken, what it was woken for is another's.
+    fn leave(&self, ticket: Ticket) {
+        if !self.forget(ticket) {
+            self.has_room(1);
+        }
+    }
+
+    /// A link takes so many more commands: as many callers are woken, if they wait.
+    fn has_room(&self, room: usize) {
+        let mut state = lock(&self.state);
+        let mut woken = Vec::new();
+        while woken.len() < room
+            && let Some((_, waker)) = state.waiting.pop_first()
+        {
+            woken.push(waker);
+        }
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// A link is ready for commands.
@@ -212,9 +316,9 @@ impl Pool {
         let mut state = lock(&self.state);
         if let Some(at) = state.dialling.iter().position(|(link, _)| *link == id) {
             let link = state.dialling.swap_remove(at);
-            state.open.push(link);
             state.decisions.handle(Input::Opened(id), now);
             state.last_error = None;
+            self.reroute(&state, |links| links.push(link));
         }
         let woken = std::mem::take(&mut state.waiting);
         unlock_and_wake(state);
@@ -225,21 +329,34 @@ impl Pool {
     fn ended(&self, id: LinkId, error: LinkError) {
         let now = self.now();
         let mut state = lock(&self.state);
-        let known = state.forget(id);
+        let known = self.remove(&mut state, id);
         if known.is_some() {
             let refused = error.is_refusal();
             state.decisions.handle(Input::Ended { link: id, refused }, now);
             state.last_error = Some(error);
+            self.reroute(&state, |_| ());
         }
-        // They see for themselves whether there is still a link, or hope.
-        let woken = if state.open.is_empty() {
-            std::mem::take(&mut state.waiting)
-        } else {
-            BTreeMap::new()
-        };
+        // They see for themselves whether there is still a link, or room, or hope.
+        let woken = std::mem::take(&mut state.waiting);
         unlock_and_wake(state);
         drop(known);
         woken.into_values().for_each(Waker::wake);
+    }
+
+    /// Changes the links that callers find.
+    fn reroute(&self, state: &State, change: impl FnOnce(&mut Vec<(LinkId, Arc<Shared>)>)) {
+        let mut routes = write(&self.routes);
+        change(&mut routes.links);
+        routes.full = state.decisions.is_full();
+    }
+
+    /// Takes a link out, open or not.
+    fn remove(&self, state: &mut State, id: LinkId) -> Option<Arc<Shared>> {
+        let take = |links: &mut Vec<(LinkId, Arc<Shared>)>| {
+            let at = links.iter().position(|(link, _)| *link == id)?;
+            Some(links.remove(at).1)
+        };
+        take(&mut state.dialling).or_else(|| take(&mut write(&self.routes).links))
     }
 
     /// Takes no more commands and closes all links. Of effect the first time only.
@@ -248,8 +365,10 @@ impl Pool {
         if std::mem::replace(&mut state.closed, true) {
             return;
         }
-        let links: Vec<_> =
-            state.open.iter().chain(&state.dialling).map(|(_, link)| Arc::clone(link)).collect();
+        let routes = read(&self.routes);
+        let all = routes.links.iter().chain(&state.dialling);
+        let links: Vec<_> = all.map(|(_, link)| Arc::clone(link)).collect();
+        drop(routes);
         let woken = std::mem::take(&mut state.waiting);
         unlock_and_wake(state);
         links.iter().for_each(|link| link.close(how));
@@ -268,43 +387,42 @@ impl Pool {
         self.failed_by(state.last_error.clone().unwrap_or(LinkError::Closed))
     }
 
+    fn overloaded(&self) -> Error {
+        Error::Overloaded { to: self.endpoint.to_string() }
+    }
+
     fn failed_by(&self, source: LinkError) -> Error {
         Error::Unavailable { to: self.endpoint.to_string(), source }
     }
 }
 
-impl State {
+impl Routes {
     /// The first link that is not busy, so that few links do all the work and their batches are
     /// large; where all are, the least busy.
-    fn pick(&self) -> Option<Arc<Shared>> {
-        let mut best: Option<(usize, &Arc<Shared>)> = None;
-        for (_, link) in &self.open {
+    #[inline]
+    fn pick(&self) -> Option<(&Arc<Shared>, usize)> {
+        let mut best: Option<(&Arc<Shared>, usize)> = None;
+        for (_, link) in &self.links {
             let load = link.load();
-            if load < BUSY {
-                return Some(Arc::clone(link));
+            if best.is_none_or(|(_, least)| load < least) {
+                best = Some((link, load));
             }
-            if best.is_none_or(|(least, _)| load < least) {
-                best = Some((load, link));
+            if load < BUSY {
+                break;
             }
         }
-        best.filter(|(load, _)| *load < CLOSED).map(|(_, link)| Arc::clone(link))
+        best.filter(|(_, load)| *load < CLOSED)
     }
+}
 
-    fn wait(&mut self, ticket: &mut Option<Ticket>, expires: Instant, waker: &Waker) {
-        let ticket = *ticket.get_or_insert_with(|| {
+impl State {
+    fn wait(&mut self, ticket: Option<Ticket>, expires: Instant, waker: &Waker) -> Ticket {
+        let ticket = ticket.unwrap_or_else(|| {
             self.next_ticket += 1;
             Ticket { expires, number: self.next_ticket }
         });
         self.waiting.insert(ticket, waker.clone());
-    }
-
-    fn forget(&mut self, id: LinkId) -> Option<Arc<Shared>> {
-        for links in [&mut self.open, &mut self.dialling] {
-            if let Some(at) = links.iter().position(|(link, _)| *link == id) {
-                return Some(links.remove(at).1);
-            }
-        }
-        None
+        ticket
     }
 }
 
@@ -317,5 +435,5 @@ fn unlock_and_wake(mut state: MutexGuard<'_, State>) {
     }
 }
 
-/// A link with this many commands in flight is busy: more links are opened where they may be.
+/// A link with this much to do is busy: more links are opened where they may be.
 const BUSY: usize = 128;

@@ -41,6 +41,7 @@ enum State {
 
 impl Slots {
     /// Takes a place for a caller.
+    #[inline]
     pub(super) fn take(&mut self, waker: &Waker) -> Tag {
         let state = State::Waiting(waker.clone());
         let index = if let Some(index) = self.free.pop() {
@@ -62,6 +63,7 @@ impl Slots {
 
     /// The link's side: says what became of a command, and answers whom to wake; or gives the
     /// outcome back where nobody wants it, for the link to drop where it may.
+    #[inline(always)]
     pub(super) fn settle(&mut self, tag: Tag, outcome: Outcome) -> Result<Waker, Outcome> {
         let Some((index, place)) = self.place(tag) else { return Err(outcome) };
         match std::mem::replace(&mut place.state, State::Free) {
@@ -81,6 +83,7 @@ impl Slots {
     }
 
     /// The caller's side: what became of its command, once that is known. Then its place is free.
+    #[inline(always)]
     pub(super) fn poll(&mut self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
         let Some((index, place)) = self.place(tag) else {
             return Poll::Ready(Outcome::Lost { may_have_run: true });

@@ -64,6 +64,11 @@ impl Source for Counted<'_> {
         self.looks.set(self.looks.get() + usize::from(byte.is_some()));
         byte
     }
+
+    /// The automaton alone is to be counted.
+    fn blob(&self, _: usize) -> Option<Blob> {
+        None
+    }
 }
 
 /// How many looks it takes to find the end of the one frame in `input`, read in `step`s.

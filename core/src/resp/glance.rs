@@ -1,0 +1,111 @@
+//! The commonest frame at a glance: a blob of which every byte is there.
+//!
+//! It answers only where nothing is out of the ordinary; all else is for [`scan`](super::scan),
+//! byte by byte, and so is every error. Where it answers, the scanner would answer the same.
+
+/// A whole blob in a buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blob {
+    /// Where its body begins.
+    pub(super) start: usize,
+    /// Where its body ends; a line break follows.
+    pub(super) end: usize,
+}
+
+impl Blob {
+    /// The blob that begins at `at`, if it is one and whole.
+    #[inline]
+    pub(super) fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        let frame = bytes.get(at..)?;
+        let mut rest = frame.iter();
+        if *rest.next()? != b'$' {
+            return None;
+        }
+        let first = *rest.next()?;
+        let mut len = digit(first)?;
+        loop {
+            match *rest.next()? {
+                b'\r' => break,
+                byte if first != b'0' && len < LONG => len = len * 10 + digit(byte)?,
+                _ => return None,
+            }
+        }
+        if *rest.next()? != b'\n' {
+            return None;
+        }
+        let start = at + frame.len() - rest.len();
+        let end = start + len;
+        (rest.as_slice().get(len..len + 2)? == b"\r\n").then_some(Self { start, end })
+    }
+
+    /// How many bytes the body has.
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    /// Where the next frame begins.
+    #[inline]
+    pub(super) fn next(self) -> usize {
+        self.end + 2
+    }
+}
+
+#[inline]
+fn digit(byte: u8) -> Option<usize> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit < 10).then_some(usize::from(digit))
+}
+
+/// A length of so much that another digit is out of the ordinary.
+const LONG: usize = 100_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glance(bytes: &str) -> Option<&str> {
+        Blob::at(bytes.as_bytes(), 0).map(|blob| &bytes[blob.start..blob.end])
+    }
+
+    #[test]
+    fn a_whole_blob_is_seen_with_whatever_is_behind_it() {
+        for (bytes, body) in [
+            ("$0\r\n\r\n", ""),
+            ("$1\r\na\r\n", "a"),
+            ("$12\r\nHello\r\nthere\r\n$1\r", "Hello\r\nthere"),
+        ] {
+            assert_eq!(glance(bytes), Some(body));
+        }
+        let blob = Blob::at(b"+OK\r\n$2\r\nab\r\n", 5).unwrap();
+        assert_eq!((blob.start, blob.end, blob.next(), blob.len()), (9, 11, 13, 2));
+    }
+
+    #[test]
+    fn whatever_is_not_whole_or_out_of_the_ordinary_is_left_to_the_scanner() {
+        for bytes in [
+            "",
+            "$",
+            "$1",
+            "$1\r",
+            "$1\r\n",
+            "$1\r\na",
+            "$1\r\na\r",
+            "$1\r\nab\r",
+            "$1\rxa\r\n",
+            "$1\r\na\rx",
+            "$\r\n\r\n",
+            "$-1\r\n",
+            "$?\r\n",
+            "$01\r\na\r\n",
+            "$00\r\n\r\n",
+            "$1 \r\na\r\n",
+            "+1\r\na\r\n",
+            "$99999999999999999999\r\n",
+            "$18446744073709551615\r\n\r\n",
+        ] {
+            assert_eq!(glance(bytes), None, "{bytes:?}");
+        }
+        assert!(Blob::at(b"$0\r\n\r\n", 7).is_none());
+    }
+}
