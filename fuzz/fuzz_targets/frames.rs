@@ -5,6 +5,7 @@
 use async_caches_core::command::Command;
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;
+use async_caches_core::resp::copies::Copies;
 use async_caches_core::resp::answer::Expect;
 use async_caches_core::resp::decode;
 use async_caches_core::resp::scan::{Limits, Scanner};
@@ -63,7 +64,7 @@ fn read(rest: &[u8], len: usize) {
         Command::Ping,
     ] {
         let mut rx = BytesMut::from(rest);
-        let _ = Expect::of(&command).read(&mut rx, len);
+        let _ = Expect::of(&command).read(&mut rx, len, &mut Copies::default());
         assert_eq!(rx, rest[len..], "{command:?} took more or less than its reply");
     }
 }

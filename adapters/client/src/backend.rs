@@ -80,7 +80,7 @@ impl Call {
     }
 
     /// Sends the command where nothing is in the way of that, else finds out what is.
-    #[inline]
+    #[inline(always)]
     fn poll_send(
         &mut self,
         cache: &Cache,

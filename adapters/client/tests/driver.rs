@@ -101,8 +101,23 @@ impl Script {
         outcome
     }
 
+    /// What was sent since this was last asked.
+    fn sent(&self) -> String {
+        let written = std::mem::take(&mut self.socket.lock().unwrap().written);
+        String::from_utf8(written).unwrap()
+    }
+
+    fn reply(&self, bytes: &[u8]) {
+        self.socket.lock().unwrap().replies.extend(bytes);
+        self.run();
+    }
+
     fn connected(&self) -> Cache {
-        let cache = builder("redis://script").maxsize(1).runtime(self.clone()).build().unwrap();
+        self.connected_at("redis://script?maxsize=1")
+    }
+
+    fn connected_at(&self, url: &str) -> Cache {
+        let cache = builder(url).runtime(self.clone()).build().unwrap();
         let mut connect = cache.connect();
         assert!(self.poll(&mut connect).is_pending());
         assert!(matches!(self.poll(&mut connect), Poll::Ready(Ok(()))));
@@ -167,4 +182,77 @@ fn a_disconnect_that_waits_for_a_reply_does_not_keep_waking_itself() {
     assert!(wakes.0.load(Ordering::Relaxed) > 0);
     assert!(matches!(Pin::new(&mut disconnect).poll(&mut cx), Poll::Ready(Ok(()))));
     assert!(matches!(script.poll(&mut get), Poll::Ready(Ok(Some(value))) if value == "v"));
+}
+
+#[test]
+fn past_the_bound_callers_wait_their_turn_and_no_turn_is_lost() {
+    let script = Script::default();
+    let cache = script.connected_at("redis://script?maxsize=1&max_in_flight=2");
+    script.sent();
+    let mut gets: Vec<_> = ["a", "b", "c", "d", "e"].map(|key| cache.get_raw(key)).into();
+    for get in &mut gets {
+        assert!(script.poll(get).is_pending());
+    }
+    let sent = script.sent();
+    assert!(sent.contains("::a") && sent.contains("::b") && !sent.contains("::c"), "{sent}");
+
+    // One place is free: it is the longest waiting's, and when that goes away the next one's.
+    script.reply(b"$1\r\n1\r\n");
+    assert!(script.poll(&mut gets[0]).is_ready());
+    drop(gets.remove(2));
+    assert!(script.poll(&mut gets[2]).is_pending());
+    let sent = script.sent();
+    assert!(sent.contains("::d") && !sent.contains("::c") && !sent.contains("::e"), "{sent}");
+
+    script.reply(b"$1\r\n2\r\n$1\r\n4\r\n");
+    for (index, value) in [(1, "2"), (2, "4")] {
+        let Poll::Ready(Ok(Some(got))) = script.poll(&mut gets[index]) else { panic!("{index}") };
+        assert_eq!(got, value);
+    }
+    assert!(script.poll(&mut gets[3]).is_pending());
+    assert!(script.sent().contains("::e"));
+}
+
+#[test]
+fn a_link_takes_no_more_once_so_many_bytes_are_queued() {
+    let script = Script::default();
+    let cache = script.connected_at("redis://script?maxsize=1&max_queued_bytes=1000");
+    script.sent();
+    let noop = &mut Context::from_waker(Waker::noop());
+    let value = || vec![b'x'; 900];
+    let mut sets = ["a", "b", "c"].map(|key| cache.set_raw(key, value()));
+    for set in &mut sets {
+        // Nothing is written in between.
+        assert!(Pin::new(set).poll(noop).is_pending());
+    }
+    script.run();
+    let sent = script.sent();
+    assert!(sent.contains("::a") && sent.contains("::b") && !sent.contains("::c"));
+    assert!(script.poll(&mut sets[2]).is_pending());
+    assert!(script.sent().contains("::c"), "what was queued has left");
+}
+
+#[test]
+fn who_waits_too_long_or_finds_the_line_full_is_told_so_by_type() {
+    let script = Script::default();
+    let url = "redis://script?maxsize=1&max_in_flight=1&max_waiting=1&response_timeout=1";
+    let cache = script.connected_at(url);
+    script.sent();
+    let [mut sent, mut waiting, mut refused] = ["a", "b", "c"].map(|key| cache.get_raw(key));
+    assert!(script.poll(&mut sent).is_pending());
+    script.socket.lock().unwrap().now += Duration::from_millis(500);
+    assert!(script.poll(&mut waiting).is_pending());
+    let Poll::Ready(Err(error)) = script.poll(&mut refused) else { panic!("it was not refused") };
+    assert!(matches!(error, Error::Overloaded { .. }), "{error:?}");
+    assert!(error.is_retryable() && !error.may_have_run());
+    assert!(!script.sent().contains("::b"));
+
+    // The link is heard from, so that it stays; the one in front takes its time.
+    script.reply(b"$1");
+    script.socket.lock().unwrap().now += Duration::from_millis(999);
+    script.run();
+    assert!(script.poll(&mut waiting).is_pending());
+    script.socket.lock().unwrap().now += Duration::from_millis(1);
+    let Poll::Ready(Err(error)) = script.poll(&mut waiting) else { panic!("it waits for ever") };
+    assert!(matches!(error, Error::Overloaded { .. }), "{error:?}");
 }

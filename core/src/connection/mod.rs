@@ -40,6 +40,7 @@ use crate::command::Command;
 use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
 use crate::reply::Answer;
 use crate::resp::answer::Expect;
+use crate::resp::copies::Copies;
 use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
 use crate::resp::output::Output;
@@ -112,6 +113,7 @@ pub struct Connection {
     phase: Phase,
     response_timeout: Duration,
     scanner: Scanner,
+    copies: Copies,
     scripts: Scripts,
     queue: VecDeque<Waiting>,
     /// How many bytes were put into `tx`, and how many of them the socket has taken.
@@ -169,6 +171,7 @@ impl Connection {
             phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
             response_timeout: setup.response_timeout,
             scanner: Scanner::new(setup.limits),
+            copies: Copies::default(),
             scripts: Scripts::default(),
             queue: VecDeque::new(),
             put: (tx.len() - before) as u64,
@@ -185,6 +188,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Refused`], and then nothing was put and no event will come.
+    #[inline]
     pub fn submit(
         &mut self,
         command: &Command<'_>,
@@ -296,7 +300,7 @@ impl Connection {
         idle.then_some(self.last_used)
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, command: &Command<'_>, tag: Option<Tag>, expires: Instant, tx: &mut Output) {
         let before = tx.len();
         encode::command(command, &mut self.scripts, tx);
@@ -327,7 +331,7 @@ impl Connection {
         // Most replies are values: no more is looked at than it takes to see that.
         while let Some(blob) = self.scanner.glance(rx)
             && let Some(front) = self.queue.front()
-            && let Some(answer) = front.expect.read_blob(rx, blob)
+            && let Some(answer) = front.expect.read_blob(rx, blob, &mut self.copies)
         {
             self.unscanned = rx.len();
             if let Some(event) = self.answered(answer, now) {
@@ -374,7 +378,7 @@ impl Connection {
             });
         }
         let Some(front) = self.queue.front_mut() else { return Err(ProtocolError::Unasked.into()) };
-        let mut answer = front.expect.read(rx, len)?;
+        let mut answer = front.expect.read(rx, len, &mut self.copies)?;
         front.left -= 1;
         if crate::retry::after_answer(&answer) {
             self.scripts.forget();
@@ -392,7 +396,7 @@ impl Connection {
     }
 
     /// The command at the front has its answer.
-    #[inline]
+    #[inline(always)]
     fn answered(&mut self, answer: Answer, now: Instant) -> Option<Event> {
         let front = self.queue.pop_front()?;
         if let Some(sweep) = &mut self.sweep {

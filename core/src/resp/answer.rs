@@ -18,6 +18,7 @@ use crate::number::Number;
 use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
 
+use super::copies::Copies;
 use super::decode::{self, Elements, Part};
 use super::glance::Blob;
 use super::kind::Kind;
@@ -101,28 +102,41 @@ impl Expect {
     }
 
     /// Reads the blob at the start of `rx` and takes it off, where it is what the command expects.
-    #[inline]
-    pub(crate) fn read_blob(self, rx: &mut BytesMut, blob: Blob) -> Option<Answer> {
+    #[inline(always)]
+    pub(crate) fn read_blob(
+        self,
+        rx: &mut BytesMut,
+        blob: Blob,
+        copies: &mut Copies,
+    ) -> Option<Answer> {
         if self.0 != Shape::Value {
             return None;
         }
-        Some(Ok(Reply::Value(Some(decode::take(rx, blob.next(), blob.start..blob.end)))))
+        let value = decode::take(rx, blob.next(), blob.start..blob.end, copies);
+        Some(Ok(Reply::Value(Some(value))))
     }
 
     /// Reads the frame of `len` bytes at the start of `rx`, as
     /// [`Scanner::scan`](super::scan::Scanner::scan) found it, and takes it off `rx`.
     ///
-    /// Values are copied out or sliced: see [`decode::SLICED_FROM`].
+    /// Values are copied to `copies` or sliced: see [`decode::SLICED_FROM`].
     ///
     /// # Errors
     /// [`ProtocolError`] if it is not what the command can be answered with; it has been taken
     /// off `rx` all the same.
     #[inline]
-    pub fn read(self, rx: &mut BytesMut, len: usize) -> Result<Answer, ProtocolError> {
+    pub fn read(
+        self,
+        rx: &mut BytesMut,
+        len: usize,
+        copies: &mut Copies,
+    ) -> Result<Answer, ProtocolError> {
         let len = len.min(rx.len());
         let frame = rx.get(..len).unwrap_or_default();
-        match decode::first(frame).and_then(|part| self.0.read(&part)) {
-            Ok(Read::Value(range)) => Ok(Ok(Reply::Value(Some(decode::take(rx, len, range))))),
+        match decode::first(frame).and_then(|part| self.0.read(&part, copies)) {
+            Ok(Read::Value(range)) => {
+                Ok(Ok(Reply::Value(Some(decode::take(rx, len, range, copies)))))
+            }
             Ok(Read::Values(values)) => Ok(Ok(Reply::Values(values.settle(rx, len)))),
             Ok(Read::Answer(answer)) => {
                 rx.advance(len);
@@ -145,7 +159,7 @@ enum Read {
 
 impl Shape {
     #[inline]
-    fn read(self, part: &Part<'_>) -> Result<Read, ProtocolError> {
+    fn read(self, part: &Part<'_>, copies: &mut Copies) -> Result<Read, ProtocolError> {
         if self == Self::Value
             && let Some(range) = value(part)
         {
@@ -155,7 +169,7 @@ impl Shape {
             return Ok(Read::Answer(Err(Failure::Server(error))));
         }
         if let Self::Values(many) = self {
-            return Values::read(many, part).map(Read::Values);
+            return Values::read(many, part, copies).map(Read::Values);
         }
         self.answer(part).map(Read::Answer).ok_or_else(|| part.instead_of(self.expected()))
     }
@@ -233,7 +247,7 @@ struct Values {
 }
 
 impl Values {
-    fn read(many: usize, part: &Part<'_>) -> Result<Self, ProtocolError> {
+    fn read(many: usize, part: &Part<'_>, copies: &mut Copies) -> Result<Self, ProtocolError> {
         let unexpected = || part.instead_of(Shape::Values(many).expected());
         let elements = array(part).filter(|elements| elements.remaining() == many);
         let mut this = Self { values: Vec::with_capacity(many), large: Vec::new() };
@@ -243,7 +257,7 @@ impl Values {
                 None if element.is_null() => None,
                 None => return Err(element.instead_of(Shape::Value.expected())),
                 Some(range) if range.len() < decode::SLICED_FROM => {
-                    element.bytes().map(Bytes::copy_from_slice)
+                    element.bytes().map(|bytes| copies.copy(bytes))
                 }
                 Some(range) => {
                     this.large.push((index, range));

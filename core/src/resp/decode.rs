@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::{ProtocolError, ServerError};
 
+use super::copies::Copies;
 use super::glance::Blob;
 use super::kind::{Kind, Layout};
 
@@ -295,11 +296,16 @@ pub const SLICED_FROM: usize = 16 * 1024;
 
 /// Takes `range` out of a frame of `len` bytes at the start of `rx`, and the frame off `rx`.
 #[inline]
-pub(super) fn take(rx: &mut BytesMut, len: usize, range: Range<usize>) -> Bytes {
+pub(super) fn take(
+    rx: &mut BytesMut,
+    len: usize,
+    range: Range<usize>,
+    copies: &mut Copies,
+) -> Bytes {
     if range.len() >= SLICED_FROM {
         rx.split_to(len.min(rx.len())).freeze().slice(range)
     } else {
-        let value = Bytes::copy_from_slice(rx.get(range).unwrap_or_default());
+        let value = copies.copy(rx.get(range).unwrap_or_default());
         rx.advance(len.min(rx.len()));
         value
     }

@@ -28,7 +28,15 @@ pub const MAX_ARGUMENT: usize = 512 << 20;
 /// with one answer.
 ///
 /// A double that is not finite is sent like any other; the server refuses it as an overflow.
+#[inline(always)]
 pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
+    match command {
+        Command::Get(key) => keyed(tx, b"*2\r\n$3\r\nGET\r\n", key),
+        command => any_command(command, scripts, tx),
+    }
+}
+
+fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
     match command {
         Command::Get(key) => keyed(tx, b"*2\r\n$3\r\nGET\r\n", key),
         Command::GetMany(keys) => many(tx, b"$4\r\nMGET\r\n", keys.len(), &Whole::Keys(keys)),
@@ -124,6 +132,7 @@ impl Scripts {
     }
 }
 
+#[inline(always)]
 fn keyed(tx: &mut Output, head: &[u8], key: &Key<'_>) {
     tx.put_slice(head);
     put_key(tx, key);
@@ -232,27 +241,29 @@ fn put_value(tx: &mut Output, value: &Bytes) {
     tx.put_slice(b"\r\n");
 }
 
-#[inline]
+#[inline(always)]
 fn put_key(tx: &mut Output, key: &Key<'_>) {
     put_number(tx, b'$', key.len());
     key.put(tx.end());
     tx.put_slice(b"\r\n");
 }
 
-/// A length or a count on a line of its own. Most have two digits or fewer.
-#[inline]
+/// A length or a count on a line of its own. Most have two digits.
+#[inline(always)]
 fn put_number(tx: &mut Output, kind: u8, number: usize) {
     match u8::try_from(number) {
-        Ok(number @ 0..10) => tx.put_slice(&[kind, b'0' + number, b'\r', b'\n']),
         Ok(number @ 10..100) => {
             tx.put_slice(&[kind, b'0' + number / 10, b'0' + number % 10, b'\r', b'\n']);
         }
-        Ok(_) | Err(_) => {
-            tx.put_slice(&[kind]);
-            tx.put_slice(itoa::Buffer::new().format(number).as_bytes());
-            tx.put_slice(b"\r\n");
-        }
+        Ok(_) | Err(_) => put_any_number(tx, kind, number),
     }
+}
+
+#[inline(never)]
+fn put_any_number(tx: &mut Output, kind: u8, number: usize) {
+    tx.put_slice(&[kind]);
+    tx.put_slice(itoa::Buffer::new().format(number).as_bytes());
+    tx.put_slice(b"\r\n");
 }
 
 fn longest(lengths: impl Iterator<Item = usize>) -> usize {

@@ -51,7 +51,7 @@ impl Call {
     }
 
     /// Sends the command on a link, which is given back where it does not take it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         link: Arc<Shared>,
@@ -147,11 +147,8 @@ impl Call {
         Poll::Pending
     }
 
-    #[inline]
+    #[inline(never)]
     fn leave(&mut self) {
-        if matches!(self.stage, Stage::Seeking) {
-            return;
-        }
         match std::mem::take(&mut self.stage) {
             Stage::Waiting(pool, ticket) => pool.leave(ticket),
             Stage::Sent(link, tag) => link.abandon(tag),
@@ -161,7 +158,10 @@ impl Call {
 }
 
 impl Drop for Call {
+    #[inline]
     fn drop(&mut self) {
-        self.leave();
+        if !matches!(self.stage, Stage::Seeking) {
+            self.leave();
+        }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! It reads and writes at every turn, whichever the socket is ready for, so that a server which
 //! writes before it reads cannot make both sides wait. Having woken callers it yields once: they
-//! run, queue their next commands, and all of those leave in one write.
+//! run, queue their next commands, and all of those leave in one write. Of many replies it takes in
+//! half as many as are in flight before it does so, so that the server has the one half to work on
+//! while callers have the other.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -12,8 +14,9 @@ use std::task::{Context, Poll};
 use async_caches_core::error::ConnectionError;
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 
+use super::intake::Intake;
 use super::link::{Link, Settled};
 use crate::error::LinkError;
 use crate::runtime::{Socket, Timer};
@@ -62,11 +65,11 @@ async fn dial<S: Socket>(
 struct Driver<S, T> {
     socket: S,
     timer: T,
-    rx: BytesMut,
+    intake: Intake,
     out: Output,
     settled: Settled,
-    /// How much room the next read is given.
-    want: usize,
+    /// Whether there is more to take in of what was read.
+    more: bool,
     armed: Option<Instant>,
     yielded: bool,
 }
@@ -76,10 +79,10 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         Self {
             socket,
             timer,
-            rx: BytesMut::new(),
+            intake: Intake::new(),
             out: Output::new(),
             settled: Settled::default(),
-            want: READ_LEAST,
+            more: false,
             armed: None,
             yielded: false,
         }
@@ -88,53 +91,46 @@ impl<S: Socket, T: Timer> Driver<S, T> {
     fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<LinkError> {
         // After so many rounds others get a turn, whatever the socket still has.
         for _ in 0..ROUNDS {
-            let read = match self.read(cx) {
-                Ok(count) => count,
+            match self.round(link, cx) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(())) => {}
                 Err(error) => return Poll::Ready(error),
-            };
-            let wrote = std::mem::take(&mut link.wrote);
-            let turn = link.shared.turn(&mut self.rx, &mut self.out, wrote, &mut self.settled);
-            let woke = self.settled.hand_out();
-            if turn.ready {
-                link.pool.opened(link.id);
-            }
-            if turn.room > 0 {
-                link.pool.has_room(turn.room);
-            }
-            if let Some(error) = turn.end {
-                return Poll::Ready(error);
-            }
-            if woke && !std::mem::replace(&mut self.yielded, true) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            self.yielded = false;
-            if let Err(error) = self.write(&mut link.wrote, cx) {
-                return Poll::Ready(error.into());
-            }
-            self.resize(read, turn.lacks);
-            let due = self.is_due(turn.deadline, cx);
-            let idle = read == 0 && !due && link.wrote == 0;
-            if idle && link.shared.rest(&turn, self.out.is_empty(), cx) {
-                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Reads once, if there is anything to read.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<usize, LinkError> {
-        self.rx.reserve(self.want);
-        loop {
-            match self.socket.poll_read(&mut self.rx, cx) {
-                Poll::Pending => return Ok(0),
-                Poll::Ready(Ok(0)) => return Err(LinkError::Eof),
-                Poll::Ready(Ok(count)) => return Ok(count),
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Err(error.into()),
-            }
+    /// Reads, wakes, writes. Pending where there is nothing more to do until the task is woken.
+    fn round(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
+        let exhausted = !self.more && self.intake.read(&mut self.socket, cx)? == 0;
+        let wrote = std::mem::take(&mut link.wrote);
+        let turn = link.shared.turn(&mut self.intake.rx, &mut self.out, wrote, &mut self.settled);
+        self.more = turn.more;
+        let woken = self.settled.hand_out();
+        if turn.ready {
+            link.pool.opened(link.id);
         }
+        if turn.room > 0 {
+            link.pool.has_room(turn.room);
+        }
+        if let Some(error) = turn.end {
+            return Err(error);
+        }
+        // A single one is next to run anyhow, and wakes the driver with what it has to send.
+        if woken > 1 && !std::mem::replace(&mut self.yielded, true) {
+            cx.waker().wake_by_ref();
+            return Ok(Poll::Pending);
+        }
+        self.yielded = false;
+        self.write(&mut link.wrote, cx)?;
+        self.intake.resize(turn.lacks);
+        let due = self.is_due(turn.deadline, cx);
+        let idle = exhausted && !turn.more && !due && link.wrote == 0;
+        if idle && link.shared.rest(&turn, self.out.is_empty(), cx) {
+            return Ok(Poll::Pending);
+        }
+        Ok(Poll::Ready(()))
     }
 
     /// Writes as much as the socket takes, and counts it in `wrote`, also before an error.
@@ -157,23 +153,10 @@ impl<S: Socket, T: Timer> Driver<S, T> {
                 Poll::Ready(Err(error)) => return Err(error),
             }
         }
-        if self.out.capacity() > KEEP {
+        if self.out.capacity() > KEPT {
             self.out = Output::new();
         }
         Ok(())
-    }
-
-    /// Settles how much room the next read gets: twice as much after one that was filled, and what
-    /// a large value lacks at once, but no more on a server's word than it has sent already.
-    fn resize(&mut self, read: usize, lacks: usize) {
-        if read > 0 {
-            let filled = read >= self.want;
-            self.want = if filled { (self.want * 2).min(READ_MOST) } else { READ_LEAST };
-        }
-        self.want = self.want.max(lacks.min(self.rx.len().max(TRUSTED)));
-        if self.rx.is_empty() && self.rx.capacity() > KEEP {
-            self.rx = BytesMut::new();
-        }
     }
 
     /// Whether the deadline has come. The alarm is set anew only to an earlier time: one that
@@ -190,15 +173,8 @@ impl<S: Socket, T: Timer> Driver<S, T> {
     }
 }
 
-/// How much room a read has at least, and at most: it doubles while reads fill it.
-const READ_LEAST: usize = 16 * 1024;
-const READ_MOST: usize = 256 * 1024;
-
 /// An empty buffer larger than this is given back.
-const KEEP: usize = 512 * 1024;
-
-/// What a server says of a value's length is taken for true up to this many bytes.
-const TRUSTED: usize = 1024 * 1024;
+const KEPT: usize = 512 * 1024;
 
 /// How many pieces leave in one write.
 const PIECES: usize = 64;

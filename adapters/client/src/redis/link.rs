@@ -59,6 +59,8 @@ struct State {
     now: Instant,
     driver: Driver,
     waker: Option<Waker>,
+    /// What [`State::burden`] was in the driver's last turn.
+    burden: usize,
     /// Whether somebody was refused for want of room, and is to be told when there is some.
     crowded: bool,
     closing: Closing,
@@ -101,6 +103,8 @@ pub(super) struct Settled {
 pub(super) struct Turn {
     /// Whether the connection has just become ready.
     pub(super) ready: bool,
+    /// Whether there is more to take in at once.
+    pub(super) more: bool,
     /// How many commands may be submitted that were refused earlier.
     pub(super) room: usize,
     /// How many bytes the frame that is being read still lacks, as far as that is known.
@@ -114,12 +118,12 @@ pub(super) struct Turn {
 }
 
 impl Settled {
-    /// Wakes and drops; answers whether anybody was woken. The storage is kept for the next batch.
-    pub(super) fn hand_out(&mut self) -> bool {
-        let any = !self.wakers.is_empty();
+    /// Wakes and drops; answers how many were woken. The storage is kept for the next batch.
+    pub(super) fn hand_out(&mut self) -> usize {
+        let woken = self.wakers.len();
         self.unwanted.clear();
         self.wakers.drain(..).for_each(Waker::wake);
-        any
+        woken
     }
 }
 
@@ -135,6 +139,7 @@ impl Shared {
             now,
             driver: Driver::Running,
             waker: None,
+            burden: 0,
             crowded: false,
             closing: Closing::No,
             ended: None,
@@ -254,7 +259,7 @@ impl Shared {
         Ok(state.connection.deadline())
     }
 
-    /// The driver's turn: takes in what was read, settles what came of it and fetches what there
+    /// The driver's turn: takes in a wave of what was read, settles what came of it and fetches what there
     /// is to send. `out` is filled only where it is empty; `wrote` is how much of earlier output
     /// the socket has taken since the last turn; `settled` is to be handed out afterwards.
     pub(super) fn turn(
@@ -272,16 +277,20 @@ impl Shared {
         state.connection.wrote(wrote);
         let closing = state.closing;
         let (mut ready, mut end) = (false, None);
-        loop {
+        let wave = (state.connection.in_flight() / 2).max(WAVE);
+        let more = loop {
+            if settled.wakers.len() == wave {
+                break true;
+            }
             match state.connection.poll(rx, now, &mut state.tx) {
-                Ok(None) => break,
+                Ok(None) => break false,
                 Ok(Some(event)) => ready |= state.take_in(event, settled),
                 Err(error) => {
                     end = Some(LinkError::Connection(error));
-                    break;
+                    break false;
                 }
             }
-        }
+        };
         if out.is_empty() {
             std::mem::swap(out, &mut state.tx);
         }
@@ -289,10 +298,11 @@ impl Shared {
         if closing == Closing::Now || (closing == Closing::Drained && drained()) {
             end.get_or_insert(LinkError::Closed);
         }
+        state.burden = state.burden();
         let load = if end.is_some() { CLOSED } else { state.load() };
         self.load.store(load, Ordering::Relaxed);
         let (room, lacks) = (state.room(self.bounds), state.connection.lacks());
-        Turn { ready, room, lacks, deadline: state.connection.deadline(), closing, end }
+        Turn { ready, more, room, lacks, deadline: state.connection.deadline(), closing, end }
     }
 
     /// The driver is about to rest: until there is something to send, where `drained` says that
@@ -380,10 +390,14 @@ impl State {
     }
 
     fn load(&self) -> usize {
-        let connection = &self.connection;
-        let bytes = connection.unwritten() + connection.lacks();
-        let stalled = if connection.is_stalled() { STALLED } else { 0 };
-        connection.in_flight() + bytes / BYTES_OF_A_COMMAND + stalled
+        let unwritten = self.connection.unwritten() / BYTES_OF_A_COMMAND;
+        self.connection.in_flight() + unwritten + self.burden
+    }
+
+    /// What keeps the link busy apart from what callers submit.
+    fn burden(&self) -> usize {
+        let stalled = if self.connection.is_stalled() { STALLED } else { 0 };
+        self.connection.lacks() / BYTES_OF_A_COMMAND + stalled
     }
 
     /// Settles what an event is about; answers whether it was that the connection is ready.
@@ -427,5 +441,8 @@ pub(super) const CLOSED: usize = usize::MAX;
 /// Makes a stalled link the last choice.
 const STALLED: usize = 1 << 48;
 
+/// So many replies are taken in together, and more where more commands are in flight.
+const WAVE: usize = 16;
+
 /// So many bytes to write, or known to come, keep a link as busy as one command.
-const BYTES_OF_A_COMMAND: usize = 1 << 10;
+const BYTES_OF_A_COMMAND: usize = 512;

@@ -11,6 +11,7 @@
 
 mod call;
 mod driver;
+mod intake;
 mod keeper;
 mod link;
 mod slots;
@@ -436,4 +437,4 @@ fn unlock_and_wake(mut state: MutexGuard<'_, State>) {
 }
 
 /// A link with this much to do is busy: more links are opened where they may be.
-const BUSY: usize = 128;
+const BUSY: usize = 2048;

@@ -16,7 +16,7 @@ fn read(expect: Expect, frame: &str) -> Result<Answer, ProtocolError> {
     rx.extend_from_slice(b"+next\r\n");
     let len = Scanner::default().scan(&rx).unwrap().unwrap();
     assert_eq!(len, frame.len());
-    let answer = expect.read(&mut rx, len);
+    let answer = expect.read(&mut rx, len, &mut Copies::default());
     assert_eq!(&rx[..], b"+next\r\n", "{frame:?} was not taken off the buffer exactly");
     answer
 }
@@ -153,7 +153,7 @@ fn case_25_a_resp2_null_is_a_null_and_the_next_reply_still_arrives() {
         (Shape::Value, Reply::Value(Some("x".into()))),
     ] {
         let len = scanner.scan(&rx).unwrap().unwrap();
-        assert_eq!(Expect(shape).read(&mut rx, len), Ok(Ok(expected)));
+        assert_eq!(Expect(shape).read(&mut rx, len, &mut Copies::default()), Ok(Ok(expected)));
     }
     assert!(rx.is_empty());
 }
@@ -165,7 +165,8 @@ fn case_13_a_small_value_among_large_ones_pins_no_block() {
     let mut rx = BytesMut::from(frame.as_bytes());
     let block = rx.as_ptr_range();
     let len = rx.len();
-    let answer = Expect(Shape::Values(3)).read(&mut rx, len).unwrap().unwrap();
+    let answer =
+        Expect(Shape::Values(3)).read(&mut rx, len, &mut Copies::default()).unwrap().unwrap();
     let Reply::Values(values) = answer else { panic!("{answer:?}") };
     assert_eq!(values, [Some(small.into()), Some(large.into()), None]);
     assert!(!block.contains(&values[0].as_ref().unwrap().as_ptr()));
@@ -276,7 +277,7 @@ fn a_length_past_the_buffer_is_an_error_and_no_panic() {
     for shape in ALL {
         for len in 0..20 {
             let mut rx = BytesMut::from(&b"$5\r\nhello"[..]);
-            assert!(Expect(shape).read(&mut rx, len).is_err());
+            assert!(Expect(shape).read(&mut rx, len, &mut Copies::default()).is_err());
             assert_eq!(rx.len(), 9_usize.saturating_sub(len));
         }
     }
@@ -301,7 +302,7 @@ proptest! {
             }
         }
         let len = Scanner::default().scan(&rx).unwrap().unwrap();
-        let answer = Expect(Shape::Values(values.len())).read(&mut rx, len);
+        let answer = Expect(Shape::Values(values.len())).read(&mut rx, len, &mut Copies::default());
         let values = values.into_iter().map(|value| value.map(Bytes::from)).collect();
         prop_assert_eq!(answer, Ok(Ok(Reply::Values(values))));
         prop_assert!(rx.is_empty());

@@ -176,7 +176,7 @@ fn small_pieces_are_copied_out_and_large_ones_are_slices() {
         rx.extend_from_slice(b"+next\r\n");
         let block = rx.as_ptr_range();
         let range = first(&rx).unwrap().range().unwrap();
-        let value = take(&mut rx, frame.len(), range);
+        let value = take(&mut rx, frame.len(), range, &mut Copies::default());
         assert_eq!(value.len(), len);
         assert_eq!(block.contains(&value.as_ptr()), sliced);
         assert_eq!(&rx[..], b"+next\r\n");

@@ -1,0 +1,72 @@
+//! Small values, copied out of the receive buffer so that keeping one does not keep that.
+//!
+//! An allocation for each would cost more than everything else about a small value, so many share
+//! a block of [`Copies::BLOCK`] bytes. A block is written once from front to back, and again when
+//! no value in it is left.
+
+use bytes::{Bytes, BytesMut};
+
+/// Where small values are copied to.
+#[derive(Debug, Default)]
+pub struct Copies {
+    block: BytesMut,
+}
+
+impl Copies {
+    /// How many bytes a shared block has: what a small value that is kept may keep in memory.
+    pub const BLOCK: usize = 2 * 1024;
+
+    /// The longest value that shares a block; a longer one has an allocation of its own.
+    pub const LONGEST: usize = 256;
+
+    /// A copy of `value`.
+    #[inline]
+    pub fn copy(&mut self, value: &[u8]) -> Bytes {
+        if value.len() > Self::LONGEST {
+            return Bytes::copy_from_slice(value);
+        }
+        if self.block.capacity() < value.len() {
+            self.block.reserve(Self::BLOCK);
+        }
+        self.block.extend_from_slice(value);
+        self.block.split().freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn values_of_any_length_are_copied_as_they_are() {
+        let mut copies = Copies::default();
+        let values: Vec<Vec<u8>> = (0..600).map(|len| vec![len as u8; len]).collect();
+        let kept: Vec<Bytes> = values.iter().map(|value| copies.copy(value)).collect();
+        assert_eq!(kept, values);
+    }
+
+    #[test]
+    fn kept_values_share_blocks_and_no_block_is_larger_than_said() {
+        let mut copies = Copies::default();
+        let kept: Vec<Bytes> = (0..1_000).map(|_| copies.copy(&[7; 64])).collect();
+        let mut starts: Vec<usize> = kept.iter().map(|value| value.as_ptr() as usize).collect();
+        starts.sort_unstable();
+        let shared = starts.windows(2).filter(|pair| pair[1] - pair[0] == 64).count();
+        assert!(shared >= 1_000 * 9 / 10, "{shared} of 1,000 lie side by side");
+        // Each run of neighbours is within one block.
+        let runs = starts.chunk_by(|a, b| b - a == 64).map(|run| run.len() * 64).max().unwrap();
+        assert!(runs <= 2 * Copies::BLOCK, "{runs}");
+    }
+
+    #[test]
+    fn a_block_is_written_again_when_none_of_its_values_is_left() {
+        let mut copies = Copies::default();
+        let places: BTreeSet<usize> =
+            (0..10_000).map(|_| copies.copy(&[1; 100]).as_ptr() as usize).collect();
+        assert!(places.len() <= 2 * Copies::BLOCK / 100, "{} places", places.len());
+    }
+}
