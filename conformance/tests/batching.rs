@@ -120,7 +120,8 @@ async fn gets_leave_in_batches<J: Future>(
     let (commands, writes) = (TASKS * GETS, writes.load(Ordering::Relaxed) - before);
     let each = commands / writes.max(1);
     eprintln!("{commands} commands in {writes} writes: {each} commands a write");
-    assert!(writes * 8 < commands, "{commands} commands took {writes} writes");
+    // Replies are taken in by waves of half of them, and threads share those out.
+    assert!(writes * 4 < commands, "{commands} commands took {writes} writes");
     cache.disconnect().await.expect("it was connected");
 }
 

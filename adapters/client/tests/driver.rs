@@ -83,6 +83,22 @@ impl Timer for Never {
     }
 }
 
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wakes {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Script {
     /// Polls every task, and the new ones they spawn, often enough for all of them to come to rest.
     fn run(&self) {
@@ -155,15 +171,6 @@ fn a_command_taken_whole_by_the_write_before_the_failing_one_is_not_sent_twice()
 
 #[test]
 fn a_disconnect_that_waits_for_a_reply_does_not_keep_waking_itself() {
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     let script = Script::default();
     let cache = script.connected();
     let mut get = cache.get_raw("k");
@@ -176,10 +183,10 @@ fn a_disconnect_that_waits_for_a_reply_does_not_keep_waking_itself() {
         assert!(Pin::new(&mut disconnect).poll(&mut cx).is_pending());
         script.run();
     }
-    assert_eq!(wakes.0.load(Ordering::Relaxed), 0, "nothing has happened that it waits for");
+    assert_eq!(wakes.count(), 0, "nothing has happened that it waits for");
     script.socket.lock().unwrap().replies = b"$1\r\nv\r\n".iter().copied().collect();
     script.run();
-    assert!(wakes.0.load(Ordering::Relaxed) > 0);
+    assert!(wakes.count() > 0);
     assert!(matches!(Pin::new(&mut disconnect).poll(&mut cx), Poll::Ready(Ok(()))));
     assert!(matches!(script.poll(&mut get), Poll::Ready(Ok(Some(value))) if value == "v"));
 }
@@ -197,9 +204,14 @@ fn past_the_bound_callers_wait_their_turn_and_no_turn_is_lost() {
     assert!(sent.contains("::a") && sent.contains("::b") && !sent.contains("::c"), "{sent}");
 
     // One place is free: it is the longest waiting's, and when that goes away the next one's.
+    let wakes = Arc::<Wakes>::default();
+    let waker = Waker::from(wakes.clone());
+    assert!(Pin::new(&mut gets[3]).poll(&mut Context::from_waker(&waker)).is_pending());
     script.reply(b"$1\r\n1\r\n");
-    assert!(script.poll(&mut gets[0]).is_ready());
+    assert_eq!(wakes.count(), 0, "the place is another's");
     drop(gets.remove(2));
+    assert_eq!(wakes.count(), 1);
+    assert!(script.poll(&mut gets[0]).is_ready());
     assert!(script.poll(&mut gets[2]).is_pending());
     let sent = script.sent();
     assert!(sent.contains("::d") && !sent.contains("::c") && !sent.contains("::e"), "{sent}");

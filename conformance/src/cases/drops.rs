@@ -23,7 +23,8 @@ pub async fn ten_thousand_gets_under_random_drops_see_their_own_value(cx: Contex
 }
 
 pub async fn a_thousand_tasks_on_few_links_are_all_served_while_others_give_up(cx: Context) {
-    let cache = connected(cx.builder().minsize(1).maxsize(4)).await;
+    // So few places that all links are in use, and most callers wait for room.
+    let cache = connected(cx.builder().minsize(1).maxsize(4).max_in_flight(32)).await;
     store_all(&cache).await;
     let tasks: Vec<_> =
         (0..1_000).map(|seed| cx.spawn(get_and_drop(cache.clone(), 1_000 + seed, 3))).collect();

@@ -1,8 +1,10 @@
 //! Servers that stop, die, hang up and come back.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -291,7 +293,7 @@ pub async fn links_are_added_while_all_are_busy(cx: Context) {
     assert_eq!(proxy.accepted(), 1);
     proxy.hold();
     let mut tasks = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..2_500 {
         tasks.push(cx.spawn(get(cache.clone())));
     }
     cx.sleep(Duration::from_millis(20)).await;
@@ -313,6 +315,31 @@ pub async fn links_are_added_while_all_are_busy(cx: Context) {
         task.await;
     }
     assert!((2..=3).contains(&proxy.accepted()), "{} links", proxy.accepted());
+}
+
+pub async fn a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_length(
+    cx: Context,
+) {
+    const IN_FLIGHT: usize = 1_000;
+    const WAITING: usize = 10_000;
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let builder = cx.builder_of(&server.url(0)).maxsize(1).response_timeout(ops::LONG);
+    let cache = connected(builder.max_in_flight(IN_FLIGHT).max_waiting(WAITING)).await;
+    server.stop();
+    let (mut waiting, mut refused) = (Vec::new(), 0);
+    for _ in 0..1_000_000 {
+        let mut get = cache.get_raw("key");
+        match Pin::new(&mut get).poll(&mut TaskContext::from_waker(Waker::noop())) {
+            Poll::Pending => waiting.push(get),
+            Poll::Ready(Err(Error::Overloaded { .. })) => refused += 1,
+            Poll::Ready(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((waiting.len(), refused), (IN_FLIGHT + WAITING, 1_000_000 - IN_FLIGHT - WAITING));
+    server.resume();
+    for get in waiting {
+        assert_eq!(cx.within(ops::LONG, "a get that waits", get).await.unwrap(), None);
+    }
 }
 
 pub async fn a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout(cx: Context) {

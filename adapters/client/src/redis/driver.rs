@@ -111,7 +111,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         if turn.ready {
             link.pool.opened(link.id);
         }
-        if turn.room > 0 {
+        if turn.room > 0 && link.pool.has_line() {
             link.pool.has_room(turn.room);
         }
         if let Some(error) = turn.end {

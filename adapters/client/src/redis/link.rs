@@ -61,8 +61,6 @@ struct State {
     waker: Option<Waker>,
     /// What [`State::burden`] was in the driver's last turn.
     burden: usize,
-    /// Whether somebody was refused for want of room, and is to be told when there is some.
-    crowded: bool,
     closing: Closing,
     /// Why the link ended, once it has.
     ended: Option<LinkError>,
@@ -105,7 +103,7 @@ pub(super) struct Turn {
     pub(super) ready: bool,
     /// Whether there is more to take in at once.
     pub(super) more: bool,
-    /// How many commands may be submitted that were refused earlier.
+    /// How many commands more are taken than before.
     pub(super) room: usize,
     /// How many bytes the frame that is being read still lacks, as far as that is known.
     pub(super) lacks: usize,
@@ -118,6 +116,10 @@ pub(super) struct Turn {
 }
 
 impl Settled {
+    fn len(&self) -> usize {
+        self.wakers.len() + self.unwanted.len()
+    }
+
     /// Wakes and drops; answers how many were woken. The storage is kept for the next batch.
     pub(super) fn hand_out(&mut self) -> usize {
         let woken = self.wakers.len();
@@ -140,7 +142,6 @@ impl Shared {
             driver: Driver::Running,
             waker: None,
             burden: 0,
-            crowded: false,
             closing: Closing::No,
             ended: None,
         };
@@ -195,11 +196,10 @@ impl Shared {
         Ok(tag)
     }
 
-    /// Whether a caller still has to wait for room; then the driver tells when there is some.
-    pub(super) fn is_crowded(&self) -> bool {
-        let mut state = lock(&self.state);
-        state.crowded = state.closing == Closing::No && state.is_full(self.bounds);
-        state.crowded
+    /// Whether the link has its fill: then the driver tells, in a later turn, that there is room.
+    pub(super) fn is_full(&self) -> bool {
+        let state = lock(&self.state);
+        state.closing == Closing::No && state.is_full(self.bounds)
     }
 
     /// A caller asks what became of its command.
@@ -274,6 +274,7 @@ impl Shared {
         let state = &mut *guard;
         state.driver = Driver::Running;
         state.now = now;
+        let was_full = state.is_full(self.bounds);
         state.connection.wrote(wrote);
         let closing = state.closing;
         let (mut ready, mut end) = (false, None);
@@ -301,7 +302,9 @@ impl Shared {
         state.burden = state.burden();
         let load = if end.is_some() { CLOSED } else { state.load() };
         self.load.store(load, Ordering::Relaxed);
-        let (room, lacks) = (state.room(self.bounds), state.connection.lacks());
+        // One caller for each reply; whoever waited for bytes to leave takes what there is.
+        let answered = if was_full { usize::MAX } else { settled.len() };
+        let (room, lacks) = (state.room(self.bounds).min(answered), state.connection.lacks());
         Turn { ready, more, room, lacks, deadline: state.connection.deadline(), closing, end }
     }
 
@@ -380,13 +383,9 @@ impl State {
             || self.connection.unwritten() >= bounds.queued_bytes
     }
 
-    /// How many commands can be taken by now of those that were refused, if any were.
-    fn room(&mut self, bounds: Bounds) -> usize {
-        if !self.crowded || self.is_full(bounds) {
-            return 0;
-        }
-        self.crowded = false;
-        bounds.in_flight - self.connection.in_flight()
+    /// How many commands more are taken.
+    fn room(&self, bounds: Bounds) -> usize {
+        if self.is_full(bounds) { 0 } else { bounds.in_flight - self.connection.in_flight() }
     }
 
     fn load(&self) -> usize {
@@ -445,4 +444,4 @@ const STALLED: usize = 1 << 48;
 const WAVE: usize = 16;
 
 /// So many bytes to write, or known to come, keep a link as busy as one command.
-const BYTES_OF_A_COMMAND: usize = 512;
+pub(super) const BYTES_OF_A_COMMAND: usize = 512;

@@ -17,6 +17,7 @@ mod link;
 mod slots;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -31,7 +32,7 @@ use async_caches_core::url::{Endpoint, Server};
 pub(crate) use self::call::Call;
 pub use self::link::Link;
 pub(crate) use self::link::Shared;
-use self::link::{CLOSED, Closing};
+use self::link::{BYTES_OF_A_COMMAND, CLOSED, Closing};
 use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
 use crate::sync::{lock, read, write};
@@ -51,6 +52,8 @@ pub(crate) struct Pool {
     bounds: Bounds,
     /// Never locked before the state and kept longer than it.
     routes: RwLock<Routes>,
+    /// Whether callers may be waiting for room: spares drivers the lock of the state.
+    line: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -141,6 +144,7 @@ impl Redis {
                 waiting: settings.max_waiting,
             },
             routes: RwLock::default(),
+            line: AtomicBool::new(false),
             state: Mutex::new(state),
         });
         keeper::spawn(&pool);
@@ -178,8 +182,8 @@ impl Redis {
     #[inline]
     pub(crate) fn link(&self) -> Option<Arc<Shared>> {
         let routes = read(&self.pool.routes);
-        let (link, load) = routes.pick()?;
-        (load < BUSY || routes.full).then(|| Arc::clone(link))
+        let (link, load) = routes.pick(self.pool.bounds.busy())?;
+        (load < self.pool.bounds.busy() || routes.full).then(|| Arc::clone(link))
     }
 
     /// Takes no more commands, lets those in flight end and closes every link. Ready once that is
@@ -223,7 +227,9 @@ impl Pool {
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
         }
-        let link = read(&self.routes).pick().map(|(link, _)| Arc::clone(link));
+        let routes = read(&self.routes);
+        let link = routes.pick(self.bounds.busy()).map(|(link, _)| Arc::clone(link));
+        drop(routes);
         if link.is_none() && state.over {
             return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
         }
@@ -261,10 +267,11 @@ impl Pool {
             return Acquired::Failed(self.overloaded());
         }
         let acquired = self.line_up(&mut state, ticket, expires, cx);
+        self.line.store(true, Ordering::Relaxed);
         unlock_and_wake(state);
-        // Whoever makes room from now on finds the caller in the line.
+        // Whoever makes room after this look, which the link's lock puts in order, sees the line.
         if let Acquired::Wait(ticket) = acquired
-            && !link.is_crowded()
+            && !link.is_full()
         {
             self.forget(ticket);
             return Acquired::Link(Arc::clone(link));
@@ -298,6 +305,11 @@ impl Pool {
         }
     }
 
+    /// Whether callers may be waiting for room.
+    fn has_line(&self) -> bool {
+        self.line.load(Ordering::Relaxed)
+    }
+
     /// A link takes so many more commands: as many callers are woken, if they wait.
     fn has_room(&self, room: usize) {
         let mut state = lock(&self.state);
@@ -307,6 +319,7 @@ impl Pool {
         {
             woken.push(waker);
         }
+        self.line.store(!state.waiting.is_empty(), Ordering::Relaxed);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
@@ -397,18 +410,27 @@ impl Pool {
     }
 }
 
+impl Bounds {
+    /// The load from which a link is busy: more links are opened where they may be.
+    #[inline]
+    fn busy(self) -> usize {
+        let bytes = self.queued_bytes / BYTES_OF_A_COMMAND;
+        BUSY.min(self.in_flight).min(bytes.max(1))
+    }
+}
+
 impl Routes {
     /// The first link that is not busy, so that few links do all the work and their batches are
     /// large; where all are, the least busy.
     #[inline]
-    fn pick(&self) -> Option<(&Arc<Shared>, usize)> {
+    fn pick(&self, busy: usize) -> Option<(&Arc<Shared>, usize)> {
         let mut best: Option<(&Arc<Shared>, usize)> = None;
         for (_, link) in &self.links {
             let load = link.load();
             if best.is_none_or(|(_, least)| load < least) {
                 best = Some((link, load));
             }
-            if load < BUSY {
+            if load < busy {
                 break;
             }
         }
@@ -436,5 +458,5 @@ fn unlock_and_wake(mut state: MutexGuard<'_, State>) {
     }
 }
 
-/// A link with this much to do is busy: more links are opened where they may be.
+/// A link with this much to do is busy, if it may have as much.
 const BUSY: usize = 2048;
