@@ -217,6 +217,18 @@ impl<'a> Key<'a> {
         buf.put_slice(self.name);
     }
 
+    /// Lends the whole key to `act`, put together without an allocation where it is short.
+    pub fn with_bytes<R>(&self, act: impl FnOnce(&[u8]) -> R) -> R {
+        let mut room = [0; 128];
+        match room.get_mut(..self.len()) {
+            Some(mut end) => {
+                self.put(&mut end);
+                act(room.get(..self.len()).unwrap_or_default())
+            }
+            None => act(&self.to_bytes()),
+        }
+    }
+
     /// The whole key in a buffer of its own.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
@@ -359,6 +371,18 @@ mod tests {
         assert!(version.to_string().contains("\"b:c\""), "{version}");
         let space = KeySpace::default();
         assert!(space.scope(Some(&"1:2".into())).is_err());
+    }
+
+    #[test]
+    fn a_key_is_lent_as_it_is_written_whatever_its_length() {
+        let space = KeySpace::new("p", 7.into()).unwrap();
+        for len in [0, 1, 120, 123, 124, 125, 126, 1_000] {
+            let name = vec![b'n'; len];
+            for version in [None, Some(&Version::from("v"))] {
+                let key = space.scope(version).unwrap().key(&name);
+                key.with_bytes(|bytes| assert_eq!(bytes, key.to_bytes()));
+            }
+        }
     }
 
     #[test]
