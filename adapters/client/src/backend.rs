@@ -18,7 +18,7 @@ use crate::redis::{self, Pool, Redis, Shared};
 pub(crate) enum Backend {
     Dummy,
     Memory(Arc<Store>),
-    Redis { redis: Redis, desk: Arc<Desk> },
+    Redis { redis: Arc<Redis>, desk: Arc<Desk> },
 }
 
 impl Backend {

@@ -1,8 +1,9 @@
 //! The cache: what every operation goes out from.
 
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwapOption;
 use async_caches_core::key::{Scope, Version};
 use async_caches_core::memory::Bounds;
 use async_caches_core::options::Settings;
@@ -15,7 +16,7 @@ use crate::flights::Desk;
 use crate::memory::Store;
 use crate::redis::Redis;
 use crate::runtime::Runtime;
-use crate::sync::{read, write};
+use crate::sync::lock;
 
 /// A cache: in nothing, in memory or on a server, whichever its URL said.
 ///
@@ -34,7 +35,9 @@ pub struct Cache {
 struct Inner {
     target: Target,
     settings: Settings,
-    state: RwLock<State>,
+    phase: Mutex<Phase>,
+    /// There while connected. Apart from the phase, so that operations do not wait for each other.
+    backend: ArcSwapOption<Backend>,
 }
 
 /// Where a cache is.
@@ -45,32 +48,33 @@ pub(crate) enum Target {
 }
 
 /// How far a cache is connected.
-#[derive(Debug)]
-enum State {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
     Idle,
     Connecting,
-    Connected(Backend),
+    Connected,
     Closing,
 }
 
 impl Cache {
     pub(crate) fn new(target: Target, settings: Settings) -> Self {
-        Self { inner: Arc::new(Inner { target, settings, state: RwLock::new(State::Idle) }) }
+        let (phase, backend) = (Mutex::new(Phase::Idle), ArcSwapOption::empty());
+        Self { inner: Arc::new(Inner { target, settings, phase, backend }) }
     }
 
     /// Whether the cache is connected: `connect` has succeeded and `disconnect` was not called. It
     /// stays so while the server is away.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        matches!(*read(&self.inner.state), State::Connected(_))
+        self.inner.backend.load().is_some()
     }
 
     /// Runs `act` with the backend in use.
     #[inline]
     pub(crate) fn with_backend<R>(&self, act: impl FnOnce(&Backend) -> R) -> Result<R, Error> {
-        match &*read(&self.inner.state) {
-            State::Connected(backend) => Ok(act(backend)),
-            State::Idle | State::Connecting | State::Closing => Err(Error::NotConnected),
+        match &*self.inner.backend.load() {
+            Some(backend) => Ok(act(backend)),
+            None => Err(Error::NotConnected),
         }
     }
 
@@ -93,8 +97,8 @@ impl Cache {
     /// Begins to connect. What needs no I/O is connected at once; a pool is to be waited for, and
     /// then handed to [`connected`](Self::connected) or given up with [`idle`](Self::idle).
     pub(crate) fn begin_connect(&self) -> Result<Option<(Redis, Arc<Desk>)>, Error> {
-        let mut state = write(&self.inner.state);
-        if !matches!(*state, State::Idle) {
+        let mut phase = lock(&self.inner.phase);
+        if *phase != Phase::Idle {
             return Err(Error::AlreadyConnected);
         }
         let settings = &self.inner.settings;
@@ -105,41 +109,43 @@ impl Cache {
                 Backend::Memory(Store::named(name, Bounds { max_entries, max_bytes })?)
             }
             Target::Redis { server, runtime } => {
-                *state = State::Connecting;
-                drop(state);
+                *phase = Phase::Connecting;
+                drop(phase);
                 let redis = Redis::open(Arc::clone(runtime), server, settings);
                 return Ok(Some((redis, Desk::of(server))));
             }
         };
-        *state = State::Connected(backend);
+        self.inner.backend.store(Some(Arc::new(backend)));
+        *phase = Phase::Connected;
         Ok(None)
     }
 
     pub(crate) fn connected(&self, redis: Redis, desk: Arc<Desk>) {
-        *write(&self.inner.state) = State::Connected(Backend::Redis { redis, desk });
+        let mut phase = lock(&self.inner.phase);
+        let backend = Backend::Redis { redis: Arc::new(redis), desk };
+        self.inner.backend.store(Some(Arc::new(backend)));
+        *phase = Phase::Connected;
     }
 
     /// Begins to disconnect: no operation begins any more. A pool is to be waited for, and then
     /// the cache made [`idle`](Self::idle).
-    pub(crate) fn begin_disconnect(&self) -> Result<Option<Redis>, Error> {
-        let mut state = write(&self.inner.state);
-        match std::mem::replace(&mut *state, State::Closing) {
-            State::Connected(Backend::Redis { redis, .. }) => Ok(Some(redis)),
-            State::Connected(gone) => {
-                *state = State::Idle;
-                drop(state);
-                drop(gone);
-                Ok(None)
-            }
-            other @ (State::Idle | State::Connecting | State::Closing) => {
-                *state = other;
-                Err(Error::NotConnected)
-            }
+    pub(crate) fn begin_disconnect(&self) -> Result<Option<Arc<Redis>>, Error> {
+        let mut phase = lock(&self.inner.phase);
+        if *phase != Phase::Connected {
+            return Err(Error::NotConnected);
         }
+        let gone = self.inner.backend.swap(None);
+        let redis = match gone.as_deref() {
+            Some(Backend::Redis { redis, .. }) => Some(Arc::clone(redis)),
+            Some(Backend::Dummy | Backend::Memory(_)) | None => None,
+        };
+        *phase = if redis.is_some() { Phase::Closing } else { Phase::Idle };
+        drop(phase);
+        Ok(redis)
     }
 
     pub(crate) fn idle(&self) {
-        *write(&self.inner.state) = State::Idle;
+        *lock(&self.inner.phase) = Phase::Idle;
     }
 }
 

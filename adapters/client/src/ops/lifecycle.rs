@@ -28,7 +28,7 @@ pub struct Connect<'c> {
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Disconnect<'c> {
     cache: &'c Cache,
-    waiting: Option<(Redis, Option<Ticket>)>,
+    waiting: Option<(Arc<Redis>, Option<Ticket>)>,
 }
 
 /// The future of [`Cache::ping`].

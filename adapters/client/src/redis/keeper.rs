@@ -11,7 +11,7 @@ use super::link::{Closing, Link, Shared};
 use super::{Pool, State};
 use crate::error::LinkError;
 use crate::runtime::Timer;
-use crate::sync::{lock, read};
+use crate::sync::lock;
 
 /// Runs the pool's keeper until the pool is closed and its last link gone.
 pub(super) fn spawn(pool: &Arc<Pool>) {
@@ -41,7 +41,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         let now = pool.now();
         let mut state = lock(&pool.state);
         let woken = state.expire(now);
-        if state.closed && state.dialling.is_empty() && read(&pool.routes).links.is_empty() {
+        if state.closed && state.dialling.is_empty() && pool.routes.load().links.is_empty() {
             drop(state);
             woken.into_iter().for_each(Waker::wake);
             return Poll::Ready(());
@@ -78,7 +78,7 @@ impl State {
         let (mut dials, mut closes) = (Vec::new(), Vec::new());
         loop {
             let idle_since = |id: LinkId| {
-                let routes = read(&pool.routes);
+                let routes = pool.routes.load();
                 let link = routes.links.iter().find(|(link, _)| *link == id);
                 link.and_then(|(_, link)| link.idle_since())
             };

@@ -278,7 +278,7 @@ impl Shared {
         state.connection.wrote(wrote);
         let closing = state.closing;
         let (mut ready, mut end) = (false, None);
-        let wave = (state.connection.in_flight() / 2).max(WAVE);
+        let wave = (state.connection.in_flight() / 2).clamp(WAVE_LEAST, WAVE_MOST);
         let more = loop {
             if settled.wakers.len() == wave {
                 break true;
@@ -440,8 +440,9 @@ pub(super) const CLOSED: usize = usize::MAX;
 /// Makes a stalled link the last choice.
 const STALLED: usize = 1 << 48;
 
-/// So many replies are taken in together, and more where more commands are in flight.
-const WAVE: usize = 16;
+/// How many replies are taken in together at least, and at most.
+const WAVE_LEAST: usize = 16;
+const WAVE_MOST: usize = 128;
 
 /// So many bytes to write, or known to come, keep a link as busy as one command.
 pub(super) const BYTES_OF_A_COMMAND: usize = 512;

@@ -18,10 +18,11 @@ mod slots;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_caches_core::connection::Setup;
 use async_caches_core::options::Settings;
 use async_caches_core::pool::{self, Input, LinkId};
@@ -35,7 +36,7 @@ pub(crate) use self::link::Shared;
 use self::link::{BYTES_OF_A_COMMAND, CLOSED, Closing};
 use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
-use crate::sync::{lock, read, write};
+use crate::sync::lock;
 
 /// A pool in use. Dropped before [`poll_close`](Self::poll_close), it closes its links at once.
 #[derive(Debug)]
@@ -50,15 +51,15 @@ pub(crate) struct Pool {
     endpoint: Endpoint,
     setup: Setup,
     bounds: Bounds,
-    /// Never locked before the state and kept longer than it.
-    routes: RwLock<Routes>,
+    /// Changed under the lock of the state only.
+    routes: ArcSwap<Routes>,
     /// Whether callers may be waiting for room: spares drivers the lock of the state.
     line: AtomicBool,
     state: Mutex<State>,
 }
 
 /// The links that take commands, for callers to find one without waiting for each other.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Routes {
     links: Vec<(LinkId, Arc<Shared>)>,
     /// Whether there may be no more of them, however busy they are.
@@ -143,7 +144,7 @@ impl Redis {
                 queued_bytes: settings.max_queued_bytes,
                 waiting: settings.max_waiting,
             },
-            routes: RwLock::default(),
+            routes: ArcSwap::default(),
             line: AtomicBool::new(false),
             state: Mutex::new(state),
         });
@@ -158,7 +159,7 @@ impl Redis {
         cx: &Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut state = lock(&self.pool.state);
-        if !read(&self.pool.routes).links.is_empty() {
+        if !self.pool.routes.load().links.is_empty() {
             return Poll::Ready(Ok(()));
         }
         if state.over {
@@ -181,7 +182,7 @@ impl Redis {
     /// A link to use at once, where there is one and no reason to open more.
     #[inline]
     pub(crate) fn link(&self) -> Option<Arc<Shared>> {
-        let routes = read(&self.pool.routes);
+        let routes = self.pool.routes.load();
         let (link, load) = routes.pick(self.pool.bounds.busy())?;
         (load < self.pool.bounds.busy() || routes.full).then(|| Arc::clone(link))
     }
@@ -227,7 +228,7 @@ impl Pool {
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
         }
-        let routes = read(&self.routes);
+        let routes = self.routes.load();
         let link = routes.pick(self.bounds.busy()).map(|(link, _)| Arc::clone(link));
         drop(routes);
         if link.is_none() && state.over {
@@ -359,9 +360,10 @@ impl Pool {
 
     /// Changes the links that callers find.
     fn reroute(&self, state: &State, change: impl FnOnce(&mut Vec<(LinkId, Arc<Shared>)>)) {
-        let mut routes = write(&self.routes);
+        let mut routes = Routes::clone(&self.routes.load());
         change(&mut routes.links);
         routes.full = state.decisions.is_full();
+        self.routes.store(Arc::new(routes));
     }
 
     /// Takes a link out, open or not.
@@ -370,7 +372,12 @@ impl Pool {
             let at = links.iter().position(|(link, _)| *link == id)?;
             Some(links.remove(at).1)
         };
-        take(&mut state.dialling).or_else(|| take(&mut write(&self.routes).links))
+        take(&mut state.dialling).or_else(|| {
+            let mut links = self.routes.load().links.clone();
+            let taken = take(&mut links)?;
+            self.reroute(state, |kept| *kept = links);
+            Some(taken)
+        })
     }
 
     /// Takes no more commands and closes all links. Of effect the first time only.
@@ -379,7 +386,7 @@ impl Pool {
         if std::mem::replace(&mut state.closed, true) {
             return;
         }
-        let routes = read(&self.routes);
+        let routes = self.routes.load();
         let all = routes.links.iter().chain(&state.dialling);
         let links: Vec<_> = all.map(|(_, link)| Arc::clone(link)).collect();
         drop(routes);
