@@ -1,0 +1,55 @@
+//! `fred`.
+
+use bytes::Bytes;
+use fred::prelude::*;
+
+use super::{Client, TIMEOUT_SECONDS};
+use crate::turn::host::Host;
+
+/// How it is configured.
+pub(crate) const ABOUT: &str = "one client; RESP2; `TCP_NODELAY`; `max_feed_count` 1000, which is \
+    faster on several threads than the default of 200; no command timeout, which is the default; \
+    values as `Bytes` that are slices of what was read";
+
+/// How the pool is configured.
+pub(crate) const ABOUT_POOL: &str = "as `fred`, a `Pool` of ten clients: better than one at 16 KiB \
+    with many tasks, and worse at small values";
+
+/// A pool that all tasks share.
+#[derive(Clone)]
+pub(crate) struct Fred<const CLIENTS: usize>(Pool);
+
+impl<const CLIENTS: usize> Client for Fred<CLIENTS> {
+    const HOST: Host = Host::Tokio;
+
+    async fn connect(url: &str, _tasks: usize) -> Self {
+        let mut builder = Builder::from_config(Config::from_url(url).expect("a URL"));
+        builder.with_connection_config(|connection| connection.tcp.nodelay = Some(true));
+        builder.with_performance_config(|performance| performance.max_feed_count = FEED);
+        let pool = builder.build_pool(CLIENTS).expect("a pool");
+        pool.init().await.expect("it connects");
+        Self(pool)
+    }
+
+    async fn get(&mut self, key: &str) -> usize {
+        let value: Bytes = self.0.get(key).await.expect("a hit");
+        value.len()
+    }
+
+    async fn set(&mut self, key: &str, value: &Bytes) {
+        let expiration = Some(Expiration::EX(TIMEOUT_SECONDS.into()));
+        let set = self.0.set::<(), _, _>(key, value.clone(), expiration, None, false);
+        set.await.expect("it is set");
+    }
+
+    async fn get_many(&mut self, keys: &[String]) -> usize {
+        let values: Vec<Option<Bytes>> = self.0.mget(keys.to_vec()).await.expect("it answers");
+        values.iter().flatten().count()
+    }
+}
+
+/// Clients of the smallest pool: one.
+pub(crate) const SINGLE: usize = 1;
+/// Clients of the pool.
+pub(crate) const POOL: usize = 10;
+const FEED: u64 = 1000;

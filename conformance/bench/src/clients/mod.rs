@@ -1,0 +1,216 @@
+//! The clients, a file each: what they are called, how each is configured, what all can do.
+//!
+//! Every client is configured as its documentation says is fastest, short of giving up what a
+//! careful user keeps; the `ABOUT` in each file says how.
+
+#[cfg(feature = "peers")]
+mod bb8;
+#[cfg(feature = "peers")]
+mod fred;
+mod ours;
+mod raw;
+#[cfg(feature = "peers")]
+mod redis;
+#[cfg(feature = "peers")]
+mod redis2;
+#[cfg(feature = "peers")]
+mod redis_smol;
+#[cfg(feature = "peers")]
+mod rustis;
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::Error;
+use bytes::Bytes;
+use clap::ValueEnum;
+
+use crate::cell::Op;
+use crate::turn::host::Host;
+use crate::turn::tasks;
+use crate::turn::{Measured, Order};
+
+/// What every client can do. What fails panics, and the turn with it.
+pub(crate) trait Client: Clone + Send + Sync + 'static {
+    /// What it runs on.
+    const HOST: Host;
+    /// What it puts before each key by itself.
+    const STEM: &'static str = "";
+
+    /// Opens the one client that so many tasks share.
+    fn connect(url: &str, tasks: usize) -> impl Future<Output = Self> + Send;
+
+    /// The length of a value that is there.
+    fn get(&mut self, key: &str) -> impl Future<Output = usize> + Send;
+
+    /// Sets a value with a timeout of [`TIMEOUT_SECONDS`].
+    fn set(&mut self, key: &str, value: &Bytes) -> impl Future<Output = ()> + Send;
+
+    /// How many of the keys have values.
+    fn get_many(&mut self, keys: &[String]) -> impl Future<Output = usize> + Send;
+}
+
+/// What only ours can do: values that are decoded, and loaded where there is none.
+pub(crate) trait Decodes: Client {
+    /// Decodes a value that is there.
+    fn get_json(&mut self, key: &str) -> impl Future<Output = ()> + Send;
+
+    /// Decodes a value that is there, having said how to load it were it not.
+    fn get_or_set(&mut self, key: &str) -> impl Future<Output = ()> + Send;
+}
+
+/// A client by its name, with options for its URL: `ours@maxsize=1&minsize=1`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Name {
+    pub(crate) who: Who,
+    options: String,
+}
+
+/// Which client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Who {
+    /// The wire itself, as fast as it can be filled.
+    Raw,
+    /// `async-caches` on tokio.
+    Ours,
+    /// `async-caches` on smol.
+    OursSmol,
+    /// `async-caches` on async-std.
+    OursAsyncStd,
+    /// `redis` 1.x on tokio.
+    #[cfg(feature = "peers")]
+    Redis,
+    /// `redis` 2.x, its newest release candidate, on tokio.
+    #[cfg(feature = "peers")]
+    Redis2,
+    /// `redis` 1.x on smol.
+    #[cfg(feature = "peers")]
+    RedisSmol,
+    /// One client of `fred`.
+    #[cfg(feature = "peers")]
+    Fred,
+    /// A pool of `fred`.
+    #[cfg(feature = "peers")]
+    FredPool,
+    /// `rustis`.
+    #[cfg(feature = "peers")]
+    Rustis,
+    /// `bb8` over `redis` 1.x.
+    #[cfg(feature = "peers")]
+    Bb8,
+}
+
+impl Name {
+    /// All clients, without options.
+    pub(crate) fn all() -> Vec<Self> {
+        let plain = |&who| Self { who, options: String::new() };
+        Who::value_variants().iter().map(plain).collect()
+    }
+
+    /// Adds options to a URL that has none.
+    pub(crate) fn url(&self, url: &str) -> String {
+        match self.options.as_str() {
+            "" => url.to_owned(),
+            options => format!("{url}?{options}"),
+        }
+    }
+
+    /// Adds options where the client is one of ours.
+    pub(crate) fn with(mut self, options: &str) -> Self {
+        if self.who.is_ours() && !options.is_empty() {
+            let between = if self.options.is_empty() { "" } else { "&" };
+            self.options = format!("{}{between}{options}", self.options);
+        }
+        self
+    }
+}
+
+impl Who {
+    fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::OursSmol | Self::OursAsyncStd)
+    }
+
+    /// Whether it can do an operation.
+    pub(crate) fn can(self, op: Op) -> bool {
+        match op {
+            Op::Get | Op::Set | Op::Mget | Op::Mix => true,
+            Op::GetJson | Op::GetOrSet => self.is_ours(),
+            Op::BesideLarge => self != Self::Raw,
+        }
+    }
+
+    /// Measures, or only works, in this process.
+    pub(crate) fn turn(self, order: &Order) -> Option<Measured> {
+        match self {
+            Self::Raw => raw::turn(order),
+            Self::Ours => tasks::turn_decoding::<ours::Ours<ours::Tokio>>(order),
+            Self::OursSmol => tasks::turn_decoding::<ours::Ours<ours::Smol>>(order),
+            Self::OursAsyncStd => tasks::turn_decoding::<ours::Ours<ours::AsyncStd>>(order),
+            #[cfg(feature = "peers")]
+            Self::Redis => tasks::turn::<redis::Redis>(order),
+            #[cfg(feature = "peers")]
+            Self::Redis2 => tasks::turn::<redis2::Redis2>(order),
+            #[cfg(feature = "peers")]
+            Self::RedisSmol => tasks::turn::<redis_smol::RedisSmol>(order),
+            #[cfg(feature = "peers")]
+            Self::Fred => tasks::turn::<fred::Fred<{ fred::SINGLE }>>(order),
+            #[cfg(feature = "peers")]
+            Self::FredPool => tasks::turn::<fred::Fred<{ fred::POOL }>>(order),
+            #[cfg(feature = "peers")]
+            Self::Rustis => tasks::turn::<rustis::Rustis>(order),
+            #[cfg(feature = "peers")]
+            Self::Bb8 => tasks::turn::<bb8::Bb8>(order),
+        }
+    }
+
+    /// How it is configured.
+    pub(crate) fn about(self) -> &'static str {
+        match self {
+            Self::Raw => raw::ABOUT,
+            Self::Ours | Self::OursSmol | Self::OursAsyncStd => ours::ABOUT,
+            #[cfg(feature = "peers")]
+            Self::Redis => redis::ABOUT,
+            #[cfg(feature = "peers")]
+            Self::Redis2 => redis2::ABOUT,
+            #[cfg(feature = "peers")]
+            Self::RedisSmol => redis_smol::ABOUT,
+            #[cfg(feature = "peers")]
+            Self::Fred => fred::ABOUT,
+            #[cfg(feature = "peers")]
+            Self::FredPool => fred::ABOUT_POOL,
+            #[cfg(feature = "peers")]
+            Self::Rustis => rustis::ABOUT,
+            #[cfg(feature = "peers")]
+            Self::Bb8 => bb8::ABOUT,
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().expect("none is skipped").get_name())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.options.as_str() {
+            "" => write!(f, "{}", self.who),
+            options => write!(f, "{}@{options}", self.who),
+        }
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let (who, options) = name.split_once('@').unwrap_or((name, ""));
+        let known = Who::value_variants().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let unknown = |_| Error::msg(format!("no client {who:?}, only {}", known.join(", ")));
+        Ok(Self { who: Who::from_str(who, false).map_err(unknown)?, options: options.to_owned() })
+    }
+}
+
+/// The timeout that is set with each value.
+pub(crate) const TIMEOUT_SECONDS: u32 = 600;

@@ -1,0 +1,35 @@
+//! `redis` 1.x on smol.
+
+use bytes::Bytes;
+
+use super::Client;
+use super::redis::Redis;
+use crate::turn::host::Host;
+
+/// How it is configured.
+pub(crate) const ABOUT: &str = "as `redis`, on smol";
+
+/// A connection that all tasks share.
+#[derive(Clone)]
+pub(crate) struct RedisSmol(Redis);
+
+impl Client for RedisSmol {
+    const HOST: Host = Host::Smol;
+
+    async fn connect(url: &str, tasks: usize) -> Self {
+        redis::aio::prefer_smol().expect("nobody else preferred anything");
+        Self(Redis::open(url, tasks).await)
+    }
+
+    async fn get(&mut self, key: &str) -> usize {
+        self.0.get(key).await
+    }
+
+    async fn set(&mut self, key: &str, value: &Bytes) {
+        self.0.set(key, value).await;
+    }
+
+    async fn get_many(&mut self, keys: &[String]) -> usize {
+        self.0.get_many(keys).await
+    }
+}

@@ -1,0 +1,61 @@
+//! Measures `async-caches` beside other Redis clients and beside the raw wire.
+//!
+//! `speed`, the default, runs clients in turn; `report` makes table and chart from what it wrote.
+
+mod cell;
+mod clients;
+mod counts;
+mod dataset;
+mod report;
+mod speed;
+mod stage;
+mod turn;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::clients::Name;
+
+/// Measures async-caches beside other Redis clients and beside the raw wire.
+#[derive(Parser, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    speed: speed::Speed,
+}
+
+#[derive(Subcommand, Debug)]
+enum Mode {
+    Speed(speed::Speed),
+    Counts(counts::Args),
+    /// Makes table and chart again from the results in a folder
+    Report {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Says how each client is configured
+    Clients,
+    #[command(hide = true)]
+    Turn(turn::Turn),
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.mode.unwrap_or(Mode::Speed(cli.speed)) {
+        Mode::Speed(speed) => speed.run(),
+        Mode::Counts(args) => counts::run(args),
+        Mode::Report { folder } => report::write(&folder),
+        Mode::Clients => {
+            for name in Name::all() {
+                writeln!(io::stdout(), "{name}: {}", name.who.about())?;
+            }
+            Ok(())
+        }
+        Mode::Turn(turn) => turn.run(),
+    }
+}

@@ -1,0 +1,51 @@
+//! The order of turns: for each cell so many rounds, in each round all clients, and every round
+//! begins with another client, so that a machine's drift and its neighbours hit all alike.
+
+use std::time::Duration;
+
+use crate::cell::Cell;
+use crate::clients::Name;
+
+/// What is to be measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) clients: Vec<Name>,
+    pub(crate) rounds: usize,
+    pub(crate) span: Duration,
+}
+
+impl Plan {
+    /// The clients that can do what a cell wants.
+    pub(crate) fn clients_of(&self, cell: Cell) -> Vec<&Name> {
+        self.clients.iter().filter(|client| client.who.can(cell.op)).collect()
+    }
+
+    /// Who takes a turn in which order, each by its index in [`clients_of`](Self::clients_of).
+    pub(crate) fn turns_of(&self, cell: Cell) -> Vec<usize> {
+        let clients = self.clients_of(cell).len();
+        let turn = |round: usize| (0..clients).map(move |turn| (round + turn) % clients);
+        (0..self.rounds).flat_map(turn).collect()
+    }
+
+    /// How many turns there are in all.
+    pub(crate) fn turns(&self) -> usize {
+        self.cells.iter().map(|&cell| self.turns_of(cell).len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_round_has_all_clients_and_begins_with_the_next() {
+        let clients = ["raw", "ours", "ours-smol"].map(|name| name.parse().unwrap()).to_vec();
+        let cells: Vec<Cell> =
+            vec!["ct/get/64/1".parse().unwrap(), "mt/get_json/64/1".parse().unwrap()];
+        let plan = Plan { cells: cells.clone(), clients, rounds: 2, span: Duration::ZERO };
+        assert_eq!(plan.turns_of(cells[0]), [0, 1, 2, 1, 2, 0]);
+        assert_eq!(plan.turns_of(cells[1]), [0, 1, 1, 0]);
+        assert_eq!(plan.turns(), 10);
+    }
+}

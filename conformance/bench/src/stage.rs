@@ -1,0 +1,113 @@
+//! A server, and how children run beside it.
+//!
+//! Where the flavour wants that, and there are two cores, the server has one to itself and every
+//! child another.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use async_caches_conformance::raw::Raw;
+use async_caches_conformance::server::{Kind, Server, Setup};
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
+use crate::cell::{Cell, Flavour};
+use crate::clients::Name;
+use crate::dataset::Dataset;
+
+/// A server of one flavour; it is killed when this is dropped.
+pub(crate) struct Stage {
+    server: Server,
+    probe: Raw,
+    core: Option<usize>,
+    threads: String,
+}
+
+/// What a server did so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Traffic {
+    /// Commands carried out.
+    pub(crate) commands: u64,
+    /// Reads that they came in.
+    pub(crate) reads: u64,
+}
+
+impl Stage {
+    /// Starts the server.
+    pub(crate) fn open(flavour: Flavour) -> Result<Self> {
+        Kind::Redis.program().context(Kind::Redis.remedy())?;
+        let own = sched_getaffinity(Pid::from_raw(0))?;
+        let mut cores = (0..CpuSet::count()).filter(|&core| own.is_set(core).unwrap_or(false));
+        let (setup, core) = match (flavour, cores.next().zip(cores.next())) {
+            (Flavour::Ct, Some((server, child))) => {
+                (Setup::default().with(&["--server_cpulist", &server.to_string()]), Some(child))
+            }
+            (Flavour::Ct | Flavour::Mt, _) => (Setup::default(), None),
+        };
+        let server = Server::start(Kind::Redis, &setup);
+        let probe = server.raw(DATABASE);
+        Ok(Self { server, probe, core, threads: flavour.threads().to_string() })
+    }
+
+    /// Makes the server hold what a cell needs, and nothing else.
+    pub(crate) fn load(&mut self, cell: Cell) {
+        Dataset::of(cell).load(&mut self.probe);
+    }
+
+    /// This program as a child that takes a turn, but for how long.
+    pub(crate) fn child(&self, client: &Name, cell: Cell) -> Result<Command> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg("turn").args(self.arguments(client, cell)).envs(self.environment());
+        Ok(command)
+    }
+
+    /// The arguments of a turn, but for how long.
+    pub(crate) fn arguments(&self, client: &Name, cell: Cell) -> Vec<String> {
+        let options = [
+            ("--client", Some(client.to_string())),
+            ("--cell", Some(cell.to_string())),
+            ("--url", Some(self.server.url(DATABASE))),
+            ("--cpu", self.core.map(|core| core.to_string())),
+        ];
+        let given = options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?]));
+        given.flatten().collect()
+    }
+
+    /// What a child must find in its environment.
+    pub(crate) fn environment(&self) -> [(&'static str, &str); 5] {
+        let [keep, trim, pad] = KEEP_MEMORY;
+        let threads = self.threads.as_str();
+        [("SMOL_THREADS", threads), ("ASYNC_STD_THREAD_COUNT", threads), keep, trim, pad]
+    }
+
+    /// What the server did so far, this question left out.
+    pub(crate) fn traffic(&mut self) -> Result<Traffic> {
+        let info = self.probe.text(&["INFO", "stats"]);
+        let figure = |name: &str| {
+            let mut figures = info.lines().filter_map(|line| line.strip_prefix(name));
+            let figure = figures.next().and_then(|figure| figure.parse().ok());
+            figure.with_context(|| format!("no {name} in the server's INFO"))
+        };
+        let commands = figure("total_commands_processed:")?;
+        Ok(Traffic { commands, reads: figure("total_reads_processed:")? })
+    }
+
+    /// The server's name and version.
+    pub(crate) fn version(&mut self) -> String {
+        let info = self.probe.text(&["INFO", "server"]);
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
+        format!("redis {}", version.unwrap_or("unknown"))
+    }
+}
+
+const DATABASE: u32 = 0;
+
+/// The allocator of glibc gives the end of a small heap back to the system and faults it in again a
+/// moment later, which a long-lived program with a large heap or another allocator does not see.
+/// Clients that use new buffers for large values would take twice the CPU for nothing but that.
+const KEEP_MEMORY: [(&str, &str); 3] = [
+    ("MALLOC_MMAP_THRESHOLD_", "33554432"),
+    ("MALLOC_TRIM_THRESHOLD_", "1073741824"),
+    ("MALLOC_TOP_PAD_", "16777216"),
+];
