@@ -259,9 +259,10 @@ impl Shared {
         Ok(state.connection.deadline())
     }
 
-    /// The driver's turn: takes in a wave of what was read, settles what came of it and fetches what there
-    /// is to send. `out` is filled only where it is empty; `wrote` is how much of earlier output
-    /// the socket has taken since the last turn; `settled` is to be handed out afterwards.
+    /// The driver's turn: takes in a wave of what was read, settles what came of it and fetches
+    /// what there is to send. `out` is filled only where it is empty; `wrote` is how much of
+    /// earlier output the socket has taken since the last turn; `settled` is to be handed out
+    /// afterwards.
     pub(super) fn turn(
         &self,
         rx: &mut BytesMut,
