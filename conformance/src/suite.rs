@@ -276,6 +276,7 @@ macro_rules! __cases {
                 there_are_never_more_links_than_maxsize
                 at_least_minsize_links_are_kept
                 links_are_added_while_all_are_busy
+                a_link_is_opened_beside_one_that_large_values_come_over
                 a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_length
                 a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout
                 a_link_does_not_wait_to_fill_its_packets

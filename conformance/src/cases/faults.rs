@@ -317,6 +317,18 @@ pub async fn links_are_added_while_all_are_busy(cx: Context) {
     assert!((2..=3).contains(&proxy.accepted()), "{} links", proxy.accepted());
 }
 
+pub async fn a_link_is_opened_beside_one_that_large_values_come_over(cx: Context) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
+    cache.set_raw("large", vec![b'x'; 8 << 20]).await.unwrap();
+    assert_eq!(cache.get_raw("large").await.unwrap().unwrap().len(), 8 << 20);
+    cx.until("there are two links", async || {
+        assert_eq!(cache.get_raw("small").await.unwrap(), None);
+        link_ids(&server).len() == 2
+    })
+    .await;
+}
+
 pub async fn a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_length(
     cx: Context,
 ) {

@@ -21,7 +21,7 @@ use async_caches_core::time::{Deadline, Instant};
 use bytes::BytesMut;
 
 use super::slots::{Outcome, Slots};
-use super::{Bounds, Pool};
+use super::{BUSY, Bounds, Pool};
 use crate::error::LinkError;
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -61,6 +61,8 @@ struct State {
     waker: Option<Waker>,
     /// What [`State::burden`] was in the driver's last turn.
     burden: usize,
+    /// Until when large values are expected.
+    heavy_until: Instant,
     closing: Closing,
     /// Why the link ended, once it has.
     ended: Option<LinkError>,
@@ -142,6 +144,7 @@ impl Shared {
             driver: Driver::Running,
             waker: None,
             burden: 0,
+            heavy_until: Instant::ORIGIN,
             closing: Closing::No,
             ended: None,
         };
@@ -300,6 +303,9 @@ impl Shared {
         if closing == Closing::Now || (closing == Closing::Drained && drained()) {
             end.get_or_insert(LinkError::Closed);
         }
+        if state.connection.lacks() >= HEAVY_FROM {
+            state.heavy_until = now + HEAVY_FOR;
+        }
         state.burden = state.burden();
         let load = if end.is_some() { CLOSED } else { state.load() };
         self.load.store(load, Ordering::Relaxed);
@@ -394,10 +400,13 @@ impl State {
         self.connection.in_flight() + unwritten + self.burden
     }
 
-    /// What keeps the link busy apart from what callers submit.
+    /// What keeps the link busy apart from what callers submit. Where a large value has come, more
+    /// may: what is sent behind a command for one waits until all of it is there, so the link is
+    /// passed over, and where all links are like that callers spread over them.
     fn burden(&self) -> usize {
         let stalled = if self.connection.is_stalled() { STALLED } else { 0 };
-        self.connection.lacks() / BYTES_OF_A_COMMAND + stalled
+        let heavy = if self.now < self.heavy_until { BUSY } else { 0 };
+        self.connection.lacks() / BYTES_OF_A_COMMAND + heavy + stalled
     }
 
     /// Settles what an event is about; answers whether it was that the connection is ready.
@@ -444,6 +453,10 @@ const STALLED: usize = 1 << 48;
 /// How many replies are taken in together at least, and at most.
 const WAVE_LEAST: usize = 16;
 const WAVE_MOST: usize = 128;
+
+/// A value of which so many bytes are still to come makes its link busy, for so long.
+const HEAVY_FROM: usize = 1024 * 1024;
+const HEAVY_FOR: Duration = Duration::from_secs(1);
 
 /// So many bytes to write, or known to come, keep a link as busy as one command.
 pub(super) const BYTES_OF_A_COMMAND: usize = 512;

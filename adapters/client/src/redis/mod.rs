@@ -228,16 +228,17 @@ impl Pool {
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
         }
-        let routes = self.routes.load();
-        let link = routes.pick(self.bounds.busy()).map(|(link, _)| Arc::clone(link));
-        drop(routes);
-        if link.is_none() && state.over {
+        let (routes, busy) = (self.routes.load(), self.bounds.busy());
+        let found = routes.pick(busy);
+        if found.is_none() && state.over {
             return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
         }
-        state.decisions.handle(Input::Demand, now);
+        if found.is_none_or(|(_, load)| load >= busy) {
+            state.decisions.handle(Input::Demand, now);
+        }
         let expires = *expires.get_or_insert(now + self.response_timeout());
-        let acquired = if let Some(link) = link {
-            Acquired::Link(link)
+        let acquired = if let Some((link, _)) = found {
+            Acquired::Link(Arc::clone(link))
         } else if state.decisions.is_hopeless(now) {
             Acquired::Failed(self.unavailable(&state))
         } else if expires <= now {
