@@ -68,6 +68,8 @@ struct Driver<S, T> {
     intake: Intake,
     out: Output,
     settled: Settled,
+    /// How many bytes were read since the task was woken.
+    read: usize,
     /// Whether there is more to take in of what was read.
     more: bool,
     armed: Option<Instant>,
@@ -82,6 +84,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             intake: Intake::new(),
             out: Output::new(),
             settled: Settled::default(),
+            read: 0,
             more: false,
             armed: None,
             yielded: false,
@@ -89,8 +92,11 @@ impl<S: Socket, T: Timer> Driver<S, T> {
     }
 
     fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<LinkError> {
-        // After so many rounds others get a turn, whatever the socket still has.
-        for _ in 0..ROUNDS {
+        // After so many rounds, or bytes, others get a turn, whatever the socket still has.
+        let mut rounds = 0;
+        self.read = 0;
+        while rounds < ROUNDS && self.read < READ_MOST {
+            rounds += 1;
             match self.round(link, cx) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(())) => {}
@@ -103,7 +109,12 @@ impl<S: Socket, T: Timer> Driver<S, T> {
 
     /// Reads, wakes, writes. Pending where there is nothing more to do until the task is woken.
     fn round(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
-        let exhausted = !self.more && self.intake.read(&mut self.socket, cx)? == 0;
+        let mut exhausted = false;
+        if !self.more {
+            let count = self.intake.read(&mut self.socket, cx)?;
+            self.read += count;
+            exhausted = count == 0;
+        }
         let wrote = std::mem::take(&mut link.wrote);
         let turn = link.shared.turn(&mut self.intake.rx, &mut self.out, wrote, &mut self.settled);
         self.more = turn.more;
@@ -179,5 +190,7 @@ const KEPT: usize = 512 * 1024;
 /// How many pieces leave in one write.
 const PIECES: usize = 64;
 
-/// How often a driver reads and writes before it lets others run.
+/// How often a driver reads and writes before it lets others run, and how many bytes it reads: to
+/// copy more than that from the socket takes as long as hundreds of small commands.
 const ROUNDS: usize = 32;
+const READ_MOST: usize = 256 * 1024;
