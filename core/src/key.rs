@@ -96,6 +96,7 @@ impl KeySpace {
     ///
     /// # Errors
     /// [`KeyError`] if either holds a colon.
+    #[allow(clippy::needless_pass_by_value, reason = "it is made for this alone")]
     pub fn new(prefix: &str, version: Version) -> Result<Self, KeyError> {
         if prefix.contains(':') {
             return Err(KeyError::ColonInPrefix { prefix: prefix.into() });

@@ -30,10 +30,11 @@ pub const MAX_ARGUMENT: usize = 512 << 20;
 /// A double that is not finite is sent like any other; the server refuses it as an overflow.
 #[inline(always)]
 pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
-    match command {
-        Command::Get(key) => keyed(tx, b"*2\r\n$3\r\nGET\r\n", key),
-        command => any_command(command, scripts, tx),
+    // The commonest command is worth being inlined where it is submitted.
+    if let Command::Get(key) = command {
+        return keyed(tx, b"*2\r\n$3\r\nGET\r\n", key);
     }
+    any_command(command, scripts, tx);
 }
 
 fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
