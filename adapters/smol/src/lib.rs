@@ -177,11 +177,9 @@ impl async_caches::runtime::Timer for Timer {
             self.alarm =
                 at.and_then(|at| self.clock.to_system(at)).map_or(Alarm::never(), Alarm::at);
         }
-        let rung = Pin::new(&mut self.alarm).poll(cx).map(|_| ());
-        if rung.is_ready() {
-            self.at = None;
-        }
-        rung
+        ready!(Pin::new(&mut self.alarm).poll(cx));
+        self.at = None;
+        Poll::Ready(())
     }
 }
 
