@@ -44,8 +44,8 @@
 //! | `redis://user:password@host:port/db`, `valkey://`, `redis+unix:///path?db=1` | a server; needs an adapter |
 //!
 //! Options stand in the URL's query or are given to the [`Builder`], which wins: `timeout`,
-//! `version`, `key_prefix`, `minsize`, `maxsize`, `max_entries`, `max_bytes`, `connect_timeout`,
-//! `response_timeout`, `name`. Spans in a URL are seconds, with decimals or without.
+//! `version`, `key_prefix`, `minsize`, `maxsize`, `max_in_flight`, `max_queued_bytes`,
+//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `name`. Spans in a URL are seconds, with decimals or without.
 //!
 //! # What every operation has in common
 //!
