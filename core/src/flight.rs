@@ -54,7 +54,9 @@ pub struct Flights<W> {
     by_key: HashMap<Bytes, FlightId, FixedState>,
     flights: HashMap<FlightId, Flight<W>, FixedState>,
     next: u64,
-    ended: [u64; EPOCHS],
+    /// How many flights have ended, and how many had when the last one of a slot did.
+    ended: u64,
+    last: [u64; SLOTS],
 }
 
 /// One load of one key.
@@ -65,9 +67,9 @@ pub struct FlightId(u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seat(u64);
 
-/// How many flights of a key (or of one that shares its slot) had ended when this was taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seen(u64);
+/// How many flights had ended when this was taken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Seen(pub u64);
 
 /// What a caller that missed is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,7 +135,8 @@ impl<W> Flights<W> {
             by_key: HashMap::with_hasher(hasher.clone()),
             flights: HashMap::with_hasher(hasher),
             next: 0,
-            ended: [0; EPOCHS],
+            ended: 0,
+            last: [0; SLOTS],
         }
     }
 
@@ -143,10 +146,11 @@ impl<W> Flights<W> {
         self.flights.is_empty()
     }
 
-    /// What has ended so far, to be taken before the key is looked up.
+    /// What has ended so far, to be taken before the key is looked up. An older one is good as
+    /// well: at worst its caller looks once more for nothing.
     #[must_use]
-    pub fn seen(&self, key: &[u8]) -> Seen {
-        Seen(self.ended.get(self.slot(key)).copied().unwrap_or_default())
+    pub fn seen(&self) -> Seen {
+        Seen(self.ended)
     }
 
     /// Joins the flight of a key that was just missed, or begins one. What was `seen` before the
@@ -161,7 +165,7 @@ impl<W> Flights<W> {
             }
             flight.valid = false;
             self.by_key.remove(key);
-        } else if seen.is_some_and(|seen| seen != self.seen(key)) {
+        } else if seen.is_some_and(|seen| seen.0 < self.last_ended(key)) {
             return Role::Again;
         }
         let id = FlightId(self.next);
@@ -309,16 +313,22 @@ impl<W> Flights<W> {
         if self.by_key.get(&key) == Some(&id) {
             self.by_key.remove(&key);
             let slot = self.slot(&key);
-            if let Some(ended) = self.ended.get_mut(slot) {
-                *ended += 1;
+            self.ended += 1;
+            if let Some(last) = self.last.get_mut(slot) {
+                *last = self.ended;
             }
         }
+    }
+
+    /// How many flights had ended when the last one of this key did, or of one in the same slot.
+    fn last_ended(&self, key: &[u8]) -> u64 {
+        self.last.get(self.slot(key)).copied().unwrap_or_default()
     }
 
     fn slot(&self, key: &[u8]) -> usize {
         let mut hasher = self.by_key.hasher().build_hasher();
         hasher.write(key);
-        usize::try_from(hasher.finish() % EPOCHS as u64).unwrap_or_default()
+        usize::try_from(hasher.finish() % SLOTS as u64).unwrap_or_default()
     }
 }
 
@@ -333,7 +343,7 @@ impl<W> Flight<W> {
 
 /// Ended flights are counted in this many slots, shared by the keys that hash to them: a collision
 /// costs one more lookup.
-const EPOCHS: usize = 64;
+const SLOTS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -351,12 +361,12 @@ mod tests {
     }
 
     fn lead(desk: &mut Desk) -> FlightId {
-        let Role::Lead(id) = desk.join(&KEY, Some(desk.seen(&KEY)), NOW) else { panic!() };
+        let Role::Lead(id) = desk.join(&KEY, Some(desk.seen()), NOW) else { panic!() };
         id
     }
 
     fn follow(desk: &mut Desk, name: &'static str) -> (FlightId, Seat) {
-        let Role::Follow(id, seat) = desk.join(&KEY, Some(desk.seen(&KEY)), NOW) else { panic!() };
+        let Role::Follow(id, seat) = desk.join(&KEY, Some(desk.seen()), NOW) else { panic!() };
         assert_eq!(desk.follow(id, seat, name), Turn::Wait);
         (id, seat)
     }
@@ -382,7 +392,7 @@ mod tests {
         let mut desk = Desk::new(1);
         let id = lead(&mut desk);
         desk.loaded(id, value("v"), &mut vec![]);
-        let Role::Follow(id, seat) = desk.join(&KEY, Some(desk.seen(&KEY)), NOW) else { panic!() };
+        let Role::Follow(id, seat) = desk.join(&KEY, Some(desk.seen()), NOW) else { panic!() };
         assert_eq!(desk.follow(id, seat, "a"), Turn::Value(value("v")));
     }
 
@@ -459,7 +469,7 @@ mod tests {
     #[test]
     fn who_missed_before_a_flight_ended_looks_again_instead_of_loading_again() {
         let mut desk = Desk::new(1);
-        let before = desk.seen(&KEY);
+        let before = desk.seen();
         let id = lead(&mut desk);
         desk.loaded(id, value("v"), &mut vec![]);
         desk.landed(id, &mut vec![]);
@@ -468,11 +478,28 @@ mod tests {
     }
 
     #[test]
+    fn a_flight_of_another_key_that_ended_makes_nobody_look_again() {
+        let mut desk = Desk::new(1);
+        let before = desk.seen();
+        let id = lead(&mut desk);
+        desk.leave(id, &mut vec![]);
+        assert!(desk.seen() > before);
+        let again = (0..200_u8)
+            .filter(|&other| {
+                let role = desk.join(&Bytes::from(vec![other]), Some(before), NOW);
+                role == Role::Again
+            })
+            .count();
+        // Those that share a slot with it.
+        assert!(again < 200 / 10, "{again}");
+    }
+
+    #[test]
     fn a_flight_past_its_age_holds_up_nobody() {
         let mut desk = Desk::new(1);
         let id = lead(&mut desk);
         let late = NOW + Desk::MAX_AGE;
-        let Role::Lead(second) = desk.join(&KEY, Some(desk.seen(&KEY)), late) else { panic!() };
+        let Role::Lead(second) = desk.join(&KEY, Some(desk.seen()), late) else { panic!() };
         assert!(!desk.loaded(id, value("old"), &mut vec![]), "the second leader stores, not this");
         assert!(desk.loaded(second, value("new"), &mut vec![]));
     }

@@ -1,6 +1,6 @@
 //! Single-flight for callers: the core's decisions behind a lock, with wakers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -19,6 +19,8 @@ pub(crate) struct Desk {
     flights: Mutex<Flights<Waker>>,
     /// Whether there may be any: spares writes the lock where nothing is loading.
     busy: AtomicBool,
+    /// What has ended, as the flights last said: spares lookups the lock.
+    ended: AtomicU64,
     clock: Clock,
 }
 
@@ -55,7 +57,8 @@ pub(crate) enum Followed {
 impl Desk {
     pub(crate) fn new() -> Self {
         let flights = Mutex::new(Flights::new(crate::seed()));
-        Self { flights, busy: AtomicBool::new(false), clock: Clock::start() }
+        let (busy, ended) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { flights, busy, ended, clock: Clock::start() }
     }
 
     /// The one for a server's database: all caches of this process that use it meet there.
@@ -64,8 +67,8 @@ impl Desk {
     }
 
     /// To be taken before the key is looked up.
-    pub(crate) fn seen(&self, key: &[u8]) -> Seen {
-        lock(&self.flights).seen(key)
+    pub(crate) fn seen(&self) -> Seen {
+        Seen(self.ended.load(Ordering::Acquire))
     }
 
     /// Joins the flight of a key that was missed, or begins one; without `seen` never to look again.
@@ -128,6 +131,7 @@ impl Desk {
         let mut flights = lock(&self.flights);
         let result = act(&mut flights, &mut wake);
         self.busy.store(!flights.is_empty(), Ordering::SeqCst);
+        self.ended.store(flights.seen().0, Ordering::Release);
         drop(flights);
         wake.into_iter().for_each(Waker::wake);
         result

@@ -158,8 +158,7 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         let key = self.cache.scope(self.version.as_ref())?.key(name);
         self.cache.expiry(self.timeout)?;
         if seen.is_none() {
-            let look =
-                |backend: &Backend| backend.desk().map(|desk| key.with_bytes(|key| desk.seen(key)));
+            let look = |backend: &Backend| backend.desk().map(|desk| desk.seen());
             *seen = self.cache.with_backend(look)?;
         }
         match ready!(call.poll(self.cache, name, cx, || Ok(Command::Get(key)))) {
