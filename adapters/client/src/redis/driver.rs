@@ -118,7 +118,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         let wrote = std::mem::take(&mut link.wrote);
         let turn = link.shared.turn(&mut self.intake.rx, &mut self.out, wrote, &mut self.settled);
         self.more = turn.more;
-        let woken = self.settled.hand_out();
+        self.settled.hand_out();
         if turn.ready {
             link.pool.opened(link.id);
         }
@@ -128,8 +128,9 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         if let Some(error) = turn.end {
             return Err(error);
         }
-        // A single one is next to run anyhow, and wakes the driver with what it has to send.
-        if woken > 1 && !std::mem::replace(&mut self.yielded, true) {
+        // A single one is next to run anyhow, and wakes the driver with what it has to send. Many
+        // may not all have come by then where they run on other threads as well.
+        if turn.unheard > 1 && !std::mem::replace(&mut self.yielded, true) {
             cx.waker().wake_by_ref();
             return Ok(Poll::Pending);
         }

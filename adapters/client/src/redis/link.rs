@@ -107,6 +107,8 @@ pub(super) struct Turn {
     pub(super) more: bool,
     /// How many commands more are taken than before.
     pub(super) room: usize,
+    /// How many callers are on their way to hear what came of their commands.
+    pub(super) unheard: usize,
     /// How many bytes the frame that is being read still lacks, as far as that is known.
     pub(super) lacks: usize,
     /// When to come back though nothing happened.
@@ -122,12 +124,10 @@ impl Settled {
         self.wakers.len() + self.unwanted.len()
     }
 
-    /// Wakes and drops; answers how many were woken. The storage is kept for the next batch.
-    pub(super) fn hand_out(&mut self) -> usize {
-        let woken = self.wakers.len();
+    /// Wakes and drops. The storage is kept for the next batch.
+    pub(super) fn hand_out(&mut self) {
         self.unwanted.clear();
         self.wakers.drain(..).for_each(Waker::wake);
-        woken
     }
 }
 
@@ -312,7 +312,16 @@ impl Shared {
         // One caller for each reply; whoever waited for bytes to leave takes what there is.
         let answered = if was_full { usize::MAX } else { settled.len() };
         let (room, lacks) = (state.room(self.bounds).min(answered), state.connection.lacks());
-        Turn { ready, more, room, lacks, deadline: state.connection.deadline(), closing, end }
+        Turn {
+            ready,
+            more,
+            room,
+            unheard: state.slots.unheard(),
+            lacks,
+            deadline: state.connection.deadline(),
+            closing,
+            end,
+        }
     }
 
     /// The driver is about to rest: until there is something to send, where `drained` says that
@@ -451,7 +460,7 @@ pub(super) const CLOSED: usize = usize::MAX;
 const STALLED: usize = 1 << 48;
 
 /// How many replies are taken in together at least, and at most.
-const WAVE_LEAST: usize = 16;
+const WAVE_LEAST: usize = 8;
 const WAVE_MOST: usize = 128;
 
 /// A value of which so many bytes are still to come makes its link busy, for so long.

@@ -14,6 +14,7 @@ use async_caches_core::reply::Answer;
 pub(super) struct Slots {
     places: Vec<Place>,
     free: Vec<u32>,
+    unheard: usize,
 }
 
 /// What became of a command.
@@ -69,6 +70,7 @@ impl Slots {
         match std::mem::replace(&mut place.state, State::Free) {
             State::Waiting(waker) => {
                 place.state = State::Over(outcome);
+                self.unheard += 1;
                 Ok(waker)
             }
             State::Abandoned => {
@@ -94,7 +96,10 @@ impl Slots {
                 Poll::Pending
             }
             State::Over(_) | State::Free | State::Abandoned => match self.free(index) {
-                State::Over(outcome) => Poll::Ready(outcome),
+                State::Over(outcome) => {
+                    self.unheard -= 1;
+                    Poll::Ready(outcome)
+                }
                 State::Free | State::Abandoned | State::Waiting(_) => {
                     Poll::Ready(Outcome::Lost { may_have_run: true })
                 }
@@ -107,6 +112,7 @@ impl Slots {
         let (index, place) = self.place(tag)?;
         match std::mem::replace(&mut place.state, State::Abandoned) {
             State::Over(outcome) => {
+                self.unheard -= 1;
                 self.free(index);
                 Some(outcome)
             }
@@ -122,6 +128,11 @@ impl Slots {
         let (generation, index) = ((tag.0 >> 32) as u32, tag.0 as u32);
         let place = self.places.get_mut(index as usize)?;
         (place.generation == generation).then_some((index, place))
+    }
+
+    /// How many callers were woken and have neither come to hear nor gone away.
+    pub(super) fn unheard(&self) -> usize {
+        self.unheard
     }
 
     fn free(&mut self, index: u32) -> State {
