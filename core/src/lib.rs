@@ -15,7 +15,7 @@
 //! | [`command`], [`reply`] | what a backend is asked, and what it answers |
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
 //! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, what runs on the server, one pipelined connection |
-//! | [`pool`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
+//! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
 //! | [`time`], [`error`] | what all of them share |
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
@@ -34,6 +34,7 @@ pub mod dummy;
 pub mod error;
 pub mod flight;
 pub mod key;
+pub mod large;
 pub mod memory;
 mod nearest;
 pub mod number;

@@ -116,7 +116,7 @@ impl Settings {
     /// How many commands one link may have in flight unless told otherwise.
     pub const MAX_IN_FLIGHT: usize = 16 * 1024;
     /// How many bytes may be queued on one link unless told otherwise.
-    pub const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
+    pub const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
     /// How many callers may wait for a link, or for room on one, unless told otherwise.
     pub const MAX_WAITING: usize = 64 * 1024;
     /// How long making one connection may take unless told otherwise.

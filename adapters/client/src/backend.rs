@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
 use async_caches_core::dummy;
+use async_caches_core::large::LargeKeys;
 use async_caches_core::reply::{Answer, Reply};
 
 use crate::cache::Cache;
@@ -31,12 +32,24 @@ impl Backend {
         }
     }
 
-    /// A link to the server that may be used at once, while no load is under way.
+    /// A link to the server that may be used at once for this command, while no load is under way;
+    /// and whether the command is for a large value.
     #[inline]
-    fn link(&self) -> Option<Arc<Shared>> {
+    fn link(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
         match self {
-            Self::Redis { redis, desk } if !desk.is_busy() => redis.link(),
+            Self::Redis { redis, desk } if !desk.is_busy() => {
+                let large = redis.is_for_large(command);
+                let link = if large { redis.link_for_large() } else { redis.link() };
+                link.map(|link| (link, large))
+            }
             Self::Dummy | Self::Memory(_) | Self::Redis { .. } => None,
+        }
+    }
+
+    /// Takes note of how large a value came, for commands of the same key to come.
+    fn note(&self, key: &[u8], len: usize) {
+        if let Self::Redis { redis, .. } = self {
+            redis.note(key, len);
         }
     }
 
@@ -51,13 +64,15 @@ impl Backend {
 pub(crate) struct Call {
     /// Whether no load stands in its way, or none any more.
     clear: bool,
+    /// Whether it was sent as one for a large value.
+    large: bool,
     redis: redis::Call,
 }
 
 impl Call {
     /// The store of a load, for which no load is in the way.
     pub(crate) fn store() -> Self {
-        Self { clear: true, redis: redis::Call::default() }
+        Self { clear: true, ..Self::default() }
     }
 
     /// Ready with the reply to `command`, which must be the same in every poll and is about
@@ -74,7 +89,15 @@ impl Call {
             None => ready!(self.poll_send(cache, &command()?, cx)),
         };
         Poll::Ready(match answer? {
-            Ok(reply) => Ok(reply),
+            Ok(reply) => {
+                if let Reply::Value(Some(value)) = &reply
+                    && (self.large || value.len() >= LargeKeys::FROM)
+                {
+                    // One that was disconnected meanwhile has nothing to take note of.
+                    let _ = cache.with_backend(|backend| backend.note(name, value.len()));
+                }
+                Ok(reply)
+            }
             Err(failure) => Err(Error::failure(name, failure)),
         })
     }
@@ -87,9 +110,10 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
-        if let Ok(Some(link)) = cache.with_backend(Backend::link)
+        if let Ok(Some((link, large))) = cache.with_backend(|backend| backend.link(command))
             && self.redis.send(link, command, cx).is_ok()
         {
+            self.large = large;
             return Poll::Pending;
         }
         self.poll_begin(cache, command, cx)

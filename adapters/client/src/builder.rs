@@ -80,7 +80,7 @@ impl Builder {
         self
     }
 
-    /// How many bytes may be queued on one link until its socket takes them; 16 MiB if not given,
+    /// How many bytes may be queued on one link until its socket takes them; 64 MiB if not given,
     /// zero is an error. Past it callers wait their turn, within their response timeout.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.options.max_queued_bytes = Some(bytes);

@@ -457,7 +457,7 @@ impl LinkError {
 pub(super) const CLOSED: usize = usize::MAX;
 
 /// Makes a stalled link the last choice.
-const STALLED: usize = 1 << 48;
+pub(super) const STALLED: usize = 1 << 48;
 
 /// How many replies are taken in together at least, and at most.
 const WAVE_LEAST: usize = 8;

@@ -23,7 +23,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use async_caches_core::command::Command;
 use async_caches_core::connection::Setup;
+use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
 use async_caches_core::pool::{self, Input, LinkId};
 use async_caches_core::resp::scan::Limits;
@@ -33,7 +35,7 @@ use async_caches_core::url::{Endpoint, Server};
 pub(crate) use self::call::Call;
 pub use self::link::Link;
 pub(crate) use self::link::Shared;
-use self::link::{BYTES_OF_A_COMMAND, CLOSED, Closing};
+use self::link::{BYTES_OF_A_COMMAND, CLOSED, Closing, STALLED};
 use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -51,6 +53,7 @@ pub(crate) struct Pool {
     endpoint: Endpoint,
     setup: Setup,
     bounds: Bounds,
+    large: LargeKeys,
     /// Changed under the lock of the state only.
     routes: ArcSwap<Routes>,
     /// Whether callers may be waiting for room: spares drivers the lock of the state.
@@ -144,6 +147,7 @@ impl Redis {
                 queued_bytes: settings.max_queued_bytes,
                 waiting: settings.max_waiting,
             },
+            large: LargeKeys::new(crate::seed()),
             routes: ArcSwap::default(),
             line: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -182,9 +186,33 @@ impl Redis {
     /// A link to use at once, where there is one and no reason to open more.
     #[inline]
     pub(crate) fn link(&self) -> Option<Arc<Shared>> {
+        let (routes, busy) = (self.pool.routes.load(), self.pool.bounds.busy());
+        let (link, load) = routes.pick(busy)?;
+        (load < busy || routes.full).then(|| Arc::clone(link))
+    }
+
+    /// The same for a large value.
+    pub(crate) fn link_for_large(&self) -> Option<Arc<Shared>> {
         let routes = self.pool.routes.load();
-        let (link, load) = routes.pick(self.pool.bounds.busy())?;
-        (load < self.pool.bounds.busy() || routes.full).then(|| Arc::clone(link))
+        routes.pick_for_large(self.pool.bounds.busy()).cloned()
+    }
+
+    /// Whether a command is for a large value, as far as that can be told.
+    #[inline]
+    pub(crate) fn is_for_large(&self, command: &Command<'_>) -> bool {
+        match command {
+            Command::Get(key) => self.pool.large.contains(key.name()),
+            Command::Set { value, .. } | Command::Add { value, .. } => {
+                value.len() >= LargeKeys::FROM
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes note of how large a value came.
+    #[cold]
+    pub(crate) fn note(&self, key: &[u8], len: usize) {
+        self.pool.large.note(key, len);
     }
 
     /// Takes no more commands, lets those in flight end and closes every link. Ready once that is
@@ -443,6 +471,15 @@ impl Routes {
             }
         }
         best.filter(|(_, load)| *load < CLOSED)
+    }
+
+    /// Where commands for large values go: the last busy link, or else the last. Others fill the
+    /// links from the first on, so the two stay apart; and large values are faster on one
+    /// connection than on many, whose buffers no cache of a processor holds together.
+    fn pick_for_large(&self, busy: usize) -> Option<&Arc<Shared>> {
+        let working =
+            || self.links.iter().rev().map(|(_, link)| link).filter(|l| l.load() < STALLED);
+        working().find(|link| link.load() >= busy).or_else(|| working().next())
     }
 }
 

@@ -1,0 +1,110 @@
+//! Which keys had large values lately, so that commands for them can be kept apart from others.
+//!
+//! What is sent on a connection behind a command for a large value waits for all of it, and nothing
+//! about a `GET` tells how large its reply will be. But what was large the last time most likely
+//! is again. So a key is noted when a large value of it comes, and forgotten when a small one does.
+//!
+//! A key is noted by 32 bits of its hash, in a table of [`PLACES`] where a later one replaces an
+//! earlier one. Two keys may be taken for one another by a chance of one in 2^32, which costs time
+//! and nothing else. All may be asked and told at once, and none waits for another; with no key
+//! noted, asking is one load.
+
+use core::hash::BuildHasher;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use foldhash::quality::FixedState;
+
+/// Keys that had large values when they were last read.
+#[derive(Debug)]
+pub struct LargeKeys {
+    noted: AtomicUsize,
+    places: [AtomicU32; PLACES],
+    hasher: FixedState,
+}
+
+impl LargeKeys {
+    /// A value of so many bytes is large.
+    pub const FROM: usize = 64 * 1024;
+
+    /// No keys. The seed, a random number, decides which keys share a place.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            noted: AtomicUsize::new(0),
+            places: [const { AtomicU32::new(NONE) }; PLACES],
+            hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    /// Whether this key is noted.
+    #[inline]
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.noted.load(Ordering::Relaxed) > 0 && self.finds(key)
+    }
+
+    /// Takes note of what came for a key: a value of `len` bytes.
+    pub fn note(&self, key: &[u8], len: usize) {
+        let print = self.print(key);
+        let Some(place) = self.place(print) else { return };
+        if len >= Self::FROM {
+            if place.swap(print, Ordering::Relaxed) == NONE {
+                self.noted.fetch_add(1, Ordering::Relaxed);
+            }
+        } else if place.compare_exchange(print, NONE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            self.noted.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn finds(&self, key: &[u8]) -> bool {
+        let print = self.print(key);
+        self.place(print).is_some_and(|place| place.load(Ordering::Relaxed) == print)
+    }
+
+    fn print(&self, key: &[u8]) -> u32 {
+        let [low @ .., _, _, _, _] = self.hasher.hash_one(key).to_le_bytes();
+        u32::from_le_bytes(low).max(NONE + 1)
+    }
+
+    fn place(&self, print: u32) -> Option<&AtomicU32> {
+        self.places.get(usize::try_from(print).unwrap_or_default() % PLACES)
+    }
+}
+
+const PLACES: usize = 256;
+const NONE: u32 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = LargeKeys::FROM;
+
+    #[test]
+    fn a_key_is_noted_while_its_last_value_was_large() {
+        let keys = LargeKeys::new(1);
+        assert!(!keys.contains(b"a"));
+        keys.note(b"a", LARGE);
+        keys.note(b"a", LARGE);
+        assert!(keys.contains(b"a") && !keys.contains(b"b"));
+        keys.note(b"b", LARGE - 1);
+        assert!(keys.contains(b"a"));
+        keys.note(b"a", LARGE - 1);
+        keys.note(b"a", 0);
+        assert!(!keys.contains(b"a"));
+        assert_eq!(keys.noted.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn of_more_keys_than_there_are_places_the_later_ones_are_known() {
+        let keys = LargeKeys::new(1);
+        let many = 0..10_000_u32;
+        many.clone().for_each(|key| keys.note(&key.to_le_bytes(), LARGE));
+        assert!(keys.contains(&9_999_u32.to_le_bytes()));
+        let known = many.clone().filter(|key| keys.contains(&key.to_le_bytes())).count();
+        assert_eq!(known, keys.noted.load(Ordering::Relaxed));
+        assert_eq!(known, PLACES);
+        many.for_each(|key| keys.note(&key.to_le_bytes(), 0));
+        assert_eq!(keys.noted.load(Ordering::Relaxed), 0);
+    }
+}
