@@ -20,8 +20,9 @@ use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
 use bytes::BytesMut;
 
+use super::Pool;
+use super::routes::{BUSY, Bounds};
 use super::slots::{Outcome, Slots};
-use super::{BUSY, Bounds, Pool};
 use crate::error::LinkError;
 use crate::runtime::Runtime;
 use crate::sync::lock;

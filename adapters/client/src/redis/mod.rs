@@ -14,6 +14,7 @@ mod driver;
 mod intake;
 mod keeper;
 mod link;
+mod routes;
 mod slots;
 
 use std::collections::BTreeMap;
@@ -33,9 +34,10 @@ use async_caches_core::time::Instant;
 use async_caches_core::url::{Endpoint, Server};
 
 pub(crate) use self::call::Call;
+use self::link::Closing;
 pub use self::link::Link;
 pub(crate) use self::link::Shared;
-use self::link::{BYTES_OF_A_COMMAND, CLOSED, Closing, STALLED};
+use self::routes::{Bounds, Routes};
 use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -59,25 +61,6 @@ pub(crate) struct Pool {
     /// Whether callers may be waiting for room: spares drivers the lock of the state.
     line: AtomicBool,
     state: Mutex<State>,
-}
-
-/// The links that take commands, for callers to find one without waiting for each other.
-#[derive(Clone, Debug, Default)]
-struct Routes {
-    links: Vec<(LinkId, Arc<Shared>)>,
-    /// Whether there may be no more of them, however busy they are.
-    full: bool,
-}
-
-/// How much callers may leave to a link, and how many of them may wait for one.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    /// Commands of one link without a reply.
-    in_flight: usize,
-    /// Bytes of one link that its socket has not taken; the command that passes it is the last.
-    queued_bytes: usize,
-    /// Callers of all links that wait for one, or for room.
-    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -446,43 +429,6 @@ impl Pool {
     }
 }
 
-impl Bounds {
-    /// The load from which a link is busy: more links are opened where they may be.
-    #[inline]
-    fn busy(self) -> usize {
-        let bytes = self.queued_bytes / BYTES_OF_A_COMMAND;
-        BUSY.min(self.in_flight).min(bytes.max(1))
-    }
-}
-
-impl Routes {
-    /// The first link that is not busy, so that few links do all the work and their batches are
-    /// large; where all are, the least busy.
-    #[inline]
-    fn pick(&self, busy: usize) -> Option<(&Arc<Shared>, usize)> {
-        let mut best: Option<(&Arc<Shared>, usize)> = None;
-        for (_, link) in &self.links {
-            let load = link.load();
-            if best.is_none_or(|(_, least)| load < least) {
-                best = Some((link, load));
-            }
-            if load < busy {
-                break;
-            }
-        }
-        best.filter(|(_, load)| *load < CLOSED)
-    }
-
-    /// Where commands for large values go: the last busy link, or else the last. Others fill the
-    /// links from the first on, so the two stay apart; and large values are faster on one
-    /// connection than on many, whose buffers no cache of a processor holds together.
-    fn pick_for_large(&self, busy: usize) -> Option<&Arc<Shared>> {
-        let working =
-            || self.links.iter().rev().map(|(_, link)| link).filter(|l| l.load() < STALLED);
-        working().find(|link| link.load() >= busy).or_else(|| working().next())
-    }
-}
-
 impl State {
     fn wait(&mut self, ticket: Option<Ticket>, expires: Instant, waker: &Waker) -> Ticket {
         let ticket = ticket.unwrap_or_else(|| {
@@ -502,6 +448,3 @@ fn unlock_and_wake(mut state: MutexGuard<'_, State>) {
         keeper.wake();
     }
 }
-
-/// A link with this much to do is busy, if it may have as much.
-const BUSY: usize = 2048;
