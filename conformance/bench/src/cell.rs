@@ -81,18 +81,22 @@ impl Cell {
     /// Whether a pattern names this cell: it is the beginning of the name, and `*` in it stands
     /// for anything.
     pub(crate) fn is_named_by(&self, pattern: &str) -> bool {
-        let name = self.to_string();
-        let mut pieces = pattern.split('*');
-        let first = pieces.next().unwrap_or_default();
-        let Some(mut rest) = name.strip_prefix(first) else { return false };
-        for piece in pieces {
-            let Some(at) = rest.find(piece) else { return false };
-            rest = &rest[at + piece.len()..];
-        }
-        // `ct/get/64/1` is that one cell and not `ct/get/64/16` too.
-        !pattern.ends_with(|last: char| last.is_ascii_digit())
-            || !rest.starts_with(|next: char| next.is_ascii_digit())
+        names(pattern, &self.to_string())
     }
+}
+
+/// Whether a pattern names a cell of this name.
+pub(crate) fn names(pattern: &str, name: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    // `ct/get/64/1` is that one cell and not `ct/get/64/16` too.
+    !pattern.ends_with(|last: char| last.is_ascii_digit())
+        || !rest.starts_with(|next: char| next.is_ascii_digit())
 }
 
 impl Op {

@@ -1,11 +1,14 @@
 //! Measures `async-caches` beside other Redis clients and beside the raw wire.
 //!
 //! `speed`, the default, runs clients in turn; `report` makes table and chart from what it wrote.
+//! `counts` counts instead, and `memory` measures stores in memory, which need no server.
 
 mod cell;
 mod clients;
+mod conditions;
 mod counts;
 mod dataset;
+mod memory;
 mod report;
 mod speed;
 mod stage;
@@ -33,6 +36,7 @@ struct Cli {
 enum Mode {
     Speed(speed::Speed),
     Counts(counts::Args),
+    Memory(memory::Memory),
     /// Makes table and chart again from the results in a folder
     Report {
         /// The folder
@@ -49,6 +53,7 @@ fn main() -> Result<()> {
     match cli.mode.unwrap_or(Mode::Speed(cli.speed)) {
         Mode::Speed(speed) => speed.run(),
         Mode::Counts(args) => counts::run(args),
+        Mode::Memory(memory) => memory.run(),
         Mode::Report { folder } => report::write(&folder),
         Mode::Clients => {
             for name in Name::all() {

@@ -1,0 +1,188 @@
+//! What is measured: caches in memory, each behind one face.
+//!
+//! Each has a file of its own, which says how it is configured. All hash with foldhash under a
+//! fixed seed where they let one choose, and all read the same clock.
+
+mod held;
+mod ours;
+mod reference;
+
+#[cfg(feature = "peers")]
+mod foyer;
+#[cfg(feature = "peers")]
+mod moka;
+#[cfg(feature = "peers")]
+mod quick_cache;
+#[cfg(feature = "peers")]
+mod sieve_cache;
+#[cfg(feature = "peers")]
+mod tinyufo;
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use clap::ValueEnum;
+
+use self::held::{Held, Timed};
+
+/// A cache, as a measurement uses it.
+pub(crate) trait Store: Send + Sync {
+    /// The value of a key that is there and not over.
+    fn get(&self, key: &'static str) -> Option<Bytes>;
+    /// Stores a value, whatever was there. A timeout is given only where [`Room::timeouts`] said so.
+    fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>);
+    /// Does what the cache has put off.
+    fn settle(&self) {}
+    /// How many entries there are, also such as are over, where the cache tells.
+    fn entries(&self) -> Option<u64> {
+        None
+    }
+    /// How many bytes the cache counts, where it does.
+    fn bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// What a cache must have room for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Room {
+    /// The most entries, or no bound.
+    pub(crate) entries: Option<u64>,
+    /// Whether values will have timeouts.
+    pub(crate) timeouts: bool,
+}
+
+/// Which cache.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
+pub(crate) enum Who {
+    Ours,
+    OursCache,
+    #[cfg(feature = "peers")]
+    #[value(name = "quick_cache")]
+    QuickCache,
+    #[cfg(feature = "peers")]
+    Moka,
+    #[cfg(feature = "peers")]
+    Foyer,
+    #[cfg(feature = "peers")]
+    SieveCache,
+    #[cfg(feature = "peers")]
+    Tinyufo,
+    Lru,
+    Unbounded,
+}
+
+impl Who {
+    /// All, or those that were named.
+    pub(crate) fn chosen(named: &[Self]) -> Vec<Self> {
+        if named.is_empty() { Self::value_variants().to_vec() } else { named.to_vec() }
+    }
+
+    /// An empty cache of this kind.
+    pub(crate) fn open(self, room: Room) -> Result<Box<dyn Store>> {
+        match (self, room.timeouts) {
+            (Self::Ours, _) => Ok(Box::new(ours::Raw::new(room))),
+            (Self::OursCache, _) => Ok(Box::new(ours::Public::new(room)?)),
+            (_, true) => self.open_other::<Timed>(room),
+            (_, false) => self.open_other::<Bytes>(room),
+        }
+    }
+
+    fn open_other<V: Held>(self, room: Room) -> Result<Box<dyn Store>> {
+        let entries = room.entries.unwrap_or(u64::from(u32::MAX));
+        // What is too small for many shards has fewer, as ours has.
+        let shards = usize::try_from(entries / FEWEST)?.clamp(1, SHARDS);
+        Ok(match self {
+            Self::Ours | Self::OursCache => self.open(room)?,
+            #[cfg(feature = "peers")]
+            Self::QuickCache => Box::new(quick_cache::QuickCache::<V>::new(entries)),
+            #[cfg(feature = "peers")]
+            Self::Moka => Box::new(moka::Moka::<V>::new(entries, room.timeouts)),
+            #[cfg(feature = "peers")]
+            Self::Foyer => Box::new(foyer::Foyer::<V>::new(entries, shards)),
+            #[cfg(feature = "peers")]
+            Self::SieveCache => Box::new(sieve_cache::Sieve::<V>::new(entries, shards)?),
+            #[cfg(feature = "peers")]
+            Self::Tinyufo => Box::new(tinyufo::Ufo::<V>::new(entries)),
+            Self::Lru => Box::new(reference::Lru::<V>::new(entries, shards)),
+            Self::Unbounded => Box::new(reference::Unbounded::<V>::new(SHARDS)),
+        })
+    }
+
+    /// As it is written on the command line and in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::OursCache => "ours-cache",
+            #[cfg(feature = "peers")]
+            Self::QuickCache => "quick_cache",
+            #[cfg(feature = "peers")]
+            Self::Moka => "moka",
+            #[cfg(feature = "peers")]
+            Self::Foyer => "foyer",
+            #[cfg(feature = "peers")]
+            Self::SieveCache => "sieve-cache",
+            #[cfg(feature = "peers")]
+            Self::Tinyufo => "tinyufo",
+            Self::Lru => "lru",
+            Self::Unbounded => "unbounded",
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Every hash and every sequence is the same in every run.
+pub(crate) const SEED: u64 = 20_251_124;
+
+/// Shards of a large cache whose shards are ours to choose, and the fewest entries of one.
+const SHARDS: usize = 32;
+const FEWEST: u64 = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cache_is_read_by_the_name_it_is_shown_with() {
+        for &who in Who::value_variants() {
+            assert_eq!(Who::from_str(who.name(), false), Ok(who));
+        }
+    }
+
+    #[test]
+    fn every_cache_answers_what_was_stored_until_its_timeout() {
+        for &who in Who::value_variants() {
+            for timeouts in [false, true] {
+                let store = who.open(Room { entries: Some(1000), timeouts }).unwrap();
+                assert_eq!(store.get("user:1"), None, "{who}");
+                let value = Bytes::from_static(b"one");
+                store.set("user:1", value.clone(), timeouts.then_some(Duration::from_secs(60)));
+                assert_eq!(store.get("user:1"), Some(value.clone()), "{who}");
+                if timeouts {
+                    store.set("user:1", value, Some(Duration::from_millis(1)));
+                    std::thread::sleep(Duration::from_millis(20));
+                    assert_eq!(store.get("user:1"), None, "{who}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_bounded_cache_keeps_its_bound() {
+        for &who in Who::value_variants().iter().filter(|&&who| who != Who::Unbounded) {
+            let store = who.open(Room { entries: Some(100), timeouts: false }).unwrap();
+            let keys = super::super::keys::Keys::new(10_000);
+            (0..10_000).for_each(|id| store.set(keys.of(id), Bytes::new(), None));
+            store.settle();
+            let kept = (0..10_000).filter(|&id| store.get(keys.of(id)).is_some()).count();
+            assert!((1..=110).contains(&kept), "{who}: {kept}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Ours, at two layers: the raw store, which is the core's shards behind the client's locks, and the
+//! public cache.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use async_caches::Cache;
+use async_caches::runtime::Clock;
+use async_caches_core::memory::{self, Bounds, Graveyard, Seed, Shard, Shards};
+use async_caches_core::ttl::{Expiry, Timeout};
+use bytes::Bytes;
+
+use super::{Room, SEED, Store};
+
+/// The raw store: bytes in, bytes out.
+pub(crate) struct Raw {
+    shards: Box<[Mutex<Shard>]>,
+    seed: Seed,
+    clock: Clock,
+}
+
+impl Raw {
+    /// A store with so much room.
+    pub(crate) fn new(room: Room) -> Self {
+        let parallelism = thread::available_parallelism().map_or(1, usize::from);
+        let bounds = Bounds { max_entries: room.entries, max_bytes: None };
+        let shards = memory::new_shards(bounds, parallelism);
+        let shards = shards.into_iter().map(Mutex::new).collect();
+        Self { shards, seed: Seed::new(SEED), clock: Clock::start() }
+    }
+}
+
+impl Shards for Raw {
+    fn count(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
+        f(&mut self.shards[index].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Store for Raw {
+    fn get(&self, key: &'static str) -> Option<Bytes> {
+        let key = self.seed.hash(key.as_bytes());
+        let mut dead = Graveyard::new();
+        let now = self.clock.now();
+        self.with(key.shard(self.count()), |shard| shard.get(key, now, &mut dead))
+    }
+
+    fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>) {
+        let key = self.seed.hash(key.as_bytes());
+        let mut dead = Graveyard::new();
+        let now = self.clock.now();
+        let expiry = timeout.map_or(Timeout::Never, Timeout::After).resolve(Expiry::Never);
+        let expiry = expiry.expect("no timeout here is zero or too long");
+        self.with(key.shard(self.count()), |shard| {
+            shard.insert(key, &value, expiry, now, &mut dead);
+        });
+    }
+
+    fn entries(&self) -> Option<u64> {
+        Some(memory::usage(self).entries)
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        Some(memory::usage(self).bytes)
+    }
+}
+
+/// The public cache, asked by a caller that polls once, as what is in memory never waits.
+pub(crate) struct Public {
+    cache: Cache,
+}
+
+impl Public {
+    /// A cache of its own with so much room.
+    pub(crate) fn new(room: Room) -> Result<Self> {
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        let mut builder = async_caches::builder(&format!("locmem://bench{number}"));
+        if let Some(entries) = room.entries {
+            builder = builder.max_entries(entries);
+        }
+        let cache = builder.build()?;
+        ready(cache.connect())?;
+        Ok(Self { cache })
+    }
+}
+
+impl Store for Public {
+    fn get(&self, key: &'static str) -> Option<Bytes> {
+        ready(self.cache.get_raw(key)).expect("the store has no errors")
+    }
+
+    fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>) {
+        let set = self.cache.set_raw(key, value);
+        let set = match timeout {
+            Some(timeout) => ready(set.timeout(timeout)),
+            None => ready(set),
+        };
+        set.expect("the store has no errors");
+    }
+}
+
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("what is in memory never waits"),
+    }
+}
+
+/// A store is found by its name, and each cache here has a store of its own.
+static OPENED: AtomicU64 = AtomicU64::new(0);
