@@ -7,13 +7,22 @@
 //! | `keys`, `random`, `zipf` | the keys, and which of them are asked for |
 //! | `figures`, `spread` | what was measured, written down |
 //! | `throughput` | operations a second, and how long a get takes |
+//! | `resident`, `usage` | bytes of memory an entry |
+//! | `hits` | hit ratios, beside the best that any policy could do |
+//! | `stalls` | the longest single operation |
+//! | `report` | tables and a chart |
 
 mod caches;
 mod figures;
+mod hits;
 mod keys;
 mod random;
+mod report;
+mod resident;
 mod spread;
+mod stalls;
 mod throughput;
+mod usage;
 mod zipf;
 
 use std::path::PathBuf;
@@ -34,6 +43,14 @@ pub(crate) struct Memory {
 #[derive(Subcommand, Debug)]
 enum Mode {
     Throughput(throughput::Throughput),
+    Resident(resident::Resident),
+    Hits(hits::Hits),
+    Stalls(stalls::Stalls),
+    /// Makes tables and chart again from memory.tsv in a folder
+    Report {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 impl Memory {
@@ -41,6 +58,10 @@ impl Memory {
     pub(crate) fn run(self) -> Result<()> {
         match self.mode {
             Mode::Throughput(throughput) => throughput.run(),
+            Mode::Resident(resident) => resident.run(),
+            Mode::Hits(hits) => hits.run(),
+            Mode::Stalls(stalls) => stalls.run(),
+            Mode::Report { folder } => report::write(&Figures::read(&folder)?, &folder),
         }
     }
 }
@@ -61,9 +82,10 @@ impl Output {
         Ok(figures)
     }
 
-    /// Writes them.
+    /// Writes them, and the report on them.
     pub(crate) fn write(&self, figures: &Figures) -> Result<()> {
-        figures.write(&self.out)
+        figures.write(&self.out)?;
+        report::write(figures, &self.out)
     }
 }
 

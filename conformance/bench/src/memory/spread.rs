@@ -9,6 +9,11 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
+    /// Of one figure.
+    pub(crate) fn alone(value: f64) -> Self {
+        Self { median: value, min: value, max: value }
+    }
+
     /// Of at least one figure.
     pub(crate) fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<_> = figures.collect();

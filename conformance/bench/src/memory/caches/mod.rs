@@ -138,6 +138,11 @@ impl fmt::Display for Who {
     }
 }
 
+/// LRU without the shards that a cache in use would have.
+pub(crate) fn exact_lru(entries: u32) -> Box<dyn Store> {
+    Box::new(reference::Lru::<Bytes>::new(u64::from(entries), 1))
+}
+
 /// Every hash and every sequence is the same in every run.
 pub(crate) const SEED: u64 = 20_251_124;
 

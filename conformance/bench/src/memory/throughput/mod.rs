@@ -74,12 +74,15 @@ impl Throughput {
     }
 
     fn tell(&self, cell: Cell, whos: &[Who], samples: &[Vec<Sample>]) -> Result<()> {
-        let measure = whos.iter().position(|who| who.name() == MEASURE);
-        let measure = measure.map(|at| samples[at].as_slice());
+        let of = |name: &str| {
+            let at = whos.iter().position(|who| who.name() == name);
+            at.map(|at| samples[at].as_slice())
+        };
         let name = cell.to_string();
         let mut figures = self.output.figures(MODE)?;
         for (who, samples) in whos.iter().zip(samples) {
-            let Some(summary) = Summary::of(samples, measure) else { continue };
+            let raw = of(Who::Ours.name()).filter(|_| *who == Who::OursCache);
+            let Some(summary) = Summary::of(samples, of(MEASURE), raw) else { continue };
             for (what, value) in summary.figures() {
                 figures.put(MODE, &name, who.name(), what, value);
             }
@@ -117,4 +120,4 @@ fn measure(
 
 pub(crate) const MODE: &str = "throughput";
 /// The cache whose turns all others are divided by.
-pub(crate) const MEASURE: &str = "quick_cache";
+const MEASURE: &str = "quick_cache";

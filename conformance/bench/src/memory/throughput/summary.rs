@@ -21,6 +21,8 @@ pub(crate) struct Summary {
     pub(crate) mops: Spread,
     /// Operations a second, divided by the other's in the same round.
     pub(crate) ratio: Option<Spread>,
+    /// Operations a second, divided by those of the raw store in the same round.
+    pub(crate) raw_ratio: Option<Spread>,
     pub(crate) hits: f64,
     pub(crate) p50_ns: Option<f64>,
     pub(crate) p99_ns: Option<f64>,
@@ -29,17 +31,26 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of one cache's rounds beside those of another, where that was measured.
-    pub(crate) fn of(samples: &[Sample], other: Option<&[Sample]>) -> Option<Self> {
+    /// Of one cache's rounds beside those of others, where these were measured.
+    pub(crate) fn of(
+        samples: &[Sample],
+        other: Option<&[Sample]>,
+        raw: Option<&[Sample]>,
+    ) -> Option<Self> {
         let latency = |figure: fn(Latency) -> f64| {
             Spread::of(samples.iter().filter_map(|sample| Some(figure(sample.latency?))))
         };
         let pairs = || samples.iter().zip(other.into_iter().flatten());
+        let rates = |others: Option<&[Sample]>| {
+            let pairs = samples.iter().zip(others.into_iter().flatten());
+            Spread::of(pairs.map(|(one, other)| one.rate.ops_s / other.rate.ops_s))
+        };
         let p99 = |sample: &Sample| Some(sample.latency?.p99);
         Some(Self {
             rounds: samples.len(),
             mops: Spread::of(samples.iter().map(|sample| sample.rate.ops_s / 1e6))?,
-            ratio: Spread::of(pairs().map(|(one, other)| one.rate.ops_s / other.rate.ops_s)),
+            ratio: rates(other),
+            raw_ratio: rates(raw),
             hits: Spread::of(samples.iter().map(|sample| sample.rate.hits))?.median,
             p50_ns: latency(|latency| latency.p50).map(|spread| spread.median),
             p99_ns: latency(|latency| latency.p99).map(|spread| spread.median),
@@ -51,14 +62,14 @@ impl Summary {
 impl Summary {
     /// By name.
     pub(crate) fn figures(&self) -> Vec<(&'static str, Spread)> {
-        let alone = |value: f64| Spread { median: value, min: value, max: value };
         let optional = [
             ("ratio", self.ratio),
-            ("p50_ns", self.p50_ns.map(alone)),
-            ("p99_ns", self.p99_ns.map(alone)),
+            ("raw_ratio", self.raw_ratio),
+            ("p50_ns", self.p50_ns.map(Spread::alone)),
+            ("p99_ns", self.p99_ns.map(Spread::alone)),
             ("p99_ratio", self.p99_ratio),
         ];
-        let mut figures = vec![("mops", self.mops), ("hits_pct", alone(self.hits * 100.0))];
+        let mut figures = vec![("mops", self.mops), ("hits_pct", Spread::alone(self.hits * 100.0))];
         figures.extend(optional.into_iter().filter_map(|(what, figure)| Some((what, figure?))));
         figures
     }
@@ -98,10 +109,10 @@ mod tests {
     fn ratios_are_taken_within_a_round_and_then_their_median() {
         // The medians alone would say 1.
         let (one, other) = (samples(&[2e6, 4e6, 9e6]), samples(&[1e6, 8e6, 4.5e6]));
-        let summary = Summary::of(&one, Some(&other)).unwrap();
+        let summary = Summary::of(&one, Some(&other), None).unwrap();
         assert_eq!(summary.mops, Spread { median: 4.0, min: 2.0, max: 9.0 });
         assert_eq!(summary.ratio, Some(Spread { median: 2.0, min: 0.5, max: 2.0 }));
         assert_eq!(summary.p99_ratio, Some(Spread { median: 0.5, min: 0.5, max: 2.0 }));
-        assert_eq!(Summary::of(&one, None).unwrap().ratio, None);
+        assert_eq!(Summary::of(&one, None, None).unwrap().ratio, None);
     }
 }
