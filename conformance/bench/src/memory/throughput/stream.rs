@@ -92,7 +92,8 @@ impl Request {
 pub(crate) const KEYS: u32 = 1_000_000;
 pub(crate) const ROOM: u32 = 100_000;
 const SKEW: f64 = 0.99;
-const REQUESTS: usize = 4_000_000;
+/// So many that none comes again while a cache may still remember it.
+const REQUESTS: usize = 16_000_000;
 /// Requests after which a cache is warm.
 pub(crate) const WARM: usize = 1_000_000;
 const SETS: u32 = 1 << 31;
