@@ -81,7 +81,11 @@ impl<V: Held> Store for Unbounded<V> {
         let held = shard.read().unwrap_or_else(PoisonError::into_inner).get(key)?.clone();
         let value = held.open();
         if value.is_none() {
-            shard.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            // It may have been set anew since.
+            if shard.get(key).is_some_and(V::is_over) {
+                shard.remove(key);
+            }
         }
         value
     }
