@@ -53,7 +53,11 @@ fn targets(figures: &Figures) -> Vec<Target> {
     let won = shares::of(figures, OURS);
     let share = won.as_ref().map(|won| Measured { value: won.all, place: "mean".to_owned() });
     let above = won.as_ref().and_then(|won| {
-        let peers = figures.caches(hits::MODE).into_iter().filter(|cache| !cache.starts_with(OURS));
+        let mut peers = figures.caches(hits::MODE);
+        peers.retain(|&cache| {
+            !cache.starts_with(OURS) && ![shares::LRU, shares::OPT].contains(&cache)
+        });
+        let peers = peers.into_iter();
         let best = peers.filter_map(|cache| Some((shares::of(figures, cache)?.all, cache)));
         let (best, cache) = best.max_by(|one, other| one.0.total_cmp(&other.0))?;
         Some(Measured { value: won.all - best, place: format!("above {cache}") })
