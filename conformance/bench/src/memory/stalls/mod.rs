@@ -113,7 +113,7 @@ fn watch(scenario: Scenario, who: Who, part: u32) -> Result<()> {
         Scenario::Expiry => mass_expiry(who, keys, ENTRIES / part)?,
         Scenario::Churn => churn(who, keys, 2 * ENTRIES, SETS / part)?,
     };
-    let pause = before.or(control(outcome.took.max(CONTROL)));
+    let pause = before.or(control(CONTROL));
     let Outcome { longest, took, entries, bytes, grown } = outcome;
     let micros = |span: Duration| span.as_nanos() as f64 / 1e3;
     let mut out = io::stdout();
