@@ -16,7 +16,7 @@
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
 //! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, what runs on the server, one pipelined connection |
 //! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
-//! | [`time`], [`error`] | what all of them share |
+//! | [`time`], [`error`], [`copies`] | what all of them share |
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
 #![cfg_attr(
@@ -30,6 +30,7 @@ extern crate std;
 
 pub mod command;
 pub mod connection;
+pub mod copies;
 pub mod dummy;
 pub mod error;
 pub mod flight;

@@ -3,10 +3,10 @@
 #![no_main]
 
 use async_caches_core::command::Command;
+use async_caches_core::copies::Copies;
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;
 use async_caches_core::resp::answer::Expect;
-use async_caches_core::resp::copies::Copies;
 use async_caches_core::resp::decode;
 use async_caches_core::resp::scan::{Limits, Scanner};
 use async_caches_core::ttl::Expiry;

@@ -37,10 +37,11 @@ use bytes::BytesMut;
 
 use self::handshake::{Handshake, Step};
 use crate::command::Command;
+use crate::copies::Copies;
 use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
 use crate::reply::Answer;
 use crate::resp::answer::Expect;
-use crate::resp::copies::Copies;
+
 use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
 use crate::resp::output::Output;

@@ -13,12 +13,12 @@ use core::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::command::Command;
+use crate::copies::Copies;
 use crate::error::{Failure, ProtocolError};
 use crate::number::Number;
 use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
 
-use super::copies::Copies;
 use super::decode::{self, Elements, Part};
 use super::glance::Blob;
 use super::kind::Kind;

@@ -8,9 +8,9 @@ use core::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::copies::Copies;
 use crate::error::{ProtocolError, ServerError};
 
-use super::copies::Copies;
 use super::glance::Blob;
 use super::kind::{Kind, Layout};
 

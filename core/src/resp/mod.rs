@@ -7,14 +7,13 @@
 //! |---|---|
 //! | [`kind`] | the fifteen kinds of frame and what they are called |
 //! | [`scan`], `glance` | where the first frame ends: resumable, strict, under limits |
-//! | [`decode`], [`copies`] | what a complete frame holds, without copying more than it keeps |
+//! | [`decode`] | what a complete frame holds, without copying more than it keeps |
 //! | [`answer`] | a reply read as the typed answer to the command that asked |
 //! | [`encode`], [`output`] | the other way: commands written into a row of bytes to be sent |
 //!
 //! Nothing here knows a connection, a tag or the time.
 
 pub mod answer;
-pub mod copies;
 pub mod decode;
 pub mod encode;
 mod glance;

@@ -1,4 +1,5 @@
-//! Small values, copied out of the receive buffer so that keeping one does not keep that.
+//! Small values, copied out of where they lie: a receive buffer, which keeping one must not keep, or
+//! a store, which must not be shared for as long as a caller looks at one of its values.
 //!
 //! An allocation for each would cost more than everything else about a small value, so many share
 //! a block of [`Copies::BLOCK`] bytes. A block is written once from front to back, and again when
