@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::command::Command;
+use async_caches_core::copies::Copies;
 use async_caches_core::error::NumberError;
 use async_caches_core::key::{KeySpace, Names};
-use async_caches_core::memory::{Seed, Shard, Shards, execute, sweep};
+use async_caches_core::memory::{Seed, Shard, Shards, Stats, execute, stats, sweep};
 use async_caches_core::number::Number;
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::time::Instant;
@@ -41,9 +42,13 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         pair.act(u)?;
         for shard in &pair.store.0 {
             let shard = shard.borrow();
-            assert!(max_entries.is_none_or(|bound| shard.entries() <= bound));
-            assert!(max_bytes.is_none_or(|bound| shard.bytes() <= bound));
+            let Stats { entries, bytes, .. } = shard.stats();
+            assert!(max_entries.is_none_or(|bound| entries <= bound));
+            assert!(max_bytes.is_none_or(|bound| bytes <= bound));
         }
+        let stats = stats(&pair.store);
+        let left = stats.evicted + stats.expired + stats.removed;
+        assert_eq!(stats.insertions, stats.entries + left, "{stats:?}");
     }
     Ok(())
 }
@@ -53,6 +58,10 @@ struct Cells(Vec<RefCell<Shard>>);
 impl Shards for Cells {
     fn count(&self) -> usize {
         self.0.len()
+    }
+
+    fn read<R>(&self, index: usize, f: impl FnOnce(&Shard) -> R) -> R {
+        f(&self.0[index].borrow())
     }
 
     fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
@@ -154,7 +163,7 @@ impl Pair {
     }
 
     fn run(&self, command: &Command<'_>) -> Answer {
-        execute(&self.store, &self.seed, command, self.now)
+        execute(&self.store, &self.seed, command, self.now, &mut Copies::default())
     }
 
     fn until(&self, expiry: Expiry) -> Option<Instant> {
@@ -203,7 +212,7 @@ impl Pair {
 
 fn value(u: &mut Unstructured<'_>) -> Result<Bytes> {
     Ok(match u.int_in_range(0..=3_u8)? {
-        0 => vec![b'x'; u.arbitrary::<u8>()?.into()].into(),
+        0 => vec![b'x'; usize::from(u.arbitrary::<u8>()?) * 2].into(),
         1 => u.arbitrary::<i64>()?.to_string().into(),
         2 => u.arbitrary::<f64>()?.to_string().into(),
         _ => Bytes::from_static(b"1"),

@@ -7,6 +7,7 @@ use async_caches_core::command::Command;
 use async_caches_core::dummy;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::reply::{Answer, Reply};
+use bytes::Bytes;
 
 use crate::cache::Cache;
 use crate::error::Error;
@@ -32,17 +33,18 @@ impl Backend {
         }
     }
 
-    /// A link to the server that may be used at once for this command, while no load is under way;
-    /// and whether the command is for a large value.
+    /// What most commands come to: a link to the server that may be used at once, while no load is
+    /// under way, or a value in memory, which no load stands in the way of.
     #[inline]
-    fn link(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
-        match self {
-            Self::Redis { redis, desk } if !desk.is_busy() => {
+    fn at_once(&self, command: &Command<'_>) -> Option<AtOnce> {
+        match (self, command) {
+            (Self::Redis { redis, desk }, _) if !desk.is_busy() => {
                 let large = redis.is_for_large(command);
                 let link = if large { redis.link_for_large() } else { redis.link() };
-                link.map(|link| (link, large))
+                link.map(|link| AtOnce::Link { link, large })
             }
-            Self::Dummy | Self::Memory(_) | Self::Redis { .. } => None,
+            (Self::Memory(store), Command::Get(key)) => Some(AtOnce::Read(store.get(key))),
+            (Self::Dummy | Self::Memory(_) | Self::Redis { .. }, _) => None,
         }
     }
 
@@ -110,13 +112,17 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
-        if let Ok(Some((link, large))) = cache.with_backend(|backend| backend.link(command))
-            && self.redis.send(link, command, cx).is_ok()
-        {
-            self.large = large;
-            return Poll::Pending;
+        match cache.with_backend(|backend| backend.at_once(command)) {
+            Ok(Some(AtOnce::Read(value))) => Poll::Ready(Ok(Ok(Reply::Value(value)))),
+            Ok(Some(AtOnce::Link { link, large })) => {
+                self.large = large;
+                match self.redis.send(link, command, cx) {
+                    Ok(()) => Poll::Pending,
+                    Err(_) => self.poll_begin(cache, command, cx),
+                }
+            }
+            Ok(None) | Err(_) => self.poll_begin(cache, command, cx),
         }
-        self.poll_begin(cache, command, cx)
     }
 
     /// Ready where there is nothing to be sent: where a backend answers in place, or none can.
@@ -147,6 +153,11 @@ impl Call {
             self.clear = true;
         }
     }
+}
+
+enum AtOnce {
+    Link { link: Arc<Shared>, large: bool },
+    Read(Option<Bytes>),
 }
 
 /// What came of handing a command to a backend.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use async_caches_core::key::{Scope, Version};
-use async_caches_core::memory::Bounds;
+use async_caches_core::memory::{Bounds, Stats};
 use async_caches_core::options::Settings;
 use async_caches_core::ttl::{Expiry, Timeout};
 use async_caches_core::url::Server;
@@ -67,6 +67,21 @@ impl Cache {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.inner.backend.load().is_some()
+    }
+
+    /// What a store in memory has done since it was opened, whichever cache asked for it, and what
+    /// it holds. `None` for a cache that is not connected, and for other backends: `dummy://` holds
+    /// nothing, and a server counts for all its clients and tells in `INFO`.
+    ///
+    /// Costs a lock of each shard in turn, which lookups share.
+    #[must_use]
+    pub fn stats(&self) -> Option<Stats> {
+        self.with_backend(|backend| match backend {
+            Backend::Memory(store) => Some(store.stats()),
+            Backend::Dummy | Backend::Redis { .. } => None,
+        })
+        .ok()
+        .flatten()
     }
 
     /// Runs `act` with the backend in use.

@@ -88,6 +88,7 @@ mod sync;
 use std::hash::{BuildHasher, RandomState};
 
 pub use async_caches_core::key::Version;
+pub use async_caches_core::memory::Stats;
 pub use async_caches_core::reply::Remaining;
 pub use async_caches_core::ttl::Timeout;
 pub use bytes::Bytes;

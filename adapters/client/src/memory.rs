@@ -1,22 +1,26 @@
 //! The in-memory backend: the core's shards behind a lock each, found by name.
 
-use std::sync::{Arc, Mutex};
+use std::cell::Cell;
+use std::sync::{Arc, RwLock};
 use std::thread;
 
 use async_caches_core::command::Command;
-use async_caches_core::memory::{self, Bounds, Seed, Shard, Shards};
+use async_caches_core::copies::Copies;
+use async_caches_core::key::Key;
+use async_caches_core::memory::{self, Bounds, Seed, Shard, Shards, Stats};
 use async_caches_core::reply::Answer;
+use bytes::Bytes;
 
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::registry::Registry;
 use crate::runtime::Clock;
-use crate::sync::lock;
+use crate::sync::{read, write};
 
 /// One store in memory. It goes when the last cache that uses it disconnects.
 #[derive(Debug)]
 pub(crate) struct Store {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Padded]>,
     seed: Seed,
     bounds: Bounds,
     clock: Clock,
@@ -45,7 +49,7 @@ impl Store {
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
         let shards = memory::new_shards(bounds, parallelism);
         Self {
-            shards: shards.into_iter().map(Mutex::new).collect(),
+            shards: shards.into_iter().map(|shard| Padded(RwLock::new(shard))).collect(),
             seed: Seed::new(crate::seed()),
             bounds,
             clock: Clock::start(),
@@ -56,7 +60,18 @@ impl Store {
     /// Kept apart from the way to a server, which is better off with a small stack.
     #[inline(never)]
     pub(crate) fn execute(&self, command: &Command<'_>) -> Answer {
-        memory::execute(self, &self.seed, command, self.clock.now())
+        with_copies(|copies| memory::execute(self, &self.seed, command, self.clock.now(), copies))
+    }
+
+    /// The value of a key, as [`execute`](Self::execute) would answer it.
+    #[inline]
+    pub(crate) fn get(&self, key: &Key<'_>) -> Option<Bytes> {
+        let now = || self.clock.now();
+        with_copies(|copies| memory::get(self, &self.seed, key, now, copies))
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        memory::stats(self)
     }
 
     pub(crate) fn desk(&self) -> &Arc<Desk> {
@@ -69,9 +84,34 @@ impl Shards for Store {
         self.shards.len()
     }
 
-    fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
-        f(&mut lock(&self.shards[index]))
+    #[inline]
+    fn read<R>(&self, index: usize, f: impl FnOnce(&Shard) -> R) -> R {
+        f(&read(&self.shards[index].0))
     }
+
+    fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
+        f(&mut write(&self.shards[index].0))
+    }
+}
+
+/// A shard on cache lines of its own, two at a time as processors fetch them: taking its lock
+/// leaves its neighbours' lines where they are.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded(RwLock<Shard>);
+
+/// Lends out this thread's blocks for small values, which so are no line that threads contend for.
+#[inline]
+fn with_copies<R>(act: impl FnOnce(&mut Copies) -> R) -> R {
+    // A thread that is ending has given its blocks back already, and takes one for this value.
+    let mut copies = COPIES.try_with(Cell::take).unwrap_or_default();
+    let result = act(&mut copies);
+    let _ = COPIES.try_with(|place| place.set(copies));
+    result
+}
+
+thread_local! {
+    static COPIES: Cell<Copies> = Cell::default();
 }
 
 static STORES: Registry<Store> = Registry::new();

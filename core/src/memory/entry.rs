@@ -1,71 +1,88 @@
-//! What a shard keeps of one key.
+//! What a shard keeps of one key: a record that fits a cache line.
 //!
-//! The policy and the wheel thread their lists through the entries themselves, each through a
+//! The policy and the wheel thread their lists through the records themselves, each through a
 //! part of its own, and neither sees the other's part nor the key and the value.
 
-use alloc::boxed::Box;
-
-use bytes::Bytes;
-
+use super::body::{Body, is_near};
 use super::fifo::{Linked, Links};
 use super::policy::{Rank, Residents};
 use super::slab::{Id, Slab};
 use super::wheel::{Timer, Timers};
 
 /// What an entry is counted with on top of the bytes of its key and its value: its record, its
-/// share of the hash table, and what an allocator adds to two blocks. A round figure, the same on
-/// every platform, so that a bound means the same everywhere.
-pub const ENTRY_OVERHEAD: u64 = 128;
+/// share of the hash table and of what is remembered of keys that went, and what an allocator adds
+/// to a block. A value of more than 256 bytes, or one of a key of more, counts it twice, for it
+/// takes three blocks more. A round figure, the same on every platform, so that a bound means the
+/// same everywhere.
+pub const ENTRY_OVERHEAD: u64 = 96;
 
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) key: Box<[u8]>,
-    pub(super) value: Bytes,
-    pub(super) rank: Rank,
+    pub(super) body: Body,
     pub(super) timer: Timer,
+    pub(super) rank: Rank,
 }
 
 impl Entry {
     /// What this entry counts towards a bound on bytes.
     pub(super) fn size(&self) -> u64 {
-        size(&self.key, &self.value)
+        size(self.body.key(), self.body.value())
     }
 }
 
 /// What an entry of `key` and `value` counts towards a bound on bytes.
 pub(super) fn size(key: &[u8], value: &[u8]) -> u64 {
-    let bytes = key.len().saturating_add(value.len());
-    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(ENTRY_OVERHEAD)
+    let bytes = u64::try_from(key.len().saturating_add(value.len())).unwrap_or(u64::MAX);
+    let times = if is_near(key, value) { 1 } else { 2 };
+    bytes.saturating_add(times * ENTRY_OVERHEAD)
 }
 
 impl Linked for Slab<Entry> {
+    #[inline]
     fn links(&mut self, id: Id) -> Option<&mut Links> {
         self.get_mut(id).map(|entry| &mut entry.rank.links)
     }
 }
 
 impl Residents for Slab<Entry> {
+    #[inline]
     fn rank(&mut self, id: Id) -> Option<&mut Rank> {
         self.get_mut(id).map(|entry| &mut entry.rank)
     }
 }
 
 impl Timers for Slab<Entry> {
+    #[inline]
     fn timer(&mut self, id: Id) -> Option<&mut Timer> {
         self.get_mut(id).map(|entry| &mut entry.timer)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::*;
+    use crate::memory::body::Far;
+    use crate::memory::slab::Slot;
 
-    #[cfg(target_pointer_width = "64")]
+    /// A bucket of the hash table takes five bytes, and two in five are used at the worst.
+    const TABLE: usize = 5 * 5 / 2;
+    /// A fingerprint of a key that went.
+    const GHOST: usize = 4;
+    /// What an allocator adds to a block: a header, and half a step of sixteen bytes.
+    const BLOCK: usize = 16;
+
     #[test]
-    fn a_record_fits_in_its_stated_overhead() {
-        // A bucket of the hash table takes five bytes, twice that right after it has grown.
-        let record = size_of::<Entry>() + 2 * 5;
-        let blocks = 2 * size_of::<usize>();
-        assert!(record + blocks <= usize::try_from(ENTRY_OVERHEAD).unwrap());
+    fn a_record_fits_a_cache_line_and_a_slot_adds_nothing_to_it() {
+        assert!(size_of::<Entry>() <= 64, "{}", size_of::<Entry>());
+        assert_eq!(size_of::<Slot<Entry>>(), size_of::<Entry>());
+    }
+
+    #[test]
+    fn an_entry_fits_in_its_stated_overhead() {
+        let near = size_of::<Slot<Entry>>() + TABLE + GHOST + BLOCK;
+        let far = near + size_of::<Far>() + 2 * BLOCK;
+        let stated = |value: &[u8]| usize::try_from(size(b"", value)).unwrap() - value.len();
+        assert!(near <= stated(&[0; 256]), "{near}");
+        assert!(far <= stated(&[0; 257]), "{far}");
     }
 }

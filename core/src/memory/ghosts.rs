@@ -1,6 +1,6 @@
 //! Which keys were let go lately: a table of fingerprints, one place for each.
 //!
-//! A fingerprint is 32 bits of a key's hash; its low bits are its place, where it replaces what
+//! A fingerprint is the 32 bits that are kept of a key's hash; its low bits are its place, where it replaces what
 //! was there. So a note costs O(1) and four bytes, and is forgotten after about as many others as
 //! there are places. It may be wrong about a key that it never saw, by a chance of about one in
 //! 2^32 for each note; that costs a place in a queue, never a wrong answer.
@@ -19,7 +19,7 @@ impl Ghosts {
     }
 
     /// Notes a key, in a table that remembers about as many keys as `residents`.
-    pub(super) fn note(&mut self, hash: u64, residents: u32) {
+    pub(super) fn note(&mut self, hash: u32, residents: u32) {
         let wanted = usize::try_from(residents.max(FEWEST_PLACES)).unwrap_or(usize::MAX);
         if self.places.len() < wanted {
             self.grow(wanted);
@@ -28,7 +28,7 @@ impl Ghosts {
     }
 
     /// Whether a key was noted lately; forgets it.
-    pub(super) fn take(&mut self, hash: u64) -> bool {
+    pub(super) fn take(&mut self, hash: u32) -> bool {
         let print = fingerprint(hash);
         let found = self.place(print).filter(|place| **place == print);
         found.map(|place| *place = EMPTY).is_some()
@@ -52,9 +52,8 @@ impl Ghosts {
     }
 }
 
-fn fingerprint(hash: u64) -> u32 {
-    let [low @ .., _, _, _, _] = hash.to_le_bytes();
-    u32::from_le_bytes(low).max(EMPTY + 1)
+fn fingerprint(hash: u32) -> u32 {
+    hash.max(EMPTY + 1)
 }
 
 const EMPTY: u32 = 0;

@@ -4,14 +4,12 @@
 //! while others wait for the shard, so a shard drops nothing itself: it puts what it removes in
 //! here, and the caller drops that once it has given the shard back.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-use hashbrown::HashTable;
-
+use super::body::Body;
 use super::entry::Entry;
-use super::slab::{Id, Slab};
+use super::slab::Slab;
+use super::table::Table;
 
 /// Keys and values that a [`Shard`](super::Shard) let go of. Drop it when the shard is no longer
 /// locked.
@@ -19,8 +17,8 @@ use super::slab::{Id, Slab};
 /// The first few fit without an allocation, which is as many as most operations remove.
 #[derive(Debug, Default)]
 pub struct Graveyard {
-    near: [Option<Remains>; 2],
-    far: Vec<Remains>,
+    near: [Option<Body>; 2],
+    far: Vec<Body>,
     storages: Vec<Storage>,
 }
 
@@ -44,35 +42,20 @@ impl Graveyard {
         self.len() == 0 && self.storages.is_empty()
     }
 
-    pub(super) fn bury_entry(&mut self, entry: Entry) {
-        self.bury(Remains { key: entry.key, value: entry.value });
-    }
-
-    pub(super) fn bury_value(&mut self, value: Bytes) {
-        self.bury(Remains { key: Box::default(), value });
-    }
-
-    pub(super) fn bury_storage(&mut self, table: HashTable<Id>, slab: Slab<Entry>) {
+    pub(super) fn bury_storage(&mut self, table: Table, slab: Slab<Entry>) {
         self.storages.push(Storage { _table: table, _slab: slab });
     }
 
-    fn bury(&mut self, remains: Remains) {
+    pub(super) fn bury(&mut self, body: Body) {
         match self.near.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(remains),
-            None => self.far.push(remains),
+            Some(place) => *place = Some(body),
+            None => self.far.push(body),
         }
     }
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "kept only to be dropped")]
-struct Remains {
-    key: Box<[u8]>,
-    value: Bytes,
-}
-
-#[derive(Debug)]
 struct Storage {
-    _table: HashTable<Id>,
+    _table: Table,
     _slab: Slab<Entry>,
 }

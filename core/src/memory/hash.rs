@@ -1,4 +1,6 @@
 //! Where a key belongs: one hash an operation decides on the shard and on the bucket in it.
+//!
+//! Of the hash a shard keeps 32 bits with each entry, its print, and needs no others.
 
 use core::fmt;
 use core::hash::Hasher as _;
@@ -26,11 +28,17 @@ impl Seed {
     }
 
     /// Hashes a key given whole: `prefix:version:name`.
+    #[inline]
     #[must_use]
     pub fn hash<'a>(&self, whole: &'a [u8]) -> Hashed<'a> {
         let mut hasher = FoldHasher::with_seed(self.own, &self.shared);
         hasher.write(whole);
-        Hashed { hash: hasher.finish(), whole }
+        let [a, b, c, d, .., low, high, _] = hasher.finish().to_le_bytes();
+        Hashed {
+            print: Print(u32::from_le_bytes([a, b, c, d])),
+            shard: u16::from_le_bytes([low, high]),
+            whole,
+        }
     }
 }
 
@@ -44,19 +52,22 @@ impl fmt::Debug for Seed {
 /// A whole key and its hash.
 #[derive(Clone, Copy, Debug)]
 pub struct Hashed<'a> {
-    pub(super) hash: u64,
+    pub(super) print: Print,
+    /// The bits that decide on the shard, which are no part of the print.
+    shard: u16,
     pub(super) whole: &'a [u8],
 }
 
+/// What is kept of a key's hash: half of it. Different keys may have the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Print(pub(super) u32);
+
 impl Hashed<'_> {
     /// Which of `shards` shards this key belongs to, at most [`Self::MAX_SHARDS`] of them.
-    ///
-    /// The bits that decide are not among those that place it in the shard's tables, which take
-    /// the topmost and the lowest.
+    #[inline]
     #[must_use]
     pub fn shard(self, shards: usize) -> usize {
-        let [_, _, _, _, _, low, high, _] = self.hash.to_le_bytes();
-        usize::from(u16::from_le_bytes([low, high])).saturating_mul(shards) >> u16::BITS
+        usize::from(self.shard).saturating_mul(shards) >> u16::BITS
     }
 
     /// The most shards that keys can be told apart for.
@@ -84,7 +95,7 @@ mod tests {
 
     #[test]
     fn another_seed_is_another_hash_and_a_seed_is_not_shown() {
-        let hash = |seed| Seed::new(seed).hash(b"::k").hash;
+        let hash = |seed| Seed::new(seed).hash(b"::k").print;
         assert_eq!(hash(1), hash(1));
         assert_ne!(hash(1), hash(2));
         assert_ne!(hash(0), hash(1 << 63));

@@ -2,27 +2,30 @@
 //!
 //! A store is a few [`Shard`]s, each a small store of its own, and a [`Seed`] that says which key
 //! belongs to which. [`execute`] runs any [`Command`](crate::command::Command) on them. Nothing
-//! here knows a lock: whoever owns the shards lends them out one at a time ([`Shards`]), and
-//! whatever a shard lets go of is handed out in a [`Graveyard`], to be dropped once the shard has
-//! been given back.
+//! here knows a lock: whoever owns the shards lends them out ([`Shards`]), to many at once who look
+//! something up and to one who changes something. Whatever a shard lets go of is handed out in a
+//! [`Graveyard`], to be dropped once the shard has been given back.
 //!
 //! Invariants, after every operation:
 //!
 //! * no expired entry is seen by any operation, whether or not its memory is back already;
 //! * the entries and bytes of all shards together are within the [`Bounds`], counted exactly;
-//! * the work of one operation on one key is bounded, but for an eviction that must make room
-//!   for a large value by letting many small ones go, and for the growth of a shard's tables.
+//! * the work of one operation on one key is bounded, whatever the shard holds and while it grows,
+//!   but for an eviction that must make room for a large value by letting many small ones go.
 //!
 //! | module | duty |
 //! |---|---|
 //! | `store` | bounds split among shards; commands dispatched to them |
 //! | `hash` | which shard and which bucket a key belongs to |
 //! | `shard` | one small store: every operation on one key |
-//! | `entry`, `slab` | what is kept of a key, and under which number |
+//! | `table` | which entry a key is |
+//! | `entry`, `body`, `slab` | what is kept of a key, and under which number |
 //! | `wheel` | which entries have expired |
 //! | `policy`, `fifo`, `ghosts` | which entry goes when there is no room |
 //! | `graveyard` | what a shard let go of |
+//! | `stats` | what a shard has done, in numbers |
 
+mod body;
 mod entry;
 mod fifo;
 mod ghosts;
@@ -31,7 +34,9 @@ mod hash;
 mod policy;
 mod shard;
 mod slab;
+mod stats;
 mod store;
+mod table;
 mod wheel;
 
 #[cfg(test)]
@@ -41,4 +46,5 @@ pub use entry::ENTRY_OVERHEAD;
 pub use graveyard::Graveyard;
 pub use hash::{Hashed, Seed};
 pub use shard::Shard;
-pub use store::{Bounds, Shards, Usage, execute, new_shards, sweep, usage};
+pub use stats::Stats;
+pub use store::{Bounds, Shards, execute, get, new_shards, stats, sweep};

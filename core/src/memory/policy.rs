@@ -21,24 +21,28 @@
 //! Lengths of queues are measured in *weight*, in whichever unit the bound is: one an entry, or
 //! its bytes. The policy knows neither keys nor values, nor when there is room.
 
+use core::sync::atomic::{AtomicU8, Ordering};
+
 use super::fifo::{Fifo, Linked, Links};
 use super::ghosts::Ghosts;
 use super::slab::Id;
 
 /// What the policy keeps of an entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Rank {
-    /// The hash of its key, which its owner may read too.
-    pub(super) hash: u64,
+    /// Of its key's hash what is kept, which its owner may read too.
+    pub(super) hash: u32,
     pub(super) links: Links,
     weight: u32,
     queue: Queue,
-    uses: u8,
+    /// Counted while others read it too; a use more or less that is lost does no harm.
+    uses: AtomicU8,
 }
 
 impl Rank {
-    pub(super) fn new(hash: u64) -> Self {
-        Self { hash, links: Links::NONE, weight: 0, queue: Queue::Small, uses: 0 }
+    pub(super) fn new(hash: u32) -> Self {
+        let uses = AtomicU8::new(0);
+        Self { hash, links: Links::NONE, weight: 0, queue: Queue::Small, uses }
     }
 }
 
@@ -88,11 +92,11 @@ impl Policy {
     }
 
     /// Notes that an entry was asked for.
-    pub(super) fn hit(&self, all: &mut impl Residents, id: Id) {
-        if let Some(rank) = all.rank(id)
-            && rank.uses < MOST_USES
-        {
-            rank.uses += 1;
+    #[inline]
+    pub(super) fn hit(&self, rank: &Rank) {
+        let uses = rank.uses.load(Ordering::Relaxed);
+        if uses < MOST_USES {
+            rank.uses.store(uses + 1, Ordering::Relaxed);
         }
     }
 
@@ -116,15 +120,16 @@ impl Policy {
             if id == spared && self.len == 1 {
                 return None;
             }
-            if id != spared && (rank.uses == 0 || patience == 0) {
+            let uses = rank.uses.get_mut();
+            if id != spared && (*uses == 0 || patience == 0) {
                 if queue == Queue::Small {
                     self.ghosts.note(rank.hash, self.len);
                 }
                 return Some(id);
             }
-            rank.uses = match queue {
+            *uses = match queue {
                 Queue::Small => 0,
-                Queue::Main => rank.uses.saturating_sub(1),
+                Queue::Main => uses.saturating_sub(1),
             };
             patience = patience.saturating_sub(1);
             self.unlink(all, id);
@@ -209,7 +214,7 @@ mod tests {
     struct Cache {
         policy: Policy,
         all: Slab<Rank>,
-        ids: BTreeMap<u64, Id>,
+        ids: BTreeMap<u32, Id>,
         room: usize,
     }
 
@@ -219,9 +224,9 @@ mod tests {
         }
 
         /// Whether it was a hit.
-        fn ask(&mut self, hash: u64) -> bool {
+        fn ask(&mut self, hash: u32) -> bool {
             if let Some(&id) = self.ids.get(&hash) {
-                self.policy.hit(&mut self.all, id);
+                self.policy.hit(self.all.get(id).unwrap());
                 return true;
             }
             if self.ids.len() == self.room {
@@ -236,7 +241,7 @@ mod tests {
             false
         }
 
-        fn ask_all(&mut self, hashes: Range<u64>) {
+        fn ask_all(&mut self, hashes: Range<u32>) {
             hashes.for_each(|hash| {
                 self.ask(hash);
             });
@@ -306,10 +311,10 @@ mod tests {
     #[test]
     fn weights_follow_their_entries() {
         let mut cache = Cache::new(10);
-        for round in 0..2000_u64 {
+        for round in 0..2000_u32 {
             cache.ask(round * round % 37);
             if let Some(&id) = cache.ids.get(&(round % 37)) {
-                cache.policy.reweigh(&mut cache.all, id, round % 5);
+                cache.policy.reweigh(&mut cache.all, id, u64::from(round % 5));
             }
             let weight: u64 = cache.all.range(0..99).map(|rank| u64::from(rank.weight)).sum();
             assert_eq!(cache.policy.small.weight + cache.policy.main.weight, weight);

@@ -1,10 +1,12 @@
 //! One shard: a small store of its own, with every operation on one key.
 //!
 //! A key's hash and the time are given. The shard's clock never runs backwards: an operation that
-//! is given an earlier time than one before it takes the later. An entry stored at `t` for a
+//! is given an earlier time than a change before it takes the later. An entry stored at `t` for a
 //! timeout of `d` has expired when `now >= t + d`, and from then on no operation sees it. Its
-//! memory comes back a little later: every operation first does a few steps of the timing
-//! wheel's work, and finds what it trips over.
+//! memory comes back a little later: every operation that may change something first does a few
+//! steps of the timing wheel's work, and takes back what it trips over.
+//!
+//! Lookups change nothing but counts, which are atomic, so any number of them may run at once.
 //!
 //! Bounds hold after every operation. A write makes room first, and lets go of what has expired
 //! before anything else. An entry that alone is larger than the shard's bound on bytes is refused:
@@ -13,19 +15,21 @@
 //!
 //! A shard knows no lock, and drops neither keys nor values: they go to the [`Graveyard`].
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
-use hashbrown::HashTable;
 
+use super::body::Body;
 use super::entry::{Entry, size};
 use super::graveyard::Graveyard;
-use super::hash::Hashed;
+use super::hash::{Hashed, Print};
 use super::policy::{Policy, Rank};
 use super::slab::{Id, Slab};
+use super::stats::{Cause, Counts, Stats};
+use super::table::Table;
 use super::wheel::{Step, Timer, Wheel};
+use crate::copies::Copies;
 use crate::error::NumberError;
 use crate::number::Number;
 use crate::reply::Remaining;
@@ -35,14 +39,15 @@ use crate::ttl::Expiry;
 /// One of the stores that a store is made of. Not thread-safe by itself.
 #[derive(Debug)]
 pub struct Shard {
-    table: HashTable<Id>,
+    counts: Counts,
+    table: Table,
     slab: Slab<Entry>,
-    wheel: Wheel,
-    policy: Policy,
-    max_entries: u32,
-    max_bytes: Option<u64>,
-    bytes: u64,
     now: Instant,
+    bytes: u64,
+    max_bytes: Option<u64>,
+    max_entries: u32,
+    policy: Policy,
+    wheel: Wheel,
 }
 
 impl Shard {
@@ -51,42 +56,65 @@ impl Shard {
     pub fn new(max_entries: Option<u64>, max_bytes: Option<u64>) -> Self {
         let max_entries = max_entries.and_then(|bound| u32::try_from(bound).ok());
         Self {
-            table: HashTable::new(),
+            counts: Counts::default(),
+            table: Table::new(),
             slab: Slab::new(),
-            wheel: Wheel::new(),
-            policy: Policy::new(),
-            max_entries: max_entries.map_or(Id::LIMIT, |bound| bound.min(Id::LIMIT)),
-            max_bytes,
-            bytes: 0,
             now: Instant::ORIGIN,
+            bytes: 0,
+            max_bytes,
+            max_entries: max_entries.map_or(Id::LIMIT, |bound| bound.min(Id::LIMIT)),
+            policy: Policy::new(),
+            wheel: Wheel::new(),
         }
     }
 
-    /// How many entries there are, among them those that have expired and still take memory.
+    /// What it has done and what it holds.
     #[must_use]
-    pub fn entries(&self) -> u64 {
-        u64::from(self.slab.len())
+    pub fn stats(&self) -> Stats {
+        self.counts.stats(u64::from(self.slab.len()), self.bytes)
     }
 
-    /// How many bytes the entries count: keys, values and
-    /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD) each.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// The value of a key: a small one copied to `copies`, a large one shared. The time is asked
+    /// for only where the key has a timeout.
+    #[inline]
+    pub fn get(
+        &self,
+        key: Hashed<'_>,
+        now: impl FnOnce() -> Instant,
+        copies: &mut Copies,
+    ) -> Option<Bytes> {
+        let Some(entry) = self.look(key, now) else {
+            self.counts.miss();
+            return None;
+        };
+        self.policy.hit(&entry.rank);
+        self.counts.hit();
+        Some(entry.body.share(copies))
     }
 
-    /// The value of a key. Allocates nothing.
-    pub fn get(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> Option<Bytes> {
-        let id = self.find(key, now, dead)?;
-        self.policy.hit(&mut self.slab, id);
-        self.slab.get(id).map(|entry| entry.value.clone())
+    /// Whether a key is there. Does not count as a use of it.
+    pub fn contains(&self, key: Hashed<'_>, now: Instant) -> bool {
+        self.look(key, || now).is_some()
+    }
+
+    /// How long a key has left, rounded up to whole milliseconds. Does not count as a use of it.
+    pub fn remaining(&self, key: Hashed<'_>, now: Instant) -> Remaining {
+        match self.look(key, || now) {
+            None => Remaining::Absent,
+            Some(entry) if entry.timer.at == Instant::MAX => Remaining::Forever,
+            Some(entry) => {
+                let nanos = entry.timer.at.since(self.now.max(now)).as_nanos();
+                let millis = u64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u64::MAX);
+                Remaining::For(Duration::from_millis(millis))
+            }
+        }
     }
 
     /// Stores a value, whatever was there. Answers whether it is there now: not if it is too
     /// large, and then neither is what was there.
     ///
-    /// The value is shared, not copied: one that is a small part of a large block keeps the whole
-    /// block alive, though only the part is counted.
+    /// A value of more than 256 bytes is shared, not copied: one that is a part of a larger block
+    /// keeps the whole block alive, though only the part is counted.
     pub fn insert(
         &mut self,
         key: Hashed<'_>,
@@ -99,10 +127,10 @@ impl Shard {
         let fits = self.fits(size(key.whole, value));
         match found {
             Some(id) if fits => {
-                self.replace(id, value.clone(), dead);
+                self.replace(id, value, dead);
                 self.start_timer(id, expiry);
             }
-            Some(id) => self.remove_entry(id, dead),
+            Some(id) => self.remove_entry(id, Cause::Evicted, dead),
             None if fits => self.place(key, value, expiry, dead),
             None => {}
         }
@@ -131,7 +159,7 @@ impl Shard {
     pub fn remove(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> bool {
         let found = self.find(key, now, dead);
         if let Some(id) = found {
-            self.remove_entry(id, dead);
+            self.remove_entry(id, Cause::Removed, dead);
         }
         found.is_some()
     }
@@ -146,7 +174,7 @@ impl Shard {
     ) -> bool {
         let found = self.find(key, now, dead);
         if let Some(id) = found {
-            self.policy.hit(&mut self.slab, id);
+            self.note_use(id);
             self.start_timer(id, expiry);
         }
         found.is_some()
@@ -167,32 +195,13 @@ impl Shard {
         let found = self.find(key, now, dead);
         let (id, entry) =
             found.and_then(|id| Some((id, self.slab.get(id)?))).ok_or(NumberError::KeyNotFound)?;
-        let (sum, text) = delta.add_to(&entry.value)?;
+        let (sum, text) = delta.add_to(entry.body.value())?;
         if self.fits(size(key.whole, &text)) {
-            self.replace(id, Bytes::from(text), dead);
+            self.replace(id, &Bytes::from(text), dead);
         } else {
-            self.remove_entry(id, dead);
+            self.remove_entry(id, Cause::Evicted, dead);
         }
         Ok(sum)
-    }
-
-    /// Whether a key is there. Does not count as a use of it.
-    pub fn contains(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> bool {
-        self.find(key, now, dead).is_some()
-    }
-
-    /// How long a key has left, rounded up to whole milliseconds. Does not count as a use of it.
-    pub fn remaining(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> Remaining {
-        let found = self.find(key, now, dead);
-        match found.and_then(|id| self.slab.get(id)) {
-            None => Remaining::Absent,
-            Some(entry) if entry.timer.at == Instant::MAX => Remaining::Forever,
-            Some(entry) => {
-                let nanos = entry.timer.at.since(self.now).as_nanos();
-                let millis = u64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u64::MAX);
-                Remaining::For(Duration::from_millis(millis))
-            }
-        }
     }
 
     /// One step through the keys that begin with `stem`: appends some to `keys`, and answers
@@ -211,14 +220,15 @@ impl Shard {
         self.enter(now, dead);
         let to = from.saturating_add(SCAN_STEP).min(self.slab.extent());
         let live = self.slab.range(from..to).filter(|entry| !entry.timer.is_due(self.now));
-        let found = live.filter(|entry| entry.key.starts_with(stem));
-        keys.extend(found.map(|entry| Bytes::copy_from_slice(&entry.key)));
+        let found = live.filter(|entry| entry.body.key().starts_with(stem));
+        keys.extend(found.map(|entry| Bytes::copy_from_slice(entry.body.key())));
         (to < self.slab.extent()).then_some(to)
     }
 
     /// Removes everything, in one move: what was there is dropped with the graveyard.
     pub fn clear(&mut self, now: Instant, dead: &mut Graveyard) {
         self.now = self.now.max(now);
+        self.counts.went(u64::from(self.slab.len()), Cause::Removed);
         self.wheel = Wheel::new();
         self.policy = Policy::new();
         self.hand_out_storage(dead);
@@ -246,13 +256,36 @@ impl Shard {
 
     fn find(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> Option<Id> {
         self.enter(now, dead);
-        let is_it = |id: &Id| self.slab.get(*id).is_some_and(|entry| *entry.key == *key.whole);
-        let id = *self.table.find(key.hash, is_it)?;
+        let id = self.id_of(key)?;
         if self.slab.get(id).is_some_and(|entry| entry.timer.is_due(self.now)) {
-            self.remove_entry(id, dead);
+            self.remove_entry(id, Cause::Expired, dead);
             return None;
         }
         Some(id)
+    }
+
+    /// The entry of a key, for which nothing is changed: one that has expired stays where it is.
+    #[inline]
+    fn look(&self, key: Hashed<'_>, now: impl FnOnce() -> Instant) -> Option<&Entry> {
+        let entry = self.slab.get(self.id_of(key)?)?;
+        let due = entry.timer.at != Instant::MAX && entry.timer.is_due(now().max(self.now));
+        (!due).then_some(entry)
+    }
+
+    #[inline]
+    fn id_of(&self, key: Hashed<'_>) -> Option<Id> {
+        // The print is in the record already; comparing keys takes another line of memory.
+        self.table.find(key.print, |id| {
+            self.slab.get(id).is_some_and(|entry| {
+                entry.rank.hash == key.print.0 && *entry.body.key() == *key.whole
+            })
+        })
+    }
+
+    fn note_use(&self, id: Id) {
+        if let Some(entry) = self.slab.get(id) {
+            self.policy.hit(&entry.rank);
+        }
     }
 
     /// Stores a key that is not there, with a value that fits.
@@ -260,13 +293,13 @@ impl Shard {
         let size = size(key.whole, value);
         self.make_room(1, size, Id::NONE, dead);
         let id = self.slab.insert(Entry {
-            key: Box::from(key.whole),
-            value: value.clone(),
-            rank: Rank::new(key.hash),
+            body: Body::new(key.whole, value),
             timer: Timer::NEVER,
+            rank: Rank::new(key.print.0),
         });
-        let hash_of = |id: &Id| self.slab.get(*id).map_or(0, |entry| entry.rank.hash);
-        self.table.insert_unique(key.hash, id, hash_of);
+        let print_of = |id| Print(self.slab.get(id).map_or(0, |entry| entry.rank.hash));
+        self.table.insert(key.print, id, print_of);
+        self.counts.came();
         self.bytes = self.bytes.saturating_add(size);
         let weight = self.weight(size);
         self.policy.insert(&mut self.slab, id, weight);
@@ -274,35 +307,39 @@ impl Shard {
     }
 
     /// Gives an entry another value, with which it fits.
-    fn replace(&mut self, id: Id, value: Bytes, dead: &mut Graveyard) {
-        let Some(entry) = self.slab.get(id) else { return };
-        let (old, new) = (entry.size(), size(&entry.key, &value));
+    fn replace(&mut self, id: Id, value: &Bytes, dead: &mut Graveyard) {
+        let Some(entry) = self.slab.get_mut(id) else { return };
+        if entry.body.overwrite(value) {
+            self.note_use(id);
+            return;
+        }
+        let (old, new) = (entry.size(), size(entry.body.key(), value));
         self.make_room(0, new.saturating_sub(old), id, dead);
         if let Some(entry) = self.slab.get_mut(id) {
-            dead.bury_value(core::mem::replace(&mut entry.value, value));
+            let body = Body::new(entry.body.key(), value);
+            dead.bury(core::mem::replace(&mut entry.body, body));
         }
         self.bytes = self.bytes.saturating_sub(old).saturating_add(new);
         let weight = self.weight(new);
         self.policy.reweigh(&mut self.slab, id, weight);
-        self.policy.hit(&mut self.slab, id);
+        self.note_use(id);
     }
 
-    fn remove_entry(&mut self, id: Id, dead: &mut Graveyard) {
+    fn remove_entry(&mut self, id: Id, cause: Cause, dead: &mut Graveyard) {
         self.wheel.stop(&mut self.slab, id);
         self.policy.remove(&mut self.slab, id);
         let Some(entry) = self.slab.remove(id) else { return };
-        if let Ok(bucket) = self.table.find_entry(entry.rank.hash, |other| *other == id) {
-            bucket.remove();
-        }
+        self.table.remove(Print(entry.rank.hash), id);
+        self.counts.went(1, cause);
         self.bytes = self.bytes.saturating_sub(entry.size());
-        dead.bury_entry(entry);
+        dead.bury(entry.body);
         if self.slab.len() == 0 && self.slab.extent() > KEPT_WHEN_EMPTY {
             self.hand_out_storage(dead);
         }
     }
 
     fn hand_out_storage(&mut self, dead: &mut Graveyard) {
-        let table = core::mem::replace(&mut self.table, HashTable::new());
+        let table = core::mem::replace(&mut self.table, Table::new());
         dead.bury_storage(table, core::mem::replace(&mut self.slab, Slab::new()));
     }
 
@@ -323,12 +360,12 @@ impl Shard {
         while self.is_short_of(entries, bytes) {
             if steps > 0 {
                 match self.wheel.step(&mut self.slab, self.now) {
-                    Step::Expired(id) => self.remove_entry(id, dead),
+                    Step::Expired(id) => self.remove_entry(id, Cause::Expired, dead),
                     Step::Moved => steps -= 1,
                     Step::Idle => steps = 0,
                 }
             } else if let Some(id) = self.policy.victim(&mut self.slab, spared) {
-                self.remove_entry(id, dead);
+                self.remove_entry(id, Cause::Evicted, dead);
             } else {
                 return;
             }
@@ -354,7 +391,7 @@ impl Shard {
             match self.wheel.step(&mut self.slab, self.now) {
                 Step::Idle => return,
                 Step::Moved => {}
-                Step::Expired(id) => self.remove_entry(id, dead),
+                Step::Expired(id) => self.remove_entry(id, Cause::Expired, dead),
             }
         }
     }

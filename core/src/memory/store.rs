@@ -8,13 +8,16 @@
 //! Commands on one key are atomic. Commands on many run key by key, each atomic by itself.
 
 use alloc::vec::Vec;
+use core::ops::Add as _;
 
 use bytes::Bytes;
 
 use super::graveyard::Graveyard;
 use super::hash::{Hashed, Seed};
 use super::shard::Shard;
+use super::stats::Stats;
 use crate::command::Command;
+use crate::copies::Copies;
 use crate::key::Key;
 use crate::reply::{Answer, Reply};
 use crate::time::{Deadline, Instant};
@@ -62,27 +65,49 @@ fn part(bound: Option<u64>, index: usize, count: usize) -> Option<u64> {
     Some(bound.checked_div(count)? + u64::from(index < bound.checked_rem(count)?))
 }
 
-/// Shards, lent out one at a time by whoever owns and locks them.
+/// Shards, lent out by whoever owns and locks them.
 pub trait Shards {
     /// How many there are: always the same number, and at least one.
     fn count(&self) -> usize;
 
-    /// Lends out the one at `index`, which is below [`count`](Self::count).
+    /// Lends out the one at `index`, which is below [`count`](Self::count), for looking something
+    /// up: to any number of callers at once.
+    fn read<R>(&self, index: usize, f: impl FnOnce(&Shard) -> R) -> R;
+
+    /// Lends it out for changing something: to one caller, and to none that reads.
     fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R;
 }
 
-/// Runs `command` at `now`. What it removes is dropped while no shard is lent out.
+/// The value of a key: what [`Command::Get`] answers, without a command and a reply around it. The
+/// time is asked for only where the key has a timeout; small values are copied to `copies`.
+#[inline]
+pub fn get(
+    shards: &impl Shards,
+    seed: &Seed,
+    key: &Key<'_>,
+    now: impl FnOnce() -> Instant,
+    copies: &mut Copies,
+) -> Option<Bytes> {
+    Store { shards, seed }.read(key, |shard, key| shard.get(key, now, copies))
+}
+
+/// Runs `command` at `now`; small values are copied to `copies`. What it removes is dropped while
+/// no shard is lent out.
 ///
 /// # Errors
 /// [`NumberError`](crate::error::NumberError) for [`Command::Incr`], and nothing else.
-pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: Instant) -> Answer {
+pub fn execute(
+    shards: &impl Shards,
+    seed: &Seed,
+    command: &Command<'_>,
+    now: Instant,
+    copies: &mut Copies,
+) -> Answer {
     let store = Store { shards, seed };
     Ok(match command {
-        Command::Get(key) => {
-            Reply::Value(store.on(key, |shard, key, dead| shard.get(key, now, dead)))
-        }
+        Command::Get(key) => Reply::Value(get(shards, seed, key, || now, copies)),
         Command::GetMany(keys) => {
-            let get = |key| store.on(&key, |shard, key, dead| shard.get(key, now, dead));
+            let get = |key| get(shards, seed, &key, || now, copies);
             Reply::Values(keys.iter().map(get).collect())
         }
         Command::Set { key, value, expiry } => {
@@ -122,10 +147,10 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
             Reply::Number(store.on(key, |shard, key, dead| shard.incr(key, *delta, now, dead))?)
         }
         Command::Contains(key) => {
-            Reply::Flag(store.on(key, |shard, key, dead| shard.contains(key, now, dead)))
+            Reply::Flag(store.read(key, |shard, key| shard.contains(key, now)))
         }
         Command::Remaining(key) => {
-            Reply::Remaining(store.on(key, |shard, key, dead| shard.remaining(key, now, dead)))
+            Reply::Remaining(store.read(key, |shard, key| shard.remaining(key, now)))
         }
         Command::Ping => Reply::Done,
     })
@@ -144,23 +169,10 @@ pub fn sweep(shards: &impl Shards, now: Instant) -> Option<Deadline> {
     (0..shards.count()).map(sweep_one).fold(None, Deadline::earlier)
 }
 
-/// What a store holds, counted as its [`Bounds`] are. Entries that have expired are among it
-/// until their memory is taken back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Usage {
-    /// How many entries.
-    pub entries: u64,
-    /// How many bytes.
-    pub bytes: u64,
-}
-
-/// What the store holds: the sum over its shards, each looked at by itself.
-pub fn usage(shards: &impl Shards) -> Usage {
-    let one = |index| shards.with(index, |shard| (shard.entries(), shard.bytes()));
-    (0..shards.count()).map(one).fold(Usage::default(), |sum, (entries, bytes)| Usage {
-        entries: sum.entries.saturating_add(entries),
-        bytes: sum.bytes.saturating_add(bytes),
-    })
+/// What the store has done and what it holds: the sum over its shards, each looked at by itself.
+pub fn stats(shards: &impl Shards) -> Stats {
+    let one = |index| shards.read(index, Shard::stats);
+    (0..shards.count()).map(one).fold(Stats::default(), Stats::add)
 }
 
 struct Store<'a, S> {
@@ -169,20 +181,20 @@ struct Store<'a, S> {
 }
 
 impl<S: Shards> Store<'_, S> {
+    #[inline]
+    fn read<R>(&self, key: &Key<'_>, f: impl FnOnce(&Shard, Hashed<'_>) -> R) -> R {
+        key.with_bytes(|whole| {
+            let key = self.seed.hash(whole);
+            self.shards.read(key.shard(self.shards.count()), |shard| f(shard, key))
+        })
+    }
+
     fn on<R>(
         &self,
         key: &Key<'_>,
         f: impl FnOnce(&mut Shard, Hashed<'_>, &mut Graveyard) -> R,
     ) -> R {
-        let len = key.len();
-        let mut scratch = [0; SCRATCH];
-        match scratch.get_mut(..len) {
-            Some(whole) => {
-                key.put(&mut &mut *whole);
-                self.on_whole(whole, f)
-            }
-            None => self.on_whole(&key.to_bytes(), f),
-        }
+        key.with_bytes(|whole| self.on_whole(whole, f))
     }
 
     fn on_whole<R>(
@@ -227,8 +239,6 @@ fn count<T>(removed: impl Iterator<Item = T>) -> u64 {
     removed.fold(0, |count, _| count + 1)
 }
 
-/// Keys up to this length are put together on the stack.
-const SCRATCH: usize = 256;
 const SHARDS_PER_THREAD: usize = 4;
 const MAX_SHARDS: usize = 256;
 /// No shard of many has a smaller part of the bounds.

@@ -1,0 +1,112 @@
+//! What a store has done and what it holds, in numbers.
+//!
+//! Lookups are counted while a shard is shared, so those two counts are atomic; all others change
+//! while it is lent out to one. Every entry that came is still there or left for one reason:
+//! `insertions = entries + evicted + expired + removed`, in each shard at any time.
+
+use core::ops::Add;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// What an in-memory store has done since it was made, and what it holds now.
+///
+/// Shards are looked at one after another, so numbers of a store in use are of slightly different
+/// moments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Lookups of a value that found one. Each key of a lookup of many counts; asking whether a
+    /// key is there, or for how long, does not.
+    pub hits: u64,
+    /// Lookups of a value that found none, or one that had expired.
+    pub misses: u64,
+    /// Entries that were stored where none was. A value in the place of another is none.
+    pub insertions: u64,
+    /// Entries that went for a lack of room, or because a value for their key was refused as too
+    /// large.
+    pub evicted: u64,
+    /// Entries that went because their timeout had passed. An expired entry is counted when its
+    /// memory is taken back.
+    pub expired: u64,
+    /// Entries that were deleted or cleared.
+    pub removed: u64,
+    /// How many entries there are, among them those that have expired and still take memory.
+    pub entries: u64,
+    /// How many bytes they count: keys, values and [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD).
+    pub bytes: u64,
+}
+
+/// The two added up, for stores that are parts of one.
+impl Add for Stats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            hits: self.hits.wrapping_add(other.hits),
+            misses: self.misses.wrapping_add(other.misses),
+            insertions: self.insertions.wrapping_add(other.insertions),
+            evicted: self.evicted.wrapping_add(other.evicted),
+            expired: self.expired.wrapping_add(other.expired),
+            removed: self.removed.wrapping_add(other.removed),
+            entries: self.entries.wrapping_add(other.entries),
+            bytes: self.bytes.wrapping_add(other.bytes),
+        }
+    }
+}
+
+/// Why an entry goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    Evicted,
+    Expired,
+    Removed,
+}
+
+/// The counts of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    insertions: u64,
+    evicted: u64,
+    expired: u64,
+    removed: u64,
+}
+
+impl Counts {
+    #[inline]
+    pub(super) fn hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn miss(&self) {
+        self.misses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn came(&mut self) {
+        self.insertions = self.insertions.wrapping_add(1);
+    }
+
+    pub(super) fn went(&mut self, entries: u64, cause: Cause) {
+        let count = match cause {
+            Cause::Evicted => &mut self.evicted,
+            Cause::Expired => &mut self.expired,
+            Cause::Removed => &mut self.removed,
+        };
+        *count = count.wrapping_add(entries);
+    }
+
+    /// With what the shard holds.
+    pub(super) fn stats(&self, entries: u64, bytes: u64) -> Stats {
+        Stats {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            insertions: self.insertions,
+            evicted: self.evicted,
+            expired: self.expired,
+            removed: self.removed,
+            entries,
+            bytes,
+        }
+    }
+}
