@@ -26,11 +26,20 @@ impl Copies {
         if value.len() > Self::LONGEST {
             return Bytes::copy_from_slice(value);
         }
-        if self.block.capacity() < value.len() {
-            self.block.reserve(Self::BLOCK);
+        if self.block.len() < value.len() {
+            self.renew();
         }
-        self.block.extend_from_slice(value);
-        self.block.split().freeze()
+        // Cut off a block that is filled already: it takes two thirds of the time of appending to
+        // one that is not.
+        let mut part = self.block.split_to(value.len());
+        part.copy_from_slice(value);
+        part.freeze()
+    }
+
+    fn renew(&mut self) {
+        self.block.clear();
+        self.block.reserve(Self::BLOCK);
+        self.block.resize(Self::BLOCK, 0);
     }
 }
 

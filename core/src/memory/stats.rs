@@ -61,18 +61,23 @@ pub(super) enum Cause {
     Removed,
 }
 
-/// The counts of one shard.
+/// The lookups of one shard.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct Lookups {
     hits: AtomicU64,
     misses: AtomicU64,
+}
+
+/// The comings and goings in one shard.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
     insertions: u64,
     evicted: u64,
     expired: u64,
     removed: u64,
 }
 
-impl Counts {
+impl Lookups {
     #[inline]
     pub(super) fn hit(&self) {
         self.hits.fetch_add(1, Ordering::Relaxed);
@@ -83,6 +88,13 @@ impl Counts {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn stats(&self) -> Stats {
+        let [hits, misses] = [&self.hits, &self.misses].map(|count| count.load(Ordering::Relaxed));
+        Stats { hits, misses, ..Stats::default() }
+    }
+}
+
+impl Changes {
     pub(super) fn came(&mut self) {
         self.insertions = self.insertions.wrapping_add(1);
     }
@@ -96,17 +108,8 @@ impl Counts {
         *count = count.wrapping_add(entries);
     }
 
-    /// With what the shard holds.
-    pub(super) fn stats(&self, entries: u64, bytes: u64) -> Stats {
-        Stats {
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
-            insertions: self.insertions,
-            evicted: self.evicted,
-            expired: self.expired,
-            removed: self.removed,
-            entries,
-            bytes,
-        }
+    pub(super) fn stats(&self) -> Stats {
+        let Self { insertions, evicted, expired, removed } = *self;
+        Stats { insertions, evicted, expired, removed, ..Stats::default() }
     }
 }

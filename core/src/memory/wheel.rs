@@ -20,6 +20,8 @@
 //! Timers hang in lists threaded through the entries, so starting and stopping one is O(1) and
 //! allocates nothing. The wheel does not know what expires.
 
+use alloc::vec::Vec;
+
 use super::slab::Id;
 use crate::time::Instant;
 
@@ -68,18 +70,13 @@ pub(super) struct Wheel {
     /// No slot that holds a timer begins before this tick.
     next: u64,
     occupied: [u64; LEVELS],
-    first: [Id; LEVELS * SLOTS],
+    /// What hangs first in each slot. Empty until a timer is started.
+    first: Vec<Id>,
 }
 
 impl Wheel {
     pub(super) const fn new() -> Self {
-        Self {
-            time: 0,
-            dealing: None,
-            next: u64::MAX,
-            occupied: [0; LEVELS],
-            first: [Id::NONE; LEVELS * SLOTS],
-        }
+        Self { time: 0, dealing: None, next: u64::MAX, occupied: [0; LEVELS], first: Vec::new() }
     }
 
     /// Starts or restarts a timer that is due at `at`, or never if that is [`Instant::MAX`].
@@ -172,6 +169,9 @@ impl Wheel {
         let highest = (due ^ self.time).checked_ilog2().unwrap_or(0);
         let level = highest / BITS;
         let index = slot_index(level, digit(due, level));
+        if self.first.is_empty() {
+            self.first.resize(LEVELS * SLOTS, Id::NONE);
+        }
         let Some(first) = self.first.get_mut(to_usize(index)) else { return };
         let after = core::mem::replace(first, id);
         if let Some(timer) = all.timer(id) {
