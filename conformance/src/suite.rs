@@ -68,6 +68,7 @@ macro_rules! __cases {
             }
             many { nothing_asked_is_nothing_answered }
             clear { clearing_nothing_is_no_error }
+            stats { only_a_connected_store_in_memory_tells_what_it_counts }
             load {
                 a_loaders_error_reaches_its_caller_and_is_not_cached
                 a_loaded_value_that_does_not_serialize_is_an_error_and_locks_nothing
@@ -194,6 +195,11 @@ macro_rules! __cases {
                 a_name_may_be_empty_or_hold_any_text
                 a_store_keeps_no_more_entries_than_it_may
                 a_store_keeps_no_more_bytes_than_it_may
+                what_has_expired_goes_though_nobody_touches_it
+                a_value_larger_than_its_store_is_refused_and_evicts_nothing_else
+                hits_and_misses_are_counted
+                whatever_came_and_is_gone_is_counted_by_why_it_went
+                caches_of_one_name_share_its_counts
             }
         }
     };

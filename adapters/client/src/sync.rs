@@ -1,7 +1,11 @@
 //! Locks that a panic elsewhere does not poison: no code of a user ever runs under one of ours, so
 //! what they guard is whole whenever they are free.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::{Condvar, Mutex};
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -15,4 +19,19 @@ pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 #[inline]
 pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits while `holds`, for `span` at most if one is given.
+pub(crate) fn wait<'a, T>(
+    wake: &Condvar,
+    guard: MutexGuard<'a, T>,
+    span: Option<Duration>,
+    holds: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'a, T> {
+    match span {
+        None => wake.wait_while(guard, holds).unwrap_or_else(PoisonError::into_inner),
+        Some(span) => {
+            wake.wait_timeout_while(guard, span, holds).unwrap_or_else(PoisonError::into_inner).0
+        }
+    }
 }

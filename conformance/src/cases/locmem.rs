@@ -1,5 +1,7 @@
 //! Stores in this process's memory: who shares one, how long it lives, how large it grows.
 
+use std::time::Duration;
+
 use crate::context::{Context, connected};
 
 pub async fn caches_of_one_name_share_a_store(cx: Context) {
@@ -82,4 +84,72 @@ pub async fn a_store_keeps_no_more_bytes_than_it_may(cx: Context) {
     let read = cache.get_many_raw((0..100).map(|n| format!("key-{n}"))).await.unwrap();
     let kept: usize = read.iter().flatten().map(|value| value.len()).sum();
     assert!((1..=LIMIT).contains(&kept), "{kept}");
+}
+
+pub async fn what_has_expired_goes_though_nobody_touches_it(cx: Context) {
+    let cache = cx.cache().await;
+    let pairs = (0..10_000).map(|n| (format!("key-{n}"), n));
+    cache.set_many(pairs).timeout(Duration::from_millis(50)).await.unwrap();
+    cache.set("stays", 1).timeout(Duration::from_secs(3_600)).await.unwrap();
+    let left = || cache.stats().unwrap().entries;
+    cx.until("the sweeper came by", async || left() == 1).await;
+    assert_eq!(cache.stats().unwrap().expired, 10_000);
+    // It comes by again, though it was told to wake in an hour.
+    cache.set("short", 1).timeout(Duration::from_millis(50)).await.unwrap();
+    cx.until("the sweeper came by again", async || left() == 1).await;
+}
+
+pub async fn a_value_larger_than_its_store_is_refused_and_evicts_nothing_else(cx: Context) {
+    let cache = connected(cx.builder().max_bytes(10_000)).await;
+    cache.set("small", 1).await.unwrap();
+    cache.set("key", 1).await.unwrap();
+    cache.set_raw("key", vec![0; 10_000]).await.unwrap();
+    assert!(!cache.add("new", "x".repeat(10_000)).await.unwrap());
+    assert_eq!(cache.get_raw("key").await.unwrap(), None);
+    assert_eq!(cache.get::<i32>("small").await.unwrap(), Some(1));
+    assert_eq!(cache.stats().unwrap().entries, 1);
+}
+
+pub async fn hits_and_misses_are_counted(cx: Context) {
+    let cache = cx.cache().await;
+    cache.get_raw("key").await.unwrap();
+    cache.set("key", 1).timeout(Duration::from_millis(30)).await.unwrap();
+    cache.get::<i32>("key").await.unwrap();
+    cache.get_many_raw(["key", "other", "key"]).await.unwrap();
+    cache.contains("key").await.unwrap();
+    cache.remaining("key").await.unwrap();
+    let stats = cache.stats().unwrap();
+    assert_eq!((stats.hits, stats.misses), (3, 2));
+    cx.sleep(Duration::from_millis(40)).await;
+    cache.get_raw("key").await.unwrap();
+    let stats = cache.stats().unwrap();
+    assert_eq!((stats.hits, stats.misses), (3, 3));
+}
+
+pub async fn whatever_came_and_is_gone_is_counted_by_why_it_went(cx: Context) {
+    let cache = cx.cache_with("max_entries=10").await;
+    for n in 0..15 {
+        cache.set(format!("key-{n}"), n).await.unwrap();
+        cache.set(format!("key-{n}"), "in its place").await.unwrap();
+    }
+    let stats = cache.stats().unwrap();
+    assert_eq!((stats.insertions, stats.evicted, stats.entries), (15, 5, 10));
+    assert!(stats.bytes > 10 * 100, "{stats:?}");
+    cache.delete_many((0..15).map(|n| format!("key-{n}"))).await.unwrap();
+    cache.set("key", 1).await.unwrap();
+    cache.clear().await.unwrap();
+    cache.set("key", 1).timeout(Duration::from_millis(1)).await.unwrap();
+    cx.sleep(Duration::from_millis(5)).await;
+    assert!(!cache.delete("key").await.unwrap());
+    let stats = cache.stats().unwrap();
+    assert_eq!((stats.insertions, stats.evicted, stats.removed, stats.expired), (17, 5, 11, 1));
+    assert_eq!((stats.entries, stats.bytes), (0, 0));
+}
+
+pub async fn caches_of_one_name_share_its_counts(cx: Context) {
+    let (first, second) = (cx.cache().await, cx.cache().await);
+    first.set("key", 1).await.unwrap();
+    second.get_raw("key").await.unwrap();
+    assert_eq!(first.stats(), second.stats());
+    assert_eq!(first.stats().unwrap().hits, 1);
 }

@@ -19,6 +19,7 @@ pub mod numbers;
 mod ops;
 pub mod options;
 pub mod server;
+pub mod stats;
 pub mod timeouts;
 pub mod values;
 pub mod wire;

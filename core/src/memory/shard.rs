@@ -406,7 +406,8 @@ impl Shard {
 
 /// How much of the wheel's work an operation does on the side: twice what one timer can make.
 const STEPS_PER_OPERATION: u32 = 16;
-const SWEEP_STEPS: u32 = 256;
+/// So few that nobody waits for long: a step may touch half a dozen lines of memory.
+const SWEEP_STEPS: u32 = 64;
 /// How many slots of the slab one step of a scan looks at.
 const SCAN_STEP: u32 = 256;
 /// A shard that has become empty keeps tables for as many entries as this.

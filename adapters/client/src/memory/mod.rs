@@ -1,26 +1,37 @@
 //! The in-memory backend: the core's shards behind a lock each, found by name.
+//!
+//! | module | duty |
+//! |---|---|
+//! | `locked` | shards that threads share |
+//! | `sweeper`, `bell` | the thread that takes back what has expired, and what wakes it |
+
+mod bell;
+mod locked;
+mod sweeper;
 
 use std::cell::Cell;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use async_caches_core::command::Command;
 use async_caches_core::copies::Copies;
 use async_caches_core::key::Key;
-use async_caches_core::memory::{self, Bounds, Seed, Shard, Shards, Stats};
+use async_caches_core::memory::{self, Bounds, Seed, Stats};
 use async_caches_core::reply::Answer;
+use async_caches_core::ttl::Expiry;
 use bytes::Bytes;
 
+use self::locked::{Lent, Locked};
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::registry::Registry;
 use crate::runtime::Clock;
-use crate::sync::{read, write};
 
 /// One store in memory. It goes when the last cache that uses it disconnects.
 #[derive(Debug)]
 pub(crate) struct Store {
-    shards: Box<[Padded]>,
+    shards: Arc<[Locked]>,
     seed: Seed,
     bounds: Bounds,
     clock: Clock,
@@ -47,12 +58,14 @@ impl Store {
 
     fn new(bounds: Bounds) -> Self {
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
-        let shards = memory::new_shards(bounds, parallelism);
+        let shards = memory::new_shards(bounds, parallelism).into_iter().map(Locked::new);
+        let shards = shards.collect();
+        sweeper::watch(&shards);
         Self {
-            shards: shards.into_iter().map(|shard| Padded(RwLock::new(shard))).collect(),
+            shards,
             seed: Seed::new(crate::seed()),
             bounds,
-            clock: Clock::start(),
+            clock: sweeper::clock(),
             desk: Arc::new(Desk::new()),
         }
     }
@@ -60,18 +73,24 @@ impl Store {
     /// Kept apart from the way to a server, which is better off with a small stack.
     #[inline(never)]
     pub(crate) fn execute(&self, command: &Command<'_>) -> Answer {
-        with_copies(|copies| memory::execute(self, &self.seed, command, self.clock.now(), copies))
+        let now = self.clock.now();
+        let lent = Lent(&self.shards);
+        let answer = with_copies(|copies| memory::execute(&lent, &self.seed, command, now, copies));
+        if let Expiry::Millis(millis) = expiry(command) {
+            sweeper::expect(now + Duration::from_millis(millis.get()));
+        }
+        answer
     }
 
     /// The value of a key, as [`execute`](Self::execute) would answer it.
     #[inline]
     pub(crate) fn get(&self, key: &Key<'_>) -> Option<Bytes> {
         let now = || self.clock.now();
-        with_copies(|copies| memory::get(self, &self.seed, key, now, copies))
+        with_copies(|copies| memory::get(&Lent(&self.shards), &self.seed, key, now, copies))
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        memory::stats(self)
+        memory::stats(&Lent(&self.shards))
     }
 
     pub(crate) fn desk(&self) -> &Arc<Desk> {
@@ -79,26 +98,25 @@ impl Store {
     }
 }
 
-impl Shards for Store {
-    fn count(&self) -> usize {
-        self.shards.len()
-    }
-
-    #[inline]
-    fn read<R>(&self, index: usize, f: impl FnOnce(&Shard) -> R) -> R {
-        f(&read(&self.shards[index].0))
-    }
-
-    fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
-        f(&mut write(&self.shards[index].0))
+/// For how long a command stores something or lets it live on.
+fn expiry(command: &Command<'_>) -> Expiry {
+    match command {
+        Command::Set { expiry, .. }
+        | Command::Add { expiry, .. }
+        | Command::SetMany { expiry, .. }
+        | Command::Touch { expiry, .. } => *expiry,
+        Command::Get(_)
+        | Command::GetMany(_)
+        | Command::Delete(_)
+        | Command::Clear
+        | Command::Scan { .. }
+        | Command::Unlink(_)
+        | Command::Incr { .. }
+        | Command::Contains(_)
+        | Command::Remaining(_)
+        | Command::Ping => Expiry::Never,
     }
 }
-
-/// A shard on cache lines of its own, two at a time as processors fetch them: taking its lock
-/// leaves its neighbours' lines where they are.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Padded(RwLock<Shard>);
 
 /// Lends out this thread's blocks for small values, which so are no line that threads contend for.
 #[inline]

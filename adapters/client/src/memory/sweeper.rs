@@ -1,0 +1,80 @@
+//! The thread that takes back the memory of what has expired in stores that nobody writes to.
+//!
+//! There is one for all stores of the process, from the first timeout on. It keeps no store alive,
+//! sleeps while nothing is due, and works at most once a second, in steps that hold a lock of a
+//! shard for some ten microseconds. Where it cannot be started, no error is made of that: an
+//! expired entry is never seen all the same, and writes take back memory as they go along.
+
+use std::sync::{Arc, LazyLock, Once, Weak};
+use std::thread;
+use std::time::Duration;
+
+use async_caches_core::memory;
+use async_caches_core::time::{Deadline, Instant};
+
+use super::bell::{ASLEEP, Bell};
+use super::locked::{Lent, Locked};
+use crate::runtime::Clock;
+use crate::sync::{AtomicU64, Condvar, Mutex, lock};
+
+/// The clock of all stores, so that their deadlines can be compared.
+pub(super) fn clock() -> Clock {
+    *CLOCK
+}
+
+/// Has the shards of a new store swept for as long as they live.
+pub(super) fn watch(shards: &Arc<[Locked]>) {
+    let mut stores = lock(&STORES);
+    stores.retain(|store| store.strong_count() > 0);
+    stores.push(Arc::downgrade(shards));
+}
+
+/// Has a look taken around at `deadline`, or soon afterwards: an entry, stored before this call,
+/// expires then.
+#[inline]
+pub(super) fn expect(deadline: Instant) {
+    if BELL.say(deadline.as_nanos()) {
+        start();
+    }
+}
+
+#[cold]
+fn start() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let _ = thread::Builder::new().name("async-caches-sweeper".into()).spawn(run);
+    });
+}
+
+fn run() {
+    let clock = clock();
+    loop {
+        BELL.look_around();
+        let begun = clock.now();
+        let next = sweep_all(begun).map(|deadline| deadline.at.max(begun + REST));
+        let span = next.map(|at| at.since(clock.now()));
+        BELL.sleep(next.map_or(ASLEEP, Instant::as_nanos), span);
+        thread::sleep((begun + REST).since(clock.now()));
+    }
+}
+
+/// Takes back all that has expired by `now`, and answers when there will be more.
+fn sweep_all(now: Instant) -> Option<Deadline> {
+    let stores: Vec<Weak<[Locked]>> = lock(&STORES).clone();
+    let shards = stores.iter().filter_map(Weak::upgrade);
+    shards.map(|shards| sweep(&shards, now)).fold(None, Deadline::earlier)
+}
+
+fn sweep(shards: &[Locked], now: Instant) -> Option<Deadline> {
+    loop {
+        match memory::sweep(&Lent(shards), now) {
+            Some(deadline) if deadline.at <= now => thread::yield_now(),
+            next => return next,
+        }
+    }
+}
+
+static BELL: Bell = Bell::with(Mutex::new(false), AtomicU64::new(ASLEEP), Condvar::new());
+static STORES: Mutex<Vec<Weak<[Locked]>>> = Mutex::new(Vec::new());
+static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
+const REST: Duration = Duration::from_secs(1);

@@ -1,0 +1,12 @@
+//! What a cache counts.
+
+use crate::backend::Backend;
+use crate::context::Context;
+
+pub async fn only_a_connected_store_in_memory_tells_what_it_counts(cx: Context) {
+    let cache = cx.cache().await;
+    cache.set("key", 1).await.unwrap();
+    assert_eq!(cache.stats().is_some(), cx.backend() == Backend::Locmem);
+    cache.disconnect().await.unwrap();
+    assert_eq!(cache.stats(), None);
+}
