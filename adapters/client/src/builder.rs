@@ -101,7 +101,8 @@ impl Builder {
     }
 
     /// How many bytes a `locmem://` store may hold, keys and a constant for each entry counted;
-    /// no bound if not given.
+    /// no bound if not given. A value that alone is larger than its part of the store is refused:
+    /// it is not stored, what its key held is removed, and nothing else goes for it.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.options.max_bytes = Some(bytes);
         self

@@ -55,6 +55,8 @@
 //! * It can be dropped at any time. Its reply then reaches nobody.
 //! * A key is the bytes `prefix:version:key`, a value is JSON text, and both are as the Python
 //!   package `async-caches` writes them. `get_raw` and `set_raw` pass bytes through as they are.
+//! * What is in memory answers in its first poll. Memory of what has expired there comes back by
+//!   itself: a thread of the process, started with the first timeout, sees to that.
 //! * When it fails, the [`Error`] names the part of the input at fault, or says whether trying
 //!   again may help ([`Error::is_retryable`]) and whether the server may have done it all the same
 //!   ([`Error::may_have_run`]). No error shows a password.
