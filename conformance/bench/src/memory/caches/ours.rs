@@ -1,10 +1,11 @@
 //! Ours, at two layers: the raw store, which is the core's shards behind the client's locks, and the
 //! public cache.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::Result;
 use async_caches::Cache;
 use async_caches::runtime::Clock;
+use async_caches_core::copies::Copies;
 use async_caches_core::memory::{self, Bounds, Graveyard, Seed, Shard, Shards};
 use async_caches_core::ttl::{Expiry, Timeout};
 use bytes::Bytes;
@@ -20,10 +22,14 @@ use super::{Room, SEED, Store};
 
 /// The raw store: bytes in, bytes out.
 pub(crate) struct Raw {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Locked]>,
     seed: Seed,
     clock: Clock,
 }
+
+/// On cache lines of its own, as in the client.
+#[repr(align(128))]
+struct Locked(RwLock<Shard>);
 
 impl Raw {
     /// A store with so much room.
@@ -31,7 +37,7 @@ impl Raw {
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
         let bounds = Bounds { max_entries: room.entries, max_bytes: None };
         let shards = memory::new_shards(bounds, parallelism);
-        let shards = shards.into_iter().map(Mutex::new).collect();
+        let shards = shards.into_iter().map(|shard| Locked(RwLock::new(shard))).collect();
         Self { shards, seed: Seed::new(SEED), clock: Clock::start() }
     }
 }
@@ -41,17 +47,24 @@ impl Shards for Raw {
         self.shards.len()
     }
 
+    fn read<R>(&self, index: usize, f: impl FnOnce(&Shard) -> R) -> R {
+        f(&self.shards[index].0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
-        f(&mut self.shards[index].lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.shards[index].0.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Store for Raw {
     fn get(&self, key: &'static str) -> Option<Bytes> {
         let key = self.seed.hash(key.as_bytes());
-        let mut dead = Graveyard::new();
-        let now = self.clock.now();
-        self.with(key.shard(self.count()), |shard| shard.get(key, now, &mut dead))
+        let mut copies = COPIES.take();
+        let value = self.read(key.shard(self.count()), |shard| {
+            shard.get(key, || self.clock.now(), &mut copies)
+        });
+        COPIES.set(copies);
+        value
     }
 
     fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>) {
@@ -66,12 +79,17 @@ impl Store for Raw {
     }
 
     fn entries(&self) -> Option<u64> {
-        Some(memory::usage(self).entries)
+        Some(memory::stats(self).entries)
     }
 
     fn bytes(&self) -> Option<u64> {
-        Some(memory::usage(self).bytes)
+        Some(memory::stats(self).bytes)
     }
+}
+
+thread_local! {
+    /// Where small values are copied to, one for each thread, as in the client.
+    static COPIES: Cell<Copies> = Cell::default();
 }
 
 /// The public cache, asked by a caller that polls once, as what is in memory never waits.
