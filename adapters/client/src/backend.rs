@@ -155,6 +155,7 @@ impl Call {
     }
 }
 
+/// What a command came to at once.
 enum AtOnce {
     Link { link: Arc<Shared>, large: bool },
     Read(Option<Bytes>),
