@@ -4,7 +4,7 @@
 //! about a `GET` tells how large its reply will be. But what was large the last time most likely
 //! is again. So a key is noted when a large value of it comes, and forgotten when a small one does.
 //!
-//! A key is noted by 32 bits of its hash, in a table of [`PLACES`] where a later one replaces an
+//! A key is noted by 32 bits of its hash, in a small table where a later one replaces an
 //! earlier one. Two keys may be taken for one another by a chance of one in 2^32, which costs time
 //! and nothing else. All may be asked and told at once, and none waits for another; with no key
 //! noted, asking is one load.
