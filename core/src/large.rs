@@ -14,6 +14,8 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use foldhash::quality::FixedState;
 
+use crate::command::Command;
+
 /// Keys that had large values when they were last read.
 #[derive(Debug)]
 pub struct LargeKeys {
@@ -33,6 +35,26 @@ impl LargeKeys {
             noted: AtomicUsize::new(0),
             places: [const { AtomicU32::new(NONE) }; PLACES],
             hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    /// Whether a command is for a large value, as far as that can be told.
+    #[inline]
+    pub fn expects(&self, command: &Command<'_>) -> bool {
+        match command {
+            Command::Get(key) => self.contains(key.name()),
+            Command::Set { value, .. } | Command::Add { value, .. } => value.len() >= Self::FROM,
+            Command::GetMany(_)
+            | Command::SetMany { .. }
+            | Command::Delete(_)
+            | Command::Clear
+            | Command::Scan { .. }
+            | Command::Unlink(_)
+            | Command::Touch { .. }
+            | Command::Incr { .. }
+            | Command::Contains(_)
+            | Command::Remaining(_)
+            | Command::Ping => false,
         }
     }
 
@@ -76,7 +98,11 @@ const NONE: u32 = 0;
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::key::KeySpace;
+    use crate::ttl::Expiry;
 
     const LARGE: usize = LargeKeys::FROM;
 
@@ -93,6 +119,19 @@ mod tests {
         keys.note(b"a", 0);
         assert!(!keys.contains(b"a"));
         assert_eq!(keys.noted.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_value_that_is_sent_is_large_by_itself_and_one_that_is_asked_for_by_its_key() {
+        let keys = LargeKeys::new(1);
+        let space = KeySpace::default();
+        let key = space.scope(None).unwrap().key(b"a");
+        let [small, large] = [LARGE - 1, LARGE].map(|len| Bytes::from(std::vec![0; len]));
+        let set = |value| Command::Set { key, value, expiry: Expiry::Never };
+        assert!(keys.expects(&set(&large)) && !keys.expects(&set(&small)));
+        assert!(!keys.expects(&Command::Get(key)));
+        keys.note(b"a", LARGE);
+        assert!(keys.expects(&Command::Get(key)) && !keys.expects(&Command::Contains(key)));
     }
 
     #[test]

@@ -39,9 +39,7 @@ impl Backend {
     fn at_once(&self, command: &Command<'_>) -> Option<AtOnce> {
         match (self, command) {
             (Self::Redis { redis, desk }, _) if !desk.is_busy() => {
-                let large = redis.is_for_large(command);
-                let link = if large { redis.link_for_large() } else { redis.link() };
-                link.map(|link| AtOnce::Link { link, large })
+                redis.link(command).map(|(link, large)| AtOnce::Link { link, large })
             }
             (Self::Memory(store), Command::Get(key)) => Some(AtOnce::Read(store.get(key))),
             (Self::Dummy | Self::Memory(_) | Self::Redis { .. }, _) => None,

@@ -1,8 +1,8 @@
 //! Which keys were let go lately: a table of fingerprints, one place for each.
 //!
-//! A fingerprint is the 32 bits that are kept of a key's hash; its low bits are its place, where it replaces what
-//! was there. So a note costs O(1) and four bytes, and is forgotten after about as many others as
-//! there are places. It may be wrong about a key that it never saw, by a chance of about one in
+//! A fingerprint is the 32 bits that are kept of a key's hash; its low bits are its place, where it
+//! replaces what was there. So a note costs O(1) and four bytes, and is forgotten after about as
+//! many others as there are places. It may be wrong about a key that it never saw, by a chance of about one in
 //! 2^32 for each note; that costs a place in a queue, never a wrong answer.
 
 use alloc::vec;

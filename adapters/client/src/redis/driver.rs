@@ -1,8 +1,9 @@
 //! The one task of a link: reads, wakes, writes.
 //!
 //! It reads and writes at every turn, whichever the socket is ready for, so that a server which
-//! writes before it reads cannot make both sides wait. Having woken callers it yields once: they
-//! run, queue their next commands, and all of those leave in one write. Of many replies it takes in
+//! writes before it reads cannot make both sides wait. Having woken callers it yields once before it
+//! writes, and before each later write while some of them are still on their way: they run, queue
+//! their next commands, and those leave in one write. Of many replies it takes in
 //! half as many as are in flight before it does so, so that the server has the one half to work on
 //! while callers have the other.
 

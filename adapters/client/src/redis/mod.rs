@@ -166,30 +166,16 @@ impl Redis {
         Arc::clone(&self.pool)
     }
 
-    /// A link to use at once, where there is one and no reason to open more.
+    /// A link to use at once for a command, where there is one and no reason to open more; and
+    /// whether the command is for a large value.
     #[inline]
-    pub(crate) fn link(&self) -> Option<Arc<Shared>> {
+    pub(crate) fn link(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
         let (routes, busy) = (self.pool.routes.load(), self.pool.bounds.busy());
-        let (link, load) = routes.pick(busy)?;
-        (load < busy || routes.full).then(|| Arc::clone(link))
-    }
-
-    /// The same for a large value.
-    pub(crate) fn link_for_large(&self) -> Option<Arc<Shared>> {
-        let routes = self.pool.routes.load();
-        routes.pick_for_large(self.pool.bounds.busy()).cloned()
-    }
-
-    /// Whether a command is for a large value, as far as that can be told.
-    #[inline]
-    pub(crate) fn is_for_large(&self, command: &Command<'_>) -> bool {
-        match command {
-            Command::Get(key) => self.pool.large.contains(key.name()),
-            Command::Set { value, .. } | Command::Add { value, .. } => {
-                value.len() >= LargeKeys::FROM
-            }
-            _ => false,
+        if self.pool.large.expects(command) {
+            return routes.pick_for_large(busy).map(|link| (Arc::clone(link), true));
         }
+        let (link, load) = routes.pick(busy)?;
+        (load < busy || routes.full).then(|| (Arc::clone(link), false))
     }
 
     /// Takes note of how large a value came.
