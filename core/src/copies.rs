@@ -21,7 +21,7 @@ impl Copies {
     pub const LONGEST: usize = 256;
 
     /// A copy of `value`.
-    #[inline]
+    #[inline(always)]
     pub fn copy(&mut self, value: &[u8]) -> Bytes {
         if value.len() > Self::LONGEST {
             return Bytes::copy_from_slice(value);

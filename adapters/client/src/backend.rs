@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::memory::Store;
-use crate::redis::{self, Pool, Redis, Shared};
+use crate::redis::{self, Outcome, Pool, Redis, Shared};
 
 /// A backend in use.
 #[derive(Debug)]
@@ -30,19 +30,6 @@ impl Backend {
             Self::Dummy => None,
             Self::Memory(store) => Some(store.desk()),
             Self::Redis { desk, .. } => Some(desk),
-        }
-    }
-
-    /// What most commands come to: a link to the server that may be used at once, while no load is
-    /// under way, or a value in memory, which no load stands in the way of.
-    #[inline]
-    fn at_once(&self, command: &Command<'_>) -> Option<AtOnce> {
-        match (self, command) {
-            (Self::Redis { redis, desk }, _) if !desk.is_busy() => {
-                redis.link(command).map(|(link, large)| AtOnce::Link { link, large })
-            }
-            (Self::Memory(store), Command::Get(key)) => Some(AtOnce::Read(store.get(key))),
-            (Self::Dummy | Self::Memory(_) | Self::Redis { .. }, _) => None,
         }
     }
 
@@ -84,22 +71,43 @@ impl Call {
         cx: &Context<'_>,
         command: impl FnOnce() -> Result<Command<'c>, Error>,
     ) -> Poll<Result<Reply, Error>> {
+        self.poll_read(cache, name, cx, command, Ok)
+    }
+
+    /// The same, with the reply read by `read`: of use where that is moved less so.
+    #[inline(always)]
+    pub(crate) fn poll_read<'c, T>(
+        &mut self,
+        cache: &Cache,
+        name: &[u8],
+        cx: &Context<'_>,
+        command: impl FnOnce() -> Result<Command<'c>, Error>,
+        read: impl FnOnce(Reply) -> Result<T, Error>,
+    ) -> Poll<Result<T, Error>> {
         let answer = match ready!(self.redis.poll_sent(cx)) {
+            Some(Outcome::Answered(Ok(reply))) => {
+                return Poll::Ready(read(self.heard(cache, name, reply)));
+            }
+            Some(outcome) => self.redis.unanswered(outcome),
+            None => None,
+        };
+        let answer = match answer {
             Some(answer) => answer,
             None => ready!(self.poll_send(cache, &command()?, cx)),
         };
-        Poll::Ready(match answer? {
-            Ok(reply) => {
-                if let Reply::Value(Some(value)) = &reply
-                    && (self.large || value.len() >= LargeKeys::FROM)
-                {
-                    // One that was disconnected meanwhile has nothing to take note of.
-                    let _ = cache.with_backend(|backend| backend.note(name, value.len()));
-                }
-                Ok(reply)
-            }
-            Err(failure) => Err(Error::failure(name, failure)),
-        })
+        Poll::Ready(answer?.map_err(|failure| Error::failure(name, failure)).and_then(read))
+    }
+
+    /// A server's reply, having taken note of a large value.
+    #[inline(always)]
+    fn heard(&self, cache: &Cache, name: &[u8], reply: Reply) -> Reply {
+        if let Reply::Value(Some(value)) = &reply
+            && (self.large || value.len() >= LargeKeys::FROM)
+        {
+            // One that was disconnected meanwhile has nothing to take note of.
+            let _ = cache.with_backend(|backend| backend.note(name, value.len()));
+        }
+        reply
     }
 
     /// Sends the command where nothing is in the way of that, else finds out what is.
@@ -110,16 +118,16 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
-        match cache.with_backend(|backend| backend.at_once(command)) {
-            Ok(Some(AtOnce::Read(value))) => Poll::Ready(Ok(Ok(Reply::Value(value)))),
-            Ok(Some(AtOnce::Link { link, large })) => {
+        match cache.at_once(command) {
+            Some(AtOnce::Read(value)) => Poll::Ready(Ok(Ok(Reply::Value(value)))),
+            Some(AtOnce::Link { link, large }) => {
                 self.large = large;
                 match self.redis.send(link, command, cx) {
                     Ok(()) => Poll::Pending,
                     Err(_) => self.poll_begin(cache, command, cx),
                 }
             }
-            Ok(None) | Err(_) => self.poll_begin(cache, command, cx),
+            None => self.poll_begin(cache, command, cx),
         }
     }
 
@@ -154,7 +162,7 @@ impl Call {
 }
 
 /// What a command came to at once.
-enum AtOnce {
+pub(crate) enum AtOnce {
     Link { link: Arc<Shared>, large: bool },
     Read(Option<Bytes>),
 }

@@ -8,7 +8,7 @@ use async_caches_core::options::{Options, Settings};
 use async_caches_core::ttl::Timeout;
 use async_caches_core::url::{Backend, CacheUrl, UrlError};
 
-use crate::cache::{Cache, Target};
+use crate::cache::{Cache, Remote, Target};
 use crate::error::Error;
 use crate::runtime::Runtime;
 
@@ -136,8 +136,10 @@ impl Builder {
         let settings = Settings::new(self.options.over(options))?;
         let target = match (backend, self.runtime) {
             (Backend::Dummy, _) => Target::Dummy,
-            (Backend::Memory { name }, _) => Target::Memory { name },
-            (Backend::Redis(server), Some(runtime)) => Target::Redis { server, runtime },
+            (Backend::Memory { name }, _) => Target::Memory { name: name.into() },
+            (Backend::Redis(server), Some(runtime)) => {
+                Target::Redis(Box::new(Remote::new(server, runtime)))
+            }
             (Backend::Redis(_), None) => return Err(Error::NoRuntime { scheme: "redis" }),
         };
         Ok(Cache::new(target, settings))

@@ -4,17 +4,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
+use async_caches_core::command::Command;
 use async_caches_core::key::{Scope, Version};
 use async_caches_core::memory::{Bounds, Stats};
 use async_caches_core::options::Settings;
 use async_caches_core::ttl::{Expiry, Timeout};
 use async_caches_core::url::Server;
 
-use crate::backend::Backend;
+use crate::backend::{AtOnce, Backend};
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::memory::Store;
-use crate::redis::Redis;
+use crate::redis::{Redis, Routes};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 
@@ -43,8 +44,24 @@ struct Inner {
 /// Where a cache is.
 pub(crate) enum Target {
     Dummy,
-    Memory { name: String },
-    Redis { server: Server, runtime: Arc<dyn Runtime> },
+    Memory { name: Box<str> },
+    Redis(Box<Remote>),
+}
+
+/// A server, and what callers of this cache see of it.
+pub(crate) struct Remote {
+    server: Server,
+    runtime: Arc<dyn Runtime>,
+    desk: Arc<Desk>,
+    /// There while connected.
+    routes: Arc<ArcSwapOption<Routes>>,
+}
+
+impl Remote {
+    pub(crate) fn new(server: Server, runtime: Arc<dyn Runtime>) -> Self {
+        let (desk, routes) = (Desk::of(&server), Arc::default());
+        Self { server, runtime, desk, routes }
+    }
 }
 
 /// How far a cache is connected.
@@ -82,6 +99,23 @@ impl Cache {
         })
         .ok()
         .flatten()
+    }
+
+    /// What most commands come to: a link to the server that may be used at once, while no load is
+    /// under way, or a value in memory, which no load stands in the way of.
+    #[inline(always)]
+    pub(crate) fn at_once(&self, command: &Command<'_>) -> Option<AtOnce> {
+        match &self.inner.target {
+            Target::Redis(remote) if !remote.desk.is_busy() => {
+                let (link, large) = remote.routes.load().as_ref()?.find(command)?;
+                Some(AtOnce::Link { link, large })
+            }
+            Target::Memory { .. } => match (self.inner.backend.load().as_deref()?, command) {
+                (Backend::Memory(store), Command::Get(key)) => Some(AtOnce::Read(store.get(key))),
+                (Backend::Dummy | Backend::Memory(_) | Backend::Redis { .. }, _) => None,
+            },
+            Target::Dummy | Target::Redis(_) => None,
+        }
     }
 
     /// Runs `act` with the backend in use.
@@ -123,11 +157,13 @@ impl Cache {
                 let Settings { max_entries, max_bytes, .. } = *settings;
                 Backend::Memory(Store::named(name, Bounds { max_entries, max_bytes })?)
             }
-            Target::Redis { server, runtime } => {
+            Target::Redis(remote) => {
+                let Remote { server, runtime, desk, routes } = &**remote;
                 *phase = Phase::Connecting;
                 drop(phase);
-                let redis = Redis::open(Arc::clone(runtime), server, settings);
-                return Ok(Some((redis, Desk::of(server))));
+                let (runtime, routes) = (Arc::clone(runtime), Arc::clone(routes));
+                let redis = Redis::open(runtime, server, settings, routes);
+                return Ok(Some((redis, Arc::clone(desk))));
             }
         };
         self.inner.backend.store(Some(Arc::new(backend)));
@@ -137,6 +173,7 @@ impl Cache {
 
     pub(crate) fn connected(&self, redis: Redis, desk: Arc<Desk>) {
         let mut phase = lock(&self.inner.phase);
+        redis.publish();
         let backend = Backend::Redis { redis: Arc::new(redis), desk };
         self.inner.backend.store(Some(Arc::new(backend)));
         *phase = Phase::Connected;
@@ -151,7 +188,10 @@ impl Cache {
         }
         let gone = self.inner.backend.swap(None);
         let redis = match gone.as_deref() {
-            Some(Backend::Redis { redis, .. }) => Some(Arc::clone(redis)),
+            Some(Backend::Redis { redis, .. }) => {
+                redis.withdraw();
+                Some(Arc::clone(redis))
+            }
             Some(Backend::Dummy | Backend::Memory(_)) | None => None,
         };
         *phase = if redis.is_some() { Phase::Closing } else { Phase::Idle };
@@ -170,9 +210,10 @@ impl fmt::Debug for Cache {
         match &self.inner.target {
             Target::Dummy => debug.field("backend", &"dummy"),
             Target::Memory { name } => debug.field("backend", &"locmem").field("name", name),
-            Target::Redis { server, runtime } => {
-                debug.field("backend", &"redis").field("server", server).field("runtime", runtime)
-            }
+            Target::Redis(remote) => debug
+                .field("backend", &"redis")
+                .field("server", &remote.server)
+                .field("runtime", &remote.runtime),
         };
         debug.field("connected", &self.is_connected()).finish_non_exhaustive()
     }

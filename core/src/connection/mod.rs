@@ -33,17 +33,18 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 
 use self::handshake::{Handshake, Step};
 use crate::command::Command;
 use crate::copies::Copies;
 use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
-use crate::reply::Answer;
+use crate::reply::{Answer, Reply};
 use crate::resp::answer::Expect;
 
 use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
+use crate::resp::mirror::Mirror;
 use crate::resp::output::Output;
 use crate::resp::scan::{Limits, Scanner};
 use crate::time::{Deadline, Instant};
@@ -114,6 +115,7 @@ pub struct Connection {
     phase: Phase,
     response_timeout: Duration,
     scanner: Scanner,
+    mirror: Mirror,
     copies: Copies,
     scripts: Scripts,
     queue: VecDeque<Waiting>,
@@ -172,6 +174,7 @@ impl Connection {
             phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
             response_timeout: setup.response_timeout,
             scanner: Scanner::new(setup.limits),
+            mirror: Mirror::default(),
             copies: Copies::default(),
             scripts: Scripts::default(),
             queue: VecDeque::new(),
@@ -230,6 +233,35 @@ impl Connection {
             self.close();
         }
         outcome
+    }
+
+    /// What [`poll`](Self::poll) would answer next, where that is a value to a command and all of
+    /// it is there, as most replies are: by itself, so that it is moved as little as may be.
+    #[inline(always)]
+    pub fn next_value(&mut self, rx: &mut BytesMut, now: Instant) -> Option<(Tag, Bytes)> {
+        if !self.is_ready() {
+            return None;
+        }
+        self.look_at(rx, now);
+        loop {
+            let blob = self.scanner.glance(rx)?;
+            if !self.queue.front()?.expect.is_value() {
+                return None;
+            }
+            let value = if blob.len() > Copies::LONGEST {
+                self.mirror.forget();
+                decode::take(rx, blob.next(), blob.body(), &mut self.copies)
+            } else {
+                let value = self.mirror.slice(rx, blob.body());
+                rx.advance(blob.next().min(rx.len()));
+                self.mirror.pass(blob.next());
+                value
+            };
+            self.unscanned = rx.len();
+            if let Some(tag) = self.pop_answered(now) {
+                return Some((tag, value));
+            }
+        }
     }
 
     /// The socket has taken `count` more bytes of what was put into `tx`.
@@ -306,15 +338,18 @@ impl Connection {
         let before = tx.len();
         encode::command(command, &mut self.scripts, tx);
         self.put += (tx.len() - before) as u64;
-        let expect = Expect::of(command);
-        self.queue.push_back(Waiting {
-            tag,
-            expect,
-            left: expect.replies(),
-            failure: None,
-            expires,
-            ends_at: self.put,
-        });
+        // The commonest has a branch of its own, where all about it is known.
+        if let Command::Get(_) = command {
+            self.queue_up(Expect::VALUE, tag, expires);
+        } else {
+            self.queue_up(Expect::of(command), tag, expires);
+        }
+    }
+
+    #[inline(always)]
+    fn queue_up(&mut self, expect: Expect, tag: Option<Tag>, expires: Instant) {
+        let (left, ends_at) = (expect.replies(), self.put);
+        self.queue.push_back(Waiting { tag, expect, left, failure: None, expires, ends_at });
         // A sweep that is under way will come to it.
         self.next_expiry = self.next_expiry.min(expires);
     }
@@ -326,19 +361,10 @@ impl Connection {
         now: Instant,
         tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
-        if rx.len() > self.unscanned {
-            self.last_read = now;
+        if let Some((tag, value)) = self.next_value(rx, now) {
+            return Ok(Some(Event::Reply { tag, answer: Ok(Reply::Value(Some(value))) }));
         }
-        // Most replies are values: no more is looked at than it takes to see that.
-        while let Some(blob) = self.scanner.glance(rx)
-            && let Some(front) = self.queue.front()
-            && let Some(answer) = front.expect.read_blob(rx, blob, &mut self.copies)
-        {
-            self.unscanned = rx.len();
-            if let Some(event) = self.answered(answer, now) {
-                return Ok(Some(event));
-            }
-        }
+        self.look_at(rx, now);
         while let Some(len) = self.scanner.scan(rx)? {
             let event = self.frame(rx, len, now, tx)?;
             self.unscanned = rx.len();
@@ -362,6 +388,7 @@ impl Connection {
         now: Instant,
         tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
+        self.mirror.forget();
         if decode::is_push(rx) {
             return Ok(Some(Event::Push(decode::push(rx.split_to(len).freeze())?)));
         }
@@ -393,12 +420,19 @@ impl Connection {
         if let Some(failure) = front.failure.take() {
             answer = Err(*failure);
         }
-        Ok(self.answered(answer, now))
+        Ok(self.pop_answered(now).map(|tag| Event::Reply { tag, answer }))
     }
 
-    /// The command at the front has its answer.
+    #[inline]
+    fn look_at(&mut self, rx: &BytesMut, now: Instant) {
+        if rx.len() > self.unscanned {
+            self.last_read = now;
+        }
+    }
+
+    /// The command at the front has its answer; tells whose that is, if anybody's.
     #[inline(always)]
-    fn answered(&mut self, answer: Answer, now: Instant) -> Option<Event> {
+    fn pop_answered(&mut self, now: Instant) -> Option<Tag> {
         let front = self.queue.pop_front()?;
         if let Some(sweep) = &mut self.sweep {
             sweep.next = sweep.next.saturating_sub(1);
@@ -406,9 +440,7 @@ impl Connection {
         if self.queue.is_empty() {
             self.next_expiry = Instant::MAX;
         }
-        let tag = front.tag?;
-        self.last_used = now;
-        Some(Event::Reply { tag, answer })
+        front.tag.inspect(|_| self.last_used = now)
     }
 
     /// What time alone has brought about.

@@ -20,7 +20,6 @@ use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
 
 use super::decode::{self, Elements, Part};
-use super::glance::Blob;
 use super::kind::Kind;
 
 /// What a command expects to be answered with.
@@ -63,6 +62,9 @@ enum Pong {
 }
 
 impl Expect {
+    /// One value, or none.
+    pub(crate) const VALUE: Self = Self(Shape::Value);
+
     /// What `command` expects.
     #[must_use]
     pub fn of(command: &Command<'_>) -> Self {
@@ -101,19 +103,10 @@ impl Expect {
         if let Shape::DoneMany(many) = self.0 { many } else { 1 }
     }
 
-    /// Reads the blob at the start of `rx` and takes it off, where it is what the command expects.
-    #[inline(always)]
-    pub(crate) fn read_blob(
-        self,
-        rx: &mut BytesMut,
-        blob: Blob,
-        copies: &mut Copies,
-    ) -> Option<Answer> {
-        if self.0 != Shape::Value {
-            return None;
-        }
-        let value = decode::take(rx, blob.next(), blob.start..blob.end, copies);
-        Some(Ok(Reply::Value(Some(value))))
+    /// Whether it is one value, or none.
+    #[inline]
+    pub(crate) fn is_value(self) -> bool {
+        self.0 == Shape::Value
     }
 
     /// Reads the frame of `len` bytes at the start of `rx`, as

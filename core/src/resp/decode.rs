@@ -295,8 +295,8 @@ impl Push {
 pub const SLICED_FROM: usize = 16 * 1024;
 
 /// Takes `range` out of a frame of `len` bytes at the start of `rx`, and the frame off `rx`.
-#[inline]
-pub(super) fn take(
+#[inline(always)]
+pub(crate) fn take(
     rx: &mut BytesMut,
     len: usize,
     range: Range<usize>,

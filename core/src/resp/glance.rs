@@ -3,6 +3,8 @@
 //! It answers only where nothing is out of the ordinary; all else is for [`scan`](super::scan),
 //! byte by byte, and so is every error. Where it answers, the scanner would answer the same.
 
+use core::ops::Range;
+
 /// A whole blob in a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Blob {
@@ -38,15 +40,21 @@ impl Blob {
         (rest.as_slice().get(len..len + 2)? == b"\r\n").then_some(Self { start, end })
     }
 
+    /// Where its body is.
+    #[inline]
+    pub(crate) fn body(self) -> Range<usize> {
+        self.start..self.end
+    }
+
     /// How many bytes the body has.
     #[inline]
-    pub(super) fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.end - self.start
     }
 
     /// Where the next frame begins.
     #[inline]
-    pub(super) fn next(self) -> usize {
+    pub(crate) fn next(self) -> usize {
         self.end + 2
     }
 }

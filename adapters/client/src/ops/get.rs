@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_caches_core::command::Command;
 use async_caches_core::key::Version;
@@ -67,9 +67,10 @@ impl<K: AsRef<[u8]>, D: Decode> Future for Get<'_, K, D> {
         let name = this.key.as_ref();
         let (cache, version) = (this.cache, this.version.as_ref());
         let get = || Ok(Command::Get(cache.scope(version)?.key(name)));
-        let reply = ready!(this.call.poll(cache, name, cx, get))?;
-        let Reply::Value(value) = reply else { return Poll::Ready(Err(Error::mismatch())) };
         let decode = |bytes| D::decode(bytes).map_err(|source| Error::deserialize(name, source));
-        Poll::Ready(value.map(decode).transpose())
+        this.call.poll_read(cache, name, cx, get, |reply| {
+            let Reply::Value(value) = reply else { return Err(Error::mismatch()) };
+            value.map(decode).transpose()
+        })
     }
 }

@@ -36,18 +36,16 @@ enum Stage {
 }
 
 impl Call {
-    /// Ready with what became of the command that was sent, or with `None` where none was, or it
-    /// has to be sent again.
+    /// Ready with what became of the command that was sent, or with `None` where none was. What is
+    /// no reply is for [`unanswered`](Self::unanswered).
     #[inline(always)]
-    pub(crate) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Answer, Error>>> {
+    pub(crate) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Option<Outcome>> {
         let Stage::Sent(link, tag) = &self.stage else { return Poll::Ready(None) };
-        match ready!(link.outcome(*tag, cx)) {
-            Outcome::Answered(answer) if !retry::after_answer(&answer) => {
-                self.stage = Stage::Seeking;
-                Poll::Ready(Some(Ok(answer)))
-            }
-            outcome => Poll::Ready(self.unanswered(&outcome).map(Err)),
+        let outcome = ready!(link.outcome(*tag, cx));
+        if let Outcome::Answered(Ok(_)) = outcome {
+            self.stage = Stage::Seeking;
         }
+        Poll::Ready(Some(outcome))
     }
 
     /// Sends the command on a link, which is given back where it does not take it.
@@ -100,16 +98,15 @@ impl Call {
         }
     }
 
-    /// What to say of an outcome that is no answer to tell; nothing where the command is to be
-    /// sent again.
+    /// What to say of an outcome that is no reply; nothing where the command is to be sent again.
     #[cold]
-    fn unanswered(&mut self, outcome: &Outcome) -> Option<Error> {
+    pub(crate) fn unanswered(&mut self, outcome: Outcome) -> Option<Result<Answer, Error>> {
         let Stage::Sent(link, _) = std::mem::take(&mut self.stage) else { return None };
-        match *outcome {
-            Outcome::Answered(_) => None,
+        match outcome {
+            Outcome::Answered(answer) => (!retry::after_answer(&answer)).then_some(Ok(answer)),
             Outcome::Expired => {
                 let after = link.response_timeout();
-                Some(Error::Timeout { after, may_have_run: true })
+                Some(Err(Error::Timeout { after, may_have_run: true }))
             }
             Outcome::Lost { may_have_run } => {
                 let source = link.why();
@@ -117,7 +114,7 @@ impl Call {
                     self.lost = Some(Box::new(source.clone()));
                 }
                 let again = self.repeatable || !may_have_run;
-                (!again).then(|| self.over(Error::Disconnected { may_have_run, source }))
+                (!again).then(|| Err(self.over(Error::Disconnected { may_have_run, source })))
             }
         }
     }

@@ -8,6 +8,7 @@ use async_caches_core::pool::{Action, LinkId};
 use async_caches_core::time::{Deadline, Instant};
 
 use super::link::{Closing, Link, Shared};
+use super::routes::Links;
 use super::{Pool, State};
 use crate::error::LinkError;
 use crate::runtime::Timer;
@@ -41,7 +42,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         let now = pool.now();
         let mut state = lock(&pool.state);
         let woken = state.expire(now);
-        if state.closed && state.dialling.is_empty() && pool.routes.load().links.is_empty() {
+        if state.closed && state.dialling.is_empty() && state.links.is_empty() {
             drop(state);
             woken.into_iter().for_each(Waker::wake);
             return Poll::Ready(());
@@ -68,18 +69,13 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
 }
 
 impl State {
-    /// Asks the pool what to do until it has nothing more to say.
-    #[allow(clippy::type_complexity, reason = "what to dial, and what to close")]
-    fn decide(
-        &mut self,
-        pool: &Pool,
-        now: Instant,
-    ) -> (Vec<(LinkId, Arc<Shared>)>, Vec<Arc<Shared>>) {
-        let (mut dials, mut closes) = (Vec::new(), Vec::new());
+    /// Asks the pool what to do until it has nothing more to say: what to dial, what to close.
+    fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<Shared>>) {
+        let (mut dials, mut closes) = (Links::new(), Vec::new());
         loop {
+            let links = &self.links;
             let idle_since = |id: LinkId| {
-                let routes = pool.routes.load();
-                let link = routes.links.iter().find(|(link, _)| *link == id);
+                let link = links.iter().find(|(link, _)| *link == id);
                 link.and_then(|(_, link)| link.idle_since())
             };
             match self.decisions.poll(now, idle_since) {
@@ -93,7 +89,7 @@ impl State {
             }
         }
         if !dials.is_empty() || !closes.is_empty() {
-            pool.reroute(self, |_| ());
+            pool.reroute(self);
         }
         (dials, closes)
     }

@@ -16,6 +16,7 @@ use async_caches_core::command::Command;
 use async_caches_core::connection::{Connection, Event, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::pool::LinkId;
+use async_caches_core::reply::Reply;
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
 use bytes::BytesMut;
@@ -56,8 +57,9 @@ struct State {
     connection: Connection,
     tx: Output,
     slots: Slots,
-    /// What time it was when somebody last looked.
+    /// What time it was when somebody last looked, and when a command of then is over.
     now: Instant,
+    expires: Instant,
     driver: Driver,
     waker: Option<Waker>,
     /// What [`State::burden`] was in the driver's last turn.
@@ -142,6 +144,7 @@ impl Shared {
             tx,
             slots: Slots::default(),
             now,
+            expires: now + pool.setup.response_timeout,
             driver: Driver::Running,
             waker: None,
             burden: 0,
@@ -176,9 +179,9 @@ impl Shared {
             return Err(Rejected::Full);
         }
         if state.driver != Driver::Running {
-            state.now = self.runtime.now();
+            self.tell(state, self.runtime.now());
         }
-        let expires = *expires.get_or_insert(state.now + self.response_timeout);
+        let expires = *expires.get_or_insert(state.expires);
         let tag = state.slots.take(waker);
         if let Err(refused) = state.connection.submit(command, tag, expires, &mut state.tx) {
             state.slots.give_back(tag);
@@ -200,6 +203,13 @@ impl Shared {
         Ok(tag)
     }
 
+    /// Tells the time.
+    #[inline]
+    fn tell(&self, state: &mut State, now: Instant) {
+        state.now = now;
+        state.expires = now + self.response_timeout;
+    }
+
     /// Whether the link has its fill: then the driver tells, in a later turn, that there is room.
     pub(super) fn is_full(&self) -> bool {
         let state = lock(&self.state);
@@ -214,8 +224,8 @@ impl Shared {
 
     /// A caller goes away.
     pub(super) fn abandon(&self, tag: Tag) {
-        let outcome = lock(&self.state).slots.abandon(tag);
-        drop(outcome);
+        let left = lock(&self.state).slots.abandon(tag);
+        drop(left);
     }
 
     /// Why the link ended; to be asked once it has.
@@ -278,7 +288,7 @@ impl Shared {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.driver = Driver::Running;
-        state.now = now;
+        self.tell(state, now);
         let was_full = state.is_full(self.bounds);
         state.connection.wrote(wrote);
         let closing = state.closing;
@@ -287,6 +297,11 @@ impl Shared {
         let more = loop {
             if settled.wakers.len() == wave {
                 break true;
+            }
+            if let Some((tag, value)) = state.connection.next_value(rx, now) {
+                let value = Reply::Value(Some(value));
+                state.settle(tag, Outcome::Answered(Ok(value)), settled);
+                continue;
             }
             match state.connection.poll(rx, now, &mut state.tx) {
                 Ok(None) => break false,
@@ -420,7 +435,6 @@ impl State {
     }
 
     /// Settles what an event is about; answers whether it was that the connection is ready.
-    #[inline(always)]
     fn take_in(&mut self, event: Event, settled: &mut Settled) -> bool {
         let (tag, outcome) = match event {
             Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
@@ -429,11 +443,16 @@ impl State {
             Event::Ready(_) => return true,
             _ => return false,
         };
+        self.settle(tag, outcome, settled);
+        false
+    }
+
+    #[inline(always)]
+    fn settle(&mut self, tag: Tag, outcome: Outcome, settled: &mut Settled) {
         match self.slots.settle(tag, outcome) {
             Ok(waker) => settled.wakers.push(waker),
             Err(unwanted) => settled.unwanted.push(unwanted),
         }
-        false
     }
 }
 

@@ -23,8 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use async_caches_core::command::Command;
+use arc_swap::ArcSwapOption;
 use async_caches_core::connection::Setup;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
@@ -37,7 +36,9 @@ pub(crate) use self::call::Call;
 use self::link::Closing;
 pub use self::link::Link;
 pub(crate) use self::link::Shared;
-use self::routes::{Bounds, Routes};
+pub(crate) use self::routes::Routes;
+use self::routes::{Bounds, Links, pick};
+pub(crate) use self::slots::Outcome;
 use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -55,9 +56,9 @@ pub(crate) struct Pool {
     endpoint: Endpoint,
     setup: Setup,
     bounds: Bounds,
-    large: LargeKeys,
-    /// Changed under the lock of the state only.
-    routes: ArcSwap<Routes>,
+    large: Arc<LargeKeys>,
+    /// What callers see of the state. Changed under its lock only.
+    routes: Arc<ArcSwapOption<Routes>>,
     /// Whether callers may be waiting for room: spares drivers the lock of the state.
     line: AtomicBool,
     state: Mutex<State>,
@@ -66,7 +67,11 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct State {
     decisions: pool::Pool,
-    dialling: Vec<(LinkId, Arc<Shared>)>,
+    /// The links that take commands.
+    links: Links,
+    dialling: Links,
+    /// Whether callers are to see the links.
+    published: bool,
     waiting: BTreeMap<Ticket, Waker>,
     next_ticket: u64,
     keeper: Option<Waker>,
@@ -93,8 +98,14 @@ enum Acquired {
 }
 
 impl Redis {
-    /// Begins a pool: its keeper runs and dials from now on.
-    pub(crate) fn open(runtime: Arc<dyn Runtime>, server: &Server, settings: &Settings) -> Self {
+    /// Begins a pool: its keeper runs and dials from now on. Its links are seen in `routes` once
+    /// it is [published](Self::publish).
+    pub(crate) fn open(
+        runtime: Arc<dyn Runtime>,
+        server: &Server,
+        settings: &Settings,
+        routes: Arc<ArcSwapOption<Routes>>,
+    ) -> Self {
         let setup = Setup {
             credentials: server.credentials.clone(),
             database: server.database,
@@ -113,7 +124,9 @@ impl Redis {
         );
         let state = State {
             decisions,
-            dialling: Vec::new(),
+            links: Links::new(),
+            dialling: Links::new(),
+            published: false,
             waiting: BTreeMap::new(),
             next_ticket: 0,
             keeper: None,
@@ -130,8 +143,8 @@ impl Redis {
                 queued_bytes: settings.max_queued_bytes,
                 waiting: settings.max_waiting,
             },
-            large: LargeKeys::new(crate::seed()),
-            routes: ArcSwap::default(),
+            large: Arc::new(LargeKeys::new(crate::seed())),
+            routes,
             line: AtomicBool::new(false),
             state: Mutex::new(state),
         });
@@ -146,7 +159,7 @@ impl Redis {
         cx: &Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut state = lock(&self.pool.state);
-        if !self.pool.routes.load().links.is_empty() {
+        if !state.links.is_empty() {
             return Poll::Ready(Ok(()));
         }
         if state.over {
@@ -166,16 +179,19 @@ impl Redis {
         Arc::clone(&self.pool)
     }
 
-    /// A link to use at once for a command, where there is one and no reason to open more; and
-    /// whether the command is for a large value.
-    #[inline]
-    pub(crate) fn link(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
-        let (routes, busy) = (self.pool.routes.load(), self.pool.bounds.busy());
-        if self.pool.large.expects(command) {
-            return routes.pick_for_large(busy).map(|link| (Arc::clone(link), true));
+    /// Callers see the links from now on.
+    pub(crate) fn publish(&self) {
+        let mut state = lock(&self.pool.state);
+        state.published = true;
+        self.pool.reroute(&state);
+    }
+
+    /// Callers see no links any more.
+    pub(crate) fn withdraw(&self) {
+        let mut state = lock(&self.pool.state);
+        if std::mem::take(&mut state.published) {
+            self.pool.routes.store(None);
         }
-        let (link, load) = routes.pick(busy)?;
-        (load < busy || routes.full).then(|| (Arc::clone(link), false))
     }
 
     /// Takes note of how large a value came.
@@ -225,17 +241,17 @@ impl Pool {
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
         }
-        let (routes, busy) = (self.routes.load(), self.bounds.busy());
-        let found = routes.pick(busy);
+        let busy = self.bounds.busy();
+        let found = pick(&state.links, busy);
         if found.is_none() && state.over {
             return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
         }
-        if found.is_none_or(|(_, load)| load >= busy) {
+        if found.as_ref().is_none_or(|(_, load)| *load >= busy) {
             state.decisions.handle(Input::Demand, now);
         }
         let expires = *expires.get_or_insert(now + self.response_timeout());
         let acquired = if let Some((link, _)) = found {
-            Acquired::Link(Arc::clone(link))
+            Acquired::Link(link)
         } else if state.decisions.is_hopeless(now) {
             Acquired::Failed(self.unavailable(&state))
         } else if expires <= now {
@@ -331,7 +347,8 @@ impl Pool {
             let link = state.dialling.swap_remove(at);
             state.decisions.handle(Input::Opened(id), now);
             state.last_error = None;
-            self.reroute(&state, |links| links.push(link));
+            state.links.push(link);
+            self.reroute(&state);
         }
         let woken = std::mem::take(&mut state.waiting);
         unlock_and_wake(state);
@@ -347,7 +364,7 @@ impl Pool {
             let refused = error.is_refusal();
             state.decisions.handle(Input::Ended { link: id, refused }, now);
             state.last_error = Some(error);
-            self.reroute(&state, |_| ());
+            self.reroute(&state);
         }
         // They see for themselves whether there is still a link, or room, or hope.
         let woken = std::mem::take(&mut state.waiting);
@@ -356,24 +373,24 @@ impl Pool {
         woken.into_values().for_each(Waker::wake);
     }
 
-    /// Changes the links that callers find.
-    fn reroute(&self, state: &State, change: impl FnOnce(&mut Vec<(LinkId, Arc<Shared>)>)) {
-        let mut routes = Routes::clone(&self.routes.load());
-        change(&mut routes.links);
-        routes.full = state.decisions.is_full();
-        self.routes.store(Arc::new(routes));
+    /// Lets callers see how things are now.
+    fn reroute(&self, state: &State) {
+        if state.published {
+            let (links, full) = (state.links.clone(), state.decisions.is_full());
+            let (busy, large) = (self.bounds.busy(), Arc::clone(&self.large));
+            self.routes.store(Some(Arc::new(Routes { links, full, busy, large })));
+        }
     }
 
     /// Takes a link out, open or not.
     fn remove(&self, state: &mut State, id: LinkId) -> Option<Arc<Shared>> {
-        let take = |links: &mut Vec<(LinkId, Arc<Shared>)>| {
+        let take = |links: &mut Links| {
             let at = links.iter().position(|(link, _)| *link == id)?;
             Some(links.remove(at).1)
         };
         take(&mut state.dialling).or_else(|| {
-            let mut links = self.routes.load().links.clone();
-            let taken = take(&mut links)?;
-            self.reroute(state, |kept| *kept = links);
+            let taken = take(&mut state.links)?;
+            self.reroute(state);
             Some(taken)
         })
     }
@@ -384,10 +401,8 @@ impl Pool {
         if std::mem::replace(&mut state.closed, true) {
             return;
         }
-        let routes = self.routes.load();
-        let all = routes.links.iter().chain(&state.dialling);
+        let all = state.links.iter().chain(&state.dialling);
         let links: Vec<_> = all.map(|(_, link)| Arc::clone(link)).collect();
-        drop(routes);
         let woken = std::mem::take(&mut state.waiting);
         unlock_and_wake(state);
         links.iter().for_each(|link| link.close(how));

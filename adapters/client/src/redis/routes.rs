@@ -5,16 +5,25 @@
 
 use std::sync::Arc;
 
+use async_caches_core::command::Command;
+use async_caches_core::large::LargeKeys;
 use async_caches_core::pool::LinkId;
 
 use super::link::{BYTES_OF_A_COMMAND, CLOSED, STALLED, Shared};
 
-/// The links that take commands, for callers to find one without waiting for each other.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Routes {
-    pub(super) links: Vec<(LinkId, Arc<Shared>)>,
+/// Links by their names, in the order in which they opened.
+pub(super) type Links = Vec<(LinkId, Arc<Shared>)>;
+
+/// What callers see of a pool: the links that take commands, for most of them to find one without
+/// asking the pool, nor waiting for each other.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    pub(super) links: Links,
     /// Whether there may be no more of them, however busy they are.
     pub(super) full: bool,
+    /// The load from which a link is busy.
+    pub(super) busy: usize,
+    pub(super) large: Arc<LargeKeys>,
 }
 
 /// How much callers may leave to a link, and how many of them may wait for one.
@@ -38,31 +47,35 @@ impl Bounds {
 }
 
 impl Routes {
-    /// The first link that is not busy, so that few links do all the work and their batches are
-    /// large; where all are, the least busy.
-    #[inline]
-    pub(super) fn pick(&self, busy: usize) -> Option<(&Arc<Shared>, usize)> {
-        let mut best: Option<(&Arc<Shared>, usize)> = None;
-        for (_, link) in &self.links {
-            let load = link.load();
-            if best.is_none_or(|(_, least)| load < least) {
-                best = Some((link, load));
-            }
-            if load < busy {
-                break;
-            }
+    /// A link to use at once for a command, where there is one and no reason to open more; and
+    /// whether the command is for a large value.
+    #[inline(always)]
+    pub(crate) fn find(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
+        if self.large.expects(command) {
+            return self.find_for_large().map(|link| (link, true));
         }
-        best.filter(|(_, load)| *load < CLOSED)
+        let (link, load) = pick(&self.links, self.busy)?;
+        (load < self.busy || self.full).then_some((link, false))
     }
 
     /// Where commands for large values go: the last busy link, or else the last. Others fill the
     /// links from the first on, so the two stay apart; and large values are faster on one
     /// connection than on many, whose buffers no cache of a processor holds together.
-    pub(super) fn pick_for_large(&self, busy: usize) -> Option<&Arc<Shared>> {
+    fn find_for_large(&self) -> Option<Arc<Shared>> {
         let loads = self.links.iter().map(|(_, link)| link.load());
-        let (_, link) = self.links.get(place_for_large(loads, busy)?)?;
-        Some(link)
+        let (_, link) = self.links.get(place_for_large(loads, self.busy)?)?;
+        Some(Arc::clone(link))
     }
+}
+
+/// The first link that is not busy, so that few links do all the work and their batches are large;
+/// where all are, the least busy; and how busy it is.
+#[inline(always)]
+pub(super) fn pick(links: &Links, busy: usize) -> Option<(Arc<Shared>, usize)> {
+    let loads = links.iter().map(|(_, link)| (link, link.load()));
+    let free = loads.clone().find(|(_, load)| *load < busy);
+    let (link, load) = free.or_else(|| loads.min_by_key(|(_, load)| *load))?;
+    (load < CLOSED).then(|| (Arc::clone(link), load))
 }
 
 /// The last of these loads that is busy, or else the last that is no reason to stay away.

@@ -19,45 +19,40 @@ pub(super) struct Slots {
 
 /// What became of a command.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Answered(Answer),
     Expired,
     Lost { may_have_run: bool },
 }
 
+/// A place; while neither is there its caller has gone away, and whatever comes is thrown away.
 #[derive(Debug)]
 struct Place {
+    /// That of the tag that it goes by now; a free place's is in no tag yet.
     generation: u32,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Free,
-    Waiting(Waker),
-    Over(Outcome),
-    /// The caller went away; whatever comes is thrown away.
-    Abandoned,
+    /// There while the caller waits.
+    waker: Option<Waker>,
+    /// There from when it is known until the caller has heard it.
+    outcome: Option<Outcome>,
 }
 
 impl Slots {
     /// Takes a place for a caller.
     #[inline]
     pub(super) fn take(&mut self, waker: &Waker) -> Tag {
-        let state = State::Waiting(waker.clone());
-        let index = if let Some(index) = self.free.pop() {
-            self.places[index as usize].state = state;
-            index
-        } else {
-            self.places.push(Place { generation: 0, state });
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, waker: None, outcome: None });
             u32::try_from(self.places.len() - 1).expect("fewer than 2^32 commands in flight")
-        };
-        Tag(u64::from(self.places[index as usize].generation) << 32 | u64::from(index))
+        });
+        let place = &mut self.places[index as usize];
+        place.waker = Some(waker.clone());
+        Tag(u64::from(place.generation) << 32 | u64::from(index))
     }
 
     /// Frees a place whose command was not submitted after all.
     pub(super) fn give_back(&mut self, tag: Tag) {
-        if let Some((index, _)) = self.place(tag) {
+        if let Some((index, place)) = self.place(tag) {
+            place.waker = None;
             self.free(index);
         }
     }
@@ -67,67 +62,41 @@ impl Slots {
     #[inline(always)]
     pub(super) fn settle(&mut self, tag: Tag, outcome: Outcome) -> Result<Waker, Outcome> {
         let Some((index, place)) = self.place(tag) else { return Err(outcome) };
-        match std::mem::replace(&mut place.state, State::Free) {
-            State::Waiting(waker) => {
-                place.state = State::Over(outcome);
-                self.unheard += 1;
-                Ok(waker)
-            }
-            State::Abandoned => {
-                self.free(index);
-                Err(outcome)
-            }
-            kept @ (State::Free | State::Over(_)) => {
-                place.state = kept;
-                Err(outcome)
-            }
+        if let Some(waker) = place.waker.take() {
+            place.outcome = Some(outcome);
+            self.unheard += 1;
+            return Ok(waker);
         }
+        if place.outcome.is_none() {
+            self.free(index);
+        }
+        Err(outcome)
     }
 
     /// The caller's side: what became of its command, once that is known. Then its place is free.
     #[inline(always)]
     pub(super) fn poll(&mut self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
-        let Some((index, place)) = self.place(tag) else {
-            return Poll::Ready(Outcome::Lost { may_have_run: true });
-        };
-        match &mut place.state {
-            State::Waiting(waker) => {
-                waker.clone_from(cx.waker());
-                Poll::Pending
-            }
-            State::Over(_) | State::Free | State::Abandoned => match self.free(index) {
-                State::Over(outcome) => {
-                    self.unheard -= 1;
-                    Poll::Ready(outcome)
-                }
-                State::Free | State::Abandoned | State::Waiting(_) => {
-                    Poll::Ready(Outcome::Lost { may_have_run: true })
-                }
-            },
+        let Some((index, place)) = self.place(tag) else { return Poll::Ready(Self::NOBODYS) };
+        if let Some(outcome) = place.outcome.take() {
+            self.unheard -= 1;
+            self.free(index);
+            return Poll::Ready(outcome);
         }
+        let Some(waker) = &mut place.waker else { return Poll::Ready(Self::NOBODYS) };
+        waker.clone_from(cx.waker());
+        Poll::Pending
     }
 
-    /// The caller goes away: its place is freed once the link has settled it.
-    pub(super) fn abandon(&mut self, tag: Tag) -> Option<Outcome> {
-        let (index, place) = self.place(tag)?;
-        match std::mem::replace(&mut place.state, State::Abandoned) {
-            State::Over(outcome) => {
-                self.unheard -= 1;
-                self.free(index);
-                Some(outcome)
-            }
-            State::Waiting(_) | State::Abandoned => None,
-            State::Free => {
-                place.state = State::Free;
-                None
-            }
+    /// The caller goes away: its place is freed once the link has settled it. What was in there is
+    /// for the caller to drop where it may.
+    pub(super) fn abandon(&mut self, tag: Tag) -> (Option<Waker>, Option<Outcome>) {
+        let Some((index, place)) = self.place(tag) else { return (None, None) };
+        let (waker, outcome) = (place.waker.take(), place.outcome.take());
+        if outcome.is_some() {
+            self.unheard -= 1;
+            self.free(index);
         }
-    }
-
-    fn place(&mut self, tag: Tag) -> Option<(u32, &mut Place)> {
-        let (generation, index) = ((tag.0 >> 32) as u32, tag.0 as u32);
-        let place = self.places.get_mut(index as usize)?;
-        (place.generation == generation).then_some((index, place))
+        (waker, outcome)
     }
 
     /// How many callers were woken and have neither come to hear nor gone away.
@@ -135,12 +104,22 @@ impl Slots {
         self.unheard
     }
 
-    fn free(&mut self, index: u32) -> State {
+    #[inline]
+    fn place(&mut self, tag: Tag) -> Option<(u32, &mut Place)> {
+        let (generation, index) = ((tag.0 >> 32) as u32, tag.0 as u32);
+        let place = self.places.get_mut(index as usize)?;
+        (place.generation == generation).then_some((index, place))
+    }
+
+    #[inline]
+    fn free(&mut self, index: u32) {
         let place = &mut self.places[index as usize];
         place.generation = place.generation.wrapping_add(1);
         self.free.push(index);
-        std::mem::replace(&mut place.state, State::Free)
     }
+
+    /// What becomes of a command of which nothing is known.
+    const NOBODYS: Outcome = Outcome::Lost { may_have_run: true };
 }
 
 #[cfg(test)]
@@ -173,7 +152,7 @@ mod tests {
     fn a_place_used_again_is_another_place() {
         let mut slots = Slots::default();
         let old = slots.take(Waker::noop());
-        assert!(slots.abandon(old).is_none());
+        assert!(matches!(slots.abandon(old), (Some(_), None)));
         assert!(slots.settle(old, done()).is_err(), "nobody wants an abandoned command's reply");
         let new = slots.take(Waker::noop());
         assert_ne!(old, new);
@@ -187,7 +166,7 @@ mod tests {
         let mut slots = Slots::default();
         let tag = slots.take(Waker::noop());
         assert!(slots.settle(tag, done()).is_ok());
-        assert!(slots.abandon(tag).is_some());
-        assert!(slots.abandon(tag).is_none());
+        assert!(matches!(slots.abandon(tag), (None, Some(_))));
+        assert!(matches!(slots.abandon(tag), (None, None)));
     }
 }

@@ -1,5 +1,7 @@
 //! What one operation of each kind does with a client.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::cell::{BATCH, LARGE};
@@ -8,8 +10,19 @@ use crate::dataset::Dataset;
 
 /// One kind of operation. A task does it over and over, counting up from a place of its own.
 pub(crate) trait Step<C>: Send + Sync + 'static {
-    /// Does it once, with the keys of that place.
-    fn run(&self, client: &mut C, at: usize) -> impl Future<Output = ()> + Send;
+    /// What there is to see of its success.
+    type Outcome: PartialEq + fmt::Debug + Send;
+
+    /// What must come of it.
+    fn expected(&self) -> Self::Outcome;
+
+    /// Does it once, with the keys of that place. Where it can be, this is the client's own future:
+    /// what is around that counts as the client's.
+    fn run<'s>(
+        &'s self,
+        client: &'s mut C,
+        at: usize,
+    ) -> impl Future<Output = Self::Outcome> + Send + 's;
 }
 
 /// `GET`.
@@ -86,48 +99,80 @@ impl GetLarge {
 }
 
 impl<C: Client> Step<C> for Get {
-    async fn run(&self, client: &mut C, at: usize) {
-        let length = client.get(&self.keys[at % self.keys.len()]).await;
-        assert_eq!(length, self.length, "the length of a value");
+    type Outcome = usize;
+
+    fn expected(&self) -> usize {
+        self.length
+    }
+
+    fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = usize> + Send + 's {
+        client.get(&self.keys[at % self.keys.len()])
     }
 }
 
 impl<C: Client> Step<C> for Set {
-    async fn run(&self, client: &mut C, at: usize) {
-        client.set(&self.keys[at % self.keys.len()], &self.value).await;
+    type Outcome = ();
+
+    fn expected(&self) {}
+
+    fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = ()> + Send + 's {
+        client.set(&self.keys[at % self.keys.len()], &self.value)
     }
 }
 
 impl<C: Client> Step<C> for GetMany {
-    async fn run(&self, client: &mut C, at: usize) {
-        let hits = client.get_many(&self.0[at % self.0.len()]).await;
-        assert_eq!(hits, BATCH, "hits");
+    type Outcome = usize;
+
+    fn expected(&self) -> usize {
+        BATCH
+    }
+
+    fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = usize> + Send + 's {
+        client.get_many(&self.0[at % self.0.len()])
     }
 }
 
 impl<C: Client> Step<C> for Mix {
+    type Outcome = ();
+
+    fn expected(&self) {}
+
     async fn run(&self, client: &mut C, at: usize) {
         match at % 10 {
             9 => self.set.run(client, at).await,
-            _ => self.get.run(client, at).await,
+            _ => assert_eq!(self.get.run(client, at).await, self.get.length),
         }
     }
 }
 
 impl<C: Decodes> Step<C> for GetJson {
-    async fn run(&self, client: &mut C, at: usize) {
-        client.get_json(&self.0[at % self.0.len()]).await;
+    type Outcome = ();
+
+    fn expected(&self) {}
+
+    fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = ()> + Send + 's {
+        client.get_json(&self.0[at % self.0.len()])
     }
 }
 
 impl<C: Decodes> Step<C> for GetOrSet {
-    async fn run(&self, client: &mut C, at: usize) {
-        client.get_or_set(&self.0[at % self.0.len()]).await;
+    type Outcome = ();
+
+    fn expected(&self) {}
+
+    fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = ()> + Send + 's {
+        client.get_or_set(&self.0[at % self.0.len()])
     }
 }
 
 impl<C: Client> Step<C> for GetLarge {
-    async fn run(&self, client: &mut C, _at: usize) {
-        assert_eq!(client.get(&self.0).await, LARGE, "the length of the large value");
+    type Outcome = usize;
+
+    fn expected(&self) -> usize {
+        LARGE
+    }
+
+    fn run<'s>(&'s self, client: &'s mut C, _at: usize) -> impl Future<Output = usize> + Send + 's {
+        client.get(&self.0)
     }
 }
