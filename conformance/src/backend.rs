@@ -24,6 +24,23 @@ pub enum Backend {
     RedisWithoutHello,
     /// A Valkey server over TCP.
     Valkey,
+    /// A Valkey server over TCP that wants the same password.
+    ValkeyWithPassword,
+}
+
+impl Backend {
+    /// What kind of server it is, where it is one.
+    #[must_use]
+    pub fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Dummy | Self::Locmem => None,
+            Self::Redis
+            | Self::RedisOverUnixSocket
+            | Self::RedisWithPassword
+            | Self::RedisWithoutHello => Some(Kind::Redis),
+            Self::Valkey | Self::ValkeyWithPassword => Some(Kind::Valkey),
+        }
+    }
 }
 
 /// A namespace on a backend that is one test's own.
@@ -39,7 +56,7 @@ impl Place {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let database = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(database < Server::DATABASES, "there are more tests than databases");
-        if backend == Backend::Valkey && Kind::Valkey.program().is_none() {
+        if backend.kind() == Some(Kind::Valkey) && Kind::Valkey.program().is_none() {
             valkey_is_missing();
             return None;
         }
@@ -59,19 +76,17 @@ impl Place {
         static GUARDED: OnceLock<Server> = OnceLock::new();
         static DATED: OnceLock<Server> = OnceLock::new();
         static VALKEY: OnceLock<Server> = OnceLock::new();
-        let (server, kind, setup) = match self.backend {
+        static GUARDED_VALKEY: OnceLock<Server> = OnceLock::new();
+        let kind = self.backend.kind()?;
+        let (server, setup) = match self.backend {
             Backend::Dummy | Backend::Locmem => return None,
-            Backend::Redis | Backend::RedisOverUnixSocket => {
-                (&PLAIN, Kind::Redis, Setup::default())
-            }
-            Backend::RedisWithPassword => {
-                (&GUARDED, Kind::Redis, Setup::default().password(PASSWORD))
-            }
+            Backend::Redis | Backend::RedisOverUnixSocket => (&PLAIN, Setup::default()),
+            Backend::RedisWithPassword => (&GUARDED, Setup::default().password(PASSWORD)),
             Backend::RedisWithoutHello => {
-                let setup = Setup::default().with(&["--rename-command", "HELLO", ""]);
-                (&DATED, Kind::Redis, setup)
+                (&DATED, Setup::default().with(&["--rename-command", "HELLO", ""]))
             }
-            Backend::Valkey => (&VALKEY, Kind::Valkey, Setup::default()),
+            Backend::Valkey => (&VALKEY, Setup::default()),
+            Backend::ValkeyWithPassword => (&GUARDED_VALKEY, Setup::default().password(PASSWORD)),
         };
         Some(server.get_or_init(|| Server::start(kind, &setup)))
     }

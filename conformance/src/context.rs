@@ -12,7 +12,7 @@ use async_caches::{Builder, Cache};
 use crate::backend::{Backend, Place};
 use crate::harness::Harness;
 use crate::raw::Raw;
-use crate::server::Server;
+use crate::server::{Server, Setup};
 
 /// A runtime, a backend, and a namespace there that no other test uses. Cheap to clone.
 #[derive(Clone)]
@@ -72,6 +72,15 @@ impl Context {
     #[must_use]
     pub fn server(&self) -> &'static Server {
         self.place.server().expect("the backend is a server")
+    }
+
+    /// Starts a server of this test's own, of the kind that is behind the backend.
+    ///
+    /// # Panics
+    /// Where the backend has none, or it does not start.
+    #[must_use]
+    pub fn start(&self, setup: &Setup) -> Server {
+        Server::start(self.backend().kind().expect("the backend is a server"), setup)
     }
 
     /// A raw connection to this test's own database of the shared server.

@@ -53,7 +53,8 @@
 //! | [`harness`], [`context`], [`backend`] | what a runtime offers, what a case is given, where it runs |
 //! | `suite`, `cases` | which case runs on which backend; the cases |
 //! | [`server`], [`raw`] | real servers, and raw connections to look into them |
-//! | [`proxy`], [`peer`], [`frame`] | faults on the wire, a peer that lies, the protocol as both see it |
+//! | [`proxy`], [`packets`] | faults on the wire, and below it |
+//! | [`peer`], [`frame`] | a peer that lies, the protocol as both see it |
 //! | [`abandon`], [`gate`], [`random`] | futures given up, tasks held up, randomness that repeats |
 
 pub mod abandon;
@@ -63,6 +64,7 @@ pub mod frame;
 mod functions;
 pub mod gate;
 pub mod harness;
+pub mod packets;
 pub mod peer;
 pub mod proxy;
 pub mod random;

@@ -11,11 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use crate::frame::Frame;
+use crate::packets::{self, Loss};
 
 /// A running proxy; dropping it closes every link through it.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    listener: TcpListener,
     shared: Arc<Shared>,
 }
 
@@ -35,10 +37,28 @@ struct State {
     drip: Option<usize>,
     before_each: Vec<u8>,
     once: Vec<u8>,
-    sever_after: Option<usize>,
+    cut: Option<Cut>,
+    /// Which byte of the next reply is changed, and which of its bits.
+    corrupt: Option<(usize, u8)>,
     links: Vec<TcpStream>,
     accepted: usize,
     replies: usize,
+}
+
+/// After how many more bytes of replies a link ends, and how.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    after: usize,
+    by: Ending,
+}
+
+/// How a link ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// In good order: what was sent before arrives, and then the end (FIN).
+    Closed,
+    /// Torn down (RST).
+    Reset,
 }
 
 impl Proxy {
@@ -51,8 +71,9 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::<Shared>::default();
-        let proxy = Self { address, shared: shared.clone() };
-        thread::spawn(move || accept(&listener, server, &shared));
+        let accepting = listener.try_clone().expect("there are descriptors");
+        let proxy = Self { address, listener, shared: shared.clone() };
+        thread::spawn(move || accept(&accepting, server, &shared));
         proxy
     }
 
@@ -82,17 +103,37 @@ impl Proxy {
         self.set(|state| state.vanished = true);
     }
 
+    /// Loses every packet on the links that are open, in both directions, and closes nothing.
+    pub fn lose_packets(&self) -> Loss {
+        let links = |state: &mut State| {
+            let losses: Vec<_> = state.links.iter().map(packets::lose).collect();
+            let silent = losses.contains(&Loss::InSilence);
+            state.vanished |= silent;
+            if silent { Loss::InSilence } else { Loss::InTheKernel }
+        };
+        self.set(links)
+    }
+
+    /// Loses every packet that asks for a new link (SYN): nobody answers, and nobody refuses.
+    pub fn lose_dials(&self) -> Loss {
+        let loss = packets::lose(&self.listener);
+        self.set(|state| state.vanished |= loss == Loss::InSilence);
+        loss
+    }
+
     /// Closes links made from now on as soon as they are accepted.
     pub fn refuse(&self) {
         self.set(|state| state.refusing = true);
     }
 
-    /// Ends every fault; what had vanished comes through at last.
+    /// Ends every fault; what had vanished or was lost comes through at last.
     pub fn heal(&self) {
+        packets::find(&self.listener);
         self.set(|state| {
+            state.links.iter().for_each(packets::find);
             (state.held, state.vanished, state.refusing) = (false, false, false);
             state.let_through = 0;
-            (state.drip, state.sever_after) = (None, None);
+            (state.drip, state.cut, state.corrupt) = (None, None, None);
             (state.before_each, state.once) = (Vec::new(), Vec::new());
         });
     }
@@ -117,9 +158,14 @@ impl Proxy {
         self.set(|state| sever(&mut state.links));
     }
 
-    /// Closes a link after this many more bytes of replies, in the middle of one if need be.
-    pub fn sever_after(&self, bytes: usize) {
-        self.set(|state| state.sever_after = Some(bytes));
+    /// Ends a link after this many more bytes of replies, in the middle of one if need be.
+    pub fn cut_after(&self, after: usize, by: Ending) {
+        self.set(|state| state.cut = Some(Cut { after, by }));
+    }
+
+    /// Changes these bits of one byte of the next reply.
+    pub fn corrupt(&self, at: usize, bits: u8) {
+        self.set(|state| state.corrupt = Some((at, bits)));
     }
 
     /// How many links were accepted, or refused, so far.
@@ -134,14 +180,16 @@ impl Proxy {
         self.shared.lock().replies
     }
 
-    fn set(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.shared.lock());
+    fn set<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let outcome = change(&mut self.shared.lock());
         self.shared.changed.notify_all();
+        outcome
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        packets::find(&self.listener);
         self.set(|state| {
             state.ended = true;
             sever(&mut state.links);
@@ -248,19 +296,26 @@ fn pass_replies(
         state.let_through = state.let_through.saturating_sub(1);
         let once = std::mem::take(&mut state.once);
         let mut out = [&once, &state.before_each, &reply[..]].concat();
-        let cut = state.sever_after.is_some_and(|left| left <= out.len());
-        if cut {
-            out.truncate(state.sever_after.take().unwrap_or_default());
-        } else if let Some(left) = &mut state.sever_after {
-            *left -= out.len();
+        if let Some((at, bits)) = state.corrupt.take()
+            && let Some(byte) = out.get_mut(at)
+        {
+            *byte ^= bits;
+        }
+        let cut = state.cut.take_if(|cut| cut.after <= out.len());
+        if let Some(cut) = cut {
+            out.truncate(cut.after);
+        } else if let Some(cut) = &mut state.cut {
+            cut.after -= out.len();
         }
         let size = state.drip.unwrap_or(usize::MAX);
         drop(state);
         for packet in out.chunks(size) {
             to.write_all(packet)?;
         }
-        if cut {
-            return Ok(());
+        match cut.map(|cut| cut.by) {
+            None => {}
+            Some(Ending::Closed) => return Ok(()),
+            Some(Ending::Reset) => return Ok(packets::reset(&to)),
         }
     }
     Ok(())
@@ -321,10 +376,50 @@ mod tests {
     #[test]
     fn a_link_is_severed_in_the_middle_of_a_reply() {
         let (_server, proxy, mut raw) = set_up();
-        proxy.sever_after(9);
+        proxy.cut_after(9, Ending::Closed);
         assert_eq!(raw.text(&["PING"]), "PONG");
         let error = raw.ask(&["PING"]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_link_is_reset_in_the_middle_of_a_reply() {
+        let (_server, proxy, mut raw) = set_up();
+        proxy.cut_after(9, Ending::Reset);
+        assert_eq!(raw.text(&["PING"]), "PONG");
+        let error = raw.ask(&["PING"]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn lost_packets_are_sent_again_until_they_come_through() {
+        let (_server, proxy, mut raw) = set_up();
+        assert_eq!(raw.text(&["PING"]), "PONG");
+        assert_eq!(proxy.lose_packets(), Loss::InTheKernel);
+        let asked = thread::spawn(move || raw.text(&["PING"]));
+        thread::sleep(Duration::from_millis(30));
+        assert!(!asked.is_finished());
+        proxy.heal();
+        assert_eq!(asked.join().unwrap(), "PONG");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_lost_dial_is_neither_answered_nor_refused() {
+        let (_server, proxy, _raw) = set_up();
+        assert_eq!(proxy.lose_dials(), Loss::InTheKernel);
+        let dial = TcpStream::connect_timeout(&proxy.address(), Duration::from_millis(50));
+        assert_eq!(dial.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn one_byte_of_the_next_reply_is_changed() {
+        let (_server, proxy, mut raw) = set_up();
+        proxy.corrupt(1, 0b11);
+        assert_eq!(raw.text(&["PING"]), "SONG");
+        assert_eq!(raw.text(&["PING"]), "PONG");
     }
 
     #[test]

@@ -21,12 +21,12 @@ macro_rules! suite {
         }
         $crate::__backend!(dummy, Dummy, [everywhere dummy]);
         $crate::__backend!(locmem, Locmem, [everywhere storing locmem]);
-        $crate::__backend!(redis, Redis, [everywhere storing served tcp faults]);
+        $crate::__backend!(redis, Redis, [everywhere storing served tcp faults wire]);
         $crate::__backend!(redis_without_hello, RedisWithoutHello, [everywhere storing served]);
         $crate::__backend!(redis_with_password, RedisWithPassword, [reached guarded]);
         $crate::__backend!(redis_over_unix_socket, RedisOverUnixSocket, [reached]);
-        $crate::__backend!(valkey, Valkey, [everywhere storing served tcp]);
-        $crate::__backend!(wire, Redis, [wire]);
+        $crate::__backend!(valkey, Valkey, [everywhere storing served tcp faults wire]);
+        $crate::__backend!(valkey_with_password, ValkeyWithPassword, [reached guarded]);
         $crate::__backend!(hostile, Dummy, [hostile]);
         $crate::__backend!(options, Dummy, [options]);
     };
@@ -278,7 +278,6 @@ macro_rules! __cases {
                 sums_whose_answer_is_lost_are_never_counted_twice
                 a_server_that_restarts_is_found_again
                 a_load_is_answered_by_its_loader_while_the_server_is_away
-                a_server_without_room_is_a_typed_error_and_reads_go_on
                 there_are_never_more_links_than_maxsize
                 at_least_minsize_links_are_kept
                 links_are_added_while_all_are_busy
@@ -286,6 +285,25 @@ macro_rules! __cases {
                 a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_length
                 a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout
                 a_link_does_not_wait_to_fill_its_packets
+            }
+            outages {
+                a_dial_that_nobody_answers_ends_with_the_connect_timeout
+                a_lost_link_that_cannot_be_dialled_again_holds_up_nobody
+                packets_lost_on_open_links_hold_up_nobody_and_other_links_are_opened
+                a_link_reset_in_the_middle_of_a_reply_mixes_nothing_up
+                a_corrupt_byte_around_a_value_closes_the_link_and_reaches_nobody
+                a_paused_server_is_waited_for_and_no_longer_than_the_deadline
+                a_sleeping_server_is_waited_for_and_no_longer_than_the_deadline
+                a_server_without_room_for_more_clients_says_so_and_open_links_go_on
+                a_server_that_loads_its_data_after_a_restart_is_waited_for
+                a_server_that_loads_its_data_under_open_links_says_so_and_loaders_go_on
+            }
+            refusals {
+                a_full_server_refuses_writes_and_reads_and_loaders_go_on
+                a_replica_refuses_writes_and_reads_and_loaders_go_on
+                a_server_without_replicas_refuses_writes_and_reads_and_loaders_go_on
+                a_replica_that_lost_its_master_refuses_everything_and_loaders_go_on
+                a_server_busy_with_a_script_says_so_and_loaders_go_on
             }
         }
     };

@@ -12,14 +12,14 @@ use async_caches::{Cache, Error, LoadError};
 
 use super::ops;
 use crate::context::{Context, connected};
-use crate::proxy::Proxy;
-use crate::server::{Kind, Server, Setup};
+use crate::proxy::{Ending, Proxy};
+use crate::server::{Server, Setup};
 
 pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context) {
     // Longer than the slack, so that even twice the deadline would be noticed.
     const RESPONSE: Duration = Duration::from_millis(900);
     const SLACK: Duration = Duration::from_millis(700);
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).name("stopped").maxsize(2);
     let cache = connected(builder.response_timeout(RESPONSE).connect_timeout(BRIEF)).await;
     let before = link_ids(&server);
@@ -55,7 +55,7 @@ pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context)
 }
 
 pub async fn a_stopped_server_does_not_keep_a_disconnect(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).response_timeout(BRIEF)).await;
     server.stop();
     let getting = cx.spawn({
@@ -70,7 +70,7 @@ pub async fn a_stopped_server_does_not_keep_a_disconnect(cx: Context) {
 }
 
 pub async fn connecting_to_a_stopped_server_ends(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     server.stop();
     let builder = cx.builder_of(&server.url(0)).connect_timeout(BRIEF).response_timeout(BRIEF);
     let outcome = cx.within(BRIEF + SLACK, "connect", builder.connect()).await;
@@ -79,7 +79,7 @@ pub async fn connecting_to_a_stopped_server_ends(cx: Context) {
 }
 
 pub async fn a_pool_that_starved_is_back_within_a_second(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     const RESPONSE: Duration = Duration::from_millis(400);
     let builder = cx.builder_of(&server.url(0)).maxsize(2).response_timeout(RESPONSE);
     let cache = connected(builder).await;
@@ -102,7 +102,7 @@ pub async fn a_pool_that_starved_is_back_within_a_second(cx: Context) {
 }
 
 pub async fn a_link_that_the_server_closed_while_idle_fails_no_call(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default().with(&["--timeout", "1"]));
+    let server = cx.start(&Setup::default().with(&["--timeout", "1"]));
     let cache = connected(cx.builder_of(&server.url(0)).name("idle")).await;
     cache.set("key", 1).await.unwrap();
     let before = link_ids(&server);
@@ -115,7 +115,7 @@ pub async fn a_link_that_the_server_closed_while_idle_fails_no_call(cx: Context)
 }
 
 pub async fn a_link_that_was_killed_while_idle_is_replaced(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
     cache.set("key", 0).await.unwrap();
     for n in 1..=5 {
@@ -131,7 +131,7 @@ pub async fn a_link_that_was_killed_while_idle_is_replaced(cx: Context) {
 }
 
 pub async fn sums_under_killed_links_are_never_counted_twice(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).maxsize(3);
     server.raw(0).call(&["SET", "::n", "0"]);
     let (mut certain, mut perhaps) = (0, 0);
@@ -155,7 +155,7 @@ pub async fn sums_under_killed_links_are_never_counted_twice(cx: Context) {
 }
 
 pub async fn sums_whose_answer_is_lost_are_never_counted_twice(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     let builder = cx.builder_of(&server.url_at(proxy.address(), 0)).maxsize(1);
     let cache = connected(builder.clone()).await;
@@ -165,7 +165,7 @@ pub async fn sums_whose_answer_is_lost_are_never_counted_twice(cx: Context) {
     for round in 0..100 {
         // One that has seen no trouble, and so does not back off.
         let cache = connected(builder.clone()).await;
-        proxy.sever_after(round % 13);
+        proxy.cut_after(round % 13, Ending::Closed);
         let tasks: Vec<_> = (0..4).map(|_| cx.spawn(count(cache.clone(), 1))).collect();
         for task in tasks {
             let (ran, may_have_run) = task.await;
@@ -180,7 +180,7 @@ pub async fn sums_whose_answer_is_lost_are_never_counted_twice(cx: Context) {
 }
 
 pub async fn a_server_that_restarts_is_found_again(cx: Context) {
-    let mut server = Server::start(Kind::Redis, &Setup::default());
+    let mut server = cx.start(&Setup::default());
     const RESPONSE: Duration = Duration::from_millis(500);
     let builder = cx.builder_of(&server.url(0)).response_timeout(RESPONSE).maxsize(2);
     let cache = connected(builder).await;
@@ -203,7 +203,7 @@ pub async fn a_server_that_restarts_is_found_again(cx: Context) {
 }
 
 pub async fn a_load_is_answered_by_its_loader_while_the_server_is_away(cx: Context) {
-    let mut server = Server::start(Kind::Redis, &Setup::default());
+    let mut server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).response_timeout(BRIEF);
     let cache = connected(builder).await;
     assert_eq!(cache.get_or_set("key", async { 1 }).await.unwrap(), 1);
@@ -217,21 +217,9 @@ pub async fn a_load_is_answered_by_its_loader_while_the_server_is_away(cx: Conte
     assert!(matches!(error, LoadError::Load("no luck")), "{error:?}");
 }
 
-pub async fn a_server_without_room_is_a_typed_error_and_reads_go_on(cx: Context) {
-    let setup = Setup::default().with(&["--maxmemory-policy", "noeviction"]);
-    let server = Server::start(Kind::Redis, &setup);
-    let cache = connected(cx.builder_of(&server.url(0))).await;
-    cache.set("key", 1).await.unwrap();
-    server.raw(0).call(&["CONFIG", "SET", "maxmemory", "1"]);
-    let error = cache.set("other", 2).await.unwrap_err();
-    let Error::Server(error) = error else { panic!("{error:?}") };
-    assert_eq!(error.kind, async_caches::ServerErrorKind::OutOfMemory, "{error}");
-    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
-}
-
 pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
     const MAXSIZE: usize = 3;
-    let server = Arc::new(Server::start(Kind::Redis, &Setup::default()));
+    let server = Arc::new(cx.start(&Setup::default()));
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(MAXSIZE)).await;
     cache.set("key", "x".repeat(5_000)).await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
@@ -278,7 +266,7 @@ pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
 }
 
 pub async fn at_least_minsize_links_are_kept(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).minsize(4).maxsize(5)).await;
     cx.until("there are four links", async || link_ids(&server).len() == 4).await;
     kill_links(&server);
@@ -287,7 +275,7 @@ pub async fn at_least_minsize_links_are_kept(cx: Context) {
 }
 
 pub async fn links_are_added_while_all_are_busy(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     let cache = connected(cx.builder_of(&server.url_at(proxy.address(), 0)).maxsize(3)).await;
     assert_eq!(proxy.accepted(), 1);
@@ -318,7 +306,7 @@ pub async fn links_are_added_while_all_are_busy(cx: Context) {
 }
 
 pub async fn a_link_is_opened_beside_one_that_large_values_come_over(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
     cache.set_raw("large", vec![b'x'; 8 << 20]).await.unwrap();
     assert_eq!(cache.get_raw("large").await.unwrap().unwrap().len(), 8 << 20);
@@ -334,7 +322,7 @@ pub async fn a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_
 ) {
     const IN_FLIGHT: usize = 1_000;
     const WAITING: usize = 10_000;
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).maxsize(1).response_timeout(ops::LONG);
     let cache = connected(builder.max_in_flight(IN_FLIGHT).max_waiting(WAITING)).await;
     server.stop();
@@ -355,7 +343,7 @@ pub async fn a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_
 }
 
 pub async fn a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0))).await;
     let entries = (0..100).map(|n| (format!("key-{n}"), n));
     cache.set_many(entries).timeout(ops::LONG).await.unwrap();
@@ -370,7 +358,7 @@ pub async fn a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout(cx
 pub async fn a_link_does_not_wait_to_fill_its_packets(cx: Context) {
     use rustix::{net, process};
 
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0))).await;
     cache.ping().await.unwrap();
     let own = process::pidfd_open(process::getpid(), process::PidfdFlags::empty()).unwrap();

@@ -7,10 +7,10 @@ use async_caches::{Error, ServerErrorKind};
 use crate::backend::PASSWORD;
 use crate::context::{Context, connected};
 use crate::proxy::Proxy;
-use crate::server::{Kind, Server, Setup, percent_encoded};
+use crate::server::{Setup, percent_encoded};
 
 pub async fn a_wrong_password_fails_at_once_and_starts_no_storm(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default().password("the right one"));
+    let server = cx.start(&Setup::default().password("the right one"));
     let proxy = Proxy::start(server.address());
     let urls = [
         format!("redis://:hunter2@{}", proxy.address()),
@@ -33,7 +33,7 @@ pub async fn a_wrong_password_fails_at_once_and_starts_no_storm(cx: Context) {
 }
 
 pub async fn a_password_changed_under_a_cache_starts_no_storm(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default().password("old"));
+    let server = cx.start(&Setup::default().password("old"));
     let proxy = Proxy::start(server.address());
     let url = server.url_at(proxy.address(), 0);
     let response = Duration::from_millis(500);
@@ -57,7 +57,7 @@ pub async fn a_password_changed_under_a_cache_starts_no_storm(cx: Context) {
 }
 
 pub async fn a_user_with_signs_that_urls_reserve_gets_in(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let (user, password) = ("a@b:c/d", "p?#[]%é\"'&+");
     let rule = format!(">{password}");
     server.raw(0).call(&["ACL", "SETUSER", user, "on", &rule, "~*", "&*", "+@all"]);
@@ -70,7 +70,7 @@ pub async fn a_user_with_signs_that_urls_reserve_gets_in(cx: Context) {
 }
 
 pub async fn what_a_user_may_not_do_is_a_servers_error(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let rules = ["ACL", "SETUSER", "reader", "on", ">pass", "~*", "+@read", "+@connection"];
     server.raw(0).call(&rules);
     let cache =

@@ -18,6 +18,8 @@ pub mod many;
 pub mod numbers;
 mod ops;
 pub mod options;
+pub mod outages;
+pub mod refusals;
 pub mod server;
 pub mod stats;
 pub mod timeouts;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_caches::{Cache, Error};
 
 use crate::context::{Context, connected};
-use crate::proxy::Proxy;
-use crate::server::{Kind, Server, Setup};
+use crate::proxy::{Ending, Proxy};
+use crate::server::{Server, Setup};
 
 pub async fn a_late_reply_is_nobodys(cx: Context) {
     let (server, proxy, patient) = through_a_proxy(&cx, LEISURELY).await;
@@ -80,7 +80,7 @@ pub async fn a_late_reply_to_a_dropped_call_is_nobodys(cx: Context) {
 }
 
 pub async fn a_push_before_every_reply_shifts_nothing(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     // Only what RESP3 has was agreed on may be pushed, so the handshake is left alone.
     let cache = connected(cx.builder_of(&server.url_at(proxy.address(), 0)).maxsize(1)).await;
@@ -109,7 +109,7 @@ pub async fn a_push_before_every_reply_shifts_nothing(cx: Context) {
 }
 
 pub async fn replies_in_pieces_are_replies(cx: Context) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     for piece in [1, 2, 3, 5] {
         // From the first byte of the handshake on.
@@ -147,7 +147,7 @@ pub async fn a_link_cut_in_the_middle_of_a_reply_mixes_nothing_up(cx: Context) {
     for cut in 0..40 {
         let cache = again(&cx, &server, &proxy, LEISURELY).await;
         let keys = numbered(&cache, 50).await;
-        proxy.sever_after(3 * cut);
+        proxy.cut_after(3 * cut, Ending::Closed);
         let tasks: Vec<_> = (0..20)
             .map(|task| {
                 let (cache, n) = (cache.clone(), (cut + 7 * task) % keys.len());
@@ -309,7 +309,7 @@ pub async fn disconnect_from_a_peer_that_vanished_ends(cx: Context) {
 
 /// Its own server, a proxy before it, and a cache of one link through that.
 async fn through_a_proxy(cx: &Context, response: Duration) -> (Server, Proxy, Cache) {
-    let server = Server::start(Kind::Redis, &Setup::default());
+    let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     let cache = again(cx, &server, &proxy, response).await;
     (server, proxy, cache)

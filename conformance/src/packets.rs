@@ -1,0 +1,50 @@
+//! Packets that are lost on the way, and connections that are torn down.
+//!
+//! The kernel itself drops what comes in on a socket whose filter lets nothing pass: nothing is
+//! acknowledged, the sender sends again and again, and a connection that is asked for is never
+//! answered. It takes no privilege. Linux only; elsewhere a test has to make do with silence.
+
+use std::os::fd::AsFd;
+
+/// How packets are lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// The kernel drops them.
+    InTheKernel,
+    /// They come in, and nothing comes of them.
+    InSilence,
+}
+
+/// Drops whatever comes in on this socket from now on, listening or connected.
+#[cfg(target_os = "linux")]
+pub(crate) fn lose(socket: &impl AsFd) -> Loss {
+    // One instruction: of each packet, keep no byte.
+    let nothing = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
+    match socket2::SockRef::from(socket).attach_filter(&nothing) {
+        Ok(()) => Loss::InTheKernel,
+        Err(_) => Loss::InSilence,
+    }
+}
+
+/// Lets through what comes in on this socket, also what is sent again of what was lost.
+#[cfg(target_os = "linux")]
+pub(crate) fn find(socket: &impl AsFd) {
+    let _ = socket2::SockRef::from(socket).detach_filter();
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn lose(_: &impl AsFd) -> Loss {
+    Loss::InSilence
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn find(_: &impl AsFd) {}
+
+/// Tears a connection down (RST), whoever else holds it.
+pub(crate) fn reset(socket: &impl AsFd) {
+    let _ = rustix::net::connect_unspec(socket);
+}
+
+/// `BPF_RET | BPF_K`, from `linux/bpf_common.h`.
+#[cfg(target_os = "linux")]
+const RETURN: u16 = 0x06;
