@@ -1,0 +1,103 @@
+//! What the documents promise, tests hold: each test that a page names exists, and each case about
+//! faults is named on the page about them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let functions = functions(&root());
+    assert!(functions.len() > 500, "{} functions were found", functions.len());
+    for page in ["docs/faults.md"] {
+        let named = names(&page_text(page));
+        assert!(named.len() > 20, "{page} names {} tests", named.len());
+        for name in named {
+            assert!(functions.contains(&name), "{page} names {name}, which is no function");
+        }
+    }
+}
+
+#[test]
+fn every_case_about_faults_is_in_the_table_of_faults() {
+    let named = names(&page_text("docs/faults.md"));
+    for file in ["outages", "refusals"] {
+        let path = root().join(format!("conformance/src/cases/{file}.rs"));
+        let mut cases = BTreeSet::new();
+        collect(&read(&path), "pub async fn ", &mut cases);
+        assert!(!cases.is_empty(), "{file} has no cases");
+        for case in cases {
+            assert!(named.contains(&case), "docs/faults.md does not name {case}");
+        }
+    }
+}
+
+#[test]
+fn every_case_is_in_the_suite() {
+    let suite = read(&root().join("conformance/src/suite.rs"));
+    let listed: BTreeSet<&str> = suite.split_whitespace().collect();
+    for path in rust_files(&root().join("conformance/src/cases")) {
+        let mut cases = BTreeSet::new();
+        collect(&read(&path), "pub async fn ", &mut cases);
+        for case in cases {
+            let shown = path.display();
+            assert!(listed.contains(case.as_str()), "{shown}: {case} is never run");
+        }
+    }
+}
+
+/// What a page has between backquotes that is a test's name: a sentence in lower case.
+fn names(page: &str) -> BTreeSet<String> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    let is_sentence = |text: &&str| {
+        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        text.matches('_').count() >= 3 && text.chars().all(letters)
+    };
+    quoted.filter(is_sentence).map(str::to_owned).collect()
+}
+
+/// The functions of every Rust file of the repository, by name.
+fn functions(root: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for folder in ["core", "adapters", "conformance", "examples"] {
+        for path in rust_files(&root.join(folder)) {
+            collect(&read(&path), "fn ", &mut found);
+        }
+    }
+    found
+}
+
+/// Collects what follows a prefix up to the first bracket.
+fn collect(text: &str, prefix: &str, found: &mut BTreeSet<String>) {
+    for line in text.lines() {
+        if let Some(rest) = line.trim_start().split_once(prefix).map(|(_, rest)| rest) {
+            let end = rest.find(['(', '<']).unwrap_or(rest.len());
+            found.insert(rest[..end].to_owned());
+        }
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn page_text(page: &str) -> String {
+    read(&root().join(page))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
