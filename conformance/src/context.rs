@@ -26,6 +26,15 @@ impl Context {
         Self { harness, place: Arc::new(place) }
     }
 
+    /// A context for a program that starts its servers itself.
+    ///
+    /// # Panics
+    /// Never: nothing must be there.
+    #[must_use]
+    pub fn without_server(harness: &'static dyn Harness) -> Self {
+        Self::new(harness, Place::new(Backend::Dummy).expect("it is always there"))
+    }
+
     /// Which backend this is.
     #[must_use]
     pub fn backend(&self) -> Backend {

@@ -1,0 +1,106 @@
+//! The faults, one after another, and a look at links and memory all the while.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use async_caches_conformance::proxy::{Ending, Proxy};
+use async_caches_conformance::random::Random;
+use async_caches_conformance::server::Server;
+
+use crate::load::{MAXSIZE, Shared};
+use crate::usage;
+
+/// What was done, and seen meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    done: [u64; FAULTS.len()],
+    most_links: usize,
+    /// The most memory in use in the first third, and after it.
+    memory: [u64; 2],
+}
+
+/// Breaks things for `span` and mends them; gives back the server, which runs.
+///
+/// # Panics
+/// When there are more links than there may be, or when memory grows.
+pub(crate) fn run(
+    mut server: Server,
+    proxy: &Proxy,
+    shared: &Shared,
+    seed: u64,
+    span: Duration,
+) -> (Server, Report) {
+    let (start, mut random, mut report) = (Instant::now(), Random::new(seed), Report::default());
+    // The second half of the time between two faults is there to recover in.
+    while start.elapsed() < span {
+        let which = usize::try_from(random.below(FAULTS.len() as u64)).expect("it is small");
+        let (_, fault) = FAULTS[which];
+        report.done[which] += 1;
+        fault(&mut server, proxy, shared);
+        report.watch(proxy, Duration::from_millis(300 + random.below(1_200)), start, span);
+        server.resume();
+        proxy.heal();
+        report.watch(proxy, Duration::from_millis(500 + random.below(1_500)), start, span);
+    }
+    let [early, late] = report.memory;
+    assert!(late <= early + GROWTH, "memory has grown from {early} to {late} bytes");
+    (server, report)
+}
+
+type Fault = fn(&mut Server, &Proxy, &Shared);
+
+const FAULTS: [(&str, Fault); 9] = [
+    ("killed and started again", |server, _, shared| {
+        shared.restarts.fetch_add(1, Ordering::SeqCst);
+        server.kill();
+        thread::sleep(Duration::from_millis(200));
+        server.revive();
+    }),
+    ("stopped", |server, _, _| server.stop()),
+    ("clients killed", |server, _, _| {
+        server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    }),
+    ("links closed", |_, proxy, _| proxy.sever()),
+    ("a link reset in a reply", |_, proxy, _| proxy.cut_after(1_000, Ending::Reset)),
+    ("packets lost", |_, proxy, _| {
+        let _ = proxy.lose_packets();
+    }),
+    ("dials lost", |_, proxy, _| {
+        proxy.lose_dials();
+        proxy.sever();
+    }),
+    ("bytes one by one", |_, proxy, _| proxy.drip(1)),
+    ("a corrupt byte", |_, proxy, _| proxy.corrupt(0, 1)),
+];
+
+impl Report {
+    fn watch(&mut self, proxy: &Proxy, span: Duration, start: Instant, whole: Duration) {
+        let until = Instant::now() + span;
+        while Instant::now() < until {
+            let count = || usage::links(proxy.address()).unwrap_or(0);
+            // The table is read in pieces, in which one that moves may be seen twice; so two looks.
+            let links = count().min(count());
+            assert!(links <= MAXSIZE, "{links} links at once");
+            self.most_links = self.most_links.max(links);
+            let part = usize::from(start.elapsed() > whole / 3);
+            self.memory[part] = self.memory[part].max(usage::memory().unwrap_or(0));
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ((name, _), count) in FAULTS.iter().zip(self.done) {
+            writeln!(f, "{count:>8} {name}")?;
+        }
+        let [early, late] = self.memory.map(|bytes| bytes >> 20);
+        writeln!(f, "links: {} at most, of {MAXSIZE}", self.most_links)?;
+        write!(f, "memory: {early} MiB at most in the first third, {late} MiB later")
+    }
+}
+
+/// How much more memory may be in use later than in the first third of the time.
+const GROWTH: u64 = 24 << 20;

@@ -1,0 +1,283 @@
+//! The load: many tasks, each with keys of its own and values that are used once, so that a reply
+//! that is another's, late or made up shows itself.
+//!
+//! A write that may or may not have run, or may yet, ends the use of its key: the task goes on with
+//! a fresh one. A server that is started again has lost all data, so a value that was written
+//! before may be gone, and nothing else may.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_caches::{Cache, Error};
+use async_caches_conformance::Context;
+use async_caches_conformance::abandon::{a_turn, after_polls};
+use async_caches_conformance::context::{Task, connected};
+use async_caches_conformance::random::Random;
+
+/// What tasks and faults know of each other.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// How often the server has lost its data; counted before it does.
+    pub(crate) restarts: AtomicU64,
+    /// The calls that were done, that failed, and that were dropped.
+    pub(crate) done: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+    over: AtomicU64,
+}
+
+/// The tasks, at work.
+pub(crate) struct Load {
+    cache: Cache,
+    shared: Arc<Shared>,
+    tasks: Vec<Task<()>>,
+}
+
+impl Load {
+    pub(crate) async fn start(cx: &Context, url: &str, shared: &Arc<Shared>, seed: u64) -> Self {
+        // So few in flight that all links are wanted, and callers wait in line.
+        let builder = cx.builder_of(url).maxsize(MAXSIZE).max_in_flight(4);
+        let builder = builder.response_timeout(RESPONSE);
+        let cache = connected(builder.connect_timeout(RESPONSE).timeout(KEPT)).await;
+        let tasks = (0..TASKS).map(|number| {
+            let worker = Worker {
+                cx: cx.clone(),
+                cache: cache.clone(),
+                shared: Arc::clone(shared),
+                random: Random::new(seed * TASKS + number),
+                number,
+                serial: 0,
+                keys: Vec::new(),
+                counter: None,
+            };
+            cx.spawn(worker.run())
+        });
+        Self { tasks: tasks.collect(), shared: Arc::clone(shared), cache }
+    }
+
+    /// Looks whether every task is still at work.
+    ///
+    /// # Panics
+    /// When one has seen something wrong.
+    pub(crate) async fn check(&mut self) {
+        for task in self.tasks.iter_mut().filter(|task| task.is_done()) {
+            task.await;
+        }
+    }
+
+    /// Ends the load: every task ends, the cache is well, and lets go of everything.
+    ///
+    /// # Panics
+    /// When that is not so, or a task has seen something wrong.
+    pub(crate) async fn end(self, cx: &Context) {
+        cx.until("the cache is well", async || self.cache.ping().await.is_ok()).await;
+        self.shared.over.store(1, Ordering::SeqCst);
+        for task in self.tasks {
+            cx.within(2 * LIMIT, "a task", task).await;
+        }
+        cx.within(LIMIT, "disconnect", self.cache.disconnect()).await.expect("it is connected");
+    }
+}
+
+/// A key, what is stored there, and how often the server had been started again before that was.
+struct Key {
+    name: String,
+    value: Option<String>,
+    restarts: u64,
+}
+
+struct Worker {
+    cx: Context,
+    cache: Cache,
+    shared: Arc<Shared>,
+    random: Random,
+    number: u64,
+    serial: u64,
+    keys: Vec<Key>,
+    /// A key with a number, and the number.
+    counter: Option<(Key, i64)>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        while self.shared.over.load(Ordering::SeqCst) == 0 {
+            let fate = match self.random.below(10) {
+                0..=3 => self.get().await,
+                4 | 5 => self.set().await,
+                6 => self.get_many().await,
+                7 => self.delete().await,
+                8 => self.count().await,
+                _ => self.load().await,
+            };
+            let pause = if fate.is_some() { 2 } else { 10 };
+            self.cx.sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    async fn get(&mut self) -> Option<()> {
+        let at = self.any()?;
+        let get = self.cache.get::<String>(&self.keys[at].name);
+        let read = self.call("get", get).await?;
+        self.check(at, read.as_deref());
+        Some(())
+    }
+
+    async fn get_many(&mut self) -> Option<()> {
+        let many: Vec<usize> = (0..4).filter_map(|_| self.any()).collect();
+        let get = self.cache.get_many::<String>(many.iter().map(|at| &self.keys[*at].name));
+        let read = self.call("get_many", get).await?;
+        assert_eq!(read.len(), many.len());
+        many.into_iter().zip(read).for_each(|(at, read)| self.check(at, read.as_deref()));
+        Some(())
+    }
+
+    async fn set(&mut self) -> Option<()> {
+        let fresh = self.keys.len() < KEYS;
+        let key = if fresh { self.fresh() } else { self.take_any()? };
+        let (value, restarts) = (self.value(&key.name), self.restarts());
+        self.call("set", self.cache.set(&key.name, &value)).await?;
+        self.keys.push(Key { value: Some(value), restarts, ..key });
+        Some(())
+    }
+
+    async fn delete(&mut self) -> Option<()> {
+        let key = self.take_any()?;
+        let restarts = self.restarts();
+        let was_there = self.call("delete", self.cache.delete(&key.name)).await?;
+        let known = key.restarts == self.restarts();
+        assert!(!known || was_there == key.value.is_some(), "{}: deleted {was_there}", key.name);
+        self.keys.push(Key { value: None, restarts, ..key });
+        Some(())
+    }
+
+    async fn count(&mut self) -> Option<()> {
+        let Some((key, number)) = self.counter.take() else {
+            let key = self.fresh();
+            self.call("set", self.cache.set(&key.name, 0)).await?;
+            self.counter = Some((key, 0));
+            return Some(());
+        };
+        let incr = self.cache.incr(&key.name, 1);
+        let sum = match self.call("incr", absent_is_none(incr)).await? {
+            Some(sum) => sum,
+            None => {
+                assert_ne!(key.restarts, self.restarts(), "{}: the counter is gone", key.name);
+                return Some(());
+            }
+        };
+        assert_eq!(sum, number + 1, "{}", key.name);
+        self.counter = Some((key, sum));
+        Some(())
+    }
+
+    /// Keys that all tasks load.
+    async fn load(&mut self) -> Option<()> {
+        let key = format!("shared-{}", self.random.below(8));
+        let value = self.value(&key);
+        let loading = self.cache.get_or_set(&key, async move {
+            a_turn().await;
+            value
+        });
+        let loading = loading.timeout(Duration::from_millis(500));
+        let read = self.call("get_or_set", loading.into_future()).await?;
+        assert!(read.starts_with(&format!("{key}=")), "{key}: {read:.80}");
+        Some(())
+    }
+
+    /// What came of a call, where that is known.
+    async fn call<T>(
+        &self,
+        what: &str,
+        call: impl IntoFuture<Output = Result<T, Error>>,
+    ) -> Option<T> {
+        let call = call.into_future();
+        let mut random = Random::new(self.serial ^ self.shared.done.load(Ordering::Relaxed));
+        let outcome = if random.below(16) == 0 {
+            after_polls(random.below(6), call).await
+        } else {
+            Some(self.cx.within(LIMIT, what, call).await)
+        };
+        let count = match &outcome {
+            Some(Ok(_)) => &self.shared.done,
+            Some(Err(error)) => {
+                assert!(error.is_retryable(), "{what}: {error:?}");
+                &self.shared.failed
+            }
+            None => &self.shared.dropped,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        outcome?.ok()
+    }
+
+    fn check(&mut self, at: usize, read: Option<&str>) {
+        let restarts = self.restarts();
+        let key = &mut self.keys[at];
+        if read.is_none() && key.value.is_some() && key.restarts != restarts {
+            key.value = None;
+        }
+        let known = key.value.as_deref();
+        assert!(read == known, "{}: {read:.80?} instead of {known:.80?}", key.name);
+    }
+
+    fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Ordering::SeqCst)
+    }
+
+    fn any(&mut self) -> Option<usize> {
+        let count = u64::try_from(self.keys.len()).ok().filter(|count| *count > 0)?;
+        usize::try_from(self.random.below(count)).ok()
+    }
+
+    fn take_any(&mut self) -> Option<Key> {
+        let at = self.any()?;
+        Some(self.keys.swap_remove(at))
+    }
+
+    fn fresh(&mut self) -> Key {
+        self.serial += 1;
+        let name = format!("key-{}-{}", self.number, self.serial);
+        Key { name, value: None, restarts: self.restarts() }
+    }
+
+    /// A value that is used once and tells its key, of any size.
+    fn value(&mut self, key: &str) -> String {
+        self.serial += 1;
+        let length = match self.random.below(100) {
+            0 => 300_000,
+            1..=5 => 20_000,
+            _ => usize::try_from(self.random.below(400)).expect("it is small"),
+        };
+        format!("{key}={}-{}|{}", self.number, self.serial, "x".repeat(length))
+    }
+}
+
+async fn absent_is_none(
+    call: impl IntoFuture<Output = Result<i64, Error>>,
+) -> Result<Option<i64>, Error> {
+    match call.await {
+        Ok(sum) => Ok(Some(sum)),
+        Err(Error::KeyNotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (done, failed, dropped) =
+            (count(&self.done), count(&self.failed), count(&self.dropped));
+        write!(f, "calls: {done} done and none wrong, {failed} failed in time, {dropped} dropped")
+    }
+}
+
+/// How many links there may be.
+pub(crate) const MAXSIZE: usize = 4;
+const TASKS: u64 = 24;
+const KEYS: usize = 16;
+const RESPONSE: Duration = Duration::from_secs(1);
+/// By when a call of a few round trips has ended, on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(6);
+/// Longer than any key is used for: what was given up goes by itself.
+const KEPT: Duration = Duration::from_secs(24 * 3600);

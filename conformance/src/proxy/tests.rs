@@ -1,0 +1,116 @@
+//! The proxy does what it is told, and nothing else.
+
+use std::time::Duration;
+
+use super::*;
+use crate::raw::Raw;
+use crate::server::{Kind, Server, Setup};
+
+fn set_up() -> (Server, Proxy, Raw) {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let proxy = Proxy::start(server.address());
+    let raw = Raw::connect(proxy.address()).unwrap();
+    (server, proxy, raw)
+}
+
+#[test]
+fn replies_are_counted_and_bytes_stand_before_them() {
+    let (_server, proxy, mut raw) = set_up();
+    proxy.inject_once(b":1\r\n");
+    proxy.drip(1);
+    assert_eq!(raw.number(&["PING"]), 1);
+    assert_eq!(raw.text(&["DBSIZE"]), "PONG");
+    assert_eq!(raw.number(&["PING"]), 0);
+    assert_eq!(proxy.accepted(), 1);
+    assert!(proxy.replies() >= 2);
+}
+
+#[test]
+fn one_reply_is_let_through_and_the_next_is_held_back() {
+    let (_server, proxy, mut raw) = set_up();
+    assert_eq!(raw.text(&["PING"]), "PONG");
+    proxy.hold();
+    proxy.let_through(1);
+    assert_eq!(raw.text(&["PING"]), "PONG");
+    let asked = thread::spawn(move || raw.text(&["PING"]));
+    thread::sleep(Duration::from_millis(30));
+    assert!(!asked.is_finished());
+    proxy.release();
+    assert_eq!(asked.join().unwrap(), "PONG");
+}
+
+#[test]
+fn a_link_is_severed_in_the_middle_of_a_reply() {
+    let (_server, proxy, mut raw) = set_up();
+    proxy.cut_after(9, Ending::Closed);
+    assert_eq!(raw.text(&["PING"]), "PONG");
+    let error = raw.ask(&["PING"]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_link_is_reset_in_the_middle_of_a_reply() {
+    let (_server, proxy, mut raw) = set_up();
+    proxy.cut_after(9, Ending::Reset);
+    assert_eq!(raw.text(&["PING"]), "PONG");
+    let error = raw.ask(&["PING"]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lost_packets_are_sent_again_until_they_come_through() {
+    let (_server, proxy, mut raw) = set_up();
+    assert_eq!(raw.text(&["PING"]), "PONG");
+    assert_eq!(proxy.lose_packets(), Loss::InTheKernel);
+    let asked = thread::spawn(move || raw.text(&["PING"]));
+    thread::sleep(Duration::from_millis(30));
+    assert!(!asked.is_finished());
+    proxy.heal();
+    assert_eq!(asked.join().unwrap(), "PONG");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lost_dial_is_neither_answered_nor_refused() {
+    let (_server, proxy, _raw) = set_up();
+    assert_eq!(proxy.lose_dials(), Loss::InTheKernel);
+    let dial = TcpStream::connect_timeout(&proxy.address(), Duration::from_millis(50));
+    assert_eq!(dial.unwrap_err().kind(), io::ErrorKind::TimedOut);
+}
+
+#[test]
+fn one_byte_of_the_next_reply_is_changed() {
+    let (_server, proxy, mut raw) = set_up();
+    proxy.corrupt(1, 0b11);
+    assert_eq!(raw.text(&["PING"]), "SONG");
+    assert_eq!(raw.text(&["PING"]), "PONG");
+}
+
+#[test]
+fn what_was_held_or_had_vanished_comes_through_in_the_end() {
+    for (fault, cure) in
+        [(Proxy::hold as fn(&Proxy), Proxy::release as fn(&Proxy)), (Proxy::vanish, Proxy::heal)]
+    {
+        let (_server, proxy, mut raw) = set_up();
+        fault(&proxy);
+        let asked = thread::spawn(move || raw.text(&["PING"]));
+        thread::sleep(Duration::from_millis(30));
+        assert!(!asked.is_finished());
+        cure(&proxy);
+        assert_eq!(asked.join().unwrap(), "PONG");
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_or_is_dropped_answers_nobody() {
+    let (_server, proxy, mut raw) = set_up();
+    assert_eq!(raw.text(&["PING"]), "PONG");
+    proxy.refuse();
+    let refused = Raw::connect(proxy.address()).and_then(|mut raw| raw.ask(&["PING"]));
+    assert!(refused.is_err());
+    assert_eq!(raw.text(&["PING"]), "PONG");
+    drop(proxy);
+    assert!(raw.ask(&["PING"]).is_err());
+}
