@@ -289,11 +289,14 @@ fn scanned(part: &Part<'_>) -> Option<Reply> {
         return None;
     }
     let cursor = decode::parse(value(&cursor).and(cursor.bytes())?)?;
-    let keys = array(&keys)?.map(|key| {
+    let elements = array(&keys)?;
+    // As many as have been received, so the count is no mere claim.
+    let mut keys = Vec::with_capacity(elements.remaining());
+    for key in elements {
         let key = key.ok()?;
-        value(&key).and(key.bytes()).map(Bytes::copy_from_slice)
-    });
-    Some(Reply::Scanned { cursor, keys: keys.collect::<Option<_>>()? })
+        keys.push(value(&key).and(key.bytes()).map(Bytes::copy_from_slice)?);
+    }
+    Some(Reply::Scanned { cursor, keys })
 }
 
 fn array<'a>(part: &Part<'a>) -> Option<Elements<'a>> {
