@@ -1,6 +1,7 @@
 //! What a case is given: a place of its own on one backend, and a runtime to use it on.
 
 use std::any::Any;
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
@@ -9,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use async_caches::{Builder, Cache};
 
-use crate::backend::{Backend, Place};
+use crate::backend::{Backend, PASSWORD, Place};
 use crate::harness::Harness;
 use crate::raw::Raw;
 use crate::server::{Server, Setup};
+use crate::tell::tell;
 
 /// A runtime, a backend, and a namespace there that no other test uses. Cheap to clone.
 #[derive(Clone)]
@@ -83,13 +85,15 @@ impl Context {
         self.place.server().expect("the backend is a server")
     }
 
-    /// Starts a server of this test's own, of the kind that is behind the backend.
+    /// Starts a server of this test's own, of the kind that is behind the backend. It wants a
+    /// password, so that there is one to give away in whatever goes wrong.
     ///
     /// # Panics
     /// Where the backend has none, or it does not start.
     #[must_use]
     pub fn start(&self, setup: &Setup) -> Server {
-        Server::start(self.backend().kind().expect("the backend is a server"), setup)
+        let kind = self.backend().kind().expect("the backend is a server");
+        Server::start(kind, &setup.clone().password_or(PASSWORD))
     }
 
     /// A raw connection to this test's own database of the shared server.
@@ -130,11 +134,26 @@ impl Context {
         Task { seat }
     }
 
+    /// The output of `future`, which must come within `limit`; it is printed.
+    ///
+    /// # Panics
+    /// When it does not, naming `what` took too long.
+    pub async fn within<T: Debug>(
+        &self,
+        limit: Duration,
+        what: &str,
+        future: impl Future<Output = T>,
+    ) -> T {
+        let output = self.in_time(limit, what, future).await;
+        tell(what, &output);
+        output
+    }
+
     /// The output of `future`, which must come within `limit`.
     ///
     /// # Panics
     /// When it does not, naming `what` took too long.
-    pub async fn within<T>(
+    pub async fn in_time<T>(
         &self,
         limit: Duration,
         what: &str,
@@ -170,7 +189,9 @@ impl Context {
 /// # Panics
 /// When it cannot be built or connected.
 pub async fn connected(builder: Builder) -> Cache {
-    builder.connect().await.expect("the cache connects")
+    let cache = builder.connect().await.expect("the cache connects");
+    tell("connected", &cache);
+    cache
 }
 
 /// A task beside the test: awaited, it gives the task's output or passes its panic on. Dropped,
@@ -210,6 +231,8 @@ impl<T> Future for Task<T> {
             Some(Ok(output)) => Poll::Ready(output),
             Some(Err(panic)) => {
                 drop(seat);
+                // On a runtime's own thread libtest keeps what was printed for another test.
+                tell("a task panicked", &message(&*panic));
                 resume_unwind(panic)
             }
             None => {
@@ -218,6 +241,11 @@ impl<T> Future for Task<T> {
             }
         }
     }
+}
+
+fn message(panic: &(dyn Any + Send)) -> Option<&str> {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);

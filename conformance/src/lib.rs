@@ -71,6 +71,7 @@ pub mod random;
 pub mod raw;
 pub mod server;
 mod suite;
+mod tell;
 
 #[doc(hidden)]
 pub mod cases;

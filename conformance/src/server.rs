@@ -76,6 +76,13 @@ impl Setup {
         self
     }
 
+    /// Everybody must give this password, if no other was named.
+    #[must_use]
+    pub(crate) fn password_or(mut self, password: &str) -> Self {
+        self.password.get_or_insert_with(|| password.to_owned());
+        self
+    }
+
     /// Adds arguments to the server's command line.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {

@@ -75,9 +75,9 @@ impl Load {
         cx.until("the cache is well", async || self.cache.ping().await.is_ok()).await;
         self.shared.over.store(1, Ordering::SeqCst);
         for task in self.tasks {
-            cx.within(2 * LIMIT, "a task", task).await;
+            cx.in_time(2 * LIMIT, "a task", task).await;
         }
-        cx.within(LIMIT, "disconnect", self.cache.disconnect()).await.expect("it is connected");
+        cx.in_time(LIMIT, "disconnect", self.cache.disconnect()).await.expect("it is connected");
     }
 }
 
@@ -197,7 +197,7 @@ impl Worker {
         let outcome = if random.below(16) == 0 {
             after_polls(random.below(6), call).await
         } else {
-            Some(self.cx.within(LIMIT, what, call).await)
+            Some(self.cx.in_time(LIMIT, what, call).await)
         };
         let count = match &outcome {
             Some(Ok(_)) => &self.shared.done,

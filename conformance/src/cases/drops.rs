@@ -29,7 +29,7 @@ pub async fn a_thousand_tasks_on_few_links_are_all_served_while_others_give_up(c
     let tasks: Vec<_> =
         (0..1_000).map(|seed| cx.spawn(get_and_drop(cache.clone(), 1_000 + seed, 3))).collect();
     for task in tasks {
-        cx.within(Duration::from_secs(30), "a task", task).await;
+        cx.in_time(Duration::from_secs(30), "a task", task).await;
     }
 }
 

@@ -338,7 +338,7 @@ pub async fn a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_
     assert_eq!((waiting.len(), refused), (IN_FLIGHT + WAITING, 1_000_000 - IN_FLIGHT - WAITING));
     server.resume();
     for get in waiting {
-        assert_eq!(cx.within(ops::LONG, "a get that waits", get).await.unwrap(), None);
+        assert_eq!(cx.in_time(ops::LONG, "a get that waits", get).await.unwrap(), None);
     }
 }
 

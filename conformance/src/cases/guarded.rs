@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_caches::{Error, ServerErrorKind};
 
-use crate::backend::PASSWORD;
+use crate::backend::{CANARY, PASSWORD};
 use crate::context::{Context, connected};
 use crate::proxy::Proxy;
 use crate::server::{Setup, percent_encoded};
@@ -84,11 +84,8 @@ pub async fn a_password_is_in_no_debug_output_of_a_connected_cache(cx: Context) 
     let cache = cx.cache().await;
     cache.ping().await.unwrap();
     let shown = format!("{cache:?} {cache:#?} {:?}", cx.builder());
-    for secret in
-        [PASSWORD.to_owned(), percent_encoded(PASSWORD), PASSWORD.escape_debug().to_string()]
-    {
-        assert!(!shown.contains(&secret), "{shown}");
-    }
+    assert!(PASSWORD.starts_with(CANARY) && percent_encoded(PASSWORD).starts_with(CANARY));
+    assert!(!shown.contains(CANARY), "{shown}");
 }
 
 /// Whether the server's refusal of credentials is in an error or behind it.
