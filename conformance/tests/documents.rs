@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 fn every_test_that_a_document_names_exists() {
     let functions = functions(&root());
     assert!(functions.len() > 500, "{} functions were found", functions.len());
-    for page in ["docs/faults.md"] {
+    for page in ["docs/faults.md", "SECURITY.md"] {
         let named = names(&page_text(page));
         assert!(named.len() > 20, "{page} names {} tests", named.len());
         for name in named {

@@ -73,6 +73,7 @@
 //!
 //! All that is decided is decided in `async-caches-core`, which knows neither a runtime nor a
 //! waker; here are the futures, locks and wakers around it.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 mod backend;
 mod builder;
