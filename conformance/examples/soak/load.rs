@@ -218,7 +218,10 @@ impl Worker {
             key.value = None;
         }
         let known = key.value.as_deref();
-        assert!(read == known, "{}: {read:.80?} instead of {known:.80?}", key.name);
+        let head =
+            |value: Option<&str>| value.map(|text| text.chars().take(80).collect::<String>());
+        let (shown, wanted) = (head(read), head(known));
+        assert!(read == known, "{}: {shown:?} instead of {wanted:?}", key.name);
     }
 
     fn restarts(&self) -> u64 {

@@ -1,0 +1,144 @@
+//! Options, put together: a URL that is printed parses to the same URL, but for its password, which
+//! is in no output; and each option's text is taken, or refused without a trace.
+#![no_main]
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use async_caches_core::key::Version;
+use async_caches_core::options::{Options, Settings};
+use async_caches_core::secret::Secret;
+use async_caches_core::ttl::Timeout;
+use async_caches_core::url::{Backend, CacheUrl, Credentials, Endpoint, Server};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    // Running out of input ends the story, and is no error.
+    let _ = run(&mut Unstructured::new(input));
+});
+
+fn run(u: &mut Unstructured<'_>) -> Result<()> {
+    let (upper, lower) = (options(u)?, options(u)?);
+    prints_and_parses(u, upper.clone())?;
+    layers(&upper, &lower);
+    texts(u, upper)
+}
+
+fn prints_and_parses(u: &mut Unstructured<'_>, options: Options) -> Result<()> {
+    let url = CacheUrl { backend: backend(u)?, options };
+    let printed = url.to_string();
+    for output in [&printed, &format!("{url:?}"), &format!("{url:#?}")] {
+        assert!(!output.contains(CANARY), "{output}");
+    }
+    let mut masked = url;
+    if let Backend::Redis(Server { credentials: Some(credentials), .. }) = &mut masked.backend {
+        credentials.password = Secret::new(Secret::MASK);
+    }
+    assert_eq!(CacheUrl::parse(&printed).as_ref(), Ok(&masked), "{printed}");
+    Ok(())
+}
+
+/// The upper layer speaks first, and what it does not speak of the lower one says.
+fn layers(upper: &Options, lower: &Options) {
+    let both = upper.clone().over(lower.clone());
+    assert_eq!(both.maxsize, upper.maxsize.or(lower.maxsize));
+    assert_eq!(both.name, upper.name.clone().or(lower.name.clone()));
+    assert_eq!(both.clone().over(both.clone()), both);
+    assert_eq!(Options::default().over(both.clone()), both);
+    assert_eq!(both.clone().over(Options::default()), both);
+    if let Ok(settings) = Settings::new(both) {
+        assert!(settings.minsize <= settings.maxsize && settings.maxsize > 0);
+        assert!(settings.max_in_flight > 0 && settings.max_queued_bytes > 0);
+        assert!(!settings.connect_timeout.is_zero() && !settings.response_timeout.is_zero());
+    }
+}
+
+/// Any text for any option, over any options.
+fn texts(u: &mut Unstructured<'_>, mut options: Options) -> Result<()> {
+    while !u.is_empty() {
+        let before = options.clone();
+        let name = *u.choose(&Options::NAMES)?;
+        let len = u.int_in_range(0..=24)?.min(u.len());
+        let value = String::from_utf8_lossy(u.bytes(len)?).into_owned();
+        match options.set(name, &value) {
+            Err(error) => {
+                assert_eq!(options, before);
+                assert!(error.to_string().len() < 1_000);
+            }
+            Ok(()) => {
+                assert!(options.set(name, &value).is_err(), "{name} was said twice");
+                let url = CacheUrl { backend: Backend::Dummy, options: options.clone() };
+                assert_eq!(CacheUrl::parse(&url.to_string()), Ok(url));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Options that can be said in a URL, each valid by itself.
+fn options(u: &mut Unstructured<'_>) -> Result<Options> {
+    let mut options = Options::default();
+    options.timeout = maybe(u, |u| span(u).map(Timeout::After))?;
+    options.version = maybe(u, |u| {
+        Ok(if u.arbitrary()? { Version::from(u.arbitrary::<i64>()?) } else { word(u)?.into() })
+    })?;
+    options.key_prefix = maybe(u, word)?;
+    options.minsize = u.arbitrary()?;
+    options.maxsize = u.arbitrary::<Option<NonZeroUsize>>()?.map(NonZeroUsize::get);
+    options.max_in_flight = u.arbitrary::<Option<NonZeroUsize>>()?.map(NonZeroUsize::get);
+    options.max_queued_bytes = u.arbitrary::<Option<NonZeroUsize>>()?.map(NonZeroUsize::get);
+    options.max_waiting = u.arbitrary()?;
+    options.max_entries = u.arbitrary::<Option<NonZeroU64>>()?.map(NonZeroU64::get);
+    options.max_bytes = u.arbitrary::<Option<NonZeroU64>>()?.map(NonZeroU64::get);
+    options.connect_timeout = maybe(u, span)?;
+    options.response_timeout = maybe(u, span)?;
+    options.name = maybe(u, |u| {
+        let name: String = word(u)?.chars().filter(char::is_ascii_graphic).collect();
+        Ok(if name.is_empty() { "n".to_owned() } else { name })
+    })?;
+    Ok(options)
+}
+
+fn backend(u: &mut Unstructured<'_>) -> Result<Backend> {
+    Ok(match u.int_in_range(0..=4_u8)? {
+        0 => Backend::Dummy,
+        1 => Backend::Memory { name: word(u)? },
+        _ => Backend::Redis(Server {
+            endpoint: match u.int_in_range(0..=3_u8)? {
+                0 => Endpoint::Unix { path: format!("/{}", word(u)?) },
+                _ => Endpoint::Tcp {
+                    host: (*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into(),
+                    port: u.int_in_range(1..=u16::MAX)?,
+                },
+            },
+            credentials: maybe(u, |u| {
+                let username = maybe(u, word)?;
+                let password = format!("{CANARY}{}", u.arbitrary::<&str>()?);
+                Ok(Credentials { username, password: Secret::new(password) })
+            })?,
+            database: u.arbitrary()?,
+        }),
+    })
+}
+
+fn maybe<T>(
+    u: &mut Unstructured<'_>,
+    make: impl FnOnce(&mut Unstructured<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    if u.arbitrary()? { make(u).map(Some) } else { Ok(None) }
+}
+
+fn span(u: &mut Unstructured<'_>) -> Result<Duration> {
+    let nanos = u.arbitrary::<u64>()? >> u.int_in_range(0..=63)?;
+    Ok(Duration::from_nanos(nanos.max(1)))
+}
+
+/// A text that is not empty and has no colon, and is no secret.
+fn word(u: &mut Unstructured<'_>) -> Result<String> {
+    let len = u.int_in_range(1..=12)?.min(u.len());
+    let text = String::from_utf8_lossy(u.bytes(len)?).replace([':', '\0'], "");
+    Ok(if text.is_empty() || text.contains(CANARY) { "w".to_owned() } else { text })
+}
+
+const CANARY: &str = "canary";
