@@ -38,10 +38,11 @@ pub async fn a_lost_link_that_cannot_be_dialled_again_holds_up_nobody(cx: Contex
     let cache = connected(builder.response_timeout(BRIEF)).await;
     say(proxy.lose_dials());
     proxy.sever();
-    for _ in 0..3 {
+    for n in 0..3 {
         let get = cx.within(BRIEF + SLACK, "a get", cache.get::<i32>("1"));
         let error = get.await.unwrap_err();
-        assert!(error.is_retryable() && !error.may_have_run(), "{error:?}");
+        // The first may be sent on the link before it is known to be lost.
+        assert!(error.is_retryable() && (n == 0 || !error.may_have_run()), "{error:?}");
     }
     proxy.heal();
     cx.until("the cache is back", async || cache.get("1").await.is_ok_and(|n| n == Some(1))).await;
