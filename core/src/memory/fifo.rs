@@ -40,6 +40,11 @@ impl Fifo {
         self.oldest
     }
 
+    /// Whether `id` and nothing else is queued.
+    pub(super) fn is_only(&self, id: Id) -> bool {
+        id != Id::NONE && self.oldest == id && self.newest == id
+    }
+
     /// Puts `id`, which is in no queue, at the end.
     pub(super) fn push(&mut self, all: &mut impl Linked, id: Id) {
         let Some(links) = all.links(id) else { return };
@@ -105,6 +110,7 @@ mod tests {
                 }
                 prop_assert_eq!(&walked, &plain.iter().copied().collect::<Vec<_>>());
                 prop_assert_eq!(fifo.is_empty(), plain.is_empty());
+                prop_assert_eq!(fifo.is_only(Id::new(number)), plain == [number]);
             }
         }
     }

@@ -114,7 +114,7 @@ impl Policy {
     pub(super) fn victim(&mut self, all: &mut impl Residents, spared: Id) -> Option<Id> {
         let mut patience = PATIENCE;
         loop {
-            let queue = self.longer_than_its_share();
+            let queue = self.longer_than_its_share(spared);
             let id = self.line(queue).fifo.oldest();
             let rank = all.rank(id)?;
             if id == spared && self.len == 1 {
@@ -137,10 +137,12 @@ impl Policy {
         }
     }
 
-    fn longer_than_its_share(&self) -> Queue {
+    /// Main is never the answer while it has none but the spared one.
+    fn longer_than_its_share(&self, spared: Id) -> Queue {
         let total = self.small.weight.saturating_add(self.main.weight);
         let small_is_long = self.small.weight.saturating_mul(SMALL_SHARE) >= total;
-        if self.main.fifo.is_empty() || (small_is_long && !self.small.fifo.is_empty()) {
+        let main_has_none = self.main.fifo.is_empty() || self.main.fifo.is_only(spared);
+        if main_has_none || (small_is_long && !self.small.fifo.is_empty()) {
             Queue::Small
         } else {
             Queue::Main
@@ -289,6 +291,17 @@ mod tests {
         for _ in 0..10 {
             let victim = cache.policy.victim(&mut cache.all, spared);
             assert_eq!(victim, Some(cache.ids[&2]));
+        }
+    }
+
+    #[test]
+    fn a_heavy_spared_entry_alone_in_main_makes_the_light_one_in_small_go() {
+        let mut cache = Cache::new(2);
+        cache.ask_all(1..3);
+        let (spared, other) = (cache.ids[&1], cache.ids[&2]);
+        cache.policy.reweigh(&mut cache.all, spared, 1000);
+        for _ in 0..2 {
+            assert_eq!(cache.policy.victim(&mut cache.all, spared), Some(other));
         }
     }
 
