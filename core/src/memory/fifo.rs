@@ -14,6 +14,11 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) const NONE: Self = Self { newer: Id::NONE, older: Id::NONE };
+
+    #[cfg(test)]
+    pub(super) fn newer(&self) -> Id {
+        self.newer
+    }
 }
 
 /// Where the links of things are.

@@ -21,7 +21,7 @@
 //! | `table` | which entry a key is |
 //! | `entry`, `body`, `slab` | what is kept of a key, and under which number |
 //! | `wheel` | which entries have expired |
-//! | `policy`, `fifo`, `ghosts` | which entry goes when there is no room |
+//! | `policy`, `fifo`, `ghosts`, `share` | which entry goes when there is no room |
 //! | `graveyard` | what a shard let go of |
 //! | `stats` | what a shard has done, in numbers |
 
@@ -33,6 +33,7 @@ mod graveyard;
 mod hash;
 mod policy;
 mod shard;
+mod share;
 mod slab;
 mod stats;
 mod store;

@@ -1,17 +1,30 @@
-//! Which entry goes when there is no room: S3-FIFO.
+//! Which entry goes when there is no room: S3-FIFO, with a trial before the main queue and a small
+//! queue whose length is learnt.
 //!
 //! Most keys of a real workload are asked for once and never again. So a new entry first passes
-//! through a *small* queue of about a tenth of the room. If nobody asked for it by the time it
-//! reaches the end, it goes, having cost the others little: a scan flushes the small queue and
-//! nothing else. If somebody did, it moves on to the *main* queue, which holds the rest. There,
-//! an entry that reaches the end goes around again, once for each time that it was asked for
-//! lately (up to three), and is let go only when it comes by unused. A key that was let go from
-//! the small queue is remembered for a while as a *ghost*; if it comes back soon after all, the
-//! small queue was too short to see its worth, and it enters the main queue at once.
+//! through a *small* queue. If nobody asked for it by the time it reaches the end, it goes, having
+//! cost the others little: a scan flushes the small queue and nothing else. Its key is remembered
+//! for a while as a *ghost*. An entry that was used in the small queue, and one that comes back
+//! while it is a ghost, is a *candidate* for the *main* queue, which holds the rest. There, an
+//! entry that is looked at goes around again, once for each time that it was asked for (up to
+//! three), and makes way when it comes by with no use left.
 //!
-//! The source is Yang et al., "FIFO queues are all you need for cache eviction" (SOSP 2023). Two
-//! things differ. One use in the small queue promotes, not two. And ghosts are a table of
-//! fingerprints in which a later one replaces an earlier one, not a queue.
+//! S3-FIFO lets every candidate in. Then a loop longer than the room runs through the main queue
+//! as well, and each entry goes shortly before it is asked for. So here a candidate stands trial:
+//! it is let in once an entry at main's end makes way, and refused once [`RIVALS`] of them have
+//! turned out to be in use, each having paid with one of its uses. Of a loop main then keeps what
+//! it has, and that part hits, which is the most that any policy can do. An entry that has a use
+//! left but was not asked for since the last look is no rival: it pays as well, and the next is
+//! looked at. So when the pattern changes, main resists for one turn, a third as many candidates
+//! as it has entries, and gives way from then on.
+//!
+//! How long the small queue should be differs most of all: a hundredth of the room is best for
+//! loops and for what is popular in the long run, a half or more for what is asked for again
+//! soon or never. [`Share`] learns it from what comes back.
+//!
+//! Where there are no candidates, as in a loop many times longer than the room, main would never
+//! fill. So while it is short of its share, one in [`FILL`] of the unused that leave the small
+//! queue moves on instead; they are the first to make way.
 //!
 //! A hit writes one small counter and moves nothing. An eviction is O(1) amortised, since every
 //! turn of an entry has been paid for by a hit; it is also bounded outright: after
@@ -20,12 +33,23 @@
 //!
 //! Lengths of queues are measured in *weight*, in whichever unit the bound is: one an entry, or
 //! its bytes. The policy knows neither keys nor values, nor when there is room.
+//!
+//! The sources are Yang et al., "FIFO queues are all you need for cache eviction" (SOSP 2023), for
+//! the queues; Einziger et al., "TinyLFU" (ACM ToS 2017), for the thought that a newcomer must be
+//! worth more than whom it displaces; Qureshi et al., "Adaptive insertion policies" (ISCA 2007),
+//! for keeping a part of what thrashes and for letting in one of many. The trial is our own.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use super::fifo::{Fifo, Linked, Links};
 use super::ghosts::Ghosts;
+use super::share::Share;
 use super::slab::Id;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
 
 /// What the policy keeps of an entry.
 #[derive(Debug)]
@@ -37,12 +61,14 @@ pub(super) struct Rank {
     queue: Queue,
     /// Counted while others read it too; a use more or less that is lost does no harm.
     uses: AtomicU8,
+    /// How many of the uses were left when it was last looked at.
+    left: u8,
 }
 
 impl Rank {
     pub(super) fn new(hash: u32) -> Self {
         let uses = AtomicU8::new(0);
-        Self { hash, links: Links::NONE, weight: 0, queue: Queue::Small, uses }
+        Self { hash, links: Links::NONE, weight: 0, queue: Queue::Small, uses, left: 0 }
     }
 }
 
@@ -50,6 +76,16 @@ impl Rank {
 enum Queue {
     Small,
     Main,
+}
+
+/// What a look at the entry at main's end says.
+enum Look {
+    /// It makes way, if there is one at all.
+    Free,
+    /// It was asked for since the last look, and has gone around.
+    InUse,
+    /// It was not, but had a use left and has gone around.
+    Idle,
 }
 
 /// Where the ranks of entries are.
@@ -63,6 +99,9 @@ pub(super) struct Policy {
     main: Line,
     len: u32,
     ghosts: Ghosts,
+    share: Share,
+    /// How many unused entries have left the small queue since one of them filled main.
+    unused: u8,
 }
 
 #[derive(Debug)]
@@ -73,14 +112,22 @@ struct Line {
 
 impl Policy {
     pub(super) const fn new() -> Self {
-        Self { small: Line::new(), main: Line::new(), len: 0, ghosts: Ghosts::new() }
+        let (small, main) = (Line::new(), Line::new());
+        Self { small, main, len: 0, ghosts: Ghosts::new(), share: Share::new(), unused: 0 }
     }
 
     /// Takes in an entry whose rank is new.
     pub(super) fn insert(&mut self, all: &mut impl Residents, id: Id, weight: u64) {
         let Some(rank) = all.rank(id) else { return };
         rank.weight = narrow(weight);
-        let queue = if self.ghosts.take(rank.hash) { Queue::Main } else { Queue::Small };
+        let queue = match self.ghosts.take(rank.hash) {
+            Some(absence) => {
+                self.share.learn(absence, self.len);
+                let mut patience = PATIENCE;
+                if self.admits(all, &mut patience) { Queue::Main } else { Queue::Small }
+            }
+            None => Queue::Small,
+        };
         self.len += 1;
         self.push(all, id, queue);
     }
@@ -114,39 +161,103 @@ impl Policy {
     pub(super) fn victim(&mut self, all: &mut impl Residents, spared: Id) -> Option<Id> {
         let mut patience = PATIENCE;
         loop {
-            let queue = self.longer_than_its_share(spared);
+            let queue = self.due(spared);
             let id = self.line(queue).fifo.oldest();
             let rank = all.rank(id)?;
-            if id == spared && self.len == 1 {
-                return None;
+            let hash = rank.hash;
+            if id == spared {
+                if self.len == 1 {
+                    return None;
+                }
+                self.turn(all, id);
+                continue;
             }
-            let uses = rank.uses.get_mut();
-            if id != spared && (*uses == 0 || patience == 0) {
+            let goes = match queue {
+                Queue::Small => patience == 0 || self.leaves(all, id, &mut patience),
+                Queue::Main => patience == 0 || matches!(self.look(all), Look::Free),
+            };
+            if goes {
                 if queue == Queue::Small {
-                    self.ghosts.note(rank.hash, self.len);
+                    self.ghosts.note(hash, self.len);
                 }
                 return Some(id);
             }
-            *uses = match queue {
-                Queue::Small => 0,
-                Queue::Main => uses.saturating_sub(1),
-            };
             patience = patience.saturating_sub(1);
-            self.unlink(all, id);
-            self.push(all, id, Queue::Main);
         }
     }
 
-    /// Main is never the answer while it has none but the spared one.
-    fn longer_than_its_share(&self, spared: Id) -> Queue {
-        let total = self.small.weight.saturating_add(self.main.weight);
-        let small_is_long = self.small.weight.saturating_mul(SMALL_SHARE) >= total;
+    /// Which queue's oldest entry is next: the small queue's if that has its share, or if main has
+    /// none but the spared one.
+    fn due(&self, spared: Id) -> Queue {
+        let small_is_long = self.share.is_reached(self.small.weight, self.total());
         let main_has_none = self.main.fifo.is_empty() || self.main.fifo.is_only(spared);
         if main_has_none || (small_is_long && !self.small.fifo.is_empty()) {
             Queue::Small
         } else {
             Queue::Main
         }
+    }
+
+    /// Whether the oldest entry of the small queue goes; else it has moved on to the main queue.
+    fn leaves(&mut self, all: &mut impl Residents, id: Id, patience: &mut u32) -> bool {
+        let Some(rank) = all.rank(id) else { return true };
+        let weight = u64::from(rank.weight);
+        let is_used = core::mem::take(rank.uses.get_mut()) > 0;
+        let moves_on = if is_used { self.admits(all, patience) } else { self.fills(weight) };
+        if moves_on {
+            if is_used {
+                self.share.earn();
+            }
+            self.turn(all, id);
+        }
+        !moves_on
+    }
+
+    /// Whether a candidate may enter the main queue.
+    fn admits(&mut self, all: &mut impl Residents, patience: &mut u32) -> bool {
+        let mut rivals = RIVALS;
+        while rivals > 0 && *patience > 0 {
+            match self.look(all) {
+                Look::Free => return true,
+                Look::InUse => rivals -= 1,
+                Look::Idle => {}
+            }
+            *patience -= 1;
+        }
+        rivals > 0
+    }
+
+    /// Looks at the entry at main's end, and takes one of its uses.
+    fn look(&mut self, all: &mut impl Residents) -> Look {
+        let id = self.main.fifo.oldest();
+        let Some(rank) = all.rank(id) else { return Look::Free };
+        let uses = rank.uses.get_mut();
+        let Some(left) = uses.checked_sub(1) else { return Look::Free };
+        let look = if *uses > rank.left { Look::InUse } else { Look::Idle };
+        (*uses, rank.left) = (left, left);
+        self.turn(all, id);
+        look
+    }
+
+    /// Whether an unused entry of this weight, the oldest of the small queue, is to fill the main
+    /// queue.
+    fn fills(&mut self, weight: u64) -> bool {
+        let rest = self.small.weight.saturating_sub(weight);
+        if !self.share.is_reached(rest, self.total()) {
+            return false;
+        }
+        self.unused = (self.unused + 1) % FILL;
+        self.unused == 0
+    }
+
+    fn total(&self) -> u64 {
+        self.small.weight.saturating_add(self.main.weight)
+    }
+
+    /// Moves an entry to the beginning of the main queue.
+    fn turn(&mut self, all: &mut impl Residents, id: Id) {
+        self.unlink(all, id);
+        self.push(all, id, Queue::Main);
     }
 
     fn push(&mut self, all: &mut impl Residents, id: Id, queue: Queue) {
@@ -185,153 +296,12 @@ fn narrow(weight: u64) -> u32 {
     u32::try_from(weight).unwrap_or(u32::MAX)
 }
 
-/// The small queue is due for eviction from one part in this many of the whole.
-const SMALL_SHARE: u64 = 10;
 /// How often an entry may go around again without being asked for in between.
 const MOST_USES: u8 = 3;
+/// How many entries in use refuse a candidate. With more of them the entries of a loop would be
+/// looked at more often than they are asked for.
+const RIVALS: u32 = 3;
+/// One in this many fills a main queue that is short of its share.
+const FILL: u8 = 32;
 /// How many entries may go around again before one goes in any case.
 const PATIENCE: u32 = 64;
-
-#[cfg(test)]
-mod tests {
-    use alloc::collections::BTreeMap;
-    use core::ops::Range;
-
-    use super::*;
-    use crate::memory::slab::Slab;
-
-    impl Linked for Slab<Rank> {
-        fn links(&mut self, id: Id) -> Option<&mut Links> {
-            self.get_mut(id).map(|rank| &mut rank.links)
-        }
-    }
-
-    impl Residents for Slab<Rank> {
-        fn rank(&mut self, id: Id) -> Option<&mut Rank> {
-            self.get_mut(id)
-        }
-    }
-
-    /// A cache of hashes alone, of `room` entries.
-    struct Cache {
-        policy: Policy,
-        all: Slab<Rank>,
-        ids: BTreeMap<u32, Id>,
-        room: usize,
-    }
-
-    impl Cache {
-        fn new(room: usize) -> Self {
-            Self { policy: Policy::new(), all: Slab::new(), ids: BTreeMap::new(), room }
-        }
-
-        /// Whether it was a hit.
-        fn ask(&mut self, hash: u32) -> bool {
-            if let Some(&id) = self.ids.get(&hash) {
-                self.policy.hit(self.all.get(id).unwrap());
-                return true;
-            }
-            if self.ids.len() == self.room {
-                let victim = self.policy.victim(&mut self.all, Id::NONE).unwrap();
-                self.policy.remove(&mut self.all, victim);
-                let rank = self.all.remove(victim).unwrap();
-                assert_eq!(self.ids.remove(&rank.hash), Some(victim));
-            }
-            let id = self.all.insert(Rank::new(hash));
-            self.policy.insert(&mut self.all, id, 1);
-            self.ids.insert(hash, id);
-            false
-        }
-
-        fn ask_all(&mut self, hashes: Range<u32>) {
-            hashes.for_each(|hash| {
-                self.ask(hash);
-            });
-        }
-    }
-
-    #[test]
-    fn a_scan_does_not_flush_what_is_asked_for_again() {
-        let mut cache = Cache::new(100);
-        for _ in 0..3 {
-            cache.ask_all(0..50);
-        }
-        (1000..10_000).for_each(|hash| assert!(!cache.ask(hash)));
-        let kept = (0..50).filter(|&hash| cache.ask(hash)).count();
-        assert_eq!(kept, 50);
-    }
-
-    #[test]
-    fn a_key_that_comes_back_soon_after_it_went_enters_the_main_queue() {
-        let mut cache = Cache::new(20);
-        cache.ask_all(0..20);
-        cache.ask(100);
-        assert!(!cache.ids.contains_key(&0));
-        cache.ask(0);
-        cache.ask_all(200..300);
-        assert!(cache.ask(0));
-    }
-
-    #[test]
-    fn what_is_never_asked_for_again_goes_in_the_order_it_came() {
-        let mut cache = Cache::new(4);
-        cache.ask_all(0..100);
-        let left: std::vec::Vec<_> = cache.ids.keys().copied().collect();
-        assert_eq!(left, [96, 97, 98, 99]);
-    }
-
-    #[test]
-    fn the_spared_entry_is_never_the_victim() {
-        let mut cache = Cache::new(3);
-        cache.ask(1);
-        let spared = cache.ids[&1];
-        assert_eq!(cache.policy.victim(&mut cache.all, spared), None);
-        assert_eq!(cache.policy.victim(&mut cache.all, Id::NONE), Some(spared));
-        cache.ask(2);
-        for _ in 0..10 {
-            let victim = cache.policy.victim(&mut cache.all, spared);
-            assert_eq!(victim, Some(cache.ids[&2]));
-        }
-    }
-
-    #[test]
-    fn a_heavy_spared_entry_alone_in_main_makes_the_light_one_in_small_go() {
-        let mut cache = Cache::new(2);
-        cache.ask_all(1..3);
-        let (spared, other) = (cache.ids[&1], cache.ids[&2]);
-        cache.policy.reweigh(&mut cache.all, spared, 1000);
-        for _ in 0..2 {
-            assert_eq!(cache.policy.victim(&mut cache.all, spared), Some(other));
-        }
-    }
-
-    #[test]
-    fn an_empty_policy_has_no_victim() {
-        assert_eq!(Policy::new().victim(&mut Slab::<Rank>::new(), Id::NONE), None);
-    }
-
-    #[test]
-    fn one_eviction_turns_a_bounded_number_of_entries_though_all_are_in_use() {
-        let mut cache = Cache::new(1000);
-        for _ in 0..5 {
-            cache.ask_all(0..1000);
-        }
-        let oldest = cache.policy.small.fifo.oldest();
-        let victim = cache.policy.victim(&mut cache.all, Id::NONE).unwrap();
-        assert_eq!(victim.number() - oldest.number(), PATIENCE);
-    }
-
-    #[test]
-    fn weights_follow_their_entries() {
-        let mut cache = Cache::new(10);
-        for round in 0..2000_u32 {
-            cache.ask(round * round % 37);
-            if let Some(&id) = cache.ids.get(&(round % 37)) {
-                cache.policy.reweigh(&mut cache.all, id, u64::from(round % 5));
-            }
-            let weight: u64 = cache.all.range(0..99).map(|rank| u64::from(rank.weight)).sum();
-            assert_eq!(cache.policy.small.weight + cache.policy.main.weight, weight);
-            assert_eq!(usize::try_from(cache.policy.len).unwrap(), cache.ids.len());
-        }
-    }
-}

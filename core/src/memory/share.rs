@@ -1,0 +1,140 @@
+//! How much of the room the small queue has: learnt from which keys come back, and how soon.
+//!
+//! A key that comes back after it went from the small queue tells how long that queue should be.
+//! Was it away but *briefly*, a slightly longer small queue would have kept it. Was it away for
+//! *long*, only the main queue could have. The first kind of return lengthens the small queue and
+//! the second shortens it; as few keys can return briefly and many after long, a brief one counts
+//! for eight long ones. Past a fifth of the room, where main pays more for each entry less, it
+//! counts for four.
+//!
+//! A longer queue must also be seen to pay. In a loop slightly longer than the room all keys
+//! return briefly, however long the small queue is, as main loses what the small queue is given.
+//! So each brief return uses up a credit, which an entry that was used in the small queue and
+//! passed on to main has earned; without a credit it counts a little for a shorter queue.
+//!
+//! The more entries, the smaller are the steps: what was learnt is unlearnt within a quarter as
+//! many returns as there are entries, in either direction. Among few entries chance rules, and the
+//! share stays what it is at first, the tenth that S3-FIFO gives.
+//!
+//! That ghosts say which queue is too short comes from Megiddo and Modha, "ARC" (FAST 2003). The
+//! numbers were found on recorded and generated traces; none of them is critical.
+
+use super::ghosts::Absence;
+
+#[derive(Debug)]
+pub(super) struct Share {
+    /// In parts of [`WHOLE`].
+    parts: u32,
+    credit: u8,
+}
+
+impl Share {
+    pub(super) const fn new() -> Self {
+        Self { parts: FIRST, credit: 0 }
+    }
+
+    /// Whether a small queue of this weight has its share of a total.
+    #[inline]
+    pub(super) fn is_reached(&self, small: u64, total: u64) -> bool {
+        u128::from(small) * u128::from(WHOLE) >= u128::from(total) * u128::from(self.parts)
+    }
+
+    /// Notes that an entry was used in the small queue, and passed on.
+    pub(super) fn earn(&mut self) {
+        self.credit = MOST_CREDIT.min(self.credit + 1);
+    }
+
+    /// Notes that a key came back to so many entries.
+    pub(super) fn learn(&mut self, absence: Absence, entries: u32) {
+        if entries < FEWEST_ENTRIES {
+            return;
+        }
+        let unit = (WHOLE / 2 / entries.max(FEWEST_STEPS)).max(1);
+        match absence {
+            Absence::Brief if self.credit > 0 => {
+                self.credit -= 1;
+                let units = if self.parts < KNEE { BRIEF } else { BRIEF_PAST_KNEE };
+                self.parts = MOST.min(self.parts.saturating_add(unit.saturating_mul(units)));
+            }
+            Absence::Brief => self.shorten(unit),
+            Absence::Long => self.shorten(unit.saturating_mul(LONG)),
+        }
+    }
+
+    fn shorten(&mut self, by: u32) {
+        self.parts = LEAST.max(self.parts.saturating_sub(by));
+    }
+}
+
+const WHOLE: u32 = 1 << 24;
+const FIRST: u32 = WHOLE / 10;
+const LEAST: u32 = WHOLE / 128;
+const MOST: u32 = WHOLE / 2;
+const KNEE: u32 = WHOLE / 5;
+/// What a return counts for, in units; a brief one without a credit counts for one.
+const BRIEF: u32 = 32;
+const BRIEF_PAST_KNEE: u32 = 16;
+const LONG: u32 = 4;
+const MOST_CREDIT: u8 = 8;
+/// With fewer nothing is learnt.
+const FEWEST_ENTRIES: u32 = 64;
+/// However few the entries, the share does not move faster than with so many.
+const FEWEST_STEPS: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learnt(absences: impl IntoIterator<Item = Absence>, entries: u32, credit: bool) -> Share {
+        let mut share = Share::new();
+        for absence in absences {
+            if credit {
+                share.earn();
+            }
+            share.learn(absence, entries);
+        }
+        share
+    }
+
+    #[test]
+    fn it_begins_with_a_tenth() {
+        assert!(Share::new().is_reached(10, 100) && !Share::new().is_reached(9, 100));
+        assert!(Share::new().is_reached(u64::MAX / 10 + 1, u64::MAX));
+        assert!(!Share::new().is_reached(u64::MAX / 11, u64::MAX));
+    }
+
+    #[test]
+    fn long_absences_shorten_the_queue_to_its_least_within_a_tenth_of_the_entries() {
+        let share = learnt([Absence::Long; 1000], 10_000, false);
+        assert_eq!(share.parts, LEAST);
+    }
+
+    #[test]
+    fn brief_absences_lengthen_it_to_its_most_as_long_as_it_pays() {
+        assert_eq!(learnt([Absence::Brief; 1000], 10_000, true).parts, MOST);
+        assert!(learnt([Absence::Brief; 1000], 10_000, false).parts < FIRST);
+    }
+
+    #[test]
+    fn it_stays_where_one_return_in_nine_is_brief() {
+        let nine = [Absence::Long; 8].into_iter().chain([Absence::Brief]);
+        let share = learnt(nine.cycle().take(9000), 10_000, true);
+        assert!(share.parts.abs_diff(FIRST) < WHOLE / 100);
+    }
+
+    #[test]
+    fn credit_is_not_hoarded() {
+        let mut share = Share::new();
+        (0..1000).for_each(|_| share.earn());
+        (0..8).for_each(|_| share.learn(Absence::Brief, 10_000));
+        let high = share.parts;
+        share.learn(Absence::Brief, 10_000);
+        assert!(high > FIRST && share.parts < high);
+    }
+
+    #[test]
+    fn among_few_entries_nothing_is_learnt_and_among_very_many_something_is() {
+        assert_eq!(learnt([Absence::Long; 1000], 63, false).parts, FIRST);
+        assert!(learnt([Absence::Long], u32::MAX, false).parts < FIRST);
+    }
+}
