@@ -115,11 +115,23 @@ mod tests {
         assert!(learnt([Absence::Brief; 1000], 10_000, false).parts < FIRST);
     }
 
+    /// After many returns of which one in so many is brief.
+    fn settled(one_in: usize) -> u32 {
+        let returns = [Absence::Long; 20].into_iter().take(one_in - 1).chain([Absence::Brief]);
+        learnt(returns.cycle().take(20_000), 10_000, true).parts
+    }
+
     #[test]
     fn it_stays_where_one_return_in_nine_is_brief() {
-        let nine = [Absence::Long; 8].into_iter().chain([Absence::Brief]);
-        let share = learnt(nine.cycle().take(9000), 10_000, true);
-        assert!(share.parts.abs_diff(FIRST) < WHOLE / 100);
+        assert!(settled(9).abs_diff(FIRST) < WHOLE / 100);
+        assert!(settled(10) < FIRST / 2);
+    }
+
+    #[test]
+    fn past_a_fifth_it_grows_only_where_one_return_in_five_is_brief() {
+        assert!(settled(8).abs_diff(KNEE) < WHOLE / 100);
+        assert!(settled(6).abs_diff(KNEE) < WHOLE / 100);
+        assert!(settled(4) > MOST - WHOLE / 100);
     }
 
     #[test]
@@ -136,5 +148,7 @@ mod tests {
     fn among_few_entries_nothing_is_learnt_and_among_very_many_something_is() {
         assert_eq!(learnt([Absence::Long; 1000], 63, false).parts, FIRST);
         assert!(learnt([Absence::Long], u32::MAX, false).parts < FIRST);
+        let small_steps = [64, 256].map(|entries| learnt([Absence::Long], entries, false).parts);
+        assert!(small_steps[0] == small_steps[1] && small_steps[0] > FIRST - WHOLE / 100);
     }
 }
