@@ -113,6 +113,49 @@ fn a_stopped_timer_never_expires_wherever_it_hangs_in_its_list() {
 }
 
 #[test]
+fn a_timer_that_is_put_off_expires_at_its_latest_time_and_not_before() {
+    for later in [101, 163, 5000, 1 << 30] {
+        let mut clockwork = Clockwork::new(1);
+        clockwork.start(0, millis(90));
+        clockwork.start(0, millis(100));
+        clockwork.start(0, millis(later));
+        let (early, steps) = clockwork.drain(millis(later - 1));
+        assert!(early.is_empty(), "{later}");
+        assert!(steps <= 4 * LEVELS, "{later}: {steps} steps");
+        assert_eq!(clockwork.drain(millis(later)).0, vec![0], "{later}");
+    }
+}
+
+#[test]
+fn a_timer_that_is_put_off_for_ever_never_expires() {
+    for at in [100, 5000] {
+        let mut clockwork = Clockwork::new(1);
+        clockwork.start(0, millis(at));
+        clockwork.start(0, Instant::MAX);
+        assert!(clockwork.drain(Instant::MAX).0.is_empty());
+        assert_eq!(clockwork.wheel.next(), None);
+    }
+}
+
+#[test]
+fn putting_a_timer_off_touches_no_other() {
+    struct Alone(Vec<Timer>);
+    impl Timers for Alone {
+        fn timer(&mut self, id: Id) -> Option<&mut Timer> {
+            assert_eq!(id.number(), 1);
+            self.0.timer(id)
+        }
+    }
+    let mut clockwork = Clockwork::new(3);
+    (0..3).for_each(|number| clockwork.start(number, millis(100)));
+    let mut alone = Alone(clockwork.all);
+    clockwork.wheel.start(&mut alone, Id::new(1), millis(2000));
+    clockwork.all = alone.0;
+    assert_eq!(clockwork.drain(millis(1999)).0, vec![0, 2]);
+    assert_eq!(clockwork.drain(millis(2000)).0, vec![1]);
+}
+
+#[test]
 fn a_deadline_that_has_passed_expires_at_once() {
     let mut clockwork = Clockwork::new(1);
     clockwork.drain(millis(1_000_000));
