@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::command::Command;
-use async_caches_core::copies::Copies;
 use async_caches_core::error::NumberError;
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::memory::{Seed, Shard, Shards, Stats, execute, stats, sweep};
@@ -163,7 +162,7 @@ impl Pair {
     }
 
     fn run(&self, command: &Command<'_>) -> Answer {
-        execute(&self.store, &self.seed, command, self.now, &mut Copies::default())
+        execute(&self.store, &self.seed, command, self.now)
     }
 
     fn until(&self, expiry: Expiry) -> Option<Instant> {

@@ -4,6 +4,7 @@
 //! while others wait for the shard, so a shard drops nothing itself: it puts what it removes in
 //! here, and the caller drops that once it has given the shard back.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::body::Body;
@@ -18,8 +19,8 @@ use super::table::Table;
 #[derive(Debug, Default)]
 pub struct Graveyard {
     near: [Option<Body>; 2],
-    far: Vec<Body>,
-    storages: Vec<Storage>,
+    /// Behind one pointer, so that a graveyard with few bodies is soon made and dropped.
+    far: Option<Box<Far>>,
 }
 
 impl Graveyard {
@@ -33,30 +34,37 @@ impl Graveyard {
     /// shard.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.near.iter().flatten().count() + self.far.len()
+        self.near.iter().flatten().count() + self.far.as_ref().map_or(0, |far| far.bodies.len())
     }
 
     /// Whether there is nothing to drop.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.storages.is_empty()
+        self.len() == 0 && self.far.as_ref().is_none_or(|far| far.storages.is_empty())
     }
 
     pub(super) fn bury_storage(&mut self, table: Table, slab: Slab<Entry>) {
-        self.storages.push(Storage { _table: table, _slab: slab });
+        self.far.get_or_insert_default().storages.push(Storage { _table: table, _slab: slab });
     }
 
     pub(super) fn bury(&mut self, body: Body) {
         match self.near.iter_mut().find(|place| place.is_none()) {
             Some(place) => *place = Some(body),
             None => {
-                if self.far.capacity() == 0 {
-                    self.far.reserve(FAR);
+                let bodies = &mut self.far.get_or_insert_default().bodies;
+                if bodies.capacity() == 0 {
+                    bodies.reserve(FAR);
                 }
-                self.far.push(body);
+                bodies.push(body);
             }
         }
     }
+}
+
+#[derive(Debug, Default)]
+struct Far {
+    bodies: Vec<Body>,
+    storages: Vec<Storage>,
 }
 
 #[derive(Debug)]
@@ -65,7 +73,7 @@ struct Storage {
     _slab: Slab<Entry>,
 }
 
-/// How many bodies there is room for at first, of 24 bytes each: more than 1 KiB together. Small
+/// How many bodies there is room for at first, of 32 bytes each: more than 1 KiB together. Small
 /// blocks that are freed glibc's allocator keeps apart, and puts all of them together when somebody
 /// asks it for 1 KiB. Asking for that whenever many are let go leaves no more than those to be put
 /// together; after a million it took six milliseconds, of a caller who stored one small value.

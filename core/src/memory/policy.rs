@@ -31,8 +31,8 @@
 //! [`PATIENCE`] turns the next in line goes, used or not. There is no chance in it: the same calls
 //! choose the same victims.
 //!
-//! Lengths of queues are measured in *weight*, in whichever unit the bound is: one an entry, or
-//! its bytes. The policy knows neither keys nor values, nor when there is room.
+//! Lengths of queues are measured in *weight*: one an entry, or more where what it takes of the bound
+//! is more. The policy knows neither keys nor values, nor when there is room.
 //!
 //! The sources are Yang et al., "FIFO queues are all you need for cache eviction" (SOSP 2023), for
 //! the queues; Einziger et al., "TinyLFU" (ACM ToS 2017), for the thought that a newcomer must be
@@ -57,18 +57,20 @@ pub(super) struct Rank {
     /// Of its key's hash what is kept, which its owner may read too.
     pub(super) hash: u32,
     pub(super) links: Links,
-    weight: u32,
+    weight: u16,
     queue: Queue,
-    /// Counted while others read it too; a use more or less that is lost does no harm.
-    uses: AtomicU8,
-    /// How many of the uses were left when it was last looked at.
-    left: u8,
+    uses: Uses,
 }
+
+/// How often an entry was asked for, up to [`MOST`](Uses::MOST), less what it has paid with; and
+/// how much of that was left when it was last looked at. Two bits each, as a record has one byte.
+#[derive(Debug, Default)]
+struct Uses(AtomicU8);
 
 impl Rank {
     pub(super) fn new(hash: u32) -> Self {
-        let uses = AtomicU8::new(0);
-        Self { hash, links: Links::NONE, weight: 0, queue: Queue::Small, uses, left: 0 }
+        let uses = Uses::default();
+        Self { hash, links: Links::NONE, weight: 0, queue: Queue::Small, uses }
     }
 }
 
@@ -141,10 +143,7 @@ impl Policy {
     /// Notes that an entry was asked for.
     #[inline]
     pub(super) fn hit(&self, rank: &Rank) {
-        let uses = rank.uses.load(Ordering::Relaxed);
-        if uses < MOST_USES {
-            rank.uses.store(uses + 1, Ordering::Relaxed);
-        }
+        rank.uses.add();
     }
 
     /// Notes that an entry weighs something else now.
@@ -202,7 +201,7 @@ impl Policy {
     fn leaves(&mut self, all: &mut impl Residents, id: Id, patience: &mut u32) -> bool {
         let Some(rank) = all.rank(id) else { return true };
         let weight = u64::from(rank.weight);
-        let is_used = core::mem::take(rank.uses.get_mut()) > 0;
+        let is_used = rank.uses.take();
         let moves_on = if is_used { self.admits(all, patience) } else { self.fills(weight) };
         if moves_on {
             if is_used {
@@ -231,11 +230,10 @@ impl Policy {
     fn look(&mut self, all: &mut impl Residents) -> Look {
         let id = self.main.fifo.oldest();
         let Some(rank) = all.rank(id) else { return Look::Free };
-        let uses = rank.uses.get_mut();
-        let Some(left) = uses.checked_sub(1) else { return Look::Free };
-        let look = if *uses > rank.left { Look::InUse } else { Look::Idle };
-        (*uses, rank.left) = (left, left);
-        self.turn(all, id);
+        let look = rank.uses.look();
+        if !matches!(look, Look::Free) {
+            self.turn(all, id);
+        }
         look
     }
 
@@ -285,19 +283,44 @@ impl Policy {
     }
 }
 
+impl Uses {
+    const MOST: u8 = 3;
+
+    /// Others read and count at the same time; a use more or less that is lost does no harm.
+    #[inline]
+    fn add(&self) {
+        let both = self.0.load(Ordering::Relaxed);
+        if both & Self::MOST < Self::MOST {
+            self.0.store(both + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets all of them; whether there was any.
+    fn take(&mut self) -> bool {
+        core::mem::take(self.0.get_mut()) & Self::MOST > 0
+    }
+
+    /// Pays with one, if there is one.
+    fn look(&mut self) -> Look {
+        let both = self.0.get_mut();
+        let (uses, left) = (*both & Self::MOST, *both >> 2);
+        let Some(rest) = uses.checked_sub(1) else { return Look::Free };
+        *both = rest << 2 | rest;
+        if uses > left { Look::InUse } else { Look::Idle }
+    }
+}
+
 impl Line {
     const fn new() -> Self {
         Self { fifo: Fifo::new(), weight: 0 }
     }
 }
 
-/// A weight past 4 GiB counts as that: it steers the choice, and bounds nothing.
-fn narrow(weight: u64) -> u32 {
-    u32::try_from(weight).unwrap_or(u32::MAX)
+/// A weight past what fits counts as that: it steers the choice, and bounds nothing.
+fn narrow(weight: u64) -> u16 {
+    u16::try_from(weight).unwrap_or(u16::MAX)
 }
 
-/// How often an entry may go around again without being asked for in between.
-const MOST_USES: u8 = 3;
 /// How many entries in use refuse a candidate. With more of them the entries of a loop would be
 /// looked at more often than they are asked for.
 const RIVALS: u32 = 3;

@@ -29,7 +29,6 @@ use super::slab::{Id, Slab};
 use super::stats::{Cause, Changes, Lookups, Stats};
 use super::table::Table;
 use super::wheel::{Step, Timer, Wheel};
-use crate::copies::Copies;
 use crate::error::NumberError;
 use crate::number::Number;
 use crate::reply::Remaining;
@@ -81,22 +80,17 @@ impl Shard {
         self.lookups.stats() + self.changes.stats() + Stats { entries, bytes, ..Stats::default() }
     }
 
-    /// The value of a key: a small one copied to `copies`, a large one shared. The time is asked
-    /// for only where the key has a timeout.
+    /// The value of a key, shared with the shard. The time is asked for only where the key has a
+    /// timeout.
     #[inline]
-    pub fn get(
-        &self,
-        key: Hashed<'_>,
-        now: impl FnOnce() -> Instant,
-        copies: &mut Copies,
-    ) -> Option<Bytes> {
+    pub fn get(&self, key: Hashed<'_>, now: impl FnOnce() -> Instant) -> Option<Bytes> {
         let Some(entry) = self.look(key, now) else {
             self.lookups.miss();
             return None;
         };
         self.policy.hit(&entry.rank);
         self.lookups.hit();
-        Some(entry.body.share(copies))
+        Some(entry.body.share())
     }
 
     /// Whether a key is there. Does not count as a use of it.
@@ -263,8 +257,8 @@ impl Shard {
 
     fn find(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> Option<Id> {
         self.enter(now, dead);
-        let id = self.id_of(key)?;
-        if self.slab.get(id).is_some_and(|entry| entry.timer.is_due(self.now)) {
+        let (id, entry) = self.entry_of(key)?;
+        if entry.timer.is_due(self.now) {
             self.remove_entry(id, Cause::Expired, dead);
             return None;
         }
@@ -274,18 +268,18 @@ impl Shard {
     /// The entry of a key, for which nothing is changed: one that has expired stays where it is.
     #[inline]
     fn look(&self, key: Hashed<'_>, now: impl FnOnce() -> Instant) -> Option<&Entry> {
-        let entry = self.slab.get(self.id_of(key)?)?;
+        let (_, entry) = self.entry_of(key)?;
         let due = entry.timer.at != Instant::MAX && entry.timer.is_due(now().max(self.now));
         (!due).then_some(entry)
     }
 
     #[inline]
-    fn id_of(&self, key: Hashed<'_>) -> Option<Id> {
-        // The print is in the record already; comparing keys takes another line of memory.
+    fn entry_of(&self, key: Hashed<'_>) -> Option<(Id, &Entry)> {
         self.table.find(key.print, |id| {
-            self.slab.get(id).is_some_and(|entry| {
-                entry.rank.hash == key.print.0 && *entry.body.key() == *key.whole
-            })
+            let entry = self.slab.get(id)?;
+            // The print is in the record already; comparing keys takes another line of memory.
+            let is_it = entry.rank.hash == key.print.0 && *entry.body.key() == *key.whole;
+            is_it.then_some((id, entry))
         })
     }
 
@@ -315,21 +309,19 @@ impl Shard {
 
     /// Gives an entry another value, with which it fits.
     fn replace(&mut self, id: Id, value: &Bytes, dead: &mut Graveyard) {
-        let Some(entry) = self.slab.get_mut(id) else { return };
-        if entry.body.overwrite(value) {
-            self.note_use(id);
-            return;
-        }
+        let Some(entry) = self.slab.get(id) else { return };
         let (old, new) = (entry.size(), size(entry.body.key(), value));
-        self.make_room(0, new.saturating_sub(old), id, dead);
+        if new != old {
+            self.make_room(0, new.saturating_sub(old), id, dead);
+            self.bytes = self.bytes.saturating_sub(old).saturating_add(new);
+            let weight = self.weight(new);
+            self.policy.reweigh(&mut self.slab, id, weight);
+        }
         if let Some(entry) = self.slab.get_mut(id) {
             let body = Body::new(entry.body.key(), value);
             dead.bury(core::mem::replace(&mut entry.body, body));
+            self.policy.hit(&entry.rank);
         }
-        self.bytes = self.bytes.saturating_sub(old).saturating_add(new);
-        let weight = self.weight(new);
-        self.policy.reweigh(&mut self.slab, id, weight);
-        self.note_use(id);
     }
 
     fn remove_entry(&mut self, id: Id, cause: Cause, dead: &mut Graveyard) {
@@ -390,7 +382,7 @@ impl Shard {
     }
 
     fn weight(&self, size: u64) -> u64 {
-        if self.max_bytes.is_some() { size } else { 1 }
+        if self.max_bytes.is_some() { size.div_ceil(GRAIN) } else { 1 }
     }
 
     fn reclaim(&mut self, steps: u32, dead: &mut Graveyard) {
@@ -412,4 +404,6 @@ const SWEEP_STEPS: u32 = 64;
 const SCAN_STEP: u32 = 256;
 /// A shard that has become empty keeps tables for as many entries as this.
 const KEPT_WHEN_EMPTY: u32 = 1024;
+/// The bytes that weigh as much as one entry does where only entries are bounded.
+const GRAIN: u64 = 64;
 const LAST_DEADLINE: Instant = Instant::from_nanos(u64::MAX - 1);

@@ -17,7 +17,6 @@ use super::hash::{Hashed, Seed};
 use super::shard::Shard;
 use super::stats::Stats;
 use crate::command::Command;
-use crate::copies::Copies;
 use crate::key::Key;
 use crate::reply::{Answer, Reply};
 use crate::time::{Deadline, Instant};
@@ -79,35 +78,27 @@ pub trait Shards {
 }
 
 /// The value of a key: what [`Command::Get`] answers, without a command and a reply around it. The
-/// time is asked for only where the key has a timeout; small values are copied to `copies`.
+/// time is asked for only where the key has a timeout.
 #[inline]
 pub fn get(
     shards: &impl Shards,
     seed: &Seed,
     key: &Key<'_>,
     now: impl FnOnce() -> Instant,
-    copies: &mut Copies,
 ) -> Option<Bytes> {
-    Store { shards, seed }.read(key, |shard, key| shard.get(key, now, copies))
+    Store { shards, seed }.read(key, |shard, key| shard.get(key, now))
 }
 
-/// Runs `command` at `now`; small values are copied to `copies`. What it removes is dropped while
-/// no shard is lent out.
+/// Runs `command` at `now`. What it removes is dropped while no shard is lent out.
 ///
 /// # Errors
 /// [`NumberError`](crate::error::NumberError) for [`Command::Incr`], and nothing else.
-pub fn execute(
-    shards: &impl Shards,
-    seed: &Seed,
-    command: &Command<'_>,
-    now: Instant,
-    copies: &mut Copies,
-) -> Answer {
+pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: Instant) -> Answer {
     let store = Store { shards, seed };
     Ok(match command {
-        Command::Get(key) => Reply::Value(get(shards, seed, key, || now, copies)),
+        Command::Get(key) => Reply::Value(get(shards, seed, key, || now)),
         Command::GetMany(keys) => {
-            let get = |key| get(shards, seed, &key, || now, copies);
+            let get = |key| get(shards, seed, &key, || now);
             Reply::Values(keys.iter().map(get).collect())
         }
         Command::Set { key, value, expiry } => {

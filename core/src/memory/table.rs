@@ -21,18 +21,25 @@ use super::slab::Id;
 pub(super) struct Table {
     parts: Vec<HashTable<Id>>,
     len: usize,
+    /// The bits that tell twice as many parts apart as the largest power of two up to their number.
+    mask: u32,
 }
 
 impl Table {
     pub(super) const fn new() -> Self {
-        Self { parts: Vec::new(), len: 0 }
+        Self { parts: Vec::new(), len: 0, mask: 0 }
     }
 
-    /// The number of that print which `is_it`.
-    #[inline]
-    pub(super) fn find(&self, print: Print, mut is_it: impl FnMut(Id) -> bool) -> Option<Id> {
-        let part = self.parts.get(part_of(print, self.parts.len()))?;
-        part.find(spread(print), |id| is_it(*id)).copied()
+    /// What `look` makes of the number of that print for which it makes something.
+    #[inline(always)]
+    pub(super) fn find<T>(&self, print: Print, mut look: impl FnMut(Id) -> Option<T>) -> Option<T> {
+        let part = self.parts.get(self.part_of(print))?;
+        let mut found = None;
+        part.find(spread(print), |id| {
+            found = look(*id);
+            found.is_some()
+        });
+        found
     }
 
     /// Takes in a number that is not there. `print_of` tells the print of any that is.
@@ -40,7 +47,7 @@ impl Table {
         if self.len >= self.parts.len() * FILL {
             self.grow(&print_of);
         }
-        let index = part_of(print, self.parts.len());
+        let index = self.part_of(print);
         if let Some(part) = self.parts.get_mut(index) {
             part.insert_unique(spread(print), id, |id| spread(print_of(*id)));
             self.len += 1;
@@ -49,7 +56,7 @@ impl Table {
 
     /// Lets go of a number of that print.
     pub(super) fn remove(&mut self, print: Print, id: Id) {
-        let index = part_of(print, self.parts.len());
+        let index = self.part_of(print);
         let Some(part) = self.parts.get_mut(index) else { return };
         if let Ok(bucket) = part.find_entry(spread(print), |other| *other == id) {
             bucket.remove();
@@ -60,33 +67,35 @@ impl Table {
     /// Makes one part more, and moves over what belongs there now.
     fn grow(&mut self, print_of: &impl Fn(Id) -> Print) {
         let count = self.parts.len();
-        let Some(source) = count.checked_ilog2().map(|bits| count - (1 << bits)) else {
-            self.parts.push(HashTable::new());
-            return;
-        };
-        let Some(part) = self.parts.get_mut(source) else { return };
+        self.parts.push(HashTable::new());
+        let Some(bits) = count.checked_ilog2() else { return };
+        self.mask = (2 << bits) - 1;
+        let source = count - (1 << bits);
+        let Some(part) = self.parts.get_mut(source).map(core::mem::take) else { return };
         // What stays goes into a table of its size too: the old one would stay as large as it is.
         let half = part.len() / 2;
         let mut stay = HashTable::with_capacity(half);
         let mut go = HashTable::with_capacity(half);
-        for id in core::mem::take(part) {
+        for id in part {
             let print = print_of(id);
-            let to = if part_of(print, count + 1) == source { &mut stay } else { &mut go };
+            let to = if self.part_of(print) == source { &mut stay } else { &mut go };
             to.insert_unique(spread(print), id, |id| spread(print_of(*id)));
         }
-        *part = stay;
-        self.parts.push(go);
+        for (index, part) in [(source, stay), (count, go)] {
+            if let Some(place) = self.parts.get_mut(index) {
+                *place = part;
+            }
+        }
     }
-}
 
-/// Which of `count` parts a print belongs to.
-#[inline]
-fn part_of(print: Print, count: usize) -> usize {
-    let Some(bits) = count.checked_ilog2() else { return 0 };
-    let low = 1 << bits;
-    let number = usize::try_from(print.0 >> BUCKET_BITS).unwrap_or(0);
-    let wide = number & (2 * low - 1);
-    if wide < count { wide } else { number & (low - 1) }
+    /// Which part a print belongs to.
+    #[inline]
+    fn part_of(&self, print: Print) -> usize {
+        let number = print.0 >> BUCKET_BITS;
+        let [wide, narrow] = [self.mask, self.mask >> 1]
+            .map(|mask| usize::try_from(number & mask).unwrap_or(usize::MAX));
+        if wide < self.parts.len() { wide } else { narrow }
+    }
 }
 
 /// A print as the table of a part wants it: the bucket is in the lowest bits, and a tag that
@@ -130,7 +139,7 @@ mod tests {
         }
         for number in 0..20_000 {
             let id = Id::new(number);
-            let found = table.find(print(id), |other| other == id);
+            let found = table.find(print(id), |other| (other == id).then_some(()));
             assert_eq!(found.is_some(), inside.contains(&number), "{number}");
         }
     }

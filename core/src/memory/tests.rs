@@ -11,7 +11,6 @@ use bytes::Bytes;
 
 use super::*;
 use crate::command::Command;
-use crate::copies::Copies;
 use crate::error::NumberError;
 use crate::key::{KeySpace, Names, Scope};
 use crate::number::Number;
@@ -27,7 +26,6 @@ struct Cells {
     seed: Seed,
     space: KeySpace,
     now: Instant,
-    copies: RefCell<Copies>,
 }
 
 /// What a store holds.
@@ -58,7 +56,6 @@ impl Cells {
             seed: Seed::new(0x5eed),
             space: KeySpace::default(),
             now: Instant::ORIGIN,
-            copies: RefCell::default(),
         }
     }
 
@@ -71,7 +68,7 @@ impl Cells {
     }
 
     fn run(&self, command: &Command<'_>) -> Answer {
-        execute(self, &self.seed, command, self.now, &mut self.copies.borrow_mut())
+        execute(self, &self.seed, command, self.now)
     }
 
     fn get(&self, name: &str) -> Option<Bytes> {

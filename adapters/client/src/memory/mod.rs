@@ -9,13 +9,11 @@ mod bell;
 mod locked;
 mod sweeper;
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::copies::Copies;
 use async_caches_core::key::Key;
 use async_caches_core::memory::{self, Bounds, Seed, Stats};
 use async_caches_core::reply::Answer;
@@ -74,8 +72,7 @@ impl Store {
     #[inline(never)]
     pub(crate) fn execute(&self, command: &Command<'_>) -> Answer {
         let now = self.clock.now();
-        let lent = Lent(&self.shards);
-        let answer = with_copies(|copies| memory::execute(&lent, &self.seed, command, now, copies));
+        let answer = memory::execute(&Lent(&self.shards), &self.seed, command, now);
         if let Expiry::Millis(millis) = expiry(command) {
             sweeper::expect(now + Duration::from_millis(millis.get()));
         }
@@ -85,8 +82,7 @@ impl Store {
     /// The value of a key, as [`execute`](Self::execute) would answer it.
     #[inline]
     pub(crate) fn get(&self, key: &Key<'_>) -> Option<Bytes> {
-        let now = || self.clock.now();
-        with_copies(|copies| memory::get(&Lent(&self.shards), &self.seed, key, now, copies))
+        memory::get(&Lent(&self.shards), &self.seed, key, || self.clock.now())
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -116,20 +112,6 @@ fn expiry(command: &Command<'_>) -> Expiry {
         | Command::Remaining(_)
         | Command::Ping => Expiry::Never,
     }
-}
-
-/// Lends out this thread's blocks for small values, which so are no line that threads contend for.
-#[inline]
-fn with_copies<R>(act: impl FnOnce(&mut Copies) -> R) -> R {
-    // A thread that is ending has given its blocks back already, and takes one for this value.
-    let mut copies = COPIES.try_with(Cell::take).unwrap_or_default();
-    let result = act(&mut copies);
-    let _ = COPIES.try_with(|place| place.set(copies));
-    result
-}
-
-thread_local! {
-    static COPIES: Cell<Copies> = Cell::default();
 }
 
 static STORES: Registry<Store> = Registry::new();

@@ -43,8 +43,8 @@ impl Cache {
 
     /// The bytes of a key, as they are stored.
     ///
-    /// A value of at most 256 bytes shares a block of 2 KiB with others: one that is kept for long
-    /// keeps the block, and is better copied.
+    /// A value of at most 256 bytes from a server shares a block of 2 KiB with others: one that is
+    /// kept for long keeps the block, and is better copied.
     ///
     /// # Errors
     /// Those of the backend.

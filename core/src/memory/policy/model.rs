@@ -157,7 +157,7 @@ impl Pair {
 
     fn ask(&mut self, key: u32, weight: u64) {
         if let Some(plain) = self.naive.find(key) {
-            plain.uses = MOST_USES.min(plain.uses + 1);
+            plain.uses = Uses::MOST.min(plain.uses + 1);
             assert!(self.cache.use_one(key));
             return;
         }

@@ -80,8 +80,9 @@ impl Cache {
         let mut id = self.policy.line(queue).fifo.oldest();
         while let Some(rank) = self.all.get_mut(id) {
             assert_eq!(rank.queue, queue);
-            let uses = *rank.uses.get_mut();
-            entries.push((key(rank.hash), u64::from(rank.weight), uses, rank.left));
+            let both = *rank.uses.0.get_mut();
+            let (uses, left) = (both & Uses::MOST, both >> 2);
+            entries.push((key(rank.hash), u64::from(rank.weight), uses, left));
             id = rank.links.newer();
         }
         entries
@@ -157,7 +158,7 @@ fn admits(cache: &mut Cache) -> bool {
 fn a_candidate_is_refused_by_three_entries_in_use_each_of_which_pays_with_a_use() {
     let mut cache = in_use(100);
     let uses = |cache: &mut Cache| -> Vec<u8> {
-        let used = |key| *cache.all.get_mut(cache.ids[&key]).unwrap().uses.get_mut();
+        let used = |key| *cache.all.get_mut(cache.ids[&key]).unwrap().uses.0.get_mut() & Uses::MOST;
         (0..5).map(used).collect()
     };
     assert!(!admits(&mut cache));

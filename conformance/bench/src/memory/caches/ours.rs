@@ -1,7 +1,6 @@
 //! Ours, at two layers: the raw store, which is the core's shards behind the client's locks, and the
 //! public cache.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +12,6 @@ use std::time::Duration;
 use anyhow::Result;
 use async_caches::Cache;
 use async_caches::runtime::Clock;
-use async_caches_core::copies::Copies;
 use async_caches_core::memory::{self, Bounds, Graveyard, Seed, Shard, Shards};
 use async_caches_core::ttl::{Expiry, Timeout};
 use bytes::Bytes;
@@ -59,12 +57,7 @@ impl Shards for Raw {
 impl Store for Raw {
     fn get(&self, key: &'static str) -> Option<Bytes> {
         let key = self.seed.hash(key.as_bytes());
-        let mut copies = COPIES.take();
-        let value = self.read(key.shard(self.count()), |shard| {
-            shard.get(key, || self.clock.now(), &mut copies)
-        });
-        COPIES.set(copies);
-        value
+        self.read(key.shard(self.count()), |shard| shard.get(key, || self.clock.now()))
     }
 
     fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>) {
@@ -85,11 +78,6 @@ impl Store for Raw {
     fn bytes(&self) -> Option<u64> {
         Some(memory::stats(self).bytes)
     }
-}
-
-thread_local! {
-    /// Where small values are copied to, one for each thread, as in the client.
-    static COPIES: Cell<Copies> = Cell::default();
 }
 
 /// The public cache, asked by a caller that polls once, as what is in memory never waits.
