@@ -12,7 +12,7 @@ use arbitrary::{Result, Unstructured};
 use async_caches_core::command::Command;
 use async_caches_core::error::NumberError;
 use async_caches_core::key::{KeySpace, Names};
-use async_caches_core::memory::{Seed, Shard, Shards, Stats, execute, stats, sweep};
+use async_caches_core::memory::{Lookups, Seed, Shard, Shards, Stats, execute, stats, sweep};
 use async_caches_core::number::Number;
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::time::Instant;
@@ -45,7 +45,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
             assert!(max_entries.is_none_or(|bound| entries <= bound));
             assert!(max_bytes.is_none_or(|bound| bytes <= bound));
         }
-        let stats = stats(&pair.store);
+        let stats = stats(&pair.store, Lookups::default());
         let left = stats.evicted + stats.expired + stats.removed;
         assert_eq!(stats.insertions, stats.entries + left, "{stats:?}");
     }

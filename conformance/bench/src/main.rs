@@ -12,6 +12,9 @@ mod memory;
 mod report;
 mod speed;
 mod stage;
+#[allow(dead_code, reason = "it is a module of the client, for others of its modules")]
+#[path = "../../../adapters/client/src/sync.rs"]
+mod sync;
 mod turn;
 
 use std::io::{self, Write as _};

@@ -23,7 +23,7 @@
 //! | `wheel` | which entries have expired |
 //! | `policy`, `fifo`, `ghosts`, `share` | which entry goes when there is no room |
 //! | `graveyard` | what a shard let go of |
-//! | `stats` | what a shard has done, in numbers |
+//! | `stats` | what a store has done, in numbers |
 
 mod body;
 mod entry;
@@ -47,5 +47,5 @@ pub use entry::ENTRY_OVERHEAD;
 pub use graveyard::Graveyard;
 pub use hash::{Hashed, Seed};
 pub use shard::Shard;
-pub use stats::Stats;
+pub use stats::{Lookups, Stats};
 pub use store::{Bounds, Shards, execute, get, new_shards, stats, sweep};

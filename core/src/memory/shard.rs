@@ -6,7 +6,7 @@
 //! memory comes back a little later: every operation that may change something first does a few
 //! steps of the timing wheel's work, and takes back what it trips over.
 //!
-//! Lookups change nothing but counts, which are atomic, so any number of them may run at once.
+//! Lookups change nothing but how much use an entry is of, so any number of them may run at once.
 //!
 //! Bounds hold after every operation. A write makes room first, and lets go of what has expired
 //! before anything else. An entry that alone is larger than the shard's bound on bytes is refused:
@@ -26,7 +26,7 @@ use super::graveyard::Graveyard;
 use super::hash::{Hashed, Print};
 use super::policy::{Policy, Rank};
 use super::slab::{Id, Slab};
-use super::stats::{Cause, Changes, Lookups, Stats};
+use super::stats::{Cause, Changes, Stats};
 use super::table::Table;
 use super::wheel::{Step, Timer, Wheel};
 use crate::error::NumberError;
@@ -37,12 +37,10 @@ use crate::ttl::Expiry;
 
 /// One of the stores that a store is made of. Not thread-safe by itself.
 ///
-/// What a lookup reads comes first, and behind what it writes: with a lock of 16 bytes in front
-/// both are on one cache line, which the lock has brought.
+/// What a lookup reads comes first, where the lock in front of it brings most of it along.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Shard {
-    lookups: Lookups,
     table: Table,
     slab: Slab<Entry>,
     now: Instant,
@@ -60,7 +58,6 @@ impl Shard {
     pub fn new(max_entries: Option<u64>, max_bytes: Option<u64>) -> Self {
         let max_entries = max_entries.and_then(|bound| u32::try_from(bound).ok());
         Self {
-            lookups: Lookups::default(),
             table: Table::new(),
             slab: Slab::new(),
             now: Instant::ORIGIN,
@@ -73,23 +70,19 @@ impl Shard {
         }
     }
 
-    /// What it has done and what it holds.
+    /// What it has done and what it holds, but for lookups.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (entries, bytes) = (u64::from(self.slab.len()), self.bytes);
-        self.lookups.stats() + self.changes.stats() + Stats { entries, bytes, ..Stats::default() }
+        self.changes.stats() + Stats { entries, bytes, ..Stats::default() }
     }
 
     /// The value of a key, shared with the shard. The time is asked for only where the key has a
     /// timeout.
     #[inline]
     pub fn get(&self, key: Hashed<'_>, now: impl FnOnce() -> Instant) -> Option<Bytes> {
-        let Some(entry) = self.look(key, now) else {
-            self.lookups.miss();
-            return None;
-        };
+        let entry = self.look(key, now)?;
         self.policy.hit(&entry.rank);
-        self.lookups.hit();
         Some(entry.body.share())
     }
 
@@ -273,7 +266,8 @@ impl Shard {
         (!due).then_some(entry)
     }
 
-    #[inline]
+    // A call costs a lookup a tenth of its instructions.
+    #[inline(always)]
     fn entry_of(&self, key: Hashed<'_>) -> Option<(Id, &Entry)> {
         self.table.find(key.print, |id| {
             let entry = self.slab.get(id)?;

@@ -1,11 +1,12 @@
 //! What a store has done and what it holds, in numbers.
 //!
-//! Lookups are counted while a shard is shared, so those two counts are atomic; all others change
-//! while it is lent out to one. Every entry that came is still there or left for one reason:
+//! Lookups change nothing in a shard, and are counted by whoever runs them. All other counts change
+//! while a shard is lent out to one. Every entry that came is still there or left for one reason:
 //! `insertions = entries + evicted + expired + removed`, in each shard at any time.
 
 use core::ops::Add;
-use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::reply::Reply;
 
 /// What an in-memory store has done since it was made, and what it holds now.
 ///
@@ -61,11 +62,14 @@ pub(super) enum Cause {
     Removed,
 }
 
-/// The lookups of one shard.
-#[derive(Debug, Default)]
-pub(super) struct Lookups {
-    hits: AtomicU64,
-    misses: AtomicU64,
+/// How many lookups of a value found one, and how many did not. To be kept by whoever runs them, who
+/// knows which threads there are, and how they best count together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lookups {
+    /// See [`Stats::hits`].
+    pub hits: u64,
+    /// See [`Stats::misses`].
+    pub misses: u64,
 }
 
 /// The comings and goings in one shard.
@@ -78,18 +82,34 @@ pub(super) struct Changes {
 }
 
 impl Lookups {
+    /// A lookup of one value.
     #[inline]
-    pub(super) fn hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+    #[must_use]
+    pub fn one<T>(found: Option<&T>) -> Self {
+        let hits = u64::from(found.is_some());
+        Self { hits, misses: 1 - hits }
     }
 
-    #[inline]
-    pub(super) fn miss(&self) {
-        self.misses.fetch_add(1, Ordering::Relaxed);
+    /// The lookups that a reply answers.
+    #[must_use]
+    pub fn of(reply: &Reply) -> Self {
+        match reply {
+            Reply::Value(value) => Self::one(value.as_ref()),
+            Reply::Values(values) => values.iter().fold(Self::default(), |sum, value| {
+                let Self { hits, misses } = Self::one(value.as_ref());
+                Self { hits: sum.hits + hits, misses: sum.misses + misses }
+            }),
+            Reply::Done
+            | Reply::Flag(_)
+            | Reply::Count(_)
+            | Reply::Number(_)
+            | Reply::Remaining(_)
+            | Reply::Scanned { .. } => Self::default(),
+        }
     }
 
-    pub(super) fn stats(&self) -> Stats {
-        let [hits, misses] = [&self.hits, &self.misses].map(|count| count.load(Ordering::Relaxed));
+    pub(super) fn stats(self) -> Stats {
+        let Self { hits, misses } = self;
         Stats { hits, misses, ..Stats::default() }
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::graveyard::Graveyard;
 use super::hash::{Hashed, Seed};
 use super::shard::Shard;
-use super::stats::Stats;
+use super::stats::{Lookups, Stats};
 use crate::command::Command;
 use crate::key::Key;
 use crate::reply::{Answer, Reply};
@@ -160,10 +160,11 @@ pub fn sweep(shards: &impl Shards, now: Instant) -> Option<Deadline> {
     (0..shards.count()).map(sweep_one).fold(None, Deadline::earlier)
 }
 
-/// What the store has done and what it holds: the sum over its shards, each looked at by itself.
-pub fn stats(shards: &impl Shards) -> Stats {
+/// What the store has done and what it holds: the sum over its shards, each looked at by itself, and
+/// the lookups that whoever runs them has counted.
+pub fn stats(shards: &impl Shards, lookups: Lookups) -> Stats {
     let one = |index| shards.read(index, Shard::stats);
-    (0..shards.count()).map(one).fold(Stats::default(), Stats::add)
+    (0..shards.count()).map(one).fold(lookups.stats(), Stats::add)
 }
 
 struct Store<'a, S> {

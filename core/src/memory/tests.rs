@@ -106,7 +106,7 @@ impl Cells {
     }
 
     fn usage(&self) -> Usage {
-        let Stats { entries, bytes, .. } = stats(self);
+        let Stats { entries, bytes, .. } = stats(self, Lookups::default());
         Usage { entries, bytes }
     }
 

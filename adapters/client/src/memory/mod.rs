@@ -3,11 +3,13 @@
 //! | module | duty |
 //! |---|---|
 //! | `locked` | shards that threads share |
+//! | `tally` | how many lookups there were |
 //! | `sweeper`, `bell` | the thread that takes back what has expired, and what wakes it |
 
 mod bell;
 mod locked;
 mod sweeper;
+mod tally;
 
 use std::sync::Arc;
 use std::thread;
@@ -15,21 +17,24 @@ use std::time::Duration;
 
 use async_caches_core::command::Command;
 use async_caches_core::key::Key;
-use async_caches_core::memory::{self, Bounds, Seed, Stats};
+use async_caches_core::memory::{self, Bounds, Lookups, Seed, Stats};
 use async_caches_core::reply::Answer;
 use async_caches_core::ttl::Expiry;
 use bytes::Bytes;
 
 use self::locked::{Lent, Locked};
+use self::tally::{Lane, Lanes, Tally};
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::registry::Registry;
 use crate::runtime::Clock;
+use crate::sync::AtomicU64;
 
 /// One store in memory. It goes when the last cache that uses it disconnects.
 #[derive(Debug)]
 pub(crate) struct Store {
     shards: Arc<[Locked]>,
+    tally: Tally,
     seed: Seed,
     bounds: Bounds,
     clock: Clock,
@@ -61,6 +66,7 @@ impl Store {
         sweeper::watch(&shards);
         Self {
             shards,
+            tally: Tally::new(),
             seed: Seed::new(crate::seed()),
             bounds,
             clock: sweeper::clock(),
@@ -73,6 +79,9 @@ impl Store {
     pub(crate) fn execute(&self, command: &Command<'_>) -> Answer {
         let now = self.clock.now();
         let answer = memory::execute(&Lent(&self.shards), &self.seed, command, now);
+        if let Ok(reply) = &answer {
+            self.note(Lookups::of(reply));
+        }
         if let Expiry::Millis(millis) = expiry(command) {
             sweeper::expect(now + Duration::from_millis(millis.get()));
         }
@@ -82,11 +91,21 @@ impl Store {
     /// The value of a key, as [`execute`](Self::execute) would answer it.
     #[inline]
     pub(crate) fn get(&self, key: &Key<'_>) -> Option<Bytes> {
-        memory::get(&Lent(&self.shards), &self.seed, key, || self.clock.now())
+        let value = memory::get(&Lent(&self.shards), &self.seed, key, || self.clock.now());
+        self.note(Lookups::one(value.as_ref()));
+        value
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        memory::stats(&Lent(&self.shards))
+        memory::stats(&Lent(&self.shards), self.tally.sum())
+    }
+
+    #[inline]
+    fn note(&self, lookups: Lookups) {
+        // A thread that is ending has given its lane back already.
+        if LANE.try_with(|lane| self.tally.add(lane, lookups)).is_err() {
+            self.tally.add(&LANES.shared(), lookups);
+        }
     }
 
     pub(crate) fn desk(&self) -> &Arc<Desk> {
@@ -114,4 +133,9 @@ fn expiry(command: &Command<'_>) -> Expiry {
     }
 }
 
+thread_local! {
+    static LANE: Lane<'static> = LANES.take();
+}
+
+static LANES: Lanes = Lanes::with(AtomicU64::new(0));
 static STORES: Registry<Store> = Registry::new();

@@ -322,7 +322,7 @@ impl Pair {
             assert!(self.shape.max_entries.is_none_or(|bound| entries <= bound));
             assert!(self.shape.max_bytes.is_none_or(|bound| bytes <= bound));
         }
-        let stats = stats(&self.store);
+        let stats = stats(&self.store, Lookups::default());
         let gone = stats.evicted + stats.expired + stats.removed;
         assert_eq!(stats.insertions, stats.entries + gone, "{stats:?}");
         let (held, wanted) = (self.store.usage(), self.wanted_usage());

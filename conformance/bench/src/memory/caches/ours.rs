@@ -1,10 +1,14 @@
-//! Ours, at two layers: the raw store, which is the core's shards behind the client's locks, and the
-//! public cache.
+//! Ours, at two layers: the raw store, which is the core's shards behind the client's locks and with
+//! its counts, and the public cache.
+
+#[path = "../../../../../adapters/client/src/memory/locked.rs"]
+mod locked;
+#[path = "../../../../../adapters/client/src/memory/tally.rs"]
+mod tally;
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -12,22 +16,21 @@ use std::time::Duration;
 use anyhow::Result;
 use async_caches::Cache;
 use async_caches::runtime::Clock;
-use async_caches_core::memory::{self, Bounds, Graveyard, Seed, Shard, Shards};
+use async_caches_core::memory::{self, Bounds, Graveyard, Lookups, Seed, Shards as _, Stats};
 use async_caches_core::ttl::{Expiry, Timeout};
 use bytes::Bytes;
 
+use self::locked::{Lent, Locked};
+use self::tally::{Lane, Lanes, Tally};
 use super::{Room, SEED, Store};
 
 /// The raw store: bytes in, bytes out.
 pub(crate) struct Raw {
     shards: Box<[Locked]>,
+    tally: Tally,
     seed: Seed,
     clock: Clock,
 }
-
-/// On cache lines of its own, as in the client.
-#[repr(align(128))]
-struct Locked(RwLock<Shard>);
 
 impl Raw {
     /// A store with so much room.
@@ -35,29 +38,22 @@ impl Raw {
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
         let bounds = Bounds { max_entries: room.entries, max_bytes: None };
         let shards = memory::new_shards(bounds, parallelism);
-        let shards = shards.into_iter().map(|shard| Locked(RwLock::new(shard))).collect();
-        Self { shards, seed: Seed::new(SEED), clock: Clock::start() }
-    }
-}
-
-impl Shards for Raw {
-    fn count(&self) -> usize {
-        self.shards.len()
+        let shards = shards.into_iter().map(Locked::new).collect();
+        Self { shards, tally: Tally::new(), seed: Seed::new(SEED), clock: Clock::start() }
     }
 
-    fn read<R>(&self, index: usize, f: impl FnOnce(&Shard) -> R) -> R {
-        f(&self.shards[index].0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
-        f(&mut self.shards[index].0.write().unwrap_or_else(PoisonError::into_inner))
+    fn stats(&self) -> Stats {
+        memory::stats(&Lent(&self.shards), self.tally.sum())
     }
 }
 
 impl Store for Raw {
     fn get(&self, key: &'static str) -> Option<Bytes> {
         let key = self.seed.hash(key.as_bytes());
-        self.read(key.shard(self.count()), |shard| shard.get(key, || self.clock.now()))
+        let shard = key.shard(self.shards.len());
+        let value = Lent(&self.shards).read(shard, |shard| shard.get(key, || self.clock.now()));
+        LANE.with(|lane| self.tally.add(lane, Lookups::one(value.as_ref())));
+        value
     }
 
     fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>) {
@@ -66,19 +62,25 @@ impl Store for Raw {
         let now = self.clock.now();
         let expiry = timeout.map_or(Timeout::Never, Timeout::After).resolve(Expiry::Never);
         let expiry = expiry.expect("no timeout here is zero or too long");
-        self.with(key.shard(self.count()), |shard| {
+        Lent(&self.shards).with(key.shard(self.shards.len()), |shard| {
             shard.insert(key, &value, expiry, now, &mut dead);
         });
     }
 
     fn entries(&self) -> Option<u64> {
-        Some(memory::stats(self).entries)
+        Some(self.stats().entries)
     }
 
     fn bytes(&self) -> Option<u64> {
-        Some(memory::stats(self).bytes)
+        Some(self.stats().bytes)
     }
 }
+
+thread_local! {
+    static LANE: Lane<'static> = LANES.take();
+}
+
+static LANES: Lanes = Lanes::with(AtomicU64::new(0));
 
 /// The public cache, asked by a caller that polls once, as what is in memory never waits.
 pub(crate) struct Public {
