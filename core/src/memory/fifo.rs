@@ -115,6 +115,7 @@ mod tests {
                 }
                 prop_assert_eq!(&walked, &plain.iter().copied().collect::<Vec<_>>());
                 prop_assert_eq!(fifo.is_empty(), plain.is_empty());
+                prop_assert!(!fifo.is_only(Id::NONE));
                 prop_assert_eq!(fifo.is_only(Id::new(number)), plain == [number]);
             }
         }

@@ -184,14 +184,15 @@ fn entries_that_are_asked_for_between_looks_stay_rivals() {
 
 #[test]
 fn of_a_loop_that_is_longer_than_the_room_as_much_hits_as_there_is_room_for() {
-    for (room, length) in [(100_u32, 105), (100, 120), (1000, 1050), (1000, 1200), (1000, 2000)] {
+    for (room, length) in [(500_u32, 550), (500, 600), (1000, 1050), (1000, 1200), (1000, 2000)] {
         let mut cache = Cache::new(u64::from(room));
         (0..50).for_each(|_| {
             cache.ask_all(0..length);
         });
         let hits: usize = (0..10).map(|_| cache.ask_all(0..length)).sum();
         let most = 10 * usize::try_from(room).unwrap();
-        assert!(hits * 10 >= most * 9, "{hits} of {most}, {room} of {length}");
+        // More than a small queue of a tenth would leave.
+        assert!(hits * 100 >= most * 94, "{hits} of {most}, {room} of {length}");
     }
 }
 
@@ -264,13 +265,15 @@ fn an_empty_policy_has_no_victim() {
 
 #[test]
 fn one_eviction_turns_a_bounded_number_of_entries_though_all_are_in_use() {
+    // All of them in main, whose oldest is then the key 64 turns after the first.
+    let mut cache = in_use(1000);
+    assert_eq!(cache.victim(None), Some(PATIENCE));
+    // All of them in the small queue, which passes them on until main's entries are its rivals.
     let mut cache = Cache::new(1000);
-    for _ in 0..5 {
+    (0..4).for_each(|_| {
         cache.ask_all(0..1000);
-    }
-    let oldest = cache.policy.small.fifo.oldest();
-    let victim = cache.policy.victim(&mut cache.all, Id::NONE).unwrap();
-    assert!(victim.number() - oldest.number() <= PATIENCE);
+    });
+    assert_eq!(cache.victim(None), Some(PATIENCE));
 }
 
 #[test]
