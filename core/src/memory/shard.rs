@@ -266,8 +266,7 @@ impl Shard {
         (!due).then_some(entry)
     }
 
-    // A call costs a lookup a tenth of its instructions.
-    #[inline(always)]
+    #[inline]
     fn entry_of(&self, key: Hashed<'_>) -> Option<(Id, &Entry)> {
         self.table.find(key.print, |id| {
             let entry = self.slab.get(id)?;

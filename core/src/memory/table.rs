@@ -31,7 +31,7 @@ impl Table {
     }
 
     /// What `look` makes of the number of that print for which it makes something.
-    #[inline(always)]
+    #[inline]
     pub(super) fn find<T>(&self, print: Print, mut look: impl FnMut(Id) -> Option<T>) -> Option<T> {
         let part = self.parts.get(self.part_of(print))?;
         let mut found = None;

@@ -3,6 +3,7 @@
 
 #[path = "../../../../../adapters/client/src/memory/locked.rs"]
 mod locked;
+#[allow(dead_code, reason = "it is a module of the client")]
 #[path = "../../../../../adapters/client/src/memory/tally.rs"]
 mod tally;
 
