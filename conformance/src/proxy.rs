@@ -35,6 +35,7 @@ struct State {
     held: bool,
     let_through: usize,
     vanished: bool,
+    redirected: Option<SocketAddr>,
     refusing: bool,
     ended: bool,
     drip: Option<usize>,
@@ -156,6 +157,11 @@ impl Proxy {
         self.set(|state| state.once = bytes.to_vec());
     }
 
+    /// Connects links made from now on to another server, and leaves those that are open.
+    pub fn redirect(&self, to: SocketAddr) {
+        self.set(|state| state.redirected = Some(to));
+    }
+
     /// Closes every link that is open, both ways, at once.
     pub fn sever(&self) {
         self.set(|state| sever(&mut state.links));
@@ -222,7 +228,7 @@ fn accept(listener: &TcpListener, server: SocketAddr, shared: &Arc<Shared>) {
         state.accepted += 1;
         if !state.refusing
             && let Ok(client) = client
-            && let Ok(server) = TcpStream::connect(server)
+            && let Ok(server) = TcpStream::connect(state.redirected.unwrap_or(server))
         {
             let _ = open(&client, server, &mut state, shared);
         }

@@ -297,6 +297,7 @@ macro_rules! __cases {
                 a_server_without_room_for_more_clients_says_so_and_open_links_go_on
                 a_server_that_loads_its_data_after_a_restart_is_waited_for
                 a_server_that_loads_its_data_under_open_links_says_so_and_loaders_go_on
+                writes_find_the_new_master_where_a_name_leads_after_a_failover
             }
             refusals {
                 a_full_server_refuses_writes_and_reads_and_loaders_go_on

@@ -241,6 +241,9 @@ pub enum ConnectionError {
     /// The connection was not ready within the connect timeout.
     #[error("the connection was not ready within the connect timeout")]
     NotReadyInTime,
+    /// The server has become a replica, which takes no writes.
+    #[error("the server has become a replica")]
+    Demoted,
     /// Nothing was heard from the server for as long as a response may take.
     #[error("the server has gone silent")]
     Unresponsive,

@@ -69,6 +69,12 @@ pub fn after_answer(answer: &Answer) -> bool {
     matches!(answer, Err(Failure::Server(error)) if error.kind == ServerErrorKind::NoScript)
 }
 
+/// Whether another connection may lead to a server that does what this one refused.
+#[must_use]
+pub fn elsewhere(answer: &Answer) -> bool {
+    matches!(answer, Err(Failure::Server(error)) if error.kind == ServerErrorKind::ReadOnly)
+}
+
 /// SplitMix64: a small generator for jitter, where speed and quality matter little.
 #[derive(Clone, Debug)]
 struct Random(u64);

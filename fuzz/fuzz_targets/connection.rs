@@ -237,7 +237,7 @@ impl Story {
                     let own = Bytes::from(format!("::k{tag}"));
                     match answer {
                         Ok(reply) => assert_eq!(reply, Reply::Value(Some(own))),
-                        Err(error) => assert!(error.to_string().contains("OOM"), "{error}"),
+                        Err(error) => assert!(is_refusal(&error.to_string()), "{error}"),
                     }
                 }
                 while self.places.pop_front().expect("a reply has a place") != Some(tag) {}
@@ -321,6 +321,7 @@ impl Server {
             [b"CLIENT" | b"SELECT", ..] => self.say(b"+OK\r\n"),
             [b"PING"] => self.say(b"+PONG\r\n"),
             [b"EVALSHA", ..] if self.mood & 4 != 0 => self.say(b"-NOSCRIPT none\r\n"),
+            _ if unwilling && self.mood & 16 != 0 => self.say(b"-READONLY a replica\r\n"),
             _ if unwilling => self.say(b"-OOM not now\r\n"),
             [b"GET", key] => self.blob(key),
             [b"MGET", keys @ ..] => {
@@ -348,6 +349,10 @@ impl Server {
         self.say(bytes);
         self.say(b"\r\n");
     }
+}
+
+fn is_refusal(error: &str) -> bool {
+    error.contains("OOM") || error.contains("READONLY")
 }
 
 const PUSH: &[u8] = b">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n";

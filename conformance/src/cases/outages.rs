@@ -261,6 +261,23 @@ pub async fn a_server_that_loads_its_data_under_open_links_says_so_and_loaders_g
     reload.join().unwrap().unwrap();
 }
 
+pub async fn writes_find_the_new_master_where_a_name_leads_after_a_failover(cx: Context) {
+    let (old, new) = (cx.start(&Setup::default()), cx.start(&Setup::default()));
+    let proxy = Proxy::start(old.address());
+    let cache = connected(cx.builder_of(&old.url_at(proxy.address(), 0)).maxsize(2)).await;
+    cache.set("key", "old").await.unwrap();
+    proxy.redirect(new.address());
+    old.raw(0).call(&["REPLICAOF", "127.0.0.1", &new.address().port().to_string()]);
+    let error = cache.set("key", "new").await.unwrap_err();
+    let Error::Server(refused) = &error else { panic!("{error:?}") };
+    assert_eq!(refused.kind, ServerErrorKind::ReadOnly);
+    assert_eq!(cache.get_or_set("other", async { 1 }).await.unwrap(), 1);
+    // Links to the old one are open all the while, and it goes on to serve reads.
+    cx.until("writes are taken", async || cache.set("key", "new").await.is_ok()).await;
+    assert_eq!(cache.get::<String>("key").await.unwrap().unwrap(), "new");
+    assert_eq!(new.raw(0).text(&["GET", "::key"]), "\"new\"");
+}
+
 async fn until_it_fails(cache: Cache, n: i32) -> Error {
     loop {
         match own(cache.clone(), n).await {

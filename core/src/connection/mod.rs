@@ -10,11 +10,17 @@
 //! queue. Whatever does not fit closes the connection.
 //!
 //! ```text
-//!         open               Ready                        close, or an error of poll
-//!  (none) ────▶ Handshake ─────────▶ Ready ──────────────────────────────▶ Closed
-//!                   │                                                        ▲
-//!                   └────────────────────────────────────────────────────────┘
+//!         open               Ready         READONLY               close, or an error of poll
+//!  (none) ────▶ Handshake ─────────▶ Ready ─────────▶ Leaving ───────────▶ Closed
+//!                   │                  │                                     ▲
+//!                   └──────────────────┴─────────────────────────────────────┘
 //! ```
+//!
+//! A server that refuses a write because it is a replica was made one, or was always one. The first
+//! is mended by a new connection, as the name may lead elsewhere by now. So a connection that has
+//! lasted for [`Connection::DEMOTED_FROM`] takes no more commands then, and ends once it has
+//! answered those that it has; on a server that always was a replica that is rare enough to harm
+//! nobody.
 //!
 //! Deadlines: the handshake has one; each command has its own, and is answered
 //! [`Event::Expired`] by it. A connection on which nothing at all was read while a command waited
@@ -133,7 +139,8 @@ pub struct Connection {
 #[derive(Debug)]
 enum Phase {
     Handshake { steps: Box<Handshake>, until: Instant },
-    Ready,
+    Ready { since: Instant },
+    Leaving,
     Closed,
 }
 
@@ -163,6 +170,8 @@ struct Sweep {
 impl Connection {
     /// How long a connection idles before it asks whether the server is still there.
     pub const KEEPALIVE: Duration = Duration::from_secs(30);
+    /// How old a connection must be to end because its server is a replica.
+    pub const DEMOTED_FROM: Duration = Duration::from_secs(2);
 
     /// Begins a connection: the first words of the handshake are put into `tx`. May be called
     /// before there is a socket; the connect timeout runs from `now`.
@@ -227,7 +236,9 @@ impl Connection {
     ) -> Result<Option<Event>, ConnectionError> {
         let outcome = match &self.phase {
             Phase::Closed => return Ok(self.next_lost()),
-            Phase::Handshake { .. } | Phase::Ready => self.next_event(rx, now, tx),
+            Phase::Handshake { .. } | Phase::Ready { .. } | Phase::Leaving => {
+                self.next_event(rx, now, tx)
+            }
         };
         if outcome.is_err() {
             self.close();
@@ -281,7 +292,7 @@ impl Connection {
         match &self.phase {
             Phase::Closed => None,
             Phase::Handshake { until, .. } => Some(Deadline { at: *until, why: "handshake" }),
-            Phase::Ready => {
+            Phase::Ready { .. } | Phase::Leaving => {
                 let expiry = Deadline { at: self.next_expiry, why: "command expiry" };
                 Some(match self.queue.front() {
                     None => Deadline { at: self.last_read + Self::KEEPALIVE, why: "keepalive" },
@@ -295,10 +306,11 @@ impl Connection {
         }
     }
 
-    /// Whether the handshake is done and the connection is not closed.
+    /// Whether commands are taken: the handshake is done, and the connection is neither closed nor
+    /// about to be.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(self.phase, Phase::Ready)
+        matches!(self.phase, Phase::Ready { .. })
     }
 
     /// How many commands wait for their replies.
@@ -376,7 +388,8 @@ impl Connection {
         match &self.phase {
             Phase::Handshake { until, .. } if *until <= now => Err(ConnectionError::NotReadyInTime),
             Phase::Handshake { .. } | Phase::Closed => Ok(None),
-            Phase::Ready => self.due(now, tx),
+            Phase::Leaving if self.queue.is_empty() => Err(ConnectionError::Demoted),
+            Phase::Ready { .. } | Phase::Leaving => self.due(now, tx),
         }
     }
 
@@ -399,7 +412,7 @@ impl Connection {
             return Ok(match step {
                 Step::Pending => None,
                 Step::Done(info) => {
-                    self.phase = Phase::Ready;
+                    self.phase = Phase::Ready { since: now };
                     self.last_used = now;
                     Some(Event::Ready(info))
                 }
@@ -410,6 +423,12 @@ impl Connection {
         front.left -= 1;
         if crate::retry::after_answer(&answer) {
             self.scripts.forget();
+        }
+        if let Phase::Ready { since } = self.phase
+            && crate::retry::elsewhere(&answer)
+            && since + Self::DEMOTED_FROM <= now
+        {
+            self.phase = Phase::Leaving;
         }
         if front.left > 0 {
             if let Err(failure) = answer {

@@ -398,3 +398,37 @@ fn a_key_larger_than_a_server_takes_is_refused_before_anything_is_written() {
     assert!(desk.tx.is_empty());
     assert_eq!(desk.hear(b""), []);
 }
+
+#[test]
+fn a_connection_whose_server_became_a_replica_ends_once_it_has_answered_what_it_took() {
+    let mut desk = Desk::ready();
+    desk.wait(Connection::DEMOTED_FROM).unwrap();
+    desk.incr(1);
+    desk.get(2);
+    desk.send();
+    let events = desk.hear(b"-READONLY You can't write against a read only replica.\r\n");
+    let [Event::Reply { tag: Tag(1), answer: Err(Failure::Server(error)) }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(error.kind, ServerErrorKind::ReadOnly);
+    assert!(!desk.connection.is_ready());
+    let refused = desk.connection.submit(&Command::Ping, Tag(3), desk.now + RESPONSE, &mut desk.tx);
+    assert_eq!(refused, Err(Refused::NotOpen));
+    assert_eq!(desk.connection.deadline().unwrap().at, desk.now + RESPONSE);
+    desk.rx.extend_from_slice(b"$1\r\nv\r\n");
+    let next = desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx);
+    assert_eq!(next, Ok(Some(value(2, "v"))));
+    assert_eq!(desk.try_hear(b""), Err(ConnectionError::Demoted));
+    assert_eq!(desk.connection.deadline(), None);
+}
+
+#[test]
+fn a_young_connection_to_a_replica_is_kept() {
+    let mut desk = Desk::ready();
+    desk.wait(Connection::DEMOTED_FROM - Duration::from_millis(1)).unwrap();
+    desk.incr(1);
+    assert_eq!(desk.hear(b"-READONLY You can't write against a read only replica.\r\n").len(), 1);
+    assert!(desk.connection.is_ready());
+    desk.get(2);
+    assert_eq!(desk.hear(b"$1\r\nv\r\n"), [value(2, "v")]);
+}

@@ -323,7 +323,8 @@ impl Shared {
             state.heavy_until = now + HEAVY_FOR;
         }
         state.burden = state.burden();
-        let load = if end.is_some() { CLOSED } else { state.load() };
+        let open = end.is_none() && state.connection.is_ready();
+        let load = if open { state.load() } else { CLOSED };
         self.load.store(load, Ordering::Relaxed);
         // One caller for each reply; whoever waited for bytes to leave takes what there is.
         let answered = if was_full { usize::MAX } else { settled.len() };
