@@ -136,7 +136,7 @@ impl Builder {
         let settings = Settings::new(self.options.over(options))?;
         let target = match (backend, self.runtime) {
             (Backend::Dummy, _) => Target::Dummy,
-            (Backend::Memory { name }, _) => Target::Memory { name: name.into() },
+            (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
                 Target::Redis(Box::new(Remote::new(server, runtime)))
             }

@@ -44,7 +44,7 @@ struct Inner {
 /// Where a cache is.
 pub(crate) enum Target {
     Dummy,
-    Memory { name: Box<str> },
+    Memory { name: Box<str>, runtime: Option<Arc<dyn Runtime>> },
     Redis(Box<Remote>),
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(server: Server, runtime: Arc<dyn Runtime>) -> Self {
-        let (desk, routes) = (Desk::of(&server), Arc::default());
+        let (desk, routes) = (Desk::of(&server, &runtime), Arc::default());
         Self { server, runtime, desk, routes }
     }
 }
@@ -153,9 +153,10 @@ impl Cache {
         let settings = &self.inner.settings;
         let backend = match &self.inner.target {
             Target::Dummy => Backend::Dummy,
-            Target::Memory { name } => {
+            Target::Memory { name, runtime } => {
                 let Settings { max_entries, max_bytes, .. } = *settings;
-                Backend::Memory(Store::named(name, Bounds { max_entries, max_bytes })?)
+                let bounds = Bounds { max_entries, max_bytes };
+                Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
             Target::Redis(remote) => {
                 let Remote { server, runtime, desk, routes } = &**remote;
@@ -209,7 +210,7 @@ impl fmt::Debug for Cache {
         let mut debug = f.debug_struct("Cache");
         match &self.inner.target {
             Target::Dummy => debug.field("backend", &"dummy"),
-            Target::Memory { name } => debug.field("backend", &"locmem").field("name", name),
+            Target::Memory { name, .. } => debug.field("backend", &"locmem").field("name", name),
             Target::Redis(remote) => debug
                 .field("backend", &"redis")
                 .field("server", &remote.server)

@@ -10,7 +10,7 @@ use async_caches_core::url::Server;
 use bytes::Bytes;
 
 use crate::registry::Registry;
-use crate::runtime::Clock;
+use crate::runtime::{Runtime, Time};
 use crate::sync::lock;
 
 /// The loads under way in one backend.
@@ -21,7 +21,7 @@ pub(crate) struct Desk {
     busy: AtomicBool,
     /// What has ended, as the flights last said: spares lookups the lock.
     ended: AtomicU64,
-    clock: Clock,
+    time: Time,
 }
 
 /// A caller's part in a flight. Dropped, it is given up: a leader's passes to a follower.
@@ -55,15 +55,16 @@ pub(crate) enum Followed {
 }
 
 impl Desk {
-    pub(crate) fn new() -> Self {
-        let flights = Mutex::new(Flights::new(crate::seed()));
+    pub(crate) fn new(time: Time, seed: u64) -> Self {
+        let flights = Mutex::new(Flights::new(seed));
         let (busy, ended) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { flights, busy, ended, clock: Clock::start() }
+        Self { flights, busy, ended, time }
     }
 
     /// The one for a server's database: all caches of this process that use it meet there.
-    pub(crate) fn of(server: &Server) -> Arc<Self> {
-        DESKS.get_or_make(format!("{}/{}", server.endpoint, server.database), Self::new)
+    pub(crate) fn of(server: &Server, runtime: &Arc<dyn Runtime>) -> Arc<Self> {
+        let name = format!("{}/{}", server.endpoint, server.database);
+        DESKS.get_or_make(name, || Self::new(Time::of(runtime), runtime.seed()))
     }
 
     /// To be taken before the key is looked up.
@@ -73,7 +74,7 @@ impl Desk {
 
     /// Joins the flight of a key that was missed, or begins one; without `seen` never to look again.
     pub(crate) fn join(self: &Arc<Self>, key: &Bytes, seen: Option<Seen>) -> Joined {
-        let now = self.clock.now();
+        let now = self.time.now();
         let place = |id, part| Place { desk: Arc::clone(self), id, part };
         self.with(|flights, _| match flights.join(key, seen, now) {
             Role::Lead(id) => Joined::Lead(place(id, Part::Leader)),

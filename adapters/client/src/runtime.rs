@@ -12,6 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -59,6 +60,18 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Runs a task in the background, to its end.
     fn spawn(&self, task: BoxFuture<'static, ()>);
 
+    /// A number that nobody can foresee, for jitter and for hash tables.
+    fn seed(&self) -> u64 {
+        crate::seed()
+    }
+
+    /// Whether everything that happens on it follows from its own time and seeds, as in a
+    /// simulation. A store in memory that is opened on it then goes by its clock as well, and no
+    /// thread takes back what has expired there.
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
     /// An alarm on the clock of [`now`](Self::now).
     fn timer(&self) -> Box<dyn Timer>;
 
@@ -90,6 +103,31 @@ impl Clock {
     #[must_use]
     pub fn to_system(&self, at: Instant) -> Option<std::time::Instant> {
         self.0.checked_add(at.since(Instant::ORIGIN))
+    }
+}
+
+/// What a cache goes by where it waits for no alarm.
+#[derive(Clone, Debug)]
+pub(crate) enum Time {
+    System(Clock),
+    Simulated(Arc<dyn Runtime>),
+}
+
+impl Time {
+    /// That of a runtime which is simulated, or else the system's from now on.
+    pub(crate) fn of(runtime: &Arc<dyn Runtime>) -> Self {
+        match runtime.is_simulated() {
+            true => Self::Simulated(Arc::clone(runtime)),
+            false => Self::System(Clock::start()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            Self::System(clock) => clock.now(),
+            Self::Simulated(runtime) => runtime.now(),
+        }
     }
 }
 

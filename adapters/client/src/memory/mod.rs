@@ -27,7 +27,7 @@ use self::tally::{Lane, Lanes, Tally};
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::registry::Registry;
-use crate::runtime::Clock;
+use crate::runtime::{Runtime, Time};
 use crate::sync::AtomicU64;
 
 /// One store in memory. It goes when the last cache that uses it disconnects.
@@ -37,7 +37,7 @@ pub(crate) struct Store {
     tally: Tally,
     seed: Seed,
     bounds: Bounds,
-    clock: Clock,
+    time: Time,
     desk: Arc<Desk>,
 }
 
@@ -47,8 +47,16 @@ impl Store {
     /// # Errors
     /// [`Error::OtherBounds`] where it is open with bounds that contradict these. A bound left out
     /// contradicts nothing.
-    pub(crate) fn named(name: &str, bounds: Bounds) -> Result<Arc<Self>, Error> {
-        let store = STORES.get_or_make(name.into(), || Self::new(bounds));
+    pub(crate) fn named(
+        name: &str,
+        bounds: Bounds,
+        runtime: Option<&Arc<dyn Runtime>>,
+    ) -> Result<Arc<Self>, Error> {
+        let simulated = runtime.filter(|runtime| runtime.is_simulated());
+        let store = STORES.get_or_make(name.into(), || match simulated {
+            Some(runtime) => Self::simulated(bounds, runtime),
+            None => Self::new(bounds),
+        });
         let other = |option| Error::OtherBounds { name: name.into(), option };
         if bounds.max_entries.is_some() && bounds.max_entries != store.bounds.max_entries {
             return Err(other("max_entries"));
@@ -61,28 +69,38 @@ impl Store {
 
     fn new(bounds: Bounds) -> Self {
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
-        let shards = memory::new_shards(bounds, parallelism).into_iter().map(Locked::new);
-        let shards = shards.collect();
-        sweeper::watch(&shards);
+        let this = Self::of(bounds, parallelism, Time::System(sweeper::clock()), crate::seed);
+        sweeper::watch(&this.shards);
+        this
+    }
+
+    fn simulated(bounds: Bounds, runtime: &Arc<dyn Runtime>) -> Self {
+        Self::of(bounds, 1, Time::of(runtime), || runtime.seed())
+    }
+
+    fn of(bounds: Bounds, parallelism: usize, time: Time, seed: impl Fn() -> u64) -> Self {
+        let shards = memory::new_shards(bounds, parallelism);
         Self {
-            shards,
+            shards: shards.into_iter().map(Locked::new).collect(),
             tally: Tally::new(),
-            seed: Seed::new(crate::seed()),
+            seed: Seed::new(seed()),
             bounds,
-            clock: sweeper::clock(),
-            desk: Arc::new(Desk::new()),
+            desk: Arc::new(Desk::new(time.clone(), seed())),
+            time,
         }
     }
 
     /// Kept apart from the way to a server, which is better off with a small stack.
     #[inline(never)]
     pub(crate) fn execute(&self, command: &Command<'_>) -> Answer {
-        let now = self.clock.now();
+        let now = self.time.now();
         let answer = memory::execute(&Lent(&self.shards), &self.seed, command, now);
         if let Ok(reply) = &answer {
             self.note(Lookups::of(reply));
         }
-        if let Expiry::Millis(millis) = expiry(command) {
+        if let Expiry::Millis(millis) = expiry(command)
+            && let Time::System(_) = self.time
+        {
             sweeper::expect(now + Duration::from_millis(millis.get()));
         }
         answer
@@ -91,7 +109,7 @@ impl Store {
     /// The value of a key, as [`execute`](Self::execute) would answer it.
     #[inline]
     pub(crate) fn get(&self, key: &Key<'_>) -> Option<Bytes> {
-        let value = memory::get(&Lent(&self.shards), &self.seed, key, || self.clock.now());
+        let value = memory::get(&Lent(&self.shards), &self.seed, key, || self.time.now());
         self.note(Lookups::one(value.as_ref()));
         value
     }

@@ -119,7 +119,7 @@ impl Redis {
             settings.minsize,
             settings.maxsize,
             settings.response_timeout,
-            crate::seed(),
+            runtime.seed(),
             now,
         );
         let state = State {
@@ -134,6 +134,7 @@ impl Redis {
             closed: false,
             over: false,
         };
+        let large = Arc::new(LargeKeys::new(runtime.seed()));
         let pool = Arc::new(Pool {
             runtime,
             endpoint: server.endpoint.clone(),
@@ -143,7 +144,7 @@ impl Redis {
                 queued_bytes: settings.max_queued_bytes,
                 waiting: settings.max_waiting,
             },
-            large: Arc::new(LargeKeys::new(crate::seed())),
+            large,
             routes,
             line: AtomicBool::new(false),
             state: Mutex::new(state),
