@@ -40,6 +40,8 @@ pub mod memory;
 mod nearest;
 pub mod number;
 pub mod options;
+#[doc(hidden)]
+pub mod planted;
 pub mod pool;
 pub mod reply;
 pub mod resp;

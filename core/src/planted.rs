@@ -1,0 +1,117 @@
+//! Bugs planted on purpose: the simulation has to find each of them, or it is no good.
+//!
+//! Without the feature `planted` there is no switch, and nothing of this is in the program. With it
+//! still no bug is there, until a test says [`plant`].
+
+/// A bug that can be planted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Bug {
+    /// A command whose time is over leaves its place in the queue: later replies are shifted.
+    PlaceGivenUp = 1,
+    /// A push takes the place of a reply.
+    PushIsAReply,
+    /// What the socket has taken is not counted: what may have run is sent again.
+    WritesUncounted,
+    /// An idle connection never asks whether the server is there.
+    NoKeepalive,
+    /// A dial has all the time in the world.
+    NoConnectTimeout,
+    /// Scripts that the server has forgotten are still called by their digests.
+    ScriptsRemembered,
+    /// A server that loads its data counts as ready.
+    LoadingIsReady,
+    /// What is added lives for ever.
+    AddLivesForEver,
+    /// An increment is sent again though it may have run.
+    IncrReplayed,
+    /// A delete is sent again though it may have run.
+    DeleteReplayed,
+    /// Every delay before a dial is the longest.
+    NoJitter,
+    /// There is no delay before a dial.
+    NoBackoff,
+    /// One link more than may be.
+    OneLinkTooMany,
+    /// A link that has ended keeps its place in the pool.
+    EndedLinkCounted,
+    /// A link that has idled is forgotten and not closed.
+    IdleLinkLeaked,
+    /// A leader that goes away leaves its followers alone.
+    NobodyInherits,
+    /// A write leaves loads under way alone.
+    LoadBeatsDelete,
+    /// A write goes past a store under way.
+    StoreNotAwaited,
+    /// Everybody loads.
+    EverybodyLeads,
+    /// A load that hangs keeps its key for ever.
+    FlightsNeverAge,
+    /// A write that has waited for a store is not woken.
+    WriterNotWoken,
+    /// A loaded value is stored for ever.
+    LoadLivesForEver,
+    /// A driver at rest does not hear of what there is to send.
+    DriverNotWoken,
+    /// A place that its caller has left is used again before its reply came, under the same tag.
+    TagUsedAgain,
+    /// Callers that wait for room are not told of it.
+    RoomNotTold,
+    /// Who was woken and goes away does not pass that on.
+    TurnNotPassedOn,
+    /// A disconnect cuts what is in flight.
+    DisconnectCuts,
+    /// A disconnect cuts a batch, and says that it was never sent.
+    BatchCut,
+    /// A disconnect waits for links that have yet to be greeted.
+    GreetingAwaited,
+    /// A disconnect waits until its socket takes what nobody waits for.
+    OutputAwaited,
+    /// A run of commands that was written in part counts as not written.
+    PartUncounted,
+    /// What failed long ago fails who comes now.
+    OldTroubleKept,
+    /// A link takes whatever comes.
+    InFlightUnbounded,
+    /// In memory, a touched key lives for ever.
+    TouchIsForEver,
+    /// In memory, what is added to lives for ever.
+    IncrLosesTimeout,
+    /// In memory, nothing makes room for what comes.
+    BoundsIgnored,
+    /// In memory, what has expired is seen.
+    ExpiredIsSeen,
+    /// In memory, what hangs in one slot of the wheel never expires.
+    SlotSkipped,
+}
+
+/// Whether this bug is planted: never, without the feature.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+#[must_use]
+pub const fn is(_: Bug) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+pub use self::switch::{is, plant};
+
+#[cfg(feature = "planted")]
+mod switch {
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    use super::Bug;
+
+    /// Whether this bug is planted.
+    #[must_use]
+    pub fn is(bug: Bug) -> bool {
+        PLANTED.load(Ordering::Relaxed) == bug as u8
+    }
+
+    /// Plants a bug, or none, in place of the one before.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
+    }
+
+    static PLANTED: AtomicU8 = AtomicU8::new(0);
+}
