@@ -2,7 +2,7 @@
 //!
 //! # Theory of operation
 //!
-//! A link is dialling or open. The pool keeps `minsize` links and may have `maxsize`, both states
+//! A link is dialling, open or closing. The pool keeps `minsize` links and may have `maxsize`, all states
 //! counted together. It dials
 //!
 //! * to reach `minsize`, all that is missing at once while things go well, and
@@ -15,7 +15,8 @@
 //!
 //! While there is no open link callers wait, each for its own deadline. Once every dial has failed
 //! for longer than the patience given, or the server refused the credentials, waiting is
-//! [hopeless](Pool::is_hopeless) and callers are to be failed at once until a link opens again.
+//! [hopeless](Pool::is_hopeless) and callers are to be failed at once until a link opens again, or
+//! until somebody wants one after the pool has been left alone for as long.
 //!
 //! The pool knows no socket and no caller. It is told what happened (`handle`), says what to do
 //! (`poll`, until it answers `None`) and when to ask again (`deadline`).
@@ -23,6 +24,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::planted::{self, Bug};
 use crate::retry::Backoff;
 use crate::time::{Deadline, Instant};
 
@@ -50,7 +52,11 @@ pub struct LinkId(u64);
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Dialling,
-    Open { since: Instant },
+    Open {
+        since: Instant,
+    },
+    /// It idled and is to close.
+    Closing,
 }
 
 /// What happened to the pool's links.
@@ -58,7 +64,7 @@ enum Phase {
 pub enum Input {
     /// A dialled link is ready for commands.
     Opened(LinkId),
-    /// A link ended: it could not be dialled, or it was open and is lost.
+    /// A link ended: it could not be dialled, or it was open and is lost, or it was to close.
     Ended {
         /// Which.
         link: LinkId,
@@ -75,7 +81,7 @@ pub enum Input {
 pub enum Action {
     /// Dial a new link under this name.
     Dial(LinkId),
-    /// Close this idle link. The pool has forgotten it already.
+    /// Close this idle link, which takes no more commands. It counts until it has ended.
     Close(LinkId),
 }
 
@@ -126,7 +132,7 @@ impl Pool {
                 self.not_before = Instant::ORIGIN;
             }
             Input::Ended { link, refused } => self.ended(link, refused, now),
-            Input::Demand => self.demand |= self.open() == self.links.len(),
+            Input::Demand => self.demanded(now),
         }
     }
 
@@ -147,8 +153,9 @@ impl Pool {
         if self.open() > self.minsize.max(1) {
             let idle = |id: LinkId| idle_since(id).is_some_and(|at| now.since(at) >= Self::IDLE);
             let tired = self.links.iter().rposition(|&(id, phase)| phase.is_open() && idle(id))?;
-            let (id, _) = self.links.remove(tired);
-            return Some(Action::Close(id));
+            let (id, phase) = self.links.get_mut(tired)?;
+            *phase = Phase::Closing;
+            return Some(Action::Close(*id));
         }
         None
     }
@@ -175,7 +182,7 @@ impl Pool {
         self.links.iter().filter(|(_, phase)| phase.is_open()).count()
     }
 
-    /// How many links are open or being dialled: never more than `maxsize`.
+    /// How many links there are, open or not: never more than `maxsize`.
     #[must_use]
     pub fn size(&self) -> usize {
         self.links.len()
@@ -184,23 +191,43 @@ impl Pool {
     /// Whether there may be no more links.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.links.len() >= self.maxsize
+        self.links.len() >= self.maxsize + usize::from(planted::is(Bug::OneLinkTooMany))
+    }
+
+    fn is_dialling(&self) -> bool {
+        self.links.iter().any(|(_, phase)| matches!(phase, Phase::Dialling))
+    }
+
+    /// How many links there are that are not to close.
+    fn kept(&self) -> usize {
+        self.links.iter().filter(|(_, phase)| !matches!(phase, Phase::Closing)).count()
     }
 
     fn wants_dial(&self) -> bool {
-        let dialling = self.open() < self.links.len();
-        if self.is_full() || (self.troubled && dialling) {
+        if self.is_full() || (self.troubled && self.is_dialling()) {
             return false;
         }
-        self.links.len() < self.minsize || self.demand
+        self.kept() < self.minsize || self.demand
+    }
+
+    fn demanded(&mut self, now: Instant) {
+        // Where nobody has wanted a link for that long, what failed before says nothing of now.
+        let left_alone = self.links.is_empty() && now.since(self.not_before) >= self.patience;
+        if left_alone && !planted::is(Bug::OldTroubleKept) {
+            self.failing_since = None;
+            self.refused = false;
+        }
+        self.demand |= !self.is_dialling();
     }
 
     fn ended(&mut self, id: LinkId, refused: bool, now: Instant) {
-        let Some(at) = self.links.iter().position(|(link, _)| *link == id) else { return };
+        let at = self.links.iter().position(|(link, _)| *link == id);
+        let Some(at) = at.filter(|_| !planted::is(Bug::EndedLinkCounted)) else { return };
         let (_, phase) = self.links.remove(at);
         match phase {
             Phase::Open { since } if now.since(since) >= Self::STABLE => self.backoff.succeeded(),
             Phase::Open { .. } => {}
+            Phase::Closing => return,
             Phase::Dialling if self.open() > 0 => {}
             Phase::Dialling => {
                 self.failing_since.get_or_insert(now);
@@ -298,6 +325,38 @@ mod tests {
         assert!(matches!(pool.poll(at(30_000), idle), Some(Action::Close(_))));
         assert_eq!(pool.poll(at(30_000), idle), None);
         assert_eq!(pool.open(), 1);
+    }
+
+    #[test]
+    fn a_link_that_closes_counts_until_it_has_ended() {
+        let mut pool = pool(1, 2);
+        for now in [0, 1] {
+            pool.handle(Input::Demand, at(now));
+            for id in dials(&mut pool, at(now)) {
+                pool.handle(Input::Opened(id), at(now));
+            }
+        }
+        let late = at(40_000);
+        pool.handle(Input::Demand, late);
+        let Some(Action::Close(id)) = pool.poll(late, |_| Some(at(0))) else { panic!() };
+        assert_eq!(pool.poll(late, |_| Some(at(0))), None, "there may not be a third");
+        assert_eq!((pool.open(), pool.size()), (1, 2));
+        pool.handle(ended(id), late);
+        assert!(matches!(pool.poll(late, busy), Some(Action::Dial(_))), "and at once, now");
+    }
+
+    #[test]
+    fn what_failed_before_a_pool_was_left_alone_takes_nobodys_hope() {
+        let mut pool = pool(0, 1);
+        pool.handle(Input::Demand, at(0));
+        let id = dials(&mut pool, at(0))[0];
+        pool.handle(ended(id), at(0));
+        pool.handle(Input::Demand, at(4_000));
+        assert_eq!(dials(&mut pool, at(4_000)).len(), 1);
+        assert!(pool.is_hopeless(at(6_000)), "it has failed for all its patience");
+        pool.handle(ended(LinkId(1)), at(6_000));
+        pool.handle(Input::Demand, at(20_000));
+        assert!(!pool.is_hopeless(at(20_000)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::{Action, LinkId};
 use async_caches_core::time::{Deadline, Instant};
 
@@ -56,7 +57,9 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         }
         drop(state);
         woken.into_iter().for_each(Waker::wake);
-        closes.iter().for_each(|link| link.close(Closing::Drained));
+        if !planted::is(Bug::IdleLinkLeaked) {
+            closes.iter().for_each(|link| link.close(Closing::Drained));
+        }
         for (id, shared) in dials {
             let link =
                 Link { pool: Arc::clone(pool), id, shared, wrote: 0, end: LinkError::Closed };

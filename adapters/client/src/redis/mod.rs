@@ -27,6 +27,7 @@ use arc_swap::ArcSwapOption;
 use async_caches_core::connection::Setup;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::{self, Input, LinkId};
 use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
@@ -204,7 +205,8 @@ impl Redis {
     /// Takes no more commands, lets those in flight end and closes every link. Ready once that is
     /// done, which the response timeout bounds; goes on in the background if dropped.
     pub(crate) fn poll_close(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<()> {
-        self.pool.close(Closing::Drained);
+        let cuts = planted::is(Bug::DisconnectCuts);
+        self.pool.close(if cuts { Closing::Now } else { Closing::Drained });
         let mut state = lock(&self.pool.state);
         if state.over {
             return Poll::Ready(());
@@ -316,7 +318,7 @@ impl Pool {
 
     /// A caller goes away that waited. If it was woken, what it was woken for is another's.
     fn leave(&self, ticket: Ticket) {
-        if !self.forget(ticket) {
+        if !self.forget(ticket) && !planted::is(Bug::TurnNotPassedOn) {
             self.has_room(1);
         }
     }
@@ -331,6 +333,7 @@ impl Pool {
         let mut state = lock(&self.state);
         let mut woken = Vec::new();
         while woken.len() < room
+            && !planted::is(Bug::RoomNotTold)
             && let Some((_, waker)) = state.waiting.pop_first()
         {
             woken.push(waker);
@@ -361,9 +364,9 @@ impl Pool {
         let now = self.now();
         let mut state = lock(&self.state);
         let known = self.remove(&mut state, id);
+        let refused = error.is_refusal();
+        state.decisions.handle(Input::Ended { link: id, refused }, now);
         if known.is_some() {
-            let refused = error.is_refusal();
-            state.decisions.handle(Input::Ended { link: id, refused }, now);
             state.last_error = Some(error);
             self.reroute(&state);
         }
