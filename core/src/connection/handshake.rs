@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 
 use super::{ServerInfo, Setup};
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
+use crate::planted::{self, Bug};
 use crate::resp::output::Output;
 use crate::resp::{decode, encode};
 use crate::url::Credentials;
@@ -154,10 +155,8 @@ fn lacks_hello(error: &ServerError) -> bool {
 /// A server that answers a `PING` with, say, `MISCONF` or `BUSY` still serves what it can; one that
 /// is loading, or does not know us, serves nothing.
 fn is_ready_all_the_same(error: &ServerError) -> bool {
-    !matches!(
-        error.kind,
-        ServerErrorKind::Loading | ServerErrorKind::NoAuth | ServerErrorKind::MaxClients
-    )
+    let loading = error.kind == ServerErrorKind::Loading && !planted::is(Bug::LoadingIsReady);
+    !loading && !matches!(error.kind, ServerErrorKind::NoAuth | ServerErrorKind::MaxClients)
 }
 
 /// What `HELLO` wants to be told where the URL names no user.

@@ -45,6 +45,7 @@ use self::handshake::{Handshake, Step};
 use crate::command::Command;
 use crate::copies::Copies;
 use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
+use crate::planted::{self, Bug};
 use crate::reply::{Answer, Reply};
 use crate::resp::answer::Expect;
 
@@ -155,8 +156,9 @@ struct Waiting {
     /// The first failure among those that came.
     failure: Option<Box<Failure>>,
     expires: Instant,
-    /// Where in the stream of written bytes the command ends.
-    ends_at: u64,
+    /// How many bytes must have been written until it may have run: all of it, but for a run of
+    /// commands, of which the first may have run once it has begun.
+    runs_at: u64,
 }
 
 /// A walk through the queue in search of what has expired, one event at a time.
@@ -277,7 +279,8 @@ impl Connection {
 
     /// The socket has taken `count` more bytes of what was put into `tx`.
     pub fn wrote(&mut self, count: usize) {
-        self.written = (self.written + count as u64).min(self.put);
+        let count = if planted::is(Bug::WritesUncounted) { 0 } else { count as u64 };
+        self.written = (self.written + count).min(self.put);
     }
 
     /// The socket is gone, or is to go: nothing more is read or submitted, and what was waiting
@@ -291,10 +294,12 @@ impl Connection {
     pub fn deadline(&self) -> Option<Deadline> {
         match &self.phase {
             Phase::Closed => None,
+            Phase::Handshake { .. } if planted::is(Bug::NoConnectTimeout) => None,
             Phase::Handshake { until, .. } => Some(Deadline { at: *until, why: "handshake" }),
             Phase::Ready { .. } | Phase::Leaving => {
                 let expiry = Deadline { at: self.next_expiry, why: "command expiry" };
                 Some(match self.queue.front() {
+                    None if planted::is(Bug::NoKeepalive) => expiry,
                     None => Deadline { at: self.last_read + Self::KEEPALIVE, why: "keepalive" },
                     Some(front) => {
                         let at = front.expires + self.response_timeout;
@@ -349,19 +354,22 @@ impl Connection {
     fn put(&mut self, command: &Command<'_>, tag: Option<Tag>, expires: Instant, tx: &mut Output) {
         let before = tx.len();
         encode::command(command, &mut self.scripts, tx);
+        let begins_at = self.put;
         self.put += (tx.len() - before) as u64;
         // The commonest has a branch of its own, where all about it is known.
         if let Command::Get(_) = command {
-            self.queue_up(Expect::VALUE, tag, expires);
+            self.queue_up(Expect::VALUE, tag, expires, begins_at);
         } else {
-            self.queue_up(Expect::of(command), tag, expires);
+            self.queue_up(Expect::of(command), tag, expires, begins_at);
         }
     }
 
     #[inline(always)]
-    fn queue_up(&mut self, expect: Expect, tag: Option<Tag>, expires: Instant) {
-        let (left, ends_at) = (expect.replies(), self.put);
-        self.queue.push_back(Waiting { tag, expect, left, failure: None, expires, ends_at });
+    fn queue_up(&mut self, expect: Expect, tag: Option<Tag>, expires: Instant, begins_at: u64) {
+        let left = expect.replies();
+        let in_parts = left > 1 && !planted::is(Bug::PartUncounted);
+        let runs_at = if in_parts { begins_at + 1 } else { self.put };
+        self.queue.push_back(Waiting { tag, expect, left, failure: None, expires, runs_at });
         // A sweep that is under way will come to it.
         self.next_expiry = self.next_expiry.min(expires);
     }
@@ -402,7 +410,7 @@ impl Connection {
         tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
         self.mirror.forget();
-        if decode::is_push(rx) {
+        if decode::is_push(rx) && !planted::is(Bug::PushIsAReply) {
             return Ok(Some(Event::Push(decode::push(rx.split_to(len).freeze())?)));
         }
         if let Phase::Handshake { steps, .. } = &mut self.phase {
@@ -421,7 +429,7 @@ impl Connection {
         let Some(front) = self.queue.front_mut() else { return Err(ProtocolError::Unasked.into()) };
         let mut answer = front.expect.read(rx, len, &mut self.copies)?;
         front.left -= 1;
-        if crate::retry::after_answer(&answer) {
+        if crate::retry::after_answer(&answer) && !planted::is(Bug::ScriptsRemembered) {
             self.scripts.forget();
         }
         if let Phase::Ready { since } = self.phase
@@ -501,6 +509,9 @@ impl Connection {
             // Nothing was read since it was asked, if it was asked with all its time before it.
             sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
             if let Some(tag) = waiting.tag.take() {
+                if planted::is(Bug::PlaceGivenUp) {
+                    self.queue.remove(sweep.next - 1);
+                }
                 return Some(Event::Expired(tag));
             }
         }
@@ -510,7 +521,7 @@ impl Connection {
     fn next_lost(&mut self) -> Option<Event> {
         while let Some(waiting) = self.queue.pop_front() {
             if let Some(tag) = waiting.tag {
-                let may_have_run = waiting.ends_at <= self.written;
+                let may_have_run = waiting.runs_at <= self.written;
                 return Some(Event::Lost { tag, may_have_run });
             }
         }

@@ -329,6 +329,22 @@ fn replies_in_the_middle_of_an_expiry_skip_nobody() {
 }
 
 #[test]
+fn a_run_of_commands_may_have_run_once_a_part_of_it_was_written() {
+    for (written, may_have_run) in [(0, false), (1, true)] {
+        let mut desk = Desk::ready();
+        let names: Names = ["a", "b"].into_iter().collect();
+        let values = [Bytes::from("1"), Bytes::from("2")];
+        let keys = desk.space.scope(None).unwrap().keys(&names);
+        let command = Command::SetMany { keys, values: &values, expiry: Expiry::Never };
+        desk.connection.submit(&command, Tag(1), desk.now + RESPONSE, &mut desk.tx).unwrap();
+        desk.connection.wrote(written);
+        desk.connection.close();
+        let lost = Event::Lost { tag: Tag(1), may_have_run };
+        assert_eq!(desk.hear(b""), [lost]);
+    }
+}
+
+#[test]
 fn what_was_not_written_whole_cannot_have_run() {
     let mut desk = Desk::ready();
     desk.incr(1);
