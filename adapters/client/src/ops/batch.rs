@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::task::{Context, Poll};
 
 use async_caches_core::command::Command;
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Reply;
 
 use crate::backend::Call;
@@ -17,6 +18,7 @@ pub(super) struct Batch {
     chunks: Vec<Range<usize>>,
     next: usize,
     active: Vec<(Range<usize>, Call)>,
+    begun: bool,
 }
 
 impl Batch {
@@ -36,7 +38,16 @@ impl Batch {
                 }
             }
         }
-        Self { chunks, next: 0, active: Vec::new() }
+        Self { chunks, next: 0, active: Vec::new(), begun: false }
+    }
+
+    /// To be said before anything else in every poll: without a connection no batch begins, not even
+    /// one of no items. One that has begun goes on while the cache disconnects.
+    pub(super) fn begin(&mut self, cache: &Cache) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.begun, true) || planted::is(Bug::BatchCut) {
+            cache.with_backend(|_| ())?;
+        }
+        Ok(())
     }
 
     /// Sends a command for each chunk and hands each reply to `take`; ready once all are done, or

@@ -78,7 +78,7 @@ impl Future for DeleteMany<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.cache.with_backend(|_| ())?;
+        this.batch.begin(this.cache)?;
         let keys = this.cache.scope(this.version.as_ref())?.keys(&this.names);
         let deleted = &mut this.deleted;
         ready!(this.batch.poll(

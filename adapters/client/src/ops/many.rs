@@ -110,7 +110,7 @@ impl<D: Decode> Future for GetMany<'_, D> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.cache.with_backend(|_| ())?;
+        this.batch.begin(this.cache)?;
         let keys = this.cache.scope(this.version.as_ref())?.keys(&this.names);
         let values = &mut this.values;
         ready!(this.batch.poll(
@@ -144,7 +144,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.cache.with_backend(|_| ())?;
+        if this.entries.is_some() {
+            this.batch.begin(this.cache)?;
+        }
         let scope = this.cache.scope(this.version.as_ref())?;
         let expiry = this.cache.expiry(this.timeout)?;
         if let Some(entries) = this.entries.take() {

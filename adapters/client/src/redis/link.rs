@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_caches_core::command::Command;
 use async_caches_core::connection::{Connection, Event, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::LinkId;
 use async_caches_core::reply::Reply;
 use async_caches_core::resp::output::Output;
@@ -189,6 +190,7 @@ impl Shared {
         }
         self.load.store(state.load(), Ordering::Relaxed);
         let driver = match state.driver {
+            Driver::Resting if planted::is(Bug::DriverNotWoken) => None,
             Driver::Resting => state.wake(),
             // It may be at rest for long, and has to hear of an expiry that comes before all others.
             Driver::Blocked if state.connection.deadline().is_some_and(|due| due.at == expires) => {
@@ -253,7 +255,9 @@ impl Shared {
     pub(super) fn close(&self, how: Closing) {
         let mut state = lock(&self.state);
         if state.closing != Closing::Now {
-            state.closing = how;
+            // Nobody waits for anything on a link that has not been open yet.
+            let open = state.connection.is_ready() || planted::is(Bug::GreetingAwaited);
+            state.closing = if open { how } else { Closing::Now };
         }
         let driver = state.wake();
         drop(state);
@@ -315,7 +319,8 @@ impl Shared {
         if out.is_empty() {
             std::mem::swap(out, &mut state.tx);
         }
-        let drained = || state.connection.idle_since().is_some() && out.is_empty();
+        let kept = |out: &Output| planted::is(Bug::OutputAwaited) && !out.is_empty();
+        let drained = || state.connection.idle_since().is_some() && !kept(out);
         if closing == Closing::Now || (closing == Closing::Drained && drained()) {
             end.get_or_insert(LinkError::Closed);
         }
@@ -412,7 +417,7 @@ impl State {
     }
 
     fn is_full(&self, bounds: Bounds) -> bool {
-        self.connection.in_flight() >= bounds.in_flight
+        (self.connection.in_flight() >= bounds.in_flight && !planted::is(Bug::InFlightUnbounded))
             || self.connection.unwritten() >= bounds.queued_bytes
     }
 
