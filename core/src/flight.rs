@@ -46,6 +46,7 @@ use bytes::Bytes;
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// All loads under way in one cache. `W` is what the caller wakes a follower with.
@@ -159,8 +160,9 @@ impl<W> Flights<W> {
     pub fn join(&mut self, key: &Bytes, seen: Option<Seen>, now: Instant) -> Role {
         if let Some(&id) = self.by_key.get(key)
             && let Some(flight) = self.flights.get_mut(&id)
+            && !planted::is(Bug::EverybodyLeads)
         {
-            if now.since(flight.began) < Self::MAX_AGE {
+            if now.since(flight.began) < Self::MAX_AGE || planted::is(Bug::FlightsNeverAge) {
                 return Role::Follow(id, flight.take_seat());
             }
             flight.valid = false;
@@ -224,7 +226,9 @@ impl<W> Flights<W> {
         if let Phase::Loaded { storing, .. } = &mut flight.phase {
             *storing = false;
         }
-        wake.append(&mut flight.writers);
+        if !planted::is(Bug::WriterNotWoken) {
+            wake.append(&mut flight.writers);
+        }
         self.detach(id);
         self.end_if_over(id);
     }
@@ -237,6 +241,7 @@ impl<W> Flights<W> {
             return self.landed(id, wake);
         }
         match flight.seats.front_mut() {
+            Some(_) if planted::is(Bug::NobodyInherits) => {}
             Some((seat, handle)) => {
                 flight.phase = Phase::Vacant(*seat);
                 wake.extend(handle.take());
@@ -260,8 +265,12 @@ impl<W> Flights<W> {
     pub fn invalidate(&mut self, key: &[u8]) -> Invalidated {
         let Some(&id) = self.by_key.get(key) else { return Invalidated::Clear };
         let Some(flight) = self.flights.get_mut(&id) else { return Invalidated::Clear };
-        if matches!(flight.phase, Phase::Loaded { storing: true, .. }) {
+        let storing = matches!(flight.phase, Phase::Loaded { storing: true, .. });
+        if storing && !planted::is(Bug::StoreNotAwaited) {
             return Invalidated::Storing(id);
+        }
+        if planted::is(Bug::LoadBeatsDelete) {
+            return Invalidated::Clear;
         }
         flight.valid = false;
         self.by_key.remove(key);

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::command::Command;
 use crate::error::{Failure, ServerErrorKind};
+use crate::planted::{self, Bug};
 use crate::reply::Answer;
 
 /// A delay before the next attempt to connect: exponential backoff with full jitter.
@@ -32,6 +33,9 @@ impl Backoff {
 
     /// Counts a failure and draws the delay before the next attempt.
     pub fn failed(&mut self) -> Duration {
+        if planted::is(Bug::NoBackoff) {
+            return Duration::ZERO;
+        }
         let ceiling = Self::BASE.saturating_mul(1 << self.failures.min(16)).min(Self::MAX);
         self.failures = self.failures.saturating_add(1);
         self.draw(ceiling)
@@ -50,6 +54,9 @@ impl Backoff {
     }
 
     fn draw(&mut self, ceiling: Duration) -> Duration {
+        if planted::is(Bug::NoJitter) {
+            return ceiling;
+        }
         let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX).max(1);
         Duration::from_nanos(self.random.next() % nanos)
     }
@@ -59,7 +66,9 @@ impl Backoff {
 /// never written, else only where running it twice is the same as running it once.
 #[must_use]
 pub fn after_loss(command: &Command<'_>, may_have_run: bool) -> bool {
-    !may_have_run || command.is_idempotent()
+    let incr = planted::is(Bug::IncrReplayed) && matches!(command, Command::Incr { .. });
+    let delete = planted::is(Bug::DeleteReplayed) && matches!(command, Command::Delete(_));
+    !may_have_run || command.is_idempotent() || incr || delete
 }
 
 /// Whether an answered command is worth sending again at once: the server said that it did not run

@@ -31,6 +31,7 @@ use super::table::Table;
 use super::wheel::{Step, Timer, Wheel};
 use crate::error::NumberError;
 use crate::number::Number;
+use crate::planted::{self, Bug};
 use crate::reply::Remaining;
 use crate::time::{Deadline, Instant};
 use crate::ttl::Expiry;
@@ -169,6 +170,7 @@ impl Shard {
         let found = self.find(key, now, dead);
         if let Some(id) = found {
             self.note_use(id);
+            let expiry = if planted::is(Bug::TouchIsForEver) { Expiry::Never } else { expiry };
             self.start_timer(id, expiry);
         }
         found.is_some()
@@ -192,6 +194,9 @@ impl Shard {
         let (sum, text) = delta.add_to(entry.body.value())?;
         if self.fits(size(key.whole, &text)) {
             self.replace(id, &Bytes::from(text), dead);
+            if planted::is(Bug::IncrLosesTimeout) {
+                self.start_timer(id, Expiry::Never);
+            }
         } else {
             self.remove_entry(id, Cause::Evicted, dead);
         }
@@ -349,6 +354,9 @@ impl Shard {
     /// Lets entries go, other than `spared`, until so many entries and bytes more fit.
     fn make_room(&mut self, entries: u32, bytes: u64, spared: Id, dead: &mut Graveyard) {
         let mut steps = STEPS_PER_OPERATION;
+        if planted::is(Bug::BoundsIgnored) {
+            return;
+        }
         while self.is_short_of(entries, bytes) {
             if steps > 0 {
                 match self.wheel.step(&mut self.slab, self.now) {

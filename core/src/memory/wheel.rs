@@ -27,6 +27,7 @@
 use alloc::vec::Vec;
 
 use super::slab::Id;
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// What the wheel keeps of an entry.
@@ -49,7 +50,7 @@ impl Timer {
 
     #[inline]
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.at <= now && self.at != Instant::MAX
+        self.at <= now && !planted::is(Bug::ExpiredIsSeen) && self.at != Instant::MAX
     }
 }
 
@@ -185,6 +186,9 @@ impl Wheel {
         let highest = (due ^ self.time).checked_ilog2().unwrap_or(0);
         let level = highest / BITS;
         let index = slot_index(level, digit(due, level));
+        if digit(due, level) == 9 && planted::is(Bug::SlotSkipped) {
+            return;
+        }
         if self.first.is_empty() {
             self.first.resize(LEVELS * SLOTS, Id::NONE);
         }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::command::Command;
 use crate::key::{Key, Keys};
 use crate::number::Number;
+use crate::planted::{self, Bug};
 use crate::script::{self, Script};
 use crate::ttl::Expiry;
 
@@ -162,6 +163,7 @@ fn set(tx: &mut Output, key: &Key<'_>, value: &Bytes, expiry: Expiry, condition:
     let mut digits = itoa::Buffer::new();
     let millis = match expiry {
         Expiry::Never => None,
+        Expiry::Millis(_) if !condition.is_empty() && planted::is(Bug::AddLivesForEver) => None,
         Expiry::Millis(millis) => Some(digits.format(millis.get())),
     };
     let words = 3 + 2 * usize::from(millis.is_some()) + usize::from(!condition.is_empty());

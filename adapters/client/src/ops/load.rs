@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use async_caches_core::command::Command;
 use async_caches_core::flight::Seen;
 use async_caches_core::key::Version;
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Reply;
 use async_caches_core::ttl::Timeout;
 use bytes::Bytes;
@@ -213,7 +214,9 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         let name = self.key.as_ref();
         let set = || {
             let key = self.cache.scope(self.version.as_ref())?.key(name);
-            Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(self.timeout)? })
+            let lives_on = planted::is(Bug::LoadLivesForEver);
+            let timeout = if lives_on { Timeout::Never } else { self.timeout };
+            Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(timeout)? })
         };
         if let Err(error) = ready!(call.poll(self.cache, name, cx, set)) {
             // The value is good though it could not be kept: the cache was disconnected meanwhile,
