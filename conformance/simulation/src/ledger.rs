@@ -1,0 +1,475 @@
+//! What was asked for, what went over the wire and what came of it: the checks.
+//!
+//! Every operation is entered when it is first polled, every command when its last byte was
+//! written, every reply when it is said, and every outcome when a future ends. Each of these is
+//! held against what was entered before:
+//!
+//! * an outcome is one that the server said for a command of that kind on that key, after the
+//!   operation began, and to nobody else; or, for a load, the value of a flight of its key;
+//! * an error is one that this seed's faults excuse, and says truly whether the command may have
+//!   run;
+//! * a command is written again only where the one before was lost, and it may be;
+//! * a value is stored for as long as its operation said, a touch likewise: so no timeout grows,
+//!   as the server changes one for nothing else;
+//! * a load that a write has overtaken is not stored; a write waits for a store under way;
+//! * one load of a key at a time, as long as no write has come in between and it is not too old.
+//!
+//! The one thing that is excused from the first rule: while a line has replies that were altered or
+//! shifted, what is answered in its pool may be anything. All other rules hold for those too.
+
+use std::time::Duration;
+
+use async_caches::runtime::Instant;
+use bytes::Bytes;
+
+use crate::operation::Kind;
+use crate::request::Request;
+use crate::said::Said;
+use crate::wire::Wire;
+
+pub(crate) type OpId = usize;
+pub(crate) type EntryId = usize;
+pub(crate) type KeyId = usize;
+
+/// The books.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) keys: Vec<Key>,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) entries: Vec<Entry>,
+    /// Which operations remove what they find.
+    sweeps: Vec<OpId>,
+    pub(crate) lines: Vec<Taint>,
+    pub(crate) caches: Vec<Connection>,
+    failure: Option<String>,
+    /// How often the store of a load that was given up ran after a later write.
+    pub(crate) late_stores: usize,
+    /// Whether nothing goes wrong, so that no failure is excused.
+    pub(crate) strict: bool,
+    /// Counts what happens, one after the other.
+    pub(crate) step: u64,
+    pub(crate) now: Instant,
+    /// How much the clock has jumped altogether.
+    pub(crate) jumped: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+}
+
+/// A key that operations are about.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) cache: usize,
+    pub(crate) name: String,
+    pub(crate) version: Option<i64>,
+    pub(crate) wire: Bytes,
+    /// Whether it holds a number.
+    pub(crate) counts: bool,
+    flight: Option<Flight>,
+    /// When a load of it last began, or ended.
+    pub(crate) loading_since: Instant,
+    /// The writes of it.
+    writes: Vec<OpId>,
+}
+
+/// The load of a key that others are to wait for.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    op: OpId,
+    began: Instant,
+    began_step: u64,
+    loading: bool,
+    /// Whether it has taken the place of one that was too old.
+    follows_old: bool,
+}
+
+pub(crate) struct Op {
+    pub(crate) kind: Kind,
+    pub(crate) cache: usize,
+    pub(crate) keys: Vec<KeyId>,
+    expiry: Option<usize>,
+    pub(crate) issued: u64,
+    pub(crate) issued_at: Instant,
+    /// How much the clock had jumped by then.
+    pub(crate) jumped: Duration,
+    pub(crate) ended: Option<(u64, Ended)>,
+    pub(crate) load_began: Option<u64>,
+    pub(crate) load_ended: Option<u64>,
+    /// Since when it has been loading, while it is.
+    pub(crate) loading: Option<Instant>,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    Answered,
+    NotRun,
+    MayHaveRun,
+    Dropped,
+}
+
+pub(crate) struct Entry {
+    pub(crate) op: Option<OpId>,
+    pub(crate) wire: Wire,
+    pub(crate) key: Option<KeyId>,
+    line: usize,
+    pub(crate) said: Option<(u64, Said)>,
+    pub(crate) taken: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Taint {
+    pub(crate) cache: usize,
+    pub(crate) tainted: bool,
+    pub(crate) closed: Option<u64>,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Connection {
+    pub(crate) connected: bool,
+    /// When it was last not connected.
+    pub(crate) away: u64,
+}
+
+impl Key {
+    pub(crate) fn new(
+        cache: usize,
+        prefix: &str,
+        name: String,
+        version: Option<i64>,
+        counts: bool,
+    ) -> Self {
+        let shown = version.map(|version| version.to_string()).unwrap_or_default();
+        let wire = format!("{prefix}:{shown}:{name}").into();
+        Self {
+            cache,
+            name,
+            version,
+            wire,
+            counts,
+            flight: None,
+            loading_since: Instant::ORIGIN,
+            writes: Vec::new(),
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the server said that it did not run the command, as it does not know the script.
+    pub(crate) fn was_refused(&self) -> bool {
+        matches!(&self.said, Some((_, Said::Error(text))) if text.starts_with("NOSCRIPT"))
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(response_timeout: Duration, connect_timeout: Duration, strict: bool) -> Self {
+        Self { response_timeout, connect_timeout, strict, ..Self::default() }
+    }
+
+    /// Something did not hold. The first is kept.
+    pub(crate) fn fail(&mut self, what: String) {
+        self.failure.get_or_insert(what);
+    }
+
+    pub(crate) fn failure(&self) -> Option<&String> {
+        self.failure.as_ref()
+    }
+
+    /// How many operations there were.
+    pub(crate) fn operations(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether a cache is connected from now on.
+    pub(crate) fn connected(&mut self, cache: usize, connected: bool) {
+        if self.caches.len() <= cache {
+            self.caches.resize_with(cache + 1, Connection::default);
+        }
+        self.caches[cache] = Connection { connected, away: self.step };
+    }
+
+    pub(crate) fn opened(&mut self, line: usize, cache: usize) {
+        self.lines.resize_with(self.lines.len().max(line + 1), Taint::default);
+        self.lines[line] = Taint { cache, tainted: false, closed: None };
+    }
+
+    pub(crate) fn closed(&mut self, line: usize) {
+        self.lines[line].closed = Some(self.step);
+    }
+
+    pub(crate) fn tainted(&mut self, line: usize) {
+        self.lines[line].tainted = true;
+    }
+
+    /// The number of the operation to come.
+    pub(crate) fn reserve(&mut self, kind: Kind, cache: usize, keys: Vec<KeyId>) -> OpId {
+        if kind == Kind::ClearPrefix {
+            self.sweeps.push(self.ops.len());
+        }
+        self.ops.push(Op {
+            kind,
+            cache,
+            keys,
+            expiry: None,
+            issued: u64::MAX,
+            issued_at: Instant::MAX,
+            jumped: Duration::ZERO,
+            ended: None,
+            load_began: None,
+            load_ended: None,
+            loading: None,
+        });
+        self.ops.len() - 1
+    }
+
+    /// For how long it stores.
+    pub(crate) fn keeps_for(&mut self, id: OpId, expiry: Option<usize>) {
+        self.ops[id].expiry = expiry;
+    }
+
+    /// An operation is polled for the first time.
+    pub(crate) fn issued(&mut self, id: OpId) {
+        let op = &mut self.ops[id];
+        op.issued = self.step;
+        op.issued_at = self.now;
+        op.jumped = self.jumped;
+        let (kind, cache, keys) = (op.kind, op.cache, op.keys.clone());
+        if !kind.writes() || !self.caches[cache].connected {
+            return;
+        }
+        for (index, key) in self.keys.iter_mut().enumerate() {
+            let hit = match kind {
+                Kind::Clear => true,
+                Kind::ClearPrefix => key.cache == cache,
+                _ => keys.contains(&index),
+            };
+            if hit {
+                key.writes.push(id);
+            }
+        }
+    }
+
+    pub(crate) fn cache_of(&self, id: OpId) -> usize {
+        self.ops[id].cache
+    }
+
+    pub(crate) fn names_of(&self, id: OpId) -> Vec<&Bytes> {
+        self.ops[id].keys.iter().map(|key| &self.keys[*key].wire).collect()
+    }
+
+    pub(crate) fn end(&mut self, id: OpId, how: Ended) {
+        self.ops[id].ended = Some((self.step, how));
+    }
+
+    pub(crate) fn dropped(&mut self, id: OpId) {
+        self.end(id, Ended::Dropped);
+    }
+
+    /// A loader begins.
+    pub(crate) fn load_began(&mut self, id: OpId) {
+        self.ops[id].load_began = Some(self.step);
+        self.ops[id].loading = Some(self.now);
+        let key = &mut self.keys[self.ops[id].keys[0]];
+        key.loading_since = self.now;
+        let fresh = Flight {
+            op: id,
+            began: self.now,
+            began_step: self.step,
+            loading: true,
+            follows_old: false,
+        };
+        let written_since = |step: u64| {
+            key.writes.iter().any(|id| self.ops[*id].ended.is_none_or(|(at, _)| at >= step))
+        };
+        // It may have inherited a flight that a write has taken off its key: then others may load.
+        if written_since(self.ops[id].issued) {
+            return;
+        }
+        let Some(flight) = key.flight else {
+            key.flight = Some(fresh);
+            return;
+        };
+        let written = written_since(flight.began_step);
+        let old = self.now.since(flight.began) >= FLIGHT;
+        if !flight.loading {
+            // Who inherits a flight goes on with its age.
+            let began = if written { self.now } else { flight.began };
+            key.flight = Some(Flight { began, ..fresh });
+        } else if flight.follows_old && self.ops[id].issued < flight.began_step {
+            // It has inherited the old one.
+        } else if written || old {
+            key.flight = Some(Flight { follows_old: old, ..fresh });
+        } else {
+            let name = key.name.clone();
+            self.fail(format!("#{id} loads {name}, which #{} is loading", flight.op));
+        }
+    }
+
+    /// A loader ends; `done` where it came to a value.
+    pub(crate) fn load_ended(&mut self, id: OpId, done: bool) {
+        if done {
+            self.ops[id].load_ended = Some(self.step);
+        }
+        self.ops[id].loading = None;
+        let key = &mut self.keys[self.ops[id].keys[0]];
+        key.loading_since = self.now;
+        if let Some(flight) = key.flight.as_mut().filter(|flight| flight.op == id) {
+            flight.loading = false;
+            if done {
+                key.flight = None;
+            }
+        }
+    }
+
+    /// A command was written as a whole.
+    pub(crate) fn asked(&mut self, line: usize, asked: &Request) -> Option<EntryId> {
+        let wire = Wire::of(asked)?;
+        let key = wire.key_at().and_then(|at| self.key(asked.word(at)));
+        let op = wire.token(asked);
+        if let Some(id) = op {
+            self.asked_for(id, wire, key, line, asked);
+        } else {
+            self.asked_by_anyone(wire, key, asked);
+        }
+        self.wait_for_stores(op, wire, key);
+        self.entries.push(Entry { op, wire, key, line, said: None, taken: false });
+        Some(self.entries.len() - 1)
+    }
+
+    /// A reply was said.
+    pub(crate) fn said(&mut self, id: EntryId, said: Said) {
+        self.entries[id].said = Some((self.step, said));
+        self.check_store(id);
+    }
+
+    /// The store of a load has run: no write may have run since it was loaded, unless the load was
+    /// given up in the middle of its store, or its store was lost or out of time.
+    fn check_store(&mut self, id: EntryId) {
+        let store = &self.entries[id];
+        let (Some(op), Wire::Set) = (store.op, store.wire) else { return };
+        let load = &self.ops[op];
+        let (Kind::Load, Some(loaded)) = (load.kind, load.load_ended) else { return };
+        let overtaken = self.entries.iter().any(|entry| {
+            let Some(write) = entry.op.map(|write| &self.ops[write]) else { return false };
+            let later = write.kind.writes() && write.issued > loaded;
+            later && entry.key == store.key && entry.said.is_some()
+        });
+        if !overtaken {
+            return;
+        }
+        let again = self.entries.iter().filter(|entry| entry.op == store.op).count() > 1;
+        if load.ended.is_none() && !again {
+            self.fail(format!("#{op} is stored after a write that came after it was loaded"));
+        }
+        self.late_stores += 1;
+    }
+
+    fn key(&self, wire: &[u8]) -> Option<KeyId> {
+        self.keys.iter().position(|key| key.wire == wire)
+    }
+
+    /// A command that bears an operation's token.
+    fn asked_for(
+        &mut self,
+        id: OpId,
+        wire: Wire,
+        key: Option<KeyId>,
+        line: usize,
+        asked: &Request,
+    ) {
+        let Some(op) = self.ops.get(id).filter(|op| op.issued <= self.step) else {
+            return self.fail(format!("{asked:?}: asked for by nobody"));
+        };
+        if !op.kind.sends(wire) || !key.is_some_and(|key| op.keys.contains(&key)) {
+            return self.fail(format!("{asked:?}: not what #{id} asked for"));
+        }
+        if matches!(wire, Wire::Set | Wire::Add) && wire.expiry(asked) != op.expiry {
+            return self.fail(format!("{asked:?}: #{id} said {:?}", op.expiry));
+        }
+        let tainted = self.lines.iter().any(|line| line.tainted);
+        if matches!(op.ended, Some((_, Ended::Answered))) && !tainted && op.kind != Kind::Load
+            || matches!(op.ended, Some((_, Ended::NotRun)))
+        {
+            return self.fail(format!("{asked:?}: #{id} was over"));
+        }
+        let (mut again, mut lost_last) = (false, None);
+        for before in self.entries.iter().filter(|entry| entry.op == Some(id)) {
+            if before.wire != wire || before.key != key {
+                continue;
+            }
+            again = true;
+            let refused = before.said.as_ref().filter(|_| before.was_refused()).map(|(at, _)| *at);
+            let lost = self.lines[before.line].closed.filter(|_| wire.is_idempotent());
+            lost_last = lost_last.max(refused.or(lost));
+            if refused.or(lost).is_none() {
+                return self.fail(format!(
+                    "{asked:?}: on line {line}, and on line {} before",
+                    before.line
+                ));
+            }
+        }
+        let over = op.ended.map(|(at, _)| at);
+        if again && over.is_some_and(|over| lost_last.is_none_or(|lost| lost >= over)) {
+            return self.fail(format!("{asked:?}: again, though #{id} was over"));
+        }
+        if op.kind == Kind::Load
+            && let (Some(began), Some(ended), Some(key)) = (op.load_began, op.load_ended, key)
+            && self.keys[key]
+                .writes
+                .iter()
+                .any(|id| (began + 1..ended).contains(&self.ops[*id].issued))
+        {
+            self.fail(format!("{asked:?}: a write has overtaken this load"));
+        }
+    }
+
+    /// A command that does not tell whose it is.
+    fn asked_by_anyone(&mut self, wire: Wire, key: Option<KeyId>, asked: &Request) {
+        let wanted = |op: &&Op| op.kind.sends(wire) && op.issued <= self.step;
+        let about = |op: &&Op| match (op.kind, key) {
+            (Kind::ClearPrefix | Kind::Clear | Kind::Ping, _) | (_, None) => true,
+            (_, Some(key)) => op.keys.contains(&key),
+        };
+        let askers = self.ops.iter().filter(wanted).filter(about);
+        let asked_before = || {
+            let same = self
+                .entries
+                .iter()
+                .filter(|entry| entry.op.is_none() && entry.wire == wire && entry.key == key);
+            same.count()
+        };
+        let most = if wire == Wire::Unlink && self.sweeps.is_empty() {
+            askers.count()
+        } else if wire == Wire::Ping || askers.count() > 0 {
+            return;
+        } else {
+            0
+        };
+        if asked_before() >= most {
+            self.fail(format!("{asked:?}: more often than it was asked for ({most})"));
+        }
+    }
+
+    /// A write is not sent while a load of its key, which was there before it, is being stored.
+    fn wait_for_stores(&mut self, op: Option<OpId>, wire: Wire, key: Option<KeyId>) {
+        let (Some(id), Some(key)) = (op, key) else { return };
+        let write = &self.ops[id];
+        if !write.kind.writes() || !matches!(wire, Wire::Set | Wire::Add | Wire::Unlink) {
+            return;
+        }
+        let storing = self.ops.iter().position(|load| {
+            load.kind == Kind::Load
+                && load.ended.is_none()
+                && load.keys.contains(&key)
+                && load.load_ended.is_some_and(|at| at < write.issued)
+        });
+        if let Some(load) = storing {
+            self.fail(format!("#{id} is sent while #{load} is storing"));
+        }
+    }
+}
+
+/// For how long a load keeps its key to itself.
+pub(crate) const FLIGHT: Duration = Duration::from_secs(30);
+
+/// How late an operation may be over.
+pub(crate) const SLACK: Duration = Duration::from_millis(20);

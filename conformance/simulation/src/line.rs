@@ -1,0 +1,123 @@
+//! One virtual connection: two streams of bytes, and what has become of them.
+//!
+//! What the client writes is read here as soon as it is written, since a command is known from
+//! then on; the server runs it once its last byte has arrived. Places in a stream are counted in
+//! bytes from its beginning.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use async_caches::runtime::Instant;
+use bytes::BytesMut;
+
+use crate::ledger::EntryId;
+use crate::model::Session;
+use crate::plan::{Fate, Ways};
+use crate::request::Request;
+
+/// A connection.
+pub(crate) struct Line {
+    /// The pool that dialled it.
+    pub(crate) pool: usize,
+    pub(crate) phase: Phase,
+    pub(crate) fate: Fate,
+    pub(crate) outward: Outward,
+    pub(crate) inward: Inward,
+    /// The server's side, while it has one.
+    pub(crate) session: Option<Session>,
+    /// Whether the server has answered the last command of the handshake.
+    pub(crate) greeted: bool,
+    /// Whether replies may not be what the server said, or may be another command's.
+    pub(crate) tainted: bool,
+    /// When it was last asked for something, but for a PING.
+    pub(crate) used: Instant,
+    /// How many replies were said.
+    pub(crate) replies: u64,
+}
+
+/// How far the client's side is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    Dialling,
+    Open,
+    Refused,
+    /// Given up, closed or dropped.
+    Closed,
+}
+
+/// From the client to the server.
+#[derive(Default)]
+pub(crate) struct Outward {
+    /// What is written of a command that is not whole.
+    pub(crate) begun: BytesMut,
+    /// Commands that have not run.
+    pub(crate) asked: VecDeque<Asked>,
+    pub(crate) written: u64,
+    pub(crate) delivered: u64,
+    pub(crate) last: Instant,
+    pub(crate) writer: Option<Waker>,
+}
+
+/// A command on its way.
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    pub(crate) ends_at: u64,
+    pub(crate) entry: Option<EntryId>,
+}
+
+/// From the server to the client.
+#[derive(Default)]
+pub(crate) struct Inward {
+    pub(crate) said: Vec<u8>,
+    pub(crate) arrived: u64,
+    pub(crate) read: u64,
+    pub(crate) last: Instant,
+    pub(crate) reader: Option<Waker>,
+    /// Nothing arrives behind this place.
+    pub(crate) limit: Option<u64>,
+    /// The client learns that the line is cut once it has read what has arrived.
+    pub(crate) cut: bool,
+}
+
+impl Line {
+    /// A line that is being dialled.
+    pub(crate) fn dialled(pool: usize, fate: Fate, now: Instant) -> Self {
+        Self {
+            pool,
+            phase: Phase::Dialling,
+            fate,
+            outward: Outward::default(),
+            inward: Inward::default(),
+            session: None,
+            greeted: false,
+            tainted: false,
+            used: now,
+            replies: 0,
+        }
+    }
+
+    /// Whether the client has it, or wants it.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Dialling | Phase::Open)
+    }
+
+    /// Whether a command would be answered.
+    pub(crate) fn is_healthy(&self, now: Instant) -> bool {
+        let muted = self.is_muted(Ways::In, now) || self.is_muted(Ways::Out, now);
+        self.phase == Phase::Open && self.session.is_some() && self.greeted && !muted
+    }
+
+    /// Whether nothing comes through this way any more.
+    pub(crate) fn is_muted(&self, way: Ways, now: Instant) -> bool {
+        self.fate
+            .mute
+            .is_some_and(|(from, ways)| from <= now && (ways == way || ways == Ways::Both))
+    }
+
+    /// How much there is to read.
+    pub(crate) fn unread(&self) -> u64 {
+        let arrived =
+            self.inward.limit.map_or(self.inward.arrived, |it| it.min(self.inward.arrived));
+        arrived.saturating_sub(self.inward.read)
+    }
+}

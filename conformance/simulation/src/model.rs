@@ -1,0 +1,443 @@
+//! The model of a server: strings with expiry, the scripts that we use, sessions of both protocols.
+//!
+//! It is plain on purpose. What it says is compared with what real servers say, by random commands,
+//! in `tests/model.rs`. It knows no time but the milliseconds that it is given, and no connection
+//! but the [`Session`] that one has.
+
+use std::collections::BTreeMap;
+
+use async_caches_core::number::Number;
+use async_caches_core::script;
+use bytes::Bytes;
+
+use crate::request::Request;
+use crate::said::Said;
+
+/// A server.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    databases: BTreeMap<i64, Database>,
+    /// What everybody must give.
+    pub password: Option<String>,
+    /// Whether it knows no `HELLO`, as servers before version 6.
+    pub old: bool,
+    /// What it takes.
+    pub mood: Mood,
+    /// How many keys a step of a scan finds at most, whatever it is asked for.
+    pub scan_step: Option<usize>,
+    scripts: Vec<&'static str>,
+    cursors: Vec<Bytes>,
+    sessions: i64,
+}
+
+/// What a server takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mood {
+    /// Everything.
+    #[default]
+    Well,
+    /// Nothing but greetings: it reads its data from disk.
+    Loading,
+    /// No writes: its memory is full.
+    Full,
+}
+
+/// What a server knows of one connection.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The protocol spoken: 2 or 3.
+    pub protocol: u8,
+    database: i64,
+    authenticated: bool,
+    id: i64,
+}
+
+type Database = BTreeMap<Bytes, Entry>;
+
+#[derive(Clone, Debug)]
+struct Entry {
+    value: Bytes,
+    /// The last millisecond in which it is there.
+    until: Option<i64>,
+}
+
+impl Model {
+    /// Greets a connection.
+    pub fn session(&mut self) -> Session {
+        self.sessions += 1;
+        let authenticated = self.password.is_none();
+        Session { protocol: 2, database: 0, authenticated, id: self.sessions }
+    }
+
+    /// Loses all data.
+    pub fn wipe(&mut self) {
+        self.databases.clear();
+    }
+
+    /// Loses what a restart loses though the data is kept.
+    pub fn forget_scripts(&mut self) {
+        self.scripts.clear();
+    }
+
+    /// Stores a value as any other client of the server may.
+    pub fn plant(&mut self, database: i64, key: Bytes, value: Bytes) {
+        self.databases.entry(database).or_default().insert(key, Entry { value, until: None });
+    }
+
+    /// Runs a command at this time.
+    pub fn run(&mut self, session: &mut Session, asked: &Request, now: i64) -> Said {
+        let Some(name) = Name::of(asked) else { return unknown(asked) };
+        if self.old && name == Name::Hello {
+            return unknown(asked);
+        }
+        if !name.takes(asked.len()) {
+            let name = String::from_utf8_lossy(asked.word(0)).to_lowercase();
+            return Said::error(format!("ERR wrong number of arguments for '{name}' command"));
+        }
+        match name {
+            Name::Hello => return self.hello(session, asked),
+            Name::Auth => return self.auth(session, asked),
+            _ if !session.authenticated => return Said::error(NOAUTH),
+            Name::Client => return client(asked, self.old),
+            Name::Select => return select(session, asked),
+            _ if self.mood == Mood::Loading => return Said::error(LOADING),
+            Name::Set if self.mood == Mood::Full => return Said::error(OOM),
+            _ => {}
+        }
+        let database = self.databases.entry(session.database).or_default();
+        match name {
+            Name::Ping if asked.len() == 1 => Said::Status("PONG"),
+            Name::Ping => Said::Bulk(asked.share(1)),
+            Name::Get => bulk(find(database, asked.word(1), now)),
+            Name::MGet => {
+                let keys = 1..asked.len();
+                Said::List(keys.map(|at| bulk(find(database, asked.word(at), now))).collect())
+            }
+            Name::Set => set(database, asked, now),
+            Name::Unlink => count(asked, |key| remove(database, key, now)),
+            Name::Exists => count(asked, |key| find(database, key, now).is_some()),
+            Name::Pttl => Said::Integer(match find(database, asked.word(1), now) {
+                None => -2,
+                Some(Entry { until: None, .. }) => -1,
+                Some(Entry { until: Some(until), .. }) => *until - now,
+            }),
+            Name::PExpire => pexpire(database, asked, now),
+            Name::FlushDb => {
+                database.clear();
+                Said::OK
+            }
+            Name::Scan => scan(database, &mut self.cursors, self.scan_step, asked, now),
+            Name::Script => {
+                self.scripts.clear();
+                Said::OK
+            }
+            Name::Eval | Name::EvalSha => {
+                let known = [script::PERSIST, script::INCR].into_iter();
+                let body = asked.word(1);
+                let mut known = known.filter(|script| match name {
+                    Name::Eval => script.source.as_bytes() == body,
+                    _ => script.digest.as_bytes().eq_ignore_ascii_case(body),
+                });
+                match known.next() {
+                    Some(script) if name == Name::Eval => self.scripts.push(script.digest),
+                    Some(script) if self.scripts.contains(&script.digest) => {}
+                    Some(_) | None => return Said::error(NOSCRIPT),
+                }
+                match asked.len() {
+                    4 => persist(database, asked.word(3), now),
+                    _ if self.mood == Mood::Full => Said::error(OOM),
+                    _ => incr(database, asked, now),
+                }
+            }
+            Name::Hello | Name::Auth | Name::Client | Name::Select => Said::OK,
+        }
+    }
+
+    fn hello(&self, session: &mut Session, asked: &Request) -> Said {
+        let protocol = match asked.integer(1) {
+            Some(2) => 2,
+            Some(3) => 3,
+            None if asked.len() == 1 => session.protocol,
+            Some(_) => return Said::error("NOPROTO unsupported protocol version"),
+            None => {
+                return Said::error("ERR Protocol version is not an integer or out of range");
+            }
+        };
+        let mut at = 2;
+        while at < asked.len() {
+            if asked.is(at, "AUTH") && at + 2 < asked.len() {
+                if !self.knows(asked.word(at + 1), asked.word(at + 2)) {
+                    return Said::error(WRONGPASS);
+                }
+                session.authenticated = true;
+                at += 3;
+            } else if asked.is(at, "SETNAME") && at + 1 < asked.len() {
+                at += 2;
+            } else {
+                let option = asked.word(at).escape_ascii();
+                return Said::error(format!("ERR Syntax error in HELLO option '{option}'"));
+            }
+        }
+        if !session.authenticated {
+            return Said::error(NOAUTH_HELLO);
+        }
+        session.protocol = protocol;
+        let pairs = [
+            ("server", Said::text("redis")),
+            ("version", Said::text("7.0.15")),
+            ("proto", Said::Integer(protocol.into())),
+            ("id", Said::Integer(session.id)),
+            ("mode", Said::text("standalone")),
+            ("role", Said::text("master")),
+            ("modules", Said::List(Vec::new())),
+        ];
+        Said::Map(pairs.map(|(name, value)| (Said::text(name), value)).into())
+    }
+
+    fn auth(&self, session: &mut Session, asked: &Request) -> Said {
+        if self.password.is_none() && asked.len() == 2 {
+            return Said::error(NO_PASSWORD_SET);
+        }
+        let (user, password) = match asked.len() {
+            2 => (&b"default"[..], asked.word(1)),
+            _ => (asked.word(1), asked.word(2)),
+        };
+        if !self.knows(user, password) {
+            return Said::error(WRONGPASS);
+        }
+        session.authenticated = true;
+        Said::OK
+    }
+
+    fn knows(&self, user: &[u8], password: &[u8]) -> bool {
+        user == b"default" && self.password.as_ref().is_none_or(|it| it.as_bytes() == password)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Name {
+    Auth,
+    Client,
+    Eval,
+    EvalSha,
+    Exists,
+    FlushDb,
+    Get,
+    Hello,
+    MGet,
+    PExpire,
+    Ping,
+    Pttl,
+    Scan,
+    Script,
+    Select,
+    Set,
+    Unlink,
+}
+
+impl Name {
+    fn of(asked: &Request) -> Option<Self> {
+        NAMES.iter().find(|(word, ..)| asked.is(0, word)).map(|(_, name, ..)| *name)
+    }
+
+    fn takes(self, words: usize) -> bool {
+        NAMES
+            .iter()
+            .any(|(_, name, least, most)| *name == self && (*least..=*most).contains(&words))
+    }
+}
+
+/// The commands, by how often they come, with how many words they take.
+const NAMES: [(&str, Name, usize, usize); 17] = [
+    ("GET", Name::Get, 2, 2),
+    ("SET", Name::Set, 3, usize::MAX),
+    ("EVALSHA", Name::EvalSha, 3, usize::MAX),
+    ("EVAL", Name::Eval, 3, usize::MAX),
+    ("MGET", Name::MGet, 2, usize::MAX),
+    ("UNLINK", Name::Unlink, 2, usize::MAX),
+    ("EXISTS", Name::Exists, 2, usize::MAX),
+    ("PTTL", Name::Pttl, 2, 2),
+    ("PEXPIRE", Name::PExpire, 3, usize::MAX),
+    ("PING", Name::Ping, 1, 2),
+    ("SCAN", Name::Scan, 2, usize::MAX),
+    ("FLUSHDB", Name::FlushDb, 1, 2),
+    ("CLIENT", Name::Client, 2, usize::MAX),
+    ("HELLO", Name::Hello, 1, usize::MAX),
+    ("SELECT", Name::Select, 2, 2),
+    ("AUTH", Name::Auth, 2, 3),
+    ("SCRIPT", Name::Script, 2, 2),
+];
+
+fn find<'a>(database: &'a mut Database, key: &[u8], now: i64) -> Option<&'a mut Entry> {
+    let gone = |entry: &Entry| entry.until.is_some_and(|until| now > until);
+    if database.get(key).is_some_and(gone) {
+        database.remove(key);
+    }
+    database.get_mut(key)
+}
+
+fn remove(database: &mut Database, key: &[u8], now: i64) -> bool {
+    find(database, key, now).is_some() && database.remove(key).is_some()
+}
+
+fn bulk(entry: Option<&mut Entry>) -> Said {
+    entry.map_or(Said::Null, |entry| Said::Bulk(entry.value.clone()))
+}
+
+fn count(asked: &Request, mut holds: impl FnMut(&[u8]) -> bool) -> Said {
+    let found = (1..asked.len()).filter(|&at| holds(asked.word(at))).count();
+    Said::Integer(i64::try_from(found).unwrap_or(i64::MAX))
+}
+
+fn set(database: &mut Database, asked: &Request, now: i64) -> Said {
+    let (mut until, mut only_new) = (None, false);
+    let mut at = 3;
+    while at < asked.len() {
+        if asked.is(at, "NX") {
+            only_new = true;
+            at += 1;
+        } else if asked.is(at, "PX") && until.is_none() && at + 1 < asked.len() {
+            let Some(millis) = asked.integer(at + 1) else { return Said::error(NOT_AN_INTEGER) };
+            let sum = now.checked_add(millis).filter(|_| millis > 0);
+            let Some(sum) = sum else {
+                return Said::error("ERR invalid expire time in 'set' command");
+            };
+            until = Some(sum);
+            at += 2;
+        } else {
+            return Said::error("ERR syntax error");
+        }
+    }
+    if only_new && find(database, asked.word(1), now).is_some() {
+        return Said::Null;
+    }
+    database.insert(asked.share(1), Entry { value: asked.share(2), until });
+    Said::OK
+}
+
+fn pexpire(database: &mut Database, asked: &Request, now: i64) -> Said {
+    if asked.len() > 3 {
+        let option = asked.word(3).escape_ascii();
+        return Said::error(format!("ERR Unsupported option {option}"));
+    }
+    let Some(millis) = asked.integer(2) else { return Said::error(NOT_AN_INTEGER) };
+    let Some(until) = now.checked_add(millis) else {
+        return Said::error("ERR invalid expire time in 'pexpire' command");
+    };
+    let Some(entry) = find(database, asked.word(1), now) else { return Said::Integer(0) };
+    entry.until = Some(until);
+    if millis <= 0 {
+        database.remove(asked.word(1));
+    }
+    Said::Integer(1)
+}
+
+fn persist(database: &mut Database, key: &[u8], now: i64) -> Said {
+    let Some(entry) = find(database, key, now) else { return Said::Integer(0) };
+    entry.until = None;
+    Said::Integer(1)
+}
+
+fn incr(database: &mut Database, asked: &Request, now: i64) -> Said {
+    let Some(entry) = find(database, asked.word(3), now) else { return Said::Status("ABSENT") };
+    let text = std::str::from_utf8(asked.word(5)).unwrap_or_default();
+    let delta = match asked.word(4) {
+        b"i" => Number::Integer(text.parse().unwrap_or(i128::MAX)),
+        _ => Number::Float(text.parse().unwrap_or(f64::NAN)),
+    };
+    match delta.add_to(&entry.value) {
+        Ok((_, text)) => {
+            entry.value = text.into();
+            Said::Bulk(entry.value.clone())
+        }
+        Err(error) => {
+            let all = ["ABSENT", "NOTANUMBER", "NOTANINTEGER", "OVERFLOW"].into_iter();
+            let mut fitting =
+                all.filter(|status| script::refusal(status.as_bytes()) == Some(error));
+            Said::Status(fitting.next().unwrap_or("OVERFLOW"))
+        }
+    }
+}
+
+/// A step finds the keys behind the one that its cursor stands for, in order.
+fn scan(
+    database: &mut Database,
+    cursors: &mut Vec<Bytes>,
+    step: Option<usize>,
+    asked: &Request,
+    now: i64,
+) -> Said {
+    let Some(cursor) = asked.integer(1).and_then(|cursor| usize::try_from(cursor).ok()) else {
+        return Said::error("ERR invalid cursor");
+    };
+    let pattern = if asked.is(2, "MATCH") { asked.word(3) } else { b"*" };
+    let stem = literal(pattern.strip_suffix(b"*").unwrap_or(pattern));
+    database.retain(|_, entry| entry.until.is_none_or(|until| now <= until));
+    let from = cursor.checked_sub(1).and_then(|at| cursors.get(at)).cloned().unwrap_or_default();
+    let behind = database.keys().filter(|key| cursor == 0 || **key > from);
+    let mut step: Vec<Bytes> = behind.take(step.unwrap_or(usize::MAX)).cloned().collect();
+    let more = step.last().is_some_and(|last| database.keys().any(|key| key > last));
+    let next = match step.last().filter(|_| more) {
+        None => 0,
+        Some(last) => {
+            cursors.push(last.clone());
+            cursors.len()
+        }
+    };
+    step.retain(|key| key.starts_with(&stem));
+    let keys = Said::List(step.into_iter().map(Said::Bulk).collect());
+    Said::List(vec![Said::text(&next.to_string()), keys])
+}
+
+/// A pattern without what only says that the next byte stands for itself.
+fn literal(pattern: &[u8]) -> Vec<u8> {
+    let mut escaped = false;
+    let keep = |byte: &&u8| {
+        escaped = **byte == b'\\' && !escaped;
+        !escaped
+    };
+    pattern.iter().filter(keep).copied().collect()
+}
+
+fn client(asked: &Request, old: bool) -> Said {
+    if asked.is(1, "SETNAME") || (asked.is(1, "SETINFO") && !old) {
+        return Said::OK;
+    }
+    let name = asked.word(1).escape_ascii();
+    Said::error(format!("ERR unknown subcommand '{name}'. Try CLIENT HELP."))
+}
+
+fn select(session: &mut Session, asked: &Request) -> Said {
+    match asked.integer(1) {
+        Some(database @ 0..4096) => {
+            session.database = database;
+            Said::OK
+        }
+        Some(_) => Said::error("ERR DB index is out of range"),
+        None => Said::error(NOT_AN_INTEGER),
+    }
+}
+
+fn unknown(asked: &Request) -> Said {
+    let mut text = format!(
+        "ERR unknown command '{}', with args beginning with: ",
+        asked.word(0).escape_ascii()
+    );
+    for at in 1..asked.len() {
+        text += &format!("'{}' ", asked.word(at).escape_ascii());
+    }
+    Said::error(text)
+}
+
+const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+const NOSCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+const NOAUTH: &str = "NOAUTH Authentication required.";
+const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already authenticated, \
+                            otherwise the HELLO <proto> AUTH <user> <pass> option can be used to \
+                            authenticate the client and select the RESP protocol version at the \
+                            same time";
+const NO_PASSWORD_SET: &str = "ERR AUTH <password> called without any password configured for the \
+                               default user. Are you sure your configuration is correct?";

@@ -1,0 +1,99 @@
+//! What operations there are, what each sends, and what each may come to.
+
+use bytes::Bytes;
+
+use crate::said::Said;
+use crate::wire::Wire;
+
+/// A kind of operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Get,
+    GetMany,
+    Set,
+    Add,
+    SetMany,
+    Delete,
+    DeleteMany,
+    Touch,
+    Incr,
+    Contains,
+    Remaining,
+    Ping,
+    Clear,
+    ClearPrefix,
+    Load,
+    Connect,
+    Disconnect,
+}
+
+/// What came of an operation.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Outcome {
+    /// This, for a command of this kind on its first key.
+    Said(Wire, Said),
+    /// `OK` for each of its keys.
+    Stored,
+    /// A value, stored or loaded.
+    Value(Bytes),
+    /// Nothing that can be told apart.
+    Done,
+    /// Its own loader failed.
+    LoaderFailed,
+    Failed(Failed),
+}
+
+/// How an operation failed.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Failed {
+    NotConnected,
+    Overloaded,
+    Outage { may_have_run: bool, timeout: bool, lost: bool },
+    Server(String),
+    Unreadable,
+    Other(String),
+}
+
+impl Kind {
+    /// Whether it forbids loads under way to be stored.
+    pub(crate) fn writes(self) -> bool {
+        match self {
+            Self::Set
+            | Self::Add
+            | Self::SetMany
+            | Self::Delete
+            | Self::DeleteMany
+            | Self::Clear
+            | Self::ClearPrefix => true,
+            Self::Get
+            | Self::GetMany
+            | Self::Touch
+            | Self::Incr
+            | Self::Contains
+            | Self::Remaining
+            | Self::Ping
+            | Self::Load
+            | Self::Connect
+            | Self::Disconnect => false,
+        }
+    }
+
+    /// Which commands it sends.
+    pub(crate) fn sends(self, wire: Wire) -> bool {
+        matches!(
+            (self, wire),
+            (Self::Get | Self::Load, Wire::Get)
+                | (Self::GetMany, Wire::GetMany)
+                | (Self::Set | Self::SetMany | Self::Load, Wire::Set)
+                | (Self::Add, Wire::Add)
+                | (Self::Delete | Self::DeleteMany | Self::ClearPrefix, Wire::Unlink)
+                | (Self::Touch, Wire::Expire | Wire::Persist)
+                | (Self::Incr, Wire::Incr)
+                | (Self::Contains, Wire::Exists)
+                | (Self::Remaining, Wire::Remaining)
+                | (Self::Ping, Wire::Ping)
+                | (Self::Clear, Wire::Flush)
+                | (Self::ClearPrefix, Wire::Scan)
+        )
+    }
+}

@@ -1,0 +1,179 @@
+//! Whether what an operation has come to is what it may come to, and in time.
+
+use std::time::Duration;
+
+use async_caches::runtime::Instant;
+
+use crate::ledger::{Ended, FLIGHT, KeyId, Ledger, OpId, SLACK};
+use crate::operation::{Failed, Kind, Outcome};
+use crate::said::Said;
+use crate::wire::{Wire, in_value};
+
+impl Ledger {
+    /// An operation has come to something.
+    pub(crate) fn completed(&mut self, id: OpId, outcome: &Outcome) {
+        let ended = match outcome {
+            Outcome::Failed(failed) => match failed {
+                Failed::NotConnected
+                | Failed::Overloaded
+                | Failed::Outage { may_have_run: false, .. } => Ended::NotRun,
+                Failed::Outage { may_have_run: true, .. }
+                | Failed::Server(_)
+                | Failed::Unreadable
+                | Failed::Other(_) => Ended::MayHaveRun,
+            },
+            Outcome::Said(..)
+            | Outcome::Stored
+            | Outcome::Value(_)
+            | Outcome::Done
+            | Outcome::LoaderFailed => Ended::Answered,
+        };
+        // A batch, a scan and a load send more than one command.
+        let several = matches!(self.ops[id].kind, Kind::ClearPrefix | Kind::Load);
+        let ended = if several && ended == Ended::NotRun { Ended::MayHaveRun } else { ended };
+        if ended == Ended::NotRun
+            && self.entries.iter().any(|entry| entry.op == Some(id) && !entry.was_refused())
+        {
+            self.fail(format!("#{id} was written, and {outcome:?} says that it did not run"));
+        }
+        let holds = self.holds(id, outcome);
+        self.end(id, ended);
+        if !holds {
+            let (kind, names) = (self.ops[id].kind, self.names_of(id));
+            self.fail(format!("#{id} {kind:?} {names:?} came to {outcome:?}"));
+        }
+    }
+
+    fn holds(&mut self, id: OpId, outcome: &Outcome) -> bool {
+        let tainted = self.is_tainted(id);
+        let op = &self.ops[id];
+        let key = op.keys.first().copied();
+        match outcome {
+            Outcome::Said(wire, said) => self.take(id, *wire, key, said) || tainted,
+            Outcome::Stored => {
+                let keys = op.keys.clone();
+                let all = keys.iter().all(|key| self.take(id, Wire::Set, Some(*key), &Said::OK));
+                all || tainted
+            }
+            Outcome::Value(value) => {
+                let said = Said::Bulk(value.clone());
+                self.is_of_a_flight(id, value) || self.take(id, Wire::Get, key, &said) || tainted
+            }
+            Outcome::Done | Outcome::LoaderFailed => true,
+            Outcome::Failed(Failed::NotConnected) => {
+                let connection = self.caches[op.cache];
+                !connection.connected || connection.away >= op.issued
+            }
+            // Refused at once, or after all its time in line.
+            Outcome::Failed(Failed::Overloaded) => {
+                !self.strict || self.now.since(op.issued_at) < self.response_timeout
+            }
+            Outcome::Failed(Failed::Outage { timeout, lost, .. }) => {
+                let early = *timeout && self.now.since(op.issued_at) < self.response_timeout;
+                let away = self.caches[op.cache].away >= op.issued && !*lost;
+                !early && (!self.strict || away)
+            }
+            Outcome::Failed(Failed::Server(text)) => {
+                let said = Said::Error(text.clone());
+                let (kind, key) = (op.kind, key.filter(|_| op.kind != Kind::ClearPrefix));
+                let mut sent = Wire::ALL.into_iter().filter(|wire| kind.sends(*wire));
+                sent.any(|wire| self.take(id, wire, key, &said)) || tainted
+            }
+            Outcome::Failed(Failed::Unreadable) => tainted,
+            Outcome::Failed(Failed::Other(_)) => false,
+        }
+    }
+
+    /// Takes the reply that this outcome is, where there is one: nobody else may have it.
+    fn take(&mut self, id: OpId, wire: Wire, key: Option<KeyId>, wanted: &Said) -> bool {
+        let issued = self.ops[id].issued;
+        let bears_token = self.ops[id].kind == Kind::DeleteMany;
+        let found = self.entries.iter_mut().find(|entry| {
+            let fits = !entry.taken && entry.wire == wire && (key.is_none() || entry.key == key);
+            let whose = entry.op == Some(id) || (entry.op.is_none() && !bears_token);
+            fits && whose
+                && matches!(&entry.said, Some((at, said)) if *at >= issued && said == wanted)
+        });
+        match found {
+            Some(entry) => {
+                entry.taken = true;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether a value is what a flight of the key has loaded that this operation may have joined.
+    fn is_of_a_flight(&self, id: OpId, value: &[u8]) -> bool {
+        let op = &self.ops[id];
+        let Some(loader) = in_value(value).and_then(|loader| Some((loader, self.ops.get(loader)?)))
+        else {
+            return false;
+        };
+        let (loader, load) = loader;
+        let Some(ended) = load.load_ended else { return false };
+        if load.kind != Kind::Load || load.keys != op.keys {
+            return false;
+        }
+        let open = load.ended.is_none_or(|(at, _)| at >= op.issued) || ended >= op.issued;
+        let key = op.keys[0];
+        let overtaken = self.ops.iter().any(|write| {
+            write.kind.writes()
+                && write.keys.contains(&key)
+                && write.issued > load.load_began.unwrap_or(0)
+                && matches!(write.ended, Some((at, Ended::Answered)) if at < op.issued)
+        });
+        loader == id || (open && !overtaken)
+    }
+
+    /// Whether a line of this operation's cache has answers that are not what the server said.
+    fn is_tainted(&self, id: OpId) -> bool {
+        let op = &self.ops[id];
+        self.lines.iter().any(|line| {
+            line.tainted && line.cache == op.cache && line.closed.is_none_or(|at| at >= op.issued)
+        })
+    }
+
+    /// An operation should be over; answers when to look again, where it need not be yet.
+    pub(crate) fn due(&mut self, id: OpId) -> Option<Instant> {
+        let op = &self.ops[id];
+        if op.ended.is_some() {
+            return None;
+        }
+        let (kind, issued_at) = (op.kind, op.issued_at);
+        // What is measured from a moment after the beginning may be late by all of a jump.
+        let excused = issued_at + self.bound(kind) + self.jumped.saturating_sub(op.jumped);
+        if excused > self.now {
+            return Some(excused);
+        }
+        if kind == Kind::Load {
+            let key = &self.keys[op.keys[0]];
+            // A load that hangs holds up those who came in its first half minute.
+            let loads = self.ops.iter().filter(|load| load.kind == kind && load.keys == op.keys);
+            let mut since = loads.filter_map(|load| load.loading);
+            let held = op.loading.is_some() || since.any(|since| since + FLIGHT > issued_at);
+            let since = if held { self.now } else { key.loading_since };
+            let until = since + 3 * self.response_timeout + SLACK;
+            if until > self.now {
+                return Some(until);
+            }
+        }
+        self.fail(format!(
+            "#{id} {kind:?} is not over, {:?} after it began",
+            self.now.since(issued_at)
+        ));
+        None
+    }
+
+    /// When an operation of this kind should be over.
+    pub(crate) fn bound(&self, kind: Kind) -> Duration {
+        let trips = match kind {
+            Kind::Connect => return self.connect_timeout + SLACK,
+            Kind::ClearPrefix => 40,
+            Kind::Load => 3,
+            kind if kind.writes() => 2,
+            _ => 1,
+        };
+        trips * self.response_timeout + SLACK
+    }
+}

@@ -1,0 +1,321 @@
+//! What a seed draws before anything runs: who takes part, and what will go wrong.
+//!
+//! A seed has each kind of fault or has it not, so that some see one alone and some see many at
+//! once; some have none, and then no error at all is excused. Everything ends at
+//! [`Plan::faults_until`].
+
+use std::time::Duration;
+
+use async_caches::runtime::Instant;
+use async_caches_conformance::random::Random;
+
+use crate::model::Mood;
+
+/// A seed's plan.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) caches: Vec<CachePlan>,
+    pub(crate) tasks: usize,
+    pub(crate) operations: u64,
+    pub(crate) keys: u64,
+    pub(crate) response_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    /// Nothing goes wrong from then on.
+    pub(crate) faults_until: Instant,
+    pub(crate) weather: Weather,
+    pub(crate) strikes: Vec<(Instant, Strike)>,
+    pub(crate) old_server: bool,
+    pub(crate) password: bool,
+    pub(crate) database: i64,
+    /// How many nanoseconds a way through the network takes at least, and at most.
+    pub(crate) latency: (u64, u64),
+    /// How many bytes are on their way to the server at most.
+    pub(crate) window: u64,
+    /// How many nanoseconds pass at most when a task is polled.
+    pub(crate) poll_cost: u64,
+    /// How many nanoseconds an alarm is late at most.
+    pub(crate) late: u64,
+    /// One poll in so many is of a task that nobody woke; none for zero.
+    pub(crate) unasked: u64,
+    /// One operation in so many is dropped before its end; none for zero.
+    pub(crate) drops: u64,
+    /// How long the operations of a caller take at most, with their pauses.
+    pub(crate) span: Duration,
+    /// Whether callers do hardly anything but load.
+    pub(crate) loads: bool,
+    /// How often caches disconnect in the middle, and connect again.
+    pub(crate) reconnects: u64,
+}
+
+/// One cache and its pool.
+#[derive(Clone, Debug)]
+pub(crate) struct CachePlan {
+    pub(crate) prefix: &'static str,
+    pub(crate) minsize: usize,
+    pub(crate) maxsize: usize,
+    pub(crate) max_in_flight: usize,
+    pub(crate) max_waiting: usize,
+    /// The default timeout, in milliseconds.
+    pub(crate) timeout: Option<u64>,
+}
+
+/// Which faults lines may have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Weather {
+    pub(crate) partial: bool,
+    pub(crate) pushes: bool,
+    pub(crate) refused: bool,
+    pub(crate) silent: bool,
+    pub(crate) cut_in: bool,
+    pub(crate) cut_out: bool,
+    pub(crate) mute: bool,
+    pub(crate) slow: bool,
+    pub(crate) stray: bool,
+    pub(crate) corrupt: bool,
+}
+
+/// Something that happens to the server, or to the clocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Strike {
+    /// The server dies; with `keep` its data is there when it is back.
+    Down { keep: bool, silent: bool },
+    /// The server is back, and this is its mood.
+    Up(Mood),
+    /// What the server takes changes.
+    Mood(Mood),
+    /// The server forgets its scripts.
+    ForgetScripts,
+    /// The server says nothing for so many nanoseconds.
+    Pause(u64),
+    /// The server's clock jumps by so many milliseconds.
+    ServerClock(i64),
+    /// The caches' clock jumps ahead by so many nanoseconds, as where a machine has slept.
+    ClientClock(u64),
+    /// Another client writes a key.
+    Rival(u64),
+}
+
+/// What becomes of one line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fate {
+    pub(crate) refused: bool,
+    pub(crate) silent: bool,
+    /// After so many bytes of the server the line is cut.
+    pub(crate) cut_in: Option<u64>,
+    /// After so many bytes of the client the line is cut.
+    pub(crate) cut_out: Option<u64>,
+    /// A cut is an end of the stream, and no error.
+    pub(crate) fin: bool,
+    /// From then on nothing comes through, to the server or to the client.
+    pub(crate) mute: Option<(Instant, Ways)>,
+    /// So many replies later one comes that nobody asked for.
+    pub(crate) stray: Option<u64>,
+    /// The byte of the server that arrives altered, and by which bits.
+    pub(crate) corrupt: Option<(u64, u8)>,
+    /// Replies take so many nanoseconds more.
+    pub(crate) slow: u64,
+    /// What was on its way when the client closed arrives all the same.
+    pub(crate) linger: bool,
+}
+
+/// Which ways of a line are mute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ways {
+    Out,
+    In,
+    Both,
+}
+
+impl Plan {
+    /// Draws a plan.
+    pub(crate) fn draw(random: &mut Random) -> Self {
+        let calm = random.below(8) == 0;
+        let mut is = |one_in: u64| !calm && random.below(one_in) == 0;
+        let weather = Weather {
+            refused: is(4),
+            silent: is(6),
+            cut_in: is(3),
+            cut_out: is(3),
+            mute: is(4),
+            slow: is(4),
+            stray: is(8),
+            corrupt: is(8),
+            partial: false,
+            pushes: false,
+        };
+        let partial = random.below(2) == 0;
+        let weather = Weather { partial, pushes: random.below(4) == 0, ..weather };
+        let tasks = 1 + below_squared(random, 40);
+        let faults_until = millis(300 + random.below(6_000));
+        let spans = if calm { &[2_000, 5_000][..] } else { &[50, 200, 1_000, 5_000][..] };
+        let mut span = || Duration::from_millis(spans[random.below(spans.len() as u64) as usize]);
+        let (response_timeout, connect_timeout) = (span(), span());
+        let strikes = if calm { calm_strikes(random) } else { strikes(random, faults_until) };
+        let database = [0, 0, 3][random.below(3) as usize];
+        let fast = random.below(2) == 0;
+        Self {
+            caches: (0..1 + random.below(4) / 3)
+                .map(|index| CachePlan::draw(index, random))
+                .collect(),
+            tasks: tasks as usize,
+            operations: 1 + random.below(6),
+            keys: 1 + random.below(4),
+            response_timeout,
+            connect_timeout,
+            faults_until,
+            weather,
+            strikes,
+            old_server: random.below(8) == 0,
+            password: random.below(8) == 0,
+            database,
+            latency: if fast {
+                (20_000, 60_000)
+            } else {
+                (100_000, 1 + random.below(4_000_000) + 100_000)
+            },
+            window: [if calm { 4_096 } else { 64 }, 4_096, 65_536][random.below(3) as usize],
+            poll_cost: [0, 0, 2_000][random.below(3) as usize],
+            late: [0, 0, 1_000_000][random.below(3) as usize],
+            unasked: [0, 20][random.below(2) as usize],
+            drops: [0, 8, 3][random.below(3) as usize],
+            span: span_of(random, faults_until.since(Instant::ORIGIN)),
+            loads: random.below(8) == 0,
+            reconnects: [0, 0, 1, 3][random.below(4) as usize],
+        }
+    }
+
+    /// Whether nothing goes wrong in it.
+    pub(crate) fn is_calm(&self) -> bool {
+        let Weather { refused, silent, cut_in, cut_out, mute, slow, stray, corrupt, .. } =
+            self.weather;
+        let fair = !(refused || silent || cut_in || cut_out || mute || slow || stray || corrupt);
+        fair && !self.strikes.iter().any(|(_, strike)| match strike {
+            Strike::Down { .. }
+            | Strike::Up(_)
+            | Strike::Mood(_)
+            | Strike::Pause(_)
+            | Strike::ClientClock(_) => true,
+            Strike::ForgetScripts | Strike::ServerClock(_) | Strike::Rival(_) => false,
+        })
+    }
+
+    /// Draws what becomes of a line that is dialled now.
+    pub(crate) fn fate(&self, random: &mut Random, now: Instant) -> Fate {
+        let mut fate = Fate { linger: random.below(2) == 0, ..Fate::default() };
+        if now >= self.faults_until {
+            return fate;
+        }
+        let weather = &self.weather;
+        let mut is = |has: bool, one_in: u64| has && random.below(one_in) == 0;
+        fate.refused = is(weather.refused, 3);
+        fate.silent = is(weather.silent, 4);
+        let (cut_in, cut_out) = (is(weather.cut_in, 2), is(weather.cut_out, 2));
+        let (mute, stray) = (is(weather.mute, 2), is(weather.stray, 2));
+        let (corrupt, slow) = (is(weather.corrupt, 2), is(weather.slow, 2));
+        fate.fin = random.below(2) == 0;
+        fate.cut_in = cut_in.then(|| below_squared(random, 4_000));
+        fate.cut_out = cut_out.then(|| below_squared(random, 6_000));
+        let ways = [Ways::Out, Ways::In, Ways::Both][random.below(3) as usize];
+        let left = self.faults_until.since(now).as_nanos() as u64;
+        fate.mute = mute.then(|| (now + Duration::from_nanos(random.below(left)), ways));
+        fate.stray = stray.then(|| random.below(30));
+        fate.corrupt = corrupt.then(|| (below_squared(random, 3_000), 1 << random.below(8)));
+        fate.slow =
+            if slow { random.below(3 * self.response_timeout.as_nanos() as u64) } else { 0 };
+        fate
+    }
+}
+
+impl CachePlan {
+    fn draw(index: u64, random: &mut Random) -> Self {
+        let maxsize = 1 + random.below(10);
+        let minsize = match random.below(4) {
+            0 => 0,
+            1 => 1,
+            _ => random.below(maxsize + 1),
+        };
+        Self {
+            prefix: ["p", "p*[q"][index as usize],
+            minsize: minsize as usize,
+            maxsize: maxsize as usize,
+            max_in_flight: [1, 2, 8, 16_384][random.below(4) as usize],
+            max_waiting: [2, 65_536, 65_536, 65_536][random.below(4) as usize],
+            timeout: [None, Some(500), Some(60_000)][random.below(3) as usize],
+        }
+    }
+}
+
+fn strikes(random: &mut Random, until: Instant) -> Vec<(Instant, Strike)> {
+    let mut strikes = Vec::new();
+    let until = until.as_nanos();
+    let any = |random: &mut Random| Instant::from_nanos(random.below(until));
+    if random.below(3) == 0 {
+        for _ in 0..1 + random.below(2) {
+            let down = any(random);
+            let up = down + Duration::from_nanos(random.below(until / 2));
+            let silent = random.below(4) == 0;
+            strikes.push((down, Strike::Down { keep: random.below(2) == 0, silent }));
+            let loads = random.below(3) == 0;
+            strikes.push((up, Strike::Up(if loads { Mood::Loading } else { Mood::Well })));
+            if loads {
+                let done = up + Duration::from_nanos(random.below(until / 2));
+                strikes.push((done, Strike::Mood(Mood::Well)));
+            }
+        }
+    }
+    if random.below(6) == 0 {
+        let mood = [Mood::Loading, Mood::Full][random.below(2) as usize];
+        let begins = any(random);
+        strikes.push((begins, Strike::Mood(mood)));
+        let ends = begins + Duration::from_nanos(random.below(until / 2));
+        strikes.push((ends, Strike::Mood(Mood::Well)));
+    }
+    if random.below(4) == 0 {
+        strikes.push((any(random), Strike::Pause(random.below(until))));
+    }
+    if random.below(6) == 0 {
+        strikes.push((any(random), Strike::ClientClock(random.below(8_000_000_000))));
+    }
+    strikes.extend(calm_strikes(random));
+    strikes.retain(|(at, _)| at.as_nanos() < until);
+    // Whatever they left, the server is up and well afterwards.
+    strikes.push((Instant::from_nanos(until), Strike::Up(Mood::Well)));
+    strikes
+}
+
+/// Most callers go on for as long as the faults and as long again; some all come at once, and
+/// some outlive every timeout.
+fn span_of(random: &mut Random, faults: Duration) -> Duration {
+    match random.below(12) {
+        0 => faults * 20,
+        1 | 2 => faults / 2_000,
+        _ => faults * 2,
+    }
+}
+
+/// What goes wrong for nobody.
+fn calm_strikes(random: &mut Random) -> Vec<(Instant, Strike)> {
+    let mut strikes = Vec::new();
+    let mut add =
+        |one_in: u64, random: &mut Random, strike: &mut dyn FnMut(&mut Random) -> Strike| {
+            if random.below(one_in) == 0 {
+                for _ in 0..1 + random.below(3) {
+                    strikes.push((millis(random.below(2_000)), strike(random)));
+                }
+            }
+        };
+    add(4, random, &mut |_| Strike::ForgetScripts);
+    add(4, random, &mut |random| Strike::ServerClock(random.below(4_000) as i64 - 2_000));
+    add(4, random, &mut |random| Strike::Rival(random.below(4)));
+    strikes
+}
+
+/// A number below `end`, and rather a small one.
+fn below_squared(random: &mut Random, end: u64) -> u64 {
+    let wide = random.below(end);
+    random.below(wide + 1)
+}
+
+fn millis(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}

@@ -1,0 +1,336 @@
+//! One seed, from its plan to its end.
+//!
+//! First callers and faults together, until the faults have stopped and the callers are done. Then
+//! nothing for as long as a pool may need to notice what is broken. Then every pool has to be
+//! whole, and to serve. At last everything is closed, and nothing may be left.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_caches::runtime::Instant;
+use async_caches::{Cache, builder};
+use async_caches_conformance::random::Random;
+
+use crate::agenda::{Agenda, Event};
+use crate::callers::Caller;
+use crate::executor::Executor;
+use crate::ledger::{Key, Ledger, SLACK};
+use crate::log::Log;
+use crate::memory;
+use crate::model::Model;
+use crate::operation::Kind;
+use crate::plan::{CachePlan, Plan};
+use crate::serve::Server;
+use crate::world::{Simulated, State, World};
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Report {
+    /// What did not hold, if anything.
+    pub failure: Option<String>,
+    /// What happened, where that was to be kept.
+    pub log: Vec<String>,
+    /// How many operations there were.
+    pub operations: usize,
+    /// How often a load that was given up while it was stored was stored after a later write.
+    pub late_stores: usize,
+}
+
+/// Runs a seed; keeps a log where somebody will read it.
+#[must_use]
+pub fn run(seed: u64, keep_log: bool) -> Report {
+    let mut random = Random::new(seed);
+    if random.below(8) == 0 {
+        return memory::run(seed, random, keep_log);
+    }
+    let plan = Plan::draw(&mut random);
+    let mut run = Run::new(plan, random, keep_log);
+    run.all();
+    run.finish()
+}
+
+struct Run {
+    executor: Executor,
+    world: World,
+    caches: Rc<Vec<Cache>>,
+    left: Rc<Cell<usize>>,
+    random: Random,
+    plan: Plan,
+}
+
+impl Run {
+    fn new(plan: Plan, mut random: Random, keep_log: bool) -> Self {
+        let executor = Executor::default();
+        let mut log = Log::new(keep_log);
+        log.add(Instant::ORIGIN, || format!("{plan:#?}"));
+        let mut state = State {
+            now: Instant::from_nanos(1_000_000_000),
+            plan: plan.clone(),
+            random: Random::new(random.below(u64::MAX)),
+            agenda: Agenda::default(),
+            lines: Vec::new(),
+            pools: Vec::new(),
+            server: Server::default(),
+            model: model(&plan),
+            ledger: ledger(&plan),
+            log,
+            scratch: Vec::new(),
+        };
+        for (index, (at, _)) in plan.strikes.iter().enumerate() {
+            let at = state.now + at.since(Instant::ORIGIN);
+            state.agenda.note(at, Event::Struck(index));
+        }
+        state.plan.faults_until = state.now + plan.faults_until.since(Instant::ORIGIN);
+        let world = World::new(state, executor.ready());
+        let caches = Rc::new(caches(&plan, &world));
+        Self { executor, world, caches, left: Rc::new(Cell::new(0)), random, plan }
+    }
+
+    fn all(&mut self) {
+        let until = self.world.with(|state| state.plan.faults_until);
+        self.spawn_callers();
+        self.drive(until);
+        let last = until + LONGEST;
+        while self.left.get() > 0 && self.world.now() < last && self.goes_on() {
+            self.drive(self.world.now() + Duration::from_secs(1));
+        }
+        self.expect(self.left.get() == 0, "callers that never come to an end");
+        let Plan { response_timeout, connect_timeout, .. } = self.plan;
+        let settled = KEEPALIVE + 2 * response_timeout + connect_timeout + BACKOFF + SLACK;
+        self.drive(self.world.now() + settled);
+        self.check_health();
+        self.probe();
+        self.check_health();
+        self.close();
+    }
+
+    fn spawn_callers(&mut self) {
+        let span = self.plan.faults_until.since(Instant::ORIGIN);
+        for index in 0..self.plan.caches.len() {
+            let (mut caller, reconnects) = (self.caller(), self.plan.reconnects);
+            self.executor.spawn(async move {
+                let world = caller.world.clone();
+                caller.stay_connected(index).await;
+                for _ in 0..reconnects {
+                    let pause = Duration::from_nanos(caller.random.below(span.as_nanos() as u64));
+                    world.sleep_until(world.now() + pause).await;
+                    caller.operate(Kind::Disconnect, index).await;
+                    caller.stay_connected(index).await;
+                }
+                caller.left.set(caller.left.get() - 1);
+            });
+        }
+        for _ in 0..self.plan.tasks {
+            let (caller, operations) = (self.caller(), self.plan.operations);
+            let pause = self.plan.span / u32::try_from(operations).unwrap_or(1);
+            self.executor.spawn(caller.run(operations, pause));
+        }
+    }
+
+    fn caller(&mut self) -> Caller {
+        self.left.set(self.left.get() + 1);
+        Caller {
+            world: self.world.clone(),
+            caches: Rc::clone(&self.caches),
+            random: Random::new(self.random.below(u64::MAX)),
+            left: Rc::clone(&self.left),
+        }
+    }
+
+    /// Lets everything happen that happens until then.
+    fn drive(&mut self, until: Instant) {
+        let mut polls = 0;
+        while self.goes_on() {
+            let (poll_cost, unasked) = (self.plan.poll_cost, self.plan.unasked);
+            while self.executor.step(&mut self.random, unasked) {
+                self.world.with(|state| {
+                    state.ledger.step += 1;
+                    if poll_cost > 0 {
+                        state.now = state.now + Duration::from_nanos(state.random.below(poll_cost));
+                    }
+                    state.ledger.now = state.now;
+                });
+                polls += 1;
+                if polls > MOST_POLLS {
+                    return self.world.with(|state| state.ledger.fail("tasks spin".into()));
+                }
+            }
+            let goes_on = self.world.with(|state| match state.agenda.peek() {
+                Some(at) if at <= until => {
+                    let Some((at, event)) = state.agenda.next() else { return false };
+                    if at > state.now {
+                        polls = 0;
+                        state.now = at;
+                    }
+                    state.ledger.step += 1;
+                    state.ledger.now = state.now;
+                    state.happen(event);
+                    true
+                }
+                Some(_) | None => {
+                    state.now = state.now.max(until);
+                    state.ledger.now = state.now;
+                    false
+                }
+            });
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.world.with(|state| state.ledger.failure().is_none())
+    }
+
+    fn expect(&self, holds: bool, what: &str) {
+        if !holds {
+            self.world.with(|state| state.ledger.fail(what.into()));
+        }
+    }
+
+    /// Every pool has the links that it is to have, and no more, and each works.
+    fn check_health(&self) {
+        self.world.with(|state| {
+            let well = state.server_is_well();
+            for index in 0..state.pools.len() {
+                let pool = &state.pools[index];
+                let lines = state.lines.iter().filter(|line| line.pool == index && line.is_live());
+                let (live, healthy) =
+                    (lines.clone().count(), lines.filter(|line| line.is_healthy(state.now)).count());
+                let least = if pool.over { 0 } else { pool.minsize };
+                let most = if pool.over { 0 } else { pool.maxsize };
+                if !well || healthy < least || live > most {
+                    let what = format!(
+                        "pool {index}: {healthy} healthy of {live} lines, {least} to {most} are to be"
+                    );
+                    state.ledger.fail(what);
+                }
+            }
+        });
+    }
+
+    /// Every pool serves, at once.
+    fn probe(&mut self) {
+        self.world.with(|state| {
+            state.ledger.strict = true;
+            state.plan.drops = 0;
+            state.log.add(state.now, || "all faults are over".into());
+        });
+        for index in 0..self.caches.len() {
+            let mut caller = self.caller();
+            self.executor.spawn(async move {
+                caller.operate(Kind::Ping, index).await;
+                for kind in [Kind::Set, Kind::Get, Kind::Delete] {
+                    caller.operate(kind, index).await;
+                }
+                caller.left.set(caller.left.get() - 1);
+            });
+        }
+        self.drive(self.world.now() + 8 * self.plan.response_timeout);
+        self.expect(self.left.get() == 0, "probes that never come to an end");
+    }
+
+    /// Closes all, in one of two ways; nothing may be left.
+    fn close(&mut self) {
+        if self.random.below(2) == 0 {
+            for index in 0..self.caches.len() {
+                let mut caller = self.caller();
+                self.executor.spawn(async move {
+                    caller.operate(Kind::Disconnect, index).await;
+                    caller.left.set(caller.left.get() - 1);
+                });
+            }
+            self.drive(self.world.now() + 4 * self.plan.response_timeout);
+            self.expect(self.left.get() == 0, "a disconnect that never comes to an end");
+        }
+        (0..self.caches.len()).for_each(|index| self.world.with(|state| state.let_go(index)));
+        self.caches = Rc::default();
+        self.drive(self.world.now() + Duration::from_secs(1));
+        let tasks = self.executor.alive();
+        self.expect(tasks == 0, "tasks are left");
+        let live =
+            self.world.with(|state| state.lines.iter().filter(|line| line.is_live()).count());
+        self.expect(live == 0, "lines are left");
+    }
+
+    fn finish(mut self) -> Report {
+        self.executor.abandon();
+        self.world.with(|state| Report {
+            failure: state.ledger.failure().cloned(),
+            log: state.log.take(),
+            operations: state.ledger.operations(),
+            late_stores: state.ledger.late_stores,
+        })
+    }
+}
+
+impl Caller {
+    /// Connects, and tries again until that is done.
+    async fn stay_connected(&mut self, index: usize) {
+        while !self.caches[index].is_connected() {
+            self.operate(Kind::Connect, index).await;
+            let pause = Duration::from_micros(self.random.below(300_000));
+            self.world.sleep_until(self.world.now() + pause).await;
+        }
+    }
+}
+
+fn model(plan: &Plan) -> Model {
+    let mut model = Model::default();
+    model.password = plan.password.then(|| PASSWORD.to_owned());
+    model.old = plan.old_server;
+    model.scan_step = Some(2);
+    model
+}
+
+fn ledger(plan: &Plan) -> Ledger {
+    let mut ledger = Ledger::new(plan.response_timeout, plan.connect_timeout, plan.is_calm());
+    for (index, cache) in plan.caches.iter().enumerate() {
+        ledger.connected(index, false);
+        let mut add = |name: String, version, counts| {
+            ledger.keys.push(Key::new(index, cache.prefix, name, version, counts));
+        };
+        (0..plan.keys).for_each(|key| add(format!("k{key}"), None, false));
+        add("n".into(), None, true);
+        add("k0".into(), Some(2), false);
+    }
+    ledger
+}
+
+fn caches(plan: &Plan, world: &World) -> Vec<Cache> {
+    // Caches of one server meet where loads are under way: those of one seed only.
+    let server = SERVERS.fetch_add(1, Ordering::Relaxed);
+    let cache = |(index, cache): (usize, &CachePlan)| {
+        let user = if plan.password { format!(":{PASSWORD}@") } else { String::new() };
+        let url = format!("redis://{user}server{server}/{}", plan.database);
+        let mut builder = builder(&url)
+            .runtime(Simulated { world: world.clone(), cache: index })
+            .key_prefix(cache.prefix)
+            .minsize(cache.minsize)
+            .maxsize(cache.maxsize)
+            .max_in_flight(cache.max_in_flight)
+            .max_waiting(cache.max_waiting)
+            .connect_timeout(plan.connect_timeout)
+            .response_timeout(plan.response_timeout);
+        if let Some(millis) = cache.timeout {
+            builder = builder.timeout(Duration::from_millis(millis));
+        }
+        builder.build().unwrap_or_else(|error| panic!("the plan's options are good: {error}"))
+    };
+    plan.caches.iter().enumerate().map(cache).collect()
+}
+
+static SERVERS: AtomicU64 = AtomicU64::new(0);
+
+const PASSWORD: &str = "secret";
+/// How long an idle link may be broken before that is noticed.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long a pool may wait before it dials again.
+const BACKOFF: Duration = Duration::from_secs(5);
+/// How long operations that hang may take altogether.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How often tasks may be polled in one moment.
+const MOST_POLLS: usize = 100_000;

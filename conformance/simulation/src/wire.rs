@@ -1,0 +1,134 @@
+//! What a command on the wire is about: its kind, its keys, and the operation whose token it bears.
+//!
+//! Values, deltas, timeouts of touches and the names of ghosts, keys that are never stored, are
+//! each one operation's alone. So most commands tell whose they are. A plain `GET`, `EXISTS`,
+//! `PTTL`, `UNLINK` or a scan does not.
+
+use crate::request::Request;
+
+/// A kind of command.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Wire {
+    Get,
+    GetMany,
+    Set,
+    Add,
+    Unlink,
+    Exists,
+    Remaining,
+    Expire,
+    Persist,
+    Incr,
+    Scan,
+    Flush,
+    Ping,
+}
+
+impl Wire {
+    /// All kinds.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Scan,
+        Self::Get,
+        Self::GetMany,
+        Self::Set,
+        Self::Add,
+        Self::Unlink,
+        Self::Exists,
+        Self::Remaining,
+        Self::Expire,
+        Self::Persist,
+        Self::Incr,
+        Self::Flush,
+        Self::Ping,
+    ];
+
+    /// What kind of command this is, unless it belongs to a handshake.
+    pub(crate) fn of(asked: &Request) -> Option<Self> {
+        Some(match asked.word(0) {
+            b"GET" => Self::Get,
+            b"MGET" => Self::GetMany,
+            b"SET" if (3..asked.len()).any(|at| asked.word(at) == b"NX") => Self::Add,
+            b"SET" => Self::Set,
+            b"UNLINK" => Self::Unlink,
+            b"EXISTS" => Self::Exists,
+            b"PTTL" => Self::Remaining,
+            b"PEXPIRE" => Self::Expire,
+            b"EVAL" | b"EVALSHA" if asked.len() == 4 => Self::Persist,
+            b"EVAL" | b"EVALSHA" => Self::Incr,
+            b"SCAN" => Self::Scan,
+            b"FLUSHDB" => Self::Flush,
+            b"PING" => Self::Ping,
+            _ => return None,
+        })
+    }
+
+    /// Where in the command its first key is.
+    pub(crate) fn key_at(self) -> Option<usize> {
+        match self {
+            Self::Get
+            | Self::GetMany
+            | Self::Set
+            | Self::Add
+            | Self::Unlink
+            | Self::Exists
+            | Self::Remaining
+            | Self::Expire => Some(1),
+            Self::Persist | Self::Incr => Some(3),
+            Self::Scan | Self::Flush | Self::Ping => None,
+        }
+    }
+
+    /// The operation whose token the command bears.
+    pub(crate) fn token(self, asked: &Request) -> Option<usize> {
+        match self {
+            Self::Set | Self::Add => in_value(asked.word(2)),
+            Self::GetMany | Self::Unlink => {
+                (1..asked.len()).find_map(|at| in_ghost(asked.word(at)))
+            }
+            Self::Expire => number(asked.word(2))?.checked_sub(TOUCH),
+            Self::Incr => {
+                let delta = asked.word(5);
+                let delta = delta.strip_prefix(b"-").unwrap_or(delta);
+                number(delta.split(|byte| *byte == b'.').next()?)
+            }
+            Self::Get
+            | Self::Exists
+            | Self::Remaining
+            | Self::Persist
+            | Self::Scan
+            | Self::Flush
+            | Self::Ping => None,
+        }
+    }
+
+    /// Whether running it twice is as good as once.
+    pub(crate) fn is_idempotent(self) -> bool {
+        !matches!(self, Self::Add | Self::Unlink | Self::Incr)
+    }
+
+    /// For how many milliseconds the command stores something.
+    pub(crate) fn expiry(self, asked: &Request) -> Option<usize> {
+        let at = (3..asked.len()).find(|at| asked.word(*at) == b"PX")?;
+        number(asked.word(at + 1))
+    }
+}
+
+/// The operation whose value this is: a JSON text that ends in its number, or just that.
+pub(crate) fn in_value(value: &[u8]) -> Option<usize> {
+    match value.strip_suffix(b"\"") {
+        Some(text) => number(text.rsplit(|byte| *byte == b'#').next()?),
+        None => number(value),
+    }
+}
+
+fn in_ghost(key: &[u8]) -> Option<usize> {
+    let name = key.rsplit(|byte| *byte == b':').next()?;
+    number(name.strip_prefix(b"ghost")?)
+}
+
+fn number(text: &[u8]) -> Option<usize> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// What a touch's timeout in milliseconds has above its operation's number.
+pub(crate) const TOUCH: usize = 50;

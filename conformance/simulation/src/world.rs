@@ -1,0 +1,224 @@
+//! The world of one seed: its clock, its network and its books behind one lock, and the runtime
+//! that lets the client's own code run in it.
+//!
+//! Wakers may be called under the lock, as they only note who is ready; no other code of the
+//! client is.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Socket, Timer};
+use async_caches_conformance::random::Random;
+use bytes::BytesMut;
+
+use crate::agenda::{Agenda, Event};
+use crate::executor::Ready;
+use crate::ledger::Ledger;
+use crate::line::Line;
+use crate::log::Log;
+use crate::model::Model;
+use crate::plan::Plan;
+use crate::pools::Pool;
+use crate::serve::Server;
+
+/// A handle on the world.
+#[derive(Clone)]
+pub(crate) struct World(Arc<Shared>);
+
+struct Shared {
+    /// The clock, for whoever has not the lock.
+    now: AtomicU64,
+    ready: Arc<Ready>,
+    state: Mutex<State>,
+}
+
+/// What there is in the world.
+pub(crate) struct State {
+    pub(crate) now: Instant,
+    pub(crate) plan: Plan,
+    pub(crate) random: Random,
+    pub(crate) agenda: Agenda,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) pools: Vec<Pool>,
+    pub(crate) server: Server,
+    pub(crate) model: Model,
+    pub(crate) ledger: Ledger,
+    pub(crate) log: Log,
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl World {
+    pub(crate) fn new(state: State, ready: Arc<Ready>) -> Self {
+        let now = AtomicU64::new(state.now.as_nanos());
+        Self(Arc::new(Shared { now, ready, state: Mutex::new(state) }))
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_nanos(self.0.now.load(Ordering::Relaxed))
+    }
+
+    /// Looks at the world, or changes it.
+    pub(crate) fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = lock(&self.0.state);
+        let result = act(&mut state);
+        self.0.now.store(state.now.as_nanos(), Ordering::Relaxed);
+        result
+    }
+
+    /// Waits until this time.
+    pub(crate) async fn sleep_until(&self, at: Instant) {
+        let mut alarm = Alarm::new(self.clone());
+        poll_fn(|cx| alarm.poll_until(Some(at), cx)).await;
+    }
+}
+
+/// The runtime of one cache.
+#[derive(Clone)]
+pub(crate) struct Simulated {
+    pub(crate) world: World,
+    pub(crate) cache: usize,
+}
+
+impl fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Simulated")
+    }
+}
+
+impl Runtime for Simulated {
+    fn now(&self) -> Instant {
+        self.world.now()
+    }
+
+    /// What a pool spawns is its keeper, once, so this is where a pool begins.
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.world.with(|state| {
+            let plan = &state.plan.caches[self.cache];
+            state.pools.push(Pool::new(self.cache, plan.minsize, plan.maxsize));
+        });
+        self.world.0.ready.spawn(task);
+    }
+
+    fn seed(&self) -> u64 {
+        self.world.with(|state| state.random.below(u64::MAX))
+    }
+
+    fn is_simulated(&self) -> bool {
+        true
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(Alarm::new(self.world.clone()))
+    }
+
+    fn dial(&self, _: Endpoint, link: Link) {
+        let line = self.world.with(|state| {
+            let pool = state.pools.iter().rposition(|pool| pool.cache == self.cache);
+            state.dial(pool.unwrap_or_default())
+        });
+        let (held, world) = (Held { world: self.world.clone(), line }, self.world.clone());
+        let connect = async move {
+            poll_fn(|cx| held.world.with(|state| state.poll_dial(line, cx.waker()))).await?;
+            Ok(held)
+        };
+        self.world.0.ready.spawn(Box::pin(link.drive(connect, Alarm::new(world))));
+    }
+}
+
+/// The client's side of a line. Dropped, it is closed.
+pub(crate) struct Held {
+    world: World,
+    line: usize,
+}
+
+impl Socket for Held {
+    fn poll_read(&mut self, rx: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.world.with(|state| state.read(self.line, rx, cx.waker()))
+    }
+
+    fn poll_write(&mut self, tx: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.world.with(|state| state.write(self.line, tx, cx.waker()))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.world.with(|state| state.close(self.line));
+    }
+}
+
+/// An alarm on the world's clock.
+pub(crate) struct Alarm {
+    world: World,
+    id: usize,
+}
+
+impl Alarm {
+    pub(crate) fn new(world: World) -> Self {
+        let id = world.with(|state| state.agenda.alarm());
+        Self { world, id }
+    }
+}
+
+impl Timer for Alarm {
+    fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        if at.is_some_and(|at| at <= self.world.now()) {
+            return Poll::Ready(());
+        }
+        self.world.with(|state| {
+            let late = if state.plan.late > 0 { state.random.below(state.plan.late) } else { 0 };
+            state.agenda.set(self.id, at, cx.waker(), late);
+        });
+        Poll::Pending
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.world.with(|state| state.agenda.release(self.id));
+    }
+}
+
+impl State {
+    /// The first thing on the agenda happens.
+    pub(crate) fn happen(&mut self, event: Event) {
+        match event {
+            Event::Alarm(id) => self.agenda.ring(id, self.now),
+            Event::Dialled(line) => self.dialled(line),
+            Event::Delivered(line, up_to) => self.delivered(line, up_to),
+            Event::Arrived(line, up_to) => self.arrived(line, up_to),
+            Event::Cut(line) => self.learn_cut(line),
+            Event::Resumed => self.resume(),
+            Event::Pushed(line) => self.push(line),
+            Event::Struck(index) => self.strike(index),
+            Event::Due { op, at } => self.due(op, at),
+            Event::Redial { pool, events, at } => self.redial(pool, events, at),
+        }
+    }
+
+    /// A cache has let go of its pool, or is about to.
+    pub(crate) fn let_go(&mut self, cache: usize) {
+        self.ledger.connected(cache, false);
+        for pool in self.pools.iter_mut().filter(|pool| pool.cache == cache) {
+            pool.over = true;
+        }
+    }
+
+    /// An operation should be over. Where the clock has jumped it gets its time after that.
+    fn due(&mut self, op: usize, at: Instant) {
+        let on_time = self.now.since(at) < crate::ledger::SLACK;
+        let again =
+            if on_time { self.ledger.due(op) } else { Some(self.now + crate::ledger::SLACK) };
+        if let Some(at) = again {
+            self.agenda.note(at, Event::Due { op, at });
+        }
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,28 @@
+//! A seed is a seed: what happened once happens again, to the nanosecond.
+
+use async_caches_simulation::run;
+
+#[test]
+fn the_same_seed_gives_the_same_log() {
+    for seed in 0..300 {
+        let (once, again) = (run(seed, true), run(seed, true));
+        assert!(once.log.len() > 10, "seed {seed} does something");
+        for (line, (once, again)) in once.log.iter().zip(&again.log).enumerate() {
+            assert_eq!(once, again, "seed {seed}, line {line}");
+        }
+        assert_eq!(once.log.len(), again.log.len(), "seed {seed}");
+        assert_eq!(once.failure, again.failure, "seed {seed}");
+    }
+}
+
+#[test]
+fn another_seed_gives_another_log() {
+    assert_ne!(run(1, true).log, run(2, true).log);
+}
+
+#[test]
+fn a_few_seeds_hold() {
+    for seed in 1_000..1_500 {
+        assert_eq!(run(seed, false).failure, None, "seed {seed}");
+    }
+}
