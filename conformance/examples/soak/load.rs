@@ -19,7 +19,7 @@ use async_caches_conformance::random::Random;
 /// What tasks and faults know of each other.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// How often the server has lost its data; counted before it does.
+    /// How often the server has lost its data; counted while there is none.
     pub(crate) restarts: AtomicU64,
     /// The calls that were done, that failed, and that were dropped.
     pub(crate) done: AtomicU64,
