@@ -57,8 +57,6 @@ pub enum Bug {
     TagUsedAgain,
     /// Callers that wait for room are not told of it.
     RoomNotTold,
-    /// Who was woken and goes away does not pass that on.
-    TurnNotPassedOn,
     /// A disconnect cuts what is in flight.
     DisconnectCuts,
     /// A disconnect cuts a batch, and says that it was never sent.
@@ -67,8 +65,6 @@ pub enum Bug {
     GreetingAwaited,
     /// A disconnect waits until its socket takes what nobody waits for.
     OutputAwaited,
-    /// A run of commands that was written in part counts as not written.
-    PartUncounted,
     /// What failed long ago fails who comes now.
     OldTroubleKept,
     /// A link takes whatever comes.

@@ -76,6 +76,7 @@ impl Caller {
             23 => Kind::Ping,
             24 if self.random.below(4) == 0 => Kind::Clear,
             24 | 25 => Kind::ClearPrefix,
+            26 => Kind::SetMany,
             _ => Kind::Load,
         };
         self.operate(kind, cache).await;

@@ -65,6 +65,9 @@ pub(crate) struct Key {
     /// Whether it holds a number.
     pub(crate) counts: bool,
     flight: Option<Flight>,
+    /// When a flight was last given up, or taken the place of, whose heirs cannot be told from
+    /// those who lead new ones.
+    unclear: u64,
     /// When a load of it last began, or ended.
     pub(crate) loading_since: Instant,
     /// The writes of it.
@@ -78,8 +81,6 @@ struct Flight {
     began: Instant,
     began_step: u64,
     loading: bool,
-    /// Whether it has taken the place of one that was too old.
-    follows_old: bool,
 }
 
 pub(crate) struct Op {
@@ -147,6 +148,7 @@ impl Key {
             wire,
             counts,
             flight: None,
+            unclear: 0,
             loading_since: Instant::ORIGIN,
             writes: Vec::new(),
         }
@@ -270,18 +272,20 @@ impl Ledger {
         self.ops[id].loading = Some(self.now);
         let key = &mut self.keys[self.ops[id].keys[0]];
         key.loading_since = self.now;
-        let fresh = Flight {
-            op: id,
-            began: self.now,
-            began_step: self.step,
-            loading: true,
-            follows_old: false,
-        };
+        let fresh = Flight { op: id, began: self.now, began_step: self.step, loading: true };
+        // From then on nobody can tell who inherits the old flight and who leads a new one.
+        if let Some(flight) = key.flight.filter(|flight| self.now.since(flight.began) >= FLIGHT) {
+            key.unclear = self.step;
+            key.flight = Some(Flight { began: flight.began, ..fresh });
+            return;
+        }
         let written_since = |step: u64| {
             key.writes.iter().any(|id| self.ops[*id].ended.is_none_or(|(at, _)| at >= step))
         };
-        // It may have inherited a flight that a write has taken off its key: then others may load.
-        if written_since(self.ops[id].issued) {
+        // It may have inherited a flight that a write, or its age, has taken off its key: then others
+        // may load.
+        let issued = self.ops[id].issued;
+        if written_since(issued) || issued < key.unclear {
             return;
         }
         let Some(flight) = key.flight else {
@@ -289,15 +293,12 @@ impl Ledger {
             return;
         };
         let written = written_since(flight.began_step);
-        let old = self.now.since(flight.began) >= FLIGHT;
         if !flight.loading {
             // Who inherits a flight goes on with its age.
             let began = if written { self.now } else { flight.began };
             key.flight = Some(Flight { began, ..fresh });
-        } else if flight.follows_old && self.ops[id].issued < flight.began_step {
-            // It has inherited the old one.
-        } else if written || old {
-            key.flight = Some(Flight { follows_old: old, ..fresh });
+        } else if written {
+            key.flight = Some(fresh);
         } else {
             let name = key.name.clone();
             self.fail(format!("#{id} loads {name}, which #{} is loading", flight.op));
@@ -317,6 +318,8 @@ impl Ledger {
             if done {
                 key.flight = None;
             }
+        } else if !done {
+            key.unclear = self.step;
         }
     }
 

@@ -436,7 +436,7 @@ const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NOAUTH: &str = "NOAUTH Authentication required.";
 const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already authenticated, \
-                            otherwise the HELLO <proto> AUTH <user> <pass> option can be used to \
+                            otherwise the HELLO AUTH <user> <pass> option can be used to \
                             authenticate the client and select the RESP protocol version at the \
                             same time";
 const NO_PASSWORD_SET: &str = "ERR AUTH <password> called without any password configured for the \

@@ -136,7 +136,7 @@ impl Plan {
             silent: is(6),
             cut_in: is(3),
             cut_out: is(3),
-            mute: is(4),
+            mute: is(3),
             slow: is(4),
             stray: is(8),
             corrupt: is(8),
@@ -173,7 +173,7 @@ impl Plan {
             } else {
                 (100_000, 1 + random.below(4_000_000) + 100_000)
             },
-            window: [if calm { 4_096 } else { 64 }, 4_096, 65_536][random.below(3) as usize],
+            window: [if calm { 4_096 } else { 64 }, 65_536][random.below(2) as usize],
             poll_cost: [0, 0, 2_000][random.below(3) as usize],
             late: [0, 0, 1_000_000][random.below(3) as usize],
             unasked: [0, 20][random.below(2) as usize],
@@ -228,7 +228,8 @@ impl Plan {
 
 impl CachePlan {
     fn draw(index: u64, random: &mut Random) -> Self {
-        let maxsize = 1 + random.below(10);
+        let largest = [1, 3, 10][random.below(3) as usize];
+        let maxsize = 1 + random.below(largest);
         let minsize = match random.below(4) {
             0 => 0,
             1 => 1,

@@ -367,8 +367,7 @@ impl Connection {
     #[inline(always)]
     fn queue_up(&mut self, expect: Expect, tag: Option<Tag>, expires: Instant, begins_at: u64) {
         let left = expect.replies();
-        let in_parts = left > 1 && !planted::is(Bug::PartUncounted);
-        let runs_at = if in_parts { begins_at + 1 } else { self.put };
+        let runs_at = if left > 1 { begins_at + 1 } else { self.put };
         self.queue.push_back(Waiting { tag, expect, left, failure: None, expires, runs_at });
         // A sweep that is under way will come to it.
         self.next_expiry = self.next_expiry.min(expires);
