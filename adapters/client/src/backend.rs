@@ -149,7 +149,13 @@ impl Call {
                 },
             });
             match begun {
-                Ok(Begun::Held(desk)) => ready!(desk.poll_clear(command, cx)),
+                Ok(Begun::Held(desk)) => {
+                    if desk.poll_clear(command, cx).is_pending() {
+                        // A turn that came meanwhile is another's: the load may be waiting for it.
+                        self.redis.leave();
+                        return Poll::Pending;
+                    }
+                }
                 Ok(Begun::Answered(answer)) => return Poll::Ready(Ok(answer)),
                 Ok(Begun::Calling(pool)) => {
                     return self.redis.poll_send(&pool, command, cx).map(Err);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use async_caches_core::command::Command;
 use async_caches_core::flight::{FlightId, Flights, Invalidated, Role, Seat, Seen, Turn};
@@ -112,11 +112,15 @@ impl Desk {
 
     fn clear(&self, keys: impl IntoIterator<Item = Bytes>, cx: &Context<'_>) -> Poll<()> {
         self.with(|flights, _| {
+            // All of them before any is waited for: no load of a later key may be stored meanwhile.
+            let mut cleared = Poll::Ready(());
             for key in keys {
                 let found = flights.invalidate(&key);
-                ready!(poll_end(flights, found, cx));
+                if poll_end(flights, found, cx).is_pending() {
+                    cleared = Poll::Pending;
+                }
             }
-            Poll::Ready(())
+            cleared
         })
     }
 

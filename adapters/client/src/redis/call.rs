@@ -144,8 +144,9 @@ impl Call {
         Poll::Pending
     }
 
+    /// Gives up its place, on a link or in a line; a turn that it got there is another's.
     #[inline(never)]
-    fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         match std::mem::take(&mut self.stage) {
             Stage::Waiting(pool, ticket) => pool.leave(ticket),
             Stage::Sent(link, tag) => link.abandon(tag),
