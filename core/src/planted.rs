@@ -1,7 +1,7 @@
 //! Bugs planted on purpose: the simulation has to find each of them, or it is no good.
 //!
 //! Without the feature `planted` there is no switch, and nothing of this is in the program. With it
-//! still no bug is there, until a test says [`plant`].
+//! still no bug is there, until a test says `plant`.
 
 /// A bug that can be planted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
