@@ -39,7 +39,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use self::handshake::{Handshake, Step};
 use crate::command::Command;
@@ -51,7 +51,6 @@ use crate::resp::answer::Expect;
 
 use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
-use crate::resp::mirror::Mirror;
 use crate::resp::output::Output;
 use crate::resp::scan::{Limits, Scanner};
 use crate::time::{Deadline, Instant};
@@ -122,7 +121,6 @@ pub struct Connection {
     phase: Phase,
     response_timeout: Duration,
     scanner: Scanner,
-    mirror: Mirror,
     copies: Copies,
     scripts: Scripts,
     queue: VecDeque<Waiting>,
@@ -185,7 +183,6 @@ impl Connection {
             phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
             response_timeout: setup.response_timeout,
             scanner: Scanner::new(setup.limits),
-            mirror: Mirror::default(),
             copies: Copies::default(),
             scripts: Scripts::default(),
             queue: VecDeque::new(),
@@ -261,15 +258,7 @@ impl Connection {
             if !self.queue.front()?.expect.is_value() {
                 return None;
             }
-            let value = if blob.len() > Copies::LONGEST {
-                self.mirror.forget();
-                decode::take(rx, blob.next(), blob.body(), &mut self.copies)
-            } else {
-                let value = self.mirror.slice(rx, blob.body());
-                rx.advance(blob.next().min(rx.len()));
-                self.mirror.pass(blob.next());
-                value
-            };
+            let value = decode::take(rx, blob.next(), blob.body(), &mut self.copies);
             self.unscanned = rx.len();
             if let Some(tag) = self.pop_answered(now) {
                 return Some((tag, value));
@@ -408,7 +397,6 @@ impl Connection {
         now: Instant,
         tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
-        self.mirror.forget();
         if decode::is_push(rx) && !planted::is(Bug::PushIsAReply) {
             return Ok(Some(Event::Push(decode::push(rx.split_to(len).freeze())?)));
         }

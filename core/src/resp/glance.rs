@@ -48,7 +48,7 @@ impl Blob {
 
     /// How many bytes the body has.
     #[inline]
-    pub(crate) fn len(self) -> usize {
+    pub(super) fn len(self) -> usize {
         self.end - self.start
     }
 

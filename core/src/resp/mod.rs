@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`kind`] | the fifteen kinds of frame and what they are called |
 //! | [`scan`], `glance` | where the first frame ends: resumable, strict, under limits |
-//! | [`decode`], `mirror` | what a complete frame holds, without copying more than it keeps |
+//! | [`decode`] | what a complete frame holds, without copying more than it keeps |
 //! | [`answer`] | a reply read as the typed answer to the command that asked |
 //! | [`encode`], [`output`] | the other way: commands written into a row of bytes to be sent |
 //!
@@ -18,6 +18,5 @@ pub mod decode;
 pub mod encode;
 mod glance;
 pub mod kind;
-pub(crate) mod mirror;
 pub mod output;
 pub mod scan;
