@@ -93,10 +93,8 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     options.max_bytes = u.arbitrary::<Option<NonZeroU64>>()?.map(NonZeroU64::get);
     options.connect_timeout = maybe(u, span)?;
     options.response_timeout = maybe(u, span)?;
-    options.name = maybe(u, |u| {
-        let name: String = word(u)?.chars().filter(char::is_ascii_graphic).collect();
-        Ok(if name.is_empty() { "n".to_owned() } else { name })
-    })?;
+    options.name =
+        maybe(u, |u| Ok(no_secret(word(u)?.chars().filter(char::is_ascii_graphic).collect())))?;
     Ok(options)
 }
 
@@ -137,8 +135,11 @@ fn span(u: &mut Unstructured<'_>) -> Result<Duration> {
 /// A text that is not empty and has no colon, and is no secret.
 fn word(u: &mut Unstructured<'_>) -> Result<String> {
     let len = u.int_in_range(1..=12)?.min(u.len());
-    let text = String::from_utf8_lossy(u.bytes(len)?).replace([':', '\0'], "");
-    Ok(if text.is_empty() || text.contains(CANARY) { "w".to_owned() } else { text })
+    Ok(no_secret(String::from_utf8_lossy(u.bytes(len)?).replace([':', '\0'], "")))
+}
+
+fn no_secret(text: String) -> String {
+    if text.is_empty() || text.contains(CANARY) { "w".to_owned() } else { text }
 }
 
 const CANARY: &str = "canary";

@@ -62,8 +62,31 @@ impl Call {
         Self { clear: true, ..Self::default() }
     }
 
+    /// The value of `name`, which is what `command` asks for, or none; else as [`Self::poll`].
+    #[inline(always)]
+    pub(crate) fn poll_value<'c>(
+        &mut self,
+        cache: &Cache,
+        name: &[u8],
+        cx: &Context<'_>,
+        command: impl FnOnce() -> Result<Command<'c>, Error>,
+    ) -> Poll<Result<Option<Bytes>, Error>> {
+        let value = match self.redis.take_value() {
+            Some(value) => value,
+            None => match ready!(self.poll(cache, name, cx, command))? {
+                Reply::Value(value) => value,
+                _ => return Poll::Ready(Err(Error::mismatch())),
+            },
+        };
+        if let Some(value) = &value {
+            self.note(cache, name, value.len());
+        }
+        Poll::Ready(Ok(value))
+    }
+
     /// Ready with the reply to `command`, which must be the same in every poll and is about
     /// `name`, for errors to tell. It is asked for only where it is to be sent.
+    #[inline(always)]
     pub(crate) fn poll<'c>(
         &mut self,
         cache: &Cache,
@@ -71,23 +94,8 @@ impl Call {
         cx: &Context<'_>,
         command: impl FnOnce() -> Result<Command<'c>, Error>,
     ) -> Poll<Result<Reply, Error>> {
-        self.poll_read(cache, name, cx, command, Ok)
-    }
-
-    /// The same, with the reply read by `read`: of use where that is moved less so.
-    #[inline(always)]
-    pub(crate) fn poll_read<'c, T>(
-        &mut self,
-        cache: &Cache,
-        name: &[u8],
-        cx: &Context<'_>,
-        command: impl FnOnce() -> Result<Command<'c>, Error>,
-        read: impl FnOnce(Reply) -> Result<T, Error>,
-    ) -> Poll<Result<T, Error>> {
         let answer = match ready!(self.redis.poll_sent(cx)) {
-            Some(Outcome::Answered(Ok(reply))) => {
-                return Poll::Ready(read(self.heard(cache, name, reply)));
-            }
+            Some(Outcome::Answered(Ok(reply))) => return Poll::Ready(Ok(reply)),
             Some(outcome) => self.redis.unanswered(outcome),
             None => None,
         };
@@ -95,19 +103,16 @@ impl Call {
             Some(answer) => answer,
             None => ready!(self.poll_send(cache, &command()?, cx)),
         };
-        Poll::Ready(answer?.map_err(|failure| Error::failure(name, failure)).and_then(read))
+        Poll::Ready(answer?.map_err(|failure| Error::failure(name, failure)))
     }
 
-    /// A server's reply, having taken note of a large value.
+    /// Takes note of how large a value came, where that is news.
     #[inline(always)]
-    fn heard(&self, cache: &Cache, name: &[u8], reply: Reply) -> Reply {
-        if let Reply::Value(Some(value)) = &reply
-            && (self.large || value.len() >= LargeKeys::FROM)
-        {
+    fn note(&self, cache: &Cache, name: &[u8], len: usize) {
+        if self.large || len >= LargeKeys::FROM {
             // One that was disconnected meanwhile has nothing to take note of.
-            let _ = cache.with_backend(|backend| backend.note(name, value.len()));
+            let _ = cache.with_backend(|backend| backend.note(name, len));
         }
-        reply
     }
 
     /// Sends the command where nothing is in the way of that, else finds out what is.

@@ -2,11 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
 use async_caches_core::key::Version;
-use async_caches_core::reply::Reply;
 use serde::de::DeserializeOwned;
 
 use super::takes_version;
@@ -67,10 +66,8 @@ impl<K: AsRef<[u8]>, D: Decode> Future for Get<'_, K, D> {
         let name = this.key.as_ref();
         let (cache, version) = (this.cache, this.version.as_ref());
         let get = || Ok(Command::Get(cache.scope(version)?.key(name)));
+        let value = ready!(this.call.poll_value(cache, name, cx, get))?;
         let decode = |bytes| D::decode(bytes).map_err(|source| Error::deserialize(name, source));
-        this.call.poll_read(cache, name, cx, get, |reply| {
-            let Reply::Value(value) = reply else { return Err(Error::mismatch()) };
-            value.map(decode).transpose()
-        })
+        Poll::Ready(value.map(decode).transpose())
     }
 }

@@ -20,7 +20,6 @@ use async_caches_core::command::Command;
 use async_caches_core::flight::Seen;
 use async_caches_core::key::Version;
 use async_caches_core::planted::{self, Bug};
-use async_caches_core::reply::Reply;
 use async_caches_core::ttl::Timeout;
 use bytes::Bytes;
 use pin_project_lite::pin_project;
@@ -162,12 +161,11 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
             let look = |backend: &Backend| backend.desk().map(|desk| desk.seen());
             *seen = self.cache.with_backend(look)?;
         }
-        match ready!(call.poll(self.cache, name, cx, || Ok(Command::Get(key)))) {
-            Ok(Reply::Value(Some(bytes))) => return Poll::Ready(self.decoded(bytes).map(Some)),
-            Ok(Reply::Value(None)) => self.away = false,
+        match ready!(call.poll_value(self.cache, name, cx, || Ok(Command::Get(key)))) {
+            Ok(Some(bytes)) => return Poll::Ready(self.decoded(bytes).map(Some)),
+            Ok(None) => self.away = false,
             Err(error) if error.is_outage() => self.away = true,
             Err(error) => return Poll::Ready(Err(error)),
-            Ok(_) => return Poll::Ready(Err(Error::mismatch())),
         }
         let desk = self.cache.with_backend(|backend| backend.desk().cloned())?;
         let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };

@@ -9,6 +9,7 @@ use async_caches_core::error::Refused;
 use async_caches_core::reply::Answer;
 use async_caches_core::retry;
 use async_caches_core::time::Instant;
+use bytes::Bytes;
 
 use super::link::{Rejected, Shared};
 use super::slots::Outcome;
@@ -36,6 +37,15 @@ enum Stage {
 }
 
 impl Call {
+    /// The value that was answered, or none; nothing where it was something else, or is to come.
+    #[inline(always)]
+    pub(crate) fn take_value(&mut self) -> Option<Option<Bytes>> {
+        let Stage::Sent(link, tag) = &self.stage else { return None };
+        let value = link.take_value(*tag)?;
+        self.stage = Stage::Seeking;
+        Some(value)
+    }
+
     /// Ready with what became of the command that was sent, or with `None` where none was. What is
     /// no reply is for [`unanswered`](Self::unanswered).
     #[inline(always)]
@@ -61,10 +71,11 @@ impl Call {
             Err(rejected) => return Err((link, rejected)),
         };
         self.repeatable = retry::after_loss(command, true);
-        if let Stage::Waiting(pool, ticket) = &self.stage {
-            pool.forget(*ticket);
+        if let Stage::Waiting(pool, ticket) =
+            std::mem::replace(&mut self.stage, Stage::Sent(link, tag))
+        {
+            pool.forget(ticket);
         }
-        self.stage = Stage::Sent(link, tag);
         Ok(())
     }
 

@@ -138,12 +138,11 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         self.yielded = false;
         self.write(&mut link.wrote, cx)?;
         self.intake.resize(turn.lacks);
-        let due = self.is_due(turn.deadline, cx);
-        let idle = exhausted && !turn.more && !due && link.wrote == 0;
-        if idle && link.shared.rest(&turn, self.out.is_empty(), cx) {
-            return Ok(Poll::Pending);
-        }
-        Ok(Poll::Ready(()))
+        let idle = exhausted && !turn.more && link.wrote == 0;
+        let rests = idle
+            && !self.is_due(turn.deadline, cx)
+            && link.shared.rest(&turn, self.out.is_empty(), cx);
+        Ok(if rests { Poll::Pending } else { Poll::Ready(()) })
     }
 
     /// Writes as much as the socket takes, and counts it in `wrote`, also before an error.
@@ -172,8 +171,9 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         Ok(())
     }
 
-    /// Whether the deadline has come. The alarm is set anew only to an earlier time: one that
-    /// rings early costs a turn, one that is set for every command costs more.
+    /// Whether the deadline has come, to be asked before resting: who goes on looks at the clock
+    /// anyhow. The alarm is set anew only to an earlier time: one that rings early costs a turn,
+    /// one that is set for every command costs more.
     fn is_due(&mut self, deadline: Option<Deadline>, cx: &mut Context<'_>) -> bool {
         let wanted = deadline.map(|due| due.at);
         let at = match (self.armed, wanted) {

@@ -20,7 +20,7 @@ use async_caches_core::pool::LinkId;
 use async_caches_core::reply::Reply;
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::Pool;
 use super::routes::{BUSY, Bounds};
@@ -216,6 +216,12 @@ impl Shared {
     pub(super) fn is_full(&self) -> bool {
         let state = lock(&self.state);
         state.closing == Closing::No && state.is_full(self.bounds)
+    }
+
+    /// A caller asks for the value that its command was answered with, if it was.
+    #[inline(always)]
+    pub(super) fn take_value(&self, tag: Tag) -> Option<Option<Bytes>> {
+        lock(&self.state).slots.take_value(tag)
     }
 
     /// A caller asks what became of its command.

@@ -4,11 +4,13 @@
 //! link has said what became of the command, and the caller has heard it or gone away. The
 //! generation in a tag makes sure that a place used again is not mistaken for the earlier one.
 
+use std::mem;
 use std::task::{Context, Poll, Waker};
 
 use async_caches_core::connection::Tag;
 use async_caches_core::planted::{self, Bug};
-use async_caches_core::reply::Answer;
+use async_caches_core::reply::{Answer, Reply};
+use bytes::Bytes;
 
 /// The places of one link's callers.
 #[derive(Debug, Default)]
@@ -74,13 +76,28 @@ impl Slots {
         Err(outcome)
     }
 
+    /// The caller's side: what became of its command, where that is a value or none. Then its place
+    /// is free. What [`poll`](Self::poll) would answer, by itself: as most are that, it is worth
+    /// being moved as little as may be.
+    #[inline(always)]
+    pub(super) fn take_value(&mut self, tag: Tag) -> Option<Option<Bytes>> {
+        let (index, place) = self.place(tag)?;
+        let Some(Outcome::Answered(Ok(Reply::Value(value)))) = &mut place.outcome else {
+            return None;
+        };
+        let value = value.take();
+        // What is left of it has nothing to drop.
+        mem::forget(place.outcome.take());
+        self.heard(index);
+        Some(value)
+    }
+
     /// The caller's side: what became of its command, once that is known. Then its place is free.
     #[inline(always)]
     pub(super) fn poll(&mut self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
         let Some((index, place)) = self.place(tag) else { return Poll::Ready(Self::NOBODYS) };
         if let Some(outcome) = place.outcome.take() {
-            self.unheard -= 1;
-            self.free(index);
+            self.heard(index);
             return Poll::Ready(outcome);
         }
         let Some(waker) = &mut place.waker else { return Poll::Ready(Self::NOBODYS) };
@@ -113,6 +130,12 @@ impl Slots {
     }
 
     #[inline]
+    fn heard(&mut self, index: u32) {
+        self.unheard -= 1;
+        self.free(index);
+    }
+
+    #[inline]
     fn free(&mut self, index: u32) {
         let place = &mut self.places[index as usize];
         let passes = !planted::is(Bug::TagUsedAgain);
@@ -127,7 +150,6 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_caches_core::reply::Reply;
 
     fn poll(slots: &mut Slots, tag: Tag) -> Option<Outcome> {
         match slots.poll(tag, &Context::from_waker(Waker::noop())) {
@@ -148,6 +170,23 @@ mod tests {
         assert!(slots.settle(tag, done()).is_ok());
         assert!(matches!(poll(&mut slots, tag), Some(Outcome::Answered(Ok(Reply::Done)))));
         assert!(matches!(poll(&mut slots, tag), Some(Outcome::Lost { .. })));
+    }
+
+    #[test]
+    fn a_value_is_taken_by_itself_and_once_and_nothing_else_is() {
+        let mut slots = Slots::default();
+        for value in [None, Some(Bytes::from_static(b"value"))] {
+            let tag = slots.take(Waker::noop());
+            assert_eq!(slots.take_value(tag), None, "it is to come");
+            assert!(slots.settle(tag, Outcome::Answered(Ok(Reply::Value(value.clone())))).is_ok());
+            assert_eq!(slots.take_value(tag), Some(value));
+            assert_eq!(slots.take_value(tag), None);
+            assert_eq!((slots.unheard(), slots.free.len()), (0, 1));
+        }
+        let tag = slots.take(Waker::noop());
+        assert!(slots.settle(tag, done()).is_ok());
+        assert_eq!(slots.take_value(tag), None);
+        assert!(poll(&mut slots, tag).is_some(), "it is left for those who take anything");
     }
 
     #[test]

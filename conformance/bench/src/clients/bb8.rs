@@ -4,7 +4,7 @@ use bb8::Pool;
 use bb8_redis::RedisConnectionManager;
 use bytes::Bytes;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncCommands as _, IntoConnectionInfo as _};
+use redis::{AsyncCommands as _, IntoConnectionInfo as _, RedisResult};
 
 use super::{Client, TIMEOUT_SECONDS};
 use crate::turn::host::Host;
@@ -20,6 +20,8 @@ pub(crate) struct Bb8(Pool<RedisConnectionManager>);
 impl Client for Bb8 {
     const HOST: Host = Host::Tokio;
 
+    type Value = RedisResult<Vec<u8>>;
+
     async fn connect(url: &str, _tasks: usize) -> Self {
         let _ = redis::aio::prefer_tokio();
         let info = url.into_connection_info().expect("a URL");
@@ -29,10 +31,13 @@ impl Client for Bb8 {
         Self(builder.build(manager).await.expect("it connects"))
     }
 
-    async fn get(&mut self, key: &str) -> usize {
+    async fn get<'a>(&'a mut self, key: &'a str) -> Self::Value {
         let mut connection = self.0.get().await.expect("a connection");
-        let value: Vec<u8> = connection.get(key).await.expect("a hit");
-        value.len()
+        connection.get(key).await
+    }
+
+    fn len(value: &Self::Value) -> usize {
+        value.as_ref().expect("a hit").len()
     }
 
     async fn set(&mut self, key: &str, value: &Bytes) {

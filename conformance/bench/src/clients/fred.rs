@@ -22,6 +22,8 @@ pub(crate) struct Fred<const CLIENTS: usize>(Pool);
 impl<const CLIENTS: usize> Client for Fred<CLIENTS> {
     const HOST: Host = Host::Tokio;
 
+    type Value = FredResult<Bytes>;
+
     async fn connect(url: &str, _tasks: usize) -> Self {
         let mut builder = Builder::from_config(Config::from_url(url).expect("a URL"));
         builder.with_connection_config(|connection| connection.tcp.nodelay = Some(true));
@@ -31,9 +33,12 @@ impl<const CLIENTS: usize> Client for Fred<CLIENTS> {
         Self(pool)
     }
 
-    async fn get(&mut self, key: &str) -> usize {
-        let value: Bytes = self.0.get(key).await.expect("a hit");
-        value.len()
+    fn get<'a>(&'a mut self, key: &'a str) -> impl Future<Output = Self::Value> + Send {
+        self.0.get(key)
+    }
+
+    fn len(value: &Self::Value) -> usize {
+        value.as_ref().expect("a hit").len()
     }
 
     async fn set(&mut self, key: &str, value: &Bytes) {

@@ -37,11 +37,18 @@ pub(crate) trait Client: Clone + Send + Sync + 'static {
     /// What it puts before each key by itself.
     const STEM: &'static str = "";
 
+    /// What it gives for a value.
+    type Value: Send;
+
     /// Opens the one client that so many tasks share.
     fn connect(url: &str, tasks: usize) -> impl Future<Output = Self> + Send;
 
+    /// Gets a value. Where it can be, this is the client's own future: whatever is around that
+    /// would count as the client's.
+    fn get<'a>(&'a mut self, key: &'a str) -> impl Future<Output = Self::Value> + Send;
+
     /// The length of a value that is there.
-    fn get(&mut self, key: &str) -> impl Future<Output = usize> + Send;
+    fn len(value: &Self::Value) -> usize;
 
     /// Sets a value with a timeout of [`TIMEOUT_SECONDS`].
     fn set(&mut self, key: &str, value: &Bytes) -> impl Future<Output = ()> + Send;

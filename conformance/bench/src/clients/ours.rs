@@ -3,9 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use async_caches::{Builder, Bytes, Cache};
-
-use futures_util::FutureExt as _;
+use async_caches::{Builder, Bytes, Cache, Error};
 
 use super::{Client, Decodes, TIMEOUT_SECONDS};
 use crate::dataset::Record;
@@ -75,15 +73,19 @@ impl<A: Adapter> Client for Ours<A> {
     const HOST: Host = A::HOST;
     const STEM: &'static str = "::";
 
+    type Value = Result<Option<Bytes>, Error>;
+
     async fn connect(url: &str, _tasks: usize) -> Self {
         let cache = A::builder(url).connect().await.expect("it connects");
         Self { cache, adapter: PhantomData }
     }
 
-    fn get(&mut self, key: &str) -> impl Future<Output = usize> + Send {
-        let len =
-            |value: Result<Option<Bytes>, _>| value.expect("it answers").expect("a hit").len();
-        self.cache.get_raw(key).map(len)
+    fn get<'a>(&'a mut self, key: &'a str) -> impl Future<Output = Self::Value> + Send {
+        self.cache.get_raw(key)
+    }
+
+    fn len(value: &Self::Value) -> usize {
+        value.as_ref().expect("it answers").as_ref().expect("a hit").len()
     }
 
     async fn set(&mut self, key: &str, value: &Bytes) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands as _, AsyncConnectionConfig};
+use redis::{AsyncCommands as _, AsyncConnectionConfig, RedisResult};
 
 use super::{Client, TIMEOUT_SECONDS};
 use crate::turn::host::Host;
@@ -37,14 +37,19 @@ impl Redis {
 impl Client for Redis {
     const HOST: Host = Host::Tokio;
 
+    type Value = RedisResult<Vec<u8>>;
+
     async fn connect(url: &str, tasks: usize) -> Self {
         redis::aio::prefer_tokio().expect("nobody else preferred anything");
         Self::open(url, tasks).await
     }
 
-    async fn get(&mut self, key: &str) -> usize {
-        let value: Vec<u8> = self.0.get(key).await.expect("a hit");
-        value.len()
+    fn get<'a>(&'a mut self, key: &'a str) -> impl Future<Output = Self::Value> + Send {
+        self.0.get(key)
+    }
+
+    fn len(value: &Self::Value) -> usize {
+        value.as_ref().expect("a hit").len()
     }
 
     async fn set(&mut self, key: &str, value: &Bytes) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis2::aio::MultiplexedConnection;
 use redis2::io::tcp::TcpSettings;
-use redis2::{AsyncCommands as _, AsyncConnectionConfig, IntoConnectionInfo as _};
+use redis2::{AsyncCommands as _, AsyncConnectionConfig, IntoConnectionInfo as _, RedisResult};
 
 use super::redis::queue;
 use super::{Client, TIMEOUT_SECONDS};
@@ -21,6 +21,8 @@ pub(crate) struct Redis2(MultiplexedConnection);
 impl Client for Redis2 {
     const HOST: Host = Host::Tokio;
 
+    type Value = RedisResult<Vec<u8>>;
+
     async fn connect(url: &str, tasks: usize) -> Self {
         let info = url.into_connection_info().expect("a URL");
         let tcp = TcpSettings::default().set_nodelay(false);
@@ -33,9 +35,12 @@ impl Client for Redis2 {
         Self(opened.expect("it connects"))
     }
 
-    async fn get(&mut self, key: &str) -> usize {
-        let value: Vec<u8> = self.0.get(key).await.expect("a hit");
-        value.len()
+    fn get<'a>(&'a mut self, key: &'a str) -> impl Future<Output = Self::Value> + Send {
+        self.0.get(key)
+    }
+
+    fn len(value: &Self::Value) -> usize {
+        value.as_ref().expect("a hit").len()
     }
 
     async fn set(&mut self, key: &str, value: &Bytes) {

@@ -16,13 +16,19 @@ pub(crate) struct RedisSmol(Redis);
 impl Client for RedisSmol {
     const HOST: Host = Host::Smol;
 
+    type Value = <Redis as Client>::Value;
+
     async fn connect(url: &str, tasks: usize) -> Self {
         redis::aio::prefer_smol().expect("nobody else preferred anything");
         Self(Redis::open(url, tasks).await)
     }
 
-    async fn get(&mut self, key: &str) -> usize {
-        self.0.get(key).await
+    fn get<'a>(&'a mut self, key: &'a str) -> impl Future<Output = Self::Value> + Send {
+        self.0.get(key)
+    }
+
+    fn len(value: &Self::Value) -> usize {
+        Redis::len(value)
     }
 
     async fn set(&mut self, key: &str, value: &Bytes) {

@@ -21,6 +21,8 @@ pub(crate) struct Rustis(Shared);
 impl Client for Rustis {
     const HOST: Host = Host::Tokio;
 
+    type Value = rustis::Result<BulkString>;
+
     async fn connect(url: &str, tasks: usize) -> Self {
         let mut config = url.into_config().expect("a URL");
         config.backpressure.max_queued_bytes = QUEUED;
@@ -30,9 +32,12 @@ impl Client for Rustis {
         Self(Shared::connect(config).await.expect("it connects"))
     }
 
-    async fn get(&mut self, key: &str) -> usize {
-        let value: BulkString = self.0.get(key).await.expect("a hit");
-        value.len()
+    async fn get<'a>(&'a mut self, key: &'a str) -> Self::Value {
+        self.0.get(key).await
+    }
+
+    fn len(value: &Self::Value) -> usize {
+        value.as_ref().expect("a hit").len()
     }
 
     async fn set(&mut self, key: &str, value: &Bytes) {

@@ -1,7 +1,5 @@
 //! What one operation of each kind does with a client.
 
-use std::fmt;
-
 use bytes::Bytes;
 
 use crate::cell::{BATCH, LARGE};
@@ -10,19 +8,18 @@ use crate::dataset::Dataset;
 
 /// One kind of operation. A task does it over and over, counting up from a place of its own.
 pub(crate) trait Step<C>: Send + Sync + 'static {
-    /// What there is to see of its success.
-    type Outcome: PartialEq + fmt::Debug + Send;
+    /// What comes of it.
+    type Reply: Send;
 
-    /// What must come of it.
-    fn expected(&self) -> Self::Outcome;
-
-    /// Does it once, with the keys of that place. Where it can be, this is the client's own future:
-    /// what is around that counts as the client's.
+    /// Does it once, with the keys of that place.
     fn run<'s>(
         &'s self,
         client: &'s mut C,
         at: usize,
-    ) -> impl Future<Output = Self::Outcome> + Send + 's;
+    ) -> impl Future<Output = Self::Reply> + Send + 's;
+
+    /// Whether that came of it which must; panics where not.
+    fn check(&self, reply: &Self::Reply);
 }
 
 /// `GET`.
@@ -99,80 +96,88 @@ impl GetLarge {
 }
 
 impl<C: Client> Step<C> for Get {
-    type Outcome = usize;
+    type Reply = C::Value;
 
-    fn expected(&self) -> usize {
-        self.length
+    fn run<'s>(
+        &'s self,
+        client: &'s mut C,
+        at: usize,
+    ) -> impl Future<Output = Self::Reply> + Send + 's {
+        client.get(&self.keys[at % self.keys.len()])
     }
 
-    fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = usize> + Send + 's {
-        client.get(&self.keys[at % self.keys.len()])
+    fn check(&self, reply: &Self::Reply) {
+        assert_eq!(C::len(reply), self.length);
     }
 }
 
 impl<C: Client> Step<C> for Set {
-    type Outcome = ();
-
-    fn expected(&self) {}
+    type Reply = ();
 
     fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = ()> + Send + 's {
         client.set(&self.keys[at % self.keys.len()], &self.value)
     }
+
+    fn check(&self, (): &()) {}
 }
 
 impl<C: Client> Step<C> for GetMany {
-    type Outcome = usize;
-
-    fn expected(&self) -> usize {
-        BATCH
-    }
+    type Reply = usize;
 
     fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = usize> + Send + 's {
         client.get_many(&self.0[at % self.0.len()])
     }
+
+    fn check(&self, reply: &usize) {
+        assert_eq!(*reply, BATCH);
+    }
 }
 
 impl<C: Client> Step<C> for Mix {
-    type Outcome = ();
-
-    fn expected(&self) {}
+    type Reply = ();
 
     async fn run(&self, client: &mut C, at: usize) {
         match at % 10 {
             9 => self.set.run(client, at).await,
-            _ => assert_eq!(self.get.run(client, at).await, self.get.length),
+            _ => Step::<C>::check(&self.get, &self.get.run(client, at).await),
         }
     }
+
+    fn check(&self, (): &()) {}
 }
 
 impl<C: Decodes> Step<C> for GetJson {
-    type Outcome = ();
-
-    fn expected(&self) {}
+    type Reply = ();
 
     fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = ()> + Send + 's {
         client.get_json(&self.0[at % self.0.len()])
     }
+
+    fn check(&self, (): &()) {}
 }
 
 impl<C: Decodes> Step<C> for GetOrSet {
-    type Outcome = ();
-
-    fn expected(&self) {}
+    type Reply = ();
 
     fn run<'s>(&'s self, client: &'s mut C, at: usize) -> impl Future<Output = ()> + Send + 's {
         client.get_or_set(&self.0[at % self.0.len()])
     }
+
+    fn check(&self, (): &()) {}
 }
 
 impl<C: Client> Step<C> for GetLarge {
-    type Outcome = usize;
+    type Reply = C::Value;
 
-    fn expected(&self) -> usize {
-        LARGE
+    fn run<'s>(
+        &'s self,
+        client: &'s mut C,
+        _at: usize,
+    ) -> impl Future<Output = Self::Reply> + Send + 's {
+        client.get(&self.0)
     }
 
-    fn run<'s>(&'s self, client: &'s mut C, _at: usize) -> impl Future<Output = usize> + Send + 's {
-        client.get(&self.0)
+    fn check(&self, reply: &Self::Reply) {
+        assert_eq!(C::len(reply), LARGE);
     }
 }
