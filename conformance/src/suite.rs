@@ -319,9 +319,10 @@ macro_rules! __cases {
                 a_reply_that_nobody_asked_for_reaches_nobody
                 a_link_cut_in_the_middle_of_a_reply_mixes_nothing_up
                 a_command_that_may_have_run_is_not_sent_twice
-                a_command_that_may_run_twice_is_sent_again
+                a_write_that_may_have_run_is_not_sent_again
+                a_read_that_may_have_run_is_sent_again
                 a_command_whose_answer_is_late_says_that_it_may_have_run
-                a_write_that_ran_before_its_link_was_lost_says_that_it_may_have_run
+                a_read_that_was_lost_and_has_nowhere_to_go_says_that_it_may_have_run
                 a_peer_that_vanishes_holds_up_nobody
                 disconnect_lets_finish_what_is_in_flight
                 disconnect_from_a_peer_that_vanished_ends

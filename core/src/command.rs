@@ -88,25 +88,27 @@ pub enum Command<'a> {
 }
 
 impl Command<'_> {
-    /// Whether running this command twice in a row leaves what running it once leaves, *and*
-    /// answers what it would have answered.
+    /// Whether running this command changes nothing, however often and however late it runs.
     ///
-    /// Only such a command may be sent again after it may have reached a server. A removal leaves
-    /// the same state but would count nothing the second time, so it is not among them.
+    /// Only such a command may be sent again after it may have reached a server: the first of the
+    /// two may still lie there unread, and run behind what was acknowledged in the meantime.
     #[must_use]
-    pub fn is_idempotent(&self) -> bool {
+    pub fn changes_nothing(&self) -> bool {
         match self {
             Self::Get(_)
             | Self::GetMany(_)
-            | Self::Set { .. }
-            | Self::SetMany { .. }
-            | Self::Clear
             | Self::Scan { .. }
-            | Self::Touch { .. }
             | Self::Contains(_)
             | Self::Remaining(_)
             | Self::Ping => true,
-            Self::Add { .. } | Self::Delete(_) | Self::Unlink(_) | Self::Incr { .. } => false,
+            Self::Set { .. }
+            | Self::Add { .. }
+            | Self::SetMany { .. }
+            | Self::Delete(_)
+            | Self::Clear
+            | Self::Unlink(_)
+            | Self::Touch { .. }
+            | Self::Incr { .. } => false,
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Bug {
     LoadingIsReady,
     /// What is added lives for ever.
     AddLivesForEver,
+    /// A set is sent again though it may have run.
+    SetReplayed,
     /// An increment is sent again though it may have run.
     IncrReplayed,
     /// A delete is sent again though it may have run.

@@ -127,7 +127,8 @@ pub enum Error {
         /// Whether the server may have done what it was asked.
         may_have_run: bool,
     },
-    /// The link was lost before the server answered, and the operation may not be sent twice.
+    /// The link was lost before the server answered, and the operation was not sent again: it is a
+    /// write that may have run, or there was no time left.
     #[error("the link was lost before the answer{}: {source}", ran(*.may_have_run))]
     Disconnected {
         /// Whether the server may have done what it was asked.

@@ -49,6 +49,23 @@ pub(crate) fn all() -> Vec<Operation> {
     ]
 }
 
+/// Every write that is one command, where a number is there to write to.
+pub(crate) fn writes() -> Vec<Operation> {
+    vec![
+        ("set", boxed!(cache => cache.set("key", 1))),
+        ("set_raw", boxed!(cache => cache.set_raw("key", "1"))),
+        ("set_many", boxed!(cache => cache.set_many([("key", 1)]))),
+        ("add", boxed!(cache => cache.add("key", 1))),
+        ("delete", boxed!(cache => cache.delete("key"))),
+        ("delete_many", boxed!(cache => cache.delete_many(["key", "other"]))),
+        ("clear", boxed!(cache => cache.clear())),
+        ("touch for ever", boxed!(cache => cache.touch("key"))),
+        ("touch for a while", boxed!(cache => cache.touch("key").timeout(LONG))),
+        ("incr", boxed!(cache => cache.incr("key", 1))),
+        ("decr", boxed!(cache => cache.decr("key", 1.5))),
+    ]
+}
+
 /// Every operation that takes a version.
 pub(crate) fn versioned() -> Vec<Versioned> {
     vec![

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use async_caches::{Cache, Error};
 
+use super::ops;
 use crate::context::{Context, connected};
 use crate::proxy::{Ending, Proxy};
+use crate::raw::Raw;
 use crate::server::{Server, Setup};
 
 pub async fn a_late_reply_is_nobodys(cx: Context) {
@@ -189,7 +191,28 @@ pub async fn a_command_that_may_have_run_is_not_sent_twice(cx: Context) {
     }
 }
 
-pub async fn a_command_that_may_run_twice_is_sent_again(cx: Context) {
+pub async fn a_write_that_may_have_run_is_not_sent_again(cx: Context) {
+    let (server, proxy, _) = through_a_proxy(&cx, LEISURELY).await;
+    let mut raw = server.raw(0);
+    for (name, write) in ops::writes() {
+        let cache = again(&cx, &server, &proxy, LEISURELY).await;
+        cache.set("key", 1).await.unwrap();
+        proxy.hold();
+        let before = writes_run(&mut raw);
+        let writing = cx.spawn(write(cache.clone()));
+        cx.until("it has run", async || writes_run(&mut raw) > before).await;
+        let once = writes_run(&mut raw);
+        proxy.sever();
+        proxy.release();
+        let error = cx.within(LEISURELY, name, writing).await.unwrap_err();
+        let told = matches!(error, Error::Disconnected { may_have_run: true, .. });
+        assert!(told, "{name}: {error:?}");
+        cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
+        assert_eq!(writes_run(&mut raw), once, "{name}");
+    }
+}
+
+pub async fn a_read_that_may_have_run_is_sent_again(cx: Context) {
     let (server, proxy, cache) = through_a_proxy(&cx, LEISURELY).await;
     let keys = numbered(&cache, 10).await;
     for (n, key) in keys.iter().enumerate() {
@@ -222,21 +245,20 @@ pub async fn a_command_whose_answer_is_late_says_that_it_may_have_run(cx: Contex
     assert_eq!(server.raw(0).text(&["GET", "::n"]), "2");
 }
 
-pub async fn a_write_that_ran_before_its_link_was_lost_says_that_it_may_have_run(cx: Context) {
+pub async fn a_read_that_was_lost_and_has_nowhere_to_go_says_that_it_may_have_run(cx: Context) {
     let (server, proxy, _) = through_a_proxy(&cx, LEISURELY).await;
     let cache = again(&cx, &server, &proxy, 5 * BRIEF).await;
-    let mut raw = server.raw(0);
     proxy.hold();
-    let setting = cx.spawn({
+    let replies = proxy.replies();
+    let getting = cx.spawn({
         let cache = cache.clone();
-        async move { cache.set("key", 1).await }
+        async move { cache.get::<i32>("key").await }
     });
-    cx.until("the server has stored it", async || raw.number(&["EXISTS", "::key"]) == 1).await;
+    cx.until("the server has answered", async || proxy.replies() > replies).await;
     proxy.refuse();
     proxy.sever();
     proxy.release();
-    // Sent again it may be, but there is nowhere to send it any more.
-    let error = cx.within(5 * BRIEF + SLACK, "set", setting).await.unwrap_err();
+    let error = cx.within(5 * BRIEF + SLACK, "get", getting).await.unwrap_err();
     assert!(error.may_have_run(), "{error:?}: {error}");
 }
 
@@ -319,6 +341,17 @@ async fn through_a_proxy(cx: &Context, response: Duration) -> (Server, Proxy, Ca
 async fn again(cx: &Context, server: &Server, proxy: &Proxy, response: Duration) -> Cache {
     let builder = cx.builder_of(&server.url_at(proxy.address(), 0));
     connected(builder.maxsize(1).response_timeout(response)).await
+}
+
+/// How many commands that write the server has run.
+fn writes_run(raw: &mut Raw) -> u64 {
+    let stats = raw.text(&["INFO", "commandstats"]);
+    let calls = |line: &str| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let counts = ["set", "unlink", "pexpire", "eval", "evalsha", "flushdb"].contains(&name);
+        counts.then(|| rest.split(',').next()?.parse::<u64>().ok()).flatten()
+    };
+    stats.lines().filter_map(calls).sum()
 }
 
 /// Keys whose value is their number.

@@ -71,7 +71,8 @@ impl Cache {
     /// those who waited for it, and is not stored. A load of more than 30 seconds holds up nobody
     /// who comes after that. With `dummy://` everybody loads.
     ///
-    /// Where the server is away the loader answers, and nothing is stored.
+    /// Where the server is away the loader answers, and nothing is stored. A store whose link was
+    /// lost is not sent again; it may still run, as long as the server has that link to read.
     ///
     /// # Errors
     /// [`Error::Deserialize`] where the value is no `T`, [`Error::Serialize`],

@@ -58,7 +58,8 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Serialize`] where the value has no JSON, [`Error::ZeroTimeout`], and those of the
-    /// backend.
+    /// backend. It is not sent twice: where the link was lost in between the error says whether it
+    /// [may have run](Error::may_have_run), or may yet.
     pub fn set<K: AsRef<[u8]>, T: Serialize>(&self, key: K, value: T) -> Set<'_, K, Json<T>> {
         set(self, key, Json(value))
     }
@@ -75,8 +76,7 @@ impl Cache {
     /// did. One atomic step.
     ///
     /// # Errors
-    /// As [`set`](Self::set). It is not sent twice: where the link was lost in between the error
-    /// says whether it [may have run](Error::may_have_run).
+    /// As [`set`](Self::set).
     pub fn add<K: AsRef<[u8]>, T: Serialize>(&self, key: K, value: T) -> Add<'_, K, Json<T>> {
         Add {
             cache: self,

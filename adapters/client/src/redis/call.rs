@@ -22,7 +22,7 @@ pub(crate) struct Call {
     stage: Stage,
     /// When it is over. The response timeout runs from when it is first sent, or first waits.
     expires: Option<Instant>,
-    /// Whether it may be sent again though it may have run.
+    /// Whether it may be sent again though it may have run: it changes nothing.
     repeatable: bool,
     /// Why an earlier attempt was lost, where the server may have run that.
     lost: Option<Box<LinkError>>,
