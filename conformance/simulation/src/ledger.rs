@@ -9,6 +9,7 @@
 //! * an error is one that this seed's faults excuse, and says truly whether the command may have
 //!   run;
 //! * a command is written again only where the one before was lost, and it may be;
+//! * what was answered runs no more, so that no older value comes back: see [`order`](crate::order);
 //! * a value is stored for as long as its operation said, a touch likewise: so no timeout grows,
 //!   as the server changes one for nothing else;
 //! * a load that a write has overtaken is not stored; a write waits for a store under way;
@@ -20,6 +21,7 @@
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
+use async_caches_core::planted::{self, Bug};
 use bytes::Bytes;
 
 use crate::operation::Kind;
@@ -338,34 +340,6 @@ impl Ledger {
         Some(self.entries.len() - 1)
     }
 
-    /// A reply was said.
-    pub(crate) fn said(&mut self, id: EntryId, said: Said) {
-        self.entries[id].said = Some((self.step, said));
-        self.check_store(id);
-    }
-
-    /// The store of a load has run: no write may have run since it was loaded, unless the load was
-    /// given up in the middle of its store, or its store was lost or out of time.
-    fn check_store(&mut self, id: EntryId) {
-        let store = &self.entries[id];
-        let (Some(op), Wire::Set) = (store.op, store.wire) else { return };
-        let load = &self.ops[op];
-        let (Kind::Load, Some(loaded)) = (load.kind, load.load_ended) else { return };
-        let overtaken = self.entries.iter().any(|entry| {
-            let Some(write) = entry.op.map(|write| &self.ops[write]) else { return false };
-            let later = write.kind.writes() && write.issued > loaded;
-            later && entry.key == store.key && entry.said.is_some()
-        });
-        if !overtaken {
-            return;
-        }
-        let again = self.entries.iter().filter(|entry| entry.op == store.op).count() > 1;
-        if load.ended.is_none() && !again {
-            self.fail(format!("#{op} is stored after a write that came after it was loaded"));
-        }
-        self.late_stores += 1;
-    }
-
     fn key(&self, wire: &[u8]) -> Option<KeyId> {
         self.keys.iter().position(|key| key.wire == wire)
     }
@@ -401,7 +375,9 @@ impl Ledger {
             }
             again = true;
             let refused = before.said.as_ref().filter(|_| before.was_refused()).map(|(at, _)| *at);
-            let lost = self.lines[before.line].closed.filter(|_| wire.is_idempotent());
+            // That one is for the rule about what was answered to find.
+            let passes = wire.changes_nothing() || planted::is(Bug::SetReplayed);
+            let lost = self.lines[before.line].closed.filter(|_| passes);
             lost_last = lost_last.max(refused.or(lost));
             if refused.or(lost).is_none() {
                 return self.fail(format!(
@@ -432,23 +408,17 @@ impl Ledger {
             (Kind::ClearPrefix | Kind::Clear | Kind::Ping, _) | (_, None) => true,
             (_, Some(key)) => op.keys.contains(&key),
         };
-        let askers = self.ops.iter().filter(wanted).filter(about);
-        let asked_before = || {
-            let same = self
-                .entries
-                .iter()
-                .filter(|entry| entry.op.is_none() && entry.wire == wire && entry.key == key);
-            same.count()
-        };
-        let most = if wire == Wire::Unlink && self.sweeps.is_empty() {
-            askers.count()
-        } else if wire == Wire::Ping || askers.count() > 0 {
+        let askers = self.ops.iter().filter(wanted).filter(about).count();
+        // A scan removes what it finds, in commands whose number nobody knows.
+        let swept = wire == Wire::Unlink && !self.sweeps.is_empty();
+        if wire == Wire::Ping || swept || (wire.changes_nothing() && askers > 0) {
             return;
-        } else {
-            0
+        }
+        let same = |entry: &&Entry| {
+            entry.op.is_none() && entry.wire == wire && entry.key == key && !entry.was_refused()
         };
-        if asked_before() >= most {
-            self.fail(format!("{asked:?}: more often than it was asked for ({most})"));
+        if self.entries.iter().filter(same).count() >= askers {
+            self.fail(format!("{asked:?}: more often than it was asked for ({askers})"));
         }
     }
 

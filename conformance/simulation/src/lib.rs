@@ -16,7 +16,7 @@
 //! | `network`, `line` | dials, bytes on their way, cuts |
 //! | `serve`, [`model`], [`request`], [`said`] | the server |
 //! | `operation`, `wire` | what may be asked, and what of it is on the wire |
-//! | `ledger`, `outcome`, `pools` | what must hold |
+//! | `ledger`, `order`, `outcome`, `pools` | what must hold |
 //! | `memory` | one seed of the store in memory, beside a map |
 //! | `log` | what happened, to be read |
 
@@ -31,6 +31,7 @@ mod memory;
 pub mod model;
 mod network;
 mod operation;
+mod order;
 mod outcome;
 mod plan;
 mod pools;

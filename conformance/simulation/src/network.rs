@@ -168,13 +168,14 @@ impl State {
 
     /// What was written is on its way.
     fn send(&mut self, id: usize) {
-        let (latency, now) = (self.latency(), self.now);
+        let (latency, now, foul) = (self.latency(), self.now, self.is_foul());
         let line = &mut self.lines[id];
         if line.is_muted(Ways::Out, now) || line.inward.cut {
             return;
         }
+        let behind = if foul && line.greeted { line.fate.behind } else { 0 };
         let outward = &mut line.outward;
-        outward.last = outward.last.max(now + latency);
+        outward.last = outward.last.max(now + latency + Duration::from_nanos(behind));
         self.agenda.note(outward.last, Event::Delivered(id, outward.written));
     }
 

@@ -75,7 +75,9 @@ impl Ledger {
             }
             Outcome::Failed(Failed::Server(text)) => {
                 let said = Said::Error(text.clone());
-                let (kind, key) = (op.kind, key.filter(|_| op.kind != Kind::ClearPrefix));
+                // Of several keys, any may be the one that was refused.
+                let several = matches!(op.kind, Kind::ClearPrefix | Kind::SetMany);
+                let (kind, key) = (op.kind, key.filter(|_| !several));
                 let mut sent = Wire::ALL.into_iter().filter(|wire| kind.sends(*wire));
                 sent.any(|wire| self.take(id, wire, key, &said)) || tainted
             }

@@ -70,6 +70,7 @@ pub(crate) struct Weather {
     pub(crate) cut_out: bool,
     pub(crate) mute: bool,
     pub(crate) slow: bool,
+    pub(crate) behind: bool,
     pub(crate) stray: bool,
     pub(crate) corrupt: bool,
 }
@@ -114,6 +115,9 @@ pub(crate) struct Fate {
     pub(crate) corrupt: Option<(u64, u8)>,
     /// Replies take so many nanoseconds more.
     pub(crate) slow: u64,
+    /// What is asked, once it was greeted, takes so many nanoseconds more: the server may read it
+    /// after its caller has gone elsewhere.
+    pub(crate) behind: u64,
     /// What was on its way when the client closed arrives all the same.
     pub(crate) linger: bool,
 }
@@ -138,6 +142,7 @@ impl Plan {
             cut_out: is(3),
             mute: is(3),
             slow: is(4),
+            behind: is(4),
             stray: is(8),
             corrupt: is(8),
             partial: false,
@@ -186,9 +191,11 @@ impl Plan {
 
     /// Whether nothing goes wrong in it.
     pub(crate) fn is_calm(&self) -> bool {
-        let Weather { refused, silent, cut_in, cut_out, mute, slow, stray, corrupt, .. } =
-            self.weather;
-        let fair = !(refused || silent || cut_in || cut_out || mute || slow || stray || corrupt);
+        let Weather {
+            refused, silent, cut_in, cut_out, mute, slow, behind, stray, corrupt, ..
+        } = self.weather;
+        let late = slow || behind;
+        let fair = !(refused || silent || cut_in || cut_out || mute || late || stray || corrupt);
         fair && !self.strikes.iter().any(|(_, strike)| match strike {
             Strike::Down { .. }
             | Strike::Up(_)
@@ -211,7 +218,8 @@ impl Plan {
         fate.silent = is(weather.silent, 4);
         let (cut_in, cut_out) = (is(weather.cut_in, 2), is(weather.cut_out, 2));
         let (mute, stray) = (is(weather.mute, 2), is(weather.stray, 2));
-        let (corrupt, slow) = (is(weather.corrupt, 2), is(weather.slow, 2));
+        let corrupt = is(weather.corrupt, 2);
+        let (slow, behind) = (is(weather.slow, 2), is(weather.behind, 2));
         fate.fin = random.below(2) == 0;
         fate.cut_in = cut_in.then(|| below_squared(random, 4_000));
         fate.cut_out = cut_out.then(|| below_squared(random, 6_000));
@@ -220,8 +228,9 @@ impl Plan {
         fate.mute = mute.then(|| (now + Duration::from_nanos(random.below(left)), ways));
         fate.stray = stray.then(|| random.below(30));
         fate.corrupt = corrupt.then(|| (below_squared(random, 3_000), 1 << random.below(8)));
-        fate.slow =
-            if slow { random.below(3 * self.response_timeout.as_nanos() as u64) } else { 0 };
+        let late = 3 * self.response_timeout.as_nanos() as u64;
+        fate.slow = if slow { random.below(late) } else { 0 };
+        fate.behind = if behind { random.below(late) } else { 0 };
         fate
     }
 }

@@ -100,9 +100,11 @@ impl State {
         }
     }
 
-    /// The server goes on after a pause.
+    /// The server goes on after a pause, and reads its lines in an order of its own.
     pub(crate) fn resume(&mut self) {
-        (0..self.lines.len()).for_each(|id| self.serve(id));
+        let count = self.lines.len();
+        let first = self.random.below(count.max(1) as u64) as usize;
+        (first..count).chain(0..first).for_each(|id| self.serve(id));
     }
 
     pub(crate) fn strike(&mut self, index: usize) {

@@ -101,9 +101,23 @@ impl Wire {
         }
     }
 
-    /// Whether running it twice is as good as once.
-    pub(crate) fn is_idempotent(self) -> bool {
-        !matches!(self, Self::Add | Self::Unlink | Self::Incr)
+    /// Whether running it changes nothing.
+    pub(crate) fn changes_nothing(self) -> bool {
+        match self {
+            Self::Get
+            | Self::GetMany
+            | Self::Exists
+            | Self::Remaining
+            | Self::Scan
+            | Self::Ping => true,
+            Self::Set
+            | Self::Add
+            | Self::Unlink
+            | Self::Expire
+            | Self::Persist
+            | Self::Incr
+            | Self::Flush => false,
+        }
     }
 
     /// For how many milliseconds the command stores something.

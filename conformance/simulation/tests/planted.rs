@@ -8,7 +8,7 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::run;
 
 /// Every bug that there is.
-const BUGS: [Bug; 36] = [
+const BUGS: [Bug; 37] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
@@ -17,6 +17,7 @@ const BUGS: [Bug; 36] = [
     Bug::ScriptsRemembered,
     Bug::LoadingIsReady,
     Bug::AddLivesForEver,
+    Bug::SetReplayed,
     Bug::IncrReplayed,
     Bug::DeleteReplayed,
     Bug::NoJitter,
