@@ -1,9 +1,7 @@
 //! The load: many tasks, each with keys of its own and values that are used once, so that a reply
 //! that is another's, late or made up shows itself.
 //!
-//! A write that may or may not have run, or may yet, ends the use of its key: the task goes on with
-//! a fresh one. A server that is started again has lost all data, so a value that was written
-//! before may be gone, and nothing else may.
+//! What may be read where a write may have run, or may yet, is for [`key`](crate::key) to say.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +13,8 @@ use async_caches_conformance::Context;
 use async_caches_conformance::abandon::{a_turn, after_polls};
 use async_caches_conformance::context::{Task, connected};
 use async_caches_conformance::random::Random;
+
+use crate::key::{Counter, Eras, Fate, Key, head};
 
 /// What tasks and faults know of each other.
 #[derive(Debug, Default)]
@@ -81,13 +81,6 @@ impl Load {
     }
 }
 
-/// A key, what is stored there, and how often the server had been started again before that was.
-struct Key {
-    name: String,
-    value: Option<String>,
-    restarts: u64,
-}
-
 struct Worker {
     cx: Context,
     cache: Cache,
@@ -96,8 +89,7 @@ struct Worker {
     number: u64,
     serial: u64,
     keys: Vec<Key>,
-    /// A key with a number, and the number.
-    counter: Option<(Key, i64)>,
+    counter: Option<Counter>,
 }
 
 impl Worker {
@@ -119,57 +111,59 @@ impl Worker {
     async fn get(&mut self) -> Option<()> {
         let at = self.any()?;
         let get = self.cache.get::<String>(&self.keys[at].name);
-        let read = self.call("get", get).await?;
-        self.check(at, read.as_deref());
+        let (read, eras) = self.call("get", get).await;
+        self.check(at, read.answer()?.as_deref(), &eras);
         Some(())
     }
 
     async fn get_many(&mut self) -> Option<()> {
         let many: Vec<usize> = (0..4).filter_map(|_| self.any()).collect();
         let get = self.cache.get_many::<String>(many.iter().map(|at| &self.keys[*at].name));
-        let read = self.call("get_many", get).await?;
+        let (read, eras) = self.call("get_many", get).await;
+        let read = read.answer()?;
         assert_eq!(read.len(), many.len());
-        many.into_iter().zip(read).for_each(|(at, read)| self.check(at, read.as_deref()));
+        many.into_iter().zip(read).for_each(|(at, read)| self.check(at, read.as_deref(), &eras));
         Some(())
     }
 
     async fn set(&mut self) -> Option<()> {
-        let fresh = self.keys.len() < KEYS;
-        let key = if fresh { self.fresh() } else { self.take_any()? };
-        let (value, restarts) = (self.value(&key.name), self.restarts());
-        self.call("set", self.cache.set(&key.name, &value)).await?;
-        self.keys.push(Key { value: Some(value), restarts, ..key });
-        Some(())
+        if self.keys.len() < KEYS {
+            let name = self.fresh();
+            self.keys.push(Key::new(name));
+        }
+        let at = self.any()?;
+        let name = self.keys[at].name.clone();
+        let value = self.value(&name);
+        let (fate, eras) = self.call("set", self.cache.set(&name, &value)).await;
+        self.keys[at].set(value, fate, eras);
+        self.retire(at);
+        fate.answer()
     }
 
     async fn delete(&mut self) -> Option<()> {
-        let key = self.take_any()?;
-        let restarts = self.restarts();
-        let was_there = self.call("delete", self.cache.delete(&key.name)).await?;
-        let known = key.restarts == self.restarts();
-        assert!(!known || was_there == key.value.is_some(), "{}: deleted {was_there}", key.name);
-        self.keys.push(Key { value: None, restarts, ..key });
-        Some(())
+        let at = self.any()?;
+        let (fate, eras) = self.call("delete", self.cache.delete(&self.keys[at].name)).await;
+        let key = &mut self.keys[at];
+        assert!(key.removed(fate, eras), "{fate:?}, but {key:?}");
+        self.retire(at);
+        fate.answer().map(drop)
     }
 
     async fn count(&mut self) -> Option<()> {
-        let Some((key, number)) = self.counter.take() else {
-            let key = self.fresh();
-            self.call("set", self.cache.set(&key.name, 0)).await?;
-            self.counter = Some((key, 0));
+        let Some(mut counter) = self.counter.take() else {
+            let name = self.fresh();
+            let (fate, eras) = self.call("set", self.cache.set(&name, 0)).await;
+            fate.answer()?;
+            self.counter = Some(Counter::new(name, *eras.start()));
             return Some(());
         };
-        let incr = self.cache.incr(&key.name, 1);
-        let sum = match self.call("incr", absent_is_none(incr)).await? {
-            Some(sum) => sum,
-            None => {
-                assert_ne!(key.restarts, self.restarts(), "{}: the counter is gone", key.name);
-                return Some(());
-            }
-        };
-        assert_eq!(sum, number + 1, "{}", key.name);
-        self.counter = Some((key, sum));
-        Some(())
+        let incr = self.cache.incr(&counter.name, 1);
+        let (fate, eras) = self.call("incr", absent_is_none(incr)).await;
+        assert!(counter.added(fate, *eras.end()), "{fate:?}, but {counter:?}");
+        if fate != Fate::Answered(None) {
+            self.counter = Some(counter);
+        }
+        fate.answer().map(drop)
     }
 
     /// Keys that all tasks load.
@@ -181,18 +175,19 @@ impl Worker {
             value
         });
         let loading = loading.timeout(Duration::from_millis(500));
-        let read = self.call("get_or_set", loading.into_future()).await?;
+        let (read, _) = self.call("get_or_set", loading.into_future()).await;
+        let read = read.answer()?;
         assert!(read.starts_with(&format!("{key}=")), "{key}: {read:.80}");
         Some(())
     }
 
-    /// What came of a call, where that is known.
+    /// What came of a call, and in which eras it began and ended.
     async fn call<T>(
         &self,
         what: &str,
         call: impl IntoFuture<Output = Result<T, Error>>,
-    ) -> Option<T> {
-        let call = call.into_future();
+    ) -> (Fate<T>, Eras) {
+        let (call, began) = (call.into_future(), self.era());
         let mut random = Random::new(self.serial ^ self.shared.done.load(Ordering::Relaxed));
         let outcome = if random.below(16) == 0 {
             after_polls(random.below(6), call).await
@@ -208,23 +203,27 @@ impl Worker {
             None => &self.shared.dropped,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        outcome?.ok()
+        let fate = match outcome {
+            Some(Ok(answer)) => Fate::Answered(answer),
+            Some(Err(error)) if !error.may_have_run() => Fate::NotRun,
+            Some(Err(_)) | None => Fate::MayHaveRun,
+        };
+        (fate, began..=self.era())
     }
 
-    fn check(&mut self, at: usize, read: Option<&str>) {
-        let restarts = self.restarts();
+    fn check(&mut self, at: usize, read: Option<&str>, eras: &Eras) {
         let key = &mut self.keys[at];
-        if read.is_none() && key.value.is_some() && key.restarts != restarts {
-            key.value = None;
-        }
-        let known = key.value.as_deref();
-        let head =
-            |value: Option<&str>| value.map(|text| text.chars().take(80).collect::<String>());
-        let (shown, wanted) = (head(read), head(known));
-        assert!(read == known, "{}: {shown:?} instead of {wanted:?}", key.name);
+        assert!(key.read(read, eras), "{:?} in {eras:?}, but {key:?}", read.map(head));
     }
 
-    fn restarts(&self) -> u64 {
+    /// Does without a key that is worn.
+    fn retire(&mut self, at: usize) {
+        if self.keys[at].is_worn() {
+            self.keys.swap_remove(at);
+        }
+    }
+
+    fn era(&self) -> u64 {
         self.shared.restarts.load(Ordering::SeqCst)
     }
 
@@ -233,15 +232,9 @@ impl Worker {
         usize::try_from(self.random.below(count)).ok()
     }
 
-    fn take_any(&mut self) -> Option<Key> {
-        let at = self.any()?;
-        Some(self.keys.swap_remove(at))
-    }
-
-    fn fresh(&mut self) -> Key {
+    fn fresh(&mut self) -> String {
         self.serial += 1;
-        let name = format!("key-{}-{}", self.number, self.serial);
-        Key { name, value: None, restarts: self.restarts() }
+        format!("key-{}-{}", self.number, self.serial)
     }
 
     /// A value that is used once and tells its key, of any size.

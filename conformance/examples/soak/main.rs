@@ -14,6 +14,7 @@
 mod arguments;
 mod faults;
 mod harness;
+mod key;
 mod load;
 mod usage;
 

@@ -1,6 +1,7 @@
 //! What this process holds of the system: descriptors, memory, connections. Nothing is told where
 //! there is no `/proc`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 
@@ -17,17 +18,26 @@ pub(crate) fn memory() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// How many connections to this address are open or being opened, on this side of them.
+/// How many connections to this address were open or being opened at one moment, on this side of
+/// them.
+///
+/// Reading the table takes a while, in which connections come and go. One that is there in two
+/// readings was there from the one to the other, and so were all such at the moment between.
 pub(crate) fn links(to: SocketAddr) -> Option<usize> {
+    let before = sockets(to)?;
+    Some(sockets(to)?.intersection(&before).count())
+}
+
+/// The sockets of those connections, each by its number (inode).
+fn sockets(to: SocketAddr) -> Option<BTreeSet<u64>> {
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
     let port = format!(":{:04X}", to.port());
-    let ours = |line: &&str| {
-        let mut words = line.split_whitespace().skip(2);
-        let (remote, state) = (words.next(), words.next());
-        remote.is_some_and(|remote| remote.ends_with(&port))
-            && state.is_some_and(|state| OPEN.contains(&state))
+    let ours = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let open = words.get(2)?.ends_with(&port) && OPEN.contains(words.get(3)?);
+        open.then(|| words.get(9)?.parse().ok()).flatten()
     };
-    Some(table.lines().filter(ours).count())
+    Some(table.lines().filter_map(ours).collect())
 }
 
 /// Established, being dialled, and closed by the other side only: `tcp_states.h`.

@@ -1,0 +1,267 @@
+//! What a key may hold, and a counter, where some writes may have run, or may yet.
+//!
+//! One task alone uses a key, one call after another. A write that was answered has run, once, and
+//! before whatever comes after it. One that ended in an error that says that it may have run, or
+//! that was dropped, is loose: it runs once or not at all, at any time, as long as the server that
+//! it was sent to is there. One whose error says that it did not run never does. So a key holds
+//! what was stored last of all that was answered, or what a loose write has stored since, and no
+//! loose write is seen to run twice.
+//!
+//! An era ends when the server is started again: then all that it held is gone, and what was loose
+//! never runs. Whoever asks gives the era in which the call began, and that in which it ended.
+//! Values are used once.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// How a write ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate<T> {
+    Answered(T),
+    NotRun,
+    MayHaveRun,
+}
+
+impl<T> Fate<T> {
+    /// What was answered, where that was.
+    pub(crate) fn answer(self) -> Option<T> {
+        match self {
+            Self::Answered(answer) => Some(answer),
+            Self::NotRun | Self::MayHaveRun => None,
+        }
+    }
+}
+
+/// The eras in which a call began and ended.
+pub(crate) type Eras = RangeInclusive<u64>;
+
+/// A key.
+pub(crate) struct Key {
+    pub(crate) name: String,
+    held: Option<String>,
+    /// When that was stored.
+    stored: Eras,
+    /// What may be stored yet, nothing for a removal, and the last era in which it may.
+    loose: Vec<(Option<String>, u64)>,
+}
+
+impl Key {
+    /// A key that was never used.
+    pub(crate) fn new(name: String) -> Self {
+        Self { name, held: None, stored: 0..=0, loose: Vec::new() }
+    }
+
+    /// Whether so many writes are loose that hardly anything would be wrong.
+    pub(crate) fn is_worn(&self) -> bool {
+        self.loose.len() > LOOSE
+    }
+
+    /// A set has ended.
+    pub(crate) fn set(&mut self, value: String, fate: Fate<()>, eras: Eras) {
+        match fate {
+            Fate::Answered(()) => (self.held, self.stored) = (Some(value), eras),
+            Fate::MayHaveRun => self.loose.push((Some(value), *eras.end())),
+            Fate::NotRun => {}
+        }
+    }
+
+    /// A removal has ended, or said whether anything was there. Answers whether it may have said
+    /// that.
+    #[must_use]
+    pub(crate) fn removed(&mut self, fate: Fate<bool>, eras: Eras) -> bool {
+        self.age(*eras.start());
+        match fate {
+            Fate::NotRun => true,
+            Fate::MayHaveRun => {
+                self.loose.push((None, *eras.end()));
+                true
+            }
+            Fate::Answered(true) => {
+                let was_there = self.held.take().is_some();
+                (self.held, self.stored) = (None, eras);
+                was_there || self.loose.iter().any(|(value, _)| value.is_some())
+            }
+            Fate::Answered(false) => {
+                let was_absent = self.read(None, &eras);
+                (self.held, self.stored) = (None, eras);
+                was_absent
+            }
+        }
+    }
+
+    /// A read has ended. Answers whether it may have read that.
+    #[must_use]
+    pub(crate) fn read(&mut self, read: Option<&str>, eras: &Eras) -> bool {
+        self.age(*eras.start());
+        let lost = read.is_none() && self.stored.start() < eras.end();
+        if read == self.held.as_deref() {
+            return true;
+        }
+        if !lost {
+            let Some(at) = self.loose.iter().position(|(value, _)| value.as_deref() == read) else {
+                return false;
+            };
+            self.loose.swap_remove(at);
+        }
+        (self.held, self.stored) = (read.map(str::to_owned), eras.clone());
+        true
+    }
+
+    /// Forgets what was stored, or loose, before this era.
+    fn age(&mut self, era: u64) {
+        self.loose.retain(|(_, last)| *last >= era);
+        if *self.stored.end() < era {
+            self.held = None;
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, held, stored, loose } = self;
+        let held = held.as_deref().map(head);
+        write!(f, "{name} holds {held:?} of {stored:?}; loose:")?;
+        loose.iter().try_for_each(|(value, last)| {
+            write!(f, " {:?} until {last}", value.as_deref().map(head))
+        })
+    }
+}
+
+/// What tells a value from all others.
+pub(crate) fn head(value: &str) -> &str {
+    value.split('|').next().unwrap_or_default()
+}
+
+/// A key with a number, to which only ones are added.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    pub(crate) name: String,
+    sum: i64,
+    loose: i64,
+    /// In which era it began.
+    began: u64,
+}
+
+impl Counter {
+    /// A counter at zero.
+    pub(crate) fn new(name: String, began: u64) -> Self {
+        Self { name, sum: 0, loose: 0, began }
+    }
+
+    /// One was added; nothing where there was no number. Answers whether that may be.
+    #[must_use]
+    pub(crate) fn added(&mut self, fate: Fate<Option<i64>>, now: u64) -> bool {
+        match fate {
+            Fate::NotRun => true,
+            Fate::MayHaveRun => {
+                self.loose += 1;
+                true
+            }
+            Fate::Answered(None) => self.began < now,
+            Fate::Answered(Some(sum)) => {
+                self.loose -= sum - (self.sum + 1);
+                let fits = sum > self.sum && self.loose >= 0;
+                self.sum = sum;
+                fits
+            }
+        }
+    }
+}
+
+const LOOSE: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key::new("key".into())
+    }
+
+    fn set(key: &mut Key, value: &str) {
+        key.set(value.into(), Fate::Answered(()), 0..=0);
+    }
+
+    #[test]
+    fn an_older_value_that_was_answered_is_never_read_again() {
+        let mut key = key();
+        set(&mut key, "old");
+        set(&mut key, "new");
+        assert!(key.read(Some("new"), &(0..=0)));
+        assert!(!key.read(Some("old"), &(0..=0)));
+        assert!(!key.read(None, &(0..=0)));
+    }
+
+    #[test]
+    fn a_loose_set_runs_once_at_any_time_or_never() {
+        let mut key = key();
+        key.set("loose".into(), Fate::MayHaveRun, 0..=0);
+        set(&mut key, "new");
+        assert!(key.read(Some("new"), &(0..=0)));
+        assert!(key.read(Some("loose"), &(0..=0)));
+        assert!(!key.read(Some("new"), &(0..=0)), "it was overwritten");
+        set(&mut key, "newer");
+        assert!(!key.read(Some("loose"), &(0..=0)), "it has run");
+    }
+
+    #[test]
+    fn a_set_that_did_not_run_is_never_read() {
+        let mut key = key();
+        key.set("unsent".into(), Fate::NotRun, 0..=0);
+        assert!(!key.read(Some("unsent"), &(0..=0)));
+        assert!(key.read(None, &(0..=0)));
+    }
+
+    #[test]
+    fn a_loose_removal_removes_once() {
+        let mut key = key();
+        set(&mut key, "value");
+        assert!(key.removed(Fate::MayHaveRun, 0..=0));
+        assert!(key.read(Some("value"), &(0..=0)));
+        assert!(key.read(None, &(0..=0)));
+        set(&mut key, "new");
+        assert!(!key.read(None, &(0..=0)));
+    }
+
+    #[test]
+    fn a_removal_says_what_was_there() {
+        let mut key = key();
+        assert!(!key.removed(Fate::Answered(true), 0..=0));
+        assert!(key.removed(Fate::Answered(false), 0..=0));
+        set(&mut key, "value");
+        assert!(!key.removed(Fate::Answered(false), 0..=0));
+        set(&mut key, "value");
+        assert!(key.removed(Fate::Answered(true), 0..=0));
+        assert!(!key.read(Some("value"), &(0..=0)));
+        key.set("loose".into(), Fate::MayHaveRun, 0..=0);
+        assert!(key.removed(Fate::Answered(true), 0..=0));
+    }
+
+    #[test]
+    fn a_server_that_was_started_again_holds_nothing_of_what_was_before() {
+        let mut key = key();
+        set(&mut key, "value");
+        key.set("loose".into(), Fate::MayHaveRun, 0..=0);
+        // It was started again while this was read.
+        assert!(key.read(Some("loose"), &(0..=1)));
+        set(&mut key, "value");
+        key.set("loose".into(), Fate::MayHaveRun, 0..=0);
+        assert!(key.read(None, &(0..=1)));
+        assert!(!key.read(Some("loose"), &(1..=1)));
+        assert!(!key.read(Some("value"), &(1..=1)));
+    }
+
+    #[test]
+    fn loose_additions_count_once_each_or_not_at_all() {
+        let mut counter = Counter::new("n".into(), 0);
+        assert!(counter.added(Fate::Answered(Some(1)), 0));
+        assert!(counter.added(Fate::MayHaveRun, 0));
+        assert!(counter.added(Fate::MayHaveRun, 0));
+        assert!(counter.added(Fate::Answered(Some(2)), 0));
+        assert!(counter.added(Fate::Answered(Some(4)), 0));
+        assert!(counter.added(Fate::Answered(Some(6)), 0));
+        assert!(!counter.added(Fate::Answered(Some(8)), 0), "each has run");
+        assert!(!Counter::new("n".into(), 0).added(Fate::Answered(Some(0)), 0), "it was lost");
+        assert!(!Counter::new("n".into(), 0).added(Fate::Answered(None), 0));
+    }
+}
