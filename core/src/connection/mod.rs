@@ -48,7 +48,6 @@ use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
 use crate::planted::{self, Bug};
 use crate::reply::{Answer, Reply};
 use crate::resp::answer::Expect;
-
 use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
 use crate::resp::output::Output;
