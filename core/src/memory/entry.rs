@@ -66,8 +66,8 @@ mod tests {
     use crate::memory::body::Far;
     use crate::memory::slab::Slot;
 
-    /// A bucket of the hash table takes five bytes, and two in five are used at the worst.
-    const TABLE: usize = 5 * 5 / 2;
+    /// A bucket of the hash table has eight of them, and there is a spare one for each four at the worst.
+    const TABLE: usize = 64 * 5 / 4 / 8;
     /// A fingerprint of a key that went.
     const GHOST: usize = 4;
     /// Of those who hold a block.

@@ -18,20 +18,22 @@
 //! | `store` | bounds split among shards; commands dispatched to them |
 //! | `hash` | which shard and which bucket a key belongs to |
 //! | `shard` | one small store: every operation on one key |
-//! | `table` | which entry a key is |
-//! | `entry`, `body`, `slab` | what is kept of a key, and under which number |
+//! | `table`, `bucket` | which entry a key is |
+//! | `entry`, `body`, `slab`, `row` | what is kept of a key, and under which number |
 //! | `wheel` | which entries have expired |
 //! | `policy`, `fifo`, `ghosts`, `share` | which entry goes when there is no room |
 //! | `graveyard` | what a shard let go of |
 //! | `stats` | what a store has done, in numbers |
 
 mod body;
+mod bucket;
 mod entry;
 mod fifo;
 mod ghosts;
 mod graveyard;
 mod hash;
 mod policy;
+mod row;
 mod shard;
 mod share;
 mod slab;

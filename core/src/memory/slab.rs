@@ -2,11 +2,11 @@
 //!
 //! Numbers are small, so that lists through the things cost four bytes a link, and stable, so
 //! that a walk can go on where it stopped whatever happened in between. Freed numbers are used
-//! again, the latest first. The row is made of chunks of one size that stay where they are: to
-//! grow it never copies more than one chunk, however long it is. It does not know what it holds.
+//! again, the latest first. It does not know what it holds.
 
-use alloc::vec::Vec;
 use core::ops::Range;
+
+use super::row::Row;
 
 /// The number of a thing in a [`Slab`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,18 +26,15 @@ impl Id {
         self.0
     }
 
-    /// The chunk, and the place in it.
     #[inline]
-    fn place(self) -> (usize, usize) {
-        let index = usize::try_from(self.0).unwrap_or(usize::MAX);
-        (index / CHUNK, index % CHUNK)
+    fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    chunks: Vec<Vec<Slot<T>>>,
-    extent: u32,
+    slots: Row<Slot<T>>,
     free: Id,
     len: u32,
 }
@@ -50,7 +47,7 @@ pub(super) enum Slot<T> {
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        Self { chunks: Vec::new(), extent: 0, free: Id::NONE, len: 0 }
+        Self { slots: Row::new(), free: Id::NONE, len: 0 }
     }
 
     /// How many things there are.
@@ -60,13 +57,12 @@ impl<T> Slab<T> {
 
     /// The first number that no thing has ever had.
     pub(super) fn extent(&self) -> u32 {
-        self.extent
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
     #[inline]
     pub(super) fn get(&self, id: Id) -> Option<&T> {
-        let (chunk, place) = id.place();
-        match self.chunks.get(chunk)?.get(place)? {
+        match self.slots.get(id.index())? {
             Slot::Full(thing) => Some(thing),
             Slot::Free { .. } => None,
         }
@@ -74,7 +70,7 @@ impl<T> Slab<T> {
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
-        match self.slot(id)? {
+        match self.slots.get_mut(id.index())? {
             Slot::Full(thing) => Some(thing),
             Slot::Free { .. } => None,
         }
@@ -84,7 +80,7 @@ impl<T> Slab<T> {
     pub(super) fn insert(&mut self, thing: T) -> Id {
         self.len += 1;
         let id = self.free;
-        match self.slot(id) {
+        match self.slots.get_mut(id.index()) {
             Some(slot) => {
                 let old = core::mem::replace(slot, Slot::Full(thing));
                 if let Slot::Free { next } = old {
@@ -92,13 +88,17 @@ impl<T> Slab<T> {
                 }
                 id
             }
-            None => self.push(thing),
+            None => {
+                let id = Id(self.extent());
+                self.slots.push(Slot::Full(thing));
+                id
+            }
         }
     }
 
     pub(super) fn remove(&mut self, id: Id) -> Option<T> {
         let next = self.free;
-        let slot = self.slot(id)?;
+        let slot = self.slots.get_mut(id.index())?;
         match slot {
             Slot::Free { .. } => None,
             Slot::Full(_) => match core::mem::replace(slot, Slot::Free { next }) {
@@ -116,34 +116,12 @@ impl<T> Slab<T> {
     pub(super) fn range(&self, range: Range<u32>) -> impl Iterator<Item = &T> {
         range.filter_map(|number| self.get(Id(number)))
     }
-
-    fn push(&mut self, thing: T) -> Id {
-        let id = Id(self.extent);
-        let (chunk, _) = id.place();
-        if self.chunks.len() <= chunk {
-            // A slab that stays small has a small chunk; others are filled as a rule.
-            let room = if chunk == 0 { 0 } else { CHUNK };
-            self.chunks.push(Vec::with_capacity(room));
-        }
-        if let Some(chunk) = self.chunks.last_mut() {
-            chunk.push(Slot::Full(thing));
-            self.extent += 1;
-        }
-        id
-    }
-
-    #[inline]
-    fn slot(&mut self, id: Id) -> Option<&mut Slot<T>> {
-        let (chunk, place) = id.place();
-        self.chunks.get_mut(chunk)?.get_mut(place)
-    }
 }
-
-const CHUNK: usize = 512;
 
 #[cfg(test)]
 mod tests {
     use std::vec;
+    use std::vec::Vec;
 
     use super::*;
 
@@ -170,19 +148,5 @@ mod tests {
         again.reverse();
         assert_eq!(again, ids);
         assert_eq!(slab.insert(4).number(), 4);
-    }
-
-    #[test]
-    fn things_in_many_chunks_stay_where_they_are_while_it_grows() {
-        let mut slab = Slab::new();
-        let first = slab.insert(0);
-        (1..CHUNK).for_each(|thing| assert_eq!(slab.insert(thing).place(), (0, thing)));
-        let place: *const usize = slab.get(first).unwrap();
-        let ids: Vec<_> = (CHUNK..3 * CHUNK + 1).map(|thing| slab.insert(thing)).collect();
-        assert_eq!(ids.last().unwrap().place(), (3, 0));
-        assert_eq!(place, core::ptr::from_ref(slab.get(first).unwrap()));
-        let all = u32::try_from(3 * CHUNK + 1).unwrap();
-        assert_eq!((slab.len(), slab.extent()), (all, all));
-        assert!(slab.range(0..all).copied().eq(0..3 * CHUNK + 1));
     }
 }

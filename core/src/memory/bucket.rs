@@ -1,0 +1,188 @@
+//! One bucket of the hash table: a few numbers of entries on one line of memory, each beside a tag.
+//!
+//! A tag is a byte of the key's print, so that most entries of other keys are told apart without
+//! a look at them. All tags of a bucket are compared at once, as one large integer. Places in use
+//! come first, and their order says nothing. What has no room here lies in another bucket, which
+//! this one names. A bucket knows neither prints nor other buckets.
+
+use super::slab::Id;
+
+/// Places, and the bucket that goes on where this one ends, in 64 bytes.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(super) struct Bucket {
+    ids: [Id; PLACES],
+    tags: [u8; PLACES],
+    pub(super) next: Next,
+}
+
+/// A part of a print, never zero: that is the tag of a place which is free.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Tag(u8);
+
+/// The number of the bucket that goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Next(u32);
+
+impl Tag {
+    /// The tag that a byte of the print makes.
+    #[inline]
+    pub(super) fn of(byte: u8) -> Self {
+        Self(byte.max(1))
+    }
+}
+
+impl Next {
+    pub(super) const NONE: Self = Self(u32::MAX);
+
+    pub(super) fn new(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// Past any row where there is none.
+    #[inline]
+    pub(super) fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl Bucket {
+    pub(super) const EMPTY: Self =
+        Self { ids: [Id::NONE; PLACES], tags: [FREE; PLACES], next: Next::NONE };
+
+    /// The numbers with this tag; seldom another one too.
+    #[inline]
+    pub(super) fn like(&self, tag: Tag) -> impl Iterator<Item = Id> {
+        let mut places = self.equal(tag.0);
+        core::iter::from_fn(move || {
+            let id = self.ids.get(first(places)).copied();
+            places &= places.wrapping_sub(1);
+            id
+        })
+    }
+
+    /// Takes in a number that is not there. Answers whether there was room.
+    pub(super) fn push(&mut self, tag: Tag, id: Id) -> bool {
+        self.put(self.len(), tag, id)
+    }
+
+    /// Lets go of the last number.
+    pub(super) fn pop(&mut self) -> Option<(Tag, Id)> {
+        let last = self.len().checked_sub(1)?;
+        let tag = core::mem::replace(self.tags.get_mut(last)?, FREE);
+        Some((Tag(tag), *self.ids.get(last)?))
+    }
+
+    /// Puts another number in the place of one. Answers whether that was there.
+    pub(super) fn replace(&mut self, old: Id, tag: Tag, id: Id) -> bool {
+        let place = self.ids.iter().zip(self.tags).position(|(id, tag)| *id == old && tag != FREE);
+        place.is_some_and(|place| self.put(place, tag, id))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn put(&mut self, place: usize, tag: Tag, id: Id) -> bool {
+        let (Some(ids), Some(tags)) = (self.ids.get_mut(place), self.tags.get_mut(place)) else {
+            return false;
+        };
+        (*ids, *tags) = (id, tag.0);
+        true
+    }
+
+    fn len(&self) -> usize {
+        first(self.equal(FREE)).min(PLACES)
+    }
+
+    /// The topmost bit of each byte that is a place with this tag. Above such a one another byte
+    /// may have it too, by the borrow of a subtraction.
+    #[inline]
+    fn equal(&self, tag: u8) -> u128 {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.tags;
+        let tags = u128::from_le_bytes([a, b, c, d, e, f, g, h, i, j, k, l, 0, 0, 0, 0]);
+        let differ = tags ^ (LOWEST * u128::from(tag));
+        differ.wrapping_sub(LOWEST) & !differ & (LOWEST << 7)
+    }
+}
+
+/// The first of these places; one past the last where there is none.
+#[inline]
+fn first(places: u128) -> usize {
+    usize::try_from(places.trailing_zeros() / u8::BITS).unwrap_or(usize::MAX)
+}
+
+/// As many as fit a line of memory.
+const PLACES: usize = 12;
+const FREE: u8 = 0;
+/// The lowest bit of each place's byte.
+const LOWEST: u128 = (1 << (PLACES * 8)) / 0xFF;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_one_line_of_memory() {
+        assert_eq!((size_of::<Bucket>(), align_of::<Bucket>()), (64, 64));
+    }
+
+    #[test]
+    fn no_byte_makes_the_tag_of_a_free_place() {
+        assert!((0..=u8::MAX).all(|byte| Tag::of(byte).0 != FREE));
+        assert!((1..=u8::MAX).all(|byte| Tag::of(byte).0 == byte));
+        assert_eq!(Bucket::EMPTY.like(Tag::of(0)).next(), None);
+    }
+
+    #[test]
+    fn a_full_bucket_takes_in_no_more() {
+        let mut bucket = Bucket::EMPTY;
+        let places = u32::try_from(PLACES).unwrap();
+        assert!((0..places).all(|number| bucket.push(Tag::of(255), Id::new(number))));
+        assert!(!bucket.push(Tag::of(255), Id::new(places)));
+        assert_eq!(bucket.like(Tag::of(255)).count(), PLACES);
+        assert_eq!(bucket.next, Next::NONE);
+    }
+
+    proptest! {
+        #[test]
+        fn all_with_a_tag_are_found_and_others_seldom(
+            steps in proptest::collection::vec((0..20_u32, any::<u8>(), 0..4_u8), 1..60),
+        ) {
+            let (mut bucket, mut model) = (Bucket::EMPTY, BTreeMap::new());
+            for (number, byte, action) in steps {
+                let (id, tag) = (Id::new(number), Tag::of(byte));
+                match action {
+                    0 => if let Some((tag, id)) = bucket.pop() {
+                        prop_assert_eq!(model.remove(&id.number()), Some(tag.0));
+                        prop_assert!(!bucket.replace(id, tag, id));
+                    } else {
+                        prop_assert!(model.is_empty());
+                    },
+                    1 => if let Some((&old, _)) = model.first_key_value() && !model.contains_key(&number) {
+                        prop_assert!(bucket.replace(Id::new(old), tag, id));
+                        model.remove(&old);
+                        model.insert(number, tag.0);
+                    },
+                    _ => if !model.contains_key(&number) && bucket.push(tag, id) {
+                        model.insert(number, tag.0);
+                    },
+                }
+                prop_assert_eq!(bucket.is_empty(), model.is_empty());
+                prop_assert!(!bucket.replace(Id::new(99), tag, id));
+                for tag in 1..=u8::MAX {
+                    let found: Vec<_> = bucket.like(Tag(tag)).map(Id::number).collect();
+                    let with = model.iter().filter(|(_, other)| **other == tag);
+                    let wanted: Vec<_> = with.map(|(number, _)| *number).collect();
+                    prop_assert!(wanted.iter().all(|number| found.contains(number)));
+                    prop_assert!(!wanted.is_empty() || found.is_empty());
+                }
+            }
+        }
+    }
+}
