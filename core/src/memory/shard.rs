@@ -81,7 +81,7 @@ impl Shard {
     /// The value of a key, shared with the shard. The time is asked for only where the key has a
     /// timeout.
     #[inline]
-    pub fn get(&self, key: Hashed<'_>, now: impl FnOnce() -> Instant) -> Option<Bytes> {
+    pub fn get(&self, key: Hashed<'_>, now: impl Fn() -> Instant) -> Option<Bytes> {
         let entry = self.look(key, now)?;
         self.policy.hit(&entry.rank);
         Some(entry.body.share())
@@ -265,19 +265,26 @@ impl Shard {
 
     /// The entry of a key, for which nothing is changed: one that has expired stays where it is.
     #[inline]
-    fn look(&self, key: Hashed<'_>, now: impl FnOnce() -> Instant) -> Option<&Entry> {
-        let (_, entry) = self.entry_of(key)?;
-        let due = entry.timer.at != Instant::MAX && entry.timer.is_due(now().max(self.now));
+    fn look(&self, key: Hashed<'_>, now: impl Fn() -> Instant) -> Option<&Entry> {
+        let (_, entry, due) = self.search(key, |entry| {
+            entry.timer.at != Instant::MAX && entry.timer.is_due(now().max(self.now))
+        })?;
         (!due).then_some(entry)
     }
 
-    #[inline]
     fn entry_of(&self, key: Hashed<'_>) -> Option<(Id, &Entry)> {
+        let (id, entry, ()) = self.search(key, |_| ())?;
+        Some((id, entry))
+    }
+
+    /// The entry of a key, and what `glance` makes of it, which is asked before keys are compared:
+    /// the time is then worked out while the line of memory that the key is on is waited for.
+    #[inline]
+    fn search<T>(&self, key: Hashed<'_>, glance: impl Fn(&Entry) -> T) -> Option<(Id, &Entry, T)> {
         self.table.find(key.print, |id| {
-            let entry = self.slab.get(id)?;
-            // The print is in the record already; comparing keys takes another line of memory.
-            let is_it = entry.rank.hash == key.print.0 && *entry.body.key() == *key.whole;
-            is_it.then_some((id, entry))
+            let entry = self.slab.get(id).filter(|entry| entry.rank.hash == key.print.0)?;
+            let glance = glance(entry);
+            (*entry.body.key() == *key.whole).then_some((id, entry, glance))
         })
     }
 

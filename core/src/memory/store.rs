@@ -84,7 +84,7 @@ pub fn get(
     shards: &impl Shards,
     seed: &Seed,
     key: &Key<'_>,
-    now: impl FnOnce() -> Instant,
+    now: impl Fn() -> Instant,
 ) -> Option<Bytes> {
     Store { shards, seed }.read(key, |shard, key| shard.get(key, now))
 }

@@ -58,9 +58,9 @@ impl Store for Raw {
     }
 
     fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>) {
+        let now = self.clock.now();
         let key = self.seed.hash(key.as_bytes());
         let mut dead = Graveyard::new();
-        let now = self.clock.now();
         let expiry = timeout.map_or(Timeout::Never, Timeout::After).resolve(Expiry::Never);
         let expiry = expiry.expect("no timeout here is zero or too long");
         Lent(&self.shards).with(key.shard(self.shards.len()), |shard| {
