@@ -111,12 +111,17 @@ impl Wheel {
     }
 
     /// Does one step of the work that there is up to `now`.
+    #[inline]
     pub(super) fn step(&mut self, all: &mut impl Timers, now: Instant) -> Step {
         let now = tick_before(now);
         if now < self.next {
             self.time = self.time.max(now);
             return Step::Idle;
         }
+        self.work(all, now)
+    }
+
+    fn work(&mut self, all: &mut impl Timers, now: u64) -> Step {
         if let Some(level) = self.dealing {
             return self.deal(all, level, now);
         }
