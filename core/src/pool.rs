@@ -346,6 +346,20 @@ mod tests {
     }
 
     #[test]
+    fn a_link_lost_while_another_closes_is_replaced() {
+        let mut pool = pool(2, 4);
+        let mut links = dials(&mut pool, at(0));
+        links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
+        pool.handle(Input::Demand, at(1));
+        links.extend(dials(&mut pool, at(1)));
+        pool.handle(Input::Opened(links[2]), at(1));
+        let closing = Some(Action::Close(links[2]));
+        assert_eq!(pool.poll(at(40_000), |_| Some(at(1))), closing);
+        pool.handle(ended(links[0]), at(40_000));
+        assert_eq!(dials(&mut pool, at(50_000)).len(), 1, "one open link is too few");
+    }
+
+    #[test]
     fn what_failed_before_a_pool_was_left_alone_takes_nobodys_hope() {
         let mut pool = pool(0, 1);
         pool.handle(Input::Demand, at(0));
