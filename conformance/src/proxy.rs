@@ -44,7 +44,9 @@ struct State {
     cut: Option<Cut>,
     /// Which byte of the next reply is changed, and which of its bits.
     corrupt: Option<(usize, u8)>,
-    links: Vec<TcpStream>,
+    /// Up to which link, counted as accepted, requests are held back.
+    late: usize,
+    links: Vec<(TcpStream, TcpStream)>,
     accepted: usize,
     replies: usize,
 }
@@ -110,7 +112,8 @@ impl Proxy {
     /// Loses every packet on the links that are open, in both directions, and closes nothing.
     pub fn lose_packets(&self) -> Loss {
         let links = |state: &mut State| {
-            let losses: Vec<_> = state.links.iter().map(packets::lose).collect();
+            let sockets = state.links.iter().flat_map(|(client, server)| [client, server]);
+            let losses: Vec<_> = sockets.map(packets::lose).collect();
             let silent = losses.contains(&Loss::InSilence);
             state.vanished |= silent;
             if silent { Loss::InSilence } else { Loss::InTheKernel }
@@ -134,9 +137,12 @@ impl Proxy {
     pub fn heal(&self) {
         packets::find(&self.listener);
         self.set(|state| {
-            state.links.iter().for_each(packets::find);
+            for (client, server) in &state.links {
+                packets::find(client);
+                packets::find(server);
+            }
             (state.held, state.vanished, state.refusing) = (false, false, false);
-            state.let_through = 0;
+            (state.let_through, state.late) = (0, 0);
             (state.drip, state.cut, state.corrupt) = (None, None, None);
             (state.before_each, state.once) = (Vec::new(), Vec::new());
         });
@@ -155,6 +161,21 @@ impl Proxy {
     /// Puts these bytes before the next reply, in one packet with it.
     pub fn inject_once(&self, bytes: &[u8]) {
         self.set(|state| state.once = bytes.to_vec());
+    }
+
+    /// Holds requests on the links that are open back until [`heal`](Self::heal), also when their
+    /// client is gone by then.
+    pub fn delay_requests(&self) {
+        self.set(|state| state.late = state.accepted);
+    }
+
+    /// Closes every link that is open towards its client alone.
+    pub fn hang_up(&self) {
+        self.set(|state| {
+            for (client, _) in &state.links {
+                let _ = client.shutdown(Shutdown::Both);
+            }
+        });
     }
 
     /// Connects links made from now on to another server, and leaves those that are open.
@@ -243,9 +264,10 @@ fn open(
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    state.links.extend([client.try_clone()?, server.try_clone()?]);
+    state.links.push((client.try_clone()?, server.try_clone()?));
     let (from, to, switches) = (client.try_clone()?, server.try_clone()?, shared.clone());
-    thread::spawn(move || end(pass_requests(&from, &to, &switches), &from, &to));
+    let number = state.accepted;
+    thread::spawn(move || end(pass_requests(number, &from, &to, &switches), &from, &to));
     let (sender, receiver) = mpsc::channel();
     let (from, to, switches) = (server.try_clone()?, client.try_clone()?, shared.clone());
     thread::spawn(move || end(pass_replies(&receiver, &to, &switches), &from, &to));
@@ -257,11 +279,16 @@ fn open(
     Ok(())
 }
 
-fn pass_requests(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) -> io::Result<()> {
+fn pass_requests(
+    number: usize,
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    shared: &Shared,
+) -> io::Result<()> {
     let mut piece = [0; 64 * 1024];
     loop {
         let length = from.read(&mut piece)?;
-        drop(shared.wait_while(|state| state.vanished));
+        drop(shared.wait_while(|state| state.vanished || number <= state.late));
         if length == 0 {
             return Ok(());
         }
@@ -338,8 +365,9 @@ fn end(_: io::Result<()>, one: &TcpStream, other: &TcpStream) {
     let _ = other.shutdown(Shutdown::Both);
 }
 
-fn sever(links: &mut Vec<TcpStream>) {
-    for link in links.drain(..) {
-        let _ = link.shutdown(Shutdown::Both);
+fn sever(links: &mut Vec<(TcpStream, TcpStream)>) {
+    for (client, server) in links.drain(..) {
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = server.shutdown(Shutdown::Both);
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn run(
 
 type Fault = fn(&mut Server, &Proxy, &Shared);
 
-const FAULTS: [(&str, Fault); 9] = [
+const FAULTS: [(&str, Fault); 10] = [
     ("killed and started again", |server, _, shared| {
         server.kill();
         // Nobody is there to take a write, or to miss one, until it is counted.
@@ -64,6 +64,12 @@ const FAULTS: [(&str, Fault); 9] = [
         server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     }),
     ("links closed", |_, proxy, _| proxy.sever()),
+    ("links closed, and what they asked arrives late", |_, proxy, _| {
+        proxy.delay_requests();
+        // Long enough for all links to have been asked.
+        thread::sleep(Duration::from_millis(50));
+        proxy.hang_up();
+    }),
     ("a link reset in a reply", |_, proxy, _| proxy.cut_after(1_000, Ending::Reset)),
     ("packets lost", |_, proxy, _| {
         let _ = proxy.lose_packets();

@@ -40,6 +40,28 @@ fn one_reply_is_let_through_and_the_next_is_held_back() {
 }
 
 #[test]
+fn requests_that_are_late_reach_the_server_though_their_client_is_gone() {
+    let (server, proxy, mut raw) = set_up();
+    assert_eq!(raw.text(&["PING"]), "PONG");
+    proxy.delay_requests();
+    let asked = thread::spawn(move || raw.ask(&["INCR", "n"]));
+    thread::sleep(Duration::from_millis(30));
+    proxy.hang_up();
+    assert!(asked.join().unwrap().is_err());
+    // Only the links that were open are late.
+    let mut other = Raw::connect(proxy.address()).unwrap();
+    assert_eq!(other.number(&["EXISTS", "n"]), 0);
+    proxy.heal();
+    let mut direct = server.raw(0);
+    let patience = std::time::Instant::now() + Duration::from_secs(10);
+    while direct.number(&["EXISTS", "n"]) == 0 {
+        assert!(std::time::Instant::now() < patience, "it never arrived");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(direct.text(&["GET", "n"]), "1");
+}
+
+#[test]
 fn a_link_is_severed_in_the_middle_of_a_reply() {
     let (_server, proxy, mut raw) = set_up();
     proxy.cut_after(9, Ending::Closed);
