@@ -9,7 +9,7 @@ use async_caches_conformance::proxy::{Ending, Proxy};
 use async_caches_conformance::random::Random;
 use async_caches_conformance::server::Server;
 
-use crate::load::{MAXSIZE, Shared};
+use crate::load::{MAXSIZE, RESPONSE, Shared};
 use crate::usage;
 
 /// What was done, and seen meanwhile.
@@ -51,7 +51,7 @@ pub(crate) fn run(
 
 type Fault = fn(&mut Server, &Proxy, &Shared);
 
-const FAULTS: [(&str, Fault); 10] = [
+const FAULTS: [(&str, Fault); 11] = [
     ("killed and started again", |server, _, shared| {
         server.kill();
         // Nobody is there to take a write, or to miss one, until it is counted.
@@ -64,6 +64,14 @@ const FAULTS: [(&str, Fault); 10] = [
         server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     }),
     ("links closed", |_, proxy, _| proxy.sever()),
+    ("replies late, on links that live", |_, proxy, _| {
+        proxy.hold();
+        thread::sleep(RESPONSE * 2 / 3);
+        // A sign of life for each link, so that it is kept while its callers give up.
+        proxy.let_through(MAXSIZE);
+        thread::sleep(RESPONSE * 2 / 3);
+        proxy.release();
+    }),
     ("links closed, and what they asked arrives late", |_, proxy, _| {
         proxy.delay_requests();
         // Long enough for all links to have been asked.

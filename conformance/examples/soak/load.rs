@@ -143,8 +143,9 @@ impl Worker {
     async fn delete(&mut self) -> Option<()> {
         let at = self.any()?;
         let (fate, eras) = self.call("delete", self.cache.delete(&self.keys[at].name)).await;
+        let shown = format!("{:?}", self.keys[at]);
         let key = &mut self.keys[at];
-        assert!(key.removed(fate, eras), "{fate:?}, but {key:?}");
+        assert!(key.removed(fate, eras), "{fate:?}, but {shown}");
         self.retire(at);
         fate.answer().map(drop)
     }
@@ -272,7 +273,8 @@ impl fmt::Display for Shared {
 pub(crate) const MAXSIZE: usize = 4;
 const TASKS: u64 = 24;
 const KEYS: usize = 16;
-const RESPONSE: Duration = Duration::from_secs(1);
+/// How long an answer may take.
+pub(crate) const RESPONSE: Duration = Duration::from_secs(1);
 /// By when a call of a few round trips has ended, on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(6);
 /// Longer than any key is used for: what was given up goes by itself.
