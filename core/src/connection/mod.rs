@@ -25,7 +25,8 @@
 //! Deadlines: the handshake has one; each command has its own, and is answered
 //! [`Event::Expired`] by it. A connection on which nothing at all was read while a command waited
 //! for the whole response timeout is silent and ends; so does one whose front has been waiting for
-//! twice that long, whatever trickles in. An idle connection pings after [`Connection::KEEPALIVE`].
+//! twice that long, whatever trickles in. A connection that has answered nothing for
+//! [`Connection::KEEPALIVE`] pings, whatever it pushes: that says nothing of the way there.
 //!
 //! The caller owns both buffers, and says with [`Connection::wrote`] how much of what was put into
 //! `tx` its socket has taken: a command whose last byte was not taken cannot have run.
@@ -129,7 +130,9 @@ pub struct Connection {
     /// How much of `rx` the last poll left there.
     unscanned: usize,
     last_read: Instant,
+    /// When a caller's command was last answered, and when one that was nobody's.
     last_used: Instant,
+    last_ours: Instant,
     next_expiry: Instant,
     sweep: Option<Sweep>,
 }
@@ -167,7 +170,7 @@ struct Sweep {
 }
 
 impl Connection {
-    /// How long a connection idles before it asks whether the server is still there.
+    /// How long a connection is unanswered before it asks whether the server is still there.
     pub const KEEPALIVE: Duration = Duration::from_secs(30);
     /// How old a connection must be to end because its server is a replica.
     pub const DEMOTED_FROM: Duration = Duration::from_secs(2);
@@ -190,6 +193,7 @@ impl Connection {
             unscanned: 0,
             last_read: now,
             last_used: now,
+            last_ours: now,
             next_expiry: Instant::MAX,
             sweep: None,
         }
@@ -288,7 +292,7 @@ impl Connection {
                 let expiry = Deadline { at: self.next_expiry, why: "command expiry" };
                 Some(match self.queue.front() {
                     None if planted::is(Bug::NoKeepalive) => expiry,
-                    None => Deadline { at: self.last_read + Self::KEEPALIVE, why: "keepalive" },
+                    None => Deadline { at: self.keepalive_at(), why: "keepalive" },
                     Some(front) => {
                         let at = front.expires + self.response_timeout;
                         let stuck = Deadline { at, why: "overdue reply" };
@@ -453,7 +457,16 @@ impl Connection {
         if self.queue.is_empty() {
             self.next_expiry = Instant::MAX;
         }
-        front.tag.inspect(|_| self.last_used = now)
+        match front.tag {
+            Some(_) => self.last_used = now,
+            None => self.last_ours = now,
+        }
+        front.tag
+    }
+
+    /// When to ask whether the server is there, should nothing be under way until then.
+    fn keepalive_at(&self) -> Instant {
+        self.last_used.max(self.last_ours) + Self::KEEPALIVE
     }
 
     /// What time alone has brought about.
@@ -477,7 +490,7 @@ impl Connection {
             }
             Some(_) => Ok(None),
             None => {
-                if self.last_read + Self::KEEPALIVE <= now {
+                if self.keepalive_at() <= now {
                     self.put(&Command::Ping, None, now + self.response_timeout, tx);
                 }
                 Ok(None)

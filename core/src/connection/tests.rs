@@ -403,6 +403,15 @@ fn an_idle_connection_asks_whether_the_server_is_there() {
 }
 
 #[test]
+fn a_connection_that_hears_nothing_but_pushes_asks_whether_it_is_heard() {
+    let mut desk = Desk::ready();
+    desk.wait(Connection::KEEPALIVE / 2).unwrap();
+    assert!(matches!(desk.hear(b">1\r\n+news\r\n")[..], [Event::Push(_)]));
+    assert_eq!(desk.wait(Connection::KEEPALIVE / 2), Ok(Vec::new()));
+    assert_eq!(desk.send(), "*1\r\n$4\r\nPING\r\n");
+}
+
+#[test]
 fn a_key_larger_than_a_server_takes_is_refused_before_anything_is_written() {
     let mut desk = Desk::ready();
     let large = std::vec![b'k'; encode::MAX_ARGUMENT];
