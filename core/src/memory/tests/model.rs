@@ -15,6 +15,8 @@ enum Act {
     Get(usize),
     GetMany(Vec<usize>),
     Set(usize, Bytes, Expiry),
+    /// Sets a value that takes so many hundredths of all the room there is.
+    Fill(usize, u64, Expiry),
     SetMany(Vec<usize>, Bytes, Expiry),
     Add(usize, Bytes, Expiry),
     Delete(Vec<usize>),
@@ -67,6 +69,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         6 => keys().prop_map(Act::Get),
         1 => many().prop_map(Act::GetMany),
         8 => (keys(), values(), expiries()).prop_map(|(key, value, expiry)| Act::Set(key, value, expiry)),
+        2 => (keys(), 85..=101_u64, expiries()).prop_map(|(key, part, expiry)| Act::Fill(key, part, expiry)),
         1 => (many(), values(), expiries()).prop_map(|(keys, value, expiry)| Act::SetMany(keys, value, expiry)),
         4 => (keys(), values(), expiries()).prop_map(|(key, value, expiry)| Act::Add(key, value, expiry)),
         1 => many().prop_map(Act::Delete),
@@ -140,6 +143,10 @@ impl Pair {
                 let stored = self.keep(whole(index), value.clone(), self.until(*expiry));
                 let command = Command::Set { key: key(index), value, expiry: *expiry };
                 self.check_write(&command, &Ok(Reply::Done), stored.as_ref());
+            }
+            Act::Fill(index, part, expiry) => {
+                let value = self.filling(&whole(index), *part);
+                self.act(&Act::Set(*index, value, *expiry));
             }
             Act::SetMany(indexes, value, expiry) => {
                 let mut stored = None;
@@ -254,6 +261,15 @@ impl Pair {
             self.plain.remove(&key);
             None
         }
+    }
+
+    /// A value that takes, with its key, so many hundredths of the room of a shard.
+    fn filling(&self, key: &Bytes, part: u64) -> Bytes {
+        let room = self.shape.max_bytes.unwrap_or(1000) * part / 100;
+        let small = usize::try_from(room.saturating_sub(ENTRY_OVERHEAD)).unwrap();
+        let large = small.saturating_sub(usize::try_from(ENTRY_OVERHEAD).unwrap() + key.len());
+        let small = small.saturating_sub(key.len()).min(256);
+        Bytes::from(vec![b'z'; if large > 256 { large } else { small }])
     }
 
     fn forget(&mut self, keys: impl Iterator<Item = Bytes>) -> u64 {
