@@ -49,12 +49,15 @@ pub(crate) struct GetJson(Vec<String>);
 /// A hit by `get_or_set`, decoded.
 pub(crate) struct GetOrSet(Vec<String>);
 
-/// A `GET` of the large value.
-pub(crate) struct GetLarge(String);
-
 impl Get {
     pub(crate) fn new<C: Client>(data: &Dataset) -> Self {
         Self { keys: data.keys_after(C::STEM), length: data.value.len() }
+    }
+
+    /// Of the large value, and of no other.
+    pub(crate) fn large<C: Client>() -> Self {
+        let own = Dataset::LARGE_KEY.strip_prefix(C::STEM);
+        Self { keys: vec![own.expect("all begin so").to_owned()], length: LARGE }
     }
 }
 
@@ -85,13 +88,6 @@ impl GetJson {
 impl GetOrSet {
     pub(crate) fn new<C: Client>(data: &Dataset) -> Self {
         Self(data.keys_after(C::STEM))
-    }
-}
-
-impl GetLarge {
-    pub(crate) fn new<C: Client>() -> Self {
-        let own = Dataset::LARGE_KEY.strip_prefix(C::STEM);
-        Self(own.expect("all begin so").to_owned())
     }
 }
 
@@ -164,20 +160,4 @@ impl<C: Decodes> Step<C> for GetOrSet {
     }
 
     fn check(&self, (): &()) {}
-}
-
-impl<C: Client> Step<C> for GetLarge {
-    type Reply = C::Value;
-
-    fn run<'s>(
-        &'s self,
-        client: &'s mut C,
-        _at: usize,
-    ) -> impl Future<Output = Self::Reply> + Send + 's {
-        client.get(&self.0)
-    }
-
-    fn check(&self, reply: &Self::Reply) {
-        assert_eq!(C::len(reply), LARGE);
-    }
 }

@@ -76,7 +76,7 @@ async fn repeat<C, S: Step<C>>(
 }
 
 async fn stream_large<C: Client>(mut client: C, meter: Arc<Meter>) {
-    let step = steps::GetLarge::new::<C>();
+    let step = steps::Get::large::<C>();
     while !meter.stopped() {
         Step::<C>::check(&step, &step.run(&mut client, 0).await);
     }
