@@ -51,6 +51,8 @@ pub enum Bug {
     FlightsNeverAge,
     /// A write that has waited for a store is not woken.
     WriterNotWoken,
+    /// The time that a write has waited for a store is not counted.
+    WriterNotTimed,
     /// A loaded value is stored for ever.
     LoadLivesForEver,
     /// A driver at rest does not hear of what there is to send.

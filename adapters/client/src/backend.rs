@@ -44,6 +44,14 @@ impl Backend {
     fn busy_desk(&self) -> Option<Arc<Desk>> {
         self.desk().filter(|desk| desk.is_busy()).cloned()
     }
+
+    /// The pool whose links commands are sent on, where they are.
+    fn pool(&self) -> Option<Arc<Pool>> {
+        match self {
+            Self::Dummy | Self::Memory(_) => None,
+            Self::Redis { redis, .. } => Some(redis.pool()),
+        }
+    }
 }
 
 /// One command on its way to the cache's backend and back.
@@ -146,7 +154,7 @@ impl Call {
     ) -> Poll<Result<Answer, Error>> {
         loop {
             let begun = cache.with_backend(|backend| match backend.busy_desk() {
-                Some(desk) if !self.clear => Begun::Held(desk),
+                Some(desk) if !self.clear => Begun::Held(desk, backend.pool()),
                 _ => match backend {
                     Backend::Dummy => Begun::Answered(dummy::execute(command)),
                     Backend::Memory(store) => Begun::Answered(store.execute(command)),
@@ -154,11 +162,11 @@ impl Call {
                 },
             });
             match begun {
-                Ok(Begun::Held(desk)) => {
+                Ok(Begun::Held(desk, pool)) => {
                     if desk.poll_clear(command, cx).is_pending() {
-                        // A turn that came meanwhile is another's: the load may be waiting for it.
-                        self.redis.leave();
-                        return Poll::Pending;
+                        // What is stored in place holds up nobody for longer than that takes.
+                        let Some(pool) = pool else { return Poll::Pending };
+                        return self.redis.poll_held(&pool, cx).map(Err);
                     }
                 }
                 Ok(Begun::Answered(answer)) => return Poll::Ready(Ok(answer)),
@@ -180,8 +188,9 @@ pub(crate) enum AtOnce {
 
 /// What came of handing a command to a backend.
 enum Begun {
-    /// A load may be under way: it has to be asked first, outside of all locks.
-    Held(Arc<Desk>),
+    /// A load may be under way: it has to be asked first, outside of all locks. Whoever is held up
+    /// waits as long as he would for a link of the pool.
+    Held(Arc<Desk>, Option<Arc<Pool>>),
     Answered(Answer),
     Calling(Arc<Pool>),
 }

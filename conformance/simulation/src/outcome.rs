@@ -173,7 +173,6 @@ impl Ledger {
             Kind::Connect => return self.connect_timeout + SLACK,
             Kind::ClearPrefix => 40,
             Kind::Load => 3,
-            kind if kind.writes() => 2,
             _ => 1,
         };
         trips * self.response_timeout + SLACK

@@ -8,7 +8,7 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::run;
 
 /// Every bug that there is.
-const BUGS: [Bug; 37] = [
+const BUGS: [Bug; 38] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
@@ -31,6 +31,7 @@ const BUGS: [Bug; 37] = [
     Bug::EverybodyLeads,
     Bug::FlightsNeverAge,
     Bug::WriterNotWoken,
+    Bug::WriterNotTimed,
     Bug::LoadLivesForEver,
     Bug::DriverNotWoken,
     Bug::TagUsedAgain,

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use async_caches_core::command::Command;
 use async_caches_core::connection::Tag;
 use async_caches_core::error::Refused;
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Answer;
 use async_caches_core::retry;
 use async_caches_core::time::Instant;
@@ -33,6 +34,8 @@ enum Stage {
     #[default]
     Seeking,
     Waiting(Arc<Pool>, Ticket),
+    /// It may not be sent yet, for a cause outside of the pool.
+    Held(Arc<Pool>, Ticket),
     Sent(Arc<Shared>, Tag),
 }
 
@@ -71,12 +74,36 @@ impl Call {
             Err(rejected) => return Err((link, rejected)),
         };
         self.repeatable = retry::after_loss(command, true);
-        if let Stage::Waiting(pool, ticket) =
-            std::mem::replace(&mut self.stage, Stage::Sent(link, tag))
-        {
-            pool.forget(ticket);
+        match std::mem::replace(&mut self.stage, Stage::Sent(link, tag)) {
+            Stage::Waiting(pool, ticket) => drop(pool.forget(ticket)),
+            Stage::Held(pool, ticket) => pool.let_go(ticket),
+            Stage::Sent(..) | Stage::Seeking => {}
         }
         Ok(())
+    }
+
+    /// Waits for something else than the pool, which wakes the caller, while its time runs. Ready
+    /// where that is over.
+    pub(crate) fn poll_held(&mut self, pool: &Arc<Pool>, cx: &Context<'_>) -> Poll<Error> {
+        let ticket = match &self.stage {
+            Stage::Held(of, ticket) if Arc::ptr_eq(of, pool) => Some(*ticket),
+            Stage::Held(..) | Stage::Waiting(..) | Stage::Sent(..) | Stage::Seeking => None,
+        };
+        let held = pool.hold(ticket, &mut self.expires, cx);
+        if planted::is(Bug::WriterNotTimed) {
+            self.expires = None;
+        }
+        match held {
+            Acquired::Wait(held) if ticket == Some(held) => Poll::Pending,
+            Acquired::Wait(held) => {
+                // A turn that came meanwhile is another's: what holds this up may wait for it.
+                self.leave();
+                self.stage = Stage::Held(Arc::clone(pool), held);
+                Poll::Pending
+            }
+            Acquired::Failed(error) => Poll::Ready(self.over(error)),
+            Acquired::Link(_) => Poll::Ready(self.over(Error::mismatch())),
+        }
     }
 
     /// Sends the command on a link of the pool, or waits in its line. Ready where neither can be.
@@ -143,7 +170,7 @@ impl Call {
     fn ticket(&self, pool: &Arc<Pool>) -> Option<Ticket> {
         match &self.stage {
             Stage::Waiting(of, ticket) if Arc::ptr_eq(of, pool) => Some(*ticket),
-            Stage::Waiting(..) | Stage::Sent(..) | Stage::Seeking => None,
+            Stage::Waiting(..) | Stage::Held(..) | Stage::Sent(..) | Stage::Seeking => None,
         }
     }
 
@@ -157,9 +184,10 @@ impl Call {
 
     /// Gives up its place, on a link or in a line; a turn that it got there is another's.
     #[inline(never)]
-    pub(crate) fn leave(&mut self) {
+    fn leave(&mut self) {
         match std::mem::take(&mut self.stage) {
             Stage::Waiting(pool, ticket) => pool.leave(ticket),
+            Stage::Held(pool, ticket) => pool.let_go(ticket),
             Stage::Sent(link, tag) => link.abandon(tag),
             Stage::Seeking => {}
         }

@@ -32,9 +32,9 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
         state.over = true;
-        let woken = std::mem::take(&mut state.waiting);
+        let woken = state.line.take_all();
         drop(state);
-        woken.into_values().for_each(Waker::wake);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -42,7 +42,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
     loop {
         let now = pool.now();
         let mut state = lock(&pool.state);
-        let woken = state.expire(now);
+        let woken = state.line.expire(now);
         if state.closed && state.dialling.is_empty() && state.links.is_empty() {
             drop(state);
             woken.into_iter().for_each(Waker::wake);
@@ -97,21 +97,8 @@ impl State {
         (dials, closes)
     }
 
-    /// Takes out those whose time to wait for a link is over.
-    fn expire(&mut self, now: Instant) -> Vec<Waker> {
-        let mut due = Vec::new();
-        while let Some(first) = self.waiting.first_entry()
-            && first.key().expires <= now
-        {
-            due.push(first.remove());
-        }
-        due
-    }
-
     fn deadline(&self, now: Instant) -> Option<Deadline> {
-        let first = self.waiting.keys().next().map(|ticket| ticket.expires);
-        let due = first.filter(|at| *at < Instant::MAX);
-        let due = due.map(|at| Deadline { at, why: "a caller's wait for a link" });
+        let due = self.line.deadline().map(|at| Deadline { at, why: "a caller's wait" });
         let decision = if self.closed { None } else { self.decisions.deadline(now) };
         Deadline::earlier(due, decision)
     }

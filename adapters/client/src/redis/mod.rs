@@ -13,11 +13,11 @@ mod call;
 mod driver;
 mod intake;
 mod keeper;
+mod line;
 mod link;
 mod routes;
 mod slots;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -34,6 +34,8 @@ use async_caches_core::time::Instant;
 use async_caches_core::url::{Endpoint, Server};
 
 pub(crate) use self::call::Call;
+use self::line::Line;
+pub(crate) use self::line::Ticket;
 use self::link::Closing;
 pub use self::link::Link;
 pub(crate) use self::link::Shared;
@@ -61,7 +63,7 @@ pub(crate) struct Pool {
     /// What callers see of the state. Changed under its lock only.
     routes: Arc<ArcSwapOption<Routes>>,
     /// Whether callers may be waiting for room: spares drivers the lock of the state.
-    line: AtomicBool,
+    lined_up: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -73,8 +75,7 @@ struct State {
     dialling: Links,
     /// Whether callers are to see the links.
     published: bool,
-    waiting: BTreeMap<Ticket, Waker>,
-    next_ticket: u64,
+    line: Line,
     keeper: Option<Waker>,
     /// Why the last link ended or could not be opened, if none was opened since.
     last_error: Option<LinkError>,
@@ -82,13 +83,6 @@ struct State {
     closed: bool,
     /// The keeper is gone.
     over: bool,
-}
-
-/// A place among those who wait for a link, ordered by when the wait is over.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Ticket {
-    expires: Instant,
-    number: u64,
 }
 
 /// What a caller without a link gets.
@@ -128,8 +122,7 @@ impl Redis {
             links: Links::new(),
             dialling: Links::new(),
             published: false,
-            waiting: BTreeMap::new(),
-            next_ticket: 0,
+            line: Line::default(),
             keeper: None,
             last_error: None,
             closed: false,
@@ -147,7 +140,7 @@ impl Redis {
             },
             large,
             routes,
-            line: AtomicBool::new(false),
+            lined_up: AtomicBool::new(false),
             state: Mutex::new(state),
         });
         keeper::spawn(&pool);
@@ -171,7 +164,7 @@ impl Redis {
             return Poll::Ready(Err(self.pool.unavailable(&state)));
         }
         state.decisions.handle(Input::Demand, self.pool.now());
-        *ticket = Some(state.wait(*ticket, Instant::MAX, cx.waker()));
+        *ticket = Some(state.line.wait(*ticket, Instant::MAX, cx.waker()));
         unlock_and_wake(state);
         Poll::Pending
     }
@@ -211,7 +204,7 @@ impl Redis {
         if state.over {
             return Poll::Ready(());
         }
-        *ticket = Some(state.wait(*ticket, Instant::MAX, cx.waker()));
+        *ticket = Some(state.line.wait(*ticket, Instant::MAX, cx.waker()));
         Poll::Pending
     }
 }
@@ -285,7 +278,7 @@ impl Pool {
             return Acquired::Failed(self.overloaded());
         }
         let acquired = self.line_up(&mut state, ticket, expires, cx);
-        self.line.store(true, Ordering::Relaxed);
+        self.lined_up.store(true, Ordering::Relaxed);
         unlock_and_wake(state);
         // Whoever makes room after this look, which the link's lock puts in order, sees the line.
         if let Acquired::Wait(ticket) = acquired
@@ -304,16 +297,48 @@ impl Pool {
         expires: Instant,
         cx: &Context<'_>,
     ) -> Acquired {
-        if ticket.is_none() && state.waiting.len() >= self.bounds.waiting {
+        if ticket.is_none() && state.line.waiting() >= self.bounds.waiting {
             return Acquired::Failed(self.overloaded());
         }
-        Acquired::Wait(state.wait(ticket, expires, cx.waker()))
+        Acquired::Wait(state.line.wait(ticket, expires, cx.waker()))
+    }
+
+    /// The caller waits for something else than the pool, which wakes it; or until its time is over.
+    fn hold(
+        &self,
+        ticket: Option<Ticket>,
+        expires: &mut Option<Instant>,
+        cx: &Context<'_>,
+    ) -> Acquired {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Acquired::Failed(Error::NotConnected);
+        }
+        if state.over {
+            return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
+        }
+        let expires = *expires.get_or_insert(now + self.response_timeout());
+        let held = if expires <= now {
+            let after = self.response_timeout();
+            Acquired::Failed(Error::Timeout { after, may_have_run: false })
+        } else if ticket.is_none() && state.line.held() >= self.bounds.waiting {
+            Acquired::Failed(self.overloaded())
+        } else {
+            Acquired::Wait(state.line.hold(ticket, expires, cx.waker()))
+        };
+        unlock_and_wake(state);
+        held
+    }
+
+    /// A caller is held up no more.
+    fn let_go(&self, ticket: Ticket) {
+        lock(&self.state).line.let_go(ticket);
     }
 
     /// A caller waits no more. Answers whether it did: otherwise it was woken.
     fn forget(&self, ticket: Ticket) -> bool {
-        let forgotten = lock(&self.state).waiting.remove(&ticket);
-        forgotten.is_some()
+        lock(&self.state).line.forget(ticket)
     }
 
     /// A caller goes away that waited. If it was woken, what it was woken for is another's.
@@ -325,7 +350,7 @@ impl Pool {
 
     /// Whether callers may be waiting for room.
     fn has_line(&self) -> bool {
-        self.line.load(Ordering::Relaxed)
+        self.lined_up.load(Ordering::Relaxed)
     }
 
     /// A link takes so many more commands: as many callers are woken, if they wait.
@@ -334,11 +359,11 @@ impl Pool {
         let mut woken = Vec::new();
         while woken.len() < room
             && !planted::is(Bug::RoomNotTold)
-            && let Some((_, waker)) = state.waiting.pop_first()
+            && let Some(waker) = state.line.take_first()
         {
             woken.push(waker);
         }
-        self.line.store(!state.waiting.is_empty(), Ordering::Relaxed);
+        self.lined_up.store(state.line.waiting() > 0, Ordering::Relaxed);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
@@ -354,9 +379,9 @@ impl Pool {
             state.links.push(link);
             self.reroute(&state);
         }
-        let woken = std::mem::take(&mut state.waiting);
+        let woken = state.line.take_waiting();
         unlock_and_wake(state);
-        woken.into_values().for_each(Waker::wake);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// A link has ended, or could not be dialled.
@@ -371,10 +396,10 @@ impl Pool {
             self.reroute(&state);
         }
         // They see for themselves whether there is still a link, or room, or hope.
-        let woken = std::mem::take(&mut state.waiting);
+        let woken = state.line.take_waiting();
         unlock_and_wake(state);
         drop(known);
-        woken.into_values().for_each(Waker::wake);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// Lets callers see how things are now.
@@ -407,10 +432,10 @@ impl Pool {
         }
         let all = state.links.iter().chain(&state.dialling);
         let links: Vec<_> = all.map(|(_, link)| Arc::clone(link)).collect();
-        let woken = std::mem::take(&mut state.waiting);
+        let woken = state.line.take_all();
         unlock_and_wake(state);
         links.iter().for_each(|link| link.close(how));
-        woken.into_values().for_each(Waker::wake);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// Why a caller got no link in time.
@@ -431,17 +456,6 @@ impl Pool {
 
     fn failed_by(&self, source: LinkError) -> Error {
         Error::Unavailable { to: self.endpoint.to_string(), source }
-    }
-}
-
-impl State {
-    fn wait(&mut self, ticket: Option<Ticket>, expires: Instant, waker: &Waker) -> Ticket {
-        let ticket = ticket.unwrap_or_else(|| {
-            self.next_ticket += 1;
-            Ticket { expires, number: self.next_ticket }
-        });
-        self.waiting.insert(ticket, waker.clone());
-        ticket
     }
 }
 
