@@ -263,6 +263,15 @@ macro_rules! __cases {
                 what_a_user_may_not_do_is_a_servers_error
                 a_password_is_in_no_debug_output_of_a_connected_cache
             }
+            rotation {
+                a_provider_is_asked_before_each_connection
+                a_provider_that_fails_is_told_by_its_error_and_asked_again_without_a_storm
+                a_provider_that_never_answers_ends_with_the_connect_timeout
+                credentials_of_the_builder_beat_those_of_the_url
+                who_we_are_changes_on_open_links_and_no_call_is_lost
+                a_cache_that_is_not_connected_learns_who_it_is_for_when_it_will_be
+                a_change_that_the_server_refuses_is_a_typed_error_and_starts_no_storm
+            }
         }
     };
     (faults $backend:ident) => {

@@ -41,7 +41,7 @@ pub struct Pool {
     troubled: bool,
     demand: bool,
     refused: bool,
-    /// Since when every dial has failed and no link was open.
+    /// Since when every dial has failed, or the credentials were refused, and no link was open.
     failing_since: Option<Instant>,
 }
 
@@ -74,6 +74,8 @@ pub enum Input {
     /// A caller found no link, or every link busy. Of no effect while a link is being dialled:
     /// whoever still wants for one afterwards says so again.
     Demand,
+    /// There are other credentials: what was refused may be taken now.
+    Renewed,
 }
 
 /// What is to be done.
@@ -133,6 +135,12 @@ impl Pool {
             }
             Input::Ended { link, refused } => self.ended(link, refused, now),
             Input::Demand => self.demanded(now),
+            Input::Renewed if self.refused => {
+                self.refused = false;
+                self.failing_since = None;
+                self.not_before = now;
+            }
+            Input::Renewed => {}
         }
     }
 
@@ -226,12 +234,12 @@ impl Pool {
         let (_, phase) = self.links.remove(at);
         match phase {
             Phase::Open { since } if now.since(since) >= Self::STABLE => self.backoff.succeeded(),
-            Phase::Open { .. } => {}
+            Phase::Open { .. } | Phase::Dialling => {}
             Phase::Closing => return,
-            Phase::Dialling if self.open() > 0 => {}
-            Phase::Dialling => {
-                self.failing_since.get_or_insert(now);
-            }
+        }
+        let failed = refused || matches!(phase, Phase::Dialling);
+        if failed && self.open() == 0 {
+            self.failing_since.get_or_insert(now);
         }
         self.troubled = true;
         self.refused = refused;
@@ -424,6 +432,32 @@ mod tests {
         pool.handle(Input::Ended { link, refused: true }, at(0));
         assert!(pool.is_hopeless(at(0)));
         assert!(pool.deadline(at(0)).unwrap().at >= at(2_500));
+    }
+
+    #[test]
+    fn an_open_link_that_is_refused_leaves_no_hope_where_it_was_the_last() {
+        let mut pool = pool(2, 2);
+        let [one, other] = dials(&mut pool, at(0))[..] else { panic!() };
+        pool.handle(Input::Opened(one), at(0));
+        pool.handle(Input::Opened(other), at(0));
+        pool.handle(Input::Ended { link: one, refused: true }, at(5_000));
+        assert!(!pool.is_hopeless(at(5_000)), "the other one still serves");
+        pool.handle(Input::Ended { link: other, refused: true }, at(5_000));
+        assert!(pool.is_hopeless(at(5_000)));
+    }
+
+    #[test]
+    fn other_credentials_are_tried_at_once_where_the_last_were_refused() {
+        let mut pool = pool(1, 2);
+        let link = dials(&mut pool, at(0))[0];
+        pool.handle(Input::Ended { link, refused: true }, at(0));
+        assert_eq!(pool.poll(at(1), busy), None);
+        pool.handle(Input::Renewed, at(1));
+        assert!(!pool.is_hopeless(at(1)));
+        let link = dials(&mut pool, at(1))[0];
+        pool.handle(Input::Ended { link, refused: false }, at(1));
+        pool.handle(Input::Renewed, at(1));
+        assert_eq!(pool.poll(at(1), busy), None, "a server that is away is another matter");
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! How a cache comes to be: a URL, and explicit options that beat it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_caches_core::key::Version;
 use async_caches_core::options::{Options, Settings};
 use async_caches_core::ttl::Timeout;
-use async_caches_core::url::{Backend, CacheUrl, UrlError};
+use async_caches_core::url::{Backend, CacheUrl, Credentials, UrlError};
 
 use crate::cache::{Cache, Remote, Target};
+use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
 use crate::runtime::Runtime;
 
@@ -23,16 +25,41 @@ pub struct Builder {
     url: Result<CacheUrl, UrlError>,
     options: Options,
     runtime: Option<Arc<dyn Runtime>>,
+    credentials: Option<Credentials>,
+    provider: Option<Provider>,
 }
+
+#[derive(Clone)]
+struct Provider(Arc<dyn CredentialsProvider>);
 
 impl Builder {
     pub(crate) fn new(url: &str) -> Self {
-        Self { url: CacheUrl::parse(url), options: Options::default(), runtime: None }
+        Self {
+            url: CacheUrl::parse(url),
+            options: Options::default(),
+            runtime: None,
+            credentials: None,
+            provider: None,
+        }
     }
 
     /// The runtime that does the I/O; adapters say this.
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.runtime = Some(Arc::new(runtime));
+        self
+    }
+
+    /// Who to tell the server we are, instead of what the URL says.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Whom to ask who we are before each connection is made, instead of what the URL says; for
+    /// passwords that change, and tokens that expire. Connections that are open learn of it by
+    /// [`Cache::reauthenticate`].
+    pub fn credentials_provider(mut self, provider: impl CredentialsProvider) -> Self {
+        self.provider = Some(Provider(Arc::new(provider)));
         self
     }
 
@@ -138,7 +165,9 @@ impl Builder {
             (Backend::Dummy, _) => Target::Dummy,
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
-                Target::Redis(Box::new(Remote::new(server, runtime)))
+                let known = self.credentials.or_else(|| server.credentials.clone());
+                let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
+                Target::Redis(Box::new(Remote::new(server, who, runtime)))
             }
             (Backend::Redis(_), None) => return Err(Error::NoRuntime { scheme: "redis" }),
         };
@@ -170,5 +199,11 @@ impl Builder {
             cache.disconnect().await?;
         }
         result
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Provider")
     }
 }

@@ -9,9 +9,10 @@ use async_caches_core::key::{Scope, Version};
 use async_caches_core::memory::{Bounds, Stats};
 use async_caches_core::options::Settings;
 use async_caches_core::ttl::{Expiry, Timeout};
-use async_caches_core::url::Server;
+use async_caches_core::url::{Credentials, Server};
 
 use crate::backend::{AtOnce, Backend};
+use crate::credentials::Who;
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::memory::Store;
@@ -51,6 +52,7 @@ pub(crate) enum Target {
 /// A server, and what callers of this cache see of it.
 pub(crate) struct Remote {
     server: Server,
+    who: Who,
     runtime: Arc<dyn Runtime>,
     desk: Arc<Desk>,
     /// There while connected.
@@ -58,9 +60,9 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(crate) fn new(server: Server, runtime: Arc<dyn Runtime>) -> Self {
+    pub(crate) fn new(server: Server, who: Who, runtime: Arc<dyn Runtime>) -> Self {
         let (desk, routes) = (Desk::of(&server, &runtime), Arc::default());
-        Self { server, runtime, desk, routes }
+        Self { server, who, runtime, desk, routes }
     }
 }
 
@@ -84,6 +86,21 @@ impl Cache {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.inner.backend.load().is_some()
+    }
+
+    /// Tells the server who we are from now on: on each open connection at once, in line with the
+    /// commands, none of which waits for it or is lost by it; and on connections to come, unless a
+    /// [provider](crate::Builder::credentials_provider) is asked for those. Where the server
+    /// refuses it, connections answer the commands that they have and end, and others are
+    /// dialled, at the pace of the backoff: then operations fail with what the server said.
+    ///
+    /// Backends that are no server have nobody to tell.
+    pub fn reauthenticate(&self, credentials: &Credentials) {
+        let Target::Redis(remote) = &self.inner.target else { return };
+        remote.who.tell(credentials.clone());
+        if let Some(Backend::Redis { redis, .. }) = self.inner.backend.load().as_deref() {
+            redis.pool().authenticate(credentials);
+        }
     }
 
     /// What a store in memory has done since it was opened, whichever cache asked for it, and what
@@ -159,11 +176,11 @@ impl Cache {
                 Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
             Target::Redis(remote) => {
-                let Remote { server, runtime, desk, routes } = &**remote;
+                let Remote { server, who, runtime, desk, routes } = &**remote;
                 *phase = Phase::Connecting;
                 drop(phase);
                 let (runtime, routes) = (Arc::clone(runtime), Arc::clone(routes));
-                let redis = Redis::open(runtime, server, settings, routes);
+                let redis = Redis::open(runtime, server, who.clone(), settings, routes);
                 return Ok(Some((redis, Arc::clone(desk))));
             }
         };

@@ -161,6 +161,9 @@ pub enum LinkError {
     /// it on another.
     #[error("the runtime that ran the cache's connections has shut down")]
     RuntimeGone,
+    /// The [`CredentialsProvider`](crate::CredentialsProvider) did not say who we are.
+    #[error("there are no credentials: {0}")]
+    Credentials(Arc<dyn std::error::Error + Send + Sync>),
     /// The link was closed from this side.
     #[error("the link was closed")]
     Closed,

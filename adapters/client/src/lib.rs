@@ -67,6 +67,7 @@
 //! |---|---|
 //! | `cache`, `builder`, `error` | the public face |
 //! | `ops`, `form` | one future for each operation; JSON or bytes |
+//! | `credentials` | who we are, which may change |
 //! | `backend`, `memory`, `redis` | a command's way to where the cache is |
 //! | `flights` | callers that load the same key meet |
 //! | [`runtime`] | what an adapter brings |
@@ -78,6 +79,7 @@
 mod backend;
 mod builder;
 mod cache;
+mod credentials;
 mod error;
 mod flights;
 mod form;
@@ -93,11 +95,14 @@ use std::hash::{BuildHasher, RandomState};
 pub use async_caches_core::key::Version;
 pub use async_caches_core::memory::Stats;
 pub use async_caches_core::reply::Remaining;
+pub use async_caches_core::secret::Secret;
 pub use async_caches_core::ttl::Timeout;
+pub use async_caches_core::url::Credentials;
 pub use bytes::Bytes;
 
 pub use self::builder::Builder;
 pub use self::cache::Cache;
+pub use self::credentials::{CredentialsError, CredentialsProvider};
 pub use self::error::{
     ConnectionError, Error, KeyError, LinkError, LoadError, OptionError, ProtocolError,
     ServerError, ServerErrorKind, UrlError,

@@ -20,6 +20,7 @@ mod ops;
 pub mod options;
 pub mod outages;
 pub mod refusals;
+pub mod rotation;
 pub mod server;
 pub mod stats;
 pub mod timeouts;

@@ -12,7 +12,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{ServerInfo, Setup};
+use super::{ServerInfo, Setup, auth};
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::planted::{self, Bug};
 use crate::resp::output::Output;
@@ -112,11 +112,7 @@ impl Handshake {
 
     fn greet_in_resp2(&mut self, tx: &mut Output) {
         if let Some(credentials) = &self.credentials {
-            let password = credentials.password.expose().as_bytes();
-            match &credentials.username {
-                Some(user) => encode::request(tx, &[b"AUTH", user.as_bytes(), password]),
-                None => encode::request(tx, &[b"AUTH", password]),
-            }
+            auth::request(credentials, tx);
             self.asked.push_back(Ask::Must);
         }
         if let Some(name) = &self.name {

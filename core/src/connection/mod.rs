@@ -10,10 +10,10 @@
 //! queue. Whatever does not fit closes the connection.
 //!
 //! ```text
-//!         open               Ready         READONLY               close, or an error of poll
-//!  (none) ────▶ Handshake ─────────▶ Ready ─────────▶ Leaving ───────────▶ Closed
-//!                   │                  │                                     ▲
-//!                   └──────────────────┴─────────────────────────────────────┘
+//!         open               Ready       READONLY, or AUTH refused      close, or an error of poll
+//!  (none) ────▶ Handshake ─────────▶ Ready ─────────────────▶ Leaving ───────────▶ Closed
+//!                   │                  │                                             ▲
+//!                   └──────────────────┴─────────────────────────────────────────────┘
 //! ```
 //!
 //! A server that refuses a write because it is a replica was made one, or was always one. The first
@@ -31,6 +31,8 @@
 //! The caller owns both buffers, and says with [`Connection::wrote`] how much of what was put into
 //! `tx` its socket has taken: a command whose last byte was not taken cannot have run.
 
+mod auth;
+mod due;
 mod handshake;
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use self::due::Sweep;
 use self::handshake::{Handshake, Step};
 use crate::command::Command;
 use crate::copies::Copies;
@@ -53,7 +56,8 @@ use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
 use crate::resp::output::Output;
 use crate::resp::scan::{Limits, Scanner};
-use crate::time::{Deadline, Instant};
+use crate::secret::Secret;
+use crate::time::Instant;
 use crate::url::Credentials;
 
 /// What a connection says of itself to the server, and how patient it is.
@@ -135,13 +139,21 @@ pub struct Connection {
     last_ours: Instant,
     next_expiry: Instant,
     sweep: Option<Sweep>,
+    /// What no error may show: the password that was told last.
+    password: Option<Secret>,
 }
 
 #[derive(Debug)]
 enum Phase {
-    Handshake { steps: Box<Handshake>, until: Instant },
-    Ready { since: Instant },
-    Leaving,
+    Handshake {
+        steps: Box<Handshake>,
+        until: Instant,
+    },
+    Ready {
+        since: Instant,
+    },
+    /// It takes no more commands, and ends for this reason.
+    Leaving(Box<ConnectionError>),
     Closed,
 }
 
@@ -159,14 +171,6 @@ struct Waiting {
     /// How many bytes must have been written until it may have run: all of it, but for a run of
     /// commands, of which the first may have run once it has begun.
     runs_at: u64,
-}
-
-/// A walk through the queue in search of what has expired, one event at a time.
-#[derive(Debug)]
-struct Sweep {
-    next: usize,
-    next_expiry: Instant,
-    silent: bool,
 }
 
 impl Connection {
@@ -196,6 +200,7 @@ impl Connection {
             last_ours: now,
             next_expiry: Instant::MAX,
             sweep: None,
+            password: None,
         }
     }
 
@@ -238,7 +243,7 @@ impl Connection {
     ) -> Result<Option<Event>, ConnectionError> {
         let outcome = match &self.phase {
             Phase::Closed => return Ok(self.next_lost()),
-            Phase::Handshake { .. } | Phase::Ready { .. } | Phase::Leaving => {
+            Phase::Handshake { .. } | Phase::Ready { .. } | Phase::Leaving(_) => {
                 self.next_event(rx, now, tx)
             }
         };
@@ -279,28 +284,6 @@ impl Connection {
     /// is lost.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
-    }
-
-    /// When to poll though nothing was read. Changes with every submit and poll.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Deadline> {
-        match &self.phase {
-            Phase::Closed => None,
-            Phase::Handshake { .. } if planted::is(Bug::NoConnectTimeout) => None,
-            Phase::Handshake { until, .. } => Some(Deadline { at: *until, why: "handshake" }),
-            Phase::Ready { .. } | Phase::Leaving => {
-                let expiry = Deadline { at: self.next_expiry, why: "command expiry" };
-                Some(match self.queue.front() {
-                    None if planted::is(Bug::NoKeepalive) => expiry,
-                    None => Deadline { at: self.keepalive_at(), why: "keepalive" },
-                    Some(front) => {
-                        let at = front.expires + self.response_timeout;
-                        let stuck = Deadline { at, why: "overdue reply" };
-                        if stuck.at < expiry.at { stuck } else { expiry }
-                    }
-                })
-            }
-        }
     }
 
     /// Whether commands are taken: the handshake is done, and the connection is neither closed nor
@@ -387,8 +370,8 @@ impl Connection {
         match &self.phase {
             Phase::Handshake { until, .. } if *until <= now => Err(ConnectionError::NotReadyInTime),
             Phase::Handshake { .. } | Phase::Closed => Ok(None),
-            Phase::Leaving if self.queue.is_empty() => Err(ConnectionError::Demoted),
-            Phase::Ready { .. } | Phase::Leaving => self.due(now, tx),
+            Phase::Leaving(why) if self.queue.is_empty() => Err((**why).clone()),
+            Phase::Ready { .. } | Phase::Leaving(_) => self.due(now, tx),
         }
     }
 
@@ -417,7 +400,8 @@ impl Connection {
             });
         }
         let Some(front) = self.queue.front_mut() else { return Err(ProtocolError::Unasked.into()) };
-        let mut answer = front.expect.read(rx, len, &mut self.copies)?;
+        let expect = front.expect;
+        let mut answer = expect.read(rx, len, &mut self.copies)?;
         front.left -= 1;
         if crate::retry::after_answer(&answer) && !planted::is(Bug::ScriptsRemembered) {
             self.scripts.forget();
@@ -426,7 +410,7 @@ impl Connection {
             && crate::retry::elsewhere(&answer)
             && since + Self::DEMOTED_FROM <= now
         {
-            self.phase = Phase::Leaving;
+            self.phase.leave(ConnectionError::Demoted);
         }
         if front.left > 0 {
             if let Err(failure) = answer {
@@ -436,6 +420,9 @@ impl Connection {
         }
         if let Some(failure) = front.failure.take() {
             answer = Err(*failure);
+        }
+        if expect == Expect::WELCOME {
+            self.authenticated(&answer);
         }
         Ok(self.pop_answered(now).map(|tag| Event::Reply { tag, answer }))
     }
@@ -452,7 +439,7 @@ impl Connection {
     fn pop_answered(&mut self, now: Instant) -> Option<Tag> {
         let front = self.queue.pop_front()?;
         if let Some(sweep) = &mut self.sweep {
-            sweep.next = sweep.next.saturating_sub(1);
+            sweep.step_back();
         }
         if self.queue.is_empty() {
             self.next_expiry = Instant::MAX;
@@ -464,59 +451,6 @@ impl Connection {
         front.tag
     }
 
-    /// When to ask whether the server is there, should nothing be under way until then.
-    fn keepalive_at(&self) -> Instant {
-        self.last_used.max(self.last_ours) + Self::KEEPALIVE
-    }
-
-    /// What time alone has brought about.
-    fn due(&mut self, now: Instant, tx: &mut Output) -> Result<Option<Event>, ConnectionError> {
-        if self.sweep.is_none() && self.next_expiry <= now {
-            self.sweep = Some(Sweep { next: 0, next_expiry: Instant::MAX, silent: false });
-        }
-        if let Some(mut sweep) = self.sweep.take() {
-            if let Some(event) = self.sweep_on(&mut sweep, now) {
-                self.sweep = Some(sweep);
-                return Ok(Some(event));
-            }
-            self.next_expiry = sweep.next_expiry;
-            if sweep.silent {
-                return Err(ConnectionError::Unresponsive);
-            }
-        }
-        match self.queue.front() {
-            Some(front) if front.expires + self.response_timeout <= now => {
-                Err(ConnectionError::Unresponsive)
-            }
-            Some(_) => Ok(None),
-            None => {
-                if self.keepalive_at() <= now {
-                    self.put(&Command::Ping, None, now + self.response_timeout, tx);
-                }
-                Ok(None)
-            }
-        }
-    }
-
-    fn sweep_on(&mut self, sweep: &mut Sweep, now: Instant) -> Option<Event> {
-        while let Some(waiting) = self.queue.get_mut(sweep.next) {
-            sweep.next += 1;
-            if waiting.expires > now {
-                sweep.next_expiry = sweep.next_expiry.min(waiting.expires);
-                continue;
-            }
-            // Nothing was read since it was asked, if it was asked with all its time before it.
-            sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
-            if let Some(tag) = waiting.tag.take() {
-                if planted::is(Bug::PlaceGivenUp) {
-                    self.queue.remove(sweep.next - 1);
-                }
-                return Some(Event::Expired(tag));
-            }
-        }
-        None
-    }
-
     fn next_lost(&mut self) -> Option<Event> {
         while let Some(waiting) = self.queue.pop_front() {
             if let Some(tag) = waiting.tag {
@@ -525,5 +459,14 @@ impl Connection {
             }
         }
         None
+    }
+}
+
+impl Phase {
+    /// Takes no more commands, and ends once those that were taken are answered.
+    fn leave(&mut self, why: ConnectionError) {
+        if let Self::Ready { .. } = self {
+            *self = Self::Leaving(Box::new(why));
+        }
     }
 }

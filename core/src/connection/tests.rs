@@ -101,6 +101,11 @@ impl Desk {
     fn ping(&mut self, tag: u64) {
         self.submit(tag, |_| Command::Ping);
     }
+
+    fn authenticate(&mut self, user: Option<&str>, password: &str) {
+        let credentials = Credentials { username: user.map(Into::into), password: password.into() };
+        self.connection.authenticate(&credentials, self.now, &mut self.tx).unwrap();
+    }
 }
 
 fn value(tag: u64, text: &'static str) -> Event {
@@ -456,4 +461,56 @@ fn a_young_connection_to_a_replica_is_kept() {
     assert!(desk.connection.is_ready());
     desk.get(2);
     assert_eq!(desk.hear(b"$1\r\nv\r\n"), [value(2, "v")]);
+}
+
+#[test]
+fn who_we_are_is_told_anew_in_line_with_the_commands() {
+    let mut desk = Desk::ready();
+    desk.get(1);
+    desk.authenticate(Some("alice"), "new");
+    desk.get(2);
+    assert_eq!(
+        desk.send().replace("\r\n", " "),
+        "*2 $3 GET $3 ::k *3 $4 AUTH $5 alice $3 new *2 $3 GET $3 ::k "
+    );
+    let answers = b"$1\r\na\r\n+OK\r\n$1\r\nb\r\n";
+    assert_eq!(desk.hear(answers), [value(1, "a"), value(2, "b")]);
+    assert!(desk.connection.is_ready());
+    desk.authenticate(None, "newer");
+    assert_eq!(desk.send().replace("\r\n", " "), "*2 $4 AUTH $5 newer ");
+    assert!(desk.connection.idle_since().is_some(), "nobody waits for the answer");
+}
+
+#[test]
+fn where_who_we_are_is_refused_the_connection_ends_in_order_and_no_error_shows_the_password() {
+    let mut desk = Desk::ready();
+    desk.authenticate(Some("alice"), "hunter2");
+    desk.get(1);
+    desk.send();
+    assert_eq!(desk.hear(b"-ERR unknown command 'AUTH', with args 'hunter2'\r\n"), []);
+    assert!(!desk.connection.is_ready());
+    desk.rx.extend_from_slice(b"$1\r\na\r\n");
+    let next = desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx);
+    assert_eq!(next, Ok(Some(value(1, "a"))));
+    let ended = desk.try_hear(b"");
+    let Err(ConnectionError::Refused(error)) = &ended else { panic!("{ended:?}") };
+    assert_eq!(error.text(), "ERR unknown command 'AUTH', with args '***'");
+}
+
+#[test]
+fn who_we_are_is_not_told_anew_during_the_handshake() {
+    let mut desk = Desk::dial(&setup("redis://:old@h"));
+    let credentials = Credentials { username: None, password: "new".into() };
+    let now = desk.now;
+    let refused = desk.connection.authenticate(&credentials, now, &mut desk.tx);
+    assert_eq!(refused, Err(Refused::NotOpen));
+    assert!(!desk.send().contains("new"));
+}
+
+#[test]
+fn a_server_that_does_not_say_whether_it_takes_us_is_given_up() {
+    let mut desk = Desk::ready();
+    desk.authenticate(None, "new");
+    desk.send();
+    assert_eq!(desk.wait(RESPONSE), Err(ConnectionError::Unresponsive));
 }

@@ -30,6 +30,8 @@ pub struct Expect(Shape);
 enum Shape {
     /// `OK`.
     Done,
+    /// `OK` to who we are.
+    Welcome,
     /// `OK`, so many times.
     DoneMany(usize),
     /// `PONG`, and then this: see [`encode::command`](super::encode::command) on no keys.
@@ -64,6 +66,8 @@ enum Pong {
 impl Expect {
     /// One value, or none.
     pub(crate) const VALUE: Self = Self(Shape::Value);
+    /// That the server takes us for who we say we are.
+    pub(crate) const WELCOME: Self = Self(Shape::Welcome);
 
     /// What `command` expects.
     #[must_use]
@@ -170,7 +174,7 @@ impl Shape {
     fn answer(self, part: &Part<'_>) -> Option<Answer> {
         let is = |status: &[u8]| part.kind() == Kind::Simple && part.bytes() == Some(status);
         let reply = match self {
-            Self::Done | Self::DoneMany(_) if is(b"OK") => Reply::Done,
+            Self::Done | Self::Welcome | Self::DoneMany(_) if is(b"OK") => Reply::Done,
             Self::Added if is(b"OK") => Reply::Flag(true),
             Self::Added if part.is_null() => Reply::Flag(false),
             Self::Pong(pong) if is(b"PONG") => match pong {
@@ -208,6 +212,7 @@ impl Shape {
             }
             Self::Scanned => scanned(part)?,
             Self::Done
+            | Self::Welcome
             | Self::DoneMany(_)
             | Self::Added
             | Self::Pong(_)
@@ -219,7 +224,7 @@ impl Shape {
 
     const fn expected(self) -> &'static str {
         match self {
-            Self::Done | Self::DoneMany(_) => "OK",
+            Self::Done | Self::Welcome | Self::DoneMany(_) => "OK",
             Self::Pong(_) => "PONG",
             Self::Value => "a value or a null",
             Self::Values(_) => "as many values and nulls as were asked for",

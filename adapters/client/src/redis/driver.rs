@@ -10,6 +10,7 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_caches_core::error::ConnectionError;
@@ -49,11 +50,25 @@ async fn dial<S: Socket>(
     connect: impl Future<Output = io::Result<S>> + Send,
     timer: &mut impl Timer,
 ) -> Result<S, LinkError> {
-    let mut connect = pin!(connect);
+    if let Some(provider) = link.pool.who.provider() {
+        let credentials = in_time(link, provider.credentials(), timer).await?;
+        let credentials = credentials.map_err(|error| LinkError::Credentials(Arc::from(error)))?;
+        link.shared.begin_as(credentials, &link.pool);
+    }
+    Ok(in_time(link, connect, timer).await??)
+}
+
+/// What a part of the dial comes to, unless the dial is over before.
+async fn in_time<R>(
+    link: &Link,
+    part: impl Future<Output = R> + Send,
+    timer: &mut impl Timer,
+) -> Result<R, LinkError> {
+    let mut part = pin!(part);
     poll_fn(|cx| {
         let deadline = link.shared.dialling(cx)?;
-        if let Poll::Ready(socket) = connect.as_mut().poll(cx) {
-            return Poll::Ready(socket.map_err(LinkError::from));
+        if let Poll::Ready(result) = part.as_mut().poll(cx) {
+            return Poll::Ready(Ok(result));
         }
         if timer.poll_until(deadline.map(|due| due.at), cx).is_ready() {
             return Poll::Ready(Err(ConnectionError::NotReadyInTime.into()));

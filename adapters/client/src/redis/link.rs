@@ -7,13 +7,15 @@
 //! The clock is read once a batch: by the driver in its turn, and by the caller that finds it at
 //! rest. Who comes while the driver is about to run takes the time that is there.
 
+mod who;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Tag};
+use async_caches_core::connection::{Connection, Event, Setup, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::LinkId;
@@ -48,6 +50,9 @@ pub(crate) struct Shared {
     runtime: Arc<dyn Runtime>,
     response_timeout: Duration,
     bounds: Bounds,
+    dialled: Instant,
+    /// How often it had been said who we are by then.
+    told: u64,
     state: Mutex<State>,
     /// How much there is to do, [`STALLED`] more where the first reply is overdue, or [`CLOSED`].
     load: AtomicUsize,
@@ -139,7 +144,9 @@ impl Shared {
     /// A link of this pool whose connection begins now, before it has a socket.
     pub(super) fn open(pool: &Pool, now: Instant) -> Self {
         let mut tx = Output::new();
-        let connection = Connection::open(&pool.setup, now, &mut tx);
+        let (credentials, told) = pool.who.now();
+        let setup = Setup { credentials, ..pool.setup.clone() };
+        let connection = Connection::open(&setup, now, &mut tx);
         let state = State {
             connection,
             tx,
@@ -157,6 +164,8 @@ impl Shared {
             runtime: Arc::clone(&pool.runtime),
             response_timeout: pool.setup.response_timeout,
             bounds: pool.bounds,
+            dialled: now,
+            told,
             state: Mutex::new(state),
             load: AtomicUsize::new(0),
         }

@@ -42,6 +42,7 @@ pub(crate) use self::link::Shared;
 pub(crate) use self::routes::Routes;
 use self::routes::{Bounds, Links, pick};
 pub(crate) use self::slots::Outcome;
+use crate::credentials::Who;
 use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -57,6 +58,7 @@ pub(crate) struct Redis {
 pub(crate) struct Pool {
     runtime: Arc<dyn Runtime>,
     endpoint: Endpoint,
+    who: Who,
     setup: Setup,
     bounds: Bounds,
     large: Arc<LargeKeys>,
@@ -98,11 +100,12 @@ impl Redis {
     pub(crate) fn open(
         runtime: Arc<dyn Runtime>,
         server: &Server,
+        who: Who,
         settings: &Settings,
         routes: Arc<ArcSwapOption<Routes>>,
     ) -> Self {
         let setup = Setup {
-            credentials: server.credentials.clone(),
+            credentials: None,
             database: server.database,
             name: settings.name.clone(),
             limits: Limits::default(),
@@ -132,6 +135,7 @@ impl Redis {
         let pool = Arc::new(Pool {
             runtime,
             endpoint: server.endpoint.clone(),
+            who,
             setup,
             bounds: Bounds {
                 in_flight: settings.max_in_flight,
@@ -372,8 +376,10 @@ impl Pool {
     fn opened(&self, id: LinkId) {
         let now = self.now();
         let mut state = lock(&self.state);
+        let mut late = None;
         if let Some(at) = state.dialling.iter().position(|(link, _)| *link == id) {
             let link = state.dialling.swap_remove(at);
+            late = self.who.since(link.1.told()).map(|who| (who, Arc::clone(&link.1)));
             state.decisions.handle(Input::Opened(id), now);
             state.last_error = None;
             state.links.push(link);
@@ -381,6 +387,9 @@ impl Pool {
         }
         let woken = state.line.take_waiting();
         unlock_and_wake(state);
+        if let Some((who, link)) = late {
+            link.authenticate(&who);
+        }
         woken.into_iter().for_each(Waker::wake);
     }
 

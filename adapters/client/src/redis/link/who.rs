@@ -1,0 +1,55 @@
+//! A link says who we are: in its handshake, and again where that changes.
+
+use std::sync::Arc;
+
+use async_caches_core::connection::{Connection, Setup};
+use async_caches_core::pool::Input;
+use async_caches_core::resp::output::Output;
+use async_caches_core::url::Credentials;
+
+use super::Shared;
+use crate::redis::{Pool, unlock_and_wake};
+use crate::sync::lock;
+
+impl Shared {
+    /// The connection begins anew as this one: to be called before a socket has taken anything.
+    pub(in crate::redis) fn begin_as(&self, credentials: Credentials, pool: &Pool) {
+        let setup = Setup { credentials: Some(credentials), ..pool.setup.clone() };
+        let mut state = lock(&self.state);
+        state.tx = Output::new();
+        state.connection = Connection::open(&setup, self.dialled, &mut state.tx);
+    }
+
+    /// How often it had been said who we are when the link began.
+    pub(in crate::redis) fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// Tells the server who we are, unless the link takes no more commands.
+    pub(in crate::redis) fn authenticate(&self, credentials: &Credentials) {
+        let now = self.runtime.now();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        if state.connection.authenticate(credentials, now, &mut state.tx).is_err() {
+            return;
+        }
+        let driver = state.wake();
+        drop(guard);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+}
+
+impl Pool {
+    /// Tells the server on each open link who we are. Links that are being dialled tell it once
+    /// they are open.
+    pub(crate) fn authenticate(&self, credentials: &Credentials) {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        state.decisions.handle(Input::Renewed, now);
+        let links: Vec<_> = state.links.iter().map(|(_, link)| Arc::clone(link)).collect();
+        unlock_and_wake(state);
+        links.iter().for_each(|link| link.authenticate(credentials));
+    }
+}

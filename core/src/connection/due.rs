@@ -1,0 +1,107 @@
+//! What time alone brings about on a connection, and when.
+//!
+//! The connection keeps the earliest expiry that it has seen ([`Connection::deadline`]). When that
+//! comes it walks through its queue once, and finds all that has expired and when the next one does.
+
+use super::{Connection, Event, Phase};
+use crate::command::Command;
+use crate::error::ConnectionError;
+use crate::planted::{self, Bug};
+use crate::resp::output::Output;
+use crate::time::{Deadline, Instant};
+
+/// A walk through the queue in search of what has expired, one event at a time.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    next: usize,
+    next_expiry: Instant,
+    silent: bool,
+}
+
+impl Connection {
+    /// When to poll though nothing was read. Changes with every submit and poll.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        match &self.phase {
+            Phase::Closed => None,
+            Phase::Handshake { .. } if planted::is(Bug::NoConnectTimeout) => None,
+            Phase::Handshake { until, .. } => Some(Deadline { at: *until, why: "handshake" }),
+            Phase::Ready { .. } | Phase::Leaving(_) => {
+                let expiry = Deadline { at: self.next_expiry, why: "command expiry" };
+                Some(match self.queue.front() {
+                    None if planted::is(Bug::NoKeepalive) => expiry,
+                    None => Deadline { at: self.keepalive_at(), why: "keepalive" },
+                    Some(front) => {
+                        let at = front.expires + self.response_timeout;
+                        let stuck = Deadline { at, why: "overdue reply" };
+                        if stuck.at < expiry.at { stuck } else { expiry }
+                    }
+                })
+            }
+        }
+    }
+
+    /// When to ask whether the server is there, should nothing be under way until then.
+    fn keepalive_at(&self) -> Instant {
+        self.last_used.max(self.last_ours) + Self::KEEPALIVE
+    }
+
+    /// What time alone has brought about.
+    pub(super) fn due(
+        &mut self,
+        now: Instant,
+        tx: &mut Output,
+    ) -> Result<Option<Event>, ConnectionError> {
+        if self.sweep.is_none() && self.next_expiry <= now {
+            self.sweep = Some(Sweep { next: 0, next_expiry: Instant::MAX, silent: false });
+        }
+        if let Some(mut sweep) = self.sweep.take() {
+            if let Some(event) = self.sweep_on(&mut sweep, now) {
+                self.sweep = Some(sweep);
+                return Ok(Some(event));
+            }
+            self.next_expiry = sweep.next_expiry;
+            if sweep.silent {
+                return Err(ConnectionError::Unresponsive);
+            }
+        }
+        match self.queue.front() {
+            Some(front) if front.expires + self.response_timeout <= now => {
+                Err(ConnectionError::Unresponsive)
+            }
+            Some(_) => Ok(None),
+            None => {
+                if self.keepalive_at() <= now {
+                    self.put(&Command::Ping, None, now + self.response_timeout, tx);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn sweep_on(&mut self, sweep: &mut Sweep, now: Instant) -> Option<Event> {
+        while let Some(waiting) = self.queue.get_mut(sweep.next) {
+            sweep.next += 1;
+            if waiting.expires > now {
+                sweep.next_expiry = sweep.next_expiry.min(waiting.expires);
+                continue;
+            }
+            // Nothing was read since it was asked, if it was asked with all its time before it.
+            sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
+            if let Some(tag) = waiting.tag.take() {
+                if planted::is(Bug::PlaceGivenUp) {
+                    self.queue.remove(sweep.next - 1);
+                }
+                return Some(Event::Expired(tag));
+            }
+        }
+        None
+    }
+}
+
+impl Sweep {
+    /// The command at the front of the queue has left it.
+    pub(super) fn step_back(&mut self) {
+        self.next = self.next.saturating_sub(1);
+    }
+}
