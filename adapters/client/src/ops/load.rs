@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{takes_timeout, takes_version};
-use crate::backend::{Backend, Call};
+use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::{Error, LoadError};
 use crate::flights::{Followed, Joined, Place};
@@ -155,23 +155,22 @@ where
 impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T> {
     fn poll_look(&mut self, cx: &Context<'_>) -> Poll<Result<Option<T>, Error>> {
         let Stage::Look { seen, call } = &mut self.stage else { return Poll::Ready(Ok(None)) };
-        let name = self.key.as_ref();
-        let key = self.cache.scope(self.version.as_ref())?.key(name);
-        self.cache.expiry(self.timeout)?;
+        let (cache, version, name) = (self.cache, self.version.as_ref(), self.key.as_ref());
+        let key = || Ok::<_, Error>(cache.scope(version)?.key(name));
         if seen.is_none() {
-            let look = |backend: &Backend| backend.desk().map(|desk| desk.seen());
-            *seen = self.cache.with_backend(look)?;
+            cache.expiry(self.timeout)?;
+            *seen = cache.with_backend(|backend| backend.desk().map(|desk| desk.seen()))?;
         }
-        match ready!(call.poll_value(self.cache, name, cx, || Ok(Command::Get(key)))) {
+        match ready!(call.poll_value(cache, name, cx, || Ok(Command::Get(key()?)))) {
             Ok(Some(bytes)) => return Poll::Ready(self.decoded(bytes).map(Some)),
             Ok(None) => self.away = false,
             Err(error) if error.is_outage() => self.away = true,
             Err(error) => return Poll::Ready(Err(error)),
         }
-        let desk = self.cache.with_backend(|backend| backend.desk().cloned())?;
+        let desk = cache.with_backend(|backend| backend.desk().cloned())?;
         let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
         // Of a server that is away it is no use to ask again what others may have stored.
-        let joined = desk.join(&key.to_bytes(), seen.filter(|_| !self.away));
+        let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away));
         match joined {
             Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
             Joined::Follow(place) => self.stage = Stage::Follow(place),
