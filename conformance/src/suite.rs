@@ -362,6 +362,8 @@ macro_rules! __cases {
                 a_wrong_option_of_the_builder_is_an_error_that_names_it
                 a_default_timeout_of_zero_is_an_error_wherever_it_is_given
                 a_password_is_in_no_error_about_a_url
+                a_url_that_asks_for_tls_is_never_spoken_in_the_clear
+                options_of_tls_mean_nothing_to_a_backend_without_connections
                 a_password_is_in_no_debug_output
                 without_an_adapter_only_backends_in_memory_open
                 a_cache_opened_without_an_adapter_works_here

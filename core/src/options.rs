@@ -20,6 +20,9 @@ use crate::ttl::{Expiry, Timeout};
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
+
+pub use self::tls::{ClientCertificate, TlsSettings, Trust};
 
 /// One layer of options; `None` says nothing about an option and lets a lower layer speak.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -52,6 +55,16 @@ pub struct Options {
     pub response_timeout: Option<Duration>,
     /// What connections are called in the server's list of clients.
     pub name: Option<String>,
+    /// The file of the authorities one of which must have issued the server's certificate.
+    pub tls_ca: Option<String>,
+    /// The file of the certificate that we show to the server.
+    pub tls_cert: Option<String>,
+    /// The file of that certificate's private key.
+    pub tls_key: Option<String>,
+    /// The name or the address that the server's certificate must be for.
+    pub tls_server_name: Option<String>,
+    /// Whether whoever answers is taken for the server, whatever certificate it has.
+    pub tls_dangerously_accept_any_certificate: Option<bool>,
 }
 
 impl Options {
@@ -73,6 +86,13 @@ impl Options {
             connect_timeout: self.connect_timeout.or(lower.connect_timeout),
             response_timeout: self.response_timeout.or(lower.response_timeout),
             name: self.name.or(lower.name),
+            tls_ca: self.tls_ca.or(lower.tls_ca),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
+            tls_server_name: self.tls_server_name.or(lower.tls_server_name),
+            tls_dangerously_accept_any_certificate: self
+                .tls_dangerously_accept_any_certificate
+                .or(lower.tls_dangerously_accept_any_certificate),
         }
     }
 }
@@ -106,6 +126,9 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// What connections are called in the server's list of clients: printable ASCII, no spaces.
     pub name: Option<String>,
+    /// What is to be known for TLS; the default where no option is about it. Whether there is TLS
+    /// is for the URL to say: see [`Server::tls`](crate::url::Server::tls).
+    pub tls: TlsSettings,
 }
 
 impl Settings {
@@ -144,6 +167,7 @@ impl Settings {
             let default = options.maxsize.is_none();
             return Err(OptionError::Sizes { minsize, maxsize, default });
         }
+        let tls = TlsSettings::new(&options)?;
         let prefix = options.key_prefix.unwrap_or_default();
         Ok(Self {
             key_space: KeySpace::new(&prefix, options.version.unwrap_or_default())?,
@@ -170,6 +194,7 @@ impl Settings {
                 Self::RESPONSE_TIMEOUT,
             )?,
             name: options.name.map(check::client_name).transpose()?,
+            tls,
         })
     }
 }
@@ -247,6 +272,44 @@ pub enum OptionError {
         /// The name, cut to a sane length.
         name: String,
     },
+    /// The value should be yes or no.
+    #[error("the option {option} is {value:?}, which is neither true nor false")]
+    NotAFlag {
+        /// Which.
+        option: &'static str,
+        /// What it is, cut to a sane length.
+        value: String,
+    },
+    /// What a certificate should be for is neither a name nor an address.
+    #[error(
+        "the option tls_server_name is {name:?}, which is neither a host's name nor an address"
+    )]
+    ServerName {
+        /// The name, cut to a sane length.
+        name: String,
+    },
+    /// An option is given without the one that belongs to it.
+    #[error("the option {option} is given without {missing}")]
+    Half {
+        /// Which is given.
+        option: &'static str,
+        /// Which is not.
+        missing: &'static str,
+    },
+    /// Two options are given of which there can be one.
+    #[error("the options {option} and {other} contradict each other")]
+    Contradiction {
+        /// One.
+        option: &'static str,
+        /// The other one.
+        other: &'static str,
+    },
+    /// An option is about TLS, and the URL asks for plain text.
+    #[error("the option {option} is about TLS, and the URL asks for plain text; write rediss://")]
+    NotTls {
+        /// Which.
+        option: &'static str,
+    },
     /// The default timeout is zero or too long.
     #[error(transparent)]
     Timeout(#[from] TimeoutError),
@@ -297,6 +360,17 @@ mod check {
             Ok(name)
         } else {
             Err(OptionError::Name { name: cut(&name) })
+        }
+    }
+
+    /// What a certificate may be for, as far as that can be told without one: the letters, digits
+    /// and marks of names and addresses, of which a name has 253 at most (RFC 1035).
+    pub(super) fn server_name(name: &str) -> Result<String, OptionError> {
+        let is_of_one = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+        if (1..=253).contains(&name.len()) && name.bytes().all(is_of_one) {
+            Ok(name.into())
+        } else {
+            Err(OptionError::ServerName { name: cut(name) })
         }
     }
 

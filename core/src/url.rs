@@ -4,6 +4,7 @@
 //! dummy://anything
 //! locmem://name
 //! redis://user:password@host:port/database      (valkey://; or ?db=database)
+//! rediss://user:password@host:port/database     (valkeys://; the same over TLS)
 //! redis+unix://user:password@/path?db=database  (valkey+unix://)
 //! ```
 //!
@@ -20,7 +21,7 @@ use core::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 
-use crate::options::{Hint, OptionError, Options};
+use crate::options::{Hint, OptionError, Options, Settings, TlsSettings};
 use crate::secret::Secret;
 
 mod parse;
@@ -58,10 +59,22 @@ pub enum Backend {
 pub struct Server {
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// What is spoken there. On a unix socket no URL asks for TLS.
+    pub wire: Wire,
     /// Who we are, where the server is told.
     pub credentials: Option<Credentials>,
     /// Which of its databases to use.
     pub database: u32,
+}
+
+/// What goes over a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Wire {
+    /// The protocol as it is, for everybody on the way to read and to change.
+    Plain,
+    /// The protocol within TLS. Whoever was asked for it and cannot do it does without the
+    /// connection, never without TLS.
+    Tls,
 }
 
 /// Where a server listens. Prints as `host:port`, `[address]:port` or `unix:/path`.
@@ -105,10 +118,26 @@ impl fmt::Display for CacheUrl {
 }
 
 impl Server {
+    /// What is to be known for TLS with it, where its URL asks for TLS.
+    ///
+    /// # Errors
+    /// [`OptionError::NotTls`] where an option wants something of TLS, and the URL wants plain
+    /// text.
+    pub fn tls<'s>(&self, settings: &'s Settings) -> Result<Option<&'s TlsSettings>, OptionError> {
+        match (self.wire, settings.tls.first_option()) {
+            (Wire::Tls, _) => Ok(Some(&settings.tls)),
+            (Wire::Plain, None) => Ok(None),
+            (Wire::Plain, Some(option)) => Err(OptionError::NotTls { option }),
+        }
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, query: &mut Query) -> fmt::Result {
-        f.write_str(match self.endpoint {
-            Endpoint::Tcp { .. } => "redis://",
-            Endpoint::Unix { .. } => "redis+unix://",
+        f.write_str(match (&self.endpoint, self.wire) {
+            (Endpoint::Tcp { .. }, Wire::Plain) => "redis://",
+            (Endpoint::Tcp { .. }, Wire::Tls) => "rediss://",
+            (Endpoint::Unix { .. }, Wire::Plain) => "redis+unix://",
+            // No URL comes to this, and this is no URL: it is refused, not taken for plain text.
+            (Endpoint::Unix { .. }, Wire::Tls) => "rediss+unix://",
         })?;
         if let Some(Credentials { username, password }) = &self.credentials {
             let username = username.as_deref().unwrap_or_default();
@@ -170,8 +199,8 @@ pub enum UrlError {
         /// The known scheme that is nearest to it, where one is near.
         nearest: Option<&'static str>,
     },
-    /// Its scheme asks for what is not built yet.
-    #[error("the URL's scheme {scheme} asks for {feature}, which is not supported yet{}", plain_text(.feature))]
+    /// Its scheme asks for what there is not.
+    #[error("the URL's scheme {scheme} asks for {feature}, which is not supported")]
     Unsupported {
         /// The scheme.
         scheme: &'static str,
@@ -282,10 +311,6 @@ impl fmt::Display for InQuotes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |text| write!(f, " {text:?}"))
     }
-}
-
-fn plain_text(feature: &str) -> &'static str {
-    if feature == parse::TLS { "; it never falls back to plain text" } else { "" }
 }
 
 /// What is encoded in a user, a name or a value when a URL is printed.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::key::Version;
-use async_caches_core::options::{Options, Settings};
+use async_caches_core::options::{Options, Settings, Trust};
 use async_caches_core::secret::Secret;
 use async_caches_core::ttl::Timeout;
-use async_caches_core::url::{Backend, CacheUrl, Credentials, Endpoint, Server};
+use async_caches_core::url::{Backend, CacheUrl, Credentials, Endpoint, Server, Wire};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -47,7 +47,9 @@ fn layers(upper: &Options, lower: &Options) {
     assert_eq!(both.clone().over(both.clone()), both);
     assert_eq!(Options::default().over(both.clone()), both);
     assert_eq!(both.clone().over(Options::default()), both);
+    let accepts_any = both.tls_dangerously_accept_any_certificate == Some(true);
     if let Ok(settings) = Settings::new(both) {
+        assert_eq!(settings.tls.trust == Trust::DangerouslyAnyCertificate, accepts_any);
         assert!(settings.minsize <= settings.maxsize && settings.maxsize > 0);
         assert!(settings.max_in_flight > 0 && settings.max_queued_bytes > 0);
         assert!(!settings.connect_timeout.is_zero() && !settings.response_timeout.is_zero());
@@ -95,6 +97,12 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     options.response_timeout = maybe(u, span)?;
     options.name =
         maybe(u, |u| Ok(no_secret(word(u)?.chars().filter(char::is_ascii_graphic).collect())))?;
+    options.tls_ca = maybe(u, word)?;
+    options.tls_cert = maybe(u, word)?;
+    options.tls_key = maybe(u, word)?;
+    options.tls_server_name =
+        maybe(u, |u| Ok((*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into()))?;
+    options.tls_dangerously_accept_any_certificate = u.arbitrary()?;
     Ok(options)
 }
 
@@ -102,9 +110,10 @@ fn backend(u: &mut Unstructured<'_>) -> Result<Backend> {
     Ok(match u.int_in_range(0..=4_u8)? {
         0 => Backend::Dummy,
         1 => Backend::Memory { name: word(u)? },
-        _ => Backend::Redis(Server {
+        kind => Backend::Redis(Server {
+            wire: if kind == 4 { Wire::Tls } else { Wire::Plain },
             endpoint: match u.int_in_range(0..=3_u8)? {
-                0 => Endpoint::Unix { path: format!("/{}", word(u)?) },
+                0 if kind < 4 => Endpoint::Unix { path: format!("/{}", word(u)?) },
                 _ => Endpoint::Tcp {
                     host: (*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into(),
                     port: u.int_in_range(1..=u16::MAX)?,

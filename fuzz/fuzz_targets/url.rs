@@ -1,10 +1,11 @@
-//! URLs: the parser takes any text without a panic, what it prints parses to the same URL, and
-//! nothing that stands before an `@` is ever printed but a user's name.
+//! URLs: the parser takes any text without a panic, what it prints parses to the same URL, a URL that
+//! asks for TLS goes on asking for it, and nothing that stands before an `@` is ever printed but a
+//! user's name.
 
 #![no_main]
 
 use async_caches_core::secret::Secret;
-use async_caches_core::url::{Backend, CacheUrl, Credentials, Server};
+use async_caches_core::url::{Backend, CacheUrl, Credentials, Server, Wire};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|url: &str| {
@@ -22,6 +23,8 @@ fuzz_target!(|url: &str| {
 fn prints_what_it_parsed(url: &str) {
     let Ok(mut parsed) = CacheUrl::parse(url) else { return };
     let printed = parsed.to_string();
+    assert_eq!(asks_for_tls(url), is_tls(&parsed), "{url:?}");
+    assert_eq!(asks_for_tls(&printed), is_tls(&parsed), "{printed}");
     if let Some(credentials) = credentials(&mut parsed) {
         credentials.password = Secret::new(Secret::MASK);
     }
@@ -39,6 +42,19 @@ fn keeps_the_canary(url: &str) {
             let output = format!("{parsed} {parsed:?}");
             assert!(!is_secret || !output.contains(CANARY), "{url:?} is {output}");
         }
+    }
+}
+
+/// By the text alone.
+fn asks_for_tls(url: &str) -> bool {
+    let scheme = url.split(':').next().unwrap_or_default();
+    ["rediss", "valkeys"].into_iter().any(|tls| scheme.eq_ignore_ascii_case(tls))
+}
+
+fn is_tls(url: &CacheUrl) -> bool {
+    match &url.backend {
+        Backend::Redis(Server { wire, .. }) => *wire == Wire::Tls,
+        Backend::Dummy | Backend::Memory { .. } => false,
     }
 }
 

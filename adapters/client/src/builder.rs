@@ -13,6 +13,7 @@ use crate::cache::{Cache, Remote, Target};
 use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::tls::TlsConfigError;
 
 /// A cache to be: made by an adapter's `builder`, or by [`builder`](crate::builder) where no
 /// runtime is needed.
@@ -156,8 +157,8 @@ impl Builder {
     /// The cache, not connected yet.
     ///
     /// # Errors
-    /// [`Error::Url`], [`Error::Option`], or [`Error::NoRuntime`] where the URL's backend needs
-    /// one.
+    /// [`Error::Url`], [`Error::Option`], [`Error::NoRuntime`] where the URL's backend needs one,
+    /// or [`Error::Tls`] where it asks for TLS.
     pub fn build(self) -> Result<Cache, Error> {
         let CacheUrl { backend, options } = self.url?;
         let settings = Settings::new(self.options.over(options))?;
@@ -165,6 +166,9 @@ impl Builder {
             (Backend::Dummy, _) => Target::Dummy,
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
+                if server.tls(&settings)?.is_some() {
+                    return Err(TlsConfigError::NotBuilt.into());
+                }
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
                 Target::Redis(Box::new(Remote::new(server, who, runtime)))

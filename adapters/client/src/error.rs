@@ -12,6 +12,8 @@ pub use async_caches_core::options::OptionError;
 pub use async_caches_core::url::UrlError;
 use thiserror::Error;
 
+use crate::tls::TlsConfigError;
+
 /// Why a cache could not be opened, or an operation could not be done.
 ///
 /// No error shows a password. Keys are quoted and cut.
@@ -50,6 +52,9 @@ pub enum Error {
         /// Which bound differs.
         option: &'static str,
     },
+    /// The URL asks for TLS, and the cache cannot speak it as it is set up.
+    #[error(transparent)]
+    Tls(#[from] TlsConfigError),
     /// The timeout is zero.
     #[error("{}", TimeoutError::Zero)]
     ZeroTimeout,

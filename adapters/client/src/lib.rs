@@ -68,6 +68,7 @@
 //! | `cache`, `builder`, `error` | the public face |
 //! | `ops`, `form` | one future for each operation; JSON or bytes |
 //! | `credentials` | who we are, which may change |
+//! | `tls` | what is settled about TLS before there is a connection |
 //! | `backend`, `memory`, `redis` | a command's way to where the cache is |
 //! | `flights` | callers that load the same key meet |
 //! | [`runtime`] | what an adapter brings |
@@ -89,6 +90,7 @@ mod redis;
 mod registry;
 pub mod runtime;
 mod sync;
+mod tls;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -112,6 +114,7 @@ pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteMany, Delta, Disconnect, Get,
     GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
 };
+pub use self::tls::TlsConfigError;
 
 /// Opens a cache that needs no runtime, `dummy://` or `locmem://`, without connecting it.
 ///

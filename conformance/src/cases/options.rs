@@ -1,5 +1,8 @@
 //! URLs and options: which one wins, and what is said about a wrong one.
 
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use async_caches::{Error, Remaining};
@@ -42,7 +45,10 @@ pub async fn a_wrong_url_is_an_error_that_names_the_part_at_fault(cx: Context) {
     let table = [
         ("", &["scheme"][..]),
         ("localhost", &["scheme"]),
-        ("rediss://localhost", &["rediss", "TLS"]),
+        ("rediss+unix:///run/redis.sock", &["rediss+unix", "TLS", "unix"]),
+        ("rediss://localhost?tls_cert=/a.pem", &["tls_cert", "tls_key"]),
+        ("redis://localhost?tls_ca=/ca.pem", &["tls_ca", "TLS", "rediss://"]),
+        ("dummy://?tls_server_name=a%20b", &["tls_server_name", "a b"]),
         ("reddis://localhost", &["reddis", "redis"]),
         ("locmem://name?timout=1", &["timout", "timeout"]),
         ("locmem://name?tll=1", &["tll", "ttl"]),
@@ -135,6 +141,37 @@ pub async fn a_password_is_in_no_error_about_a_url(cx: Context) {
     }
 }
 
+/// Whatever becomes of it: what is sent is a handshake of TLS, or nothing.
+pub async fn a_url_that_asks_for_tls_is_never_spoken_in_the_clear(cx: Context) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = thread::spawn(move || {
+        let (mut link, _) = listener.accept().unwrap();
+        link.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut heard = [0; 1024];
+        let len = link.read(&mut heard).unwrap();
+        heard[..len].to_vec()
+    });
+    for scheme in ["rediss", "valkeys"] {
+        let url = format!("{scheme}://:hunter2@{address}");
+        let builder = cx.builder_of(&url).connect_timeout(Duration::from_millis(200));
+        let error = cx.within(LONG, scheme, builder.connect()).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+    // Nobody else comes, so that the thread ends where nothing was sent.
+    drop(TcpStream::connect(address));
+    let heard = heard.join().unwrap();
+    assert!(heard.is_empty() || heard.starts_with(HANDSHAKE), "{}", heard.escape_ascii());
+}
+
+pub async fn options_of_tls_mean_nothing_to_a_backend_without_connections(cx: Context) {
+    for url in ["dummy://", "locmem://options-of-tls"] {
+        let url = format!("{url}?tls_ca=/no/such/file&tls_server_name=cache.example");
+        let cache = connected(cx.builder_of(&url)).await;
+        cache.set("key", 1).await.unwrap();
+    }
+}
+
 pub async fn a_password_is_in_no_debug_output(cx: Context) {
     let builder = cx.builder_of("redis://user:hunter2@localhost/3").name("worker");
     assert!(!format!("{builder:?} {builder:#?}").contains("hunter2"));
@@ -165,3 +202,6 @@ pub async fn a_cache_opened_without_an_adapter_works_here(_: Context) {
     assert_within(cache.remaining("key").await.unwrap(), LONG, "key");
     cache.disconnect().await.unwrap();
 }
+
+/// How a TLS record of a handshake begins (RFC 8446, 5.1).
+const HANDSHAKE: &[u8] = &[22, 3];

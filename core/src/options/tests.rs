@@ -20,6 +20,10 @@ fn settings(pairs: &[(&str, &str)]) -> Result<Settings, OptionError> {
     Settings::new(options)
 }
 
+fn a_value_of(name: &str) -> &'static str {
+    if name == tls::ACCEPT_ANY { "true" } else { "1" }
+}
+
 fn texts(options: &Options) -> Vec<(&'static str, String)> {
     let mut texts = Vec::new();
     options
@@ -41,6 +45,8 @@ fn no_options_are_the_defaults() {
     assert_eq!(settings.connect_timeout, Duration::from_secs(5));
     assert_eq!(settings.response_timeout, Duration::from_secs(5));
     assert_eq!(settings.name, None);
+    assert_eq!(settings.tls, TlsSettings::default());
+    assert_eq!(settings.tls.trust, Trust::Platform);
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn every_option_is_read_from_its_text() {
 #[test]
 fn every_known_name_is_taken_and_no_other() {
     for name in Options::NAMES {
-        set(name, "1").unwrap_or_else(|error| panic!("{name}: {error}"));
+        set(name, a_value_of(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     for (name, nearest) in [
         ("timout", Some("timeout")),
@@ -79,6 +85,9 @@ fn every_known_name_is_taken_and_no_other() {
         ("prefix", Some("key_prefix")),
         ("max_size", Some("maxsize")),
         ("connection_timeout", Some("connect_timeout")),
+        ("ca", None),
+        ("tls_cart", Some("tls_cert")),
+        ("server_name", Some("tls_server_name")),
         ("password", None),
         ("", None),
     ] {
@@ -190,9 +199,9 @@ fn a_pool_cannot_keep_more_links_than_it_may_open() {
 #[test]
 fn an_option_is_given_once_and_has_a_value() {
     for name in Options::NAMES {
-        let mut options = set(name, "1").unwrap();
+        let mut options = set(name, a_value_of(name)).unwrap();
         let before = options.clone();
-        let error = options.set(name, "2").unwrap_err();
+        let error = options.set(name, a_value_of(name)).unwrap_err();
         assert_eq!(error, OptionError::Repeated { option: name });
         assert_eq!(options, before);
         assert_eq!(set(name, ""), Err(OptionError::Empty { option: name }));
@@ -235,6 +244,83 @@ fn a_name_is_what_a_server_takes() {
 }
 
 #[test]
+fn options_of_tls_say_whom_to_trust_what_to_show_and_whose_name_to_look_for() {
+    let settings = settings(&[
+        ("tls_ca", "/etc/ca.pem"),
+        ("tls_cert", "/etc/own.pem"),
+        ("tls_key", "/etc/own.key"),
+        ("tls_server_name", "cache.example"),
+        ("tls_dangerously_accept_any_certificate", "false"),
+    ])
+    .unwrap();
+    let certificate =
+        ClientCertificate { certificate: "/etc/own.pem".into(), key: "/etc/own.key".into() };
+    let tls = TlsSettings {
+        trust: Trust::File { path: "/etc/ca.pem".into() },
+        certificate: Some(certificate),
+        server_name: Some("cache.example".into()),
+    };
+    assert_eq!(settings.tls, tls);
+}
+
+#[test]
+fn options_of_tls_that_contradict_each_other_are_refused() {
+    let (option, other) = ("tls_ca", "tls_dangerously_accept_any_certificate");
+    let error = settings(&[(option, "/ca.pem"), (other, "true")]).unwrap_err();
+    assert_eq!(error, OptionError::Contradiction { option, other });
+    for (option, missing) in [("tls_cert", "tls_key"), ("tls_key", "tls_cert")] {
+        let error = settings(&[(option, "/a.pem")]).unwrap_err();
+        assert_eq!(error, OptionError::Half { option, missing });
+        let message = error.to_string();
+        assert_eq!(message, format!("the option {option} is given without {missing}"));
+    }
+    let empty = || Some(String::new());
+    for (options, option) in [
+        (Options { tls_ca: empty(), ..Options::default() }, "tls_ca"),
+        (Options { tls_cert: empty(), tls_key: empty(), ..Options::default() }, "tls_cert"),
+    ] {
+        assert_eq!(Settings::new(options).unwrap_err(), OptionError::Empty { option });
+    }
+}
+
+#[test]
+fn only_true_accepts_any_certificate_and_says_so_when_printed() {
+    let option = "tls_dangerously_accept_any_certificate";
+    for value in ["1", "yes", "True", "TRUE", " true", "on"] {
+        let error = set(option, value).unwrap_err();
+        assert_eq!(error, OptionError::NotAFlag { option, value: value.into() });
+    }
+    assert_eq!(settings(&[(option, "false")]).unwrap().tls, TlsSettings::default());
+    let settings = settings(&[(option, "true")]).unwrap();
+    assert_eq!(settings.tls.trust, Trust::DangerouslyAnyCertificate);
+    assert!(format!("{settings:?}").contains("DangerouslyAnyCertificate"));
+}
+
+#[test]
+fn what_accepts_any_certificate_is_suggested_to_nobody() {
+    for name in ["cert", "certificate", "any", "accept", "tls_dangerously_accept_any"] {
+        let OptionError::Unknown { nearest, .. } = set(name, "x").unwrap_err() else {
+            panic!("{name} is taken");
+        };
+        assert_ne!(nearest, Some(tls::ACCEPT_ANY), "{name}");
+    }
+}
+
+#[test]
+fn a_server_name_is_a_hosts_name_or_an_address() {
+    for name in ["cache.example", "_a-b.C9", "127.0.0.1", "::1", &"a".repeat(253)] {
+        assert!(set("tls_server_name", name).is_ok(), "{name}");
+    }
+    for name in ["a b", "a/b", "[::1]", "*.example", "bücher", "a\0", &"a".repeat(254)] {
+        let error = set("tls_server_name", name).unwrap_err();
+        assert_eq!(error, OptionError::ServerName { name: name.chars().take(64).collect() });
+        let tls_server_name = Some(name.into());
+        let error = Settings::new(Options { tls_server_name, ..Options::default() }).unwrap_err();
+        assert!(matches!(error, OptionError::ServerName { .. }), "{error}");
+    }
+}
+
+#[test]
 fn what_an_error_shows_is_bounded() {
     let long = "x".repeat(100_000);
     for error in [
@@ -242,6 +328,8 @@ fn what_an_error_shows_is_bounded() {
         set("timeout", &long).unwrap_err(),
         set("minsize", &long).unwrap_err(),
         set("name", &format!("{long} ")).unwrap_err(),
+        set("tls_server_name", &long).unwrap_err(),
+        set("tls_dangerously_accept_any_certificate", &long).unwrap_err(),
     ] {
         assert!(error.to_string().len() < 200);
         assert!(format!("{error:?}").len() < 200);
@@ -257,6 +345,15 @@ fn the_upper_layer_wins_option_by_option() {
         (both.minsize, both.maxsize, both.name.as_deref()),
         (Some(2), Some(7), Some("upper"))
     );
+}
+
+#[test]
+fn each_option_of_one_layer_shows_through_one_that_says_nothing() {
+    for name in Options::NAMES {
+        let layer = set(name, a_value_of(name)).unwrap();
+        assert_eq!(Options::default().over(layer.clone()), layer);
+        assert_eq!(layer.clone().over(Options::default()), layer);
+    }
 }
 
 #[test]

@@ -1,18 +1,19 @@
 //! Options as text: one at a time from a URL's query, and back.
 
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::iter;
 use core::time::Duration;
 
-use super::{OptionError, Options, check};
+use super::{OptionError, Options, check, tls};
 use crate::key::{KeySpace, Version};
 use crate::nearest::nearest;
 use crate::ttl::{Expiry, Timeout};
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 19] = [
         "timeout",
         "ttl",
         "version",
@@ -27,12 +28,17 @@ impl Options {
         "connect_timeout",
         "response_timeout",
         "name",
+        "tls_ca",
+        "tls_cert",
+        "tls_key",
+        "tls_server_name",
+        tls::ACCEPT_ANY,
     ];
 
     /// Says in this layer what one option's text says; an option can be said only once.
     ///
-    /// Whole numbers are digits; spans are seconds, digits with or without decimals; `ttl` is
-    /// `timeout`.
+    /// Whole numbers are digits; spans are seconds, digits with or without decimals; yes and no are
+    /// `true` and `false`; `ttl` is `timeout`.
     ///
     /// # Errors
     /// [`OptionError`], and this layer is as it was.
@@ -57,10 +63,20 @@ impl Options {
                 say("response_timeout").once(&mut self.response_timeout, Said::span)
             }
             "name" => say("name").once(&mut self.name, Said::client_name),
-            _ => Err(OptionError::Unknown {
-                name: check::cut(name),
-                nearest: nearest(name, &Self::NAMES),
-            }),
+            "tls_ca" => say("tls_ca").once(&mut self.tls_ca, Said::path),
+            "tls_cert" => say("tls_cert").once(&mut self.tls_cert, Said::path),
+            "tls_key" => say("tls_key").once(&mut self.tls_key, Said::path),
+            "tls_server_name" => {
+                say("tls_server_name").once(&mut self.tls_server_name, Said::server_name)
+            }
+            tls::ACCEPT_ANY => say(tls::ACCEPT_ANY)
+                .once(&mut self.tls_dangerously_accept_any_certificate, Said::flag),
+            _ => {
+                // What is dangerous is no suggestion to somebody who looks for something else.
+                let known: Vec<_> =
+                    Self::NAMES.into_iter().filter(|&name| name != tls::ACCEPT_ANY).collect();
+                Err(OptionError::Unknown { name: check::cut(name), nearest: nearest(name, &known) })
+            }
         }
     }
 
@@ -98,7 +114,12 @@ impl Options {
         next("max_bytes", shown(self.max_bytes.as_ref()))?;
         next("connect_timeout", shown(connect_timeout.as_ref()))?;
         next("response_timeout", shown(response_timeout.as_ref()))?;
-        next("name", shown(self.name.as_ref()))
+        next("name", shown(self.name.as_ref()))?;
+        next("tls_ca", shown(self.tls_ca.as_ref()))?;
+        next("tls_cert", shown(self.tls_cert.as_ref()))?;
+        next("tls_key", shown(self.tls_key.as_ref()))?;
+        next("tls_server_name", shown(self.tls_server_name.as_ref()))?;
+        next(tls::ACCEPT_ANY, shown(self.tls_dangerously_accept_any_certificate.as_ref()))
     }
 }
 
@@ -149,6 +170,19 @@ impl Said<'_> {
 
     fn client_name(self) -> Result<String, OptionError> {
         check::client_name(self.value.into())
+    }
+
+    fn path(self) -> Result<String, OptionError> {
+        Ok(self.value.into())
+    }
+
+    fn server_name(self) -> Result<String, OptionError> {
+        check::server_name(self.value)
+    }
+
+    fn flag(self) -> Result<bool, OptionError> {
+        let Self { option, value } = self;
+        value.parse().map_err(|_| OptionError::NotAFlag { option, value: check::cut(value) })
     }
 
     fn number<N: TryFrom<u64>>(self) -> Result<N, OptionError> {

@@ -11,7 +11,7 @@ use core::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use super::{Backend, CacheUrl, Credentials, Endpoint, Part, Server, UrlError};
+use super::{Backend, CacheUrl, Credentials, Endpoint, Part, Server, UrlError, Wire};
 use crate::nearest::nearest;
 use crate::options::{OptionError, Options};
 use crate::secret::Secret;
@@ -19,9 +19,10 @@ use crate::secret::Secret;
 impl CacheUrl {
     /// Parses a cache URL.
     ///
-    /// Without a host it is `localhost`; without a port, 6379; without a database, 0. A `+` in
-    /// the query is a space, as the Python package reads it. Each option is checked on its own,
-    /// not against the others, since a builder may still override it.
+    /// Without a host it is `localhost`; without a port, 6379, with TLS as without; without a
+    /// database, 0. A `+` in the query is a space, as the Python package reads it. Each option is
+    /// checked on its own, neither against the others nor against the scheme, since a builder may
+    /// still override it.
     ///
     /// ```
     /// use async_caches_core::url::CacheUrl;
@@ -75,7 +76,7 @@ enum Kind {
 
 #[derive(Clone, Copy)]
 enum Transport {
-    Tcp,
+    Tcp(Wire),
     Unix,
 }
 
@@ -88,7 +89,8 @@ impl Kind {
         match scheme.to_ascii_lowercase().as_str() {
             "dummy" => Ok(Self::Dummy),
             "locmem" => Ok(Self::Memory),
-            "redis" | "valkey" => Ok(Self::Server(Transport::Tcp)),
+            "redis" | "valkey" => Ok(Self::Server(Transport::Tcp(Wire::Plain))),
+            "rediss" | "valkeys" => Ok(Self::Server(Transport::Tcp(Wire::Tls))),
             "redis+unix" | "valkey+unix" => Ok(Self::Server(Transport::Unix)),
             other => Err(match UNSUPPORTED.into_iter().find(|&(known, _)| known == other) {
                 Some((scheme, feature)) => UrlError::Unsupported { scheme, feature },
@@ -118,12 +120,12 @@ impl Server {
             return Err(UrlError::StrayAt);
         }
         let credentials = credentials.map(Credentials::parse).transpose()?;
-        let (endpoint, in_path) = match transport {
-            Transport::Tcp => {
+        let (endpoint, wire, in_path) = match transport {
+            Transport::Tcp(wire) => {
                 let database = path.strip_prefix('/').filter(|path| !path.is_empty());
-                (Endpoint::tcp(host)?, database.map(read_database).transpose()?)
+                (Endpoint::tcp(host)?, wire, database.map(read_database).transpose()?)
             }
-            Transport::Unix => (Endpoint::unix(host, path)?, None),
+            Transport::Unix => (Endpoint::unix(host, path)?, Wire::Plain, None),
         };
         let mut in_query = None;
         read_query(query, options, Some(&mut in_query))?;
@@ -133,7 +135,7 @@ impl Server {
             }
             (in_path, in_query) => in_path.or(in_query).unwrap_or_default(),
         };
-        Ok(Self { endpoint, credentials, database })
+        Ok(Self { endpoint, wire, credentials, database })
     }
 }
 
@@ -252,13 +254,14 @@ fn decode(text: &str, part: Part) -> Result<Cow<'_, str>, UrlError> {
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
 const DATABASE: &str = "db";
-const SCHEMES: [&str; 6] = ["dummy", "locmem", "redis", "redis+unix", "valkey", "valkey+unix"];
-pub(super) const TLS: &str = "TLS";
+const SCHEMES: [&str; 8] =
+    ["dummy", "locmem", "redis", "redis+unix", "rediss", "valkey", "valkey+unix", "valkeys"];
+const TLS_ON_UNIX: &str = "TLS on a unix socket";
 const SENTINEL: &str = "Sentinel";
 const CLUSTER: &str = "Redis Cluster";
 const UNSUPPORTED: [(&str, &str); 14] = [
-    ("rediss", TLS),
-    ("valkeys", TLS),
+    ("rediss+unix", TLS_ON_UNIX),
+    ("valkeys+unix", TLS_ON_UNIX),
     ("redis-sentinel", SENTINEL),
     ("redis+sentinel", SENTINEL),
     ("rediss-sentinel", SENTINEL),

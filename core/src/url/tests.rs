@@ -79,6 +79,9 @@ fn a_server_has_an_endpoint_and_a_database() {
         ("redis+unix:///a%20b%40c", "unix:/a b@c", 0),
         ("redis+unix://:p@/s", "unix:/s", 0),
         ("valkey+unix:///s", "unix:/s", 0),
+        ("rediss://", "localhost:6379", 0),
+        ("rediss://user:pass@cache.example:6380/2", "cache.example:6380", 2),
+        ("valkeys://[::1]/1", "[::1]:6379", 1),
     ] {
         let server = server(url);
         assert_eq!(server.endpoint.to_string(), endpoint, "{url}");
@@ -212,7 +215,9 @@ fn malformed_urls_are_refused_by_the_part_at_fault() {
 #[test]
 fn an_unknown_scheme_gets_the_nearest_known_one() {
     for (url, scheme, nearest) in [
-        ("rediss3://host", Some("rediss3"), Some("redis")),
+        ("rediss3://host", Some("rediss3"), Some("rediss")),
+        ("redis3://host", Some("redis3"), Some("redis")),
+        ("valkyes://host", Some("valkyes"), Some("valkey")),
         ("rdis://host", Some("rdis"), Some("redis")),
         ("valky://host", Some("valky"), Some("valkey")),
         ("mem://", Some("mem"), Some("locmem")),
@@ -230,16 +235,71 @@ fn an_unknown_scheme_gets_the_nearest_known_one() {
 }
 
 #[test]
-fn tls_is_refused_and_never_falls_back_to_plain_text() {
-    for url in ["rediss://host", "valkeys://user:pass@host"] {
-        let message = refused(url).to_string();
-        assert!(message.contains("TLS") && message.contains("never falls back"), "{message}");
+fn a_scheme_that_asks_for_tls_is_told_apart_from_plain_text() {
+    for (url, wire) in [
+        ("redis://host", Wire::Plain),
+        ("valkey://host", Wire::Plain),
+        ("redis+unix:///s", Wire::Plain),
+        ("rediss://host", Wire::Tls),
+        ("valkeys://user:pass@host", Wire::Tls),
+        ("REDISS://host", Wire::Tls),
+    ] {
+        assert_eq!(server(url).wire, wire, "{url}");
     }
-    for url in ["redis-sentinel://host", "redis+cluster://host"] {
-        let error = refused(url);
-        assert!(matches!(error, UrlError::Unsupported { .. }), "{error:?}");
-        assert!(!error.to_string().contains("plain"), "{error}");
+}
+
+#[test]
+fn what_there_is_not_is_refused_by_its_name() {
+    for (url, feature) in [
+        ("redis-sentinel://host", "Sentinel"),
+        ("rediss+sentinel://host", "Sentinel"),
+        ("redis+cluster://host", "Redis Cluster"),
+        ("rediss+unix:///s", "TLS on a unix socket"),
+        ("valkeys+unix://:p@/s", "TLS on a unix socket"),
+    ] {
+        let scheme = url.split_once(':').unwrap().0;
+        assert_eq!(refused(url), UrlError::Unsupported { scheme, feature });
     }
+}
+
+#[test]
+fn what_no_url_can_ask_for_is_never_printed_as_plain_text() {
+    let mut url = parse("redis+unix:///s");
+    let Backend::Redis(server) = &mut url.backend else { panic!("{url}") };
+    server.wire = Wire::Tls;
+    let unsupported =
+        UrlError::Unsupported { scheme: "rediss+unix", feature: "TLS on a unix socket" };
+    assert_eq!(refused(&url.to_string()), unsupported);
+}
+
+#[test]
+fn options_of_tls_are_for_urls_that_ask_for_it() {
+    const ACCEPT_ANY: &str = "tls_dangerously_accept_any_certificate";
+    for (query, option) in [
+        ("tls_ca=/ca.pem", "tls_ca"),
+        ("tls_cert=/c.pem&tls_key=/k.pem", "tls_cert"),
+        ("tls_server_name=cache.example", "tls_server_name"),
+        ("tls_dangerously_accept_any_certificate=true", ACCEPT_ANY),
+    ] {
+        for plain in ["redis://host", "valkey://host/1", "redis+unix:///s"] {
+            let error = tls(&format!("{plain}?{query}")).unwrap_err();
+            assert_eq!(error, OptionError::NotTls { option });
+            let message = error.to_string();
+            assert!(message.contains(option) && message.contains("rediss://"), "{message}");
+        }
+        for asked in ["rediss://host", "valkeys://host/1"] {
+            let settings = tls(&format!("{asked}?{query}")).unwrap();
+            assert_ne!(settings, Some(TlsSettings::default()), "{query}");
+        }
+    }
+    assert_eq!(tls("redis://host"), Ok(None));
+    assert_eq!(tls(&format!("redis://host?{ACCEPT_ANY}=false")), Ok(None));
+    assert_eq!(tls("rediss://host"), Ok(Some(TlsSettings::default())));
+}
+
+fn tls(url: &str) -> Result<Option<TlsSettings>, OptionError> {
+    let settings = Settings::new(parse(url).options).unwrap();
+    server(url).tls(&settings).map(|tls| tls.cloned())
 }
 
 #[test]
@@ -261,6 +321,12 @@ fn a_url_prints_as_it_can_be_parsed_again_with_its_password_masked() {
         ("redis://us%3Aer:pass@host?name=x", "redis://us%3Aer:***@host:6379?name=x"),
         ("redis+unix://:p@/a%20b%3F?db=1&maxsize=3", "redis+unix://:***@/a%20b%3F?db=1&maxsize=3"),
         ("redis://h?key_prefix=a+b%2B%26", "redis://h:6379?key_prefix=a%20b%2B%26"),
+        ("valkeys://:pass@h/2", "rediss://:***@h:6379/2"),
+        ("rediss://h?tls_ca=/a%40b", "rediss://h:6379?tls_ca=%2Fa%40b"),
+        (
+            "rediss://h?tls_dangerously_accept_any_certificate=true",
+            "rediss://h:6379?tls_dangerously_accept_any_certificate=true",
+        ),
     ] {
         assert_eq!(parse(url).to_string(), printed);
         assert_eq!(parse(printed).to_string(), printed);
@@ -324,6 +390,8 @@ fn a_password_is_in_no_error_however_malformed_the_url() {
         ("redis+unix://user:", "@"),
         ("redis+unix://user:", "@/p?db=x"),
         ("redis://user:", "@host?minsize=x"),
+        ("rediss://user:", "@host?tls_server_name=a b"),
+        ("rediss://user:", "@host?tls_dangerously_accept_any_certificate=yes"),
     ];
     let mut errors = 0;
     for (before, after) in shapes {
@@ -370,11 +438,16 @@ fn backend() -> impl Strategy<Value = Backend> {
         prop::option::of(text())
             .prop_map(|username| Credentials { username, password: Secret::new(Secret::MASK) }),
     );
+    let server = (endpoint(), any::<bool>(), credentials, any::<u32>());
     prop_oneof![
         Just(Backend::Dummy),
         text().prop_map(|name| Backend::Memory { name }),
-        (endpoint(), credentials, any::<u32>()).prop_map(|(endpoint, credentials, database)| {
-            Backend::Redis(Server { endpoint, credentials, database })
+        server.prop_map(|(endpoint, tls, credentials, database)| {
+            let wire = match (&endpoint, tls) {
+                (Endpoint::Tcp { .. }, true) => Wire::Tls,
+                (Endpoint::Tcp { .. }, false) | (Endpoint::Unix { .. }, _) => Wire::Plain,
+            };
+            Backend::Redis(Server { endpoint, wire, credentials, database })
         }),
     ]
 }
@@ -385,14 +458,20 @@ fn options() -> impl Strategy<Value = Options> {
         prop::option::of(text().prop_map(|text| text.replace(':', "")))
             .prop_map(|text| text.filter(|text| !text.is_empty()))
     };
-    (span(), span(), text(), text(), any::<Option<usize>>(), prop::option::of("[!-~]{1,9}"))
-        .prop_map(|(timeout, response_timeout, version, key_prefix, minsize, name)| Options {
+    let tls = (text(), text(), prop::option::of("[a-z0-9.:_-]{1,9}"), any::<Option<bool>>());
+    (span(), span(), text(), text(), any::<Option<usize>>(), prop::option::of("[!-~]{1,9}"), tls)
+        .prop_map(|(timeout, response_timeout, version, key_prefix, minsize, name, tls)| Options {
             timeout: timeout.map(Timeout::After),
             version: version.map(Into::into),
             response_timeout,
             key_prefix,
             minsize,
             name,
+            tls_ca: tls.0,
+            tls_cert: tls.1.clone(),
+            tls_key: tls.1,
+            tls_server_name: tls.2,
+            tls_dangerously_accept_any_certificate: tls.3,
             ..Options::default()
         })
 }
@@ -406,7 +485,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parser_panic(
-        scheme in prop::sample::select(vec!["", "locmem://", "redis://", "redis+unix://"]),
+        scheme in prop::sample::select(vec!["", "locmem://", "redis://", "rediss://", "redis+unix://"]),
         rest in prop_oneof![".{0,60}", "[a:@/?#%=&\\[\\]0-9.+]{0,40}"],
     ) {
         if let Ok(url) = CacheUrl::parse(&format!("{scheme}{rest}")) {
