@@ -13,7 +13,7 @@ use crate::cache::{Cache, Remote, Target};
 use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
 use crate::runtime::Runtime;
-use crate::tls::TlsConfigError;
+use crate::tls::{self, TlsConfigError};
 
 /// A cache to be: made by an adapter's `builder`, or by [`builder`](crate::builder) where no
 /// runtime is needed.
@@ -28,6 +28,7 @@ pub struct Builder {
     runtime: Option<Arc<dyn Runtime>>,
     credentials: Option<Credentials>,
     provider: Option<Provider>,
+    tls: tls::Own,
 }
 
 #[derive(Clone)]
@@ -41,6 +42,7 @@ impl Builder {
             runtime: None,
             credentials: None,
             provider: None,
+            tls: tls::Own::default(),
         }
     }
 
@@ -154,7 +156,56 @@ impl Builder {
         self
     }
 
-    /// The cache, not connected yet.
+    /// The file of the authorities, in PEM, one of which must have issued the certificate of a
+    /// `rediss://` server, instead of those that the operating system trusts.
+    pub fn tls_ca(mut self, path: impl Into<String>) -> Self {
+        self.options.tls_ca = Some(path.into());
+        self
+    }
+
+    /// The file of the certificate that a `rediss://` server is shown, in PEM, and behind it those
+    /// between it and its authority. Given without [`tls_key`](Self::tls_key) it is an error.
+    pub fn tls_cert(mut self, path: impl Into<String>) -> Self {
+        self.options.tls_cert = Some(path.into());
+        self
+    }
+
+    /// The file of that certificate's private key, in PEM. Given without
+    /// [`tls_cert`](Self::tls_cert) it is an error.
+    pub fn tls_key(mut self, path: impl Into<String>) -> Self {
+        self.options.tls_key = Some(path.into());
+        self
+    }
+
+    /// The name or the address that the certificate of a `rediss://` server must be for, where that
+    /// is not the URL's host.
+    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
+        self.options.tls_server_name = Some(name.into());
+        self
+    }
+
+    /// Whether whoever answers is taken for the server, whatever certificate it shows. Then the
+    /// connection is encrypted, but whoever is on the way may be at its other end, read
+    /// everything, the password too, and change it. For tests; a certificate of one's own is
+    /// trusted with [`tls_ca`](Self::tls_ca), beside which this is an error.
+    pub fn tls_dangerously_accept_any_certificate(mut self, accept: bool) -> Self {
+        self.options.tls_dangerously_accept_any_certificate = Some(accept);
+        self
+    }
+
+    /// All that is to be known for TLS, for what options do not say: other cryptography, keys in
+    /// hardware, revocation. Options may name the server beside it
+    /// ([`tls_server_name`](Self::tls_server_name)); a file, or any certificate, is an error then.
+    /// Sessions are resumed among all that share it.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.tls = tls::Own(Some(config));
+        self
+    }
+
+    /// The cache, not connected yet. For a URL that asks for TLS the files of certificates are read
+    /// here, once, and those of the operating system where none is named: that blocks for some
+    /// milliseconds.
     ///
     /// # Errors
     /// [`Error::Url`], [`Error::Option`], [`Error::NoRuntime`] where the URL's backend needs one,
@@ -166,12 +217,13 @@ impl Builder {
             (Backend::Dummy, _) => Target::Dummy,
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
-                if server.tls(&settings)?.is_some() {
+                let tls = tls::client(&server, &settings, self.tls)?;
+                if tls.is_some() {
                     return Err(TlsConfigError::NotBuilt.into());
                 }
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
-                Target::Redis(Box::new(Remote::new(server, who, runtime)))
+                Target::Redis(Box::new(Remote::new(server, who, tls, runtime)))
             }
             (Backend::Redis(_), None) => return Err(Error::NoRuntime { scheme: "redis" }),
         };

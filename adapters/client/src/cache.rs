@@ -19,6 +19,7 @@ use crate::memory::Store;
 use crate::redis::{Redis, Routes};
 use crate::runtime::Runtime;
 use crate::sync::lock;
+use crate::tls::TlsClient;
 
 /// A cache: in nothing, in memory or on a server, whichever its URL said.
 ///
@@ -53,6 +54,7 @@ pub(crate) enum Target {
 pub(crate) struct Remote {
     server: Server,
     who: Who,
+    tls: Option<TlsClient>,
     runtime: Arc<dyn Runtime>,
     desk: Arc<Desk>,
     /// There while connected.
@@ -60,9 +62,14 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(crate) fn new(server: Server, who: Who, runtime: Arc<dyn Runtime>) -> Self {
+    pub(crate) fn new(
+        server: Server,
+        who: Who,
+        tls: Option<TlsClient>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
         let (desk, routes) = (Desk::of(&server, &runtime), Arc::default());
-        Self { server, who, runtime, desk, routes }
+        Self { server, who, tls, runtime, desk, routes }
     }
 }
 
@@ -176,11 +183,12 @@ impl Cache {
                 Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
             Target::Redis(remote) => {
-                let Remote { server, who, runtime, desk, routes } = &**remote;
+                let Remote { server, who, tls, runtime, desk, routes } = &**remote;
                 *phase = Phase::Connecting;
                 drop(phase);
                 let (runtime, routes) = (Arc::clone(runtime), Arc::clone(routes));
-                let redis = Redis::open(runtime, server, who.clone(), settings, routes);
+                let (who, tls) = (who.clone(), tls.clone());
+                let redis = Redis::open(runtime, server, who, tls, settings, routes);
                 return Ok(Some((redis, Arc::clone(desk))));
             }
         };
@@ -231,6 +239,7 @@ impl fmt::Debug for Cache {
             Target::Redis(remote) => debug
                 .field("backend", &"redis")
                 .field("server", &remote.server)
+                .field("tls", &remote.tls)
                 .field("runtime", &remote.runtime),
         };
         debug.field("connected", &self.is_connected()).finish_non_exhaustive()

@@ -101,6 +101,8 @@ pub use async_caches_core::secret::Secret;
 pub use async_caches_core::ttl::Timeout;
 pub use async_caches_core::url::Credentials;
 pub use bytes::Bytes;
+#[cfg(feature = "tls")]
+pub use rustls;
 
 pub use self::builder::Builder;
 pub use self::cache::Cache;

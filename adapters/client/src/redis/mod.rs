@@ -46,6 +46,7 @@ use crate::credentials::Who;
 use crate::error::{Error, LinkError};
 use crate::runtime::Runtime;
 use crate::sync::lock;
+use crate::tls::TlsClient;
 
 /// A pool in use. Dropped before [`poll_close`](Self::poll_close), it closes its links at once.
 #[derive(Debug)]
@@ -59,6 +60,9 @@ pub(crate) struct Pool {
     runtime: Arc<dyn Runtime>,
     endpoint: Endpoint,
     who: Who,
+    /// What its links are encrypted with, where they are.
+    #[expect(dead_code, reason = "links do not speak TLS yet")]
+    tls: Option<TlsClient>,
     setup: Setup,
     bounds: Bounds,
     large: Arc<LargeKeys>,
@@ -101,6 +105,7 @@ impl Redis {
         runtime: Arc<dyn Runtime>,
         server: &Server,
         who: Who,
+        tls: Option<TlsClient>,
         settings: &Settings,
         routes: Arc<ArcSwapOption<Routes>>,
     ) -> Self {
@@ -136,6 +141,7 @@ impl Redis {
             runtime,
             endpoint: server.endpoint.clone(),
             who,
+            tls,
             setup,
             bounds: Bounds {
                 in_flight: settings.max_in_flight,

@@ -1,9 +1,15 @@
 //! Why a cache that is to speak TLS could not be opened.
 
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+
 use thiserror::Error;
 
 /// Why a cache that is to speak TLS could not be opened. Nothing was sent, least of all in plain
 /// text.
+///
+/// Files are named, and nothing of what they hold is shown.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum TlsConfigError {
@@ -13,4 +19,80 @@ pub enum TlsConfigError {
          async-caches-async-std with its feature `tls`"
     )]
     NotBuilt,
+    /// A file cannot be read.
+    #[error("the option {option} names {path:?}, which cannot be read: {source}")]
+    Read {
+        /// Which option names it.
+        option: &'static str,
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// A file is not the text that it should be.
+    #[error("the option {option} names {path:?}, which is no PEM file: {problem}")]
+    Pem {
+        /// Which option names it.
+        option: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A file has nothing of what it is for.
+    #[error("the option {option} names {path:?}, which holds no {wanted}")]
+    Nothing {
+        /// Which option names it.
+        option: &'static str,
+        /// The file.
+        path: String,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// A file holds what it should, and that is of no use.
+    #[error("the option {option} names {path:?}, which is of no use: {source}")]
+    Unusable {
+        /// Which option names it.
+        option: &'static str,
+        /// The file.
+        path: String,
+        /// Why not; a `rustls::Error`.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+    /// The operating system trusts nobody, as far as can be found out.
+    #[error(
+        "no authorities were found that the operating system trusts{}; name some with tls_ca",
+        because(.source.as_deref())
+    )]
+    NoRoots {
+        /// Why, where it is known; a `rustls_native_certs::Error`.
+        source: Option<Arc<dyn StdError + Send + Sync>>,
+    },
+    /// No certificate can be for this.
+    #[error(
+        "no certificate can be for {name:?}, which is neither a name in ASCII nor an address; say \
+         with tls_server_name whose it must be"
+    )]
+    ServerName {
+        /// The host or the option `tls_server_name`.
+        name: String,
+    },
+    /// The application has brought a configuration, which has all that this option is about.
+    #[error(
+        "the option {option} contradicts the configuration of TLS that was given to the builder"
+    )]
+    OwnConfig {
+        /// Which option.
+        option: &'static str,
+    },
+    /// The cryptography that the process has installed as its default does not do.
+    #[error("the process's default cryptography is of no use: {source}")]
+    Provider {
+        /// Why not; a `rustls::Error`.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+}
+
+fn because(source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {
+    source.map_or_else(String::new, |source| format!(" ({source})"))
 }

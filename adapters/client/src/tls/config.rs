@@ -1,0 +1,152 @@
+//! What a cache has of TLS: one configuration for all its links, and the name of their server.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_caches_core::options::{ClientCertificate, OptionError, Settings, TlsSettings, Trust};
+use async_caches_core::url::{Endpoint, Server};
+use rustls::client::WantsClientCert;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+
+use super::TlsConfigError;
+use super::any::DangerouslyAnyCertificate;
+use super::files::File;
+use crate::error::Error;
+
+/// What each link of a cache is encrypted with. Sessions are resumed by what is in here, so links
+/// that are to share them share this.
+#[derive(Clone)]
+pub(crate) struct TlsClient {
+    #[cfg_attr(not(test), expect(dead_code, reason = "links do not speak TLS yet"))]
+    pub(crate) config: Arc<ClientConfig>,
+    /// Whose certificate the server must have.
+    pub(crate) name: ServerName<'static>,
+    /// Whom the configuration trusts; none where the application brought it.
+    pub(super) trust: Option<Trust>,
+}
+
+/// The configuration that an application brings, if it does.
+#[derive(Clone, Default)]
+pub(crate) struct Own(pub(crate) Option<Arc<ClientConfig>>);
+
+/// What there is to be of TLS in the links to `server`; none where its URL asks for plain text.
+/// Reads files, and blocks meanwhile.
+pub(crate) fn client(
+    server: &Server,
+    settings: &Settings,
+    Own(own): Own,
+) -> Result<Option<TlsClient>, Error> {
+    let Some(tls) = server.tls(settings)? else {
+        return match own {
+            None => Ok(None),
+            Some(_) => Err(OptionError::NotTls { option: "tls_config" }.into()),
+        };
+    };
+    let name = server_name(&server.endpoint, tls)?;
+    let client = match own {
+        Some(config) => {
+            excluded(tls)?;
+            TlsClient { config, name, trust: None }
+        }
+        None => TlsClient { config: Arc::new(config(tls)?), name, trust: Some(tls.trust.clone()) },
+    };
+    Ok(Some(client))
+}
+
+fn server_name(
+    endpoint: &Endpoint,
+    tls: &TlsSettings,
+) -> Result<ServerName<'static>, TlsConfigError> {
+    let name = match (&tls.server_name, endpoint) {
+        (Some(name), _)
+        | (None, Endpoint::Tcp { host: name, .. } | Endpoint::Unix { path: name }) => name,
+    };
+    ServerName::try_from(name.clone())
+        .map_err(|_| TlsConfigError::ServerName { name: name.clone() })
+}
+
+/// What the options say is in the application's own configuration already.
+fn excluded(tls: &TlsSettings) -> Result<(), TlsConfigError> {
+    let option = match (&tls.trust, &tls.certificate) {
+        (Trust::Platform, None) => return Ok(()),
+        (Trust::Platform, Some(_)) => CERT,
+        (Trust::File { .. }, _) => CA,
+        (Trust::DangerouslyAnyCertificate, _) => ACCEPT_ANY,
+    };
+    Err(TlsConfigError::OwnConfig { option })
+}
+
+fn config(tls: &TlsSettings) -> Result<ClientConfig, TlsConfigError> {
+    let installed = CryptoProvider::get_default().cloned();
+    let provider = installed.unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let algorithms = provider.signature_verification_algorithms;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsConfigError::Provider { source: Arc::new(error) })?;
+    let builder = match &tls.trust {
+        Trust::Platform => builder.with_root_certificates(platform_roots()?),
+        Trust::File { path } => {
+            builder.with_root_certificates(roots_in(File { option: CA, path })?)
+        }
+        Trust::DangerouslyAnyCertificate => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(DangerouslyAnyCertificate(algorithms))),
+    };
+    match &tls.certificate {
+        None => Ok(builder.with_no_client_auth()),
+        Some(files) => with_certificate(builder, files),
+    }
+}
+
+/// What the operating system trusts. Some of it may be of no use, as long as not all is.
+fn platform_roots() -> Result<RootCertStore, TlsConfigError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let source = found.errors.into_iter().next().map(|error| Arc::new(error) as _);
+        return Err(TlsConfigError::NoRoots { source });
+    }
+    Ok(roots)
+}
+
+fn roots_in(file: File<'_>) -> Result<RootCertStore, TlsConfigError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in file.certificates()? {
+        roots.add(certificate).map_err(|error| file.unusable(error))?;
+    }
+    Ok(roots)
+}
+
+fn with_certificate(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    files: &ClientCertificate,
+) -> Result<ClientConfig, TlsConfigError> {
+    let certificates = File { option: CERT, path: &files.certificate }.certificates()?;
+    let file = File { option: KEY, path: &files.key };
+    builder.with_client_auth_cert(certificates, file.key()?).map_err(|error| file.unusable(error))
+}
+
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("TlsClient");
+        match &self.trust {
+            Some(trust) => debug.field("trust", trust),
+            None => debug.field("trust", &"the application's own configuration"),
+        };
+        debug.field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Own").field(&self.0.is_some()).finish()
+    }
+}
+
+const CA: &str = "tls_ca";
+const CERT: &str = "tls_cert";
+const KEY: &str = "tls_key";
+const ACCEPT_ANY: &str = "tls_dangerously_accept_any_certificate";

@@ -1,0 +1,47 @@
+//! A build without the feature `tls`. To be run with `-p async-caches`: where other crates are built
+//! along that want the feature, there is none without.
+#![cfg(not(feature = "tls"))]
+
+use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Timer};
+use async_caches::{Error, TlsConfigError, builder};
+
+#[test]
+fn a_url_that_asks_for_tls_is_refused_and_says_what_to_build() {
+    for url in [
+        "rediss://localhost",
+        "valkeys://:hunter2@localhost:6380/1",
+        "rediss://localhost?tls_ca=/no/such/file",
+        "rediss://localhost?tls_dangerously_accept_any_certificate=true",
+    ] {
+        let error = builder(url).runtime(Idle).build().unwrap_err();
+        assert!(matches!(error, Error::Tls(TlsConfigError::NotBuilt)), "{url}: {error:?}");
+        let text = error.to_string();
+        for word in ["async-caches-tokio", "async-caches-smol", "async-caches-async-std", "`tls`"] {
+            assert!(text.contains(word), "{text}");
+        }
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+    builder("redis://localhost").runtime(Idle).build().unwrap();
+}
+
+/// A runtime on which nothing happens.
+#[derive(Debug)]
+struct Idle;
+
+impl Runtime for Idle {
+    fn now(&self) -> Instant {
+        Instant::ORIGIN
+    }
+
+    fn spawn(&self, _: BoxFuture<'static, ()>) {
+        unreachable!("nothing is connected");
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        unreachable!("nothing is connected");
+    }
+
+    fn dial(&self, _: Endpoint, _: Link) {
+        unreachable!("nothing is dialled");
+    }
+}
