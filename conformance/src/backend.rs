@@ -5,7 +5,8 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
 
-use crate::server::{Kind, Server, Setup};
+use crate::certificates::Authority;
+use crate::server::{Kind, Server, Setup, Tls};
 
 /// A backend, and the way to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +21,8 @@ pub enum Backend {
     RedisOverUnixSocket,
     /// A Redis server over TCP that wants a password, one full of signs that URLs reserve.
     RedisWithPassword,
+    /// A Redis server over TLS, whose authority the URL names.
+    RedisOverTls,
     /// A Redis server that knows no `HELLO`, and so no RESP3.
     RedisWithoutHello,
     /// A Valkey server over TCP.
@@ -37,8 +40,24 @@ impl Backend {
             Self::Redis
             | Self::RedisOverUnixSocket
             | Self::RedisWithPassword
+            | Self::RedisOverTls
             | Self::RedisWithoutHello => Some(Kind::Redis),
             Self::Valkey | Self::ValkeyWithPassword => Some(Kind::Valkey),
+        }
+    }
+
+    /// How a server of this backend is set up, as far as it was not said.
+    pub(crate) fn complete(self, setup: Setup) -> Setup {
+        match self {
+            Self::RedisOverTls => setup.tls_or(|| Tls::of(&Authority::new())),
+            Self::Dummy
+            | Self::Locmem
+            | Self::Redis
+            | Self::RedisOverUnixSocket
+            | Self::RedisWithPassword
+            | Self::RedisWithoutHello
+            | Self::Valkey
+            | Self::ValkeyWithPassword => setup,
         }
     }
 }
@@ -74,6 +93,7 @@ impl Place {
     pub(crate) fn server(&self) -> Option<&'static Server> {
         static PLAIN: OnceLock<Server> = OnceLock::new();
         static GUARDED: OnceLock<Server> = OnceLock::new();
+        static ENCRYPTED: OnceLock<Server> = OnceLock::new();
         static DATED: OnceLock<Server> = OnceLock::new();
         static VALKEY: OnceLock<Server> = OnceLock::new();
         static GUARDED_VALKEY: OnceLock<Server> = OnceLock::new();
@@ -82,6 +102,7 @@ impl Place {
             Backend::Dummy | Backend::Locmem => return None,
             Backend::Redis | Backend::RedisOverUnixSocket => (&PLAIN, Setup::default()),
             Backend::RedisWithPassword => (&GUARDED, Setup::default().password(PASSWORD)),
+            Backend::RedisOverTls => (&ENCRYPTED, self.backend.complete(Setup::default())),
             Backend::RedisWithoutHello => {
                 (&DATED, Setup::default().with(&["--rename-command", "HELLO", ""]))
             }

@@ -93,7 +93,8 @@ impl Context {
     #[must_use]
     pub fn start(&self, setup: &Setup) -> Server {
         let kind = self.backend().kind().expect("the backend is a server");
-        Server::start(kind, &setup.clone().password_or(PASSWORD))
+        let setup = self.backend().complete(setup.clone().password_or(PASSWORD));
+        Server::start(kind, &setup)
     }
 
     /// A raw connection to this test's own database of the shared server.

@@ -52,13 +52,14 @@
 //! |---|---|
 //! | [`harness`], [`context`], [`backend`] | what a runtime offers, what a case is given, where it runs |
 //! | `suite`, `cases` | which case runs on which backend; the cases |
-//! | [`server`], [`raw`] | real servers, and raw connections to look into them |
+//! | [`server`], [`raw`], [`certificates`] | real servers, raw connections to look into them, and what they show over TLS |
 //! | [`proxy`], [`packets`] | faults on the wire, and below it |
 //! | [`peer`], [`frame`] | a peer that lies, the protocol as both see it |
 //! | [`abandon`], [`gate`], [`random`] | futures given up, tasks held up, randomness that repeats |
 
 pub mod abandon;
 pub mod backend;
+pub mod certificates;
 pub mod context;
 pub mod frame;
 mod functions;

@@ -2,7 +2,8 @@
 //!
 //! It is transparent until told otherwise. Every switch works on the links that are open and on
 //! those to come. What the server says is taken apart into frames, so that a fault can be put
-//! exactly between two replies; what the client says is passed on as it comes.
+//! exactly between two replies; what the client says is passed on as it comes. Of a server that speaks
+//! TLS only records can be told apart: they stand for replies.
 
 #[cfg(test)]
 mod tests;
@@ -312,12 +313,25 @@ fn take_replies(
         }
         unread.extend_from_slice(&piece[..length]);
         let mut used = 0;
-        while let Some((_, length)) = Frame::parse(&unread[used..]) {
+        while let Some(length) = whole(&unread[used..]) {
             shared.lock().replies += 1;
             let Ok(()) = replies.send(unread[used..used + length].to_vec()) else { return Ok(()) };
             used += length;
         }
         unread.drain(..used);
+    }
+}
+
+/// The length of what stands first, a reply or a record of TLS (RFC 8446, 5.1), once it is whole.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [20..=23] => None,
+        [20..=23, 3, rest @ ..] => {
+            let [_, high, low, ..] = rest else { return None };
+            let length = 5 + usize::from(u16::from_be_bytes([*high, *low]));
+            (length <= bytes.len()).then_some(length)
+        }
+        _ => Frame::parse(bytes).map(|(_, length)| length),
     }
 }
 

@@ -1,8 +1,11 @@
 //! A raw connection to a server, to look at what a cache left there and to put things there that
 //! a cache would not. Blocking: for tests' short questions to a server that answers.
 
+use std::fmt::Debug;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::frame::{Frame, command};
@@ -10,9 +13,13 @@ use crate::frame::{Frame, command};
 /// A blocking RESP2 connection.
 #[derive(Debug)]
 pub struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     unread: Vec<u8>,
 }
+
+trait Stream: Read + Write + Debug + Send {}
+
+impl<S: Read + Write + Debug + Send> Stream for S {}
 
 impl Raw {
     /// Connects, or says why not; every read is given up after ten seconds.
@@ -23,7 +30,17 @@ impl Raw {
         let stream = TcpStream::connect(to)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, unread: Vec::new() })
+        Ok(Self { stream: Box::new(stream), unread: Vec::new() })
+    }
+
+    /// Connects to a unix socket: past TLS, where the server's port has that.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn connect_unix(to: &Path) -> std::io::Result<Self> {
+        let stream = UnixStream::connect(to)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { stream: Box::new(stream), unread: Vec::new() })
     }
 
     /// Sends a command and waits for its reply.

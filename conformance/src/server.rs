@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use crate::certificates::{Authority, Certificate};
 use crate::raw::{OBSERVER, Raw};
 
 /// Which server.
@@ -65,7 +66,40 @@ impl Kind {
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     password: Option<String>,
+    tls: Option<Tls>,
     arguments: Vec<String>,
+}
+
+/// How a server speaks TLS: then it speaks nothing else on its port.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The authority that the server's clients trust, and that it trusts to name its clients.
+    pub authority: String,
+    /// What the server shows.
+    pub certificate: Certificate,
+    /// Of whom the server wants a certificate.
+    pub asks: Asks,
+}
+
+/// Of whom a server wants a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asks {
+    /// Of nobody.
+    Nobody,
+    /// Of every client.
+    Everybody,
+}
+
+impl Tls {
+    /// A server of this machine, by an authority, that asks nobody.
+    #[must_use]
+    pub fn of(authority: &Authority) -> Self {
+        Self {
+            authority: authority.pem().to_owned(),
+            certificate: authority.issue(&["localhost", "127.0.0.1"]),
+            asks: Asks::Nobody,
+        }
+    }
 }
 
 impl Setup {
@@ -80,6 +114,20 @@ impl Setup {
     #[must_use]
     pub(crate) fn password_or(mut self, password: &str) -> Self {
         self.password.get_or_insert_with(|| password.to_owned());
+        self
+    }
+
+    /// The server speaks TLS on its port, and nothing else.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The server speaks TLS, if nothing else was said of that.
+    #[must_use]
+    pub(crate) fn tls_or(mut self, tls: impl FnOnce() -> Tls) -> Self {
+        self.tls.get_or_insert_with(tls);
         self
     }
 
@@ -143,10 +191,28 @@ impl Server {
         self.url_at(self.address(), database)
     }
 
-    /// The URL of one of its databases by way of another address, such as a proxy's.
+    /// The URL of one of its databases by way of another address, such as a proxy's. With TLS it
+    /// names the authority to trust.
     #[must_use]
     pub fn url_at(&self, address: SocketAddr, database: u32) -> String {
-        format!("redis://{}{address}/{database}", self.userinfo())
+        let userinfo = self.userinfo();
+        match &self.setup.tls {
+            None => format!("redis://{userinfo}{address}/{database}"),
+            Some(_) => {
+                let ca = self.file(CA);
+                format!("rediss://{userinfo}{address}/{database}?tls_ca={}", ca.display())
+            }
+        }
+    }
+
+    /// The file of the authority that its clients trust, where it speaks TLS.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.file(CA)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// The URL of one of its databases by way of its unix socket.
@@ -219,7 +285,10 @@ impl Server {
     }
 
     fn greeted(&self) -> io::Result<Raw> {
-        let mut raw = Raw::connect(self.address())?;
+        let mut raw = match &self.setup.tls {
+            None => Raw::connect(self.address())?,
+            Some(_) => Raw::connect_unix(&self.file(SOCKET))?,
+        };
         if let Some(password) = &self.setup.password {
             raw.ask(&["AUTH", password])?;
         }
@@ -260,7 +329,12 @@ pub fn percent_encoded(text: &str) -> String {
 fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pid) {
     let mut shell = Command::new("sh");
     shell.args(["-c", WATCH, "sh"]).arg(folder).arg(program);
-    shell.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+    shell.args(["--bind", "127.0.0.1"]);
+    let port = port.to_string();
+    match &setup.tls {
+        None => shell.args(["--port", &port]),
+        Some(tls) => speak_tls(&mut shell, &port, folder, tls),
+    };
     shell.args(["--databases", &Server::DATABASES.to_string()]);
     shell.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
     shell.arg("--dir").arg(folder).arg("--unixsocket").arg(folder.join(SOCKET));
@@ -274,6 +348,24 @@ fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pi
     BufReader::new(output).read_line(&mut line).expect("sh tells the process id");
     let pid = line.trim().parse().ok().and_then(Pid::from_raw);
     (shell, pid.expect("sh tells the process id"))
+}
+
+fn speak_tls<'c>(shell: &'c mut Command, port: &str, folder: &Path, tls: &Tls) -> &'c mut Command {
+    let asks = match tls.asks {
+        Asks::Nobody => "no",
+        Asks::Everybody => "yes",
+    };
+    shell.args(["--port", "0", "--tls-port", port, "--tls-auth-clients", asks]);
+    for (option, name, pem) in [
+        ("--tls-ca-cert-file", CA, &tls.authority),
+        ("--tls-cert-file", CERTIFICATE, &tls.certificate.pem),
+        ("--tls-key-file", KEY, &tls.certificate.key),
+    ] {
+        let file = folder.join(name);
+        fs::write(&file, pem).expect("a temporary file");
+        shell.arg(option).arg(file);
+    }
+    shell
 }
 
 fn free_port() -> u16 {
@@ -290,12 +382,15 @@ const WATCH: &str = r#"
     read -r _
     kill -9 $pid
     wait $pid
-    rm -f "$folder/server.sock" "$folder/server.log"
+    rm -f "$folder/server.sock" "$folder/server.log" "$folder"/*.pem
     rmdir "$folder"
 "#;
 
 const LOG: &str = "server.log";
 const SOCKET: &str = "server.sock";
+const CA: &str = "ca.pem";
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
 const START_UP: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -321,6 +416,23 @@ mod tests {
         assert!(server.url(3).starts_with("redis://:p%40%20s%3A%2F%22%3F%23@127.0.0.1:"));
         let mut raw = Raw::connect(server.address()).unwrap();
         assert!(raw.ask(&["PING"]).unwrap().text().starts_with("NOAUTH"));
+    }
+
+    #[test]
+    fn a_server_of_tls_speaks_nothing_else_on_its_port() {
+        let authority = Authority::new();
+        let mut server = Server::start(Kind::Redis, &Setup::default().tls(Tls::of(&authority)));
+        let url = server.url(3);
+        assert!(url.starts_with("rediss://127.0.0.1:") && url.contains("/3?tls_ca=/"), "{url}");
+        assert_eq!(fs::read_to_string(server.authority()).unwrap(), authority.pem());
+        assert_eq!(server.raw(0).text(&["PING"]), "PONG");
+        let plain = Raw::connect(server.address()).unwrap().ask(&["PING"]);
+        assert!(plain.is_err(), "{plain:?}");
+        server.restart();
+        assert!(server.authority().is_file());
+        let folder = server.folder.clone();
+        drop(server);
+        assert!(!folder.exists());
     }
 
     #[test]

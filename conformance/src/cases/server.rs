@@ -196,7 +196,11 @@ pub async fn a_hostname_is_resolved(cx: Context) {
 }
 
 pub async fn schemes_of_one_server_mean_the_same(cx: Context) {
-    let url = cx.url().replace("redis://", "valkey://");
+    let url = match cx.url().split_once("://") {
+        Some(("rediss", rest)) => format!("valkeys://{rest}"),
+        Some((_, rest)) => format!("valkey://{rest}"),
+        None => unreachable!("a URL has a scheme"),
+    };
     let cache = connected(cx.builder_of(&url)).await;
     cache.set("key", 1).await.unwrap();
     assert_eq!(cx.raw().text(&["GET", "::key"]), "1");

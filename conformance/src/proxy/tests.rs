@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use async_caches::rustls::crypto::ring;
+use async_caches::rustls::pki_types::pem::PemObject;
+use async_caches::rustls::pki_types::{CertificateDer, ServerName};
+use async_caches::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
 use super::*;
+use crate::certificates::Authority;
 use crate::raw::Raw;
-use crate::server::{Kind, Server, Setup};
+use crate::server::{Kind, Server, Setup, Tls};
 
 fn set_up() -> (Server, Proxy, Raw) {
     let server = Server::start(Kind::Redis, &Setup::default());
@@ -135,4 +141,60 @@ fn a_proxy_that_refuses_or_is_dropped_answers_nobody() {
     assert_eq!(raw.text(&["PING"]), "PONG");
     drop(proxy);
     assert!(raw.ask(&["PING"]).is_err());
+}
+
+#[test]
+fn records_of_tls_stand_for_replies() {
+    let authority = Authority::new();
+    let server = Server::start(Kind::Redis, &Setup::default().tls(Tls::of(&authority)));
+    let proxy = Proxy::start(server.address());
+    let mut link = encrypted(&proxy, &authority);
+    link.write_all(b"PING\r\n").unwrap();
+    assert_eq!(read(&mut link), b"+PONG\r\n");
+    proxy.drip(1);
+    link.write_all(b"PING\r\n").unwrap();
+    assert_eq!(read(&mut link), b"+PONG\r\n");
+    proxy.hold();
+    let before = proxy.replies();
+    link.write_all(b"PING\r\n").unwrap();
+    let patience = std::time::Instant::now() + Duration::from_secs(10);
+    while proxy.replies() == before {
+        assert!(std::time::Instant::now() < patience, "it was never answered");
+        thread::sleep(Duration::from_millis(5));
+    }
+    proxy.cut_after(10, Ending::Closed);
+    proxy.release();
+    let error = link.read(&mut [0; 64]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{error}");
+}
+
+#[test]
+fn a_record_is_whole_once_its_last_byte_is_there() {
+    let record = [23, 3, 3, 1, 2].into_iter().chain([b'x'; 258]).collect::<Vec<u8>>();
+    for length in 0..record.len() {
+        assert_eq!(whole(&record[..length]), None, "{length}");
+    }
+    let two = [&record[..], b"\x17\x03"].concat();
+    assert_eq!(whole(&record), Some(263));
+    assert_eq!(whole(&two), Some(263));
+    assert_eq!(whole(b":1\r\n"), Some(4));
+}
+
+fn encrypted(proxy: &Proxy, authority: &Authority) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let stream = TcpStream::connect(proxy.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    StreamOwned::new(connection, stream)
+}
+
+fn read(link: &mut impl Read) -> Vec<u8> {
+    let mut bytes = [0; 64];
+    let length = link.read(&mut bytes).unwrap();
+    bytes[..length].to_vec()
 }

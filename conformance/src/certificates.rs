@@ -1,0 +1,77 @@
+//! Certificates, made when a test needs them: of an authority of our own, for whom a test says.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+/// Who issues certificates. No two are the same.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate and its private key, each in PEM.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The certificate.
+    pub pem: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl Authority {
+    /// A new one, which nobody trusts yet.
+    ///
+    /// # Panics
+    /// When there is no randomness.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Of two by one name the wrong one would be tried, and not be unknown.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("there is randomness");
+        let pem = params.self_signed(&key).expect("an authority signs for itself").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Its own certificate in PEM: for those who trust it.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for hosts by these names and addresses, from long ago and for long to come.
+    #[must_use]
+    pub fn issue(&self, names: &[&str]) -> Certificate {
+        self.sign(&params(names))
+    }
+
+    /// One that was for them until long ago.
+    #[must_use]
+    pub fn issue_expired(&self, names: &[&str]) -> Certificate {
+        let mut params = params(names);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        self.sign(&params)
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Certificate {
+        let key = KeyPair::generate().expect("there is randomness");
+        let signed = params.signed_by(&key, &self.issuer).expect("an authority signs");
+        Certificate { pem: signed.pem(), key: key.serialize_pem() }
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    CertificateParams::new(names).expect("names are ASCII")
+}
