@@ -15,6 +15,7 @@
 //! | [`command`], [`reply`] | what a backend is asked, and what it answers |
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
 //! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, what runs on the server, one pipelined connection |
+//! | `tls` | with the feature of that name: the wire encrypted |
 //! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
 //! | [`time`], [`error`], [`copies`] | what all of them share |
 #![no_std]
@@ -25,7 +26,7 @@
 )]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "tls"))]
 extern crate std;
 
 pub mod command;
@@ -49,6 +50,8 @@ pub mod retry;
 pub mod script;
 pub mod secret;
 pub mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod ttl;
 pub mod url;
 pub mod value;

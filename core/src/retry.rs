@@ -134,7 +134,7 @@ mod tests {
             .collect();
         for quarter in 0..4 {
             let range = Backoff::MAX * quarter / 4..Backoff::MAX * (quarter + 1) / 4;
-            let there = delays.iter().filter(|delay| range.contains(delay)).count();
+            let there = delays.iter().filter(|delay| range.contains(*delay)).count();
             assert!(there > 25, "{there} of 200 delays in quarter {quarter}");
         }
     }

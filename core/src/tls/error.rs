@@ -1,0 +1,88 @@
+use alloc::string::String;
+
+use thiserror::Error;
+
+/// Why there is no session, or none any more.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// Nobody who is trusted has issued the server's certificate.
+    #[error("the server's certificate was issued by nobody who is trusted")]
+    UnknownIssuer,
+    /// The server's certificate is for another name.
+    #[error("the server's certificate is not for {name}, whom we wanted")]
+    WrongName {
+        /// Whom we wanted.
+        name: String,
+    },
+    /// The server's certificate has expired.
+    #[error("the server's certificate has expired")]
+    Expired,
+    /// The server's certificate is not valid yet, or our clock is slow.
+    #[error("the server's certificate is not valid yet")]
+    NotYetValid,
+    /// Something else is wrong with the server's certificate.
+    #[error("the server's certificate is not accepted: {problem}")]
+    Certificate {
+        /// What, in the words of the TLS library.
+        problem: String,
+    },
+    /// The server has ended the session with an alert.
+    #[error("the server refused TLS with the alert {alert}{}", meaning(.alert))]
+    Alert {
+        /// The alert's name, as in RFC 8446.
+        alert: String,
+    },
+    /// What answered speaks something else.
+    #[error("what answered speaks no TLS")]
+    NoTls,
+    /// The stream ended without the server's having said that it would: somebody may have cut it.
+    #[error("the connection was cut off without an end of TLS")]
+    Truncated,
+    /// The handshake was not over in time.
+    #[error("the TLS handshake was not over in time")]
+    Stalled,
+    /// The server broke the protocol, or has nothing in common with us.
+    #[error("TLS failed: {problem}")]
+    Failed {
+        /// How, in the words of the TLS library.
+        problem: String,
+    },
+}
+
+impl TlsError {
+    /// Whether one side has refused the other for what it is, so that trying again soon is no use
+    /// unless somebody changes a certificate or a setting.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::UnknownIssuer
+            | Self::WrongName { .. }
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::Certificate { .. } => true,
+            Self::Alert { alert } => REFUSALS.iter().any(|(name, _)| name == alert),
+            Self::NoTls | Self::Truncated | Self::Stalled | Self::Failed { .. } => false,
+        }
+    }
+}
+
+/// What an alert tells of us.
+fn meaning(alert: &str) -> &'static str {
+    REFUSALS.iter().find(|(name, _)| *name == alert).map_or("", |(_, meaning)| meaning)
+}
+
+/// The alerts that refuse us for what we are.
+const REFUSALS: [(&str, &str); 11] = [
+    ("certificate_required", ": it wants a certificate of ours, and was shown none"),
+    ("bad_certificate", ": our certificate is malformed"),
+    ("unsupported_certificate", ": our certificate is of a kind that it does not take"),
+    ("certificate_revoked", ": our certificate was revoked"),
+    ("certificate_expired", ": our certificate has expired"),
+    ("certificate_unknown", ": our certificate was not accepted"),
+    ("unknown_ca", ": our certificate was issued by nobody whom it trusts"),
+    ("access_denied", ": our certificate gives no access"),
+    ("handshake_failure", ": it has no cipher in common with us, or wants a certificate of ours"),
+    ("protocol_version", ": it has no version of TLS in common with us"),
+    ("unrecognized_name", ": it goes by another name"),
+];

@@ -1,0 +1,62 @@
+//! What the TLS library says, in the words of whoever set up a server.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+
+use super::TlsError;
+
+/// `expected` is whose certificate the server should have; `greeted` whether it has said anything
+/// in TLS yet.
+pub(super) fn explain(error: &Error, expected: &ServerName<'_>, greeted: bool) -> TlsError {
+    match error {
+        Error::InvalidCertificate(problem) => certificate(problem, expected),
+        Error::AlertReceived(alert) => TlsError::Alert { alert: name(*alert) },
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType
+            | InvalidMessage::UnknownProtocolVersion
+            | InvalidMessage::MessageTooLarge
+            | InvalidMessage::InvalidEmptyPayload,
+        ) if !greeted => TlsError::NoTls,
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the rest has its own words")]
+        error => failed(error),
+    }
+}
+
+pub(super) fn failed(problem: impl ToString) -> TlsError {
+    TlsError::Failed { problem: problem.to_string() }
+}
+
+fn certificate(problem: &CertificateError, expected: &ServerName<'_>) -> TlsError {
+    match problem {
+        CertificateError::UnknownIssuer => TlsError::UnknownIssuer,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            TlsError::WrongName { name: expected.to_str().into_owned() }
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsError::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            TlsError::NotYetValid
+        }
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the rest has its own words")]
+        problem => TlsError::Certificate { problem: problem.to_string() },
+    }
+}
+
+/// `CertificateRequired` as `certificate_required`, and `Unknown(93)` as `93`.
+fn name(alert: AlertDescription) -> String {
+    if let AlertDescription::Unknown(number) = alert {
+        return number.to_string();
+    }
+    let mut name = String::new();
+    let mut before = '_';
+    for letter in format!("{alert:?}").chars() {
+        if letter.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+        before = letter;
+    }
+    name
+}
