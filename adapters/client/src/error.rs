@@ -162,6 +162,10 @@ pub enum LinkError {
     /// The connection itself failed.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// TLS failed, or one side refused the other.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] async_caches_core::tls::TlsError),
     /// The runtime that ran the cache's connections has shut down. Disconnect the cache and connect
     /// it on another.
     #[error("the runtime that ran the cache's connections has shut down")]
@@ -203,7 +207,11 @@ impl Error {
                     | ServerErrorKind::MaxClients
             )
         };
-        self.is_outage() && self.server_error().is_none_or(|error| transient(error.kind))
+        let refused =
+            matches!(self, Self::Unavailable { source, .. } if source.is_refusal_of_tls());
+        self.is_outage()
+            && !refused
+            && self.server_error().is_none_or(|error| transient(error.kind))
     }
 
     /// Whether the operation failed here though the server may have done it.
@@ -304,8 +312,24 @@ impl From<UrlError> for Error {
     }
 }
 
+impl LinkError {
+    /// Whether one side of TLS has refused the other for what it is.
+    pub(crate) fn is_refusal_of_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(error) = self {
+            return error.is_refusal();
+        }
+        false
+    }
+}
+
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        let error = match error.downcast() {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
         Self::Io(Arc::new(error))
     }
 }

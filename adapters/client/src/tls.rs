@@ -12,6 +12,8 @@ mod config;
 mod error;
 #[cfg(feature = "tls")]
 mod files;
+#[cfg(feature = "tls")]
+mod socket;
 #[cfg(all(test, feature = "tls"))]
 mod tests;
 #[cfg(not(feature = "tls"))]

@@ -37,12 +37,23 @@ impl Link {
         // Dropped at the end, whatever that is, the link tells its callers and the pool.
         self.end = match dial(&self, connect, &mut timer).await {
             Err(error) => error,
-            Ok(socket) => {
-                let mut driver = Driver::new(socket, timer);
-                poll_fn(|cx| driver.poll(&mut self, cx)).await
-            }
+            Ok(socket) => match self.pool.tls.clone() {
+                None => serve(&mut self, socket, timer).await.0,
+                Some(tls) => tls.serve(&mut self, socket, timer).await,
+            },
         };
     }
+}
+
+/// Serves the callers of a link over its socket until it ends; answers why, and the socket.
+pub(crate) async fn serve<S: Socket>(
+    link: &mut Link,
+    socket: S,
+    timer: impl Timer,
+) -> (LinkError, S) {
+    let mut driver = Driver::new(socket, timer);
+    let end = poll_fn(|cx| driver.poll(link, cx)).await;
+    (end, driver.socket)
 }
 
 async fn dial<S: Socket>(

@@ -487,10 +487,12 @@ impl Drop for Link {
 impl LinkError {
     /// Whether the server said no to who we are, so that dialling again soon is no use.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::Connection(ConnectionError::Refused(error)) if error.kind.is_refusal_of_credentials()
-        )
+        match self {
+            Self::Connection(ConnectionError::Refused(error)) => {
+                error.kind.is_refusal_of_credentials()
+            }
+            error => error.is_refusal_of_tls(),
+        }
     }
 }
 

@@ -34,6 +34,8 @@ use async_caches_core::time::Instant;
 use async_caches_core::url::{Endpoint, Server};
 
 pub(crate) use self::call::Call;
+#[cfg(feature = "tls")]
+pub(crate) use self::driver::serve;
 use self::line::Line;
 pub(crate) use self::line::Ticket;
 use self::link::Closing;
@@ -61,7 +63,6 @@ pub(crate) struct Pool {
     endpoint: Endpoint,
     who: Who,
     /// What its links are encrypted with, where they are.
-    #[expect(dead_code, reason = "links do not speak TLS yet")]
     tls: Option<TlsClient>,
     setup: Setup,
     bounds: Bounds,

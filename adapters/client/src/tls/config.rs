@@ -19,7 +19,6 @@ use crate::error::Error;
 /// that are to share them share this.
 #[derive(Clone)]
 pub(crate) struct TlsClient {
-    #[cfg_attr(not(test), expect(dead_code, reason = "links do not speak TLS yet"))]
     pub(crate) config: Arc<ClientConfig>,
     /// Whose certificate the server must have.
     pub(crate) name: ServerName<'static>,

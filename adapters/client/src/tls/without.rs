@@ -4,7 +4,9 @@ use async_caches_core::options::Settings;
 use async_caches_core::url::Server;
 
 use super::TlsConfigError;
-use crate::error::Error;
+use crate::error::{Error, LinkError};
+use crate::redis::Link;
+use crate::runtime::{Socket, Timer};
 
 /// What an application would bring of its own; nothing.
 #[derive(Clone, Default, Debug)]
@@ -23,5 +25,12 @@ pub(crate) fn client(
     match server.tls(settings)? {
         None => Ok(None),
         Some(_) => Err(TlsConfigError::NotBuilt.into()),
+    }
+}
+
+impl TlsClient {
+    /// Nothing, as there is none.
+    pub(crate) async fn serve<S: Socket, T: Timer>(self, _: &mut Link, _: S, _: T) -> LinkError {
+        match self {}
     }
 }

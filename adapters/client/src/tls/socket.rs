@@ -1,0 +1,138 @@
+//! A socket within TLS, over any adapter's socket.
+//!
+//! What was taken from the driver counts as sent, also while it is still to be written: that is
+//! tried again in every turn, whichever way the driver asks.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
+
+use async_caches_core::error::ConnectionError;
+use async_caches_core::tls::{Session, TlsError};
+use bytes::BytesMut;
+
+use super::TlsClient;
+use crate::error::LinkError;
+use crate::redis::{Link, serve};
+use crate::runtime::{Socket, Timer};
+
+/// A socket whose bytes are those of a TLS session. Dropped, it says so to its peer, if that can be
+/// said at once.
+#[derive(Debug)]
+struct TlsSocket<S: Socket> {
+    socket: S,
+    session: Session,
+    incoming: BytesMut,
+    /// Why nothing can be written any more. What there is to read may say more about that.
+    broken: Option<io::Error>,
+}
+
+impl TlsClient {
+    /// Serves the callers of a link over a socket within TLS, until the link ends.
+    pub(crate) async fn serve<S: Socket, T: Timer>(
+        self,
+        link: &mut Link,
+        socket: S,
+        timer: T,
+    ) -> LinkError {
+        let session = match Session::new(self.config, self.name) {
+            Ok(session) => session,
+            Err(error) => return error.into(),
+        };
+        let socket = TlsSocket { socket, session, incoming: BytesMut::new(), broken: None };
+        let (end, socket) = serve(link, socket, timer).await;
+        match end {
+            LinkError::Connection(ConnectionError::NotReadyInTime)
+                if socket.session.is_handshaking() =>
+            {
+                TlsError::Stalled.into()
+            }
+            end => end,
+        }
+    }
+}
+
+impl<S: Socket> TlsSocket<S> {
+    /// Writes what is to be written, as far as that goes. Pending where something is left.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.session.outgoing().is_empty() {
+            match self.socket.poll_write(&[IoSlice::new(self.session.outgoing())], cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => self.session.sent(count),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is to be written; where that fails, it is for the next read to tell.
+    fn try_flush(&mut self, cx: &mut Context<'_>) {
+        if self.broken.is_none()
+            && let Poll::Ready(Err(error)) = self.flush(cx)
+        {
+            self.broken = Some(error);
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// There is nothing to read now.
+    fn nothing(&mut self) -> Poll<io::Result<usize>> {
+        match self.broken.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<S: Socket> Socket for TlsSocket<S> {
+    fn poll_read(&mut self, rx: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            self.try_flush(cx);
+            if self.session.is_ended() {
+                return Poll::Ready(Ok(0));
+            }
+            let room = rx.capacity() - rx.len();
+            self.incoming.reserve(room.clamp(Session::RECORD, READ_MOST));
+            match self.socket.poll_read(&mut self.incoming, cx) {
+                Poll::Pending => return self.nothing(),
+                Poll::Ready(Ok(0)) => {
+                    let end = self.session.end().map(|()| 0).map_err(io::Error::other);
+                    return Poll::Ready(self.broken.take().map_or(end, Err));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+            match self.session.open(&mut self.incoming, rx) {
+                Ok(0) => {}
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(error) => {
+                    self.try_flush(cx);
+                    return Poll::Ready(Err(io::Error::other(error)));
+                }
+            }
+        }
+    }
+
+    fn poll_write(&mut self, tx: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.try_flush(cx);
+        let taken = if self.broken.is_some() { 0 } else { self.session.seal(tx) };
+        if taken == 0 {
+            return Poll::Pending;
+        }
+        self.try_flush(cx);
+        Poll::Ready(Ok(taken))
+    }
+}
+
+impl<S: Socket> Drop for TlsSocket<S> {
+    fn drop(&mut self) {
+        if self.broken.is_none() {
+            self.session.close();
+            let _ = self.flush(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
+/// How many bytes are read at once at most.
+const READ_MOST: usize = 64 * 1024;
