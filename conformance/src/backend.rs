@@ -3,7 +3,7 @@
 use std::env;
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::{LazyLock, Once, OnceLock};
 
 use crate::certificates::Authority;
 use crate::server::{Kind, Server, Setup, Tls};
@@ -49,7 +49,7 @@ impl Backend {
     /// How a server of this backend is set up, as far as it was not said.
     pub(crate) fn complete(self, setup: Setup) -> Setup {
         match self {
-            Self::RedisOverTls => setup.tls_or(|| Tls::of(&Authority::new())),
+            Self::RedisOverTls => setup.tls_or(|| Tls::of(&AUTHORITY)),
             Self::Dummy
             | Self::Locmem
             | Self::Redis
@@ -122,6 +122,9 @@ fn valkey_is_missing() {
         let _ = writeln!(std::io::stderr(), "the cases on Valkey are NOT RUN: {remedy}");
     });
 }
+
+/// Whom all servers of [`Backend::RedisOverTls`] are by, so that one can take another's place.
+static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
 /// The password of servers that want one: signs that URLs reserve behind [`CANARY`].
 pub(crate) const PASSWORD: &str = "c4n4ryPass@:w/rd?#[1]% \"&\u{e9}";

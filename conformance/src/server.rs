@@ -356,6 +356,7 @@ fn speak_tls<'c>(shell: &'c mut Command, port: &str, folder: &Path, tls: &Tls) -
         Asks::Everybody => "yes",
     };
     shell.args(["--port", "0", "--tls-port", port, "--tls-auth-clients", asks]);
+    shell.args(["--tls-replication", "yes"]);
     for (option, name, pem) in [
         ("--tls-ca-cert-file", CA, &tls.authority),
         ("--tls-cert-file", CERTIFICATE, &tls.certificate.pem),
