@@ -10,7 +10,9 @@ macro_rules! functions {
             use $crate::{Backend, Context};
 
             fn run<F: Future<Output = ()> + 'static>(case: fn(Context) -> F) {
-                for backend in [Backend::Dummy, Backend::Locmem, Backend::Redis] {
+                let backends =
+                    [Backend::Dummy, Backend::Locmem, Backend::Redis, Backend::RedisOverTls];
+                for backend in backends {
                     $crate::run($harness, backend, case);
                 }
             }

@@ -25,6 +25,7 @@ macro_rules! suite {
         $crate::__backend!(redis_without_hello, RedisWithoutHello, [everywhere storing served]);
         $crate::__backend!(redis_with_password, RedisWithPassword, [reached guarded]);
         $crate::__backend!(redis_over_unix_socket, RedisOverUnixSocket, [reached]);
+        $crate::__backend!(redis_over_tls, RedisOverTls, [everywhere storing served tcp faults tls]);
         $crate::__backend!(valkey, Valkey, [everywhere storing served tcp faults wire]);
         $crate::__backend!(valkey_with_password, ValkeyWithPassword, [reached guarded]);
         $crate::__backend!(hostile, Dummy, [hostile]);
@@ -300,10 +301,8 @@ macro_rules! __cases {
                 a_lost_link_that_cannot_be_dialled_again_holds_up_nobody
                 packets_lost_on_open_links_hold_up_nobody_and_other_links_are_opened
                 a_link_reset_in_the_middle_of_a_reply_mixes_nothing_up
-                a_corrupt_byte_around_a_value_closes_the_link_and_reaches_nobody
                 a_paused_server_is_waited_for_and_no_longer_than_the_deadline
                 a_sleeping_server_is_waited_for_and_no_longer_than_the_deadline
-                a_server_without_room_for_more_clients_says_so_and_open_links_go_on
                 a_server_that_loads_its_data_after_a_restart_is_waited_for
                 a_server_that_loads_its_data_under_open_links_says_so_and_loaders_go_on
                 writes_find_the_new_master_where_a_name_leads_after_a_failover
@@ -314,6 +313,24 @@ macro_rules! __cases {
                 a_server_without_replicas_refuses_writes_and_reads_and_loaders_go_on
                 a_replica_that_lost_its_master_refuses_everything_and_loaders_go_on
                 a_server_busy_with_a_script_says_so_and_loaders_go_on
+            }
+        }
+    };
+    (tls $backend:ident) => {
+        $crate::__tests! { $backend
+            tls {
+                a_server_of_an_unknown_authority_is_refused_and_told_no_password
+                a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for
+                a_certificate_that_has_expired_is_refused
+                any_certificate_is_accepted_where_that_was_asked_for_and_is_shown
+                a_server_that_asks_for_a_certificate_is_shown_ours
+                a_server_that_speaks_no_tls_is_an_error_and_told_nothing
+                a_peer_that_stalls_in_the_handshake_is_given_up
+                a_stream_cut_without_a_goodbye_is_no_end_of_a_reply
+                a_corrupt_byte_in_a_record_closes_the_link_and_reaches_nobody
+                values_of_any_size_cross_in_the_older_tls_too
+                a_new_link_resumes_the_session_of_an_old_one
+                an_authority_in_no_file_is_an_error_before_anything_is_dialled
             }
         }
     };
@@ -335,6 +352,10 @@ macro_rules! __cases {
                 a_peer_that_vanishes_holds_up_nobody
                 disconnect_lets_finish_what_is_in_flight
                 disconnect_from_a_peer_that_vanished_ends
+            }
+            outages {
+                a_corrupt_byte_around_a_value_closes_the_link_and_reaches_nobody
+                a_server_without_room_for_more_clients_says_so_and_open_links_go_on
             }
         }
     };

@@ -24,5 +24,6 @@ pub mod rotation;
 pub mod server;
 pub mod stats;
 pub mod timeouts;
+pub mod tls;
 pub mod values;
 pub mod wire;
