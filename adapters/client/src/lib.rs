@@ -42,10 +42,12 @@
 //! | `dummy://` | nothing is kept; values must still serialize |
 //! | `locmem://name` | this process's memory, shared by all caches of that name |
 //! | `redis://user:password@host:port/db`, `valkey://`, `redis+unix:///path?db=1` | a server; needs an adapter |
+//! | `rediss://user:password@host:port/db`, `valkeys://` | the same over TLS; needs its feature `tls` |
 //!
 //! Options stand in the URL's query or are given to the [`Builder`], which wins: `timeout`,
 //! `version`, `key_prefix`, `minsize`, `maxsize`, `max_in_flight`, `max_queued_bytes`,
-//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `name`. Spans in a URL are seconds, with decimals or without.
+//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `name`,
+//! `tls_ca`, `tls_cert`, `tls_key`, `tls_server_name`, `tls_dangerously_accept_any_certificate`. Spans in a URL are seconds, with decimals or without.
 //!
 //! # What every operation has in common
 //!
