@@ -13,7 +13,7 @@ use crate::cache::{Cache, Remote, Target};
 use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
 use crate::runtime::Runtime;
-use crate::tls::{self, TlsConfigError};
+use crate::tls;
 
 /// A cache to be: made by an adapter's `builder`, or by [`builder`](crate::builder) where no
 /// runtime is needed.
@@ -218,9 +218,6 @@ impl Builder {
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
                 let tls = tls::client(&server, &settings, self.tls)?;
-                if tls.is_some() {
-                    return Err(TlsConfigError::NotBuilt.into());
-                }
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
                 Target::Redis(Box::new(Remote::new(server, who, tls, runtime)))
