@@ -100,6 +100,8 @@ pub use async_caches_core::key::Version;
 pub use async_caches_core::memory::Stats;
 pub use async_caches_core::reply::Remaining;
 pub use async_caches_core::secret::Secret;
+#[cfg(feature = "tls")]
+pub use async_caches_core::tls::TlsError;
 pub use async_caches_core::ttl::Timeout;
 pub use async_caches_core::url::Credentials;
 pub use bytes::Bytes;

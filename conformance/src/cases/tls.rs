@@ -17,7 +17,7 @@ use async_caches::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use async_caches::rustls::{
     ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, SignatureScheme,
 };
-use async_caches::{Builder, Error, TlsConfigError};
+use async_caches::{Builder, Error, LinkError, TlsConfigError, TlsError};
 use tempfile::TempDir;
 
 use crate::backend::{CANARY, PASSWORD};
@@ -31,7 +31,8 @@ pub async fn a_server_of_an_unknown_authority_is_refused_and_told_no_password(cx
     let files = Files::new();
     let other = files.write("other.pem", Authority::new().pem());
     let builder = cx.builder_of(&server.url(0));
-    refused(&cx, &server, builder.clone().tls_ca(other)).await;
+    let error = refused(&cx, &server, builder.clone().tls_ca(other)).await;
+    assert_eq!(error, TlsError::UnknownIssuer);
     let cache = connected(builder).await;
     cache.set("key", 1).await.unwrap();
     assert!(was_greeted(&server), "it can be told whether a server was");
@@ -41,7 +42,8 @@ pub async fn a_certificate_for_another_name_is_refused_unless_that_name_is_asked
     let authority = Authority::new();
     let tls = Tls { certificate: authority.issue(&["cache.example"]), ..Tls::of(&authority) };
     let server = cx.start(&Setup::default().tls(tls));
-    refused(&cx, &server, cx.builder_of(&server.url(0))).await;
+    let error = refused(&cx, &server, cx.builder_of(&server.url(0))).await;
+    assert_eq!(error, TlsError::WrongName { name: "127.0.0.1".into() });
     let builder = cx.builder_of(&server.url(0)).tls_server_name("cache.example");
     connected(builder).await.ping().await.unwrap();
     let url = format!("{}&tls_server_name=cache.example", server.url(0));
@@ -52,7 +54,8 @@ pub async fn a_certificate_that_has_expired_is_refused(cx: Context) {
     let authority = Authority::new();
     let certificate = authority.issue_expired(&["127.0.0.1"]);
     let server = cx.start(&Setup::default().tls(Tls { certificate, ..Tls::of(&authority) }));
-    refused(&cx, &server, cx.builder_of(&server.url(0))).await;
+    let error = refused(&cx, &server, cx.builder_of(&server.url(0))).await;
+    assert_eq!(error, TlsError::Expired);
 }
 
 pub async fn any_certificate_is_accepted_where_that_was_asked_for_and_is_shown(cx: Context) {
@@ -80,7 +83,8 @@ pub async fn a_server_that_asks_for_a_certificate_is_shown_ours(cx: Context) {
             .tls_key(files.write("own.key", &certificate.key))
     };
     for builder in [cx.builder_of(&server.url(0)), with(&Authority::new().issue(&["worker"]))] {
-        refused_for(&cx, &server, builder, "").await;
+        let error = refused_for(&cx, &server, builder, "").await;
+        assert!(matches!(error, TlsError::Alert { .. }), "{error:?}");
     }
     let cache = connected(with(&authority.issue(&["worker"]))).await;
     cache.set("key", 1).await.unwrap();
@@ -110,6 +114,8 @@ pub async fn a_peer_that_stalls_in_the_handshake_is_given_up(cx: Context) {
     let error = cx.within(BRIEF + SLACK, "connect", builder.connect()).await.unwrap_err();
     assert!(start.elapsed() >= BRIEF, "{:?}: {error:?}", start.elapsed());
     assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(error.is_retryable());
+    assert_eq!(of_tls(error), TlsError::Stalled);
     drop(listener);
 }
 
@@ -193,17 +199,26 @@ pub async fn an_authority_in_no_file_is_an_error_before_anything_is_dialled(cx: 
 }
 
 /// Fails at once, and has told the server nothing: neither a command nor, with it, the password.
-async fn refused(cx: &Context, server: &Server, builder: Builder) {
-    refused_for(cx, server, builder, "certificate").await;
+async fn refused(cx: &Context, server: &Server, builder: Builder) -> TlsError {
+    refused_for(cx, server, builder, "certificate").await
 }
 
-async fn refused_for(cx: &Context, server: &Server, builder: Builder, why: &str) {
+async fn refused_for(cx: &Context, server: &Server, builder: Builder, why: &str) -> TlsError {
     let error = cx.within(AT_ONCE, "connect", builder.connect()).await.unwrap_err();
-    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(why), "{text}");
     assert!(!format!("{text} {error:?}").contains(CANARY));
     assert!(!was_greeted(server), "{text}");
+    assert!(!error.is_retryable(), "{text}");
+    of_tls(error)
+}
+
+/// What was wrong with TLS, for which there is no server to be had.
+fn of_tls(error: Error) -> TlsError {
+    match error {
+        Error::Unavailable { source: LinkError::Tls(error), .. } => error,
+        error => panic!("{error:?}"),
+    }
 }
 
 /// Whether anybody has said `HELLO` to a server, as a cache does first of all. Raw connections do

@@ -1,7 +1,9 @@
 //! What the TLS library says, in the words of whoever set up a server.
+#![expect(clippy::wildcard_enum_match_arm, reason = "what is not told apart has its own words")]
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::fmt::Display;
 
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
@@ -20,13 +22,12 @@ pub(super) fn explain(error: &Error, expected: &ServerName<'_>, greeted: bool) -
             | InvalidMessage::MessageTooLarge
             | InvalidMessage::InvalidEmptyPayload,
         ) if !greeted => TlsError::NoTls,
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the rest has its own words")]
         error => failed(error),
     }
 }
 
-pub(super) fn failed(problem: impl ToString) -> TlsError {
-    TlsError::Failed { problem: problem.to_string() }
+pub(super) fn failed(problem: impl Display) -> TlsError {
+    TlsError::Failed { problem: format!("{problem}") }
 }
 
 fn certificate(problem: &CertificateError, expected: &ServerName<'_>) -> TlsError {
@@ -39,7 +40,6 @@ fn certificate(problem: &CertificateError, expected: &ServerName<'_>) -> TlsErro
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             TlsError::NotYetValid
         }
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the rest has its own words")]
         problem => TlsError::Certificate { problem: problem.to_string() },
     }
 }
