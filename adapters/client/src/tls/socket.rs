@@ -18,7 +18,7 @@ use crate::runtime::{Socket, Timer};
 /// A socket whose bytes are those of a TLS session. Dropped, it says so to its peer, if that can be
 /// said at once.
 #[derive(Debug)]
-struct TlsSocket<S: Socket> {
+pub(super) struct TlsSocket<S: Socket> {
     socket: S,
     session: Session,
     incoming: BytesMut,
@@ -34,11 +34,10 @@ impl TlsClient {
         socket: S,
         timer: T,
     ) -> LinkError {
-        let session = match Session::new(self.config, self.name) {
-            Ok(session) => session,
+        let socket = match TlsSocket::new(socket, self) {
+            Ok(socket) => socket,
             Err(error) => return error.into(),
         };
-        let socket = TlsSocket { socket, session, incoming: BytesMut::new(), broken: None };
         let (end, socket) = serve(link, socket, timer).await;
         match end {
             LinkError::Connection(ConnectionError::NotReadyInTime)
@@ -52,6 +51,11 @@ impl TlsClient {
 }
 
 impl<S: Socket> TlsSocket<S> {
+    pub(super) fn new(socket: S, client: TlsClient) -> Result<Self, TlsError> {
+        let session = Session::new(client.config, client.name)?;
+        Ok(Self { socket, session, incoming: BytesMut::new(), broken: None })
+    }
+
     /// Writes what is to be written, as far as that goes. Pending where something is left.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.session.outgoing().is_empty() {

@@ -1,3 +1,5 @@
+mod socket;
+
 use std::fs;
 use std::io;
 use std::path::Path;
