@@ -1,8 +1,9 @@
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use std::io::{BufRead, ErrorKind, IoSlice, Write};
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BytesMut};
 use rustls::client::ClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind};
@@ -21,7 +22,9 @@ use super::explain::{explain, failed};
 pub struct Session {
     tls: ClientConnection,
     name: ServerName<'static>,
-    outgoing: BytesMut,
+    /// What is to be sent, of which the first `sent` bytes are.
+    outgoing: Vec<u8>,
+    sent: usize,
     /// Whether anything came that is TLS.
     greeted: bool,
     /// Whether the peer has said that it is done.
@@ -43,8 +46,8 @@ impl Session {
     pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
         let mut tls = ClientConnection::new(config, name.clone()).map_err(failed)?;
         tls.set_buffer_limit(Some(Self::KEPT));
-        let outgoing = BytesMut::new();
-        let mut session = Self { tls, name, outgoing, greeted: false, ended: false };
+        let outgoing = Vec::new();
+        let mut session = Self { tls, name, outgoing, sent: 0, greeted: false, ended: false };
         session.collect();
         Ok(session)
     }
@@ -79,7 +82,7 @@ impl Session {
     /// the handshake is over, or while [`KEPT`](Self::KEPT) bytes are outgoing. Pieces share
     /// records.
     pub fn seal(&mut self, pieces: &[IoSlice<'_>]) -> usize {
-        if self.is_handshaking() || self.outgoing.len() >= Self::KEPT {
+        if self.is_handshaking() || self.outgoing().len() >= Self::KEPT {
             return 0;
         }
         let taken = self.tls.writer().write_vectored(pieces).unwrap_or_default();
@@ -96,14 +99,19 @@ impl Session {
     /// What is to be sent.
     #[must_use]
     pub fn outgoing(&self) -> &[u8] {
-        &self.outgoing
+        self.outgoing.get(self.sent..).unwrap_or_default()
     }
 
     /// The first bytes of what was outgoing are sent.
     pub fn sent(&mut self, count: usize) {
-        self.outgoing.advance(count.min(self.outgoing.len()));
+        self.sent = self.outgoing.len().min(self.sent + count);
+        // What is sent goes once it is the larger part, so that each byte is moved once at most.
+        if self.sent * 2 >= self.outgoing.len() {
+            self.outgoing.drain(..self.sent);
+            self.sent = 0;
+        }
         if self.outgoing.is_empty() && self.outgoing.capacity() > Self::KEPT {
-            self.outgoing = BytesMut::new();
+            self.outgoing = Vec::new();
         }
     }
 
@@ -161,9 +169,8 @@ impl Session {
 
     /// Moves what the session wants to say to what is outgoing.
     fn collect(&mut self) {
-        let mut outgoing = (&mut self.outgoing).writer();
         // Memory takes whatever it is given.
-        while self.tls.wants_write() && self.tls.write_tls(&mut outgoing).is_ok() {}
+        while self.tls.wants_write() && self.tls.write_tls(&mut self.outgoing).is_ok() {}
     }
 }
 
@@ -172,7 +179,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("name", &self.name)
             .field("handshaking", &self.is_handshaking())
-            .field("outgoing", &self.outgoing.len())
+            .field("outgoing", &self.outgoing().len())
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }

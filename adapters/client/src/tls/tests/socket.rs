@@ -70,11 +70,13 @@ fn a_write_that_fails_is_told_by_what_the_server_said_before() {
 
 #[test]
 fn a_write_that_fails_for_no_known_reason_is_an_error_of_the_wire() {
-    let (mut socket, far) = shaken();
-    far.lock().unwrap().broken = true;
-    let written = socket.poll_write(&[IoSlice::new(b"PING")], &mut context());
-    assert!(matches!(written, Poll::Ready(Ok(4))), "it may have left: {written:?}");
-    assert_eq!(hear(&mut socket).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    for ended in [false, true] {
+        let (mut socket, far) = shaken();
+        (far.lock().unwrap().broken, far.lock().unwrap().ended) = (true, ended);
+        let written = socket.poll_write(&[IoSlice::new(b"PING")], &mut context());
+        assert!(matches!(written, Poll::Ready(Ok(4))), "it may have left: {written:?}");
+        assert_eq!(hear(&mut socket).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
 }
 
 #[test]
