@@ -17,6 +17,7 @@
 //! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, what runs on the server, one pipelined connection |
 //! | `tls` | with the feature of that name: the wire encrypted |
 //! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
+//! | [`cluster`] | more decisions: which node of a cluster, where next, when to ask who serves what |
 //! | [`time`], [`error`], [`copies`] | what all of them share |
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
@@ -29,6 +30,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "tls"))]
 extern crate std;
 
+pub mod cluster;
 pub mod command;
 pub mod connection;
 pub mod copies;

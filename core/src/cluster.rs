@@ -1,0 +1,10 @@
+//! A cluster of Redis or Valkey servers: which node a command is for, and what to do when it was not.
+//!
+//! | module | duty |
+//! |---|---|
+//! | [`slot`] | which of the 16,384 slots a key belongs to |
+//!
+//! A call hashes its key, looks its slot up in the map and goes to that node; all else happens only
+//! where the cluster has changed, or is changing. Nothing here knows a link, a pool or a clock.
+
+pub mod slot;
