@@ -3,8 +3,12 @@
 //! | module | duty |
 //! |---|---|
 //! | [`slot`] | which of the 16,384 slots a key belongs to |
+//! | [`address`] | what nodes call each other, and how that becomes what we can reach |
+//! | [`map`] | who serves which slot, as a node told it and redirects put it right |
 //!
 //! A call hashes its key, looks its slot up in the map and goes to that node; all else happens only
 //! where the cluster has changed, or is changing. Nothing here knows a link, a pool or a clock.
 
+pub mod address;
+pub mod map;
 pub mod slot;

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::cluster::map::Form;
 use crate::key::{Key, Keys};
 use crate::number::Number;
 use crate::ttl::Expiry;
@@ -85,6 +86,13 @@ pub enum Command<'a> {
     Remaining(Key<'a>),
     /// Whether the backend is there. Answered by [`Reply::Done`](crate::reply::Reply::Done).
     Ping,
+    /// Which nodes of a cluster serve which slots, as a node sees it. Answered by
+    /// [`Reply::Topology`](crate::reply::Reply::Topology), or refused by a backend that is no cluster.
+    Topology(Form),
+    /// A replica of a cluster answers reads of its slots on this connection from now on, instead of
+    /// naming its master. Answered by [`Reply::Done`](crate::reply::Reply::Done), or refused as
+    /// [`Command::Topology`] is.
+    ReadOnly,
 }
 
 impl Command<'_> {
@@ -100,7 +108,9 @@ impl Command<'_> {
             | Self::Scan { .. }
             | Self::Contains(_)
             | Self::Remaining(_)
-            | Self::Ping => true,
+            | Self::Ping
+            | Self::Topology(_)
+            | Self::ReadOnly => true,
             Self::Set { .. }
             | Self::Add { .. }
             | Self::SetMany { .. }

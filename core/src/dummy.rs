@@ -7,13 +7,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::command::Command;
-use crate::error::NumberError;
+use crate::error::{NumberError, ServerError};
 use crate::reply::{Answer, Remaining, Reply};
 
 /// Answers `command` as a cache that holds nothing and takes nothing.
 ///
 /// # Errors
-/// [`NumberError::KeyNotFound`] for [`Command::Incr`], as wherever a key is not there.
+/// [`NumberError::KeyNotFound`] for [`Command::Incr`], as wherever a key is not there; and what a
+/// server answers that is no cluster, where it is asked about one.
 pub fn execute(command: &Command<'_>) -> Answer {
     match command {
         Command::Get(_) => Ok(Reply::Value(None)),
@@ -28,6 +29,7 @@ pub fn execute(command: &Command<'_>) -> Answer {
         Command::Scan { .. } => Ok(Reply::Scanned { cursor: 0, keys: Vec::new() }),
         Command::Incr { .. } => Err(NumberError::KeyNotFound.into()),
         Command::Remaining(_) => Ok(Reply::Remaining(Remaining::Absent)),
+        Command::Topology(_) | Command::ReadOnly => Err(ServerError::no_cluster().into()),
     }
 }
 
@@ -36,6 +38,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::cluster::map::Form;
     use crate::key::{KeySpace, Names};
     use crate::number::Number;
     use crate::ttl::Expiry;
@@ -77,5 +80,8 @@ mod tests {
         let incr = Command::Incr { key, delta: Number::Integer(1) };
         assert_eq!(execute(&incr), Err(NumberError::KeyNotFound.into()));
         assert_eq!(execute(&Command::Remaining(key)), Ok(Reply::Remaining(Remaining::Absent)));
+        for command in [Command::Topology(Form::Shards), Command::ReadOnly] {
+            assert_eq!(execute(&command), Err(ServerError::no_cluster().into()));
+        }
     }
 }

@@ -73,8 +73,9 @@ pub enum Failure {
 /// An error reply of a server.
 ///
 /// The kind is the reply's first word. The text is what the server wrote, with control characters
-/// escaped and cut after [`ServerError::MAX_TEXT`] characters. It may quote what the server was
-/// sent, such as a command's first arguments.
+/// escaped and cut after [`ServerError::MAX_TEXT`] characters, or where it names another node, which may
+/// have a long name, after [`ServerError::MAX_REDIRECT`]. It may quote what the server was sent, such as
+/// a command's first arguments.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("the server answered {text:?}")]
 pub struct ServerError {
@@ -113,6 +114,16 @@ pub enum ServerErrorKind {
     NoProto,
     /// `WRONGTYPE`: the key holds another type than a string.
     WrongType,
+    /// `MOVED`: another node of the cluster serves the key. See [`Redirect`](crate::cluster::redirect::Redirect).
+    Moved,
+    /// `ASK`: another node of the cluster serves the key this once.
+    Ask,
+    /// `TRYAGAIN`: the keys of one command are on two nodes, as their slot is being moved.
+    TryAgain,
+    /// `CLUSTERDOWN`: the cluster is not whole, or nobody serves the key.
+    ClusterDown,
+    /// `CROSSSLOT`: the keys of one command are of several slots.
+    CrossSlot,
     /// `ERR max number of clients reached`.
     MaxClients,
     /// Anything else.
@@ -122,6 +133,8 @@ pub enum ServerErrorKind {
 impl ServerError {
     /// How many characters of a server's text are kept.
     pub const MAX_TEXT: usize = 200;
+    /// How many are kept of `MOVED` and `ASK`: more than the longest that names a node.
+    pub const MAX_REDIRECT: usize = 300;
 
     /// Reads an error reply: its text, without the leading `-` or `!`.
     #[must_use]
@@ -129,8 +142,16 @@ impl ServerError {
         let head = text.get(..Self::MAX_TEXT * 4).unwrap_or(text);
         let text = String::from_utf8_lossy(head);
         let kind = ServerErrorKind::of(&text);
-        let text = text.chars().take(Self::MAX_TEXT).collect::<String>().into();
+        let is_redirect = matches!(kind, ServerErrorKind::Moved | ServerErrorKind::Ask);
+        let kept = if is_redirect { Self::MAX_REDIRECT } else { Self::MAX_TEXT };
+        let text = text.chars().take(kept).collect::<String>().into();
         Self { kind, text }
+    }
+
+    /// What a server answers that is no cluster, where it is asked about one: the backends that are no
+    /// servers answer the same.
+    pub(crate) fn no_cluster() -> Self {
+        Self::parse(b"ERR This instance has cluster support disabled")
     }
 
     /// What the server wrote, bounded; may hold control characters, which `Display` escapes.
@@ -166,6 +187,11 @@ impl ServerErrorKind {
             "NOPERM" => Self::NoPerm,
             "NOPROTO" => Self::NoProto,
             "WRONGTYPE" => Self::WrongType,
+            "MOVED" => Self::Moved,
+            "ASK" => Self::Ask,
+            "TRYAGAIN" => Self::TryAgain,
+            "CLUSTERDOWN" => Self::ClusterDown,
+            "CROSSSLOT" => Self::CrossSlot,
             "ERR" if text.starts_with("ERR max number of clients") => Self::MaxClients,
             "ERR" if text.starts_with("ERR invalid password") => Self::WrongPass,
             "ERR" if text.starts_with("ERR AUTH") => Self::WrongPass,
@@ -256,6 +282,9 @@ pub enum Refused {
     /// The handshake is not done, or the connection is closed.
     #[error("the connection is not open")]
     NotOpen,
+    /// It goes out as several commands, of which `ASKING` would only let the first pass.
+    #[error("it is a run of commands, and only one can be asked for")]
+    Run,
     /// A key or a value is larger than a server takes.
     #[error("a key or a value of {len} bytes is past the limit of {limit}")]
     TooLarge {
@@ -297,6 +326,10 @@ mod tests {
         );
         let long = ServerError::parse(&[b'x'; 100_000]);
         assert_eq!(long.text().len(), ServerError::MAX_TEXT);
+        for word in ["MOVED", "ASK"] {
+            let long = ServerError::parse([word, &" h".repeat(1_000)].concat().as_bytes());
+            assert_eq!(long.text().len(), ServerError::MAX_REDIRECT);
+        }
         assert_eq!(ServerError::parse(&[0xff; 10]).kind, ServerErrorKind::Other);
     }
 

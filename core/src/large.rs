@@ -54,7 +54,9 @@ impl LargeKeys {
             | Command::Incr { .. }
             | Command::Contains(_)
             | Command::Remaining(_)
-            | Command::Ping => false,
+            | Command::Ping
+            | Command::Topology(_)
+            | Command::ReadOnly => false,
         }
     }
 

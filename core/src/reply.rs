@@ -35,6 +35,9 @@ pub enum Reply {
         /// The whole keys found in this step; a key may be found in more than one.
         keys: Vec<Bytes>,
     },
+    /// The nodes of a cluster and their slots, as the whole frame that a node answered with:
+    /// [`SlotMap::read`](crate::cluster::map::SlotMap::read) reads it.
+    Topology(Bytes),
 }
 
 /// How long a key has left.

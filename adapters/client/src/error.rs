@@ -205,6 +205,8 @@ impl Error {
                     | ServerErrorKind::Misconf
                     | ServerErrorKind::OutOfMemory
                     | ServerErrorKind::MaxClients
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::ClusterDown
             )
         };
         let refused =

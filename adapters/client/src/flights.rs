@@ -106,7 +106,9 @@ impl Desk {
             | Command::Incr { .. }
             | Command::Contains(_)
             | Command::Remaining(_)
-            | Command::Ping => Poll::Ready(()),
+            | Command::Ping
+            | Command::Topology(_)
+            | Command::ReadOnly => Poll::Ready(()),
         }
     }
 

@@ -104,7 +104,8 @@ impl Lookups {
             | Reply::Count(_)
             | Reply::Number(_)
             | Reply::Remaining(_)
-            | Reply::Scanned { .. } => Self::default(),
+            | Reply::Scanned { .. }
+            | Reply::Topology(_) => Self::default(),
         }
     }
 

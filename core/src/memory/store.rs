@@ -17,6 +17,7 @@ use super::hash::{Hashed, Seed};
 use super::shard::Shard;
 use super::stats::{Lookups, Stats};
 use crate::command::Command;
+use crate::error::ServerError;
 use crate::key::Key;
 use crate::reply::{Answer, Reply};
 use crate::time::{Deadline, Instant};
@@ -92,7 +93,8 @@ pub fn get(
 /// Runs `command` at `now`. What it removes is dropped while no shard is lent out.
 ///
 /// # Errors
-/// [`NumberError`](crate::error::NumberError) for [`Command::Incr`], and nothing else.
+/// [`NumberError`](crate::error::NumberError) for [`Command::Incr`]; and what a server answers that is no
+/// cluster, where it is asked about one.
 pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: Instant) -> Answer {
     let store = Store { shards, seed };
     Ok(match command {
@@ -144,6 +146,7 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
             Reply::Remaining(store.read(key, |shard, key| shard.remaining(key, now)))
         }
         Command::Ping => Reply::Done,
+        Command::Topology(_) | Command::ReadOnly => return Err(ServerError::no_cluster().into()),
     })
 }
 

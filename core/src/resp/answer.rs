@@ -54,6 +54,8 @@ enum Shape {
     Remaining,
     /// A cursor and keys.
     Scanned,
+    /// Any array, as it is.
+    Topology,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +68,8 @@ enum Pong {
 impl Expect {
     /// One value, or none.
     pub(crate) const VALUE: Self = Self(Shape::Value);
+    /// That it is done.
+    pub(crate) const DONE: Self = Self(Shape::Done);
     /// That the server takes us for who we say we are.
     pub(crate) const WELCOME: Self = Self(Shape::Welcome);
 
@@ -78,7 +82,7 @@ impl Expect {
                 0 => Shape::Pong(Pong::NoValues),
                 many => Shape::Values(many),
             },
-            Command::Set { .. } | Command::Clear => Shape::Done,
+            Command::Set { .. } | Command::Clear | Command::ReadOnly => Shape::Done,
             Command::Add { .. } => Shape::Added,
             Command::SetMany { keys, values, .. } => match keys.len().min(values.len()) {
                 0 => Shape::Pong(Pong::Done),
@@ -92,6 +96,7 @@ impl Expect {
             Command::Incr { delta: Number::Float(_), .. } => Shape::Float,
             Command::Remaining(_) => Shape::Remaining,
             Command::Ping => Shape::Pong(Pong::Done),
+            Command::Topology(_) => Shape::Topology,
         })
     }
 
@@ -135,6 +140,7 @@ impl Expect {
                 Ok(Ok(Reply::Value(Some(decode::take(rx, len, range, copies)))))
             }
             Ok(Read::Values(values)) => Ok(Ok(Reply::Values(values.settle(rx, len)))),
+            Ok(Read::Whole) => Ok(Ok(Reply::Topology(decode::take(rx, len, 0..len, copies)))),
             Ok(Read::Answer(answer)) => {
                 rx.advance(len);
                 Ok(answer)
@@ -151,6 +157,8 @@ impl Expect {
 enum Read {
     Value(Range<usize>),
     Values(Values),
+    /// The frame as it is.
+    Whole,
     Answer(Answer),
 }
 
@@ -168,7 +176,11 @@ impl Shape {
         if let Self::Values(many) = self {
             return Values::read(many, part, copies).map(Read::Values);
         }
-        self.answer(part).map(Read::Answer).ok_or_else(|| part.instead_of(self.expected()))
+        match self.answer(part) {
+            Some(answer) => Ok(Read::Answer(answer)),
+            None if self == Self::Topology && array(part).is_some() => Ok(Read::Whole),
+            None => Err(part.instead_of(self.expected())),
+        }
     }
 
     fn answer(self, part: &Part<'_>) -> Option<Answer> {
@@ -217,7 +229,8 @@ impl Shape {
             | Self::Added
             | Self::Pong(_)
             | Self::Value
-            | Self::Values(_) => return None,
+            | Self::Values(_)
+            | Self::Topology => return None,
         };
         Some(Ok(reply))
     }
@@ -234,6 +247,7 @@ impl Shape {
             Self::Integer | Self::Float => "a sum or the reason why there is none",
             Self::Remaining => "milliseconds, -1 or -2",
             Self::Scanned => "a cursor and keys",
+            Self::Topology => "an array",
         }
     }
 }

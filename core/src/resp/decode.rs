@@ -152,7 +152,7 @@ impl<'a> Part<'a> {
 
     /// The error that this came where `expected` was expected.
     #[cold]
-    pub(super) fn instead_of(&self, expected: &'static str) -> ProtocolError {
+    pub(crate) fn instead_of(&self, expected: &'static str) -> ProtocolError {
         let found = if self.is_null() { Kind::Null.name() } else { self.kind.name() };
         ProtocolError::Unexpected { found, expected }
     }

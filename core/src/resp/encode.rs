@@ -10,6 +10,7 @@ use core::fmt::{self, Write};
 
 use bytes::Bytes;
 
+use crate::cluster::map::Form;
 use crate::command::Command;
 use crate::key::{Key, Keys};
 use crate::number::Number;
@@ -72,7 +73,16 @@ fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
         Command::Contains(key) => keyed(tx, b"*2\r\n$6\r\nEXISTS\r\n", key),
         Command::Remaining(key) => keyed(tx, b"*2\r\n$4\r\nPTTL\r\n", key),
         Command::Ping => ping(tx),
+        Command::Topology(Form::Shards) => tx.put_slice(b"*2\r\n$7\r\nCLUSTER\r\n$6\r\nSHARDS\r\n"),
+        Command::Topology(Form::Slots) => tx.put_slice(b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n"),
+        Command::ReadOnly => tx.put_slice(b"*1\r\n$8\r\nREADONLY\r\n"),
     }
+}
+
+/// Appends `ASKING`: a node of a cluster takes the next command though it is for a slot that is only
+/// being moved there.
+pub(crate) fn asking(tx: &mut Output) {
+    tx.put_slice(b"*1\r\n$6\r\nASKING\r\n");
 }
 
 /// Appends a command made of `words`.
@@ -109,7 +119,7 @@ fn largest_of_any(command: &Command<'_>) -> usize {
         }
         Command::Unlink(keys) => longest(keys.iter().map(Bytes::len)),
         Command::Scan { stem, .. } => pattern_len(stem),
-        Command::Clear | Command::Ping => 0,
+        Command::Clear | Command::Ping | Command::Topology(_) | Command::ReadOnly => 0,
     }
 }
 

@@ -147,7 +147,9 @@ fn expiry(command: &Command<'_>) -> Expiry {
         | Command::Incr { .. }
         | Command::Contains(_)
         | Command::Remaining(_)
-        | Command::Ping => Expiry::Never,
+        | Command::Ping
+        | Command::Topology(_)
+        | Command::ReadOnly => Expiry::Never,
     }
 }
 

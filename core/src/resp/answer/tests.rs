@@ -3,6 +3,7 @@ use std::vec;
 
 use proptest::prelude::*;
 
+use crate::cluster::map::Form;
 use crate::error::{NumberError, ServerErrorKind};
 use crate::key::{KeySpace, Names};
 use crate::resp::scan::Scanner;
@@ -32,7 +33,7 @@ fn unexpected(shape: Shape, frames: &[&str]) {
     }
 }
 
-const ALL: [Shape; 14] = [
+const ALL: [Shape; 15] = [
     Shape::Done,
     Shape::DoneMany(2),
     Shape::Pong(Pong::Done),
@@ -47,6 +48,7 @@ const ALL: [Shape; 14] = [
     Shape::Float,
     Shape::Remaining,
     Shape::Scanned,
+    Shape::Topology,
 ];
 
 #[test]
@@ -77,10 +79,20 @@ fn every_command_says_what_it_expects_and_how_often() {
         (Command::Contains(key), Shape::Flag, 1),
         (Command::Remaining(key), Shape::Remaining, 1),
         (Command::Ping, Shape::Pong(Pong::Done), 1),
+        (Command::Topology(Form::Slots), Shape::Topology, 1),
+        (Command::ReadOnly, Shape::Done, 1),
     ] {
         let expect = Expect::of(&command);
         assert_eq!((expect, expect.replies()), (Expect(shape), replies), "{command:?}");
     }
+}
+
+#[test]
+fn the_topology_of_a_cluster_is_an_array_and_kept_as_it_is() {
+    for frame in ["*0\r\n", "*1\r\n*2\r\n:0\r\n:1\r\n"] {
+        assert_eq!(reply(Shape::Topology, frame), Reply::Topology(Bytes::from(frame)));
+    }
+    unexpected(Shape::Topology, &["+OK\r\n", "*-1\r\n", "%0\r\n", "$1\r\nx\r\n", ":1\r\n"]);
 }
 
 #[test]

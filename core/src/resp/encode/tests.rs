@@ -77,6 +77,9 @@ fn every_command_has_its_form_on_the_wire() {
         (Command::Touch { key, expiry: soon }, &["PEXPIRE p:1:k 1500"]),
         (Command::Contains(key), &["EXISTS p:1:k"]),
         (Command::Remaining(key), &["PTTL p:1:k"]),
+        (Command::Topology(Form::Shards), &["CLUSTER SHARDS"]),
+        (Command::Topology(Form::Slots), &["CLUSTER SLOTS"]),
+        (Command::ReadOnly, &["READONLY"]),
         (Command::Ping, &["PING"]),
     ] {
         assert_eq!(text(&command), expected, "{command:?}");
