@@ -5,10 +5,12 @@
 //! | [`slot`] | which of the 16,384 slots a key belongs to |
 //! | [`address`] | what nodes call each other, and how that becomes what we can reach |
 //! | [`map`] | who serves which slot, as a node told it and redirects put it right |
+//! | [`redirect`] | where a command goes next that a node did not answer |
 //!
 //! A call hashes its key, looks its slot up in the map and goes to that node; all else happens only
 //! where the cluster has changed, or is changing. Nothing here knows a link, a pool or a clock.
 
 pub mod address;
 pub mod map;
+pub mod redirect;
 pub mod slot;

@@ -31,6 +31,7 @@
 //! The caller owns both buffers, and says with [`Connection::wrote`] how much of what was put into
 //! `tx` its socket has taken: a command whose last byte was not taken cannot have run.
 
+mod asking;
 mod auth;
 mod due;
 mod handshake;
@@ -216,13 +217,7 @@ impl Connection {
         expires: Instant,
         tx: &mut Output,
     ) -> Result<(), Refused> {
-        if !self.is_ready() {
-            return Err(Refused::NotOpen);
-        }
-        let (len, limit) = (encode::largest(command) as u64, encode::MAX_ARGUMENT as u64);
-        if len > limit {
-            return Err(Refused::TooLarge { len, limit });
-        }
+        self.check(command)?;
         self.put(command, Some(tag), expires, tx);
         Ok(())
     }
@@ -323,6 +318,19 @@ impl Connection {
     pub fn idle_since(&self) -> Option<Instant> {
         let idle = self.is_ready() && self.queue.iter().all(|waiting| waiting.tag.is_none());
         idle.then_some(self.last_used)
+    }
+
+    /// Whether a command may be put.
+    #[inline(always)]
+    fn check(&self, command: &Command<'_>) -> Result<(), Refused> {
+        if !self.is_ready() {
+            return Err(Refused::NotOpen);
+        }
+        let (len, limit) = (encode::largest(command) as u64, encode::MAX_ARGUMENT as u64);
+        if len > limit {
+            return Err(Refused::TooLarge { len, limit });
+        }
+        Ok(())
     }
 
     #[inline(always)]

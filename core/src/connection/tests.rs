@@ -381,6 +381,64 @@ fn a_pipeline_is_one_command_and_its_first_failure_its_answer() {
 }
 
 #[test]
+fn a_command_that_is_asked_for_has_asking_right_in_front_of_it_and_its_own_answer() {
+    let mut desk = Desk::ready();
+    desk.ping(1);
+    let key = desk.space.scope(None).unwrap().key(b"k");
+    let (get, expires) = (Command::Get(key), desk.now + RESPONSE);
+    desk.connection.submit_asking(&get, Tag(2), expires, &mut desk.tx).unwrap();
+    desk.connection.submit_asking(&get, Tag(3), expires, &mut desk.tx).unwrap();
+    desk.ping(4);
+    let (ping, asking) = ("*1\r\n$4\r\nPING\r\n", "*1\r\n$6\r\nASKING\r\n");
+    let get = "*2\r\n$3\r\nGET\r\n$3\r\n::k\r\n";
+    assert_eq!(desk.send(), [ping, asking, get, asking, get, ping].concat());
+    assert_eq!(desk.hear(b"+PONG\r\n+OK\r\n$1\r\nx\r\n"), [done(1), value(2, "x")]);
+    // Refused, it leaves the command behind it to be refused as well.
+    let moved = ServerError::parse(b"MOVED 1 h:1");
+    let events = desk.hear(b"-ERR cluster support disabled\r\n-MOVED 1 h:1\r\n+PONG\r\n");
+    assert_eq!(events, [Event::Reply { tag: Tag(3), answer: Err(moved.into()) }, done(4)]);
+    assert_eq!(desk.connection.in_flight(), 0);
+}
+
+#[test]
+fn a_command_that_is_asked_for_is_lost_and_expires_as_any_other() {
+    for (written, may_have_run) in [(0, false), (usize::MAX, true)] {
+        let mut desk = Desk::ready();
+        let key = desk.space.scope(None).unwrap().key(b"k");
+        let (get, expires) = (Command::Get(key), desk.now + RESPONSE);
+        desk.connection.submit_asking(&get, Tag(1), expires, &mut desk.tx).unwrap();
+        desk.connection.wrote(written.min(desk.tx.len()));
+        desk.connection.close();
+        assert_eq!(desk.hear(b""), [Event::Lost { tag: Tag(1), may_have_run }]);
+    }
+    let mut desk = Desk::ready();
+    let key = desk.space.scope(None).unwrap().key(b"k");
+    let soon = desk.now + RESPONSE / 2;
+    desk.connection.submit_asking(&Command::Get(key), Tag(1), soon, &mut desk.tx).unwrap();
+    assert_eq!(desk.wait(RESPONSE / 2), Ok(Vec::from([Event::Expired(Tag(1))])));
+    assert_eq!(desk.hear(b"+OK\r\n$1\r\nx\r\n"), []);
+}
+
+#[test]
+fn only_one_command_can_be_asked_for_and_only_on_an_open_connection() {
+    let mut desk = Desk::ready();
+    let names: Names = ["a", "b"].into_iter().collect();
+    let values = [Bytes::from("1"), Bytes::from("2")];
+    let expires = desk.now + RESPONSE;
+    let keys = desk.space.scope(None).unwrap().keys(&names);
+    let one = Command::SetMany { keys: keys.window(0..1), values: &values, expiry: Expiry::Never };
+    let two = Command::SetMany { keys, values: &values, expiry: Expiry::Never };
+    let mut submit =
+        |command| desk.connection.submit_asking(command, Tag(1), expires, &mut desk.tx);
+    assert_eq!(submit(&two), Err(Refused::Run));
+    assert_eq!(submit(&one), Ok(()));
+    desk.connection.close();
+    let sent = desk.tx.len();
+    let refused = desk.connection.submit_asking(&one, Tag(2), expires, &mut desk.tx);
+    assert_eq!((refused, desk.tx.len()), (Err(Refused::NotOpen), sent));
+}
+
+#[test]
 fn a_script_is_sent_whole_once_and_again_after_the_server_forgot_it() {
     let mut desk = Desk::ready();
     desk.incr(1);

@@ -1,0 +1,268 @@
+//! Where a command goes next that a node of a cluster did not answer.
+//!
+//! # Theory of operation
+//!
+//! A node answers for the slots that it serves, and for others says who does:
+//!
+//! | answer | it means | so |
+//! |---|---|---|
+//! | `MOVED` | another node serves the slot, from now on | the map is put right and soon read again; the command goes there |
+//! | `ASK` | the slot is being moved, and this key is gone already or not there yet | the command goes there this once, with `ASKING` right in front of it |
+//! | `TRYAGAIN` | of several keys some are here and some there | it waits; or each key goes by itself, which is never answered so |
+//! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY` | nobody can answer now, or not this node | it waits, and the map is read again |
+//! | none, as the connection was lost | the node may be gone for good | the same, where the command may be sent again at all |
+//!
+//! None of these answers comes from a node that ran the command, so a write goes on as well. Every wait
+//! is drawn by a [`Backoff`] and is at most half of the time that is left; with nearly none left the
+//! answer is the caller's. Redirects are counted: the first few are followed at once, later ones
+//! after a wait, for nodes that disagree need some time to agree; and there is an end.
+//!
+//! One [`Hops`] accompanies one command from its first answer that is none until it is settled. It knows
+//! neither the map nor the links; it is made only when it is needed.
+
+use core::time::Duration;
+
+use thiserror::Error;
+
+use super::address::{Address, Viewpoint};
+use super::slot::Slot;
+use crate::error::{Failure, ServerError, ServerErrorKind};
+use crate::reply::Answer;
+use crate::retry::Backoff;
+use crate::time::Instant;
+
+/// What a node says of a key that it does not answer for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Redirect {
+    /// For good, or this once.
+    pub kind: RedirectKind,
+    /// The slot of the key.
+    pub slot: Slot,
+    /// Who answers for it.
+    pub to: Address,
+}
+
+/// For how long a redirect holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RedirectKind {
+    /// Until further notice (`MOVED`): the map is to be told.
+    Moved,
+    /// For this command (`ASK`), which `ASKING` is to be sent right in front of: see
+    /// [`Connection::submit_asking`](crate::connection::Connection::submit_asking). The map is as it was.
+    Ask,
+}
+
+impl Redirect {
+    /// Reads `MOVED slot host:port` or `ASK slot host:port`; none where it is neither.
+    ///
+    /// The host may be a name, an address, an IPv6 address with or without brackets, or empty, or `?`:
+    /// then it is the one that was asked.
+    #[must_use]
+    pub fn parse(error: &ServerError, view: &Viewpoint<'_>) -> Option<Self> {
+        let mut words = error.text().split(' ');
+        let kind = match words.next()? {
+            "MOVED" => RedirectKind::Moved,
+            "ASK" => RedirectKind::Ask,
+            _ => return None,
+        };
+        let slot = Slot::new(digits(words.next()?)?)?;
+        let (host, port) = words.next()?.rsplit_once(':')?;
+        if words.next().is_some() {
+            return None;
+        }
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let to = view.resolve(Some(bare.unwrap_or(host)), digits(port)?).ok()?;
+        Some(Self { kind, slot, to })
+    }
+}
+
+/// The way of one command from node to node.
+#[derive(Clone, Debug)]
+pub struct Hops {
+    redirects: u32,
+    backoff: Backoff,
+}
+
+/// What to do with a command.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// It is done: the answer is the caller's.
+    Settle,
+    /// It is to be sent where this says, no sooner than at `at`.
+    Follow {
+        /// Where, and how.
+        redirect: Redirect,
+        /// When; in the past where it may be at once.
+        at: Instant,
+    },
+    /// It is to be sent by the map as that is then, at `at`; or sooner, once the map has been read anew
+    /// where the trouble [doubts](Trouble::doubts_the_map) it.
+    Wait {
+        /// When.
+        at: Instant,
+        /// Why it waits.
+        trouble: Trouble,
+    },
+}
+
+/// Why a command waits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Trouble {
+    /// `TRYAGAIN`: its keys are on two nodes for now.
+    TryAgain,
+    /// `CLUSTERDOWN`: the cluster is not whole.
+    ClusterDown,
+    /// `LOADING`: the node is still reading its data.
+    Loading,
+    /// `READONLY`: the node is a replica.
+    ReadOnly,
+    /// `MASTERDOWN`: the node is a replica that has lost its master.
+    MasterDown,
+    /// The connection was lost, or there is none.
+    Lost,
+    /// The map knows nobody for its slot.
+    Uncovered,
+}
+
+/// A command was sent from node to node and never answered.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("slot {slot} was moved {redirects} times, at last to {last}")]
+pub struct TooManyRedirects {
+    /// The slot of its keys.
+    pub slot: Slot,
+    /// How often it was sent elsewhere.
+    pub redirects: u32,
+    /// Where it would have gone next.
+    pub last: Address,
+}
+
+impl Hops {
+    /// How many redirects of one command are followed.
+    pub const MAX: u32 = 16;
+    /// How many of them at once.
+    pub const AT_ONCE: u32 = 4;
+    /// With less time left than this a command does not wait.
+    pub const LEAST: Duration = Duration::from_millis(2);
+
+    /// A command that was sent nowhere yet. The seed, a random number, is for the waits.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { redirects: 0, backoff: Backoff::new(seed) }
+    }
+
+    /// Whether an answer is one that [`answered`](Self::answered) does more with than to settle: to
+    /// be asked first, so that who is answered makes no `Hops` at all.
+    #[must_use]
+    pub fn concern(answer: &Answer) -> bool {
+        match answer {
+            Ok(_) | Err(Failure::Number(_)) => false,
+            Err(Failure::Server(error)) => is_redirect(error.kind) || trouble(error.kind).is_some(),
+        }
+    }
+
+    /// What to do after a node, by the view from it, gave this answer to a command whose time is over
+    /// at `expires`.
+    ///
+    /// An answer that looks like a redirect and names no node is settled as the error that it is.
+    ///
+    /// # Errors
+    /// [`TooManyRedirects`] at the one after [`Hops::MAX`].
+    pub fn answered(
+        &mut self,
+        answer: &Answer,
+        view: &Viewpoint<'_>,
+        now: Instant,
+        expires: Instant,
+    ) -> Result<Next, TooManyRedirects> {
+        let Err(Failure::Server(error)) = answer else { return Ok(Next::Settle) };
+        if let Some(trouble) = trouble(error.kind) {
+            return Ok(self.troubled(trouble, now, expires));
+        }
+        let Some(redirect) = Redirect::parse(error, view) else { return Ok(Next::Settle) };
+        if self.redirects >= Self::MAX {
+            let (slot, redirects, last) = (redirect.slot, self.redirects, redirect.to);
+            return Err(TooManyRedirects { slot, redirects, last });
+        }
+        self.redirects += 1;
+        if self.redirects <= Self::AT_ONCE {
+            return Ok(Next::Follow { redirect, at: now });
+        }
+        let at = self.wait(now, expires);
+        Ok(at.map_or(Next::Settle, |at| Next::Follow { redirect, at }))
+    }
+
+    /// What to do with a command that could not be sent, or whose connection was lost where
+    /// [`retry::after_loss`](crate::retry::after_loss) lets it be sent again: it waits, or
+    /// with no time left is settled as failed.
+    pub fn troubled(&mut self, trouble: Trouble, now: Instant, expires: Instant) -> Next {
+        self.wait(now, expires).map_or(Next::Settle, |at| Next::Wait { at, trouble })
+    }
+
+    /// How many redirects were followed.
+    #[must_use]
+    pub fn redirects(&self) -> u32 {
+        self.redirects
+    }
+
+    fn wait(&mut self, now: Instant, expires: Instant) -> Option<Instant> {
+        let left = expires.since(now);
+        if left < Self::LEAST {
+            return None;
+        }
+        Some(now + self.backoff.failed().min(left / 2))
+    }
+}
+
+impl Trouble {
+    /// Whether the map may be at fault, and is to be read again: not where keys are just being moved.
+    #[must_use]
+    pub fn doubts_the_map(self) -> bool {
+        match self {
+            Self::TryAgain => false,
+            Self::ClusterDown
+            | Self::Loading
+            | Self::ReadOnly
+            | Self::MasterDown
+            | Self::Lost
+            | Self::Uncovered => true,
+        }
+    }
+}
+
+fn is_redirect(kind: ServerErrorKind) -> bool {
+    matches!(kind, ServerErrorKind::Moved | ServerErrorKind::Ask)
+}
+
+fn trouble(kind: ServerErrorKind) -> Option<Trouble> {
+    match kind {
+        ServerErrorKind::TryAgain => Some(Trouble::TryAgain),
+        ServerErrorKind::ClusterDown => Some(Trouble::ClusterDown),
+        ServerErrorKind::Loading => Some(Trouble::Loading),
+        ServerErrorKind::ReadOnly => Some(Trouble::ReadOnly),
+        ServerErrorKind::MasterDown => Some(Trouble::MasterDown),
+        ServerErrorKind::Moved
+        | ServerErrorKind::Ask
+        | ServerErrorKind::CrossSlot
+        | ServerErrorKind::Busy
+        | ServerErrorKind::NoScript
+        | ServerErrorKind::NoReplicas
+        | ServerErrorKind::Misconf
+        | ServerErrorKind::OutOfMemory
+        | ServerErrorKind::NoAuth
+        | ServerErrorKind::WrongPass
+        | ServerErrorKind::NoPerm
+        | ServerErrorKind::NoProto
+        | ServerErrorKind::WrongType
+        | ServerErrorKind::MaxClients
+        | ServerErrorKind::Other => None,
+    }
+}
+
+/// A number that is digits alone.
+fn digits(text: &str) -> Option<u16> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
+}
+
+#[cfg(test)]
+mod tests;
