@@ -6,6 +6,7 @@
 //! | [`address`] | what nodes call each other, and how that becomes what we can reach |
 //! | [`map`] | who serves which slot, as a node told it and redirects put it right |
 //! | [`redirect`] | where a command goes next that a node did not answer |
+//! | [`refresh`] | when the map is read again, and from whom |
 //!
 //! A call hashes its key, looks its slot up in the map and goes to that node; all else happens only
 //! where the cluster has changed, or is changing. Nothing here knows a link, a pool or a clock.
@@ -13,4 +14,5 @@
 pub mod address;
 pub mod map;
 pub mod redirect;
+pub mod refresh;
 pub mod slot;

@@ -28,7 +28,7 @@ impl Backoff {
     /// No failures yet.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { failures: 0, random: Random(seed) }
+        Self { failures: 0, random: Random::new(seed) }
     }
 
     /// Counts a failure and draws the delay before the next attempt.
@@ -57,8 +57,7 @@ impl Backoff {
         if planted::is(Bug::NoJitter) {
             return ceiling;
         }
-        let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX).max(1);
-        Duration::from_nanos(self.random.next() % nanos)
+        self.random.below(ceiling)
     }
 }
 
@@ -91,10 +90,25 @@ pub fn elsewhere(answer: &Answer) -> bool {
 
 /// SplitMix64: a small generator for jitter, where speed and quality matter little.
 #[derive(Clone, Debug)]
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A span below `end`.
+    pub(crate) fn below(&mut self, end: Duration) -> Duration {
+        let nanos = u64::try_from(end.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Duration::from_nanos(self.next() % nanos)
+    }
+
+    /// An index below `count`; none where that is zero.
+    pub(crate) fn index(&mut self, count: usize) -> Option<usize> {
+        usize::try_from(self.next() % u64::try_from(count).ok().filter(|&count| count > 0)?).ok()
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,0 +1,235 @@
+use std::collections::BTreeSet;
+use std::string::ToString;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::cluster::address::Viewpoint;
+use crate::cluster::slot::Slot;
+use crate::error::ServerError;
+
+fn address(host: &str) -> Address {
+    Address::new(host, 1).unwrap()
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+fn refresh(seeds: &[&str], seed: u64) -> Refresh {
+    Refresh::new(seeds.iter().map(|host| address(host)).collect(), seed, at(0))
+}
+
+/// A map of nodes that serve a slot each.
+fn map(hosts: &[&str]) -> SlotMap {
+    let mut map = SlotMap::unknown();
+    for (host, slot) in hosts.iter().zip(0..) {
+        map.moved(Slot::new(slot).unwrap(), &address(host));
+    }
+    map
+}
+
+/// What is fetched at the deadline, and when that is.
+fn next(refresh: &mut Refresh, map: &SlotMap, now: Instant) -> (Fetch, Instant) {
+    let now = refresh.deadline().unwrap().at.max(now);
+    (refresh.poll(map, now).unwrap(), now)
+}
+
+#[test]
+fn the_map_is_read_at_once_and_then_only_one_fetch_at_a_time() {
+    let mut refresh = refresh(&["a"], 1);
+    let fetch = refresh.poll(&SlotMap::unknown(), at(0)).unwrap();
+    assert_eq!(fetch, Fetch { from: address("a"), form: Form::Shards });
+    refresh.handle(Input::Doubted, at(10_000));
+    assert_eq!(refresh.poll(&SlotMap::unknown(), at(100_000)), None);
+    assert_eq!(refresh.deadline(), None);
+}
+
+#[test]
+fn a_map_that_is_doubted_again_and_again_is_read_once_a_while() {
+    let (mut refresh, map) = (refresh(&["a"], 1), map(&["b", "c"]));
+    let mut begun = Vec::new();
+    for now in (0..10_000).map(at) {
+        refresh.handle(Input::Doubted, now);
+        if refresh.poll(&map, now).is_some() {
+            begun.push(now);
+            refresh.handle(Input::Fetched, now);
+        }
+    }
+    assert_eq!(begun, (0..10).map(|second| at(second * 1_000)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_doubt_during_a_fetch_is_not_lost() {
+    let (mut refresh, map) = (refresh(&["a"], 1), map(&[]));
+    refresh.poll(&map, at(0)).unwrap();
+    refresh.handle(Input::Doubted, at(5));
+    refresh.handle(Input::Fetched, at(10));
+    assert_eq!(refresh.deadline().unwrap().at, at(1_000));
+    assert_eq!(refresh.poll(&map, at(999)), None);
+    assert!(refresh.poll(&map, at(1_000)).is_some());
+}
+
+#[test]
+fn a_map_that_nothing_doubts_is_read_now_and_then_and_by_many_clients_at_many_times() {
+    let map = map(&[]);
+    let times: BTreeSet<u64> = (0..200)
+        .map(|seed| {
+            let mut refresh = refresh(&["a"], seed);
+            refresh.poll(&map, at(0)).unwrap();
+            refresh.handle(Input::Fetched, at(0));
+            let deadline = refresh.deadline().unwrap();
+            assert_eq!(deadline.why, "read the map of slots");
+            assert!(at(30_000) <= deadline.at && deadline.at < at(90_000), "{deadline:?}");
+            assert_eq!(refresh.poll(&map, at(29_999)), None);
+            assert!(refresh.poll(&map, deadline.at).is_some());
+            deadline.at.as_nanos() / 1_000_000_000
+        })
+        .collect();
+    assert!(times.len() > 40, "only {} different seconds", times.len());
+}
+
+#[test]
+fn all_nodes_and_seeds_are_asked_alike() {
+    let (mut refresh, map) = (refresh(&["a", "b"], 5), map(&["b", "c", "d"]));
+    let mut asked = [0; 4];
+    let mut now = at(0);
+    for _ in 0..400 {
+        let fetch;
+        (fetch, now) = next(&mut refresh, &map, now);
+        asked["abcd".find(fetch.from.host()).unwrap()] += 1;
+        refresh.handle(Input::Fetched, now);
+    }
+    assert!(asked.iter().all(|count| (60..140).contains(count)), "{asked:?}");
+}
+
+#[test]
+fn a_node_that_failed_is_not_asked_until_all_have() {
+    for seed in 0..50 {
+        let (mut refresh, map) = (refresh(&["a", "b"], seed), map(&["c", "d"]));
+        let mut now = at(0);
+        for _ in 0..3 {
+            let mut asked = BTreeSet::new();
+            for _ in 0..4 {
+                let fetch;
+                (fetch, now) = next(&mut refresh, &map, now);
+                assert!(asked.insert(fetch.from.to_string()), "{} twice", fetch.from);
+                refresh.handle(Input::Failed, now);
+            }
+        }
+        // One that brings a map has all be asked again.
+        refresh.poll(&map, now + Duration::from_secs(10)).unwrap();
+        refresh.handle(Input::Fetched, now);
+        assert!(refresh.failed.is_empty());
+    }
+}
+
+#[test]
+fn a_node_that_the_others_do_not_reach_is_asked_only_as_a_seed() {
+    let failed = b"*1\r\n%2\r\n+slots\r\n*2\r\n:0\r\n:0\r\n+nodes\r\n*2\r\n\
+        %4\r\n+port\r\n:1\r\n+ip\r\n+b\r\n+endpoint\r\n+b\r\n+role\r\n+master\r\n\
+        %4\r\n+port\r\n:1\r\n+endpoint\r\n+c\r\n+role\r\n+replica\r\n+health\r\n+fail\r\n";
+    let asked = address("seed");
+    let map = SlotMap::read(Form::Shards, failed, &Viewpoint::as_told(&asked)).unwrap();
+    for (seeds, expected) in [(&["a"][..], &["a", "b"][..]), (&["c"], &["b", "c"])] {
+        let mut refresh = refresh(seeds, 1);
+        let mut hosts = BTreeSet::new();
+        let mut now = at(0);
+        for _ in 0..100 {
+            let fetch;
+            (fetch, now) = next(&mut refresh, &map, now);
+            hosts.insert(fetch.from.host().to_string());
+            refresh.handle(Input::Fetched, now);
+        }
+        assert_eq!(hosts.iter().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn who_does_not_know_the_form_is_asked_again_at_once_in_the_older_one_which_stays() {
+    let (mut refresh, map) = (refresh(&["a", "b"], 1), map(&[]));
+    let first = refresh.poll(&map, at(0)).unwrap();
+    refresh.handle(Input::Unknown, at(3));
+    assert_eq!(refresh.deadline().unwrap().at, at(3));
+    let second = refresh.poll(&map, at(3)).unwrap();
+    assert_eq!(second, Fetch { from: first.from.clone(), form: Form::Slots });
+    refresh.handle(Input::Unknown, at(4));
+    let (third, now) = next(&mut refresh, &map, at(4));
+    assert!(third.from != first.from && third.form == Form::Slots, "{third:?}");
+    assert!(now >= at(3) + Refresh::LEAST);
+}
+
+#[test]
+fn what_came_of_a_fetch_is_told_from_its_outcome() {
+    let refused = |text: &[u8]| Err(MapError::Refused(ServerError::parse(text)));
+    for (outcome, input) in [
+        (Ok(SlotMap::unknown()), Input::Fetched),
+        (Err(MapError::Empty), Input::Failed),
+        (
+            refused(b"ERR Unknown subcommand or wrong number of arguments for 'SHARDS'"),
+            Input::Unknown,
+        ),
+        (refused(b"NOPERM this user has no permissions"), Input::Unknown),
+        (refused(b"LOADING Redis is loading the dataset in memory"), Input::Failed),
+        (refused(b"CLUSTERDOWN The cluster is down"), Input::Failed),
+    ] {
+        assert_eq!(Input::of(&outcome), input, "{outcome:?}");
+    }
+}
+
+#[test]
+fn without_a_seed_or_a_node_nobody_is_asked() {
+    let mut refresh = refresh(&[], 1);
+    assert_eq!(refresh.poll(&SlotMap::unknown(), at(0)), None);
+    assert!(refresh.poll(&map(&["a"]), at(0)).is_some());
+}
+
+#[test]
+fn what_is_told_of_a_fetch_that_is_none_is_of_no_effect() {
+    let mut refresh = refresh(&["a"], 1);
+    for input in [Input::Fetched, Input::Failed, Input::Unknown] {
+        refresh.handle(input, at(500));
+        assert_eq!(refresh.deadline().unwrap().at, at(0));
+    }
+    assert_eq!(refresh.poll(&map(&[]), at(0)).unwrap().form, Form::Shards);
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_fetches_are_apart_and_one_always_comes(
+        seed: u64,
+        story in prop::collection::vec((0..5_u8, 0..300_u64), 1..200),
+    ) {
+        let (mut refresh, map) = (refresh(&["a", "b"], seed), map(&["c"]));
+        let (mut now, mut begun) = (at(0), Vec::<(Instant, bool, Form)>::new());
+        for (event, pause) in story {
+            now = now + Duration::from_millis(pause);
+            match event {
+                0 => refresh.handle(Input::Doubted, now),
+                1 => {
+                    if refresh.fetching.is_some() && let Some(last) = begun.last_mut() {
+                        last.1 = true;
+                    }
+                    refresh.handle(Input::Fetched, now);
+                }
+                2 => refresh.handle(Input::Failed, now),
+                3 => refresh.handle(Input::Unknown, now),
+                _ => {}
+            }
+            if let Some(fetch) = refresh.poll(&map, now) {
+                if let Some((before, succeeded, form)) = begun.last() {
+                    let apart = if *succeeded { Refresh::CALM } else { Refresh::LEAST };
+                    let in_older_form = *form != fetch.form && fetch.form == Form::Slots;
+                    prop_assert!(in_older_form || now.since(*before) >= apart);
+                }
+                begun.push((now, false, fetch.form));
+            }
+        }
+        if refresh.fetching.is_none() {
+            let deadline = refresh.deadline().unwrap().at;
+            prop_assert!(deadline <= now + Refresh::ROUTINE * 2);
+            prop_assert!(refresh.poll(&map, deadline).is_some());
+        }
+    }
+}
