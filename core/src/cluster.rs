@@ -2,11 +2,12 @@
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`slot`] | which of the 16,384 slots a key belongs to |
+//! | [`slot`], [`way`] | which of the 16,384 slots a key belongs to; which nodes a command is for |
 //! | [`address`] | what nodes call each other, and how that becomes what we can reach |
 //! | [`map`] | who serves which slot, as a node told it and redirects put it right |
 //! | [`redirect`] | where a command goes next that a node did not answer |
 //! | [`refresh`] | when the map is read again, and from whom |
+//! | [`split`] | commands for many keys, as parts that a node takes; their answers together |
 //!
 //! A call hashes its key, looks its slot up in the map and goes to that node; all else happens only
 //! where the cluster has changed, or is changing. Nothing here knows a link, a pool or a clock.
@@ -16,3 +17,5 @@ pub mod map;
 pub mod redirect;
 pub mod refresh;
 pub mod slot;
+pub mod split;
+pub mod way;

@@ -1,0 +1,95 @@
+//! Where in a cluster a command may run.
+
+use super::slot::Slot;
+use crate::command::Command;
+
+/// Which nodes a command is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Way {
+    /// The one that serves this slot.
+    Slot(Slot),
+    /// Those that serve several slots: no server takes it whole, it is to be
+    /// [split](super::split::Split).
+    Several,
+    /// Every master, each by itself: it is for all keys, or for all of a node's.
+    EveryMaster,
+    /// Any one.
+    Any,
+}
+
+impl Way {
+    /// The way of a command. Costs a hash of each key.
+    #[must_use]
+    pub fn of(command: &Command<'_>) -> Self {
+        match command {
+            Command::Get(key)
+            | Command::Set { key, .. }
+            | Command::Add { key, .. }
+            | Command::Touch { key, .. }
+            | Command::Incr { key, .. }
+            | Command::Contains(key)
+            | Command::Remaining(key) => Self::Slot(Slot::of_key(key)),
+            Command::GetMany(keys) | Command::Delete(keys) => {
+                Self::of_slots(keys.iter().map(|key| Slot::of_key(&key)))
+            }
+            Command::SetMany { keys, values, .. } => {
+                let keys = keys.iter().zip(*values);
+                Self::of_slots(keys.map(|(key, _)| Slot::of_key(&key)))
+            }
+            Command::Unlink(keys) => Self::of_slots(keys.iter().map(|key| Slot::of(key))),
+            Command::Clear | Command::Scan { .. } => Self::EveryMaster,
+            Command::Topology(_) | Command::ReadOnly | Command::Ping => Self::Any,
+        }
+    }
+
+    fn of_slots(mut slots: impl Iterator<Item = Slot>) -> Self {
+        match slots.next() {
+            None => Self::Any,
+            Some(first) if slots.all(|slot| slot == first) => Self::Slot(first),
+            Some(_) => Self::Several,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::cluster::map::Form;
+    use crate::key::{KeySpace, Names};
+    use crate::ttl::Expiry;
+
+    #[test]
+    fn a_command_goes_where_its_keys_are() {
+        let space = KeySpace::default();
+        let scope = space.scope(None).unwrap();
+        let names = |names: &[&str]| names.iter().collect::<Names>();
+        let (none, near, far) = (names(&[]), names(&["{a}1", "{a}2"]), names(&["{a}1", "{b}1"]));
+        let [none, near, far] = [&none, &near, &far].map(|names| scope.keys(names));
+        let here = Way::Slot(Slot::of(b"a"));
+        let (key, expiry) = (scope.key(b"{a}"), Expiry::Never);
+        let values = [b"::{a}1", b"::{a}2"].map(|key| Bytes::from_static(key));
+        let value = &values[0];
+        for (command, way) in [
+            (Command::Get(key), here),
+            (Command::Set { key, value, expiry }, here),
+            (Command::GetMany(none.clone()), Way::Any),
+            (Command::GetMany(near.clone()), here),
+            (Command::GetMany(far.clone()), Way::Several),
+            (Command::Delete(near.clone()), here),
+            (Command::Delete(far.clone()), Way::Several),
+            (Command::SetMany { keys: near, values: &values, expiry }, here),
+            (Command::SetMany { keys: far.clone(), values: &values, expiry }, Way::Several),
+            (Command::SetMany { keys: far, values: &values[..1], expiry }, here),
+            (Command::Unlink(&values), here),
+            (Command::Clear, Way::EveryMaster),
+            (Command::Scan { stem: b"{a}", cursor: 0 }, Way::EveryMaster),
+            (Command::Topology(Form::Shards), Way::Any),
+            (Command::ReadOnly, Way::Any),
+            (Command::Ping, Way::Any),
+        ] {
+            assert_eq!(Way::of(&command), way, "{command:?}");
+        }
+    }
+}
