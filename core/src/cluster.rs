@@ -19,3 +19,6 @@ pub mod refresh;
 pub mod slot;
 pub mod split;
 pub mod way;
+
+#[cfg(test)]
+mod tests;
