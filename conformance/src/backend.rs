@@ -1,9 +1,7 @@
 //! The backends that the suite runs on, and a place on one for each test.
 
-use std::env;
-use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Once, OnceLock};
+use std::sync::{LazyLock, OnceLock};
 
 use crate::certificates::Authority;
 use crate::server::{Kind, Server, Setup, Tls};
@@ -75,8 +73,7 @@ impl Place {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let database = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(database < Server::DATABASES, "there are more tests than databases");
-        if backend.kind() == Some(Kind::Valkey) && Kind::Valkey.program().is_none() {
-            valkey_is_missing();
+        if backend.kind() == Some(Kind::Valkey) && !Kind::Valkey.is_here() {
             return None;
         }
         let mut place = Self { backend, database, url: String::new() };
@@ -111,16 +108,6 @@ impl Place {
         };
         Some(server.get_or_init(|| Server::start(kind, &setup)))
     }
-}
-
-/// Says once, past the capture of test output, that tests are not run; fails instead under CI.
-fn valkey_is_missing() {
-    static ONCE: Once = Once::new();
-    let remedy = Kind::Valkey.remedy();
-    assert!(env::var_os("CI").is_none(), "{remedy}");
-    ONCE.call_once(|| {
-        let _ = writeln!(std::io::stderr(), "the cases on Valkey are NOT RUN: {remedy}");
-    });
 }
 
 /// Whom all servers of [`Backend::RedisOverTls`] are by, so that one can take another's place.

@@ -7,10 +7,11 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,25 @@ impl Kind {
         places.find_map(|place| Some(place.join(name)).filter(|program| program.is_file()))
     }
 
+    /// Whether there is something to start. A Redis that is missing fails the test that starts it; that a
+    /// Valkey is missing is said once, past the capture of test output, and under CI fails here.
+    ///
+    /// # Panics
+    /// When there is no Valkey and the environment variable `CI` is set.
+    #[must_use]
+    pub fn is_here(self) -> bool {
+        static ONCE: Once = Once::new();
+        if self == Self::Redis || self.program().is_some() {
+            return true;
+        }
+        let remedy = self.remedy();
+        assert!(env::var_os("CI").is_none(), "{remedy}");
+        ONCE.call_once(|| {
+            let _ = writeln!(io::stderr(), "the cases on Valkey are NOT RUN: {remedy}");
+        });
+        false
+    }
+
     /// What installs the server, for a message to whoever lacks it.
     #[must_use]
     pub fn remedy(self) -> &'static str {
@@ -67,6 +87,7 @@ impl Kind {
 pub struct Setup {
     password: Option<String>,
     tls: Option<Tls>,
+    is_node: bool,
     arguments: Vec<String>,
 }
 
@@ -103,6 +124,13 @@ impl Tls {
 }
 
 impl Setup {
+    /// It is a node of a cluster, of which it is the only one at first and serves nothing.
+    #[must_use]
+    pub fn node(mut self) -> Self {
+        self.is_node = true;
+        self
+    }
+
     /// Everybody must give this password.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
@@ -341,6 +369,10 @@ fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pi
     if let Some(password) = &setup.password {
         shell.args(["--requirepass", password]);
     }
+    if setup.is_node {
+        shell.args(["--cluster-enabled", "yes", "--cluster-config-file", NODES]);
+        shell.args(["--cluster-port", &free_port().to_string()]);
+    }
     shell.args(&setup.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut shell = shell.spawn().expect("sh starts");
     let mut line = String::new();
@@ -383,11 +415,12 @@ const WATCH: &str = r#"
     read -r _
     kill -9 $pid
     wait $pid
-    rm -f "$folder/server.sock" "$folder/server.log" "$folder"/*.pem
+    rm -f "$folder/server.sock" "$folder/server.log" "$folder/nodes.conf" "$folder"/*.pem
     rmdir "$folder"
 "#;
 
 const LOG: &str = "server.log";
+const NODES: &str = "nodes.conf";
 const SOCKET: &str = "server.sock";
 const CA: &str = "ca.pem";
 const CERTIFICATE: &str = "certificate.pem";
