@@ -2,6 +2,7 @@
 //! scanner and `redis-protocol` both find a frame, they agree on where it ends.
 #![no_main]
 
+use async_caches_core::cluster::map::Form;
 use async_caches_core::command::Command;
 use async_caches_core::copies::Copies;
 use async_caches_core::key::{KeySpace, Names};
@@ -63,6 +64,8 @@ fn read(rest: &[u8], len: usize) {
         Command::Incr { key, delta: Number::Float(1.0) },
         Command::Remaining(key),
         Command::Ping,
+        Command::Topology(Form::Slots),
+        Command::ReadOnly,
     ] {
         let mut rx = BytesMut::from(rest);
         let _ = Expect::of(&command).read(&mut rx, len, &mut Copies::default());
