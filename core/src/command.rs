@@ -90,8 +90,8 @@ pub enum Command<'a> {
     /// [`Reply::Topology`](crate::reply::Reply::Topology), or refused by a backend that is no cluster.
     Topology(Form),
     /// A replica of a cluster answers reads of its slots on this connection from now on, instead of
-    /// naming its master. Answered by [`Reply::Done`](crate::reply::Reply::Done), or refused as
-    /// [`Command::Topology`] is.
+    /// naming its master. Answered by [`Reply::Done`](crate::reply::Reply::Done), or refused by a
+    /// backend that is no cluster; Valkey knows it without one as well.
     ReadOnly,
 }
 

@@ -4,10 +4,10 @@
 //! redirects ([`SlotMap::moved`]) until it is read again. It always says something, and may always be
 //! wrong: a cluster changes while it is being read.
 //!
-//! A slot's number is its place in a table of 16,384 numbers of shards, 32 KiB. Ranges would be
-//! smaller, but a lookup in the table is the same one load however the slots lie, where a search
-//! through ranges takes twice the instructions with three of them and eight times with a thousand; and to
-//! put one slot right is one store.
+//! A slot's number is its place in a table of 16,384 numbers of shards, 32 KiB. Ranges are smaller, but
+//! a lookup in the table takes the same few instructions however the slots lie, where a search through
+//! ranges takes twice as many with three of them and more than four times as many with a thousand; and
+//! to put one slot right is one store.
 //!
 //! This knows neither when a map is to be read nor who is asked: see [`refresh`](super::refresh).
 

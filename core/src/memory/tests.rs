@@ -10,8 +10,9 @@ use std::vec::Vec;
 use bytes::Bytes;
 
 use super::*;
+use crate::cluster::map::Form;
 use crate::command::Command;
-use crate::error::NumberError;
+use crate::error::{NumberError, ServerError};
 use crate::key::{KeySpace, Names, Scope};
 use crate::number::Number;
 use crate::reply::{Answer, Remaining, Reply};
@@ -239,6 +240,14 @@ fn time_does_not_run_backwards() {
     store.set("k", "w", millis(10));
     store.now = Instant::from_millis(5);
     assert_eq!(store.remaining("k"), Remaining::For(core::time::Duration::from_millis(10)));
+}
+
+#[test]
+fn a_store_in_memory_is_no_cluster_and_says_so() {
+    let cells = Cells::bounded(None, None);
+    for command in [Command::Topology(Form::Shards), Command::ReadOnly] {
+        assert_eq!(cells.run(&command), Err(ServerError::no_cluster().into()));
+    }
 }
 
 #[test]
