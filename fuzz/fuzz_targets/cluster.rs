@@ -124,8 +124,8 @@ fn compare(map: &SlotMap, frame: &OwnedFrame) {
 fn ip(metadata: Option<&OwnedFrame>) -> Option<&str> {
     let value = match metadata? {
         OwnedFrame::Array { data, .. } => {
-            let pairs = data.chunks_exact(2).map(|pair| (&pair[0], &pair[1]));
-            pairs.filter(|(name, _)| bytes(name) == Some(b"ip")).last()?.1
+            let mut pairs = data.chunks_exact(2).map(|pair| (&pair[0], &pair[1]));
+            pairs.rfind(|(name, _)| bytes(name) == Some(b"ip"))?.1
         }
         OwnedFrame::Map { data, .. } => in_map(data)?,
         _ => return None,

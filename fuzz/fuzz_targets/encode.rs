@@ -5,6 +5,7 @@
 use std::num::NonZeroU64;
 
 use arbitrary::{Result, Unstructured};
+use async_caches_core::cluster::map::Form;
 use async_caches_core::command::Command;
 use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::number::Number;
@@ -169,6 +170,9 @@ impl Story {
             Command::Contains(key) => vec![vec![word("EXISTS"), key.to_bytes().to_vec()]],
             Command::Remaining(key) => vec![vec![word("PTTL"), key.to_bytes().to_vec()]],
             Command::Ping => vec![vec![word("PING")]],
+            Command::Topology(Form::Shards) => vec![vec![word("CLUSTER"), word("SHARDS")]],
+            Command::Topology(Form::Slots) => vec![vec![word("CLUSTER"), word("SLOTS")]],
+            Command::ReadOnly => vec![vec![word("READONLY")]],
         }
     }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
+use async_caches_core::cluster::map::Form;
 use async_caches_core::command::Command;
 use async_caches_core::copies::Copies;
 use async_caches_core::error::{Failure, NumberError, ServerError};
@@ -93,18 +94,20 @@ fuzz_target!(|input: (Said, [u8; 3])| {
         Command::Contains(key),
         Command::Remaining(key),
         Command::Ping,
+        Command::Topology(Form::Shards),
+        Command::ReadOnly,
     ] {
         let mut rx = BytesMut::from(&all[..]);
         let read = Expect::of(&command).read(&mut rx, len, &mut Copies::default());
-        assert_eq!(read.ok(), said.means(&command), "{said:?} to {command:?}");
+        assert_eq!(read.ok(), said.means(&command, &frame), "{said:?} to {command:?}");
         assert_eq!(rx, behind[..]);
     }
 });
 
 impl Said {
-    fn means(&self, command: &Command<'_>) -> Option<Answer> {
+    fn means(&self, command: &Command<'_>, frame: &[u8]) -> Option<Answer> {
         if let Self::Attribute(said) = self {
-            return said.means(command);
+            return said.means(command, frame);
         }
         if let Self::Error(Line(text)) | Self::BlobError(text) = self {
             let text = if matches!(self, Self::Error(_)) { on_a_line(text) } else { text.clone() };
@@ -118,7 +121,13 @@ impl Said {
                 let values = said.iter().map(Self::value).collect::<Option<Vec<_>>>()?;
                 Reply::Values(Some(values).filter(|values| values.len() == keys.len())?)
             }
-            Command::Set { .. } | Command::SetMany { .. } | Command::Clear => self.ok()?,
+            Command::Set { .. } | Command::SetMany { .. } | Command::Clear | Command::ReadOnly => {
+                self.ok()?
+            }
+            Command::Topology(_) if matches!(self, Self::Array(_)) => {
+                Reply::Topology(Bytes::copy_from_slice(frame))
+            }
+            Command::Topology(_) => return None,
             Command::Add { .. } => match self {
                 Self::Null(_) => Reply::Flag(false),
                 said => said.ok().map(|_| Reply::Flag(true))?,
