@@ -18,7 +18,7 @@ use async_caches_core::cluster::split::{Gather, Split};
 use async_caches_core::command::Command;
 use async_caches_core::connection::{self, Connection, Event, Tag};
 use async_caches_core::error::{Failure, ServerError};
-use async_caches_core::key::{KeySpace, Names};
+use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
@@ -65,6 +65,37 @@ fn a_key_has_the_slot_that_servers_say_it_has() {
             assert_eq!(ours, slot, "{}", key.escape_ascii());
         }
         sent.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_tag_decides_on_the_slot_behind_any_prefix_and_version() {
+    for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
+        let server = Server::start(kind, &Setup::default().node());
+        let mut raw = server.raw(0);
+        let mut slots = |prefix: &str, version: Version, names: &[&str]| -> Vec<i64> {
+            let space = KeySpace::new(prefix, version).unwrap();
+            let slot = |name: &&str| {
+                let key = space.scope(None).unwrap().key(name.as_bytes());
+                let told = raw.number(&[&b"CLUSTER"[..], b"KEYSLOT", &key.to_bytes()]);
+                assert_eq!(told, i64::from(Slot::of_key(&key).number()), "{name}");
+                told
+            };
+            names.iter().map(slot).collect()
+        };
+        let names = ["{user:1}", "{user:1}:name", "mail of {user:1} and {user:2}"];
+        let tagged = slots("", Version::default(), &names);
+        assert_eq!(tagged, [tagged[0]; 3]);
+        for (prefix, version) in [("forum", Version::from(2019)), ("a}b", Version::from("v}"))] {
+            assert_eq!(slots(prefix, version, &names), tagged);
+        }
+        for (prefix, version) in [("{forum}", Version::default()), ("", Version::from("{forum}"))] {
+            let all = slots(prefix, version, &["{user:1}", "{user:2}", "user"]);
+            assert_eq!(all, [all[0]; 3], "what comes first decides");
+            assert_ne!(all[0], tagged[0]);
+        }
+        let apart = slots("forum", Version::default(), &["{user:1}", "{user:2}"]);
+        assert_ne!(apart[0], apart[1]);
     }
 }
 
