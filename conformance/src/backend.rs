@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
 
 use crate::certificates::Authority;
+use crate::sentinels::Trio;
 use crate::server::{Kind, Server, Setup, Tls};
 
 /// A backend, and the way to it.
@@ -23,10 +25,14 @@ pub enum Backend {
     RedisOverTls,
     /// A Redis server that knows no `HELLO`, and so no RESP3.
     RedisWithoutHello,
+    /// A Redis server that three sentinels name, as the master of a service.
+    RedisThroughSentinel,
     /// A Valkey server over TCP.
     Valkey,
     /// A Valkey server over TCP that wants the same password.
     ValkeyWithPassword,
+    /// A Valkey server that three sentinels name, which are Valkey's too.
+    ValkeyThroughSentinel,
 }
 
 impl Backend {
@@ -39,8 +45,11 @@ impl Backend {
             | Self::RedisOverUnixSocket
             | Self::RedisWithPassword
             | Self::RedisOverTls
-            | Self::RedisWithoutHello => Some(Kind::Redis),
-            Self::Valkey | Self::ValkeyWithPassword => Some(Kind::Valkey),
+            | Self::RedisWithoutHello
+            | Self::RedisThroughSentinel => Some(Kind::Redis),
+            Self::Valkey | Self::ValkeyWithPassword | Self::ValkeyThroughSentinel => {
+                Some(Kind::Valkey)
+            }
         }
     }
 
@@ -54,8 +63,10 @@ impl Backend {
             | Self::RedisOverUnixSocket
             | Self::RedisWithPassword
             | Self::RedisWithoutHello
+            | Self::RedisThroughSentinel
             | Self::Valkey
-            | Self::ValkeyWithPassword => setup,
+            | Self::ValkeyWithPassword
+            | Self::ValkeyThroughSentinel => setup,
         }
     }
 }
@@ -79,6 +90,9 @@ impl Place {
         let mut place = Self { backend, database, url: String::new() };
         place.url = match (backend, place.server()) {
             (Backend::RedisOverUnixSocket, Some(server)) => server.unix_url(database),
+            (Backend::RedisThroughSentinel | Backend::ValkeyThroughSentinel, Some(_)) => {
+                place.trio().url(database)
+            }
             (_, Some(server)) => server.url(database),
             (Backend::Dummy, None) => "dummy://".to_owned(),
             (_, None) => format!("locmem://place-{database}"),
@@ -97,6 +111,9 @@ impl Place {
         let kind = self.backend.kind()?;
         let (server, setup) = match self.backend {
             Backend::Dummy | Backend::Locmem => return None,
+            Backend::RedisThroughSentinel | Backend::ValkeyThroughSentinel => {
+                return self.trio().servers.first();
+            }
             Backend::Redis | Backend::RedisOverUnixSocket => (&PLAIN, Setup::default()),
             Backend::RedisWithPassword => (&GUARDED, Setup::default().password(PASSWORD)),
             Backend::RedisOverTls => (&ENCRYPTED, self.backend.complete(Setup::default())),
@@ -107,6 +124,18 @@ impl Place {
             Backend::ValkeyWithPassword => (&GUARDED_VALKEY, Setup::default().password(PASSWORD)),
         };
         Some(server.get_or_init(|| Server::start(kind, &setup)))
+    }
+
+    /// The master and who watches it: one of each kind for all tests of the process, which no test
+    /// lets fail over, and which takes no server for gone however busy the machine is.
+    fn trio(&self) -> &'static Trio {
+        static REDIS: OnceLock<Trio> = OnceLock::new();
+        static VALKEY: OnceLock<Trio> = OnceLock::new();
+        let (kind, trio) = match self.backend.kind() {
+            Some(Kind::Valkey) => (Kind::Valkey, &VALKEY),
+            Some(Kind::Redis) | None => (Kind::Redis, &REDIS),
+        };
+        trio.get_or_init(|| Trio::start(kind, None, Duration::from_secs(60)))
     }
 }
 

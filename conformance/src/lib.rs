@@ -52,7 +52,7 @@
 //! |---|---|
 //! | [`harness`], [`context`], [`backend`] | what a runtime offers, what a case is given, where it runs |
 //! | `suite`, `cases` | which case runs on which backend; the cases |
-//! | [`server`], [`raw`], [`certificates`] | real servers, raw connections to look into them, and what they show over TLS |
+//! | [`server`], [`sentinels`], [`raw`], [`certificates`] | real servers, those that watch them, raw connections to look into them, and what they show over TLS |
 //! | [`proxy`], [`packets`] | faults on the wire, and below it |
 //! | [`peer`], [`frame`] | a peer that lies, the protocol as both see it |
 //! | [`abandon`], [`gate`], [`random`] | futures given up, tasks held up, randomness that repeats |
@@ -70,6 +70,7 @@ pub mod peer;
 pub mod proxy;
 pub mod random;
 pub mod raw;
+pub mod sentinels;
 pub mod server;
 mod suite;
 mod tell;

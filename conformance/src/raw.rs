@@ -93,15 +93,17 @@ impl Raw {
         self.call(words).text()
     }
 
-    /// The connections of the server that are no raw ones, one line each, as `CLIENT LIST` tells
-    /// them.
+    /// The connections of the server that are no raw ones, nor replication's or sentinels', one line
+    /// each, as `CLIENT LIST` tells them.
     ///
     /// # Panics
     /// When the server does not answer.
     pub fn other_clients(&mut self) -> Vec<String> {
         let own = format!(" name={OBSERVER} ");
         let list = self.text(&["CLIENT", "LIST"]);
-        list.lines().filter(|line| !line.contains(&own)).map(str::to_owned).collect()
+        let others = [own.as_str(), " flags=S ", " flags=M ", " name=sentinel-"];
+        let is_other = |line: &&str| others.iter().any(|other| line.contains(other));
+        list.lines().filter(|line| !is_other(line)).map(str::to_owned).collect()
     }
 }
 

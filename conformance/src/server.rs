@@ -88,6 +88,7 @@ pub struct Setup {
     password: Option<String>,
     tls: Option<Tls>,
     is_node: bool,
+    watches: Option<Watched>,
     arguments: Vec<String>,
 }
 
@@ -109,6 +110,41 @@ pub enum Asks {
     Nobody,
     /// Of every client.
     Everybody,
+}
+
+/// What a server watches that is a sentinel.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What it calls the service.
+    pub service: String,
+    /// Where it takes the master to be.
+    pub master: SocketAddr,
+    /// The password of the master and its replicas.
+    pub password: Option<String>,
+    /// How many sentinels must miss a master until it counts as gone.
+    pub quorum: usize,
+    /// How long a server is silent until it is missed.
+    pub down_after: Duration,
+}
+
+impl Watched {
+    /// The configuration of a sentinel, which it wants in a file that it may write.
+    fn configuration(&self) -> String {
+        let Self { service, master, password, quorum, down_after } = self;
+        let (ip, port, down_after) = (master.ip(), master.port(), down_after.as_millis());
+        let mut lines = format!(
+            "sentinel monitor {service} {ip} {port} {quorum}\n\
+             sentinel down-after-milliseconds {service} {down_after}\n\
+             sentinel failover-timeout {service} 2000\n"
+        );
+        if let Some(password) = password {
+            // Whatever is in it.
+            let bytes = password.bytes().map(|byte| format!("\\x{byte:02x}"));
+            let quoted: String = bytes.collect();
+            let _ = writeln!(lines, "sentinel auth-pass {service} \"{quoted}\"");
+        }
+        lines
+    }
 }
 
 impl Tls {
@@ -142,6 +178,13 @@ impl Setup {
     #[must_use]
     pub(crate) fn password_or(mut self, password: &str) -> Self {
         self.password.get_or_insert_with(|| password.to_owned());
+        self
+    }
+
+    /// The server is a sentinel.
+    #[must_use]
+    pub fn watch(mut self, watched: Watched) -> Self {
+        self.watches = Some(watched);
         self
     }
 
@@ -262,6 +305,21 @@ impl Server {
         raw
     }
 
+    /// A raw connection to a server that is a sentinel, which has no databases.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn raw_sentinel(&self) -> Raw {
+        self.greeted().expect("the sentinel answers")
+    }
+
+    /// The folder that is gone with the server.
+    #[cfg(test)]
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
     /// Stops the server where it is (SIGSTOP): its connections stay open and nothing answers.
     pub fn stop(&self) {
         self.signal(Signal::STOP);
@@ -312,7 +370,7 @@ impl Server {
         false
     }
 
-    fn greeted(&self) -> io::Result<Raw> {
+    pub(crate) fn greeted(&self) -> io::Result<Raw> {
         let mut raw = match &self.setup.tls {
             None => Raw::connect(self.address())?,
             Some(_) => Raw::connect_unix(&self.file(SOCKET))?,
@@ -323,7 +381,7 @@ impl Server {
         Ok(raw)
     }
 
-    fn userinfo(&self) -> String {
+    pub(crate) fn userinfo(&self) -> String {
         match &self.setup.password {
             None => String::new(),
             Some(password) => format!(":{}@", percent_encoded(password)),
@@ -357,6 +415,11 @@ pub fn percent_encoded(text: &str) -> String {
 fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pid) {
     let mut shell = Command::new("sh");
     shell.args(["-c", WATCH, "sh"]).arg(folder).arg(program);
+    if let Some(watched) = &setup.watches {
+        let file = folder.join(CONFIGURATION);
+        fs::write(&file, watched.configuration()).expect("a temporary file");
+        shell.arg(file).arg("--sentinel");
+    }
     shell.args(["--bind", "127.0.0.1"]);
     let port = port.to_string();
     match &setup.tls {
@@ -415,13 +478,14 @@ const WATCH: &str = r#"
     read -r _
     kill -9 $pid
     wait $pid
-    rm -f "$folder/server.sock" "$folder/server.log" "$folder/nodes.conf" "$folder"/*.pem
+    rm -f "$folder"/server.* "$folder/nodes.conf" "$folder"/*.pem "$folder"/*.rdb
     rmdir "$folder"
 "#;
 
 const LOG: &str = "server.log";
 const NODES: &str = "nodes.conf";
 const SOCKET: &str = "server.sock";
+const CONFIGURATION: &str = "server.conf";
 const CA: &str = "ca.pem";
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";

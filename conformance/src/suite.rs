@@ -26,8 +26,10 @@ macro_rules! suite {
         $crate::__backend!(redis_with_password, RedisWithPassword, [reached guarded]);
         $crate::__backend!(redis_over_unix_socket, RedisOverUnixSocket, [reached]);
         $crate::__backend!(redis_over_tls, RedisOverTls, [everywhere storing served tcp faults tls]);
+        $crate::__backend!(redis_through_sentinel, RedisThroughSentinel, [everywhere storing served watched]);
         $crate::__backend!(valkey, Valkey, [everywhere storing served tcp faults wire]);
         $crate::__backend!(valkey_with_password, ValkeyWithPassword, [reached guarded]);
+        $crate::__backend!(valkey_through_sentinel, ValkeyThroughSentinel, [everywhere storing served watched]);
         $crate::__backend!(hostile, Dummy, [hostile]);
         $crate::__backend!(options, Dummy, [options]);
     };
@@ -356,6 +358,24 @@ macro_rules! __cases {
             outages {
                 a_corrupt_byte_around_a_value_closes_the_link_and_reaches_nobody
                 a_server_without_room_for_more_clients_says_so_and_open_links_go_on
+            }
+        }
+    };
+    (watched $backend:ident) => {
+        $crate::__tests! { $backend
+            sentinel {
+                the_master_that_a_sentinel_names_is_found_and_served_from
+                sentinels_and_servers_have_passwords_of_their_own
+                a_service_that_no_sentinel_knows_is_an_error_that_names_it
+                sentinels_that_are_all_away_are_an_error_that_names_one
+                a_sentinel_that_is_away_or_silent_is_passed_over
+                a_server_that_a_stale_sentinel_names_is_no_master_and_another_is_asked
+                a_cache_goes_on_while_all_sentinels_are_away
+                a_master_that_is_gone_and_not_replaced_holds_up_nobody
+                a_write_that_a_demoted_master_refuses_is_done_by_the_next_one
+                callers_under_load_survive_the_death_of_the_master
+                callers_under_load_survive_a_master_that_is_made_a_replica
+                a_cache_that_is_disconnected_while_failing_over_ends_all
             }
         }
     };

@@ -348,6 +348,7 @@ impl Link {
             database: 0,
             name: None,
             limits: Limits::default(),
+            role: connection::Role::Any,
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(5),
         };

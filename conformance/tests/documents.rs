@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 fn every_test_that_a_document_names_exists() {
     let functions = functions(&root());
     assert!(functions.len() > 500, "{} functions were found", functions.len());
-    for page in ["docs/faults.md", "SECURITY.md"] {
+    for (page, least) in [("docs/faults.md", 20), ("docs/sentinel.md", 10), ("SECURITY.md", 20)] {
         let named = names(&page_text(page));
-        assert!(named.len() > 20, "{page} names {} tests", named.len());
+        assert!(named.len() > least, "{page} names {} tests", named.len());
         for name in named {
             assert!(functions.contains(&name), "{page} names {name}, which is no function");
         }
@@ -30,6 +30,15 @@ fn every_case_about_faults_is_in_the_table_of_faults() {
             assert!(named.contains(&case), "docs/faults.md does not name {case}");
         }
     }
+}
+
+#[test]
+fn every_case_about_sentinels_but_the_one_without_trouble_is_on_their_page() {
+    let named = names(&page_text("docs/sentinel.md"));
+    let mut cases = BTreeSet::new();
+    collect(&read(&root().join("conformance/src/cases/sentinel.rs")), "pub async fn ", &mut cases);
+    cases.remove("the_master_that_a_sentinel_names_is_found_and_served_from");
+    assert_eq!(cases, named);
 }
 
 #[test]

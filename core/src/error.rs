@@ -267,6 +267,15 @@ pub enum ConnectionError {
     /// The connection was not ready within the connect timeout.
     #[error("the connection was not ready within the connect timeout")]
     NotReadyInTime,
+    /// The server is no master, and had to be one.
+    #[error("the server is not a master")]
+    NotMaster,
+    /// The server, a sentinel, knows no master by this name.
+    #[error("the sentinel knows no service {service:?}")]
+    UnknownService {
+        /// The name.
+        service: Box<str>,
+    },
     /// The server has become a replica, which takes no writes.
     #[error("the server has become a replica")]
     Demoted,

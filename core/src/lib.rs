@@ -16,6 +16,7 @@
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
 //! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, what runs on the server, one pipelined connection |
 //! | `tls` | with the feature of that name: the wire encrypted |
+//! | [`sentinel`] | who the master is, as sentinels say, and which of them to ask |
 //! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
 //! | [`cluster`] | more decisions: which node of a cluster, where next, when to ask who serves what |
 //! | [`time`], [`error`], [`copies`] | what all of them share |
@@ -51,6 +52,7 @@ pub mod resp;
 pub mod retry;
 pub mod script;
 pub mod secret;
+pub mod sentinel;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -15,7 +15,9 @@ use thiserror::Error;
 
 use crate::error::{KeyError, TimeoutError};
 use crate::key::{KeySpace, Version};
+use crate::secret::Secret;
 use crate::ttl::{Expiry, Timeout};
+use crate::url::Credentials;
 
 #[cfg(test)]
 mod tests;
@@ -65,6 +67,10 @@ pub struct Options {
     pub tls_server_name: Option<String>,
     /// Whether whoever answers is taken for the server, whatever certificate it has.
     pub tls_dangerously_accept_any_certificate: Option<bool>,
+    /// Which user sentinels are told we are.
+    pub sentinel_username: Option<String>,
+    /// The password that sentinels are told.
+    pub sentinel_password: Option<Secret>,
 }
 
 impl Options {
@@ -93,6 +99,8 @@ impl Options {
             tls_dangerously_accept_any_certificate: self
                 .tls_dangerously_accept_any_certificate
                 .or(lower.tls_dangerously_accept_any_certificate),
+            sentinel_username: self.sentinel_username.or(lower.sentinel_username),
+            sentinel_password: self.sentinel_password.or(lower.sentinel_password),
         }
     }
 }
@@ -129,6 +137,9 @@ pub struct Settings {
     /// What is to be known for TLS; the default where no option is about it. Whether there is TLS
     /// is for the URL to say: see [`Server::tls`](crate::url::Server::tls).
     pub tls: TlsSettings,
+    /// Who sentinels are told we are. Whether there are any is for the URL to say: see
+    /// [`Server::sentinel_credentials`](crate::url::Server::sentinel_credentials).
+    pub sentinel_credentials: Option<Credentials>,
 }
 
 impl Settings {
@@ -168,6 +179,8 @@ impl Settings {
             return Err(OptionError::Sizes { minsize, maxsize, default });
         }
         let tls = TlsSettings::new(&options)?;
+        let sentinel_credentials =
+            check::sentinel_credentials(options.sentinel_username, options.sentinel_password)?;
         let prefix = options.key_prefix.unwrap_or_default();
         Ok(Self {
             key_space: KeySpace::new(&prefix, options.version.unwrap_or_default())?,
@@ -195,6 +208,7 @@ impl Settings {
             )?,
             name: options.name.map(check::client_name).transpose()?,
             tls,
+            sentinel_credentials,
         })
     }
 }
@@ -310,6 +324,12 @@ pub enum OptionError {
         /// Which.
         option: &'static str,
     },
+    /// An option is about sentinels, and the URL names none.
+    #[error("the option {option} is about sentinels, and the URL names none")]
+    NotSentinel {
+        /// Which.
+        option: &'static str,
+    },
     /// The default timeout is zero or too long.
     #[error(transparent)]
     Timeout(#[from] TimeoutError),
@@ -371,6 +391,26 @@ mod check {
             Ok(name.into())
         } else {
             Err(OptionError::ServerName { name: cut(name) })
+        }
+    }
+
+    /// A user without a password is nobody.
+    pub(super) fn sentinel_credentials(
+        username: Option<String>,
+        password: Option<Secret>,
+    ) -> Result<Option<Credentials>, OptionError> {
+        const USERNAME: &str = "sentinel_username";
+        const PASSWORD: &str = "sentinel_password";
+        match (username, password) {
+            (Some(username), _) if username.is_empty() => {
+                Err(OptionError::Empty { option: USERNAME })
+            }
+            (_, Some(password)) if password.expose().is_empty() => {
+                Err(OptionError::Empty { option: PASSWORD })
+            }
+            (Some(_), None) => Err(OptionError::Half { option: USERNAME, missing: PASSWORD }),
+            (username, Some(password)) => Ok(Some(Credentials { username, password })),
+            (None, None) => Ok(None),
         }
     }
 

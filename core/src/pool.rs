@@ -55,7 +55,7 @@ enum Phase {
     Open {
         since: Instant,
     },
-    /// It idled and is to close.
+    /// It idled, or its server is no longer the one, and is to close.
     Closing,
 }
 
@@ -76,6 +76,9 @@ pub enum Input {
     Demand,
     /// There are other credentials: what was refused may be taken now.
     Renewed,
+    /// The server is another one now: all links there are close, others are to be dialled at once,
+    /// and what failed before says nothing of them.
+    Moved,
 }
 
 /// What is to be done.
@@ -141,6 +144,7 @@ impl Pool {
                 self.not_before = now;
             }
             Input::Renewed => {}
+            Input::Moved => self.moved(now),
         }
     }
 
@@ -226,6 +230,17 @@ impl Pool {
             self.refused = false;
         }
         self.demand |= !self.is_dialling();
+    }
+
+    fn moved(&mut self, now: Instant) {
+        // Whoever had a link, or waited for one, wants one there.
+        self.demand |= !self.links.is_empty();
+        self.links.iter_mut().for_each(|(_, phase)| *phase = Phase::Closing);
+        self.backoff.succeeded();
+        self.troubled = false;
+        self.refused = false;
+        self.failing_since = None;
+        self.not_before = now;
     }
 
     fn ended(&mut self, id: LinkId, refused: bool, now: Instant) {
@@ -379,6 +394,40 @@ mod tests {
         pool.handle(ended(LinkId(1)), at(6_000));
         pool.handle(Input::Demand, at(20_000));
         assert!(!pool.is_hopeless(at(20_000)));
+    }
+
+    #[test]
+    fn where_the_server_has_moved_links_are_dialled_at_once_whatever_failed_before() {
+        let mut pool = pool(2, 2);
+        let links = dials(&mut pool, at(0));
+        for round in 0..20 {
+            let now = at(10_000 * round);
+            dials(&mut pool, now).into_iter().chain(links.clone()).for_each(|id| {
+                pool.handle(ended(id), now);
+            });
+        }
+        let late = at(190_000);
+        assert!(pool.is_hopeless(late));
+        pool.handle(Input::Moved, late);
+        assert!(!pool.is_hopeless(late));
+        assert_eq!(dials(&mut pool, late).len(), 2, "both, and at once");
+    }
+
+    #[test]
+    fn links_to_where_the_server_was_count_until_they_have_ended_and_are_no_failures() {
+        let mut pool = pool(1, 2);
+        let old = dials(&mut pool, at(0))[0];
+        pool.handle(Input::Opened(old), at(0));
+        pool.handle(Input::Moved, at(9_000));
+        assert_eq!((pool.open(), pool.size()), (0, 1));
+        let new = dials(&mut pool, at(9_000));
+        assert_eq!((new.len(), pool.size()), (1, 2));
+        pool.handle(Input::Opened(new[0]), at(9_001));
+        pool.handle(ended(old), at(9_002));
+        assert_eq!((pool.open(), pool.size()), (1, 1));
+        assert!(!pool.is_hopeless(at(90_000)));
+        pool.handle(Input::Demand, at(9_003));
+        assert_eq!(dials(&mut pool, at(9_003)).len(), 1, "nothing is to be waited for");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! redis://user:password@host:port/database      (valkey://; or ?db=database)
 //! rediss://user:password@host:port/database     (valkeys://; the same over TLS)
 //! redis+unix://user:password@/path?db=database  (valkey+unix://)
+//! redis-sentinel://user:password@host:port,host:port/service/database
+//!                        (redis+sentinel://, valkey-sentinel://, valkey+sentinel://)
 //! ```
 //!
 //! Any of them may end in a query of [`Options`]. A password is only ever written
@@ -16,6 +18,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -57,14 +60,32 @@ pub enum Backend {
 /// A server, and what to say to it first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
-    /// Where it listens.
-    pub endpoint: Endpoint,
+    /// Where it is.
+    pub topology: Topology,
     /// What is spoken there. On a unix socket no URL asks for TLS.
     pub wire: Wire,
     /// Who we are, where the server is told.
     pub credentials: Option<Credentials>,
     /// Which of its databases to use.
     pub database: u32,
+}
+
+/// Where a server is, or who says so. Prints as an endpoint, or as `service@endpoint,endpoint`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Topology {
+    /// It is the one that listens there.
+    Standalone(Endpoint),
+    /// It is the master of a service, and sentinels know which that is.
+    Sentinel(Service),
+}
+
+/// Servers of which one is the master, under the eyes of sentinels.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Service {
+    /// What the sentinels call it.
+    pub name: String,
+    /// Where sentinels listen: at least one of those that there are.
+    pub sentinels: Vec<Endpoint>,
 }
 
 /// What goes over a connection.
@@ -131,26 +152,77 @@ impl Server {
         }
     }
 
+    /// Who sentinels are told we are, where its URL asks for them.
+    ///
+    /// # Errors
+    /// [`OptionError::NotSentinel`] where an option is about sentinels, and the URL names none.
+    pub fn sentinel_credentials(
+        &self,
+        settings: &Settings,
+    ) -> Result<Option<Credentials>, OptionError> {
+        match (&self.topology, &settings.sentinel_credentials) {
+            (Topology::Standalone(_), Some(_)) => {
+                Err(OptionError::NotSentinel { option: "sentinel_password" })
+            }
+            (Topology::Standalone(_) | Topology::Sentinel(_), known) => Ok(known.clone()),
+        }
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, query: &mut Query) -> fmt::Result {
-        f.write_str(match (&self.endpoint, self.wire) {
-            (Endpoint::Tcp { .. }, Wire::Plain) => "redis://",
-            (Endpoint::Tcp { .. }, Wire::Tls) => "rediss://",
-            (Endpoint::Unix { .. }, Wire::Plain) => "redis+unix://",
-            // No URL comes to this, and this is no URL: it is refused, not taken for plain text.
-            (Endpoint::Unix { .. }, Wire::Tls) => "rediss+unix://",
+        use Topology::{Sentinel, Standalone};
+        f.write_str(match (&self.topology, self.wire) {
+            (Standalone(Endpoint::Tcp { .. }), Wire::Plain) => "redis://",
+            (Standalone(Endpoint::Tcp { .. }), Wire::Tls) => "rediss://",
+            (Standalone(Endpoint::Unix { .. }), Wire::Plain) => "redis+unix://",
+            (Sentinel(_), Wire::Plain) => "redis-sentinel://",
+            // No URL comes to these, and they are none: they are refused, not taken for plain text.
+            (Standalone(Endpoint::Unix { .. }), Wire::Tls) => "rediss+unix://",
+            (Sentinel(_), Wire::Tls) => "rediss-sentinel://",
         })?;
         if let Some(Credentials { username, password }) = &self.credentials {
             let username = username.as_deref().unwrap_or_default();
             write!(f, "{}:{password}@", utf8_percent_encode(username, IN_WORD))?;
         }
-        match &self.endpoint {
-            Endpoint::Tcp { .. } if self.database == 0 => write!(f, "{}", self.endpoint),
-            Endpoint::Tcp { .. } => write!(f, "{}/{}", self.endpoint, self.database),
-            Endpoint::Unix { path } => {
+        match &self.topology {
+            Standalone(place @ Endpoint::Tcp { .. }) => write!(f, "{place}")?,
+            Standalone(Endpoint::Unix { path }) => {
                 write!(f, "{}", utf8_percent_encode(path, IN_PATH))?;
-                if self.database == 0 { Ok(()) } else { query.push(f, "db", &self.database) }
+                return match self.database {
+                    0 => Ok(()),
+                    database => query.push(f, "db", &database),
+                };
+            }
+            Sentinel(Service { name, sentinels }) => {
+                write!(f, "{}/{}", Listed(sentinels), utf8_percent_encode(name, IN_WORD))?;
             }
         }
+        if self.database == 0 { Ok(()) } else { write!(f, "/{}", self.database) }
+    }
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standalone(endpoint) => endpoint.fmt(f),
+            Self::Sentinel(Service { name, sentinels }) => {
+                write!(f, "{}@{}", utf8_percent_encode(name, IN_WORD), Listed(sentinels))
+            }
+        }
+    }
+}
+
+/// Endpoints with commas in between.
+struct Listed<'a>(&'a [Endpoint]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, endpoint) in self.0.iter().enumerate() {
+            if nth > 0 {
+                f.write_str(",")?;
+            }
+            endpoint.fmt(f)?;
+        }
+        Ok(())
     }
 }
 
@@ -252,6 +324,9 @@ pub enum UrlError {
     /// A socket's URL has no absolute path, or one that no file can have.
     #[error("the URL has no path of a unix socket, such as redis+unix:///run/redis.sock")]
     Path,
+    /// It asks for the master of a service, and names none.
+    #[error("the URL names no service, such as redis-sentinel://host/service")]
+    Service,
     /// The database is not a number.
     #[error("the URL's database is {database:?}, which is not a number from 0 to 4294967295")]
     Database {
@@ -285,6 +360,8 @@ pub enum Part {
     Host,
     /// The path of a socket, or the database.
     Path,
+    /// The name of a service that sentinels watch.
+    Service,
     /// The name of an option.
     OptionName,
     /// The value of an option.
@@ -299,6 +376,7 @@ impl fmt::Display for Part {
             Self::Password => "password",
             Self::Host => "host",
             Self::Path => "path",
+            Self::Service => "service",
             Self::OptionName => "option name",
             Self::OptionValue => "option value",
         })

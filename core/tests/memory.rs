@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Role, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
@@ -68,6 +68,7 @@ fn peak(reply: &[u8], asked: u8) -> (usize, usize) {
     let setup = Setup {
         credentials: None,
         database: 0,
+        role: Role::Any,
         name: None,
         limits: Limits::default(),
         connect_timeout: Duration::from_secs(5),

@@ -20,7 +20,7 @@ use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Role, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::options::Settings;
 use async_caches_core::reply::Reply;
@@ -28,7 +28,7 @@ use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use async_caches_core::ttl::Expiry;
-use async_caches_core::url::{Backend, CacheUrl, Endpoint};
+use async_caches_core::url::{Backend, CacheUrl, Endpoint, Topology};
 use bytes::{Buf, Bytes, BytesMut};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -138,14 +138,15 @@ impl Client {
         let CacheUrl { backend: Backend::Redis(server), options } = CacheUrl::parse(url)? else {
             return Err("this example is about a server: redis://host:port".into());
         };
-        let Endpoint::Tcp { host, port } = server.endpoint else {
-            return Err("this example takes no unix sockets".into());
+        let Topology::Standalone(Endpoint::Tcp { host, port }) = server.topology else {
+            return Err("this example takes neither unix sockets nor sentinels".into());
         };
         let settings = Settings::new(options)?;
         let patience = settings.response_timeout;
         let setup = Setup {
             credentials: server.credentials,
             database: server.database,
+            role: Role::Any,
             name: settings.name,
             limits: Limits::default(),
             connect_timeout: settings.connect_timeout,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Role, Setup, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;
@@ -29,6 +29,7 @@ fuzz_target!(|input: &[u8]| {
     let setup = Setup {
         credentials: None,
         database: 1,
+        role: Role::Any,
         name: None,
         limits: Limits::default(),
         connect_timeout: Duration::from_secs(5),

@@ -10,7 +10,9 @@ use async_caches_core::key::Version;
 use async_caches_core::options::{Options, Settings, Trust};
 use async_caches_core::secret::Secret;
 use async_caches_core::ttl::Timeout;
-use async_caches_core::url::{Backend, CacheUrl, Credentials, Endpoint, Server, Wire};
+use async_caches_core::url::{
+    Backend, CacheUrl, Credentials, Endpoint, Server, Service, Topology, Wire,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -35,6 +37,8 @@ fn prints_and_parses(u: &mut Unstructured<'_>, options: Options) -> Result<()> {
     if let Backend::Redis(Server { credentials: Some(credentials), .. }) = &mut masked.backend {
         credentials.password = Secret::new(Secret::MASK);
     }
+    let password = &mut masked.options.sentinel_password;
+    *password = password.take().map(|_| Secret::new(Secret::MASK));
     assert_eq!(CacheUrl::parse(&printed).as_ref(), Ok(&masked), "{printed}");
     Ok(())
 }
@@ -70,7 +74,9 @@ fn texts(u: &mut Unstructured<'_>, mut options: Options) -> Result<()> {
             }
             Ok(()) => {
                 assert!(options.set(name, &value).is_err(), "{name} was said twice");
-                let url = CacheUrl { backend: Backend::Dummy, options: options.clone() };
+                let mut url = CacheUrl { backend: Backend::Dummy, options: options.clone() };
+                let password = &mut url.options.sentinel_password;
+                *password = password.take().map(|_| Secret::new(Secret::MASK));
                 assert_eq!(CacheUrl::parse(&url.to_string()), Ok(url));
             }
         }
@@ -103,21 +109,29 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     options.tls_server_name =
         maybe(u, |u| Ok((*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into()))?;
     options.tls_dangerously_accept_any_certificate = u.arbitrary()?;
+    options.sentinel_username = maybe(u, word)?;
+    options.sentinel_password =
+        maybe(u, |u| Ok(Secret::new(format!("{CANARY}{}", u.arbitrary::<&str>()?))))?;
     Ok(options)
 }
 
 fn backend(u: &mut Unstructured<'_>) -> Result<Backend> {
-    Ok(match u.int_in_range(0..=4_u8)? {
+    Ok(match u.int_in_range(0..=5_u8)? {
         0 => Backend::Dummy,
         1 => Backend::Memory { name: word(u)? },
         kind => Backend::Redis(Server {
             wire: if kind == 4 { Wire::Tls } else { Wire::Plain },
-            endpoint: match u.int_in_range(0..=3_u8)? {
-                0 if kind < 4 => Endpoint::Unix { path: format!("/{}", word(u)?) },
-                _ => Endpoint::Tcp {
-                    host: (*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into(),
-                    port: u.int_in_range(1..=u16::MAX)?,
-                },
+            topology: match u.int_in_range(0..=3_u8)? {
+                _ if kind == 5 => Topology::Sentinel(Service {
+                    name: word(u)?.replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
+                    sentinels: (0..=u.int_in_range(0..=3_u8)?)
+                        .map(|_| tcp(u))
+                        .collect::<Result<_>>()?,
+                }),
+                0 if kind < 4 => {
+                    Topology::Standalone(Endpoint::Unix { path: format!("/{}", word(u)?) })
+                }
+                _ => Topology::Standalone(tcp(u)?),
             },
             credentials: maybe(u, |u| {
                 let username = maybe(u, word)?;
@@ -126,6 +140,13 @@ fn backend(u: &mut Unstructured<'_>) -> Result<Backend> {
             })?,
             database: u.arbitrary()?,
         }),
+    })
+}
+
+fn tcp(u: &mut Unstructured<'_>) -> Result<Endpoint> {
+    Ok(Endpoint::Tcp {
+        host: (*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into(),
+        port: u.int_in_range(1..=u16::MAX)?,
     })
 }
 

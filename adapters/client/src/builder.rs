@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_caches_core::key::Version;
 use async_caches_core::options::{Options, Settings};
+use async_caches_core::secret::Secret;
 use async_caches_core::ttl::Timeout;
 use async_caches_core::url::{Backend, CacheUrl, Credentials, UrlError};
 
@@ -138,6 +139,20 @@ impl Builder {
         self
     }
 
+    /// Which user sentinels are told we are; their default user, if not given. Wants
+    /// [`sentinel_password`](Self::sentinel_password).
+    pub fn sentinel_username(mut self, username: impl Into<String>) -> Self {
+        self.options.sentinel_username = Some(username.into());
+        self
+    }
+
+    /// The password that sentinels are told: they have credentials of their own, and are never told
+    /// those of the master. A URL that names no sentinels makes it an error.
+    pub fn sentinel_password(mut self, password: impl Into<Secret>) -> Self {
+        self.options.sentinel_password = Some(password.into());
+        self
+    }
+
     /// How long dialling and greeting a server may take; 5 seconds if not given.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = Some(timeout);
@@ -212,11 +227,12 @@ impl Builder {
     /// or [`Error::Tls`] where it asks for TLS.
     pub fn build(self) -> Result<Cache, Error> {
         let CacheUrl { backend, options } = self.url?;
-        let settings = Settings::new(self.options.over(options))?;
+        let mut settings = Settings::new(self.options.over(options))?;
         let target = match (backend, self.runtime) {
             (Backend::Dummy, _) => Target::Dummy,
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
+                settings.sentinel_credentials = server.sentinel_credentials(&settings)?;
                 let tls = tls::client(&server, &settings, self.tls)?;
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));

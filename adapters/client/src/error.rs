@@ -173,6 +173,17 @@ pub enum LinkError {
     /// The [`CredentialsProvider`](crate::CredentialsProvider) did not say who we are.
     #[error("there are no credentials: {0}")]
     Credentials(Arc<dyn std::error::Error + Send + Sync>),
+    /// The master is another server now, as a sentinel says.
+    #[error("the master is another server now")]
+    Moved,
+    /// A sentinel did not say who the master is, and no other one did since.
+    #[error("the sentinel at {at} did not say who the master is: {source}")]
+    Sentinel {
+        /// The sentinel's address.
+        at: String,
+        /// Why not.
+        source: Box<LinkError>,
+    },
     /// The link was closed from this side.
     #[error("the link was closed")]
     Closed,
@@ -213,7 +224,16 @@ impl Error {
             matches!(self, Self::Unavailable { source, .. } if source.is_refusal_of_tls());
         self.is_outage()
             && !refused
+            && !self.names_nothing()
             && self.server_error().is_none_or(|error| transient(error.kind))
+    }
+
+    /// Whether the URL names a service that no sentinel knows.
+    fn names_nothing(&self) -> bool {
+        let Self::Unavailable { source: LinkError::Sentinel { source, .. }, .. } = self else {
+            return false;
+        };
+        matches!(**source, LinkError::Connection(ConnectionError::UnknownService { .. }))
     }
 
     /// Whether the operation failed here though the server may have done it.
@@ -226,17 +246,16 @@ impl Error {
         )
     }
 
-    /// The server's own error where one is at the bottom of this, as with wrong credentials.
+    /// The server's own error where one is at the bottom of this, as with wrong credentials; or a
+    /// sentinel's.
     #[must_use]
     pub fn server_error(&self) -> Option<&ServerError> {
-        let (Self::Server(error)
-        | Self::Unavailable {
-            source: LinkError::Connection(ConnectionError::Refused(error)),
-            ..
-        }) = self
-        else {
-            return None;
-        };
+        if let Self::Server(error) = self {
+            return Some(error);
+        }
+        let Self::Unavailable { source, .. } = self else { return None };
+        let source = if let LinkError::Sentinel { source, .. } = source { source } else { source };
+        let LinkError::Connection(ConnectionError::Refused(error)) = source else { return None };
         Some(error)
     }
 

@@ -63,7 +63,7 @@ impl Desk {
 
     /// The one for a server's database: all caches of this process that use it meet there.
     pub(crate) fn of(server: &Server, runtime: &Arc<dyn Runtime>) -> Arc<Self> {
-        let name = format!("{}/{}", server.endpoint, server.database);
+        let name = format!("{}/{}", server.topology, server.database);
         DESKS.get_or_make(name, || Self::new(Time::of(runtime), runtime.seed()))
     }
 

@@ -21,6 +21,7 @@ pub mod options;
 pub mod outages;
 pub mod refusals;
 pub mod rotation;
+pub mod sentinel;
 pub mod server;
 pub mod stats;
 pub mod timeouts;

@@ -48,7 +48,7 @@ impl Connection {
 }
 
 /// Puts the command alone.
-pub(super) fn request(credentials: &Credentials, tx: &mut Output) {
+pub(crate) fn request(credentials: &Credentials, tx: &mut Output) {
     let password = credentials.password.expose().as_bytes();
     match &credentials.username {
         Some(user) => encode::request(tx, &[b"AUTH", user.as_bytes(), password]),

@@ -7,12 +7,15 @@
 //!
 //! No error of the handshake shows the password, though old servers quote the arguments of a
 //! command they do not know.
+//!
+//! A server that must be a master says whether it is one in its answer to `HELLO`. Where it does not,
+//! as in RESP2, it is asked by `ROLE`, before the `PING`.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{ServerInfo, Setup, auth};
+use super::{Role, ServerInfo, Setup, auth};
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::planted::{self, Bug};
 use crate::resp::output::Output;
@@ -25,6 +28,8 @@ pub(super) struct Handshake {
     credentials: Option<Credentials>,
     name: Option<String>,
     database: u32,
+    /// What the server has not said yet that it is.
+    role: Role,
     asked: VecDeque<Ask>,
     info: ServerInfo,
 }
@@ -45,6 +50,7 @@ enum Ask {
     Must,
     /// An error is as good as a success.
     May,
+    Role,
     /// The last one.
     Ping,
 }
@@ -55,6 +61,7 @@ impl Handshake {
             credentials: setup.credentials.clone(),
             name: setup.name.clone(),
             database: setup.database,
+            role: setup.role,
             asked: VecDeque::new(),
             info: ServerInfo { protocol: 3, ..ServerInfo::default() },
         };
@@ -73,6 +80,9 @@ impl Handshake {
             (None, _) => return Err(ProtocolError::Unasked.into()),
             (Some(Ask::Hello), None) => {
                 let hello = decode::hello(frame)?;
+                if let Some(role) = &hello.role {
+                    self.be(role.as_bytes())?;
+                }
                 self.info = ServerInfo {
                     protocol: hello.proto,
                     server: hello.server,
@@ -86,10 +96,14 @@ impl Handshake {
                 self.settle(tx);
             }
             (Some(Ask::Must), None) | (Some(Ask::May), _) => {}
+            (Some(Ask::Role), None) => {
+                let word = decode::elements(frame)?.next().transpose()?;
+                self.be(word.and_then(|word| word.bytes()).unwrap_or_default())?;
+            }
             (Some(Ask::Ping), error) if error.as_ref().is_none_or(is_ready_all_the_same) => {
                 return Ok(Step::Done(core::mem::take(&mut self.info)));
             }
-            (Some(Ask::Hello | Ask::Must | Ask::Ping), Some(error)) => {
+            (Some(Ask::Hello | Ask::Must | Ask::Role | Ask::Ping), Some(error)) => {
                 return Err(ConnectionError::Refused(error));
             }
             (Some(Ask::Ping), None) => {}
@@ -131,8 +145,20 @@ impl Handshake {
             encode::request(tx, &[b"CLIENT", b"SETINFO", what.as_bytes(), value.as_bytes()]);
             self.asked.push_back(Ask::May);
         }
+        if self.role == Role::Master {
+            encode::request(tx, &[b"ROLE"]);
+            self.asked.push_back(Ask::Role);
+        }
         encode::request(tx, &[b"PING"]);
         self.asked.push_back(Ask::Ping);
+    }
+
+    /// The server says what it is.
+    fn be(&mut self, role: &[u8]) -> Result<(), ConnectionError> {
+        match core::mem::take(&mut self.role) {
+            Role::Master if role != b"master" => Err(ConnectionError::NotMaster),
+            Role::Master | Role::Any => Ok(()),
+        }
     }
 
     fn masked(&self, error: ServerError) -> ServerError {

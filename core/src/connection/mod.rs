@@ -20,7 +20,9 @@
 //! is mended by a new connection, as the name may lead elsewhere by now. So a connection that has
 //! lasted for [`Connection::DEMOTED_FROM`] takes no more commands then, and ends once it has
 //! answered those that it has; on a server that always was a replica that is rare enough to harm
-//! nobody.
+//! nobody. Where the server had to be a master to begin with ([`Role::Master`]) there is no such
+//! doubt: the connection takes no more commands at once, and a write that was refused is given back
+//! as one that has not run, for another server to do.
 //!
 //! Deadlines: the handshake has one; each command has its own, and is answered
 //! [`Event::Expired`] by it. A connection on which nothing at all was read while a command waited
@@ -45,6 +47,7 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+pub(crate) use self::auth::request as put_auth;
 use self::due::Sweep;
 use self::handshake::{Handshake, Step};
 use crate::command::Command;
@@ -68,6 +71,8 @@ pub struct Setup {
     pub credentials: Option<Credentials>,
     /// Which database to select.
     pub database: u32,
+    /// What the server must be.
+    pub role: Role,
     /// The name to show in the server's list of clients.
     pub name: Option<String>,
     /// What a frame of the server may be.
@@ -76,6 +81,18 @@ pub struct Setup {
     pub connect_timeout: Duration,
     /// How long a reply may take.
     pub response_timeout: Duration,
+}
+
+/// What a server must be for a connection to it to be of use.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Role {
+    /// Whatever it is; it is not asked.
+    #[default]
+    Any,
+    /// A master. It says so in its answer to `HELLO`, or else in one to `ROLE`, which costs no round
+    /// trip more. One that is something else is left, with [`ConnectionError::NotMaster`] or, if it
+    /// becomes that later, [`ConnectionError::Demoted`].
+    Master,
 }
 
 /// What a server said of itself.
@@ -111,7 +128,8 @@ pub enum Event {
     /// A command's deadline passed. It may have run, or run yet: it stays in its place, also
     /// where it was not written so far, and if its reply still comes that is thrown away.
     Expired(Tag),
-    /// The connection closed before the command was answered.
+    /// The connection closed before the command was answered; or its server had to be a master and
+    /// refused the command as a replica, and then the connection is about to close.
     Lost {
         /// Which.
         tag: Tag,
@@ -124,6 +142,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Connection {
     phase: Phase,
+    role: Role,
     response_timeout: Duration,
     scanner: Scanner,
     copies: Copies,
@@ -168,6 +187,8 @@ struct Waiting {
     left: usize,
     /// The first failure among those that came.
     failure: Option<Box<Failure>>,
+    /// Whether one that came was none.
+    ran: bool,
     expires: Instant,
     /// How many bytes must have been written until it may have run: all of it, but for a run of
     /// commands, of which the first may have run once it has begun.
@@ -188,6 +209,7 @@ impl Connection {
         let steps = Handshake::begin(setup, tx);
         Self {
             phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
+            role: setup.role,
             response_timeout: setup.response_timeout,
             scanner: Scanner::new(setup.limits),
             copies: Copies::default(),
@@ -351,7 +373,15 @@ impl Connection {
     fn queue_up(&mut self, expect: Expect, tag: Option<Tag>, expires: Instant, begins_at: u64) {
         let left = expect.replies();
         let runs_at = if left > 1 { begins_at + 1 } else { self.put };
-        self.queue.push_back(Waiting { tag, expect, left, failure: None, expires, runs_at });
+        self.queue.push_back(Waiting {
+            tag,
+            expect,
+            left,
+            failure: None,
+            ran: false,
+            expires,
+            runs_at,
+        });
         // A sweep that is under way will come to it.
         self.next_expiry = self.next_expiry.min(expires);
     }
@@ -414,12 +444,13 @@ impl Connection {
         if crate::retry::after_answer(&answer) && !planted::is(Bug::ScriptsRemembered) {
             self.scripts.forget();
         }
-        if let Phase::Ready { since } = self.phase
-            && crate::retry::elsewhere(&answer)
-            && since + Self::DEMOTED_FROM <= now
+        if crate::retry::elsewhere(&answer)
+            && let Phase::Ready { since } = self.phase
+            && (self.role == Role::Master || since + Self::DEMOTED_FROM <= now)
         {
             self.phase.leave(ConnectionError::Demoted);
         }
+        front.ran |= answer.is_ok();
         if front.left > 0 {
             if let Err(failure) = answer {
                 front.failure.get_or_insert_with(|| Box::new(failure));
@@ -428,6 +459,10 @@ impl Connection {
         }
         if let Some(failure) = front.failure.take() {
             answer = Err(*failure);
+        }
+        if self.role == Role::Master && !front.ran && crate::retry::elsewhere(&answer) {
+            let tag = self.pop_answered(now);
+            return Ok(tag.map(|tag| Event::Lost { tag, may_have_run: false }));
         }
         if expect == Expect::WELCOME {
             self.authenticated(&answer);

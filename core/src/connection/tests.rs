@@ -1,5 +1,7 @@
 //! Transcripts in virtual time: what the server says, what the connection makes of it.
 
+mod role;
+
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -33,6 +35,7 @@ fn setup(url: &str) -> Setup {
     Setup {
         credentials: server.credentials,
         database: server.database,
+        role: Role::Any,
         name: None,
         limits: Limits::default(),
         connect_timeout: Duration::from_secs(2),

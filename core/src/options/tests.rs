@@ -89,6 +89,8 @@ fn every_known_name_is_taken_and_no_other() {
         ("tls_cart", Some("tls_cert")),
         ("server_name", Some("tls_server_name")),
         ("password", None),
+        ("username", Some("name")),
+        ("sentinel_pass_word", Some("sentinel_password")),
         ("", None),
     ] {
         let error = set(name, "").unwrap_err();
@@ -264,6 +266,27 @@ fn options_of_tls_say_whom_to_trust_what_to_show_and_whose_name_to_look_for() {
 }
 
 #[test]
+fn who_we_are_to_sentinels_is_a_password_and_maybe_a_user() {
+    let both = [("sentinel_username", "u"), ("sentinel_password", "hunter2")];
+    let known = settings(&both).unwrap().sentinel_credentials.unwrap();
+    assert_eq!((known.username.as_deref(), known.password.expose()), (Some("u"), "hunter2"));
+    let known = settings(&both[1..]).unwrap().sentinel_credentials.unwrap();
+    assert_eq!((known.username, known.password.expose()), (None, "hunter2"));
+    assert_eq!(settings(&[]).unwrap().sentinel_credentials, None);
+    let (option, missing) = ("sentinel_username", "sentinel_password");
+    assert_eq!(settings(&both[..1]).unwrap_err(), OptionError::Half { option, missing });
+    let password = Some(Secret::new(""));
+    let empty = Options { sentinel_password: password, ..Options::default() };
+    assert_eq!(Settings::new(empty).unwrap_err(), OptionError::Empty { option: missing });
+    let empty = Options {
+        sentinel_username: Some(String::new()),
+        sentinel_password: Some(Secret::new("p")),
+        ..Options::default()
+    };
+    assert_eq!(Settings::new(empty).unwrap_err(), OptionError::Empty { option });
+}
+
+#[test]
 fn options_of_tls_that_contradict_each_other_are_refused() {
     let (option, other) = ("tls_ca", "tls_dangerously_accept_any_certificate");
     let error = settings(&[(option, "/ca.pem"), (other, "true")]).unwrap_err();
@@ -396,6 +419,9 @@ proptest! {
         for (name, value) in texts(&options) {
             again.set(name, &value).unwrap();
         }
+        // A password is told as its mask.
+        let password = &mut options.sentinel_password;
+        *password = password.take().map(|_| Secret::new(Secret::MASK));
         prop_assert_eq!(again, options);
     }
 

@@ -9,11 +9,12 @@ use core::time::Duration;
 use super::{OptionError, Options, check, tls};
 use crate::key::{KeySpace, Version};
 use crate::nearest::nearest;
+use crate::secret::Secret;
 use crate::ttl::{Expiry, Timeout};
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 19] = [
+    pub const NAMES: [&'static str; 21] = [
         "timeout",
         "ttl",
         "version",
@@ -33,6 +34,8 @@ impl Options {
         "tls_key",
         "tls_server_name",
         tls::ACCEPT_ANY,
+        "sentinel_username",
+        "sentinel_password",
     ];
 
     /// Says in this layer what one option's text says; an option can be said only once.
@@ -63,18 +66,29 @@ impl Options {
                 say("response_timeout").once(&mut self.response_timeout, Said::span)
             }
             "name" => say("name").once(&mut self.name, Said::client_name),
-            "tls_ca" => say("tls_ca").once(&mut self.tls_ca, Said::path),
-            "tls_cert" => say("tls_cert").once(&mut self.tls_cert, Said::path),
-            "tls_key" => say("tls_key").once(&mut self.tls_key, Said::path),
+            "tls_ca" => say("tls_ca").once(&mut self.tls_ca, Said::text),
+            "tls_cert" => say("tls_cert").once(&mut self.tls_cert, Said::text),
+            "tls_key" => say("tls_key").once(&mut self.tls_key, Said::text),
             "tls_server_name" => {
                 say("tls_server_name").once(&mut self.tls_server_name, Said::server_name)
             }
             tls::ACCEPT_ANY => say(tls::ACCEPT_ANY)
                 .once(&mut self.tls_dangerously_accept_any_certificate, Said::flag),
+            "sentinel_username" => {
+                say("sentinel_username").once(&mut self.sentinel_username, Said::text)
+            }
+            "sentinel_password" => {
+                say("sentinel_password").once(&mut self.sentinel_password, Said::secret)
+            }
             _ => {
-                // What is dangerous is no suggestion to somebody who looks for something else.
+                // What is dangerous, or for sentinels, is no suggestion to somebody who looks for
+                // something else.
+                let is_for = |known: &str| match known {
+                    tls::ACCEPT_ANY => false,
+                    known => !known.starts_with("sentinel_") || name.starts_with("sen"),
+                };
                 let known: Vec<_> =
-                    Self::NAMES.into_iter().filter(|&name| name != tls::ACCEPT_ANY).collect();
+                    Self::NAMES.into_iter().filter(|&known| is_for(known)).collect();
                 Err(OptionError::Unknown { name: check::cut(name), nearest: nearest(name, &known) })
             }
         }
@@ -119,7 +133,9 @@ impl Options {
         next("tls_cert", shown(self.tls_cert.as_ref()))?;
         next("tls_key", shown(self.tls_key.as_ref()))?;
         next("tls_server_name", shown(self.tls_server_name.as_ref()))?;
-        next(tls::ACCEPT_ANY, shown(self.tls_dangerously_accept_any_certificate.as_ref()))
+        next(tls::ACCEPT_ANY, shown(self.tls_dangerously_accept_any_certificate.as_ref()))?;
+        next("sentinel_username", shown(self.sentinel_username.as_ref()))?;
+        next("sentinel_password", shown(self.sentinel_password.as_ref()))
     }
 }
 
@@ -172,8 +188,12 @@ impl Said<'_> {
         check::client_name(self.value.into())
     }
 
-    fn path(self) -> Result<String, OptionError> {
+    fn text(self) -> Result<String, OptionError> {
         Ok(self.value.into())
+    }
+
+    fn secret(self) -> Result<Secret, OptionError> {
+        Ok(Secret::new(self.value))
     }
 
     fn server_name(self) -> Result<String, OptionError> {

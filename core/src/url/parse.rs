@@ -6,12 +6,15 @@
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 use core::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use super::{Backend, CacheUrl, Credentials, Endpoint, Part, Server, UrlError, Wire};
+use super::{
+    Backend, CacheUrl, Credentials, Endpoint, Part, Server, Service, Topology, UrlError, Wire,
+};
 use crate::nearest::nearest;
 use crate::options::{OptionError, Options};
 use crate::secret::Secret;
@@ -19,8 +22,8 @@ use crate::secret::Secret;
 impl CacheUrl {
     /// Parses a cache URL.
     ///
-    /// Without a host it is `localhost`; without a port, 6379, with TLS as without; without a
-    /// database, 0. A `+` in the query is a space, as the Python package reads it. Each option is
+    /// Without a host it is `localhost`; without a port, 6379, with TLS as without, and 26379 of a
+    /// sentinel; without a database, 0. A `+` in the query is a space, as the Python package reads it. Each option is
     /// checked on its own, neither against the others nor against the scheme, since a builder may
     /// still override it.
     ///
@@ -78,6 +81,8 @@ enum Kind {
 enum Transport {
     Tcp(Wire),
     Unix,
+    /// Over TCP, to where sentinels say.
+    Sentinel,
 }
 
 impl Kind {
@@ -92,6 +97,9 @@ impl Kind {
             "redis" | "valkey" => Ok(Self::Server(Transport::Tcp(Wire::Plain))),
             "rediss" | "valkeys" => Ok(Self::Server(Transport::Tcp(Wire::Tls))),
             "redis+unix" | "valkey+unix" => Ok(Self::Server(Transport::Unix)),
+            "redis-sentinel" | "redis+sentinel" | "valkey-sentinel" | "valkey+sentinel" => {
+                Ok(Self::Server(Transport::Sentinel))
+            }
             other => Err(match UNSUPPORTED.into_iter().find(|&(known, _)| known == other) {
                 Some((scheme, feature)) => UrlError::Unsupported { scheme, feature },
                 None => UrlError::UnknownScheme {
@@ -120,13 +128,19 @@ impl Server {
             return Err(UrlError::StrayAt);
         }
         let credentials = credentials.map(Credentials::parse).transpose()?;
-        let (endpoint, wire, in_path) = match transport {
+        let path_of_tcp = path.strip_prefix('/').unwrap_or_default();
+        let (topology, wire, database) = match transport {
             Transport::Tcp(wire) => {
-                let database = path.strip_prefix('/').filter(|path| !path.is_empty());
-                (Endpoint::tcp(host)?, wire, database.map(read_database).transpose()?)
+                (Topology::Standalone(Endpoint::tcp(host, DEFAULT_PORT)?), wire, path_of_tcp)
             }
-            Transport::Unix => (Endpoint::unix(host, path)?, Wire::Plain, None),
+            Transport::Unix => (Topology::Standalone(Endpoint::unix(host, path)?), Wire::Plain, ""),
+            Transport::Sentinel => {
+                let (name, database) = path_of_tcp.split_once('/').unwrap_or((path_of_tcp, ""));
+                (Topology::Sentinel(Service::parse(name, host)?), Wire::Plain, database)
+            }
         };
+        let in_path = Some(database).filter(|text| !text.is_empty());
+        let in_path = in_path.map(read_database).transpose()?;
         let mut in_query = None;
         read_query(query, options, Some(&mut in_query))?;
         let database = match (in_path, in_query) {
@@ -135,7 +149,23 @@ impl Server {
             }
             (in_path, in_query) => in_path.or(in_query).unwrap_or_default(),
         };
-        Ok(Self { endpoint, wire, credentials, database })
+        Ok(Self { topology, wire, credentials, database })
+    }
+}
+
+impl Service {
+    fn parse(name: &str, hosts: &str) -> Result<Self, UrlError> {
+        let name = decode(name, Part::Service)?.into_owned();
+        // A sentinel says what happens to a service in words with spaces in between.
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(UrlError::Service);
+        }
+        let one = |host: &str| match host {
+            "" if hosts.contains(',') => Err(UrlError::Host),
+            host => Endpoint::tcp(host, SENTINEL_PORT),
+        };
+        let sentinels = hosts.split(',').map(one).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { name, sentinels })
     }
 }
 
@@ -155,7 +185,7 @@ impl Credentials {
 }
 
 impl Endpoint {
-    fn tcp(text: &str) -> Result<Self, UrlError> {
+    fn tcp(text: &str, default_port: u16) -> Result<Self, UrlError> {
         let (host, port) = match text.strip_prefix('[') {
             Some(text) => {
                 let (address, port) = text.split_once(']').ok_or(UrlError::Ipv6)?;
@@ -174,7 +204,7 @@ impl Endpoint {
         };
         let port = match port {
             Some(port) => read_digits(port).filter(|&port| port != 0).ok_or(UrlError::Port)?,
-            None => DEFAULT_PORT,
+            None => default_port,
         };
         Ok(Self::Tcp { host, port })
     }
@@ -229,7 +259,16 @@ fn read_query(
                 }
                 None => **database = Some(read_database(&value)?),
             },
-            _ => options.set(&name, &value)?,
+            _ => {
+                // What comes behind a password may be a part of it, which has an '&' unencoded.
+                let hides = options.sentinel_password.is_some();
+                let set = options.set(&name, &value);
+                if hides && matches!(set, Err(OptionError::Unknown { .. })) {
+                    let name = Secret::MASK.into();
+                    return Err(OptionError::Unknown { name, nearest: None }.into());
+                }
+                set?;
+            }
         }
     }
     Ok(())
@@ -253,21 +292,32 @@ fn decode(text: &str, part: Part) -> Result<Cow<'_, str>, UrlError> {
 
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
 const DATABASE: &str = "db";
-const SCHEMES: [&str; 8] =
-    ["dummy", "locmem", "redis", "redis+unix", "rediss", "valkey", "valkey+unix", "valkeys"];
+const SCHEMES: [&str; 12] = [
+    "dummy",
+    "locmem",
+    "redis",
+    "redis+unix",
+    "redis-sentinel",
+    "redis+sentinel",
+    "rediss",
+    "valkey",
+    "valkey+unix",
+    "valkey-sentinel",
+    "valkey+sentinel",
+    "valkeys",
+];
 const TLS_ON_UNIX: &str = "TLS on a unix socket";
-const SENTINEL: &str = "Sentinel";
+const TLS_WITH_SENTINEL: &str = "TLS with Sentinel";
 const CLUSTER: &str = "Redis Cluster";
-const UNSUPPORTED: [(&str, &str); 14] = [
+const UNSUPPORTED: [(&str, &str); 12] = [
     ("rediss+unix", TLS_ON_UNIX),
     ("valkeys+unix", TLS_ON_UNIX),
-    ("redis-sentinel", SENTINEL),
-    ("redis+sentinel", SENTINEL),
-    ("rediss-sentinel", SENTINEL),
-    ("rediss+sentinel", SENTINEL),
-    ("valkey-sentinel", SENTINEL),
-    ("valkey+sentinel", SENTINEL),
+    ("rediss-sentinel", TLS_WITH_SENTINEL),
+    ("rediss+sentinel", TLS_WITH_SENTINEL),
+    ("valkeys-sentinel", TLS_WITH_SENTINEL),
+    ("valkeys+sentinel", TLS_WITH_SENTINEL),
     ("redis-cluster", CLUSTER),
     ("redis+cluster", CLUSTER),
     ("rediss-cluster", CLUSTER),

@@ -84,15 +84,82 @@ fn a_server_has_an_endpoint_and_a_database() {
         ("valkeys://[::1]/1", "[::1]:6379", 1),
     ] {
         let server = server(url);
-        assert_eq!(server.endpoint.to_string(), endpoint, "{url}");
+        assert_eq!(server.topology.to_string(), endpoint, "{url}");
         assert_eq!(server.database, database, "{url}");
     }
 }
 
 #[test]
+fn a_service_has_a_name_and_sentinels() {
+    for (url, topology, database) in [
+        ("redis-sentinel:///mymaster", "mymaster@localhost:26379", 0),
+        ("redis-sentinel://s1/mymaster", "mymaster@s1:26379", 0),
+        ("redis-sentinel://s1:1,s2,[::1]:3/m/", "m@s1:1,s2:26379,[::1]:3", 0),
+        ("valkey-sentinel://u:p@s1,s2/m/7", "m@s1:26379,s2:26379", 7),
+        ("redis+sentinel://s1/m?db=7", "m@s1:26379", 7),
+        ("Valkey+Sentinel://s1/a%2Fb%40%2C/7?db=7", "a%2Fb%40%2C@s1:26379", 7),
+    ] {
+        let server = server(url);
+        assert_eq!(server.topology.to_string(), topology, "{url}");
+        assert_eq!((server.database, server.wire), (database, Wire::Plain), "{url}");
+    }
+    let Topology::Sentinel(service) = server("redis-sentinel://s/a%2Fb").topology else { panic!() };
+    assert_eq!(service.name, "a/b");
+}
+
+#[test]
+fn a_url_of_sentinels_that_lacks_something_says_what() {
+    for (url, error) in [
+        ("redis-sentinel://s1", UrlError::Service),
+        ("redis-sentinel://s1/", UrlError::Service),
+        ("redis-sentinel://s1//2", UrlError::Service),
+        ("redis-sentinel://s1/my%20master", UrlError::Service),
+        ("redis-sentinel://s1/a%0Ab", UrlError::Service),
+        ("redis-sentinel://s1/%ff", UrlError::NotText { part: Part::Service }),
+        ("redis-sentinel://s1,/m", UrlError::Host),
+        ("redis-sentinel://,s1/m", UrlError::Host),
+        ("redis-sentinel://s1,,s2/m", UrlError::Host),
+        ("redis-sentinel://s1,s2:0/m", UrlError::Port),
+        ("redis-sentinel://s1/m/x", UrlError::Database { database: "x".into() }),
+        ("redis-sentinel://s1/m/1/2", UrlError::Database { database: "1/2".into() }),
+        ("redis-sentinel://s1/m/1?db=2", UrlError::Databases { path: 1, query: 2 }),
+        ("redis-sentinel://s1/m@x", UrlError::StrayAt),
+    ] {
+        assert_eq!(refused(url), error, "{url}");
+    }
+}
+
+#[test]
+fn who_we_are_to_sentinels_is_an_option_that_is_masked_and_only_theirs() {
+    let parsed = parse(
+        "redis-sentinel://u:p@s1,s2/m/2?minsize=2&sentinel_username=watch&sentinel_password=hun%40ter2",
+    );
+    let printed = parsed.to_string();
+    assert_eq!(
+        printed,
+        "redis-sentinel://u:***@s1:26379,s2:26379/m/2?minsize=2&sentinel_username=watch\
+         &sentinel_password=***"
+    );
+    assert!(!format!("{parsed:?}").contains("hun"));
+    let settings = Settings::new(parsed.options).unwrap();
+    let Backend::Redis(server) = parsed.backend else { panic!("{printed}") };
+    let known = server.sentinel_credentials(&settings).unwrap().unwrap();
+    assert_eq!(known.username.as_deref(), Some("watch"));
+    assert_eq!(known.password.expose(), "hun@ter2");
+    let alone = self::server("redis://host");
+    assert_eq!(
+        alone.sentinel_credentials(&settings),
+        Err(OptionError::NotSentinel { option: "sentinel_password" })
+    );
+    let half = Settings::new(parse("redis-sentinel://s/m?sentinel_username=u").options);
+    let (option, missing) = ("sentinel_username", "sentinel_password");
+    assert_eq!(half.unwrap_err(), OptionError::Half { option, missing });
+}
+
+#[test]
 fn an_ipv6_address_stands_without_brackets() {
-    let endpoint = server("redis://[::1]:7").endpoint;
-    assert_eq!(endpoint, Endpoint::Tcp { host: "::1".into(), port: 7 });
+    let topology = server("redis://[::1]:7").topology;
+    assert_eq!(topology, Topology::Standalone(Endpoint::Tcp { host: "::1".into(), port: 7 }));
 }
 
 #[test]
@@ -251,8 +318,8 @@ fn a_scheme_that_asks_for_tls_is_told_apart_from_plain_text() {
 #[test]
 fn what_there_is_not_is_refused_by_its_name() {
     for (url, feature) in [
-        ("redis-sentinel://host", "Sentinel"),
-        ("rediss+sentinel://host", "Sentinel"),
+        ("rediss-sentinel://host/service", "TLS with Sentinel"),
+        ("valkeys+sentinel://host/service", "TLS with Sentinel"),
         ("redis+cluster://host", "Redis Cluster"),
         ("rediss+unix:///s", "TLS on a unix socket"),
         ("valkeys+unix://:p@/s", "TLS on a unix socket"),
@@ -339,7 +406,7 @@ fn a_password_is_in_no_output() {
     let Backend::Redis(server) = &url.backend else { panic!("{url}") };
     for output in [
         format!("{url} {url:?} {url:#?}"),
-        format!("{server:?} {:?} {}", server.credentials, server.endpoint),
+        format!("{server:?} {:?} {}", server.credentials, server.topology),
     ] {
         assert!(!output.contains("hunter2"), "{output}");
         assert!(output.contains(Secret::MASK), "{output}");
@@ -385,7 +452,12 @@ fn a_password_is_in_no_error_however_malformed_the_url() {
         ("", "@host://"),
         ("rdis://user:", "@host"),
         ("rediss://user:", "@host"),
+        ("rediss-sentinel://user:", "@host/service"),
         ("redis-sentinel://user:", "@host"),
+        ("redis-sentinel://user:", "@host,/service"),
+        ("redis-sentinel://user:", "@host/service/x"),
+        ("redis-sentinel://host/service?sentinel_password=", "&sentinel_username=&minsize=x"),
+        ("redis-sentinel://host/service?sentinel_password=", "&sentinel_password=x"),
         ("redis+unix://user:", "@host/path"),
         ("redis+unix://user:", "@"),
         ("redis+unix://user:", "@/p?db=x"),
@@ -419,17 +491,27 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z]{1,8}", "[ -~]{1,8}", ".{1,8}"]
 }
 
-fn endpoint() -> impl Strategy<Value = Endpoint> {
+fn tcp() -> impl Strategy<Value = Endpoint> {
     let host = prop_oneof![
         "[a-z][a-z0-9.-]{0,12}",
         any::<core::net::Ipv4Addr>().prop_map(|address| address.to_string()),
         any::<core::net::Ipv6Addr>().prop_map(|address| address.to_string()),
     ];
+    (host, 1..u16::MAX).prop_map(|(host, port)| Endpoint::Tcp { host, port })
+}
+
+fn topology() -> impl Strategy<Value = Topology> {
+    let service = text().prop_filter_map("a name without blanks", |name| {
+        (!name.contains(|c: char| c.is_whitespace() || c.is_control())).then_some(name)
+    });
     prop_oneof![
-        (host, 1..u16::MAX).prop_map(|(host, port)| Endpoint::Tcp { host, port }),
+        tcp().prop_map(Topology::Standalone),
         text().prop_filter_map("a path without NUL", |path| {
-            (!path.contains('\0')).then(|| Endpoint::Unix { path: format!("/{path}") })
+            let unix = Endpoint::Unix { path: format!("/{path}") };
+            (!path.contains('\0')).then_some(Topology::Standalone(unix))
         }),
+        (service, prop::collection::vec(tcp(), 1..4))
+            .prop_map(|(name, sentinels)| Topology::Sentinel(Service { name, sentinels })),
     ]
 }
 
@@ -438,16 +520,16 @@ fn backend() -> impl Strategy<Value = Backend> {
         prop::option::of(text())
             .prop_map(|username| Credentials { username, password: Secret::new(Secret::MASK) }),
     );
-    let server = (endpoint(), any::<bool>(), credentials, any::<u32>());
+    let server = (topology(), any::<bool>(), credentials, any::<u32>());
     prop_oneof![
         Just(Backend::Dummy),
         text().prop_map(|name| Backend::Memory { name }),
-        server.prop_map(|(endpoint, tls, credentials, database)| {
-            let wire = match (&endpoint, tls) {
-                (Endpoint::Tcp { .. }, true) => Wire::Tls,
-                (Endpoint::Tcp { .. }, false) | (Endpoint::Unix { .. }, _) => Wire::Plain,
+        server.prop_map(|(topology, tls, credentials, database)| {
+            let wire = match (&topology, tls) {
+                (Topology::Standalone(Endpoint::Tcp { .. }), true) => Wire::Tls,
+                (Topology::Standalone(_) | Topology::Sentinel(_), _) => Wire::Plain,
             };
-            Backend::Redis(Server { endpoint, wire, credentials, database })
+            Backend::Redis(Server { topology, wire, credentials, database })
         }),
     ]
 }
@@ -459,6 +541,8 @@ fn options() -> impl Strategy<Value = Options> {
             .prop_map(|text| text.filter(|text| !text.is_empty()))
     };
     let tls = (text(), text(), prop::option::of("[a-z0-9.:_-]{1,9}"), any::<Option<bool>>());
+    let sentinel = prop::option::of(Just(Secret::new(Secret::MASK)));
+    let tls = (tls, sentinel);
     (span(), span(), text(), text(), any::<Option<usize>>(), prop::option::of("[!-~]{1,9}"), tls)
         .prop_map(|(timeout, response_timeout, version, key_prefix, minsize, name, tls)| Options {
             timeout: timeout.map(Timeout::After),
@@ -467,11 +551,13 @@ fn options() -> impl Strategy<Value = Options> {
             key_prefix,
             minsize,
             name,
-            tls_ca: tls.0,
-            tls_cert: tls.1.clone(),
-            tls_key: tls.1,
-            tls_server_name: tls.2,
-            tls_dangerously_accept_any_certificate: tls.3,
+            tls_ca: tls.0.0,
+            tls_cert: tls.0.1.clone(),
+            tls_key: tls.0.1.clone(),
+            sentinel_username: tls.0.1,
+            tls_server_name: tls.0.2,
+            tls_dangerously_accept_any_certificate: tls.0.3,
+            sentinel_password: tls.1,
             ..Options::default()
         })
 }
@@ -485,7 +571,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parser_panic(
-        scheme in prop::sample::select(vec!["", "locmem://", "redis://", "rediss://", "redis+unix://"]),
+        scheme in prop::sample::select(vec!["", "locmem://", "redis://", "rediss://", "redis+unix://", "redis-sentinel://"]),
         rest in prop_oneof![".{0,60}", "[a:@/?#%=&\\[\\]0-9.+]{0,40}"],
     ) {
         if let Ok(url) = CacheUrl::parse(&format!("{scheme}{rest}")) {

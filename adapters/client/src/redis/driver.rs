@@ -29,7 +29,7 @@ impl Link {
     /// between them.
     ///
     /// Dropping the future closes the connection; whoever waits on it is told.
-    pub async fn drive<S: Socket, T: Timer>(
+    pub(super) async fn drive<S: Socket, T: Timer>(
         mut self,
         connect: impl Future<Output = io::Result<S>> + Send,
         mut timer: T,

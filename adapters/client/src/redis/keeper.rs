@@ -8,8 +8,11 @@ use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::{Action, LinkId};
 use async_caches_core::time::{Deadline, Instant};
 
-use super::link::{Closing, Link, Shared};
+use super::dial::Link;
+use super::link::{Closing, Link as Serving, Shared};
 use super::routes::Links;
+use super::sentinels::Sentinels;
+use super::watcher::Watcher;
 use super::{Pool, State};
 use crate::error::LinkError;
 use crate::runtime::Timer;
@@ -43,13 +46,15 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         let now = pool.now();
         let mut state = lock(&pool.state);
         let woken = state.line.expire(now);
-        if state.closed && state.dialling.is_empty() && state.links.is_empty() {
+        if state.closed && state.is_empty() {
             drop(state);
             woken.into_iter().for_each(Waker::wake);
             return Poll::Ready(());
         }
         let (dials, closes) =
             if state.closed { Default::default() } else { state.decide(pool, now) };
+        let at = state.at.clone();
+        let ask = if state.closed { None } else { state.ask(now) };
         let deadline = state.deadline(now);
         match &mut state.keeper {
             Some(keeper) => keeper.clone_from(cx.waker()),
@@ -60,10 +65,16 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         if !planted::is(Bug::IdleLinkLeaked) {
             closes.iter().for_each(|link| link.close(Closing::Drained));
         }
-        for (id, shared) in dials {
-            let link =
-                Link { pool: Arc::clone(pool), id, shared, wrote: 0, end: LinkError::Closed };
-            pool.runtime.dial(pool.endpoint.clone(), link);
+        // Nothing is to be dialled before it is known where.
+        for ((id, shared), at) in dials.into_iter().zip(at.into_iter().cycle()) {
+            let pool = Arc::clone(pool);
+            let runtime = Arc::clone(&pool.runtime);
+            let link = Serving { pool, id, shared, wrote: 0, end: LinkError::Closed };
+            runtime.dial(at, Link::serving(link));
+        }
+        if let Some((at, orders)) = ask {
+            let watcher = Watcher::new(Arc::clone(pool), at.clone(), orders, now);
+            pool.runtime.dial(at, Link::watching(watcher));
         }
         if timer.poll_until(deadline.map(|due| due.at), cx).is_pending() {
             return Poll::Pending;
@@ -75,7 +86,7 @@ impl State {
     /// Asks the pool what to do until it has nothing more to say: what to dial, what to close.
     fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<Shared>>) {
         let (mut dials, mut closes) = (Links::new(), Vec::new());
-        loop {
+        while self.at.is_some() {
             let links = &self.links;
             let idle_since = |id: LinkId| {
                 let link = links.iter().find(|(link, _)| *link == id);
@@ -97,9 +108,19 @@ impl State {
         (dials, closes)
     }
 
+    /// Whether nothing that was dialled is left.
+    fn is_empty(&self) -> bool {
+        let quiet = self.sentinels.as_ref().is_none_or(Sentinels::is_quiet);
+        self.dialling.is_empty() && self.links.is_empty() && quiet
+    }
+
     fn deadline(&self, now: Instant) -> Option<Deadline> {
         let due = self.line.deadline().map(|at| Deadline { at, why: "a caller's wait" });
-        let decision = if self.closed { None } else { self.decisions.deadline(now) };
-        Deadline::earlier(due, decision)
+        if self.closed {
+            return due;
+        }
+        let decision = self.at.as_ref().and_then(|_| self.decisions.deadline(now));
+        let ask = self.sentinels.as_ref().and_then(Sentinels::deadline);
+        Deadline::earlier(due, Deadline::earlier(decision, ask))
     }
 }

@@ -7,6 +7,7 @@
 //! The clock is read once a batch: by the driver in its turn, and by the caller that finds it at
 //! rest. Who comes while the driver is about to run takes the time that is there.
 
+mod closing;
 mod who;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +25,7 @@ use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
 use bytes::{Bytes, BytesMut};
 
+pub(super) use self::closing::Closing;
 use super::Pool;
 use super::routes::{BUSY, Bounds};
 use super::slots::{Outcome, Slots};
@@ -31,10 +33,10 @@ use crate::error::LinkError;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 
-/// A connection about to be dialled: a [`Runtime`] hands it back to [`Link::drive`]. Dropped
-/// without that, it counts as a dial that failed.
+/// A connection to a server, from before it is dialled to its end. Dropped without having been
+/// driven, it counts as a dial that failed.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     pub(super) pool: Arc<Pool>,
     pub(super) id: LinkId,
     pub(super) shared: Arc<Shared>,
@@ -86,17 +88,6 @@ enum Driver {
     Resting,
     /// It rests with something to send, until its socket takes that.
     Blocked,
-}
-
-/// How far a link is on its way out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Closing {
-    /// It stays.
-    No,
-    /// It goes once nobody waits for anything.
-    Drained,
-    /// It goes now.
-    Now,
 }
 
 /// What came of a batch of events, for outside of the lock: callers to wake, and outcomes whose
@@ -269,10 +260,10 @@ impl Shared {
     /// Asks the driver to end.
     pub(super) fn close(&self, how: Closing) {
         let mut state = lock(&self.state);
-        if state.closing != Closing::Now {
+        if state.closing.now().is_none() {
             // Nobody waits for anything on a link that has not been open yet.
             let open = state.connection.is_ready() || planted::is(Bug::GreetingAwaited);
-            state.closing = if open { how } else { Closing::Now };
+            state.closing = if open || how == Closing::Moved { how } else { Closing::Now };
         }
         let driver = state.wake();
         drop(state);
@@ -286,7 +277,7 @@ impl Shared {
     pub(super) fn dialling(&self, cx: &Context<'_>) -> Result<Option<Deadline>, LinkError> {
         let mut state = lock(&self.state);
         if state.closing != Closing::No {
-            return Err(LinkError::Closed);
+            return Err(state.closing.now().unwrap_or(LinkError::Closed));
         }
         state.waker = Some(cx.waker().clone());
         Ok(state.connection.deadline())
@@ -336,7 +327,9 @@ impl Shared {
         }
         let kept = |out: &Output| planted::is(Bug::OutputAwaited) && !out.is_empty();
         let drained = || state.connection.idle_since().is_some() && !kept(out);
-        if closing == Closing::Now || (closing == Closing::Drained && drained()) {
+        if let Some(why) = closing.now() {
+            end.get_or_insert(why);
+        } else if closing == Closing::Drained && drained() {
             end.get_or_insert(LinkError::Closed);
         }
         if state.connection.lacks() >= HEAVY_FROM {

@@ -1,4 +1,4 @@
-//! The Redis backend: a pool of links to one server.
+//! The Redis backend: a pool of links to one server, or to whichever is the master.
 //!
 //! ```text
 //!  caller ── Call ──▶ Pool::acquire ──▶ Shared::submit ──▶ tx ┐
@@ -10,13 +10,17 @@
 //! wakers and one background task, the [`keeper`], that carries the decisions out.
 
 mod call;
+mod dial;
 mod driver;
+mod failures;
 mod intake;
 mod keeper;
 mod line;
 mod link;
 mod routes;
+mod sentinels;
 mod slots;
+mod watcher;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,25 +28,27 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use async_caches_core::connection::Setup;
+use async_caches_core::connection::{Role, Setup};
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::{self, Input, LinkId};
 use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
-use async_caches_core::url::{Endpoint, Server};
+use async_caches_core::url::{Endpoint, Server, Topology};
 
 pub(crate) use self::call::Call;
+pub use self::dial::Link;
 #[cfg(feature = "tls")]
 pub(crate) use self::driver::serve;
 use self::line::Line;
 pub(crate) use self::line::Ticket;
 use self::link::Closing;
-pub use self::link::Link;
+pub(crate) use self::link::Link as Serving;
 pub(crate) use self::link::Shared;
 pub(crate) use self::routes::Routes;
 use self::routes::{Bounds, Links, pick};
+use self::sentinels::Sentinels;
 pub(crate) use self::slots::Outcome;
 use crate::credentials::Who;
 use crate::error::{Error, LinkError};
@@ -60,7 +66,7 @@ pub(crate) struct Redis {
 #[derive(Debug)]
 pub(crate) struct Pool {
     runtime: Arc<dyn Runtime>,
-    endpoint: Endpoint,
+    topology: Topology,
     who: Who,
     /// What its links are encrypted with, where they are.
     tls: Option<TlsClient>,
@@ -77,6 +83,10 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct State {
     decisions: pool::Pool,
+    /// Where links are dialled to; nowhere before it is known who the master is.
+    at: Option<Endpoint>,
+    /// Who says so, where it may change.
+    sentinels: Option<Sentinels>,
     /// The links that take commands.
     links: Links,
     dialling: Links,
@@ -110,9 +120,14 @@ impl Redis {
         settings: &Settings,
         routes: Arc<ArcSwapOption<Routes>>,
     ) -> Self {
+        let (at, role) = match &server.topology {
+            Topology::Standalone(endpoint) => (Some(endpoint.clone()), Role::Any),
+            Topology::Sentinel(_) => (None, Role::Master),
+        };
         let setup = Setup {
             credentials: None,
             database: server.database,
+            role,
             name: settings.name.clone(),
             limits: Limits::default(),
             connect_timeout: settings.connect_timeout,
@@ -128,6 +143,8 @@ impl Redis {
         );
         let state = State {
             decisions,
+            at,
+            sentinels: Sentinels::of(&server.topology, settings, runtime.as_ref()),
             links: Links::new(),
             dialling: Links::new(),
             published: false,
@@ -140,7 +157,7 @@ impl Redis {
         let large = Arc::new(LargeKeys::new(runtime.seed()));
         let pool = Arc::new(Pool {
             runtime,
-            endpoint: server.endpoint.clone(),
+            topology: server.topology.clone(),
             who,
             tls,
             setup,
@@ -158,7 +175,8 @@ impl Redis {
         Self { pool }
     }
 
-    /// Ready once the first link is open, or failed to open; for the caller that connects.
+    /// Ready once the first link is open, or failed to open; for the caller that connects. Where
+    /// sentinels say who the master is a failure is final only if [none helps](Sentinels::is_hopeless).
     pub(crate) fn poll_first(
         &self,
         ticket: &mut Option<Ticket>,
@@ -171,11 +189,16 @@ impl Redis {
         if state.over {
             return Poll::Ready(Err(self.pool.failed_by(LinkError::RuntimeGone)));
         }
-        if state.last_error.is_some() {
+        let now = self.pool.now();
+        let (failed, until) = match &state.sentinels {
+            None => (state.last_error.is_some(), Instant::MAX),
+            Some(sentinels) => (sentinels.is_hopeless(&state, now), sentinels.first_until()),
+        };
+        if failed {
             return Poll::Ready(Err(self.pool.unavailable(&state)));
         }
-        state.decisions.handle(Input::Demand, self.pool.now());
-        *ticket = Some(state.line.wait(*ticket, Instant::MAX, cx.waker()));
+        state.decisions.handle(Input::Demand, now);
+        *ticket = Some(state.line.wait(*ticket, until, cx.waker()));
         unlock_and_wake(state);
         Poll::Pending
     }
@@ -383,7 +406,7 @@ impl Pool {
     fn opened(&self, id: LinkId) {
         let now = self.now();
         let mut state = lock(&self.state);
-        let mut late = None;
+        let (mut late, mut told) = (None, None);
         if let Some(at) = state.dialling.iter().position(|(link, _)| *link == id) {
             let link = state.dialling.swap_remove(at);
             late = self.who.since(link.1.told()).map(|who| (who, Arc::clone(&link.1)));
@@ -391,8 +414,10 @@ impl Pool {
             state.last_error = None;
             state.links.push(link);
             self.reroute(&state);
+            told = state.sentinels.as_mut().and_then(Sentinels::trust);
         }
-        let woken = state.line.take_waiting();
+        let mut woken = state.line.take_waiting();
+        woken.extend(told);
         unlock_and_wake(state);
         if let Some((who, link)) = late {
             link.authenticate(&who);
@@ -407,12 +432,15 @@ impl Pool {
         let known = self.remove(&mut state, id);
         let refused = error.is_refusal();
         state.decisions.handle(Input::Ended { link: id, refused }, now);
+        let mut told = None;
         if known.is_some() {
+            told = state.sentinels.as_mut().and_then(|sentinels| sentinels.doubt(&error));
             state.last_error = Some(error);
             self.reroute(&state);
         }
         // They see for themselves whether there is still a link, or room, or hope.
-        let woken = state.line.take_waiting();
+        let mut woken = state.line.take_waiting();
+        woken.extend(told);
         unlock_and_wake(state);
         drop(known);
         woken.into_iter().for_each(Waker::wake);
@@ -448,30 +476,11 @@ impl Pool {
         }
         let all = state.links.iter().chain(&state.dialling);
         let links: Vec<_> = all.map(|(_, link)| Arc::clone(link)).collect();
-        let woken = state.line.take_all();
+        let mut woken = state.line.take_all();
+        woken.extend(state.sentinels.as_ref().and_then(Sentinels::close));
         unlock_and_wake(state);
         links.iter().for_each(|link| link.close(how));
         woken.into_iter().for_each(Waker::wake);
-    }
-
-    /// Why a caller got no link in time.
-    fn given_up(&self, state: &State) -> Error {
-        match &state.last_error {
-            Some(_) => self.unavailable(state),
-            None => Error::Timeout { after: self.response_timeout(), may_have_run: false },
-        }
-    }
-
-    fn unavailable(&self, state: &State) -> Error {
-        self.failed_by(state.last_error.clone().unwrap_or(LinkError::Closed))
-    }
-
-    fn overloaded(&self) -> Error {
-        Error::Overloaded { to: self.endpoint.to_string() }
-    }
-
-    fn failed_by(&self, source: LinkError) -> Error {
-        Error::Unavailable { to: self.endpoint.to_string(), source }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_caches_core::options::{ClientCertificate, OptionError, Settings, TlsSettings, Trust};
-use async_caches_core::url::{Endpoint, Server};
+use async_caches_core::url::{Endpoint, Server, Service, Topology};
 use rustls::client::WantsClientCert;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
@@ -43,7 +43,7 @@ pub(crate) fn client(
             Some(_) => Err(OptionError::NotTls { option: "tls_config" }.into()),
         };
     };
-    let name = server_name(&server.endpoint, tls)?;
+    let name = server_name(&server.topology, tls)?;
     let client = match own {
         Some(config) => {
             excluded(tls)?;
@@ -55,12 +55,17 @@ pub(crate) fn client(
 }
 
 fn server_name(
-    endpoint: &Endpoint,
+    topology: &Topology,
     tls: &TlsSettings,
 ) -> Result<ServerName<'static>, TlsConfigError> {
-    let name = match (&tls.server_name, endpoint) {
+    let name = match (&tls.server_name, topology) {
         (Some(name), _)
-        | (None, Endpoint::Tcp { host: name, .. } | Endpoint::Unix { path: name }) => name,
+        | (
+            None,
+            Topology::Standalone(Endpoint::Tcp { host: name, .. } | Endpoint::Unix { path: name })
+            // No URL asks for both.
+            | Topology::Sentinel(Service { name, .. }),
+        ) => name,
     };
     ServerName::try_from(name.clone())
         .map_err(|_| TlsConfigError::ServerName { name: name.clone() })

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 
 use super::TlsClient;
 use crate::error::LinkError;
-use crate::redis::{Link, serve};
+use crate::redis::{Serving, serve};
 use crate::runtime::{Socket, Timer};
 
 /// A socket whose bytes are those of a TLS session. Dropped, it says so to its peer, if that can be
@@ -30,7 +30,7 @@ impl TlsClient {
     /// Serves the callers of a link over a socket within TLS, until the link ends.
     pub(crate) async fn serve<S: Socket, T: Timer>(
         self,
-        link: &mut Link,
+        link: &mut Serving,
         socket: S,
         timer: T,
     ) -> LinkError {

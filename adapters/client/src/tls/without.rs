@@ -5,7 +5,7 @@ use async_caches_core::url::Server;
 
 use super::TlsConfigError;
 use crate::error::{Error, LinkError};
-use crate::redis::Link;
+use crate::redis::Serving;
 use crate::runtime::{Socket, Timer};
 
 /// What an application would bring of its own; nothing.
@@ -30,7 +30,7 @@ pub(crate) fn client(
 
 impl TlsClient {
     /// Nothing, as there is none.
-    pub(crate) async fn serve<S: Socket, T: Timer>(self, _: &mut Link, _: S, _: T) -> LinkError {
+    pub(crate) async fn serve<S: Socket, T: Timer>(self, _: &mut Serving, _: S, _: T) -> LinkError {
         match self {}
     }
 }

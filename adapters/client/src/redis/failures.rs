@@ -1,0 +1,35 @@
+//! What a caller is told that got no link.
+
+use async_caches_core::error::ConnectionError;
+
+use super::{Pool, State};
+use crate::error::{Error, LinkError};
+
+impl Pool {
+    /// Why a caller got no link in time.
+    pub(super) fn given_up(&self, state: &State) -> Error {
+        match state.why() {
+            Some(_) => self.unavailable(state),
+            None => Error::Timeout { after: self.response_timeout(), may_have_run: false },
+        }
+    }
+
+    pub(super) fn unavailable(&self, state: &State) -> Error {
+        self.failed_by(state.why().cloned().unwrap_or(ConnectionError::NotReadyInTime.into()))
+    }
+
+    pub(super) fn overloaded(&self) -> Error {
+        Error::Overloaded { to: self.topology.to_string() }
+    }
+
+    pub(super) fn failed_by(&self, source: LinkError) -> Error {
+        Error::Unavailable { to: self.topology.to_string(), source }
+    }
+}
+
+impl State {
+    /// What went wrong last, if anything has since a link was opened.
+    fn why(&self) -> Option<&LinkError> {
+        self.last_error.as_ref().or_else(|| self.sentinels.as_ref()?.why())
+    }
+}

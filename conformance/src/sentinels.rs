@@ -1,0 +1,147 @@
+//! A master, a replica and three sentinels that watch them, as tests need them.
+
+use std::fmt::Write as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::server::{Kind, Server, Setup, Watched};
+
+/// A master, a replica and three sentinels; all are killed when this is dropped.
+#[derive(Debug)]
+pub struct Trio {
+    /// The first is the master to begin with.
+    pub servers: Vec<Server>,
+    /// Which sentinels there are.
+    pub sentinels: Vec<Server>,
+}
+
+impl Trio {
+    /// What the sentinels call the service.
+    pub const SERVICE: &str = "mymaster";
+
+    /// Starts all five and waits until they know each other. A server that is silent for
+    /// `down_after` counts as gone.
+    ///
+    /// # Panics
+    /// When there are no such servers here, or they do not start.
+    #[must_use]
+    pub fn start(kind: Kind, password: Option<&str>, down_after: Duration) -> Self {
+        let servers = replicated(kind, password);
+        let watched = Watched { quorum: 2, down_after, ..watched(&servers[0], password) };
+        let sentinels = (0..3).map(|_| sentinel(kind, &watched, None)).collect();
+        let trio = Self { servers, sentinels };
+        for sentinel in &trio.sentinels {
+            wait("the sentinels know each other", || {
+                let info = sentinel.raw_sentinel().text(&["INFO", "sentinel"]);
+                info.contains("status=ok") && info.contains("slaves=1,sentinels=3")
+            });
+        }
+        trio
+    }
+
+    /// The URL of one of the master's databases, by way of the sentinels.
+    #[must_use]
+    pub fn url(&self, database: u32) -> String {
+        url(&self.sentinels, &self.servers[0], database)
+    }
+
+    /// Tells a sentinel to let the replica take the master's place, and waits until it agrees.
+    pub fn fail_over(&self) {
+        wait("the sentinel agrees", || {
+            let mut raw = self.sentinels[0].raw_sentinel();
+            raw.ask(&["SENTINEL", "FAILOVER", Self::SERVICE]).is_ok_and(|said| said.text() == "OK")
+        });
+    }
+}
+
+/// A master and a replica that has its data.
+///
+/// # Panics
+/// When there are no such servers here, or they do not start.
+#[must_use]
+pub fn replicated(kind: Kind, password: Option<&str>) -> Vec<Server> {
+    let setup = match password {
+        Some(password) => Setup::default().password(password).with(&["--masterauth", password]),
+        None => Setup::default(),
+    };
+    let setup = setup.with(&["--repl-diskless-sync-delay", "0"]);
+    let master = Server::start(kind, &setup);
+    let port = master.address().port().to_string();
+    let replica = Server::start(kind, &setup.with(&["--replicaof", "127.0.0.1", &port]));
+    wait("the replica has the master's data", || {
+        replica.raw(0).text(&["INFO", "replication"]).contains("master_link_status:up")
+    });
+    vec![master, replica]
+}
+
+/// What a sentinel is to watch that is alone: a master that it does not take for gone.
+#[must_use]
+pub fn watched(master: &Server, password: Option<&str>) -> Watched {
+    Watched {
+        service: Trio::SERVICE.to_owned(),
+        master: master.address(),
+        password: password.map(str::to_owned),
+        quorum: 1,
+        down_after: Duration::from_secs(60),
+    }
+}
+
+/// Starts a sentinel, which wants a password where one is given.
+///
+/// # Panics
+/// When there is no such server here, or it does not start.
+#[must_use]
+pub fn sentinel(kind: Kind, watched: &Watched, password: Option<&str>) -> Server {
+    let setup = Setup::default().watch(watched.clone());
+    let setup = match password {
+        Some(password) => setup.password(password),
+        None => setup,
+    };
+    Server::start(kind, &setup)
+}
+
+/// The URL of a database of the master that these sentinels know; `server` says with which password.
+#[must_use]
+pub fn url(sentinels: &[Server], server: &Server, database: u32) -> String {
+    let mut url = format!("redis-sentinel://{}", server.userinfo());
+    for (nth, sentinel) in sentinels.iter().enumerate() {
+        let comma = if nth > 0 { "," } else { "" };
+        let _ = write!(url, "{comma}{}", sentinel.address());
+    }
+    let _ = write!(url, "/{}/{database}", Trio::SERVICE);
+    url
+}
+
+/// Whether a server is a master, as it says, if it does. Who promotes it cuts its connections.
+#[must_use]
+pub fn is_master(server: &Server) -> bool {
+    let info = server.greeted().and_then(|mut raw| raw.ask(&["INFO", "replication"]));
+    info.is_ok_and(|info| info.text().contains("role:master"))
+}
+
+fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trio_fails_over_and_leaves_nothing_behind() {
+        let trio = Trio::start(Kind::Redis, Some("p \"q"), Duration::from_secs(60));
+        assert!(is_master(&trio.servers[0]) && !is_master(&trio.servers[1]));
+        trio.fail_over();
+        wait("the replica is the master", || is_master(&trio.servers[1]));
+        let folders: Vec<_> =
+            trio.sentinels.iter().chain(&trio.servers).map(Server::folder).collect();
+        drop(trio);
+        assert!(folders.iter().all(|folder| !folder.exists()), "{folders:?}");
+    }
+}

@@ -1,0 +1,129 @@
+//! A server that must be a master, and is one, or none, or no longer.
+
+use std::vec;
+
+use super::*;
+use crate::error::ServerErrorKind;
+
+const SAYS: &str = "%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n$4\r\nrole\r\n";
+/// What a server says of itself that was greeted in RESP2, up to its role.
+const OLD: &[u8] = b"-ERR unknown command 'HELLO'\r\n+OK\r\n+OK\r\n";
+const READONLY: &[u8] = b"-READONLY You can't write against a read only replica.\r\n";
+
+fn wants_a_master() -> Setup {
+    Setup { role: Role::Master, ..setup("redis://h") }
+}
+
+fn said(role: &str) -> Vec<u8> {
+    format!("{SAYS}${}\r\n{role}\r\n", role.len()).into_bytes()
+}
+
+fn master() -> Desk {
+    let mut desk = Desk::dial(&wants_a_master());
+    assert!(desk.hear(&said("master")).is_empty());
+    assert!(matches!(desk.hear(SETTLED)[..], [Event::Ready(_)]));
+    desk.send();
+    desk
+}
+
+#[test]
+fn a_master_that_says_so_when_it_is_greeted_is_asked_no_more() {
+    let mut desk = Desk::dial(&wants_a_master());
+    desk.hear(&said("master"));
+    assert!(!desk.send().contains("ROLE"));
+    assert!(matches!(desk.hear(SETTLED)[..], [Event::Ready(_)]));
+}
+
+#[test]
+fn a_replica_is_left_as_soon_as_it_says_that_it_is_one() {
+    let mut desk = Desk::dial(&wants_a_master());
+    assert_eq!(desk.try_hear(&said("replica")), Err(ConnectionError::NotMaster));
+    let mut desk = Desk::dial(&setup("redis://h"));
+    assert_eq!(desk.try_hear(&said("replica")), Ok(Vec::new()), "whoever does not mind");
+}
+
+#[test]
+fn a_server_that_does_not_say_what_it_is_is_asked() {
+    let mut desk = Desk::dial(&wants_a_master());
+    desk.send();
+    assert!(desk.hear(OLD).is_empty());
+    let sent = desk.send();
+    assert!(sent.ends_with("*1\r\n$4\r\nROLE\r\n*1\r\n$4\r\nPING\r\n"), "{sent}");
+    let events = desk.hear(b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+PONG\r\n");
+    assert!(matches!(events[..], [Event::Ready(_)]), "{events:?}");
+    for other in [
+        &b"*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:7\r\n"[..],
+        b"*2\r\n$8\r\nsentinel\r\n*1\r\n$1\r\nm\r\n",
+        b"*0\r\n",
+    ] {
+        let mut desk = Desk::dial(&wants_a_master());
+        let said = [OLD, other].concat();
+        assert_eq!(desk.try_hear(&said), Err(ConnectionError::NotMaster), "{other:?}");
+    }
+    let mut desk = Desk::dial(&wants_a_master());
+    let refused = desk.try_hear(&[OLD, b"-NOPERM no ROLE for you\r\n"].concat()).unwrap_err();
+    let ConnectionError::Refused(error) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind, ServerErrorKind::NoPerm);
+}
+
+#[test]
+fn who_does_not_mind_what_a_server_is_does_not_ask() {
+    let mut desk = Desk::dial(&setup("redis://h"));
+    desk.hear(OLD);
+    assert!(!desk.send().contains("ROLE"));
+}
+
+#[test]
+fn a_master_that_was_demoted_is_left_at_once_and_what_it_refused_has_not_run() {
+    let mut desk = master();
+    (1..=3).for_each(|tag| desk.incr(tag));
+    desk.get(4);
+    desk.send();
+    let lost = |tag| Event::Lost { tag: Tag(tag), may_have_run: false };
+    let events = desk.hear(&[b"$1\r\n7\r\n", READONLY].concat());
+    let number = Event::Reply { tag: Tag(1), answer: Ok(Reply::Number(Number::Integer(7))) };
+    assert_eq!(events, [number, lost(2)]);
+    assert!(!desk.connection.is_ready());
+    // What it still answers is taken, and then it ends.
+    desk.rx.extend_from_slice(&[READONLY, b"$1\r\nv\r\n"].concat());
+    let poll = |desk: &mut Desk| desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx);
+    assert_eq!(poll(&mut desk), Ok(Some(lost(3))));
+    assert_eq!(poll(&mut desk), Ok(Some(value(4, "v"))));
+    assert_eq!(poll(&mut desk), Err(ConnectionError::Demoted));
+}
+
+#[test]
+fn of_a_run_that_was_refused_only_what_was_refused_from_the_first_on_has_not_run() {
+    let names: Names = ["a", "b"].into_iter().collect();
+    let values = [Bytes::from_static(b"1"), Bytes::from_static(b"2")];
+    for (first, lost) in [(READONLY, true), (&b"+OK\r\n"[..], false)] {
+        let mut desk = master();
+        let keys = desk.space.scope(None).unwrap().keys(&names);
+        let command = Command::SetMany { keys, values: &values, expiry: Expiry::Never };
+        desk.connection.submit(&command, Tag(1), desk.now + RESPONSE, &mut desk.tx).unwrap();
+        desk.send();
+        desk.rx.extend_from_slice(&[first, READONLY].concat());
+        let event = desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx).unwrap();
+        match event {
+            Some(Event::Lost { may_have_run: false, .. }) => assert!(lost),
+            Some(Event::Reply { answer: Err(Failure::Server(error)), .. }) => {
+                assert!(!lost && error.kind == ServerErrorKind::ReadOnly);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn nobody_is_told_of_a_write_that_was_refused_once_its_time_was_over() {
+    let mut desk = master();
+    desk.incr(1);
+    desk.send();
+    assert_eq!(desk.wait(RESPONSE - Duration::from_secs(1)), Ok(Vec::new()));
+    assert!(matches!(desk.hear(b">1\r\n+news\r\n")[..], [Event::Push(_)]));
+    desk.ping(2);
+    assert_eq!(desk.wait(Duration::from_secs(1)), Ok(vec![Event::Expired(Tag(1))]));
+    desk.rx.extend_from_slice(&[READONLY, b"+PONG\r\n"].concat());
+    let event = desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx);
+    assert_eq!(event, Ok(Some(done(2))));
+}

@@ -1,0 +1,312 @@
+//! Which sentinel to ask next, and when.
+//!
+//! # Theory of operation
+//!
+//! Sentinels stand in a queue. The one at its front is asked, and kept as long as it lasts; once it
+//! ends it goes to the back, and the next is asked at once. So none is left out, however the others
+//! fail. Once all have failed, one after the other, the next round waits for the backoff. A sentinel
+//! that answers and ends before [`Rounds::STABLE`] counts as one that failed, so that no number of
+//! them that do so makes a storm.
+//!
+//! Those that were given are never given up. Those that one of them has named are kept beside them,
+//! [`Rounds::MOST`] in all, until another one names others.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::retry::Backoff;
+use crate::time::{Deadline, Instant};
+use crate::url::Endpoint;
+
+/// The sentinels of a service, in the order in which they are asked.
+#[derive(Debug)]
+pub struct Rounds {
+    /// The first is the next one, or is being asked.
+    sentinels: VecDeque<Sentinel>,
+    /// The first is being asked: it is dialled or open.
+    asking: Option<Asking>,
+    /// How many have failed, one after the other.
+    failed: usize,
+    /// Whether all have failed, one after the other, and none has answered since.
+    in_vain: bool,
+    backoff: Backoff,
+    not_before: Instant,
+}
+
+#[derive(Debug)]
+struct Sentinel {
+    place: Endpoint,
+    /// Whether it was given, and not only named by another.
+    given: bool,
+}
+
+#[derive(Debug)]
+enum Asking {
+    Unanswered,
+    Answered { at: Instant },
+}
+
+/// What became of the sentinel that was asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// It said who the master is.
+    Answered,
+    /// It named these others.
+    Named(Vec<Endpoint>),
+    /// It could not be asked, or the connection to it has ended.
+    Ended,
+}
+
+impl Rounds {
+    /// How many sentinels are kept, those that were given apart.
+    pub const MOST: usize = 32;
+    /// How long a sentinel must last to count as one that has not failed.
+    pub const STABLE: Duration = Duration::from_secs(1);
+
+    /// The sentinels that were given, none of them asked yet; the seed is for the backoff's jitter.
+    #[must_use]
+    pub fn new(given: Vec<Endpoint>, seed: u64) -> Self {
+        let given = given.into_iter().map(|place| Sentinel { place, given: true });
+        Self {
+            sentinels: given.collect(),
+            asking: None,
+            failed: 0,
+            in_vain: false,
+            backoff: Backoff::new(seed),
+            not_before: Instant::ORIGIN,
+        }
+    }
+
+    /// Takes in what became of the sentinel that was asked; of no effect while none is.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        let Some(asking) = &mut self.asking else { return };
+        match input {
+            Input::Answered => {
+                if let Asking::Unanswered = asking {
+                    *asking = Asking::Answered { at: now };
+                }
+                self.in_vain = false;
+            }
+            Input::Named(others) => self.learn(others),
+            Input::Ended => {
+                let lasted = match asking {
+                    Asking::Unanswered => false,
+                    Asking::Answered { at } => now.since(*at) >= Self::STABLE,
+                };
+                self.asking = None;
+                self.ended(lasted, now);
+            }
+        }
+    }
+
+    /// The sentinel to ask now, where there is one. It is being asked then, until it
+    /// [ended](Input::Ended).
+    pub fn poll(&mut self, now: Instant) -> Option<Endpoint> {
+        if self.asking.is_some() || now < self.not_before {
+            return None;
+        }
+        let place = self.sentinels.front()?.place.clone();
+        self.asking = Some(Asking::Unanswered);
+        Some(place)
+    }
+
+    /// When [`poll`](Self::poll) may answer otherwise though nothing happened.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        let waits = self.asking.is_none() && !self.sentinels.is_empty();
+        waits.then_some(Deadline { at: self.not_before, why: "ask a sentinel" })
+    }
+
+    /// Whether all have failed, one after the other, and none has answered since.
+    #[must_use]
+    pub fn is_in_vain(&self) -> bool {
+        self.in_vain
+    }
+
+    /// All that are known, the next one first.
+    pub fn known(&self) -> impl Iterator<Item = &Endpoint> {
+        self.sentinels.iter().map(|sentinel| &sentinel.place)
+    }
+
+    /// Keeps those that were given, the one that is being asked, and these.
+    fn learn(&mut self, others: Vec<Endpoint>) {
+        let asked = self.sentinels.front().map(|sentinel| sentinel.place.clone());
+        let stays = |one: &Sentinel| one.given || Some(&one.place) == asked.as_ref();
+        self.sentinels.retain(|one| stays(one) || others.contains(&one.place));
+        let room = Self::MOST + self.sentinels.iter().filter(|one| one.given).count();
+        for place in others {
+            let known = self.sentinels.iter().any(|one| one.place == place);
+            if !known && self.sentinels.len() < room {
+                self.sentinels.push_back(Sentinel { place, given: false });
+            }
+        }
+    }
+
+    fn ended(&mut self, lasted: bool, now: Instant) {
+        if lasted {
+            self.backoff.succeeded();
+            self.failed = 0;
+        }
+        self.failed += 1;
+        if let Some(last) = self.sentinels.pop_front() {
+            self.sentinels.push_back(last);
+        }
+        if self.failed >= self.sentinels.len() {
+            self.failed = 0;
+            self.in_vain = true;
+            self.not_before = now + self.backoff.failed();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn place(port: u16) -> Endpoint {
+        Endpoint::Tcp { host: "s".into(), port }
+    }
+
+    fn port(place: &Endpoint) -> u16 {
+        let Endpoint::Tcp { port, .. } = place else { panic!("{place}") };
+        *port
+    }
+
+    fn rounds(count: u16) -> Rounds {
+        Rounds::new((1..=count).map(place).collect(), 7)
+    }
+
+    fn known(rounds: &Rounds) -> Vec<u16> {
+        rounds.known().map(port).collect()
+    }
+
+    #[test]
+    fn sentinels_are_asked_one_at_a_time_and_in_order() {
+        let mut rounds = rounds(3);
+        for expected in [1, 2, 3] {
+            assert_eq!(rounds.poll(at(0)), Some(place(expected)));
+            assert_eq!(rounds.poll(at(0)), None, "one at a time");
+            assert_eq!(rounds.deadline(), None);
+            rounds.handle(Input::Ended, at(0));
+        }
+        assert!(rounds.is_in_vain());
+    }
+
+    #[test]
+    fn a_round_in_which_all_fail_is_followed_by_a_wait_that_grows() {
+        let mut rounds = rounds(2);
+        let (mut now, mut asked) = (at(0), 0);
+        while now < at(60_000) {
+            while rounds.poll(now).is_some() {
+                asked += 1;
+                rounds.handle(Input::Ended, now);
+            }
+            now = rounds.deadline().unwrap().at;
+        }
+        assert!((20..160).contains(&asked), "{asked} dials in a minute");
+    }
+
+    #[test]
+    fn the_first_that_answers_is_at_the_front() {
+        let mut rounds = rounds(3);
+        rounds.poll(at(0)).unwrap();
+        rounds.handle(Input::Ended, at(0));
+        assert_eq!(rounds.poll(at(0)), Some(place(2)));
+        rounds.handle(Input::Answered, at(0));
+        assert!(!rounds.is_in_vain());
+        assert_eq!(known(&rounds), [2, 3, 1]);
+    }
+
+    #[test]
+    fn one_that_lasted_and_ended_leaves_a_whole_round_to_the_others_first() {
+        let mut rounds = rounds(3);
+        rounds.poll(at(0)).unwrap();
+        rounds.handle(Input::Answered, at(0));
+        rounds.handle(Input::Ended, at(5_000));
+        assert_eq!(rounds.poll(at(5_000)), Some(place(2)));
+        rounds.handle(Input::Ended, at(5_000));
+        assert_eq!(rounds.poll(at(5_000)), Some(place(3)));
+        rounds.handle(Input::Ended, at(5_000));
+        assert!(rounds.is_in_vain());
+        assert!(rounds.deadline().unwrap().at <= at(5_000) + Backoff::BASE);
+    }
+
+    #[test]
+    fn sentinels_that_answer_and_hang_up_are_asked_less_and_less_often() {
+        let mut rounds = rounds(2);
+        let (mut now, mut asked) = (at(0), 0);
+        while now < at(60_000) {
+            while rounds.poll(now).is_some() {
+                asked += 1;
+                rounds.handle(Input::Answered, now);
+                rounds.handle(Input::Ended, now);
+            }
+            now = rounds.deadline().unwrap().at;
+        }
+        assert!((20..160).contains(&asked), "{asked} dials in a minute");
+    }
+
+    #[test]
+    fn none_is_left_out_while_others_answer_and_hang_up() {
+        let mut rounds = rounds(3);
+        let mut asked = Vec::new();
+        let mut now = at(0);
+        while asked.len() < 6 {
+            while let Some(place) = rounds.poll(now) {
+                asked.push(port(&place));
+                rounds.handle(Input::Answered, now);
+                rounds.handle(Input::Ended, now);
+            }
+            now = rounds.deadline().unwrap().at;
+        }
+        assert_eq!(asked, [1, 2, 3, 1, 2, 3]);
+    }
+
+    #[test]
+    fn others_that_a_sentinel_names_are_asked_too_until_another_names_others() {
+        let mut rounds = rounds(1);
+        rounds.poll(at(0)).unwrap();
+        rounds.handle(Input::Answered, at(0));
+        rounds.handle(Input::Named(vec![place(1), place(8), place(9)]), at(0));
+        assert_eq!(known(&rounds), [1, 8, 9]);
+        rounds.handle(Input::Ended, at(0));
+        assert_eq!(rounds.poll(at(0)), Some(place(8)));
+        rounds.handle(Input::Answered, at(0));
+        rounds.handle(Input::Named(vec![place(5)]), at(0));
+        assert_eq!(known(&rounds), [8, 1, 5], "the given and the one that is asked stay");
+    }
+
+    #[test]
+    fn no_more_are_kept_than_may_be_whatever_is_named() {
+        let mut rounds = rounds(3);
+        for from in [100_u16, 1_000, 10_000] {
+            rounds.poll(at(0)).unwrap();
+            rounds.handle(Input::Answered, at(0));
+            rounds.handle(Input::Named((from..from + 500).map(place).collect()), at(0));
+            let known = known(&rounds);
+            assert!(known.len() <= Rounds::MOST + 3, "{}", known.len());
+            assert!([1, 2, 3].iter().all(|given| known.contains(given)));
+            rounds.handle(Input::Ended, at(0));
+        }
+    }
+
+    #[test]
+    fn nothing_changes_while_nobody_is_asked() {
+        let mut rounds = rounds(2);
+        rounds.handle(Input::Ended, at(0));
+        rounds.handle(Input::Named(vec![place(9)]), at(0));
+        rounds.handle(Input::Answered, at(0));
+        assert_eq!(known(&rounds), [1, 2]);
+        assert_eq!(rounds.poll(at(0)), Some(place(1)));
+        let mut none = Rounds::new(Vec::new(), 1);
+        assert_eq!((none.poll(at(0)), none.deadline()), (None, None));
+    }
+}
