@@ -71,6 +71,7 @@ macro_rules! __cases {
             }
             many { nothing_asked_is_nothing_answered }
             clear { clearing_nothing_is_no_error }
+            info { what_a_cache_tells_of_itself_fits_its_backend }
             stats { only_a_connected_store_in_memory_tells_what_it_counts }
             load {
                 a_loaders_error_reaches_its_caller_and_is_not_cached
@@ -204,6 +205,7 @@ macro_rules! __cases {
                 whatever_came_and_is_gone_is_counted_by_why_it_went
                 caches_of_one_name_share_its_counts
             }
+            info { bounds_are_told_as_the_open_store_has_them }
         }
     };
     (served $backend:ident) => {
@@ -220,6 +222,10 @@ macro_rules! __cases {
                 scripts_that_the_server_forgot_are_loaded_again
                 numbers_at_every_digit_boundary_cross_the_wire
                 links_bear_a_name_and_are_closed_by_disconnect
+            }
+            info {
+                links_are_idle_after_use_and_gone_after_disconnect
+                a_server_is_told_by_the_name_and_version_that_it_gives
             }
             drops {
                 ten_thousand_gets_under_random_drops_see_their_own_value
@@ -266,6 +272,7 @@ macro_rules! __cases {
                 what_a_user_may_not_do_is_a_servers_error
                 a_password_is_in_no_debug_output_of_a_connected_cache
             }
+            info { a_password_is_in_nothing_that_is_told }
             rotation {
                 a_provider_is_asked_before_each_connection
                 a_provider_that_fails_is_told_by_its_error_and_asked_again_without_a_storm
@@ -297,6 +304,14 @@ macro_rules! __cases {
                 a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_length
                 a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout
                 a_link_does_not_wait_to_fill_its_packets
+            }
+            info {
+                commands_in_flight_are_told_while_a_server_is_paused
+                what_a_socket_does_not_take_is_told_as_queued
+                callers_that_wait_for_room_are_told
+                reconnects_and_what_ended_the_last_link_are_told
+                a_link_that_is_being_greeted_by_nobody_is_told_as_dialling
+                a_server_that_is_away_is_told_as_hopeless_until_it_is_back
             }
             outages {
                 a_dial_that_nobody_answers_ends_with_the_connect_timeout
@@ -392,6 +407,7 @@ macro_rules! __cases {
                 a_servers_error_text_is_quoted_and_bounded
                 a_peer_that_hangs_up_on_every_command_ends_in_an_error
             }
+            info { servers_of_several_versions_are_told_apart }
         }
     };
     (options $backend:ident) => {

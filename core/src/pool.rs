@@ -21,9 +21,13 @@
 //! The pool knows no socket and no caller. It is told what happened (`handle`), says what to do
 //! (`poll`, until it answers `None`) and when to ask again (`deadline`).
 
+mod tally;
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use self::tally::History;
+pub use self::tally::Tally;
 use crate::planted::{self, Bug};
 use crate::retry::Backoff;
 use crate::time::{Deadline, Instant};
@@ -43,6 +47,7 @@ pub struct Pool {
     refused: bool,
     /// Since when every dial has failed, or the credentials were refused, and no link was open.
     failing_since: Option<Instant>,
+    history: History,
 }
 
 /// One link's name; never used twice in one pool.
@@ -118,6 +123,7 @@ impl Pool {
             demand: false,
             refused: false,
             failing_since: None,
+            history: History::default(),
         }
     }
 
@@ -128,6 +134,7 @@ impl Pool {
                 for (link, phase) in &mut self.links {
                     if *link == id {
                         *phase = Phase::Open { since: now };
+                        self.history.opened();
                     }
                 }
                 self.troubled = false;
@@ -247,6 +254,7 @@ impl Pool {
         let at = self.links.iter().position(|(link, _)| *link == id);
         let Some(at) = at.filter(|_| !planted::is(Bug::EndedLinkCounted)) else { return };
         let (_, phase) = self.links.remove(at);
+        self.history.ended(phase);
         match phase {
             Phase::Open { since } if now.since(since) >= Self::STABLE => self.backoff.succeeded(),
             Phase::Open { .. } | Phase::Dialling => {}

@@ -9,7 +9,7 @@ use async_caches_core::key::{Scope, Version};
 use async_caches_core::memory::{Bounds, Stats};
 use async_caches_core::options::Settings;
 use async_caches_core::ttl::{Expiry, Timeout};
-use async_caches_core::url::{Credentials, Server};
+use async_caches_core::url::{Credentials, Server, Topology};
 
 use crate::backend::{AtOnce, Backend};
 use crate::credentials::Who;
@@ -71,6 +71,10 @@ impl Remote {
         let (desk, routes) = (Desk::of(&server, &runtime), Arc::default());
         Self { server, who, tls, runtime, desk, routes }
     }
+
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.server.topology
+    }
 }
 
 /// How far a cache is connected.
@@ -112,7 +116,8 @@ impl Cache {
 
     /// What a store in memory has done since it was opened, whichever cache asked for it, and what
     /// it holds. `None` for a cache that is not connected, and for other backends: `dummy://` holds
-    /// nothing, and a server counts for all its clients and tells in `INFO`.
+    /// nothing, and a server counts for all its clients and tells in `INFO`. [`info`](Self::info) has these
+    /// numbers too, and tells of a server's links.
     ///
     /// Costs a lock of each shard in turn, which lookups share.
     #[must_use]
@@ -140,6 +145,16 @@ impl Cache {
             },
             Target::Dummy | Target::Redis(_) => None,
         }
+    }
+
+    /// Where the cache is, and what was settled about it.
+    pub(crate) fn parts(&self) -> (&Target, &Settings) {
+        (&self.inner.target, &self.inner.settings)
+    }
+
+    /// The backend in use, if any.
+    pub(crate) fn backend(&self) -> Option<Arc<Backend>> {
+        self.inner.backend.load_full()
     }
 
     /// Runs `act` with the backend in use.

@@ -72,6 +72,7 @@
 //! | `credentials` | who we are, which may change |
 //! | `tls` | what is settled about TLS before there is a connection |
 //! | `backend`, `memory`, `redis` | a command's way to where the cache is |
+//! | `info` | what a cache is doing, for a dashboard |
 //! | `flights` | callers that load the same key meet |
 //! | [`runtime`] | what an adapter brings |
 //!
@@ -86,6 +87,7 @@ mod credentials;
 mod error;
 mod flights;
 mod form;
+mod info;
 mod memory;
 mod ops;
 mod redis;
@@ -103,7 +105,7 @@ pub use async_caches_core::secret::Secret;
 #[cfg(feature = "tls")]
 pub use async_caches_core::tls::TlsError;
 pub use async_caches_core::ttl::Timeout;
-pub use async_caches_core::url::Credentials;
+pub use async_caches_core::url::{Credentials, Service, Topology};
 pub use bytes::Bytes;
 #[cfg(feature = "tls")]
 pub use rustls;
@@ -116,6 +118,7 @@ pub use self::error::{
     ServerError, ServerErrorKind, UrlError,
 };
 pub use self::form::{Decode, Encode, Json, Raw};
+pub use self::info::{BackendInfo, Info, LastError, MemoryInfo, PoolInfo, ServerSeen};
 pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteMany, Delta, Disconnect, Get,
     GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,

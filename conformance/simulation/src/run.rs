@@ -141,7 +141,7 @@ impl Run {
 
     /// Lets everything happen that happens until then.
     fn drive(&mut self, until: Instant) {
-        let mut polls = 0;
+        let (mut polls, mut events) = (0, 0_u64);
         while self.goes_on() {
             let (poll_cost, unasked) = (self.plan.poll_cost, self.plan.unasked);
             while self.executor.step(&mut self.random, unasked) {
@@ -177,6 +177,26 @@ impl Run {
             });
             if !goes_on {
                 return;
+            }
+            events += 1;
+            if events % LOOKS == 0 {
+                self.check_info();
+            }
+        }
+    }
+
+    /// What caches tell of themselves adds up, whatever is going on.
+    fn check_info(&self) {
+        for (index, cache) in self.caches.iter().enumerate() {
+            let info = cache.info();
+            let Some(pool) = info.pool() else { continue };
+            let adds_up = pool.open + pool.dialling + pool.closing <= pool.maxsize
+                && pool.idle <= pool.open
+                && pool.servers.iter().map(|server| server.links).sum::<usize>() == pool.open
+                && pool.reconnects <= pool.lost;
+            let nothing = pool.open + pool.dialling + pool.in_flight + pool.waiting == 0;
+            if !adds_up || !(info.connected || nothing) {
+                self.expect(false, &format!("cache {index} tells what cannot be: {info:?}"));
             }
         }
     }
@@ -332,5 +352,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const BACKOFF: Duration = Duration::from_secs(5);
 /// How long operations that hang may take altogether.
 const LONGEST: Duration = Duration::from_secs(600);
+/// One event of so many is followed by a look at what caches tell of themselves.
+const LOOKS: u64 = 16;
 /// How often tasks may be polled in one moment.
 const MOST_POLLS: usize = 100_000;

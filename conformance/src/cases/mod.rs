@@ -10,6 +10,7 @@ pub mod dummy;
 pub mod faults;
 pub mod guarded;
 pub mod hostile;
+pub mod info;
 pub mod keys;
 pub mod lifecycle;
 pub mod load;

@@ -316,6 +316,12 @@ impl Connection {
         self.queue.len()
     }
 
+    /// How many of those the socket has not taken all of yet: none of them can have run.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.queue.len() - self.queue.partition_point(|waiting| waiting.runs_at <= self.written)
+    }
+
     /// How many bytes that were put into `tx` the socket has not taken yet.
     #[must_use]
     pub fn unwritten(&self) -> usize {

@@ -575,3 +575,21 @@ fn a_server_that_does_not_say_whether_it_takes_us_is_given_up() {
     desk.send();
     assert_eq!(desk.wait(RESPONSE), Err(ConnectionError::Unresponsive));
 }
+
+#[test]
+fn a_command_is_unsent_until_the_socket_has_taken_all_of_it() {
+    let mut desk = Desk::ready();
+    assert_eq!((desk.connection.in_flight(), desk.connection.unsent()), (0, 0));
+    desk.get(1);
+    let first = desk.tx.len();
+    desk.get(2);
+    assert_eq!((desk.connection.in_flight(), desk.connection.unsent()), (2, 2));
+    desk.connection.wrote(first - 1);
+    assert_eq!(desk.connection.unsent(), 2);
+    desk.connection.wrote(1);
+    assert_eq!(desk.connection.unsent(), 1);
+    desk.connection.wrote(desk.tx.len() - first);
+    assert_eq!((desk.connection.in_flight(), desk.connection.unsent()), (2, 0));
+    desk.hear(b"_\r\n_\r\n");
+    assert_eq!((desk.connection.in_flight(), desk.connection.unsent()), (0, 0));
+}

@@ -118,6 +118,10 @@ impl Store {
         memory::stats(&Lent(&self.shards), self.tally.sum())
     }
 
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
     #[inline]
     fn note(&self, lookups: Lookups) {
         // A thread that is ending has given its lane back already.

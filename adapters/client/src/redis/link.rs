@@ -7,6 +7,7 @@
 //! The clock is read once a batch: by the driver in its turn, and by the caller that finds it at
 //! rest. Who comes while the driver is about to run takes the time that is there.
 
+mod census;
 mod closing;
 mod who;
 
@@ -16,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, ServerInfo, Setup, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::LinkId;
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct State {
     connection: Connection,
+    /// What the server said of itself, once the connection is ready.
+    server: ServerInfo,
     tx: Output,
     slots: Slots,
     /// What time it was when somebody last looked, and when a command of then is over.
@@ -140,6 +143,7 @@ impl Shared {
         let connection = Connection::open(&setup, now, &mut tx);
         let state = State {
             connection,
+            server: ServerInfo::default(),
             tx,
             slots: Slots::default(),
             now,
@@ -454,7 +458,10 @@ impl State {
             Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
             Event::Expired(tag) => (tag, Outcome::Expired),
             Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
-            Event::Ready(_) => return true,
+            Event::Ready(server) => {
+                self.server = server;
+                return true;
+            }
             _ => return false,
         };
         self.settle(tag, outcome, settled);

@@ -10,6 +10,7 @@
 //! wakers and one background task, the [`keeper`], that carries the decisions out.
 
 mod call;
+mod census;
 mod dial;
 mod driver;
 mod failures;
@@ -96,6 +97,8 @@ struct State {
     keeper: Option<Waker>,
     /// Why the last link ended or could not be opened, if none was opened since.
     last_error: Option<LinkError>,
+    /// Why the last link was lost or could not be opened, and when, whatever came after that.
+    last_end: Option<(LinkError, Instant)>,
     /// No command is taken any more.
     closed: bool,
     /// The keeper is gone.
@@ -151,6 +154,7 @@ impl Redis {
             line: Line::default(),
             keeper: None,
             last_error: None,
+            last_end: None,
             closed: false,
             over: false,
         };
@@ -435,6 +439,7 @@ impl Pool {
         let mut told = None;
         if known.is_some() {
             told = state.sentinels.as_mut().and_then(|sentinels| sentinels.doubt(&error));
+            state.last_end = Some((error.clone(), now));
             state.last_error = Some(error);
             self.reroute(&state);
         }

@@ -1,0 +1,69 @@
+//! A pool says how it is, for [`PoolInfo`].
+
+use super::Pool;
+use crate::info::{LastError, PoolInfo, ServerSeen};
+use crate::sync::lock;
+
+impl Pool {
+    /// Fills in what there is to say.
+    pub(crate) fn describe(&self, info: &mut PoolInfo) {
+        let now = self.now();
+        let state = lock(&self.state);
+        let tally = state.decisions.tally();
+        info.endpoint.clone_from(&state.at);
+        info.open = tally.open;
+        info.dialling = tally.dialling;
+        info.closing = tally.closing;
+        info.lost = tally.lost;
+        info.reconnects = tally.reconnects;
+        info.failed_dials = tally.failed_dials;
+        info.held_back = state.decisions.held_back(now);
+        info.hopeless = state.decisions.is_hopeless(now);
+        info.waiting = state.line.waiting();
+        info.held = state.line.held();
+        info.last_error = state.last_end.as_ref().map(|(error, at)| {
+            let error = error.clone();
+            LastError { error, ago: now.since(*at) }
+        });
+        // All that are open: whoever takes one out, or in, has this lock.
+        for (_, link) in &state.links {
+            let census = link.census();
+            info.idle += usize::from(census.idle);
+            info.busy += usize::from(link.load() >= self.bounds.busy());
+            info.queued += census.queued;
+            info.in_flight += census.in_flight;
+            info.queued_bytes += census.queued_bytes;
+            note(&mut info.servers, census.server);
+        }
+    }
+}
+
+/// Counts one more link to this server.
+fn note(servers: &mut Vec<ServerSeen>, seen: ServerSeen) {
+    let same =
+        |known: &&mut ServerSeen| ServerSeen { links: seen.links, ..(**known).clone() } == seen;
+    match servers.iter_mut().find(same) {
+        Some(known) => known.links += seen.links,
+        None => servers.push(seen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_servers_of_one_version_are_counted_together() {
+        let seen = |version: &str, protocol, links| ServerSeen {
+            name: Some("valkey".to_owned()),
+            version: Some(version.to_owned()),
+            protocol,
+            links,
+        };
+        let mut servers = Vec::new();
+        for (version, protocol) in [("9.0.0", 3), ("9.1.0", 3), ("9.0.0", 3), ("9.0.0", 2)] {
+            note(&mut servers, seen(version, protocol, 1));
+        }
+        assert_eq!(servers, [seen("9.0.0", 3, 2), seen("9.1.0", 3, 1), seen("9.0.0", 2, 1)]);
+    }
+}

@@ -1,0 +1,42 @@
+//! A link says how it is.
+
+use async_caches_core::connection::ServerInfo;
+
+use super::Shared;
+use crate::info::ServerSeen;
+use crate::sync::lock;
+
+/// What a link is doing.
+#[derive(Debug)]
+pub(in crate::redis) struct Census {
+    /// Whether no caller waits for anything.
+    pub(in crate::redis) idle: bool,
+    /// Commands that are not written yet.
+    pub(in crate::redis) queued: usize,
+    /// Commands that are written and not answered.
+    pub(in crate::redis) in_flight: usize,
+    pub(in crate::redis) queued_bytes: usize,
+    pub(in crate::redis) server: ServerSeen,
+}
+
+impl Shared {
+    pub(in crate::redis) fn census(&self) -> Census {
+        let state = lock(&self.state);
+        let connection = &state.connection;
+        let queued = connection.unsent();
+        let ServerInfo { protocol, server, version } = &state.server;
+        let told = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        Census {
+            idle: connection.idle_since().is_some(),
+            queued,
+            in_flight: connection.in_flight() - queued,
+            queued_bytes: connection.unwritten(),
+            server: ServerSeen {
+                name: told(server),
+                version: told(version),
+                protocol: *protocol,
+                links: 1,
+            },
+        }
+    }
+}

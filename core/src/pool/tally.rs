@@ -1,0 +1,153 @@
+//! What a pool's links are doing and have done, in numbers. Nothing is decided by it.
+
+use core::time::Duration;
+
+use super::{Phase, Pool};
+use crate::time::Instant;
+
+/// How many links a pool has, and what became of those that it had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Links that are being dialled or greeted.
+    pub dialling: usize,
+    /// Links that are open. Together with the others never more than `maxsize`.
+    pub open: usize,
+    /// Links that idled and are about to end.
+    pub closing: usize,
+    /// How many open links have ended that were not to close.
+    pub lost: u64,
+    /// How many links were opened in the place of ones that were lost.
+    pub reconnects: u64,
+    /// How many dials have failed since a link was opened last.
+    pub failed_dials: u32,
+}
+
+/// What became of a pool's links.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    lost: u64,
+    reconnects: u64,
+    failed_dials: u32,
+}
+
+impl History {
+    pub(super) fn opened(&mut self) {
+        self.failed_dials = 0;
+        self.reconnects += u64::from(self.reconnects < self.lost);
+    }
+
+    pub(super) fn ended(&mut self, phase: Phase) {
+        match phase {
+            Phase::Dialling => self.failed_dials = self.failed_dials.saturating_add(1),
+            Phase::Open { .. } => self.lost += 1,
+            Phase::Closing => {}
+        }
+    }
+}
+
+impl Pool {
+    /// The links in numbers.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let History { lost, reconnects, failed_dials } = self.history;
+        let mut tally = Tally { lost, reconnects, failed_dials, ..Tally::default() };
+        for (_, phase) in &self.links {
+            match phase {
+                Phase::Dialling => tally.dialling += 1,
+                Phase::Open { .. } => tally.open += 1,
+                Phase::Closing => tally.closing += 1,
+            }
+        }
+        tally
+    }
+
+    /// How long the next dial is held back by the backoff; `None` where none is wanted, or it may
+    /// begin.
+    #[must_use]
+    pub fn held_back(&self, now: Instant) -> Option<Duration> {
+        let left = self.not_before.since(now);
+        (self.wants_dial() && !left.is_zero()).then_some(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Action, Input, LinkId};
+    use super::*;
+
+    fn pool(minsize: usize) -> Pool {
+        Pool::new(minsize, 4, Duration::from_secs(5), 42, Instant::ORIGIN)
+    }
+
+    fn dial(pool: &mut Pool, now: Instant) -> LinkId {
+        match pool.poll(now, |_| None) {
+            Some(Action::Dial(id)) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ended(link: LinkId) -> Input {
+        Input::Ended { link, refused: false }
+    }
+
+    #[test]
+    fn links_are_counted_in_the_phase_that_they_are_in() {
+        let (mut pool, now) = (pool(2), Instant::ORIGIN);
+        let first = dial(&mut pool, now);
+        dial(&mut pool, now);
+        assert_eq!(pool.tally(), Tally { dialling: 2, ..Tally::default() });
+        pool.handle(Input::Opened(first), now);
+        assert_eq!(pool.tally(), Tally { dialling: 1, open: 1, ..Tally::default() });
+    }
+
+    #[test]
+    fn a_link_that_opens_in_the_place_of_a_lost_one_is_a_reconnect_and_no_other_is() {
+        let (mut pool, mut now) = (pool(1), Instant::ORIGIN);
+        let first = dial(&mut pool, now);
+        pool.handle(Input::Opened(first), now);
+        pool.handle(ended(first), now);
+        assert_eq!(pool.tally(), Tally { lost: 1, ..Tally::default() });
+        for failed_dials in 1..=3 {
+            now = pool.deadline(now).unwrap().at;
+            let failing = dial(&mut pool, now);
+            pool.handle(ended(failing), now);
+            assert_eq!(pool.tally(), Tally { lost: 1, failed_dials, ..Tally::default() });
+        }
+        now = pool.deadline(now).unwrap().at;
+        let again = dial(&mut pool, now);
+        pool.handle(Input::Opened(again), now);
+        let tally = Tally { open: 1, lost: 1, reconnects: 1, ..Tally::default() };
+        assert_eq!(pool.tally(), tally);
+        pool.handle(Input::Demand, now);
+        let more = dial(&mut pool, now);
+        pool.handle(Input::Opened(more), now);
+        assert_eq!(pool.tally(), Tally { open: 2, ..tally });
+    }
+
+    #[test]
+    fn a_link_that_idled_is_not_lost() {
+        let (mut pool, now) = (pool(1), Instant::ORIGIN);
+        for _ in 0..2 {
+            pool.handle(Input::Demand, now);
+            let id = dial(&mut pool, now);
+            pool.handle(Input::Opened(id), now);
+        }
+        let late = now + Pool::IDLE;
+        let Some(Action::Close(id)) = pool.poll(late, |_| Some(now)) else { panic!() };
+        assert_eq!(pool.tally(), Tally { open: 1, closing: 1, ..Tally::default() });
+        pool.handle(ended(id), late);
+        assert_eq!(pool.tally(), Tally { open: 1, ..Tally::default() });
+    }
+
+    #[test]
+    fn a_dial_is_held_back_from_a_failure_until_its_time() {
+        let (mut pool, now) = (pool(1), Instant::ORIGIN);
+        assert_eq!(pool.held_back(now), None);
+        let id = dial(&mut pool, now);
+        pool.handle(ended(id), now);
+        let due = pool.deadline(now).unwrap().at;
+        assert_eq!(pool.held_back(now), Some(due.since(now)));
+        assert_eq!(pool.held_back(due), None);
+    }
+}
