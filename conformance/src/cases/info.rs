@@ -180,7 +180,7 @@ pub async fn reconnects_and_what_ended_the_last_link_are_told(cx: Context) {
     cx.until("both links are open", async || pool(&cache).open == 2).await;
     assert_nothing_wrong(&pool(&cache));
     for round in 1..=3 {
-        kill_links(&server, PASSWORD);
+        server.raw(0).call(&KILL_LINKS);
         cx.until("both were opened again", async || pool(&cache).reconnects == 2 * round).await;
         let info = pool(&cache);
         assert_eq!((info.open, info.lost, info.failed_dials), (2, 2 * round, 0), "{info:?}");
@@ -303,8 +303,10 @@ fn gets(cx: &Context, cache: &Cache, count: usize) -> Vec<Task<Result<Option<i32
 fn kill_links(server: &Server, password: &str) {
     let mut raw = crate::raw::Raw::connect(server.address()).unwrap();
     raw.call(&["AUTH", password]);
-    raw.call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    raw.call(&KILL_LINKS);
 }
+
+const KILL_LINKS: [&str; 6] = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
 
 /// What stands in no output.
 const CANARY: &str = "hunter2 told to nobody";
