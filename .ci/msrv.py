@@ -5,7 +5,8 @@ import sys
 
 
 def version(text):
-    return tuple(int(part) for part in (text or "0").split("-")[0].split("."))
+    parts = [int(part) for part in (text or "0").split("-")[0].split(".")]
+    return tuple((parts + [0, 0])[:3])
 
 
 metadata = json.load(sys.stdin)
