@@ -124,7 +124,7 @@ impl Said {
             Command::Set { .. } | Command::SetMany { .. } | Command::Clear | Command::ReadOnly => {
                 self.ok()?
             }
-            Command::Topology(_) if matches!(self, Self::Array(_)) => {
+            Command::Topology(_) if matches!(self, Self::Array(_) | Self::Scan(..)) => {
                 Reply::Topology(Bytes::copy_from_slice(frame))
             }
             Command::Topology(_) => return None,
