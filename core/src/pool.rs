@@ -47,6 +47,8 @@ pub struct Pool {
     refused: bool,
     /// Since when every dial has failed, or the credentials were refused, and no link was open.
     failing_since: Option<Instant>,
+    /// When the server moved last.
+    moved_at: Option<Instant>,
     history: History,
 }
 
@@ -82,7 +84,8 @@ pub enum Input {
     /// There are other credentials: what was refused may be taken now.
     Renewed,
     /// The server is another one now: all links there are close, others are to be dialled at once,
-    /// and what failed before says nothing of them.
+    /// and what failed before says nothing of them. Where it moves again before [`Pool::STABLE`], as
+    /// those may say who do not know, links wait for the backoff as after a failure.
     Moved,
 }
 
@@ -123,6 +126,7 @@ impl Pool {
             demand: false,
             refused: false,
             failing_since: None,
+            moved_at: None,
             history: History::default(),
         }
     }
@@ -243,11 +247,14 @@ impl Pool {
         // Whoever had a link, or waited for one, wants one there.
         self.demand |= !self.links.is_empty();
         self.links.iter_mut().for_each(|(_, phase)| *phase = Phase::Closing);
-        self.backoff.succeeded();
-        self.troubled = false;
+        let again = self.moved_at.replace(now).is_some_and(|at| now.since(at) < Self::STABLE);
+        if !again {
+            self.backoff.succeeded();
+        }
+        self.troubled = again;
         self.refused = false;
         self.failing_since = None;
-        self.not_before = now;
+        self.not_before = if again { now + self.backoff.failed() } else { now };
     }
 
     fn ended(&mut self, id: LinkId, refused: bool, now: Instant) {
@@ -419,6 +426,22 @@ mod tests {
         pool.handle(Input::Moved, late);
         assert!(!pool.is_hopeless(late));
         assert_eq!(dials(&mut pool, late).len(), 2, "both, and at once");
+    }
+
+    #[test]
+    fn a_server_that_moves_without_end_is_dialled_less_and_less_often() {
+        let mut pool = pool(1, 1);
+        let (mut now, mut count) = (at(0), 0);
+        while now < at(60_000) {
+            pool.handle(Input::Moved, now);
+            for id in dials(&mut pool, now) {
+                count += 1;
+                pool.handle(Input::Opened(id), now);
+                pool.handle(ended(id), now);
+            }
+            now = now + Duration::from_millis(100);
+        }
+        assert!(count < 80, "{count} dials in a minute");
     }
 
     #[test]
