@@ -388,7 +388,7 @@ macro_rules! __cases {
                 a_cache_goes_on_while_all_sentinels_are_away
                 a_master_that_is_gone_and_not_replaced_holds_up_nobody
                 a_write_that_a_demoted_master_refuses_is_done_by_the_next_one
-                callers_under_load_survive_the_death_of_the_master
+                callers_under_load_survive_the_death_of_the_master_and_of_the_sentinel_that_is_listened_to
                 callers_under_load_survive_a_master_that_is_made_a_replica
                 a_cache_that_is_disconnected_while_failing_over_ends_all
             }

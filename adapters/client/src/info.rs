@@ -77,7 +77,7 @@ pub struct PoolInfo {
     pub busy: usize,
     /// Links that are being dialled or greeted.
     pub dialling: usize,
-    /// Links that idled and are about to end.
+    /// Links that idled, or lead to where the master was, and are about to end.
     pub closing: usize,
     /// Callers that wait for a link, or for room on one.
     pub waiting: usize,
@@ -90,7 +90,8 @@ pub struct PoolInfo {
     pub in_flight: usize,
     /// Bytes that open links were given and their sockets have not taken yet.
     pub queued_bytes: usize,
-    /// How many open links were lost since the cache was connected. Those that idled are none.
+    /// How many open links were lost since the cache was connected. Those that idled, or led to where
+    /// the master was, are none.
     pub lost: u64,
     /// How many links were opened in the place of lost ones since the cache was connected.
     pub reconnects: u64,

@@ -15,6 +15,7 @@ use crate::server::{Kind, Server, Setup};
 pub async fn the_master_that_a_sentinel_names_is_found_and_served_from(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 1).await.unwrap();
+    assert_eq!(led_to(&cache), Some(cx.server().address().to_string()));
     assert_eq!(cx.raw().text(&["GET", "::key"]), "1");
     let (before, after) = cx.url().split_once("//").expect("it is a URL");
     // The last sentinel alone does, under any name of the scheme.
@@ -198,13 +199,19 @@ pub async fn a_write_that_a_demoted_master_refuses_is_done_by_the_next_one(cx: C
     assert_eq!(raw.text(&["GET", "::b"]), "2");
 }
 
-pub async fn callers_under_load_survive_the_death_of_the_master(cx: Context) {
+pub async fn callers_under_load_survive_the_death_of_the_master_and_of_the_sentinel_that_is_listened_to(
+    cx: Context,
+) {
     let mut trio = Trio::start(kind(&cx), Some(PASSWORD), MISSED_AFTER);
     let cache = connected(cx.builder_of(&trio.url(0)).maxsize(3)).await;
     let load = Load::begin(&cx, &cache).await;
+    // Both may be on one machine.
+    let listened_to = trio.sentinels.iter().position(|sentinel| listeners(sentinel) > 0);
+    trio.sentinels.remove(listened_to.expect("one is listened to")).kill();
     trio.servers[0].kill();
     let promoted_at = promoted(&cx, &trio.servers[1]).await;
     load.writes_again(&cx, promoted_at).await;
+    assert_eq!(led_to(&cache), Some(trio.servers[1].address().to_string()));
     load.end(&cx, &trio.servers[1]).await;
 }
 
@@ -255,6 +262,11 @@ fn listeners(sentinel: &Server) -> usize {
         .lines()
         .filter(|line| line.contains(" sub=1 ") && !line.contains(" name=sentinel-"))
         .count()
+}
+
+/// Where a cache's links are dialled to.
+fn led_to(cache: &Cache) -> Option<String> {
+    cache.info().pool()?.endpoint.as_ref().map(ToString::to_string)
 }
 
 /// Makes a server the replica of another.

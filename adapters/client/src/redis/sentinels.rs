@@ -33,6 +33,9 @@ pub(super) struct Sentinels {
     first_until: Instant,
     /// For the connection to the one that is asked, while there is one.
     orders: Option<Arc<Orders>>,
+    /// Whether something has gone wrong with the master since a link to it opened: whoever is asked
+    /// is in doubt then.
+    doubted: bool,
     /// How often in a row a server was none that should have been the master.
     denials: u32,
     /// Why one could not say who the master is, if none has said it since.
@@ -40,7 +43,7 @@ pub(super) struct Sentinels {
 }
 
 /// What the pool tells the connection to a sentinel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Orders(Mutex<Told>);
 
 #[derive(Debug, Default)]
@@ -70,6 +73,7 @@ impl Sentinels {
             setup,
             first_until: runtime.now() + settings.connect_timeout,
             orders: None,
+            doubted: false,
             denials: 0,
             last_error: None,
         })
@@ -111,6 +115,7 @@ impl Sentinels {
     /// A link to the master has opened. Whom this answers is to be woken.
     pub(super) fn trust(&mut self) -> Option<Waker> {
         self.denials = 0;
+        self.doubted = false;
         self.orders.as_ref()?.tell(|told| told.doubted = Some(false))
     }
 
@@ -128,6 +133,7 @@ impl Sentinels {
             #[cfg(feature = "tls")]
             LinkError::Tls(_) => {}
         }
+        self.doubted = true;
         let denied = self.denials >= DENIALS;
         if denied {
             self.denials = 0;
@@ -172,7 +178,8 @@ impl State {
     pub(super) fn ask(&mut self, now: Instant) -> Option<(Endpoint, Arc<Orders>)> {
         let sentinels = self.sentinels.as_mut()?;
         let place = sentinels.rounds.poll(now)?;
-        let orders = Arc::new(Orders::default());
+        let told = Told { doubted: Some(sentinels.doubted), ..Told::default() };
+        let orders = Arc::new(Orders(Mutex::new(told)));
         sentinels.orders = Some(Arc::clone(&orders));
         Some((place, orders))
     }

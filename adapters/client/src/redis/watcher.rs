@@ -49,8 +49,8 @@ impl Watcher {
     ) {
         let Some(setup) = self.pool.sentinel_setup() else { return };
         let mut out = Output::new();
-        let watch = Watch::open(setup, self.dialled, &mut out);
-        self.end = match self.dial(&watch, connect, &mut timer).await {
+        let mut watch = Watch::open(setup, self.dialled, &mut out);
+        self.end = match self.dial(&mut watch, connect, &mut timer).await {
             Err(error) => error,
             Ok(socket) => {
                 let mut driver = Driver { socket, timer, watch, intake: Intake::new(), out };
@@ -61,13 +61,13 @@ impl Watcher {
 
     async fn dial<S: Socket>(
         &self,
-        watch: &Watch,
+        watch: &mut Watch,
         connect: impl Future<Output = io::Result<S>> + Send,
         timer: &mut impl Timer,
     ) -> Result<S, LinkError> {
         let mut connect = pin!(connect);
         poll_fn(|cx| {
-            self.orders.take(cx)?;
+            self.obey(watch, cx)?;
             if let Poll::Ready(socket) = connect.as_mut().poll(cx) {
                 return Poll::Ready(Ok(socket?));
             }
@@ -75,6 +75,16 @@ impl Watcher {
             Poll::Ready(Err(ConnectionError::NotReadyInTime.into()))
         })
         .await
+    }
+
+    /// Passes on what the pool has told. The task is woken once there is more.
+    fn obey(&self, watch: &mut Watch, cx: &Context<'_>) -> Result<(), LinkError> {
+        match self.orders.take(cx)? {
+            Some(true) => watch.doubt(),
+            Some(false) => watch.trust(),
+            None => {}
+        }
+        Ok(())
     }
 }
 
@@ -108,11 +118,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
 
     /// Reads, tells, writes. Pending where there is nothing more to do until the task is woken.
     fn round(&mut self, watcher: &Watcher, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
-        match watcher.orders.take(cx)? {
-            Some(true) => self.watch.doubt(),
-            Some(false) => self.watch.trust(),
-            None => {}
-        }
+        watcher.obey(&mut self.watch, cx)?;
         let count = self.intake.read(&mut self.socket, cx)?;
         let now = watcher.pool.now();
         while let Some(event) = self.watch.poll(&mut self.intake.rx, now, &mut self.out)? {
