@@ -2,7 +2,8 @@ use alloc::string::String;
 
 use thiserror::Error;
 
-/// Why there is no session, or none any more.
+/// Why there is no session, or none any more. Words of the TLS library, which may quote the server, are
+/// cut after [`MAX_TEXT`](Self::MAX_TEXT) characters.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -51,6 +52,9 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// How many characters of the TLS library's words are kept.
+    pub const MAX_TEXT: usize = 200;
+
     /// Whether one side has refused the other for what it is, so that trying again soon is no use
     /// unless somebody changes a certificate or a setting.
     #[must_use]

@@ -27,7 +27,12 @@ pub(super) fn explain(error: &Error, expected: &ServerName<'_>, greeted: bool) -
 }
 
 pub(super) fn failed(problem: impl Display) -> TlsError {
-    TlsError::Failed { problem: format!("{problem}") }
+    TlsError::Failed { problem: bounded(problem) }
+}
+
+/// Its text, of which a peer may have much to say.
+fn bounded(problem: impl Display) -> String {
+    format!("{problem}").chars().take(TlsError::MAX_TEXT).collect()
 }
 
 fn certificate(problem: &CertificateError, expected: &ServerName<'_>) -> TlsError {
@@ -40,7 +45,7 @@ fn certificate(problem: &CertificateError, expected: &ServerName<'_>) -> TlsErro
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             TlsError::NotYetValid
         }
-        problem => TlsError::Certificate { problem: problem.to_string() },
+        problem => TlsError::Certificate { problem: bounded(problem) },
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Session {
     greeted: bool,
     /// Whether the peer has said that it is done.
     ended: bool,
+    /// Whether we have.
+    closed: bool,
+    /// Why nothing more is taken in.
+    failed: Option<TlsError>,
 }
 
 impl Session {
@@ -46,43 +50,66 @@ impl Session {
     pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
         let mut tls = ClientConnection::new(config, name.clone()).map_err(failed)?;
         tls.set_buffer_limit(Some(Self::KEPT));
-        let outgoing = Vec::new();
-        let mut session = Self { tls, name, outgoing, sent: 0, greeted: false, ended: false };
+        let mut session = Self {
+            tls,
+            name,
+            outgoing: Vec::new(),
+            sent: 0,
+            greeted: false,
+            ended: false,
+            closed: false,
+            failed: None,
+        };
         session.collect();
         Ok(session)
     }
 
     /// Takes in what the transport brought, all of it, and appends to `rx` what that says in plain
     /// text. Answers how many bytes of that there were: none where it was about the session alone,
-    /// or half a record.
+    /// or half a record, or came after [`close`](Self::close).
     ///
     /// # Errors
-    /// [`TlsError`]; then the session is over, but for an alert that may be outgoing.
+    /// [`TlsError`]; then the session is over, but for an alert that may be outgoing, and says the
+    /// same whenever it is asked again. Plain text that came before that is handed over first: the
+    /// error is the next call's, which needs no more bytes for it.
     pub fn open(&mut self, incoming: &mut BytesMut, rx: &mut BytesMut) -> Result<usize, TlsError> {
         let before = rx.len();
-        while !incoming.is_empty() {
-            let taken = self.tls.read_tls(&mut incoming.reader()).map_err(failed)?;
-            if taken == 0 {
-                // Nothing counts that comes behind the peer's last word.
-                incoming.clear();
+        while !incoming.is_empty() && !self.closed && self.failed.is_none() {
+            if let Err(error) = self.take_in(incoming, rx) {
+                self.failed = Some(error);
             }
-            let processed = self.tls.process_new_packets();
-            self.collect();
-            match processed {
-                Ok(state) => self.ended |= state.peer_has_closed(),
-                Err(error) => return Err(explain(&error, &self.name, self.greeted)),
-            }
-            self.greeted = self.greeted || self.tls.protocol_version().is_some();
-            self.read(rx)?;
         }
-        Ok(rx.len() - before)
+        incoming.clear();
+        match (rx.len() - before, &self.failed) {
+            (0, Some(error)) => Err(error.clone()),
+            (count, _) => Ok(count),
+        }
+    }
+
+    /// Takes in the first of what the transport brought.
+    fn take_in(&mut self, incoming: &mut BytesMut, rx: &mut BytesMut) -> Result<(), TlsError> {
+        if self.tls.read_tls(&mut incoming.reader()).map_err(failed)? == 0 {
+            // Nothing counts that comes behind the peer's last word.
+            incoming.clear();
+        }
+        let processed = self.tls.process_new_packets();
+        self.collect();
+        // What is in front of a record that does not do.
+        self.read(rx)?;
+        match processed {
+            Ok(state) => self.ended |= state.peer_has_closed(),
+            Err(error) => return Err(explain(&error, &self.name, self.greeted)),
+        }
+        self.greeted = self.greeted || self.tls.protocol_version().is_some();
+        Ok(())
     }
 
     /// Takes plain text from the front of `pieces` to send it. Answers how many bytes: none before
-    /// the handshake is over, or while [`KEPT`](Self::KEPT) bytes are outgoing. Pieces share
-    /// records.
+    /// the handshake is over, while [`KEPT`](Self::KEPT) bytes are outgoing, or once the session is
+    /// over. Pieces share records.
     pub fn seal(&mut self, pieces: &[IoSlice<'_>]) -> usize {
-        if self.is_handshaking() || self.outgoing().len() >= Self::KEPT {
+        let over = self.closed || self.failed.is_some();
+        if over || self.is_handshaking() || self.outgoing().len() >= Self::KEPT {
             return 0;
         }
         let taken = self.tls.writer().write_vectored(pieces).unwrap_or_default();
@@ -115,8 +142,13 @@ impl Session {
         }
     }
 
-    /// Says that nothing more will be sent: an alert is outgoing.
+    /// Says that nothing more will be sent: an alert is outgoing, unless one was already. What the
+    /// transport brings from now on is thrown away.
     pub fn close(&mut self) {
+        if self.closed || self.failed.is_some() {
+            return;
+        }
+        self.closed = true;
         self.tls.send_close_notify();
         self.collect();
     }

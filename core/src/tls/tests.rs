@@ -1,4 +1,6 @@
-//! Sessions against rustls's own server side, in memory.
+//! Sessions against rustls's own server side, in memory; what that never says is in [`hostile`].
+
+mod hostile;
 
 use std::format;
 use std::io::{Cursor, IoSlice, Read, Write};

@@ -91,10 +91,13 @@ impl<S: Socket> TlsSocket<S> {
 
 impl<S: Socket> Socket for TlsSocket<S> {
     fn poll_read(&mut self, rx: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
+        for _ in 0..READS {
+            let opened = self.session.open(&mut self.incoming, rx);
             self.try_flush(cx);
-            if self.session.is_ended() {
-                return Poll::Ready(Ok(0));
+            match opened {
+                Ok(0) if self.session.is_ended() => return Poll::Ready(Ok(0)),
+                Ok(0) => {}
+                done => return Poll::Ready(done.map_err(io::Error::other)),
             }
             let room = rx.capacity() - rx.len();
             self.incoming.reserve(room.clamp(Session::RECORD, READ_MOST));
@@ -107,15 +110,9 @@ impl<S: Socket> Socket for TlsSocket<S> {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
-            match self.session.open(&mut self.incoming, rx) {
-                Ok(0) => {}
-                Ok(count) => return Poll::Ready(Ok(count)),
-                Err(error) => {
-                    self.try_flush(cx);
-                    return Poll::Ready(Err(io::Error::other(error)));
-                }
-            }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_write(&mut self, tx: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -137,6 +134,10 @@ impl<S: Socket> Drop for TlsSocket<S> {
         }
     }
 }
+
+/// After so many reads that brought no plain text, others get a turn, and the driver a look at its
+/// deadlines: a server may talk about the session without end.
+const READS: usize = 32;
 
 /// How many bytes are read at once at most.
 const READ_MOST: usize = 64 * 1024;

@@ -1,8 +1,9 @@
 //! The socket within TLS, over one in memory that is as slow and as broken as a test wants it.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use async_caches_core::tls::{Session, TlsError};
 use bytes::BytesMut;
@@ -102,6 +103,39 @@ fn an_end_is_one_where_the_server_said_so_and_cut_off_where_not() {
 }
 
 #[test]
+fn what_was_said_before_an_error_is_heard_first() {
+    let (mut socket, far) = shaken();
+    let mut guard = far.lock().unwrap();
+    guard.server.writer().write_all(b"bye").unwrap();
+    let Far { server, said, .. } = &mut *guard;
+    server.write_tls(said).unwrap();
+    said.extend([&[23, 3, 3, 0, 32][..], &[0; 32]].concat());
+    drop(guard);
+    let mut rx = BytesMut::with_capacity(64);
+    assert!(matches!(socket.poll_read(&mut rx, &mut context()), Poll::Ready(Ok(3))));
+    assert_eq!(rx, "bye");
+    let Poll::Ready(Err(error)) = socket.poll_read(&mut rx, &mut context()) else {
+        panic!("there is nothing more to wait for")
+    };
+    assert!(matches!(error.into(), LinkError::Tls(TlsError::Failed { .. })));
+}
+
+#[test]
+fn a_server_that_never_comes_to_the_point_lets_others_have_their_turn() {
+    let (mut socket, far) = shaken();
+    let text = [b'x'; 10_000];
+    far.lock().unwrap().server.writer().write_all(&text).unwrap();
+    (far.lock().unwrap().step, far.lock().unwrap().reads) = (1, 0);
+    let woken = Arc::<Woken>::default();
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut rx = BytesMut::with_capacity(64);
+    assert!(socket.poll_read(&mut rx, &mut Context::from_waker(&waker)).is_pending());
+    assert!((2..100).contains(&far.lock().unwrap().reads), "{}", far.lock().unwrap().reads);
+    assert!(woken.take(), "it goes on in its next turn");
+    assert_eq!(hear(&mut socket).unwrap(), text);
+}
+
+#[test]
 fn who_goes_says_so() {
     let (socket, far) = shaken();
     let gone = || far.lock().unwrap().server.reader().read(&mut [0]);
@@ -119,6 +153,8 @@ struct Far {
     said: Vec<u8>,
     /// How many bytes cross at once.
     step: usize,
+    /// How often the client has read.
+    reads: usize,
     /// How many bytes the wire takes before it blocks.
     room: usize,
     /// Whether the wire takes nothing any more.
@@ -132,6 +168,7 @@ struct Near(Arc<Mutex<Far>>);
 impl Socket for Near {
     fn poll_read(&mut self, rx: &mut BytesMut, _: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut far = self.0.lock().unwrap();
+        far.reads += 1;
         let Far { server, said, .. } = &mut *far;
         while server.wants_write() {
             server.write_tls(said).unwrap();
@@ -176,7 +213,7 @@ fn ends() -> (Authority, TlsClient) {
 fn connect(client: &TlsClient, server: Arc<ServerConfig>) -> Ends {
     let server = ServerConnection::new(server).unwrap();
     let (heard, said, step, room) = (Vec::new(), Vec::new(), usize::MAX, usize::MAX);
-    let far = Far { server, heard, said, step, room, broken: false, ended: false };
+    let far = Far { server, heard, said, step, reads: 0, room, broken: false, ended: false };
     let far = Arc::new(Mutex::new(far));
     (TlsSocket::new(Near(Arc::clone(&far)), client.clone()).unwrap(), far)
 }
@@ -204,18 +241,38 @@ fn say(socket: &mut TlsSocket<Near>, mut text: &[u8]) -> io::Result<()> {
     panic!("it is never taken");
 }
 
-/// What there is to read.
+/// What there is to read, in as many turns as that takes.
 fn hear(socket: &mut TlsSocket<Near>) -> io::Result<Vec<u8>> {
+    let woken = Arc::<Woken>::default();
+    let waker = Waker::from(Arc::clone(&woken));
     let mut rx = BytesMut::with_capacity(64);
-    while let Poll::Ready(count) = socket.poll_read(&mut rx, &mut context()) {
-        match count {
-            Ok(0) => break,
-            Ok(_) => rx.reserve(64),
-            Err(_) if !rx.is_empty() => break,
-            Err(error) => return Err(error),
+    loop {
+        match socket.poll_read(&mut rx, &mut Context::from_waker(&waker)) {
+            Poll::Ready(Ok(0)) => break,
+            Poll::Ready(Ok(_)) => rx.reserve(64),
+            Poll::Ready(Err(error)) if rx.is_empty() => return Err(error),
+            Poll::Ready(Err(_)) => break,
+            Poll::Pending if woken.take() => {}
+            Poll::Pending => break,
         }
     }
     Ok(rx.to_vec())
+}
+
+/// Whether a task was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Woken {
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn context() -> Context<'static> {
