@@ -7,8 +7,9 @@ use std::env;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use async_caches_conformance::certificates::Authority;
 use async_caches_conformance::raw::Raw;
-use async_caches_conformance::server::{Kind, Server, Setup};
+use async_caches_conformance::server::{Kind, Server, Setup, Tls};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
@@ -34,8 +35,8 @@ pub(crate) struct Traffic {
 }
 
 impl Stage {
-    /// Starts the server.
-    pub(crate) fn open(flavour: Flavour) -> Result<Self> {
+    /// Starts the server, which speaks TLS or speaks in the clear.
+    pub(crate) fn open(flavour: Flavour, tls: bool) -> Result<Self> {
         Kind::Redis.program().context(Kind::Redis.remedy())?;
         let own = sched_getaffinity(Pid::from_raw(0))?;
         let mut cores = (0..CpuSet::count()).filter(|&core| own.is_set(core).unwrap_or(false));
@@ -45,6 +46,7 @@ impl Stage {
             }
             (Flavour::Ct | Flavour::Mt, _) => (Setup::default(), None),
         };
+        let setup = if tls { setup.tls(Tls::of(&Authority::new())) } else { setup };
         let server = Server::start(Kind::Redis, &setup);
         let probe = server.raw(DATABASE);
         Ok(Self { server, probe, core, threads: flavour.threads().to_string() })

@@ -2,8 +2,12 @@
 
 use bytes::Bytes;
 use fred::prelude::*;
+use fred::types::config::TlsConnector;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 
-use super::{Client, TIMEOUT_SECONDS};
+use super::{Client, TIMEOUT_SECONDS, authority};
 use crate::turn::host::Host;
 
 /// How it is configured.
@@ -25,7 +29,10 @@ impl<const CLIENTS: usize> Client for Fred<CLIENTS> {
     type Value = FredResult<Bytes>;
 
     async fn connect(url: &str, _tasks: usize) -> Self {
-        let mut builder = Builder::from_config(Config::from_url(url).expect("a URL"));
+        let (url, authority) = authority::split(url);
+        let mut config = Config::from_url(url).expect("a URL");
+        config.tls = authority.map(|authority| connector(&authority).into());
+        let mut builder = Builder::from_config(config);
         builder.with_connection_config(|connection| connection.tcp.nodelay = Some(true));
         builder.with_performance_config(|performance| performance.max_feed_count = FEED);
         let pool = builder.build_pool(CLIENTS).expect("a pool");
@@ -51,6 +58,14 @@ impl<const CLIENTS: usize> Client for Fred<CLIENTS> {
         let values: Vec<Option<Bytes>> = self.0.mget(keys.to_vec()).await.expect("it answers");
         values.iter().flatten().count()
     }
+}
+
+/// Trusts an authority, and nobody else.
+fn connector(authority: &[u8]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(authority).expect("it is PEM");
+    roots.add(certificate).expect("it is a certificate");
+    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth().into()
 }
 
 /// Clients of the smallest pool: one.

@@ -4,6 +4,8 @@
 //! careful user keeps; the `ABOUT` in each file says how.
 
 #[cfg(feature = "peers")]
+mod authority;
+#[cfg(feature = "peers")]
 mod bb8;
 #[cfg(feature = "peers")]
 mod fred;
@@ -114,11 +116,12 @@ impl Name {
         Who::value_variants().iter().map(plain).collect()
     }
 
-    /// Adds options to a URL that has none.
+    /// Adds options to a URL.
     pub(crate) fn url(&self, url: &str) -> String {
+        let between = if url.contains('?') { '&' } else { '?' };
         match self.options.as_str() {
             "" => url.to_owned(),
-            options => format!("{url}?{options}"),
+            options => format!("{url}{between}{options}"),
         }
     }
 
@@ -143,6 +146,18 @@ impl Who {
             Op::Get | Op::Set | Op::Mget | Op::Mix => true,
             Op::GetJson | Op::GetOrSet => self.is_ours(),
             Op::BesideLarge => self != Self::Raw,
+        }
+    }
+
+    /// Whether it is built to speak TLS.
+    pub(crate) fn can_speak_tls(self) -> bool {
+        match self {
+            Self::Raw => false,
+            Self::Ours | Self::OursSmol | Self::OursAsyncStd => true,
+            #[cfg(feature = "peers")]
+            Self::Redis | Self::RedisSmol | Self::Fred | Self::FredPool => true,
+            #[cfg(feature = "peers")]
+            Self::Redis2 | Self::Rustis | Self::Bb8 => false,
         }
     }
 

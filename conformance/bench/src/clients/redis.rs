@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands as _, AsyncConnectionConfig, RedisResult};
+use redis::{AsyncCommands as _, AsyncConnectionConfig, RedisResult, TlsCertificates};
 
-use super::{Client, TIMEOUT_SECONDS};
+use super::{Client, TIMEOUT_SECONDS, authority};
 use crate::turn::host::Host;
 
 /// How it is configured.
@@ -24,7 +24,15 @@ impl Redis {
     /// Connects on the runtime that was preferred.
     pub(super) async fn open(url: &str, tasks: usize) -> Self {
         // Nagle's algorithm stays on, as it is by default: a late write then waits for the others.
-        let client = redis::Client::open(url).expect("a client");
+        let (url, authority) = authority::split(url);
+        let client = match authority {
+            None => redis::Client::open(url),
+            Some(_) => {
+                let trusted = TlsCertificates { client_tls: None, root_cert: authority };
+                redis::Client::build_with_tls(url, trusted)
+            }
+        };
+        let client = client.expect("a client");
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))

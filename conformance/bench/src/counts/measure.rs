@@ -40,7 +40,7 @@ impl Counter {
             Some((flavour, stage)) if *flavour == cell.flavour => stage,
             other => {
                 self.loaded = None;
-                let stage = Stage::open(cell.flavour)?;
+                let stage = Stage::open(cell.flavour, false)?;
                 &mut other.insert((cell.flavour, stage)).1
             }
         };

@@ -39,6 +39,9 @@ pub(crate) struct Speed {
     /// Connections that a pool of ours may open
     #[arg(long)]
     maxsize: Option<usize>,
+    /// Over TLS, those clients that can, with the server's certificate checked
+    #[arg(long)]
+    tls: bool,
     /// Connections that a pool of ours keeps
     #[arg(long)]
     minsize: Option<usize>,
@@ -71,6 +74,6 @@ impl Speed {
         ensure!(rounds > 0, "no rounds, no results");
         let seconds = self.seconds.unwrap_or(if self.quick { 0.3 } else { 0.4 });
         let span = Duration::try_from_secs_f64(seconds)?;
-        run::run(&plan::Plan { cells, clients, rounds, span }, &self.out)
+        run::run(&plan::Plan { cells, clients, rounds, span, tls: self.tls }, &self.out)
     }
 }

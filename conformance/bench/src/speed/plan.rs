@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::cell::Cell;
-use crate::clients::Name;
+use crate::clients::{Name, Who};
 
 /// What is to be measured.
 #[derive(Clone, Debug)]
@@ -13,12 +13,15 @@ pub(crate) struct Plan {
     pub(crate) clients: Vec<Name>,
     pub(crate) rounds: usize,
     pub(crate) span: Duration,
+    /// Whether the servers speak TLS.
+    pub(crate) tls: bool,
 }
 
 impl Plan {
     /// The clients that can do what a cell wants.
     pub(crate) fn clients_of(&self, cell: Cell) -> Vec<&Name> {
-        self.clients.iter().filter(|client| client.who.can(cell.op)).collect()
+        let can = |who: Who| who.can(cell.op) && (who.can_speak_tls() || !self.tls);
+        self.clients.iter().filter(|client| can(client.who)).collect()
     }
 
     /// Who takes a turn in which order, each by its index in [`clients_of`](Self::clients_of).
@@ -43,9 +46,12 @@ mod tests {
         let clients = ["raw", "ours", "ours-smol"].map(|name| name.parse().unwrap()).to_vec();
         let cells: Vec<Cell> =
             vec!["ct/get/64/1".parse().unwrap(), "mt/get_json/64/1".parse().unwrap()];
-        let plan = Plan { cells: cells.clone(), clients, rounds: 2, span: Duration::ZERO };
+        let plan =
+            Plan { cells: cells.clone(), clients, rounds: 2, span: Duration::ZERO, tls: false };
         assert_eq!(plan.turns_of(cells[0]), [0, 1, 2, 1, 2, 0]);
         assert_eq!(plan.turns_of(cells[1]), [0, 1, 1, 0]);
         assert_eq!(plan.turns(), 10);
+        let tls = Plan { tls: true, ..plan };
+        assert_eq!(tls.turns_of(cells[0]), [0, 1, 1, 0], "the raw wire does not speak it");
     }
 }

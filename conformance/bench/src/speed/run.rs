@@ -26,12 +26,12 @@ pub(crate) fn run(plan: &Plan, out: &Path) -> Result<()> {
     bar.enable_steady_tick(Duration::from_millis(500));
     let mut stdout = io::stdout();
 
-    let (mut flavour, mut stage) = (Flavour::Ct, Stage::open(Flavour::Ct)?);
+    let (mut flavour, mut stage) = (Flavour::Ct, Stage::open(Flavour::Ct, plan.tls)?);
     let mut results = Results::new(&stage.version());
     let mut failures = 0;
     for &cell in &plan.cells {
         if cell.flavour != flavour {
-            (flavour, stage) = (cell.flavour, Stage::open(cell.flavour)?);
+            (flavour, stage) = (cell.flavour, Stage::open(cell.flavour, plan.tls)?);
         }
         stage.load(cell);
         let clients = plan.clients_of(cell);

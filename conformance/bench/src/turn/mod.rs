@@ -34,7 +34,7 @@ pub(crate) struct Turn {
     /// The cell: flavour/op/size/tasks
     #[arg(long)]
     cell: Cell,
-    /// The server's URL, without options
+    /// The server's URL, without options but tls_ca
     #[arg(long)]
     url: String,
     /// Pin the whole process to this core
