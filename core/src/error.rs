@@ -181,6 +181,7 @@ impl ServerErrorKind {
             "MASTERDOWN" => Self::MasterDown,
             "NOREPLICAS" => Self::NoReplicas,
             "MISCONF" => Self::Misconf,
+
             "OOM" => Self::OutOfMemory,
             "NOAUTH" => Self::NoAuth,
             "WRONGPASS" => Self::WrongPass,
@@ -340,6 +341,39 @@ mod tests {
             assert_eq!(long.text().len(), ServerError::MAX_REDIRECT);
         }
         assert_eq!(ServerError::parse(&[0xff; 10]).kind, ServerErrorKind::Other);
+    }
+
+    #[test]
+    fn what_a_server_means_is_told_by_its_first_word_and_where_that_says_nothing_by_more() {
+        for (text, kind) in [
+            ("LOADING Redis is loading the dataset in memory", ServerErrorKind::Loading),
+            ("BUSY Redis is busy running a script", ServerErrorKind::Busy),
+            ("NOSCRIPT No matching script", ServerErrorKind::NoScript),
+            ("READONLY You can't write against a read only replica.", ServerErrorKind::ReadOnly),
+            ("MASTERDOWN Link with MASTER is down", ServerErrorKind::MasterDown),
+            ("NOREPLICAS Not enough good replicas to write.", ServerErrorKind::NoReplicas),
+            ("MISCONF Errors writing to the AOF file", ServerErrorKind::Misconf),
+            ("OOM command not allowed", ServerErrorKind::OutOfMemory),
+            ("NOAUTH Authentication required.", ServerErrorKind::NoAuth),
+            ("WRONGPASS invalid username-password pair", ServerErrorKind::WrongPass),
+            ("NOPERM this user has no permissions", ServerErrorKind::NoPerm),
+            ("NOPROTO unsupported protocol version", ServerErrorKind::NoProto),
+            ("WRONGTYPE Operation against a key", ServerErrorKind::WrongType),
+            ("MOVED 1 h:1", ServerErrorKind::Moved),
+            ("ASK 1 h:1", ServerErrorKind::Ask),
+            ("TRYAGAIN Multiple keys request during rehashing", ServerErrorKind::TryAgain),
+            ("CLUSTERDOWN Hash slot not served", ServerErrorKind::ClusterDown),
+            ("CROSSSLOT Keys in request", ServerErrorKind::CrossSlot),
+            ("ERR max number of clients reached", ServerErrorKind::MaxClients),
+            ("ERR invalid password", ServerErrorKind::WrongPass),
+            ("ERR AUTH <password> called without any password", ServerErrorKind::WrongPass),
+            ("ERR Client sent AUTH, but no password is set", ServerErrorKind::WrongPass),
+            ("ERR unknown command", ServerErrorKind::Other),
+            ("OOMPH", ServerErrorKind::Other),
+            ("", ServerErrorKind::Other),
+        ] {
+            assert_eq!(ServerError::parse(text.as_bytes()).kind, kind, "{text}");
+        }
     }
 
     #[test]

@@ -328,7 +328,7 @@ impl Connection {
         usize::try_from(self.put - self.written).unwrap_or(usize::MAX)
     }
 
-    /// How many bytes a blob still lacks that `rx` ends in; zero where it ends in none, or in one
+    /// How many bytes a blob and its end still lack that `rx` ends in; zero where it ends in none, or in one
     /// whose length is not known yet.
     #[must_use]
     pub fn lacks(&self) -> usize {

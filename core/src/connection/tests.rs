@@ -442,6 +442,31 @@ fn only_one_command_can_be_asked_for_and_only_on_an_open_connection() {
 }
 
 #[test]
+fn a_connection_is_idle_once_it_is_ready_and_carries_no_call() {
+    let mut desk = Desk::dial(&setup("redis://h"));
+    assert_eq!(desk.connection.idle_since(), None, "it is not ready");
+    desk.hear(HELLO);
+    desk.hear(SETTLED);
+    assert_eq!(desk.connection.idle_since(), Some(desk.now));
+    desk.wait(Duration::from_secs(1)).unwrap();
+    desk.get(1);
+    assert_eq!(desk.connection.idle_since(), None);
+    desk.hear(b"$1\r\na\r\n");
+    assert_eq!(desk.connection.idle_since(), Some(desk.now));
+}
+
+#[test]
+fn how_much_of_a_blob_is_still_to_come_is_known() {
+    let mut desk = Desk::ready();
+    desk.get(1);
+    assert_eq!(desk.connection.lacks(), 0);
+    assert_eq!(desk.hear(b"$1000\r\nabc"), []);
+    assert_eq!(desk.connection.lacks(), 997 + 2, "with its end");
+    desk.hear(&[&[b'x'; 997][..], b"\r\n"].concat());
+    assert_eq!(desk.connection.lacks(), 0);
+}
+
+#[test]
 fn a_script_is_sent_whole_once_and_again_after_the_server_forgot_it() {
     let mut desk = Desk::ready();
     desk.incr(1);

@@ -158,7 +158,8 @@ impl Scanner {
         Blob::at(rx, 0).filter(|blob| self.allows(*blob))
     }
 
-    /// How many bytes the blob still lacks that the last scan ended in; zero where it ended in none.
+    /// How many bytes the blob and its end still lack that the last scan ended in; zero where it ended
+    /// in none.
     #[must_use]
     pub fn lacks(&self) -> usize {
         match self.state {
