@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::server::{Kind, Server, Setup, Watched};
+use crate::server::{Kind, Server, Setup, Tls, Watched};
 
 /// A master, a replica and three sentinels; all are killed when this is dropped.
 #[derive(Debug)]
@@ -26,9 +26,27 @@ impl Trio {
     /// When there are no such servers here, or they do not start.
     #[must_use]
     pub fn start(kind: Kind, password: Option<&str>, down_after: Duration) -> Self {
-        let servers = replicated(kind, password);
+        Self::begin(kind, password, None, down_after)
+    }
+
+    /// The same where all of them speak TLS, to each other as well.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_over_tls(kind: Kind, tls: &Tls, down_after: Duration) -> Self {
+        Self::begin(kind, None, Some(tls), down_after)
+    }
+
+    fn begin(kind: Kind, password: Option<&str>, tls: Option<&Tls>, down_after: Duration) -> Self {
+        let over = |setup: Setup| match tls {
+            Some(tls) => setup.tls(tls.clone()),
+            None => setup,
+        };
+        let servers = pair(kind, &over(secured(password)));
         let watched = Watched { quorum: 2, down_after, ..watched(&servers[0], password) };
-        let sentinels = (0..3).map(|_| sentinel(kind, &watched, None)).collect();
+        let setup = over(Setup::default().watch(watched));
+        let sentinels = (0..3).map(|_| Server::start(kind, &setup)).collect();
         let trio = Self { servers, sentinels };
         for sentinel in &trio.sentinels {
             wait("the sentinels know each other", || {
@@ -60,11 +78,19 @@ impl Trio {
 /// When there are no such servers here, or they do not start.
 #[must_use]
 pub fn replicated(kind: Kind, password: Option<&str>) -> Vec<Server> {
-    let setup = match password {
+    pair(kind, &secured(password))
+}
+
+/// A server that wants a password, and gives it to its master.
+fn secured(password: Option<&str>) -> Setup {
+    match password {
         Some(password) => Setup::default().password(password).with(&["--masterauth", password]),
         None => Setup::default(),
-    };
-    let setup = setup.with(&["--repl-diskless-sync-delay", "0"]);
+    }
+}
+
+fn pair(kind: Kind, setup: &Setup) -> Vec<Server> {
+    let setup = setup.clone().with(&["--repl-diskless-sync-delay", "0"]);
     let master = Server::start(kind, &setup);
     let port = master.address().port().to_string();
     let replica = Server::start(kind, &setup.with(&["--replicaof", "127.0.0.1", &port]));
@@ -100,15 +126,20 @@ pub fn sentinel(kind: Kind, watched: &Watched, password: Option<&str>) -> Server
     Server::start(kind, &setup)
 }
 
-/// The URL of a database of the master that these sentinels know; `server` says with which password.
+/// The URL of a database of the master that these sentinels know; `server` says with which password, and
+/// whom to trust over TLS.
 #[must_use]
 pub fn url(sentinels: &[Server], server: &Server, database: u32) -> String {
-    let mut url = format!("redis-sentinel://{}", server.userinfo());
+    let (scheme, query) = match server.authority() {
+        Some(ca) => ("rediss-sentinel", format!("?tls_ca={}", ca.display())),
+        None => ("redis-sentinel", String::new()),
+    };
+    let mut url = format!("{scheme}://{}", server.userinfo());
     for (nth, sentinel) in sentinels.iter().enumerate() {
         let comma = if nth > 0 { "," } else { "" };
         let _ = write!(url, "{comma}{}", sentinel.address());
     }
-    let _ = write!(url, "/{}/{database}", Trio::SERVICE);
+    let _ = write!(url, "/{}/{database}{query}", Trio::SERVICE);
     url
 }
 

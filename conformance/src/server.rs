@@ -267,19 +267,16 @@ impl Server {
     #[must_use]
     pub fn url_at(&self, address: SocketAddr, database: u32) -> String {
         let userinfo = self.userinfo();
-        match &self.setup.tls {
+        match self.authority() {
             None => format!("redis://{userinfo}{address}/{database}"),
-            Some(_) => {
-                let ca = self.file(CA);
-                format!("rediss://{userinfo}{address}/{database}?tls_ca={}", ca.display())
-            }
+            Some(ca) => format!("rediss://{userinfo}{address}/{database}?tls_ca={}", ca.display()),
         }
     }
 
     /// The file of the authority that its clients trust, where it speaks TLS.
     #[must_use]
-    pub fn authority(&self) -> PathBuf {
-        self.file(CA)
+    pub fn authority(&self) -> Option<PathBuf> {
+        self.setup.tls.as_ref().map(|_| self.file(CA))
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -522,12 +519,12 @@ mod tests {
         let mut server = Server::start(Kind::Redis, &Setup::default().tls(Tls::of(&authority)));
         let url = server.url(3);
         assert!(url.starts_with("rediss://127.0.0.1:") && url.contains("/3?tls_ca=/"), "{url}");
-        assert_eq!(fs::read_to_string(server.authority()).unwrap(), authority.pem());
+        assert_eq!(fs::read_to_string(server.authority().unwrap()).unwrap(), authority.pem());
         assert_eq!(server.raw(0).text(&["PING"]), "PONG");
         let plain = Raw::connect(server.address()).unwrap().ask(&["PING"]);
         assert!(plain.is_err(), "{plain:?}");
         server.restart();
-        assert!(server.authority().is_file());
+        assert!(server.authority().unwrap().is_file());
         let folder = server.folder.clone();
         drop(server);
         assert!(!folder.exists());

@@ -347,6 +347,8 @@ macro_rules! __cases {
                 a_corrupt_byte_in_a_record_closes_the_link_and_reaches_nobody
                 values_of_any_size_cross_in_the_older_tls_too
                 a_new_link_resumes_the_session_of_an_old_one
+                sentinels_and_the_master_that_they_name_are_asked_who_they_are_alike
+                a_master_that_is_not_who_it_should_be_is_refused_whoever_names_it
                 an_authority_in_no_file_is_an_error_before_anything_is_dialled
             }
         }

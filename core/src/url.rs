@@ -8,6 +8,7 @@
 //! redis+unix://user:password@/path?db=database  (valkey+unix://)
 //! redis-sentinel://user:password@host:port,host:port/service/database
 //!                        (redis+sentinel://, valkey-sentinel://, valkey+sentinel://)
+//! rediss-sentinel://…    the same, sentinels and servers over TLS (and valkeys-sentinel:// and so on)
 //! ```
 //!
 //! Any of them may end in a query of [`Options`]. A password is only ever written
@@ -175,9 +176,9 @@ impl Server {
             (Standalone(Endpoint::Tcp { .. }), Wire::Tls) => "rediss://",
             (Standalone(Endpoint::Unix { .. }), Wire::Plain) => "redis+unix://",
             (Sentinel(_), Wire::Plain) => "redis-sentinel://",
-            // No URL comes to these, and they are none: they are refused, not taken for plain text.
-            (Standalone(Endpoint::Unix { .. }), Wire::Tls) => "rediss+unix://",
             (Sentinel(_), Wire::Tls) => "rediss-sentinel://",
+            // No URL comes to this, and it is none: it is refused, not taken for plain text.
+            (Standalone(Endpoint::Unix { .. }), Wire::Tls) => "rediss+unix://",
         })?;
         if let Some(Credentials { username, password }) = &self.credentials {
             let username = username.as_deref().unwrap_or_default();

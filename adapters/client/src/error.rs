@@ -336,11 +336,18 @@ impl From<UrlError> for Error {
 impl LinkError {
     /// Whether one side of TLS has refused the other for what it is.
     pub(crate) fn is_refusal_of_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        if let Self::Tls(error) = self {
-            return error.is_refusal();
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.is_refusal(),
+            Self::Sentinel { source, .. } => source.is_refusal_of_tls(),
+            Self::Io(_)
+            | Self::Eof
+            | Self::Connection(_)
+            | Self::RuntimeGone
+            | Self::Credentials(_)
+            | Self::Moved
+            | Self::Closed => false,
         }
-        false
     }
 }
 

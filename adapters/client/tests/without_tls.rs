@@ -11,6 +11,7 @@ fn a_url_that_asks_for_tls_is_refused_and_says_what_to_build() {
         "rediss://localhost",
         "valkeys://:hunter2@localhost:6380/1",
         "rediss://localhost?tls_ca=/no/such/file",
+        "rediss-sentinel://localhost/service",
         "rediss://localhost?tls_dangerously_accept_any_certificate=true",
     ] {
         let error = builder(url).runtime(Idle).build().unwrap_err();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,13 +18,14 @@ use async_caches::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use async_caches::rustls::{
     ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, SignatureScheme,
 };
-use async_caches::{Builder, Error, LinkError, TlsConfigError, TlsError};
+use async_caches::{Builder, Cache, Error, LinkError, TlsConfigError, TlsError};
 use tempfile::TempDir;
 
 use crate::backend::{CANARY, PASSWORD};
 use crate::certificates::{Authority, Certificate};
 use crate::context::{Context, connected};
 use crate::proxy::{Ending, Proxy};
+use crate::sentinels::{self, Trio};
 use crate::server::{Asks, Kind, Server, Setup, Tls};
 
 pub async fn a_server_of_an_unknown_authority_is_refused_and_told_no_password(cx: Context) {
@@ -187,6 +189,36 @@ pub async fn a_new_link_resumes_the_session_of_an_old_one(cx: Context) {
     assert_eq!(checks.load(Ordering::SeqCst), 1, "how often the certificate was checked");
 }
 
+pub async fn sentinels_and_the_master_that_they_name_are_asked_who_they_are_alike(cx: Context) {
+    let authority = Authority::new();
+    let trio = Trio::start_over_tls(Kind::Redis, &Tls::of(&authority), UNDISTURBED);
+    let cache = connected(cx.builder_of(&trio.url(0))).await;
+    cache.set("key", 1).await.unwrap();
+    trio.fail_over();
+    let moved = async || cache.set("key", 2).await.is_ok() && led_to(&cache, &trio.servers[1]);
+    cx.until("the new master is written to", moved).await;
+    assert_eq!(trio.servers[1].raw(0).text(&["GET", "::key"]), "2");
+
+    let files = Files::new();
+    let other = files.write("other.pem", Authority::new().pem());
+    let builder = cx.builder_of(&trio.url(0)).tls_ca(other);
+    let error = cx.within(AT_ONCE, "connect", builder.connect()).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error:?}");
+    let Error::Unavailable { source: LinkError::Sentinel { source, .. }, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(*source, LinkError::Tls(TlsError::UnknownIssuer)), "{source:?}");
+}
+
+pub async fn a_master_that_is_not_who_it_should_be_is_refused_whoever_names_it(cx: Context) {
+    let ours = Authority::new();
+    let server = cx.start(&Setup::default().tls(Tls::of(&Authority::new())));
+    let watched = sentinels::watched(&server, None);
+    let sentinel = Server::start(Kind::Redis, &Setup::default().watch(watched).tls(Tls::of(&ours)));
+    let url = sentinels::url(slice::from_ref(&sentinel), &sentinel, 0);
+    assert_eq!(refused(&cx, &server, cx.builder_of(&url)).await, TlsError::UnknownIssuer);
+}
+
 pub async fn an_authority_in_no_file_is_an_error_before_anything_is_dialled(cx: Context) {
     let proxy = Proxy::start(cx.server().address());
     let builder = cx.builder_of(&cx.server().url_at(proxy.address(), 0));
@@ -227,6 +259,13 @@ fn was_greeted(server: &Server) -> bool {
     server.raw(0).text(&["INFO", "commandstats"]).contains("cmdstat_hello:")
 }
 
+/// Whether a cache's links are dialled to this server.
+fn led_to(cache: &Cache, server: &Server) -> bool {
+    let info = cache.info();
+    let place = info.pool().and_then(|pool| pool.endpoint.as_ref());
+    place.is_some_and(|place| place.to_string() == server.address().to_string())
+}
+
 /// The server's URL without an authority to trust.
 fn without_authority(server: &Server) -> String {
     let url = server.url(0);
@@ -238,7 +277,7 @@ fn without_authority(server: &Server) -> String {
 fn counting(server: &Server, checks: &Arc<AtomicUsize>) -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(server.authority()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_file(server.authority().unwrap()).unwrap()).unwrap();
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let verifier = Counting { verifier: verifier.build().unwrap(), checks: Arc::clone(checks) };
     Arc::new(config(provider, verifier))
@@ -311,6 +350,8 @@ impl Files {
     }
 }
 
+/// Nobody is taken for gone.
+const UNDISTURBED: Duration = Duration::from_secs(60);
 const BRIEF: Duration = Duration::from_millis(300);
 /// Well below the timeouts of a cache where none is given.
 const AT_ONCE: Duration = Duration::from_secs(3);

@@ -82,7 +82,7 @@ enum Transport {
     Tcp(Wire),
     Unix,
     /// Over TCP, to where sentinels say.
-    Sentinel,
+    Sentinel(Wire),
 }
 
 impl Kind {
@@ -98,7 +98,10 @@ impl Kind {
             "rediss" | "valkeys" => Ok(Self::Server(Transport::Tcp(Wire::Tls))),
             "redis+unix" | "valkey+unix" => Ok(Self::Server(Transport::Unix)),
             "redis-sentinel" | "redis+sentinel" | "valkey-sentinel" | "valkey+sentinel" => {
-                Ok(Self::Server(Transport::Sentinel))
+                Ok(Self::Server(Transport::Sentinel(Wire::Plain)))
+            }
+            "rediss-sentinel" | "rediss+sentinel" | "valkeys-sentinel" | "valkeys+sentinel" => {
+                Ok(Self::Server(Transport::Sentinel(Wire::Tls)))
             }
             other => Err(match UNSUPPORTED.into_iter().find(|&(known, _)| known == other) {
                 Some((scheme, feature)) => UrlError::Unsupported { scheme, feature },
@@ -134,9 +137,9 @@ impl Server {
                 (Topology::Standalone(Endpoint::tcp(host, DEFAULT_PORT)?), wire, path_of_tcp)
             }
             Transport::Unix => (Topology::Standalone(Endpoint::unix(host, path)?), Wire::Plain, ""),
-            Transport::Sentinel => {
+            Transport::Sentinel(wire) => {
                 let (name, database) = path_of_tcp.split_once('/').unwrap_or((path_of_tcp, ""));
-                (Topology::Sentinel(Service::parse(name, host)?), Wire::Plain, database)
+                (Topology::Sentinel(Service::parse(name, host)?), wire, database)
             }
         };
         let in_path = Some(database).filter(|text| !text.is_empty());
@@ -294,7 +297,7 @@ const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 const DATABASE: &str = "db";
-const SCHEMES: [&str; 12] = [
+const SCHEMES: [&str; 16] = [
     "dummy",
     "locmem",
     "redis",
@@ -302,22 +305,21 @@ const SCHEMES: [&str; 12] = [
     "redis-sentinel",
     "redis+sentinel",
     "rediss",
+    "rediss-sentinel",
+    "rediss+sentinel",
     "valkey",
     "valkey+unix",
     "valkey-sentinel",
     "valkey+sentinel",
     "valkeys",
+    "valkeys-sentinel",
+    "valkeys+sentinel",
 ];
 const TLS_ON_UNIX: &str = "TLS on a unix socket";
-const TLS_WITH_SENTINEL: &str = "TLS with Sentinel";
 const CLUSTER: &str = "Redis Cluster";
-const UNSUPPORTED: [(&str, &str); 12] = [
+const UNSUPPORTED: [(&str, &str); 8] = [
     ("rediss+unix", TLS_ON_UNIX),
     ("valkeys+unix", TLS_ON_UNIX),
-    ("rediss-sentinel", TLS_WITH_SENTINEL),
-    ("rediss+sentinel", TLS_WITH_SENTINEL),
-    ("valkeys-sentinel", TLS_WITH_SENTINEL),
-    ("valkeys+sentinel", TLS_WITH_SENTINEL),
     ("redis-cluster", CLUSTER),
     ("redis+cluster", CLUSTER),
     ("rediss-cluster", CLUSTER),

@@ -310,6 +310,11 @@ fn a_scheme_that_asks_for_tls_is_told_apart_from_plain_text() {
         ("rediss://host", Wire::Tls),
         ("valkeys://user:pass@host", Wire::Tls),
         ("REDISS://host", Wire::Tls),
+        ("redis-sentinel://host/service", Wire::Plain),
+        ("rediss-sentinel://host/service", Wire::Tls),
+        ("rediss+sentinel://host/service", Wire::Tls),
+        ("valkeys-sentinel://host/service", Wire::Tls),
+        ("valkeys+sentinel://host/service", Wire::Tls),
     ] {
         assert_eq!(server(url).wire, wire, "{url}");
     }
@@ -318,8 +323,6 @@ fn a_scheme_that_asks_for_tls_is_told_apart_from_plain_text() {
 #[test]
 fn what_there_is_not_is_refused_by_its_name() {
     for (url, feature) in [
-        ("rediss-sentinel://host/service", "TLS with Sentinel"),
-        ("valkeys+sentinel://host/service", "TLS with Sentinel"),
         ("redis+cluster://host", "Redis Cluster"),
         ("rediss+unix:///s", "TLS on a unix socket"),
         ("valkeys+unix://:p@/s", "TLS on a unix socket"),
@@ -389,6 +392,7 @@ fn a_url_prints_as_it_can_be_parsed_again_with_its_password_masked() {
         ("redis+unix://:p@/a%20b%3F?db=1&maxsize=3", "redis+unix://:***@/a%20b%3F?db=1&maxsize=3"),
         ("redis://h?key_prefix=a+b%2B%26", "redis://h:6379?key_prefix=a%20b%2B%26"),
         ("valkeys://:pass@h/2", "rediss://:***@h:6379/2"),
+        ("valkeys+sentinel://h/s?tls_ca=/a", "rediss-sentinel://h:26379/s?tls_ca=%2Fa"),
         ("rediss://h?tls_ca=/a%40b", "rediss://h:6379?tls_ca=%2Fa%40b"),
         (
             "rediss://h?tls_dangerously_accept_any_certificate=true",

@@ -38,22 +38,24 @@ impl Link {
         self.end = match dial(&self, connect, &mut timer).await {
             Err(error) => error,
             Ok(socket) => match self.pool.tls.clone() {
-                None => serve(&mut self, socket, timer).await.0,
-                Some(tls) => tls.serve(&mut self, socket, timer).await,
+                None => self.serve(socket, timer).await.0,
+                Some(tls) => match tls.wrap(&self.at, socket) {
+                    Err(error) => error,
+                    Ok(socket) => {
+                        let (end, socket) = self.serve(socket, timer).await;
+                        socket.explain(end)
+                    }
+                },
             },
         };
     }
-}
 
-/// Serves the callers of a link over its socket until it ends; answers why, and the socket.
-pub(crate) async fn serve<S: Socket>(
-    link: &mut Link,
-    socket: S,
-    timer: impl Timer,
-) -> (LinkError, S) {
-    let mut driver = Driver::new(socket, timer);
-    let end = poll_fn(|cx| driver.poll(link, cx)).await;
-    (end, driver.socket)
+    /// Serves its callers over a socket until it ends; answers why, and the socket.
+    async fn serve<S: Socket>(&mut self, socket: S, timer: impl Timer) -> (LinkError, S) {
+        let mut driver = Driver::new(socket, timer);
+        let end = poll_fn(|cx| driver.poll(self, cx)).await;
+        (end, driver.socket)
+    }
 }
 
 async fn dial<S: Socket>(

@@ -69,7 +69,8 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         for ((id, shared), at) in dials.into_iter().zip(at.into_iter().cycle()) {
             let pool = Arc::clone(pool);
             let runtime = Arc::clone(&pool.runtime);
-            let link = Serving { pool, id, shared, wrote: 0, end: LinkError::Closed };
+            let end = LinkError::Closed;
+            let link = Serving { pool, id, shared, at: at.clone(), wrote: 0, end };
             runtime.dial(at, Link::serving(link));
         }
         if let Some((at, orders)) = ask {

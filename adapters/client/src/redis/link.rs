@@ -24,6 +24,7 @@ use async_caches_core::pool::LinkId;
 use async_caches_core::reply::Reply;
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
+use async_caches_core::url::Endpoint;
 use bytes::{Bytes, BytesMut};
 
 pub(super) use self::closing::Closing;
@@ -41,6 +42,8 @@ pub(crate) struct Link {
     pub(super) pool: Arc<Pool>,
     pub(super) id: LinkId,
     pub(super) shared: Arc<Shared>,
+    /// Where it is dialled to.
+    pub(super) at: Endpoint,
     /// How much the socket has taken since the connection was told.
     pub(super) wrote: usize,
     /// Why the link ends, once it does.

@@ -40,12 +40,9 @@ use async_caches_core::url::{Endpoint, Server, Topology};
 
 pub(crate) use self::call::Call;
 pub use self::dial::Link;
-#[cfg(feature = "tls")]
-pub(crate) use self::driver::serve;
 use self::line::Line;
 pub(crate) use self::line::Ticket;
 use self::link::Closing;
-pub(crate) use self::link::Link as Serving;
 pub(crate) use self::link::Shared;
 pub(crate) use self::routes::Routes;
 use self::routes::{Bounds, Links, pick};

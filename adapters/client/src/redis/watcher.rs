@@ -52,11 +52,30 @@ impl Watcher {
         let mut watch = Watch::open(setup, self.dialled, &mut out);
         self.end = match self.dial(&mut watch, connect, &mut timer).await {
             Err(error) => error,
-            Ok(socket) => {
-                let mut driver = Driver { socket, timer, watch, intake: Intake::new(), out };
-                poll_fn(|cx| driver.poll(&self, cx)).await
-            }
+            Ok(socket) => match self.pool.tls.clone() {
+                None => self.listen(watch, out, socket, timer).await.0,
+                Some(tls) => match tls.wrap(&self.at, socket) {
+                    Err(error) => error,
+                    Ok(socket) => {
+                        let (end, socket) = self.listen(watch, out, socket, timer).await;
+                        socket.explain(end)
+                    }
+                },
+            },
         };
+    }
+
+    /// Asks and listens over a socket until the connection ends; answers why, and the socket.
+    async fn listen<S: Socket>(
+        &self,
+        watch: Watch,
+        out: Output,
+        socket: S,
+        timer: impl Timer,
+    ) -> (LinkError, S) {
+        let mut driver = Driver { socket, timer, watch, intake: Intake::new(), out };
+        let end = poll_fn(|cx| driver.poll(self, cx)).await;
+        (end, driver.socket)
     }
 
     async fn dial<S: Socket>(

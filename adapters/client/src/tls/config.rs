@@ -1,10 +1,10 @@
-//! What a cache has of TLS: one configuration for all its links, and the name of their server.
+//! What a cache has of TLS: one configuration for all its links, and whose certificate it wants.
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_caches_core::options::{ClientCertificate, OptionError, Settings, TlsSettings, Trust};
-use async_caches_core::url::{Endpoint, Server, Service, Topology};
+use async_caches_core::url::{Endpoint, Server, Topology};
 use rustls::client::WantsClientCert;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
@@ -20,8 +20,8 @@ use crate::error::Error;
 #[derive(Clone)]
 pub(crate) struct TlsClient {
     pub(crate) config: Arc<ClientConfig>,
-    /// Whose certificate the server must have.
-    pub(crate) name: ServerName<'static>,
+    /// Whose certificate a server must have, wherever it is; else it is that of its host.
+    name: Option<ServerName<'static>>,
     /// Whom the configuration trusts; none where the application brought it.
     pub(super) trust: Option<Trust>,
 }
@@ -43,7 +43,7 @@ pub(crate) fn client(
             Some(_) => Err(OptionError::NotTls { option: "tls_config" }.into()),
         };
     };
-    let name = server_name(&server.topology, tls)?;
+    let name = tls.server_name.as_deref().map(server_name).transpose()?;
     let client = match own {
         Some(config) => {
             excluded(tls)?;
@@ -51,24 +51,31 @@ pub(crate) fn client(
         }
         None => TlsClient { config: Arc::new(config(tls)?), name, trust: Some(tls.trust.clone()) },
     };
+    let places = match &server.topology {
+        Topology::Standalone(place) => std::slice::from_ref(place),
+        Topology::Sentinel(service) => &service.sentinels,
+    };
+    for place in places {
+        client.name_at(place)?;
+    }
     Ok(Some(client))
 }
 
-fn server_name(
-    topology: &Topology,
-    tls: &TlsSettings,
-) -> Result<ServerName<'static>, TlsConfigError> {
-    let name = match (&tls.server_name, topology) {
-        (Some(name), _)
-        | (
-            None,
-            Topology::Standalone(Endpoint::Tcp { host: name, .. } | Endpoint::Unix { path: name })
-            // No URL asks for both.
-            | Topology::Sentinel(Service { name, .. }),
-        ) => name,
-    };
-    ServerName::try_from(name.clone())
-        .map_err(|_| TlsConfigError::ServerName { name: name.clone() })
+impl TlsClient {
+    /// Whose certificate a server there must have.
+    pub(super) fn name_at(&self, place: &Endpoint) -> Result<ServerName<'static>, TlsConfigError> {
+        match (&self.name, place) {
+            (Some(name), _) => Ok(name.clone()),
+            (None, Endpoint::Tcp { host: name, .. } | Endpoint::Unix { path: name }) => {
+                server_name(name)
+            }
+        }
+    }
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigError> {
+    let unusable = |_| TlsConfigError::ServerName { name: name.to_owned() };
+    ServerName::try_from(name.to_owned()).map_err(unusable)
 }
 
 /// What the options say is in the application's own configuration already.

@@ -4,21 +4,22 @@
 //! tried again in every turn, whichever way the driver asks.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use async_caches_core::error::ConnectionError;
 use async_caches_core::tls::{Session, TlsError};
+use async_caches_core::url::Endpoint;
 use bytes::BytesMut;
 
-use super::TlsClient;
+use super::{TlsClient, TlsConfigError};
 use crate::error::LinkError;
-use crate::redis::{Serving, serve};
-use crate::runtime::{Socket, Timer};
+use crate::runtime::Socket;
 
 /// A socket whose bytes are those of a TLS session. Dropped, it says so to its peer, if that can be
 /// said at once.
 #[derive(Debug)]
-pub(super) struct TlsSocket<S: Socket> {
+pub(crate) struct TlsSocket<S: Socket> {
     socket: S,
     session: Session,
     incoming: BytesMut,
@@ -27,33 +28,30 @@ pub(super) struct TlsSocket<S: Socket> {
 }
 
 impl TlsClient {
-    /// Serves the callers of a link over a socket within TLS, until the link ends.
-    pub(crate) async fn serve<S: Socket, T: Timer>(
-        self,
-        link: &mut Serving,
+    /// A socket within TLS to whoever is dialled there.
+    pub(crate) fn wrap<S: Socket>(
+        &self,
+        place: &Endpoint,
         socket: S,
-        timer: T,
-    ) -> LinkError {
-        let socket = match TlsSocket::new(socket, self) {
-            Ok(socket) => socket,
-            Err(error) => return error.into(),
-        };
-        let (end, socket) = serve(link, socket, timer).await;
+    ) -> Result<TlsSocket<S>, LinkError> {
+        let unnamed = |error: TlsConfigError| TlsError::Failed { problem: error.to_string() };
+        let name = self.name_at(place).map_err(unnamed)?;
+        let session = Session::new(Arc::clone(&self.config), name)?;
+        Ok(TlsSocket { socket, session, incoming: BytesMut::new(), broken: None })
+    }
+}
+
+impl<S: Socket> TlsSocket<S> {
+    /// Why a connection over it ended, where TLS knows more of that.
+    pub(crate) fn explain(&self, end: LinkError) -> LinkError {
         match end {
             LinkError::Connection(ConnectionError::NotReadyInTime)
-                if socket.session.is_handshaking() =>
+                if self.session.is_handshaking() =>
             {
                 TlsError::Stalled.into()
             }
             end => end,
         }
-    }
-}
-
-impl<S: Socket> TlsSocket<S> {
-    pub(super) fn new(socket: S, client: TlsClient) -> Result<Self, TlsError> {
-        let session = Session::new(client.config, client.name)?;
-        Ok(Self { socket, session, incoming: BytesMut::new(), broken: None })
     }
 
     /// Writes what is to be written, as far as that goes. Pending where something is left.

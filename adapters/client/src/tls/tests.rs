@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_caches_core::options::{OptionError, Settings, Trust};
-use async_caches_core::url::{Backend, CacheUrl};
+use async_caches_core::url::{Backend, CacheUrl, Endpoint, Server, Topology};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -58,8 +58,8 @@ fn a_certificate_must_be_for_the_host_or_for_the_name_that_is_given() {
         ("localhost", Some("cache.example"), "localhost", false),
     ] {
         let name = name.map(|name| format!("&tls_server_name={name}")).unwrap_or_default();
-        let client = opened(&format!("rediss://{host}?tls_ca={ca}{name}"));
-        let done = shake(&client, &ours.issue(&[issued]).server(&TLS13));
+        let url = format!("rediss://{host}?tls_ca={ca}{name}");
+        let done = shake_at(&place(&url), &opened(&url), &ours.issue(&[issued]).server(&TLS13));
         assert_eq!(done.is_ok(), fits, "{host}{name} {issued}: {done:?}");
         if let Err((side, error)) = done {
             assert_eq!(side, Side::Client);
@@ -235,6 +235,14 @@ fn a_host_that_no_certificate_can_be_for_needs_a_server_name() {
     let error = refused(&format!("rediss://b%C3%BCcher?tls_ca={ca}"));
     assert!(matches!(&error, TlsConfigError::ServerName { name } if name == "bücher"), "{error:?}");
     opened(&format!("rediss://b%C3%BCcher?tls_server_name=xn--bcher-kva&tls_ca={ca}"));
+    // A sentinel's as well.
+    let error = refused(&format!("rediss-sentinel://h,b%C3%BCcher/service?tls_ca={ca}"));
+    assert!(matches!(&error, TlsConfigError::ServerName { name } if name == "bücher"), "{error:?}");
+    // And whom one names.
+    let client = opened(&format!("rediss-sentinel://h/service?tls_ca={ca}"));
+    let place = Endpoint::Tcp { host: "bücher".into(), port: 1 };
+    let error = client.name_at(&place).unwrap_err();
+    assert!(matches!(&error, TlsConfigError::ServerName { name } if name == "bücher"), "{error:?}");
 }
 
 #[test]
@@ -266,16 +274,25 @@ fn an_applications_own_configuration_stands_for_all_options_but_the_name() {
 
 #[test]
 fn debug_output_tells_whom_a_cache_trusts() {
-    let any = opened("rediss://localhost?tls_dangerously_accept_any_certificate=true");
+    let query = "tls_dangerously_accept_any_certificate=true&tls_server_name=cache.example";
+    let any = opened(&format!("rediss://localhost?{query}"));
     assert_eq!(any.trust, Some(Trust::DangerouslyAnyCertificate));
     let text = format!("{any:?}");
-    assert!(text.contains("DangerouslyAnyCertificate") && text.contains("localhost"), "{text}");
+    assert!(text.contains("DangerouslyAnyCertificate") && text.contains("cache.example"), "{text}");
 }
 
 fn open(url: &str, own: Own) -> Result<TlsClient, Error> {
     let CacheUrl { backend, options } = CacheUrl::parse(url).unwrap();
     let Backend::Redis(server) = backend else { panic!("{url}") };
     client(&server, &Settings::new(options).unwrap(), own).map(|client| client.expect("TLS"))
+}
+
+/// Where the server of a URL is.
+fn place(url: &str) -> Endpoint {
+    match CacheUrl::parse(url).unwrap().backend {
+        Backend::Redis(Server { topology: Topology::Standalone(place), .. }) => place,
+        other => panic!("{url}: {other:?}"),
+    }
 }
 
 fn opened(url: &str) -> TlsClient {
@@ -387,9 +404,19 @@ enum Side {
     Server,
 }
 
-/// Runs a handshake to its end, or to the side that ended it and why.
+/// Runs a handshake on this machine to its end, or to the side that ended it and why.
 fn shake(client: &TlsClient, server: &Arc<ServerConfig>) -> Result<(), (Side, rustls::Error)> {
-    let mut ours = ClientConnection::new(client.config.clone(), client.name.clone()).unwrap();
+    shake_at(&place("rediss://localhost"), client, server)
+}
+
+/// Runs one with a server that is dialled there.
+fn shake_at(
+    place: &Endpoint,
+    client: &TlsClient,
+    server: &Arc<ServerConfig>,
+) -> Result<(), (Side, rustls::Error)> {
+    let mut ours =
+        ClientConnection::new(client.config.clone(), client.name_at(place).unwrap()).unwrap();
     let mut theirs = ServerConnection::new(server.clone()).unwrap();
     while ours.is_handshaking() || theirs.is_handshaking() {
         pass(&mut ours, &mut theirs).map_err(|error| (Side::Server, error))?;

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 
-use super::{Authority, opened, write};
+use super::{Authority, opened, place, write};
 use crate::error::LinkError;
 use crate::runtime::Socket;
 use crate::tls::TlsClient;
@@ -215,7 +215,7 @@ fn connect(client: &TlsClient, server: Arc<ServerConfig>) -> Ends {
     let (heard, said, step, room) = (Vec::new(), Vec::new(), usize::MAX, usize::MAX);
     let far = Far { server, heard, said, step, reads: 0, room, broken: false, ended: false };
     let far = Arc::new(Mutex::new(far));
-    (TlsSocket::new(Near(Arc::clone(&far)), client.clone()).unwrap(), far)
+    (client.wrap(&place("rediss://localhost"), Near(Arc::clone(&far))).unwrap(), far)
 }
 
 fn shaken() -> Ends {
