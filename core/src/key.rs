@@ -390,6 +390,7 @@ mod tests {
     fn names_keep_any_bytes_in_order() {
         let names: Names = [&b""[..], b"\0\xff", b"", b":"].into_iter().collect();
         assert_eq!(names.len(), 4);
+        assert!(!names.is_empty() && Names::default().is_empty());
         let space = KeySpace::default();
         let keys = space.scope(None).unwrap().keys(&names);
         let all: Vec<_> = keys.iter().map(|key| key.name().to_vec()).collect();

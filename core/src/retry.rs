@@ -139,6 +139,20 @@ mod tests {
     }
 
     #[test]
+    fn the_generator_is_splitmix64() {
+        // What its author's program gives for this seed.
+        let mut random = Random::new(1_234_567);
+        for number in [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+        ] {
+            assert_eq!(random.next(), number);
+        }
+    }
+
+    #[test]
     fn jitter_is_full_at_the_largest_delay_too() {
         let delays: Vec<_> = (0..200)
             .map(|seed| {

@@ -44,6 +44,9 @@ fn no_options_are_the_defaults() {
     assert_eq!((settings.max_entries, settings.max_bytes), (None, None));
     assert_eq!(settings.connect_timeout, Duration::from_secs(5));
     assert_eq!(settings.response_timeout, Duration::from_secs(5));
+    assert_eq!(settings.max_in_flight, 16_384);
+    assert_eq!(settings.max_queued_bytes, 67_108_864);
+    assert_eq!(settings.max_waiting, 65_536);
     assert_eq!(settings.name, None);
     assert_eq!(settings.tls, TlsSettings::default());
     assert_eq!(settings.tls.trust, Trust::Platform);
