@@ -1,0 +1,34 @@
+//! A server of TLS on one machine: `cargo run -p async-caches-conformance --example tls` makes an
+//! authority and a certificate, starts a Redis server that speaks TLS and nothing else, is refused
+//! with the wrong authority and served with the right one. The server is stopped by its process id
+//! at the end, and its files are gone with it.
+//!
+//! With `--keep` it waits until its input ends, for a program of your own to use the URL that it
+//! prints.
+#![allow(clippy::print_stdout, reason = "it tells what happens")]
+
+use std::io::Read as _;
+
+use async_caches_conformance::certificates::Authority;
+use async_caches_conformance::server::{Kind, Server, Setup, Tls};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), async_caches_tokio::Error> {
+    let server = Server::start(Kind::Redis, &Setup::default().tls(Tls::of(&Authority::new())));
+    let url = server.url(0);
+    println!("{url}");
+    if std::env::args().any(|argument| argument == "--keep") {
+        println!("it runs until the input ends (Ctrl-D)");
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        return Ok(());
+    }
+    let (anybody, _) = url.split_once("?tls_ca=").unwrap_or((&url, ""));
+    match async_caches_tokio::connect(anybody).await {
+        Ok(_) => println!("this machine trusts an authority that nobody knows"),
+        Err(error) => println!("without tls_ca: {error}"),
+    }
+    let cache = async_caches_tokio::connect(&url).await?;
+    cache.set("said", "in secret").await?;
+    println!("with tls_ca: {:?}", cache.get::<String>("said").await?);
+    cache.disconnect().await
+}
