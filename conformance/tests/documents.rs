@@ -38,7 +38,7 @@ fn every_case_about_sentinels_but_the_one_without_trouble_is_on_their_page() {
     let mut cases = BTreeSet::new();
     collect(&read(&root().join("conformance/src/cases/sentinel.rs")), "pub async fn ", &mut cases);
     cases.remove("the_master_that_a_sentinel_names_is_found_and_served_from");
-    assert_eq!(cases, named);
+    assert!(cases.is_subset(&named), "{:?}", cases.difference(&named));
 }
 
 #[test]
