@@ -1,0 +1,63 @@
+//! What an entry of the store in memory takes: little more than it holds, whatever its size.
+//!
+//! Alone in its program, as it counts what the whole of it allocates.
+
+use std::cell::RefCell;
+
+use async_caches_core::command::Command;
+use async_caches_core::key::KeySpace;
+use async_caches_core::memory::{Seed, Shard, Shards, execute};
+use async_caches_core::time::Instant;
+use async_caches_core::ttl::Expiry;
+use bytes::Bytes;
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// How many bytes an entry takes at most, apart from its key and value: its records, what there is
+/// of the table, and what the size of its block is more than it needs.
+const OVERHEAD: usize = 200;
+const ENTRIES: usize = 500;
+
+#[test]
+fn an_entry_takes_little_more_than_it_holds() {
+    for len in 0..600 {
+        let taken = taken(len);
+        let held = "::k0000".len() + len;
+        assert!(taken <= held + OVERHEAD, "{taken} bytes for an entry of {held}");
+    }
+}
+
+/// How many bytes an entry takes whose value has this length, on an average.
+fn taken(len: usize) -> usize {
+    let (space, value) = (KeySpace::default(), vec![b'v'; len]);
+    let scope = space.scope(None).expect("no version, no colon");
+    let (store, seed) = (One(RefCell::new(Shard::new(None, None))), Seed::new(1));
+    let before = ALLOCATOR.current_usage();
+    for number in 0..ENTRIES {
+        let name = format!("k{number:04}");
+        // One that nobody else keeps.
+        let value = Bytes::copy_from_slice(&value);
+        let key = scope.key(name.as_bytes());
+        let set = Command::Set { key, value: &value, expiry: Expiry::Never };
+        execute(&store, &seed, &set, Instant::ORIGIN).expect("it is set");
+    }
+    (ALLOCATOR.current_usage() - before) / ENTRIES
+}
+
+struct One(RefCell<Shard>);
+
+impl Shards for One {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn read<R>(&self, _: usize, f: impl FnOnce(&Shard) -> R) -> R {
+        f(&self.0.borrow())
+    }
+
+    fn with<R>(&self, _: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
+        f(&mut self.0.borrow_mut())
+    }
+}
