@@ -313,6 +313,14 @@ macro_rules! __cases {
                 a_link_that_is_being_greeted_by_nobody_is_told_as_dialling
                 a_server_that_is_away_is_told_as_hopeless_until_it_is_back
             }
+            recorder {
+                commands_are_recorded_by_the_batches_that_they_left_in
+                round_trips_are_recorded_with_the_time_that_they_took
+                waits_for_room_are_recorded
+                links_lost_and_opened_again_and_dials_that_failed_are_recorded
+                timeouts_are_recorded_by_their_operation
+                what_is_sent_again_is_recorded_by_its_operation
+            }
             outages {
                 a_dial_that_nobody_answers_ends_with_the_connect_timeout
                 a_lost_link_that_cannot_be_dialled_again_holds_up_nobody

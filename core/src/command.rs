@@ -96,6 +96,31 @@ pub enum Command<'a> {
 }
 
 impl Command<'_> {
+    /// What a server calls it, for logs and counts: `GET`. It tells nothing of keys or values. A command
+    /// that is sent as several, or as a script, goes by what it comes to: [`SetMany`](Self::SetMany) by `MSET`,
+    /// [`Incr`](Self::Incr) by `INCRBY`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Get(_) => "GET",
+            Self::GetMany(_) => "MGET",
+            Self::Set { .. } => "SET",
+            Self::Add { .. } => "SETNX",
+            Self::SetMany { .. } => "MSET",
+            Self::Delete(_) | Self::Unlink(_) => "UNLINK",
+            Self::Clear => "FLUSHDB",
+            Self::Scan { .. } => "SCAN",
+            Self::Touch { .. } => "PEXPIRE",
+            Self::Incr { .. } => "INCRBY",
+            Self::Contains(_) => "EXISTS",
+            Self::Remaining(_) => "PTTL",
+            Self::Ping => "PING",
+            Self::Topology(Form::Shards) => "CLUSTER SHARDS",
+            Self::Topology(Form::Slots) => "CLUSTER SLOTS",
+            Self::ReadOnly => "READONLY",
+        }
+    }
+
     /// Whether running this command changes nothing, however often and however late it runs.
     ///
     /// Only such a command may be sent again after it may have reached a server: the first of the

@@ -102,14 +102,14 @@ impl Call {
         cx: &Context<'_>,
         command: impl FnOnce() -> Result<Command<'c>, Error>,
     ) -> Poll<Result<Reply, Error>> {
-        let answer = match ready!(self.redis.poll_sent(cx)) {
+        let outcome = match ready!(self.redis.poll_sent(cx)) {
             Some(Outcome::Answered(Ok(reply))) => return Poll::Ready(Ok(reply)),
-            Some(outcome) => self.redis.unanswered(outcome),
-            None => None,
+            outcome => outcome,
         };
-        let answer = match answer {
+        let command = command()?;
+        let answer = match outcome.and_then(|outcome| self.redis.unanswered(outcome, &command)) {
             Some(answer) => answer,
-            None => ready!(self.poll_send(cache, &command()?, cx)),
+            None => ready!(self.poll_send(cache, &command, cx)),
         };
         Poll::Ready(answer?.map_err(|failure| Error::failure(name, failure)))
     }
@@ -166,7 +166,7 @@ impl Call {
                     if desk.poll_clear(command, cx).is_pending() {
                         // What is stored in place holds up nobody for longer than that takes.
                         let Some(pool) = pool else { return Poll::Pending };
-                        return self.redis.poll_held(&pool, cx).map(Err);
+                        return self.redis.poll_held(&pool, command, cx).map(Err);
                     }
                 }
                 Ok(Begun::Answered(answer)) => return Poll::Ready(Ok(answer)),

@@ -13,6 +13,7 @@ use async_caches_core::url::{Backend, CacheUrl, Credentials, UrlError};
 use crate::cache::{Cache, Remote, Target};
 use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
+use crate::hooks::Hooks;
 use crate::runtime::Runtime;
 use crate::tls;
 
@@ -30,6 +31,7 @@ pub struct Builder {
     credentials: Option<Credentials>,
     provider: Option<Provider>,
     tls: tls::Own,
+    pub(crate) hooks: Hooks,
 }
 
 #[derive(Clone)]
@@ -44,6 +46,7 @@ impl Builder {
             credentials: None,
             provider: None,
             tls: tls::Own::default(),
+            hooks: Hooks::default(),
         }
     }
 
@@ -236,7 +239,7 @@ impl Builder {
                 let tls = tls::client(&server, &settings, self.tls)?;
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
-                Target::Redis(Box::new(Remote::new(server, who, tls, runtime)))
+                Target::Redis(Box::new(Remote::new(server, who, tls, runtime, self.hooks)))
             }
             (Backend::Redis(_), None) => return Err(Error::NoRuntime { scheme: "redis" }),
         };

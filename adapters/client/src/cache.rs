@@ -15,6 +15,7 @@ use crate::backend::{AtOnce, Backend};
 use crate::credentials::Who;
 use crate::error::Error;
 use crate::flights::Desk;
+use crate::hooks::Hooks;
 use crate::memory::Store;
 use crate::redis::{Redis, Routes};
 use crate::runtime::Runtime;
@@ -56,6 +57,7 @@ pub(crate) struct Remote {
     who: Who,
     tls: Option<TlsClient>,
     runtime: Arc<dyn Runtime>,
+    hooks: Hooks,
     desk: Arc<Desk>,
     /// There while connected.
     routes: Arc<ArcSwapOption<Routes>>,
@@ -67,9 +69,10 @@ impl Remote {
         who: Who,
         tls: Option<TlsClient>,
         runtime: Arc<dyn Runtime>,
+        hooks: Hooks,
     ) -> Self {
         let (desk, routes) = (Desk::of(&server, &runtime), Arc::default());
-        Self { server, who, tls, runtime, desk, routes }
+        Self { server, who, tls, runtime, hooks, desk, routes }
     }
 
     pub(crate) fn topology(&self) -> &Topology {
@@ -198,12 +201,12 @@ impl Cache {
                 Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
             Target::Redis(remote) => {
-                let Remote { server, who, tls, runtime, desk, routes } = &**remote;
+                let Remote { server, who, tls, runtime, hooks, desk, routes } = &**remote;
                 *phase = Phase::Connecting;
                 drop(phase);
                 let (runtime, routes) = (Arc::clone(runtime), Arc::clone(routes));
                 let (who, tls) = (who.clone(), tls.clone());
-                let redis = Redis::open(runtime, server, who, tls, settings, routes);
+                let redis = Redis::open(runtime, server, who, tls, settings, hooks, routes);
                 return Ok(Some((redis, Arc::clone(desk))));
             }
         };

@@ -73,6 +73,7 @@
 //! | `tls` | what is settled about TLS before there is a connection |
 //! | `backend`, `memory`, `redis` | a command's way to where the cache is |
 //! | `info` | what a cache is doing, for a dashboard |
+//! | `hooks`, `recorder`, `events` | whom to tell what happens: metrics, and the log |
 //! | `flights` | callers that load the same key meet |
 //! | [`runtime`] | what an adapter brings |
 //!
@@ -85,11 +86,14 @@ mod builder;
 mod cache;
 mod credentials;
 mod error;
+mod events;
 mod flights;
 mod form;
+mod hooks;
 mod info;
 mod memory;
 mod ops;
+mod recorder;
 mod redis;
 mod registry;
 pub mod runtime;
@@ -123,6 +127,7 @@ pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteMany, Delta, Disconnect, Get,
     GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
 };
+pub use self::recorder::{Batch, Recorder};
 pub use self::tls::TlsConfigError;
 
 /// Opens a cache that needs no runtime, `dummy://` or `locmem://`, without connecting it.

@@ -20,6 +20,7 @@ pub mod numbers;
 mod ops;
 pub mod options;
 pub mod outages;
+pub mod recorder;
 pub mod refusals;
 pub mod rotation;
 pub mod sentinel;

@@ -75,7 +75,7 @@ impl Call {
         };
         self.repeatable = retry::after_loss(command, true);
         match std::mem::replace(&mut self.stage, Stage::Sent(link, tag)) {
-            Stage::Waiting(pool, ticket) => drop(pool.forget(ticket)),
+            Stage::Waiting(pool, ticket) => pool.arrived(ticket, self.expires),
             Stage::Held(pool, ticket) => pool.let_go(ticket),
             Stage::Sent(..) | Stage::Seeking => {}
         }
@@ -84,7 +84,12 @@ impl Call {
 
     /// Waits for something else than the pool, which wakes the caller, while its time runs. Ready
     /// where that is over.
-    pub(crate) fn poll_held(&mut self, pool: &Arc<Pool>, cx: &Context<'_>) -> Poll<Error> {
+    pub(crate) fn poll_held(
+        &mut self,
+        pool: &Arc<Pool>,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+    ) -> Poll<Error> {
         let ticket = match &self.stage {
             Stage::Held(of, ticket) if Arc::ptr_eq(of, pool) => Some(*ticket),
             Stage::Held(..) | Stage::Waiting(..) | Stage::Sent(..) | Stage::Seeking => None,
@@ -101,7 +106,10 @@ impl Call {
                 self.stage = Stage::Held(Arc::clone(pool), held);
                 Poll::Pending
             }
-            Acquired::Failed(error) => Poll::Ready(self.over(error)),
+            Acquired::Failed(error) => {
+                pool.witness.failed(command, &error);
+                Poll::Ready(self.over(error))
+            }
             Acquired::Link(_) => Poll::Ready(self.over(Error::mismatch())),
         }
     }
@@ -131,20 +139,29 @@ impl Call {
             match acquired {
                 Acquired::Link(_) => {}
                 Acquired::Wait(ticket) => return self.wait(pool, ticket),
-                Acquired::Failed(error) => return Poll::Ready(self.over(error)),
+                Acquired::Failed(error) => {
+                    pool.witness.failed(command, &error);
+                    return Poll::Ready(self.over(error));
+                }
             }
         }
     }
 
-    /// What to say of an outcome that is no reply; nothing where the command is to be sent again.
+    /// What to say of an outcome of `command` that is no reply; nothing where it is to be sent again.
     #[cold]
-    pub(crate) fn unanswered(&mut self, outcome: Outcome) -> Option<Result<Answer, Error>> {
+    pub(crate) fn unanswered(
+        &mut self,
+        outcome: Outcome,
+        command: &Command<'_>,
+    ) -> Option<Result<Answer, Error>> {
         let Stage::Sent(link, _) = std::mem::take(&mut self.stage) else { return None };
         match outcome {
             Outcome::Answered(answer) => (!retry::after_answer(&answer)).then_some(Ok(answer)),
             Outcome::Expired => {
                 let after = link.response_timeout();
-                Some(Err(Error::Timeout { after, may_have_run: true }))
+                let error = Error::Timeout { after, may_have_run: true };
+                link.witness().failed(command, &error);
+                Some(Err(error))
             }
             Outcome::Lost { may_have_run } => {
                 let source = link.why();
@@ -152,6 +169,9 @@ impl Call {
                     self.lost = Some(Box::new(source.clone()));
                 }
                 let again = self.repeatable || !may_have_run;
+                if again {
+                    link.witness().sent_again(command, &source, may_have_run);
+                }
                 (!again).then(|| Err(self.over(Error::Disconnected { may_have_run, source })))
             }
         }

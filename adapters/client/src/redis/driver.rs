@@ -147,9 +147,13 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         let wrote = std::mem::take(&mut link.wrote);
         let turn = link.shared.turn(&mut self.intake.rx, &mut self.out, wrote, &mut self.settled);
         self.more = turn.more;
+        // Whoever hears of a reply finds it counted.
+        if let Some(measured) = self.settled.take_measured() {
+            link.pool.witness.measured(measured);
+        }
         self.settled.hand_out();
         if turn.ready {
-            link.pool.opened(link.id);
+            link.pool.opened(link.id, &link.at);
         }
         if turn.room > 0 && link.pool.has_line() {
             link.pool.has_room(turn.room);

@@ -19,11 +19,11 @@ impl Pool {
     }
 
     pub(super) fn overloaded(&self) -> Error {
-        Error::Overloaded { to: self.topology.to_string() }
+        Error::Overloaded { to: self.witness.topology.to_string() }
     }
 
     pub(super) fn failed_by(&self, source: LinkError) -> Error {
-        Error::Unavailable { to: self.topology.to_string(), source }
+        Error::Unavailable { to: self.witness.topology.to_string(), source }
     }
 }
 

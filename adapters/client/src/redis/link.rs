@@ -9,6 +9,7 @@
 
 mod census;
 mod closing;
+mod meter;
 mod who;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,9 +29,12 @@ use async_caches_core::url::Endpoint;
 use bytes::{Bytes, BytesMut};
 
 pub(super) use self::closing::Closing;
+pub(super) use self::meter::Measured;
+use self::meter::Meter;
 use super::Pool;
 use super::routes::{BUSY, Bounds};
 use super::slots::{Outcome, Slots};
+use super::witness::Witness;
 use crate::error::LinkError;
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -54,6 +58,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct Shared {
     runtime: Arc<dyn Runtime>,
+    witness: Arc<Witness>,
     response_timeout: Duration,
     bounds: Bounds,
     dialled: Instant,
@@ -83,6 +88,8 @@ struct State {
     closing: Closing,
     /// Why the link ended, once it has.
     ended: Option<LinkError>,
+    /// There where somebody records what it measures.
+    meter: Option<Meter>,
 }
 
 /// What the driver is doing.
@@ -102,6 +109,7 @@ enum Driver {
 pub(super) struct Settled {
     wakers: Vec<Waker>,
     unwanted: Vec<Outcome>,
+    measured: Option<Measured>,
 }
 
 /// What a driver does after it has taken in what it read.
@@ -128,6 +136,11 @@ pub(super) struct Turn {
 impl Settled {
     fn len(&self) -> usize {
         self.wakers.len() + self.unwanted.len()
+    }
+
+    /// What was measured, where anything was.
+    pub(super) fn take_measured(&mut self) -> Option<Measured> {
+        if self.measured.is_some() { self.measured.take() } else { None }
     }
 
     /// Wakes and drops. The storage is kept for the next batch.
@@ -157,9 +170,11 @@ impl Shared {
             heavy_until: Instant::ORIGIN,
             closing: Closing::No,
             ended: None,
+            meter: pool.witness.recorder.is_some().then(Meter::default),
         };
         Self {
             runtime: Arc::clone(&pool.runtime),
+            witness: Arc::clone(&pool.witness),
             response_timeout: pool.setup.response_timeout,
             bounds: pool.bounds,
             dialled: now,
@@ -248,6 +263,11 @@ impl Shared {
         lock(&self.state).ended.clone().unwrap_or(LinkError::Closed)
     }
 
+    /// Whom to tell what happens.
+    pub(super) fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
     /// How long a caller waits for a reply.
     pub(super) fn response_timeout(&self) -> Duration {
         self.response_timeout
@@ -305,9 +325,16 @@ impl Shared {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.driver = Driver::Running;
+        let began = state.now;
         self.tell(state, now);
         let was_full = state.is_full(self.bounds);
-        state.connection.wrote(wrote);
+        let batch = match &mut state.meter {
+            None => {
+                state.connection.wrote(wrote);
+                None
+            }
+            Some(meter) => meter.wrote(&mut state.connection, wrote, began),
+        };
         let closing = state.closing;
         let (mut ready, mut end) = (false, None);
         let wave = (state.connection.in_flight() / 2).clamp(WAVE_LEAST, WAVE_MOST);
@@ -329,6 +356,10 @@ impl Shared {
                 }
             }
         };
+        if let Some(meter) = &mut state.meter {
+            let round_trip = meter.took_in(&state.connection, now);
+            settled.measured = Some(Measured { batch, round_trip });
+        }
         if out.is_empty() {
             std::mem::swap(out, &mut state.tx);
         }
@@ -483,7 +514,7 @@ impl State {
 impl Drop for Link {
     fn drop(&mut self) {
         self.shared.end(self.wrote, self.end.clone());
-        self.pool.ended(self.id, self.end.clone());
+        self.pool.ended(self.id, &self.at, &self.end);
     }
 }
 

@@ -22,6 +22,7 @@ mod routes;
 mod sentinels;
 mod slots;
 mod watcher;
+mod witness;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -48,8 +49,10 @@ pub(crate) use self::routes::Routes;
 use self::routes::{Bounds, Links, pick};
 use self::sentinels::Sentinels;
 pub(crate) use self::slots::Outcome;
+use self::witness::{Ending, Witness};
 use crate::credentials::Who;
 use crate::error::{Error, LinkError};
+use crate::hooks::Hooks;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::tls::TlsClient;
@@ -64,7 +67,7 @@ pub(crate) struct Redis {
 #[derive(Debug)]
 pub(crate) struct Pool {
     runtime: Arc<dyn Runtime>,
-    topology: Topology,
+    witness: Arc<Witness>,
     who: Who,
     /// What its links are encrypted with, where they are.
     tls: Option<TlsClient>,
@@ -118,6 +121,7 @@ impl Redis {
         who: Who,
         tls: Option<TlsClient>,
         settings: &Settings,
+        hooks: &Hooks,
         routes: Arc<ArcSwapOption<Routes>>,
     ) -> Self {
         let (at, role) = match &server.topology {
@@ -158,7 +162,11 @@ impl Redis {
         let large = Arc::new(LargeKeys::new(runtime.seed()));
         let pool = Arc::new(Pool {
             runtime,
-            topology: server.topology.clone(),
+            witness: Arc::new(Witness {
+                topology: server.topology.clone(),
+                database: server.database,
+                recorder: hooks.recorder.clone(),
+            }),
             who,
             tls,
             setup,
@@ -376,6 +384,16 @@ impl Pool {
         lock(&self.state).line.forget(ticket)
     }
 
+    /// A caller waits no more, as it has its link; its time was to be over then.
+    #[cold]
+    fn arrived(&self, ticket: Ticket, expires: Option<Instant>) {
+        self.forget(ticket);
+        self.witness.waited(|| {
+            let left = expires.map_or(Duration::ZERO, |expires| expires.since(self.now()));
+            self.response_timeout().saturating_sub(left)
+        });
+    }
+
     /// A caller goes away that waited. If it was woken, what it was woken for is another's.
     fn leave(&self, ticket: Ticket) {
         if !self.forget(ticket) {
@@ -404,14 +422,16 @@ impl Pool {
     }
 
     /// A link is ready for commands.
-    fn opened(&self, id: LinkId) {
+    fn opened(&self, id: LinkId, endpoint: &Endpoint) {
         let now = self.now();
         let mut state = lock(&self.state);
-        let (mut late, mut told) = (None, None);
+        let (mut late, mut told, mut news) = (None, None, None);
         if let Some(at) = state.dialling.iter().position(|(link, _)| *link == id) {
             let link = state.dialling.swap_remove(at);
             late = self.who.since(link.1.told()).map(|who| (who, Arc::clone(&link.1)));
+            let before = state.decisions.tally().reconnects;
             state.decisions.handle(Input::Opened(id), now);
+            news = Some((Arc::clone(&link.1), state.decisions.tally().reconnects > before));
             state.last_error = None;
             state.links.push(link);
             self.reroute(&state);
@@ -423,28 +443,39 @@ impl Pool {
         if let Some((who, link)) = late {
             link.authenticate(&who);
         }
+        if let Some((link, reconnect)) = news {
+            self.witness.opened(endpoint, || link.census().server, reconnect);
+        }
         woken.into_iter().for_each(Waker::wake);
     }
 
     /// A link has ended, or could not be dialled.
-    fn ended(&self, id: LinkId, error: LinkError) {
+    fn ended(&self, id: LinkId, endpoint: &Endpoint, error: &LinkError) {
         let now = self.now();
         let mut state = lock(&self.state);
+        let dialled = state.dialling.iter().any(|(link, _)| *link == id);
         let known = self.remove(&mut state, id);
         let refused = error.is_refusal();
         state.decisions.handle(Input::Ended { link: id, refused }, now);
         let mut told = None;
         if known.is_some() {
-            told = state.sentinels.as_mut().and_then(|sentinels| sentinels.doubt(&error));
+            told = state.sentinels.as_mut().and_then(|sentinels| sentinels.doubt(error));
             state.last_end = Some((error.clone(), now));
-            state.last_error = Some(error);
+            state.last_error = Some(error.clone());
             self.reroute(&state);
         }
+        let how = match dialled {
+            _ if known.is_none() || state.closed => Ending::Closed,
+            true => Ending::NotOpened { in_a_row: state.decisions.tally().failed_dials },
+            false => Ending::Lost,
+        };
+        let held_back = state.decisions.held_back(now);
         // They see for themselves whether there is still a link, or room, or hope.
         let mut woken = state.line.take_waiting();
         woken.extend(told);
         unlock_and_wake(state);
         drop(known);
+        self.witness.ended(endpoint, how, error, held_back);
         woken.into_iter().for_each(Waker::wake);
     }
 

@@ -202,7 +202,7 @@ impl Pool {
                 sentinels.rounds.handle(Input::Answered, now);
                 sentinels.last_error = None;
                 if state.at.as_ref() != Some(&place) && !state.closed {
-                    return self.moved(state, place, now);
+                    return self.moved(state, &place, now);
                 }
             }
         }
@@ -210,8 +210,8 @@ impl Pool {
     }
 
     /// The master is another one: links to where it was end at once, and others are dialled.
-    fn moved(&self, mut state: MutexGuard<'_, State>, place: Endpoint, now: Instant) {
-        state.at = Some(place);
+    fn moved(&self, mut state: MutexGuard<'_, State>, place: &Endpoint, now: Instant) {
+        let before = state.at.replace(place.clone());
         state.last_error = None;
         state.decisions.handle(pool::Input::Moved, now);
         if let Some(sentinels) = &mut state.sentinels {
@@ -222,21 +222,28 @@ impl Pool {
         self.reroute(&state);
         unlock_and_wake(state);
         links.iter().for_each(|(_, link)| link.close(Closing::Moved));
+        if before.is_some() {
+            self.witness.moved(place);
+        }
     }
 
     /// The connection to a sentinel has ended, or could not be opened.
-    pub(super) fn unwatched(&self, at: &Endpoint, error: LinkError) {
+    pub(super) fn unwatched(&self, at: &Endpoint, error: &LinkError) {
         let now = self.now();
         let mut state = lock(&self.state);
         if let Some(sentinels) = &mut state.sentinels {
             sentinels.orders = None;
             sentinels.rounds.handle(Input::Ended, now);
-            let source = Box::new(error);
+            let source = Box::new(error.clone());
             sentinels.last_error = Some(LinkError::Sentinel { at: at.to_string(), source });
         }
         // Who connects sees whether there is still hope.
         let woken = state.line.take_waiting();
+        let wanted = !state.closed;
         unlock_and_wake(state);
+        if wanted {
+            self.witness.sentinel_lost(at, error);
+        }
         woken.into_iter().for_each(Waker::wake);
     }
 }

@@ -109,7 +109,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.pool.unwatched(&self.at, self.end.clone());
+        self.pool.unwatched(&self.at, &self.end);
     }
 }
 

@@ -1,0 +1,206 @@
+//! What a log wants to know of links and commands, as `tracing` events.
+//!
+//! Without the feature `tracing` these functions are empty. The target is `async_caches`. Fields
+//! bear the names of OpenTelemetry's conventions for database clients where there is one. No
+//! event holds a key, a value or a password.
+//!
+//! What happens to links is told loudly, as it is rare; what happens to commands at `DEBUG`, as
+//! their callers get an error each, and a server that is away would flood the log.
+//!
+//! Source: OpenTelemetry's semantic conventions, "Database client spans" and "General attributes".
+
+use std::time::Duration;
+
+use async_caches_core::command::Command;
+use async_caches_core::url::Endpoint;
+
+use crate::error::LinkError;
+use crate::info::ServerSeen;
+
+/// Which server, where that is known, and which of its databases, where it has such.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only events tell it"))]
+pub(crate) struct Place<'a> {
+    pub(crate) endpoint: Option<&'a Endpoint>,
+    pub(crate) database: Option<u32>,
+}
+
+/// Functions that each tell an event, and vanish where nobody listens.
+macro_rules! events {
+    ($($(#[$about:meta])* fn $name:ident($($argument:ident: $kind:ty),*) $body:block)*) => {$(
+        $(#[$about])*
+        #[inline]
+        pub(crate) fn $name($($argument: $kind),*) {
+            #[cfg(feature = "tracing")]
+            $body
+            #[cfg(not(feature = "tracing"))]
+            let _ = ($($argument),*);
+        }
+    )*};
+}
+
+/// One event about a place.
+#[cfg(feature = "tracing")]
+macro_rules! tell {
+    ($level:ident, $place:expr, $($fields:tt)*) => {
+        tracing::event!(
+            target: "async_caches",
+            tracing::Level::$level,
+            "db.system.name" = "redis",
+            "server.address" = $place.address(),
+            "server.port" = $place.port(),
+            "network.transport" = $place.transport(),
+            "db.namespace" = $place.namespace(),
+            $($fields)*
+        )
+    };
+}
+
+events! {
+    /// A link has opened.
+    fn opened(place: Place<'_>, server: impl FnOnce() -> ServerSeen, reconnect: bool) {
+        let server = server();
+        tell!(
+            INFO,
+            place,
+            reconnect,
+            server.name = server.name.as_deref(),
+            server.version = server.version.as_deref(),
+            network.protocol.name = "resp",
+            network.protocol.version = server.protocol,
+            "a link has opened"
+        );
+    }
+
+    /// An open link has ended that was to stay.
+    fn lost(place: Place<'_>, why: &LinkError) {
+        tell!(WARN, place, "error.type" = error_type(why), error = %why, "a link was lost");
+    }
+
+    /// A link has ended that was to end.
+    fn closed(place: Place<'_>) {
+        tell!(DEBUG, place, "a link was closed");
+    }
+
+    /// A link could not be opened.
+    fn dial_failed(place: Place<'_>, why: &LinkError, in_a_row: u32) {
+        tell!(
+            WARN,
+            place,
+            "error.type" = error_type(why),
+            error = %why,
+            in_a_row,
+            "a link could not be opened"
+        );
+    }
+
+    /// One side has refused the other for what it is.
+    fn refused(place: Place<'_>, why: &LinkError) {
+        tell!(ERROR, place, "error.type" = error_type(why), error = %why, "a link was refused");
+    }
+
+    /// Another server is the master now.
+    fn moved(place: Place<'_>) {
+        tell!(WARN, place, "the master is another server");
+    }
+
+    /// A connection to a sentinel has ended, or could not be opened.
+    fn sentinel_lost(place: Place<'_>, why: &LinkError) {
+        tell!(WARN, place, "error.type" = error_type(why), error = %why, "a sentinel was lost");
+    }
+
+    /// The next dial has to wait.
+    fn held_back(place: Place<'_>, delay: Duration) {
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        tell!(DEBUG, place, delay_ms, "the next dial is held back");
+    }
+
+    /// A command was over before it was answered, or had a link.
+    fn timed_out(place: Place<'_>, command: &Command<'_>, after: Duration, may_have_run: bool) {
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        tell!(
+            DEBUG,
+            place,
+            db.operation.name = command.name(),
+            "error.type" = "timeout",
+            after_ms,
+            may_have_run,
+            "a command has timed out"
+        );
+    }
+
+    /// A command whose link was lost is sent again.
+    fn sent_again(place: Place<'_>, command: &Command<'_>, why: &LinkError, may_have_run: bool) {
+        tell!(
+            DEBUG,
+            place,
+            db.operation.name = command.name(),
+            "error.type" = error_type(why),
+            error = %why,
+            may_have_run,
+            "a command is sent again"
+        );
+    }
+}
+
+#[cfg(feature = "tracing")]
+mod fields {
+    use async_caches_core::error::ConnectionError;
+    use async_caches_core::url::Endpoint;
+
+    use super::Place;
+    use crate::error::LinkError;
+
+    impl<'a> Place<'a> {
+        pub(super) fn address(self) -> Option<&'a str> {
+            self.endpoint.map(|endpoint| match endpoint {
+                Endpoint::Tcp { host, .. } => host.as_str(),
+                Endpoint::Unix { path } => path,
+            })
+        }
+
+        pub(super) fn port(self) -> Option<u16> {
+            match self.endpoint? {
+                Endpoint::Tcp { port, .. } => Some(*port),
+                Endpoint::Unix { .. } => None,
+            }
+        }
+
+        pub(super) fn namespace(self) -> Option<String> {
+            self.database.map(|database| database.to_string())
+        }
+
+        pub(super) fn transport(self) -> Option<&'static str> {
+            self.endpoint.map(|endpoint| match endpoint {
+                Endpoint::Tcp { .. } => "tcp",
+                Endpoint::Unix { .. } => "unix",
+            })
+        }
+    }
+
+    /// One of a few words, for errors to be counted by.
+    pub(super) fn error_type(why: &LinkError) -> &'static str {
+        match why {
+            LinkError::Io(_) => "io",
+            LinkError::Eof => "eof",
+            LinkError::Connection(why) => match why {
+                ConnectionError::Protocol(_) => "protocol",
+                ConnectionError::Refused(_) => "refused",
+                ConnectionError::NotReadyInTime => "connect_timeout",
+                ConnectionError::Demoted => "demoted",
+                ConnectionError::Unresponsive => "unresponsive",
+                _ => "_OTHER",
+            },
+            LinkError::RuntimeGone => "runtime_gone",
+            #[cfg(feature = "tls")]
+            LinkError::Tls(_) => "tls",
+            LinkError::Credentials(_) => "credentials",
+            LinkError::Moved => "moved",
+            LinkError::Sentinel { source, .. } => error_type(source),
+            LinkError::Closed => "closed",
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+use self::fields::error_type;

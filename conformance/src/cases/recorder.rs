@@ -1,0 +1,199 @@
+//! What an application's recorder hears of a pool.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_caches::{Batch, Cache, Error, Recorder};
+
+use crate::context::{Context, connected};
+use crate::proxy::Proxy;
+use crate::server::Setup;
+
+pub async fn commands_are_recorded_by_the_batches_that_they_left_in(cx: Context) {
+    const ONE_BY_ONE: usize = 100;
+    const TASKS: usize = 64;
+    const GETS: usize = 50;
+    let server = cx.start(&Setup::default());
+    let books = Books::default();
+    let builder = cx.builder_of(&server.url(0)).maxsize(1).recorder(books.clone());
+    let cache = connected(builder).await;
+    for _ in 0..ONE_BY_ONE {
+        assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
+    }
+    let first = books.take();
+    assert_eq!((first.batches.len(), first.round_trips.len()), (ONE_BY_ONE, ONE_BY_ONE));
+    let length = first.batches[0].bytes;
+    for Batch { commands, bytes, in_flight, queued, .. } in first.batches {
+        assert_eq!((commands, bytes, in_flight, queued), (1, length, 1, 0));
+    }
+    let hammers: Vec<_> = (0..TASKS)
+        .map(|_| {
+            let cache = cache.clone();
+            cx.spawn(async move {
+                for _ in 0..GETS {
+                    assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
+                }
+            })
+        })
+        .collect();
+    for hammer in hammers {
+        cx.in_time(LONG, "gets", hammer).await;
+    }
+    let many = books.take();
+    let sum = |of: fn(&Batch) -> usize| many.batches.iter().map(of).sum::<usize>();
+    assert_eq!(sum(|batch| batch.commands), TASKS * GETS);
+    assert_eq!(sum(|batch| batch.bytes), TASKS * GETS * length);
+    assert!(many.batches.len() < TASKS * GETS / 2, "{} writes", many.batches.len());
+    assert!(many.batches.iter().all(|batch| (batch.commands..=TASKS).contains(&batch.in_flight)));
+    let timed = many.round_trips.len();
+    assert!(timed > 0 && timed <= many.batches.len(), "{timed} of {}", many.batches.len());
+    assert!(many.waits.is_empty() && many.lost == 0 && many.timed_out.is_empty());
+}
+
+pub async fn round_trips_are_recorded_with_the_time_that_they_took(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let books = Books::default();
+    let cache = connected(cx.builder_of(&server.url(0)).recorder(books.clone())).await;
+    server.raw(0).call(&["CLIENT", "PAUSE", "400", "ALL"]);
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
+    let [took] = books.take().round_trips[..] else { panic!("one is timed") };
+    assert!((Duration::from_millis(200)..LONG).contains(&took), "{took:?}");
+}
+
+pub async fn waits_for_room_are_recorded(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let books = Books::default();
+    let builder = cx.builder_of(&server.url(0)).maxsize(1).max_in_flight(3);
+    let cache = connected(builder.recorder(books.clone())).await;
+    server.raw(0).call(&["CLIENT", "PAUSE", "400", "ALL"]);
+    let gets: Vec<_> = (0..10).map(|_| cx.spawn(get(cache.clone()))).collect();
+    for get in gets {
+        assert_eq!(cx.in_time(LONG, "a get", get).await.unwrap(), None);
+    }
+    // One that was woken and found no room has waited for as long as it takes in the end.
+    let waits = books.take().waits;
+    assert_eq!(waits.len(), 7, "{waits:?}");
+    let spans = Duration::from_millis(100)..LONG;
+    assert!(waits.iter().all(|wait| spans.contains(wait)), "{waits:?}");
+}
+
+pub async fn links_lost_and_opened_again_and_dials_that_failed_are_recorded(cx: Context) {
+    let mut server = cx.start(&Setup::default());
+    let books = Books::default();
+    let cache = connected(cx.builder_of(&server.url(0)).recorder(books.clone())).await;
+    assert_eq!(books.take().opened, [false]);
+    server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    cx.until("a link was opened", async || books.look().opened == [true]).await;
+    let first = books.take();
+    assert_eq!((first.lost, first.dials_failed), (1, 0));
+    server.kill();
+    cx.until("a dial has failed", async || books.look().dials_failed > 0).await;
+    assert_eq!(books.look().lost, 1);
+    server.revive();
+    cx.until("a link was opened", async || books.look().opened == [true]).await;
+    books.take();
+    cache.disconnect().await.unwrap();
+    let last = books.take();
+    assert_eq!((last.lost, last.dials_failed, last.opened.len()), (0, 0, 0));
+}
+
+pub async fn timeouts_are_recorded_by_their_operation(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let books = Books::default();
+    let builder = cx.builder_of(&server.url(0)).response_timeout(Duration::from_millis(300));
+    let cache = connected(builder.recorder(books.clone())).await;
+    for operation in ["GET", "SET"] {
+        cx.until("the cache is well", async || cache.ping().await.is_ok()).await;
+        books.take();
+        server.stop();
+        let outcome = match operation {
+            "GET" => get(cache.clone()).await.map(drop),
+            _ => cache.set("key", 1).await,
+        };
+        server.resume();
+        assert!(matches!(outcome, Err(Error::Timeout { .. })), "{outcome:?}");
+        assert_eq!(books.take().timed_out, [operation]);
+    }
+}
+
+pub async fn what_is_sent_again_is_recorded_by_its_operation(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let proxy = Proxy::start(server.address());
+    let books = Books::default();
+    let builder = cx.builder_of(&server.url_at(proxy.address(), 0)).recorder(books.clone());
+    let cache = connected(builder).await;
+    proxy.hold();
+    let getting = cx.spawn(get(cache.clone()));
+    cx.until("it is in flight", async || cache.info().pool().unwrap().in_flight == 1).await;
+    assert_eq!(books.look().sent_again, [""; 0]);
+    proxy.sever();
+    proxy.release();
+    assert_eq!(cx.in_time(LONG, "a get", getting).await.unwrap(), None);
+    assert_eq!(books.take().sent_again, ["GET"]);
+}
+
+async fn get(cache: Cache) -> Result<Option<i32>, Error> {
+    cache.get("key").await
+}
+
+/// A recorder that keeps all that it hears.
+#[derive(Clone, Default)]
+struct Books(Arc<Mutex<Entries>>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    batches: Vec<Batch>,
+    round_trips: Vec<Duration>,
+    waits: Vec<Duration>,
+    opened: Vec<bool>,
+    lost: usize,
+    dials_failed: usize,
+    timed_out: Vec<&'static str>,
+    sent_again: Vec<&'static str>,
+}
+
+impl Books {
+    fn look(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().expect("nobody panics with it")
+    }
+
+    fn take(&self) -> Entries {
+        std::mem::take(&mut *self.look())
+    }
+}
+
+impl Recorder for Books {
+    fn wrote(&self, batch: Batch) {
+        self.look().batches.push(batch);
+    }
+
+    fn round_trip(&self, took: Duration) {
+        self.look().round_trips.push(took);
+    }
+
+    fn waited(&self, span: Duration) {
+        self.look().waits.push(span);
+    }
+
+    fn opened(&self, reconnect: bool) {
+        self.look().opened.push(reconnect);
+    }
+
+    fn lost(&self) {
+        self.look().lost += 1;
+    }
+
+    fn dial_failed(&self) {
+        self.look().dials_failed += 1;
+    }
+
+    fn timed_out(&self, operation: &'static str) {
+        self.look().timed_out.push(operation);
+    }
+
+    fn sent_again(&self, operation: &'static str) {
+        self.look().sent_again.push(operation);
+    }
+}
+
+const LONG: Duration = Duration::from_secs(30);
