@@ -379,6 +379,7 @@ mod tests {
     #[test]
     fn bytes_are_quoted_and_bounded() {
         assert_eq!(Quoted(b"a\"\n\xff").to_string(), r#""a\"\n\xff""#);
+        assert_eq!(Quoted(&[b'k'; 64]).to_string().len(), 64 + 2);
         assert_eq!(Quoted(&[b'k'; 65]).to_string().len(), 64 + 2 + 3);
     }
 }

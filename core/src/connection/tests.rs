@@ -456,6 +456,31 @@ fn a_connection_is_idle_once_it_is_ready_and_carries_no_call() {
 }
 
 #[test]
+fn how_much_the_socket_has_not_taken_is_known() {
+    let mut desk = Desk::ready();
+    assert_eq!(desk.connection.unwritten(), 0);
+    desk.get(1);
+    assert_eq!(desk.connection.unwritten(), desk.tx.len());
+    desk.connection.wrote(5);
+    assert_eq!(desk.connection.unwritten(), desk.tx.len() - 5);
+}
+
+#[test]
+fn a_value_that_is_there_comes_by_itself_and_anything_else_does_not() {
+    let mut desk = Desk::ready();
+    (1..=4).for_each(|tag| desk.get(tag));
+    desk.rx.extend_from_slice(b"$1\r\na\r\n$2\r\nbc\r\n_\r\n$1\r");
+    let now = desk.now;
+    let mut next = || desk.connection.next_value(&mut desk.rx, now);
+    assert_eq!(next(), Some((Tag(1), Bytes::from("a"))));
+    assert_eq!(next(), Some((Tag(2), Bytes::from("bc"))));
+    assert_eq!(next(), None, "it is no value");
+    assert_eq!(desk.hear(b""), [Event::Reply { tag: Tag(3), answer: Ok(Reply::Value(None)) }]);
+    assert_eq!(desk.connection.next_value(&mut desk.rx, now), None, "it is half of one");
+    assert_eq!(desk.hear(b"\nd\r\n"), [value(4, "d")]);
+}
+
+#[test]
 fn how_much_of_a_blob_is_still_to_come_is_known() {
     let mut desk = Desk::ready();
     desk.get(1);
