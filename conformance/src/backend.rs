@@ -5,6 +5,8 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use crate::certificates::Authority;
+use crate::cluster::Lent;
+use crate::raw::Raw;
 use crate::sentinels::Trio;
 use crate::server::{Kind, Server, Setup, Tls};
 
@@ -27,12 +29,16 @@ pub enum Backend {
     RedisWithoutHello,
     /// A Redis server that three sentinels name, as the master of a service.
     RedisThroughSentinel,
+    /// Three Redis servers that are a cluster.
+    RedisCluster,
     /// A Valkey server over TCP.
     Valkey,
     /// A Valkey server over TCP that wants the same password.
     ValkeyWithPassword,
     /// A Valkey server that three sentinels name, which are Valkey's too.
     ValkeyThroughSentinel,
+    /// Three Valkey servers that are a cluster.
+    ValkeyCluster,
 }
 
 impl Backend {
@@ -46,11 +52,19 @@ impl Backend {
             | Self::RedisWithPassword
             | Self::RedisOverTls
             | Self::RedisWithoutHello
-            | Self::RedisThroughSentinel => Some(Kind::Redis),
-            Self::Valkey | Self::ValkeyWithPassword | Self::ValkeyThroughSentinel => {
-                Some(Kind::Valkey)
-            }
+            | Self::RedisThroughSentinel
+            | Self::RedisCluster => Some(Kind::Redis),
+            Self::Valkey
+            | Self::ValkeyWithPassword
+            | Self::ValkeyThroughSentinel
+            | Self::ValkeyCluster => Some(Kind::Valkey),
         }
+    }
+
+    /// Whether it is several servers, each with a pool of its own, and no databases.
+    #[must_use]
+    pub fn is_cluster(self) -> bool {
+        matches!(self, Self::RedisCluster | Self::ValkeyCluster)
     }
 
     /// How a server of this backend is set up, as far as it was not said.
@@ -66,7 +80,9 @@ impl Backend {
             | Self::RedisThroughSentinel
             | Self::Valkey
             | Self::ValkeyWithPassword
-            | Self::ValkeyThroughSentinel => setup,
+            | Self::ValkeyThroughSentinel
+            | Self::RedisCluster
+            | Self::ValkeyCluster => setup,
         }
     }
 }
@@ -76,6 +92,8 @@ pub(crate) struct Place {
     pub(crate) backend: Backend,
     pub(crate) database: u32,
     pub(crate) url: String,
+    /// All of it, where it is a cluster.
+    cluster: Option<Lent>,
 }
 
 impl Place {
@@ -87,8 +105,13 @@ impl Place {
         if backend.kind() == Some(Kind::Valkey) && !Kind::Valkey.is_here() {
             return None;
         }
-        let mut place = Self { backend, database, url: String::new() };
+        let kind = backend.kind().filter(|_| backend.is_cluster());
+        let cluster = kind.map(Lent::new);
+        let mut place = Self { backend, database, url: String::new(), cluster };
         place.url = match (backend, place.server()) {
+            (Backend::RedisCluster | Backend::ValkeyCluster, Some(_)) => {
+                place.cluster.as_ref().map(|lent| lent.cluster().url()).unwrap_or_default()
+            }
             (Backend::RedisOverUnixSocket, Some(server)) => server.unix_url(database),
             (Backend::RedisThroughSentinel | Backend::ValkeyThroughSentinel, Some(_)) => {
                 place.trio().url(database)
@@ -100,7 +123,15 @@ impl Place {
         Some(place)
     }
 
-    /// The server behind the backend: one for all tests of the process, which it ends with.
+    /// A raw connection to the namespace.
+    pub(crate) fn raw(&self) -> Option<Raw> {
+        match &self.cluster {
+            Some(lent) => Some(lent.cluster().raw()),
+            None => Some(self.server()?.raw(self.database)),
+        }
+    }
+
+    /// The server behind the backend, the first where there are several: one for all tests of the process, which it ends with.
     pub(crate) fn server(&self) -> Option<&'static Server> {
         static PLAIN: OnceLock<Server> = OnceLock::new();
         static GUARDED: OnceLock<Server> = OnceLock::new();
@@ -111,6 +142,9 @@ impl Place {
         let kind = self.backend.kind()?;
         let (server, setup) = match self.backend {
             Backend::Dummy | Backend::Locmem => return None,
+            Backend::RedisCluster | Backend::ValkeyCluster => {
+                return self.cluster.as_ref()?.cluster().nodes.first();
+            }
             Backend::RedisThroughSentinel | Backend::ValkeyThroughSentinel => {
                 return self.trio().servers.first();
             }

@@ -97,10 +97,13 @@ impl Context {
         Server::start(kind, &setup)
     }
 
-    /// A raw connection to this test's own database of the shared server.
+    /// A raw connection to this test's own database of the shared server, or to all of its cluster.
+    ///
+    /// # Panics
+    /// Where the backend has none, or it does not answer.
     #[must_use]
     pub fn raw(&self) -> Raw {
-        self.server().raw(self.place.database)
+        self.place.raw().expect("the backend is a server")
     }
 
     /// Waits for `span`.

@@ -52,7 +52,7 @@
 //! |---|---|
 //! | [`harness`], [`context`], [`backend`] | what a runtime offers, what a case is given, where it runs |
 //! | `suite`, `cases` | which case runs on which backend; the cases |
-//! | [`server`], [`sentinels`], [`raw`], [`certificates`] | real servers, those that watch them, raw connections to look into them, and what they show over TLS |
+//! | [`server`], [`sentinels`], [`cluster`], [`raw`], [`certificates`] | real servers, those that watch them, several that are one, raw connections to look into them, and what they show over TLS |
 //! | [`proxy`], [`packets`] | faults on the wire, and below it |
 //! | [`peer`], [`frame`] | a peer that lies, the protocol as both see it |
 //! | [`abandon`], [`gate`], [`random`] | futures given up, tasks held up, randomness that repeats |
@@ -60,6 +60,7 @@
 pub mod abandon;
 pub mod backend;
 pub mod certificates;
+pub mod cluster;
 pub mod context;
 pub mod frame;
 mod functions;

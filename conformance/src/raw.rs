@@ -15,6 +15,8 @@ use crate::frame::{Frame, command};
 pub struct Raw {
     stream: Box<dyn Stream>,
     unread: Vec<u8>,
+    /// The other nodes, by their ports, where it is to a cluster.
+    others: Vec<(u16, Raw)>,
 }
 
 trait Stream: Read + Write + Debug + Send {}
@@ -30,7 +32,7 @@ impl Raw {
         let stream = TcpStream::connect(to)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Box::new(stream), unread: Vec::new() })
+        Ok(Self { stream: Box::new(stream), unread: Vec::new(), others: Vec::new() })
     }
 
     /// Connects to a unix socket: past TLS, where the server's port has that.
@@ -40,7 +42,13 @@ impl Raw {
     pub fn connect_unix(to: &Path) -> std::io::Result<Self> {
         let stream = UnixStream::connect(to)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream: Box::new(stream), unread: Vec::new() })
+        Ok(Self { stream: Box::new(stream), unread: Vec::new(), others: Vec::new() })
+    }
+
+    /// One to a cluster, of which these are the other nodes, by their ports. A command goes to where
+    /// its key is, `DBSIZE` counts all keys, and `SCRIPT FLUSH` and `FLUSHALL` are for all nodes.
+    pub(crate) fn beside(self, others: Vec<(u16, Self)>) -> Self {
+        Self { others, ..self }
     }
 
     /// Sends a command and waits for its reply.
@@ -48,6 +56,31 @@ impl Raw {
     /// # Errors
     /// Whatever the operating system says; a closed connection is an unexpected end.
     pub fn ask(&mut self, words: &[impl AsRef<[u8]>]) -> std::io::Result<Frame> {
+        let mut frame = self.ask_one(words)?;
+        if self.others.is_empty() {
+            return Ok(frame);
+        }
+        let is = |word: &str| words.first().is_some_and(|first| first.as_ref() == word.as_bytes());
+        if is("DBSIZE") || is("SCRIPT") || is("FLUSHALL") {
+            for (_, node) in &mut self.others {
+                frame = match (frame, node.ask_one(words)?) {
+                    (Frame::Integer(sum), Frame::Integer(more)) => Frame::Integer(sum + more),
+                    (_, last) => last,
+                };
+            }
+            return Ok(frame);
+        }
+        let Frame::Error(text) = &frame else { return Ok(frame) };
+        let Some(to) = text.strip_prefix("MOVED ") else { return Ok(frame) };
+        let port = to.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let node = self.others.iter_mut().find(|(known, _)| Some(*known) == port);
+        match node {
+            Some((_, node)) => node.ask_one(words),
+            None => Ok(frame),
+        }
+    }
+
+    fn ask_one(&mut self, words: &[impl AsRef<[u8]>]) -> std::io::Result<Frame> {
         self.stream.write_all(&command(words))?;
         loop {
             if let Some((frame, length)) = Frame::parse(&self.unread) {
@@ -103,7 +136,12 @@ impl Raw {
         let list = self.text(&["CLIENT", "LIST"]);
         let others = [own.as_str(), " flags=S ", " flags=M ", " name=sentinel-"];
         let is_other = |line: &&str| others.iter().any(|other| line.contains(other));
-        list.lines().filter(|line| !is_other(line)).map(str::to_owned).collect()
+        let mut clients: Vec<_> =
+            list.lines().filter(|line| !is_other(line)).map(str::to_owned).collect();
+        for (_, node) in &mut self.others {
+            clients.extend(node.other_clients());
+        }
+        clients
     }
 }
 

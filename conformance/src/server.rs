@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 use crate::certificates::{Authority, Certificate};
+use crate::frame::Frame;
 use crate::raw::{OBSERVER, Raw};
 
 /// Which server.
@@ -309,6 +310,14 @@ impl Server {
     #[must_use]
     pub fn raw_sentinel(&self) -> Raw {
         self.greeted().expect("the sentinel answers")
+    }
+
+    /// The port on which it speaks with others of its cluster, as it writes it.
+    pub(crate) fn bus_port(&self) -> String {
+        let Frame::List(told) = self.raw(0).call(&["CONFIG", "GET", "cluster-port"]) else {
+            unreachable!("it is a list")
+        };
+        told[1].text()
     }
 
     /// The folder that is gone with the server.

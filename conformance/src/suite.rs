@@ -21,15 +21,17 @@ macro_rules! suite {
         }
         $crate::__backend!(dummy, Dummy, [everywhere dummy]);
         $crate::__backend!(locmem, Locmem, [everywhere storing locmem]);
-        $crate::__backend!(redis, Redis, [everywhere storing served tcp faults wire]);
-        $crate::__backend!(redis_without_hello, RedisWithoutHello, [everywhere storing served]);
+        $crate::__backend!(redis, Redis, [everywhere storing served single tcp faults wire]);
+        $crate::__backend!(redis_without_hello, RedisWithoutHello, [everywhere storing served single]);
         $crate::__backend!(redis_with_password, RedisWithPassword, [reached guarded]);
         $crate::__backend!(redis_over_unix_socket, RedisOverUnixSocket, [reached]);
-        $crate::__backend!(redis_over_tls, RedisOverTls, [everywhere storing served tcp faults tls]);
-        $crate::__backend!(redis_through_sentinel, RedisThroughSentinel, [everywhere storing served watched]);
-        $crate::__backend!(valkey, Valkey, [everywhere storing served tcp faults wire]);
+        $crate::__backend!(redis_over_tls, RedisOverTls, [everywhere storing served single tcp faults tls]);
+        $crate::__backend!(redis_through_sentinel, RedisThroughSentinel, [everywhere storing served single watched]);
+        $crate::__backend!(valkey, Valkey, [everywhere storing served single tcp faults wire]);
         $crate::__backend!(valkey_with_password, ValkeyWithPassword, [reached guarded]);
-        $crate::__backend!(valkey_through_sentinel, ValkeyThroughSentinel, [everywhere storing served watched]);
+        $crate::__backend!(valkey_through_sentinel, ValkeyThroughSentinel, [everywhere storing served single watched]);
+        $crate::__backend!(redis_cluster, RedisCluster, [everywhere storing served clustered]);
+        $crate::__backend!(valkey_cluster, ValkeyCluster, [everywhere storing served clustered]);
         $crate::__backend!(hostile, Dummy, [hostile]);
         $crate::__backend!(options, Dummy, [options]);
     };
@@ -216,22 +218,35 @@ macro_rules! __cases {
                 values_on_the_server_are_json_text
                 timeouts_on_the_server_are_milliseconds
                 a_timeout_that_somebody_else_set_is_told
-                clear_leaves_other_databases_alone
                 clear_prefix_leaves_keys_of_others_alone
                 a_key_of_another_type_is_a_servers_error
                 scripts_that_the_server_forgot_are_loaded_again
                 numbers_at_every_digit_boundary_cross_the_wire
-                links_bear_a_name_and_are_closed_by_disconnect
-            }
-            info {
-                links_are_idle_after_use_and_gone_after_disconnect
-                a_server_is_told_by_the_name_and_version_that_it_gives
             }
             drops {
                 ten_thousand_gets_under_random_drops_see_their_own_value
                 a_thousand_tasks_on_few_links_are_all_served_while_others_give_up
                 writes_that_are_dropped_happen_once_or_not_at_all
             }
+        }
+    };
+    // What a cluster cannot hold: it has no databases but one, and for each node a pool of its own, which
+    // is opened when a call needs it. `clustered` has the same of a cluster.
+    (single $backend:ident) => {
+        $crate::__tests! { $backend
+            server {
+                clear_leaves_other_databases_alone
+                links_bear_a_name_and_are_closed_by_disconnect
+            }
+            info {
+                links_are_idle_after_use_and_gone_after_disconnect
+                a_server_is_told_by_the_name_and_version_that_it_gives
+            }
+        }
+    };
+    (clustered $backend:ident) => {
+        $crate::__tests! { $backend
+            server { a_hostname_is_resolved }
         }
     };
     (tcp $backend:ident) => {

@@ -9,6 +9,9 @@
 //! redis-sentinel://user:password@host:port,host:port/service/database
 //!                        (redis+sentinel://, valkey-sentinel://, valkey+sentinel://)
 //! rediss-sentinel://…    the same, sentinels and servers over TLS (and valkeys-sentinel:// and so on)
+//! redis-cluster://user:password@host:port,host:port
+//!                        (redis+cluster://, valkey-cluster://, valkey+cluster://; ?cluster=true)
+//! rediss-cluster://user:password@host:port,host:port     (the same over TLS)
 //! ```
 //!
 //! Any of them may end in a query of [`Options`]. A password is only ever written
@@ -71,13 +74,17 @@ pub struct Server {
     pub database: u32,
 }
 
-/// Where a server is, or who says so. Prints as an endpoint, or as `service@endpoint,endpoint`.
+/// Where a server is, or who says so. Prints as an endpoint, as `service@endpoint,endpoint` or as
+/// `cluster@endpoint,endpoint`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Topology {
     /// It is the one that listens there.
     Standalone(Endpoint),
     /// It is the master of a service, and sentinels know which that is.
     Sentinel(Service),
+    /// It is a cluster of servers, of which these are nodes: at least one, each on a port and with a
+    /// host that is an [`Address`](crate::cluster::address::Address).
+    Cluster(Vec<Endpoint>),
 }
 
 /// Servers of which one is the master, under the eyes of sentinels.
@@ -162,20 +169,24 @@ impl Server {
         settings: &Settings,
     ) -> Result<Option<Credentials>, OptionError> {
         match (&self.topology, &settings.sentinel_credentials) {
-            (Topology::Standalone(_), Some(_)) => {
+            (Topology::Standalone(_) | Topology::Cluster(_), Some(_)) => {
                 Err(OptionError::NotSentinel { option: "sentinel_password" })
             }
-            (Topology::Standalone(_) | Topology::Sentinel(_), known) => Ok(known.clone()),
+            (Topology::Standalone(_) | Topology::Sentinel(_) | Topology::Cluster(_), known) => {
+                Ok(known.clone())
+            }
         }
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, query: &mut Query) -> fmt::Result {
-        use Topology::{Sentinel, Standalone};
+        use Topology::{Cluster, Sentinel, Standalone};
         f.write_str(match (&self.topology, self.wire) {
             (Standalone(Endpoint::Tcp { .. }), Wire::Plain) => "redis://",
             (Standalone(Endpoint::Tcp { .. }), Wire::Tls) => "rediss://",
             (Standalone(Endpoint::Unix { .. }), Wire::Plain) => "redis+unix://",
             (Sentinel(_), Wire::Plain) => "redis-sentinel://",
+            (Cluster(_), Wire::Plain) => "redis-cluster://",
+            (Cluster(_), Wire::Tls) => "rediss-cluster://",
             (Sentinel(_), Wire::Tls) => "rediss-sentinel://",
             // No URL comes to this, and it is none: it is refused, not taken for plain text.
             (Standalone(Endpoint::Unix { .. }), Wire::Tls) => "rediss+unix://",
@@ -196,6 +207,7 @@ impl Server {
             Sentinel(Service { name, sentinels }) => {
                 write!(f, "{}/{}", Listed(sentinels), utf8_percent_encode(name, IN_WORD))?;
             }
+            Cluster(nodes) => write!(f, "{}", Listed(nodes))?,
         }
         if self.database == 0 { Ok(()) } else { write!(f, "/{}", self.database) }
     }
@@ -208,6 +220,7 @@ impl fmt::Display for Topology {
             Self::Sentinel(Service { name, sentinels }) => {
                 write!(f, "{}@{}", utf8_percent_encode(name, IN_WORD), Listed(sentinels))
             }
+            Self::Cluster(nodes) => write!(f, "cluster@{}", Listed(nodes)),
         }
     }
 }
@@ -341,6 +354,12 @@ pub enum UrlError {
         path: u32,
         /// The database in the query.
         query: u32,
+    },
+    /// It asks for a database of a cluster, which has one, number 0.
+    #[error("the URL names the database {database}, and a cluster has none but 0")]
+    ClusterDatabase {
+        /// The database.
+        database: u32,
     },
     /// An option cannot be.
     #[error(transparent)]

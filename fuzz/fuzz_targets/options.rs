@@ -116,11 +116,11 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
 }
 
 fn backend(u: &mut Unstructured<'_>) -> Result<Backend> {
-    Ok(match u.int_in_range(0..=5_u8)? {
+    Ok(match u.int_in_range(0..=7_u8)? {
         0 => Backend::Dummy,
         1 => Backend::Memory { name: word(u)? },
         kind => Backend::Redis(Server {
-            wire: if kind == 4 { Wire::Tls } else { Wire::Plain },
+            wire: if kind == 4 || kind == 7 { Wire::Tls } else { Wire::Plain },
             topology: match u.int_in_range(0..=3_u8)? {
                 _ if kind == 5 => Topology::Sentinel(Service {
                     name: word(u)?.replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
@@ -128,6 +128,9 @@ fn backend(u: &mut Unstructured<'_>) -> Result<Backend> {
                         .map(|_| tcp(u))
                         .collect::<Result<_>>()?,
                 }),
+                _ if kind > 5 => Topology::Cluster(
+                    (0..=u.int_in_range(0..=3_u8)?).map(|_| tcp(u)).collect::<Result<_>>()?,
+                ),
                 0 if kind < 4 => {
                     Topology::Standalone(Endpoint::Unix { path: format!("/{}", word(u)?) })
                 }
@@ -138,7 +141,7 @@ fn backend(u: &mut Unstructured<'_>) -> Result<Backend> {
                 let password = format!("{CANARY}{}", u.arbitrary::<&str>()?);
                 Ok(Credentials { username, password: Secret::new(password) })
             })?,
-            database: u.arbitrary()?,
+            database: if kind > 5 { 0 } else { u.arbitrary()? },
         }),
     })
 }

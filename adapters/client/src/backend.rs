@@ -1,8 +1,10 @@
-//! The three backends behind one call.
+//! The backends behind one call.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use async_caches_core::cluster::redirect::Hops;
+use async_caches_core::cluster::slot::Slot;
 use async_caches_core::command::Command;
 use async_caches_core::dummy;
 use async_caches_core::large::LargeKeys;
@@ -10,10 +12,11 @@ use async_caches_core::reply::{Answer, Reply};
 use bytes::Bytes;
 
 use crate::cache::Cache;
+use crate::cluster::{Cluster, Nodes};
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::memory::Store;
-use crate::redis::{self, Outcome, Pool, Redis, Shared};
+use crate::redis::{self, Outcome, Pool, Redis, Shared, Ticket};
 
 /// A backend in use.
 #[derive(Debug)]
@@ -21,6 +24,52 @@ pub(crate) enum Backend {
     Dummy,
     Memory(Arc<Store>),
     Redis { redis: Arc<Redis>, desk: Arc<Desk> },
+    Cluster { cluster: Arc<Cluster>, desk: Arc<Desk> },
+}
+
+/// What has to be connected to, and closed.
+#[derive(Debug)]
+pub(crate) enum Service {
+    Redis(Arc<Redis>),
+    Cluster(Arc<Cluster>),
+}
+
+impl Service {
+    /// Ready once it can be used, or cannot; for the caller that connects.
+    pub(crate) fn poll_first(
+        &self,
+        ticket: &mut Option<Ticket>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        match self {
+            Self::Redis(redis) => redis.poll_first(ticket, cx),
+            Self::Cluster(cluster) => cluster.poll_first(ticket, cx),
+        }
+    }
+
+    /// Callers see it from now on.
+    pub(crate) fn publish(&self) {
+        match self {
+            Self::Redis(redis) => redis.publish(),
+            Self::Cluster(cluster) => cluster.publish(),
+        }
+    }
+
+    /// Callers see it no more.
+    pub(crate) fn withdraw(&self) {
+        match self {
+            Self::Redis(redis) => redis.withdraw(),
+            Self::Cluster(cluster) => cluster.withdraw(),
+        }
+    }
+
+    /// Takes no more commands and closes every link. Ready once that is done.
+    pub(crate) fn poll_close(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<()> {
+        match self {
+            Self::Redis(redis) => redis.poll_close(ticket, cx),
+            Self::Cluster(cluster) => cluster.poll_close(ticket, cx),
+        }
+    }
 }
 
 impl Backend {
@@ -29,14 +78,16 @@ impl Backend {
         match self {
             Self::Dummy => None,
             Self::Memory(store) => Some(store.desk()),
-            Self::Redis { desk, .. } => Some(desk),
+            Self::Redis { desk, .. } | Self::Cluster { desk, .. } => Some(desk),
         }
     }
 
     /// Takes note of how large a value came, for commands of the same key to come.
     fn note(&self, key: &[u8], len: usize) {
-        if let Self::Redis { redis, .. } = self {
-            redis.note(key, len);
+        match self {
+            Self::Dummy | Self::Memory(_) => {}
+            Self::Redis { redis, .. } => redis.note(key, len),
+            Self::Cluster { cluster, .. } => cluster.note(key, len),
         }
     }
 
@@ -45,11 +96,13 @@ impl Backend {
         self.desk().filter(|desk| desk.is_busy()).cloned()
     }
 
-    /// The pool whose links commands are sent on, where they are.
-    fn pool(&self) -> Option<Arc<Pool>> {
+    /// Who times a caller that something else holds up. What is stored in place holds up nobody for
+    /// longer than that takes.
+    fn timed(&self) -> Timed {
         match self {
-            Self::Dummy | Self::Memory(_) => None,
-            Self::Redis { redis, .. } => Some(redis.pool()),
+            Self::Dummy | Self::Memory(_) => Timed::ByNobody,
+            Self::Redis { redis, .. } => Timed::By(redis.pool()),
+            Self::Cluster { cluster, .. } => Timed::ByNodes(Arc::clone(cluster.nodes())),
         }
     }
 }
@@ -61,6 +114,9 @@ pub(crate) struct Call {
     clear: bool,
     /// Whether it was sent as one for a large value.
     large: bool,
+    /// Whether it is for several keys, so that it can be sent in parts where a cluster answers
+    /// `TRYAGAIN`.
+    several: bool,
     redis: redis::Call,
 }
 
@@ -68,6 +124,16 @@ impl Call {
     /// The store of a load, for which no load is in the way.
     pub(crate) fn store() -> Self {
         Self { clear: true, ..Self::default() }
+    }
+
+    /// One for several keys, of which each could go by itself.
+    pub(crate) fn several() -> Self {
+        Self { several: true, ..Self::default() }
+    }
+
+    /// One for whichever node of a cluster serves this slot, as its keys do not say.
+    pub(crate) fn for_slot(slot: Slot) -> Self {
+        Self { redis: redis::Call::for_slot(slot), ..Self::default() }
     }
 
     /// The value of `name`, which is what `command` asks for, or none; else as [`Self::poll`].
@@ -107,11 +173,32 @@ impl Call {
             outcome => outcome,
         };
         let command = command()?;
-        let answer = match outcome.and_then(|outcome| self.redis.unanswered(outcome, &command)) {
+        let answer = match outcome.and_then(|outcome| self.unanswered(cache, outcome, &command)) {
             Some(answer) => answer,
             None => ready!(self.poll_send(cache, &command, cx)),
         };
         Poll::Ready(answer?.map_err(|failure| Error::failure(name, failure)))
+    }
+
+    /// What to say of an outcome of `command` that is no reply; nothing where it is to be sent again.
+    #[cold]
+    fn unanswered(
+        &mut self,
+        cache: &Cache,
+        outcome: Outcome,
+        command: &Command<'_>,
+    ) -> Option<Result<Answer, Error>> {
+        if let Some(nodes) = cache.nodes() {
+            return self.redis.diverted(&nodes, outcome, command, self.several);
+        }
+        let answer = self.redis.unanswered(outcome, command)?;
+        match &answer {
+            // It was to go on, and the cache has been disconnected meanwhile.
+            Ok(answer) if cache.is_cluster() && Hops::concern(answer) => {
+                Some(Err(self.redis.over(Error::NotConnected)))
+            }
+            Ok(_) | Err(_) => Some(answer),
+        }
     }
 
     /// Takes note of how large a value came, where that is news.
@@ -131,7 +218,7 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
-        match cache.at_once(command) {
+        match cache.at_once(command, || self.redis.is_plain()) {
             Some(AtOnce::Read(value)) => Poll::Ready(Ok(Ok(Reply::Value(value)))),
             Some(AtOnce::Link { link, large }) => {
                 self.large = large;
@@ -154,24 +241,34 @@ impl Call {
     ) -> Poll<Result<Answer, Error>> {
         loop {
             let begun = cache.with_backend(|backend| match backend.busy_desk() {
-                Some(desk) if !self.clear => Begun::Held(desk, backend.pool()),
+                Some(desk) if !self.clear => Begun::Held(desk, backend.timed()),
                 _ => match backend {
                     Backend::Dummy => Begun::Answered(dummy::execute(command)),
                     Backend::Memory(store) => Begun::Answered(store.execute(command)),
                     Backend::Redis { redis, .. } => Begun::Calling(redis.pool()),
+                    Backend::Cluster { cluster, .. } => {
+                        Begun::CallingNodes(Arc::clone(cluster.nodes()))
+                    }
                 },
             });
             match begun {
-                Ok(Begun::Held(desk, pool)) => {
+                Ok(Begun::Held(desk, timed)) => {
                     if desk.poll_clear(command, cx).is_pending() {
-                        // What is stored in place holds up nobody for longer than that takes.
-                        let Some(pool) = pool else { return Poll::Pending };
-                        return self.redis.poll_held(&pool, command, cx).map(Err);
+                        return match timed {
+                            Timed::ByNobody => Poll::Pending,
+                            Timed::By(pool) => self.redis.poll_held(&pool, command, cx).map(Err),
+                            Timed::ByNodes(nodes) => {
+                                self.redis.poll_held_in(&nodes, command, cx).map(Err)
+                            }
+                        };
                     }
                 }
                 Ok(Begun::Answered(answer)) => return Poll::Ready(Ok(answer)),
                 Ok(Begun::Calling(pool)) => {
                     return self.redis.poll_send(&pool, command, cx).map(Err);
+                }
+                Ok(Begun::CallingNodes(nodes)) => {
+                    return self.redis.poll_send_to(&nodes, command, cx).map(Err);
                 }
                 Err(error) => return Poll::Ready(Err(self.redis.over(error))),
             }
@@ -190,7 +287,15 @@ pub(crate) enum AtOnce {
 enum Begun {
     /// A load may be under way: it has to be asked first, outside of all locks. Whoever is held up
     /// waits as long as he would for a link of the pool.
-    Held(Arc<Desk>, Option<Arc<Pool>>),
+    Held(Arc<Desk>, Timed),
     Answered(Answer),
     Calling(Arc<Pool>),
+    CallingNodes(Arc<Nodes>),
+}
+
+/// Who times a caller that waits.
+enum Timed {
+    ByNobody,
+    By(Arc<Pool>),
+    ByNodes(Arc<Nodes>),
 }

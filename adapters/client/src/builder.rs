@@ -8,13 +8,15 @@ use async_caches_core::key::Version;
 use async_caches_core::options::{Options, Settings};
 use async_caches_core::secret::Secret;
 use async_caches_core::ttl::Timeout;
-use async_caches_core::url::{Backend, CacheUrl, Credentials, UrlError};
+use async_caches_core::url::{Backend, CacheUrl, Credentials, Topology, UrlError};
 
 use crate::cache::{Cache, Remote, Target};
+use crate::cluster::Translation;
 use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
 use crate::hooks::Hooks;
 use crate::runtime::Runtime;
+use crate::terms::Terms;
 use crate::tls;
 
 /// A cache to be: made by an adapter's `builder`, or by [`builder`](crate::builder) where no
@@ -30,6 +32,7 @@ pub struct Builder {
     runtime: Option<Arc<dyn Runtime>>,
     credentials: Option<Credentials>,
     provider: Option<Provider>,
+    translation: Translation,
     tls: tls::Own,
     pub(crate) hooks: Hooks,
 }
@@ -45,6 +48,7 @@ impl Builder {
             runtime: None,
             credentials: None,
             provider: None,
+            translation: Translation::default(),
             tls: tls::Own::default(),
             hooks: Hooks::default(),
         }
@@ -156,6 +160,18 @@ impl Builder {
         self
     }
 
+    /// Where the nodes of a cluster are reached, from the host and the port that they tell of each
+    /// other: for those behind a translation of addresses. As they tell, if not given; and where this
+    /// gives no host and port that can be dialled. The nodes in the URL are reached as they stand
+    /// there. Asked now and then, for every node; it is to answer at once.
+    pub fn cluster_address_map(
+        mut self,
+        map: impl Fn(&str, u16) -> (String, u16) + Send + Sync + 'static,
+    ) -> Self {
+        self.translation = Translation::of(map);
+        self
+    }
+
     /// How long dialling and greeting a server may take; 5 seconds if not given.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = Some(timeout);
@@ -239,7 +255,16 @@ impl Builder {
                 let tls = tls::client(&server, &settings, self.tls)?;
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
-                Target::Redis(Box::new(Remote::new(server, who, tls, runtime, self.hooks)))
+                let terms = Terms { who, tls, hooks: self.hooks };
+                match &server.topology {
+                    Topology::Standalone(_) | Topology::Sentinel(_) => {
+                        Target::Redis(Box::new(Remote::new(server, terms, runtime)))
+                    }
+                    Topology::Cluster(_) => {
+                        let remote = Remote::new(server, terms, runtime);
+                        Target::Cluster(Box::new(remote), self.translation)
+                    }
+                }
             }
             (Backend::Redis(_), None) => return Err(Error::NoRuntime { scheme: "redis" }),
         };

@@ -11,16 +11,15 @@ use async_caches_core::options::Settings;
 use async_caches_core::ttl::{Expiry, Timeout};
 use async_caches_core::url::{Credentials, Server, Topology};
 
-use crate::backend::{AtOnce, Backend};
-use crate::credentials::Who;
+use crate::backend::{AtOnce, Backend, Service};
+use crate::cluster::{Cluster, Nodes, Translation, View};
 use crate::error::Error;
 use crate::flights::Desk;
-use crate::hooks::Hooks;
 use crate::memory::Store;
 use crate::redis::{Redis, Routes};
 use crate::runtime::Runtime;
 use crate::sync::lock;
-use crate::tls::TlsClient;
+use crate::terms::Terms;
 
 /// A cache: in nothing, in memory or on a server, whichever its URL said.
 ///
@@ -48,35 +47,40 @@ struct Inner {
 pub(crate) enum Target {
     Dummy,
     Memory { name: Box<str>, runtime: Option<Arc<dyn Runtime>> },
-    Redis(Box<Remote>),
+    Redis(Box<Remote<Routes>>),
+    Cluster(Box<Remote<View>>, Translation),
 }
 
-/// A server, and what callers of this cache see of it.
-pub(crate) struct Remote {
+/// A server or several, and what callers of this cache see of them.
+pub(crate) struct Remote<S> {
     server: Server,
-    who: Who,
-    tls: Option<TlsClient>,
+    terms: Terms,
     runtime: Arc<dyn Runtime>,
-    hooks: Hooks,
     desk: Arc<Desk>,
     /// There while connected.
-    routes: Arc<ArcSwapOption<Routes>>,
+    seen: Arc<ArcSwapOption<S>>,
 }
 
-impl Remote {
-    pub(crate) fn new(
-        server: Server,
-        who: Who,
-        tls: Option<TlsClient>,
-        runtime: Arc<dyn Runtime>,
-        hooks: Hooks,
-    ) -> Self {
-        let (desk, routes) = (Desk::of(&server, &runtime), Arc::default());
-        Self { server, who, tls, runtime, hooks, desk, routes }
+impl<S> Remote<S> {
+    pub(crate) fn new(server: Server, terms: Terms, runtime: Arc<dyn Runtime>) -> Self {
+        let (desk, seen) = (Desk::of(&server, &runtime), Arc::default());
+        Self { server, terms, runtime, desk, seen }
     }
 
     pub(crate) fn topology(&self) -> &Topology {
         &self.server.topology
+    }
+
+    fn debug<'d, 'f, 'b>(
+        &self,
+        backend: &str,
+        debug: &'d mut fmt::DebugStruct<'f, 'b>,
+    ) -> &'d mut fmt::DebugStruct<'f, 'b> {
+        debug
+            .field("backend", &backend)
+            .field("server", &self.server)
+            .field("tls", &self.terms.tls)
+            .field("runtime", &self.runtime)
     }
 }
 
@@ -110,10 +114,16 @@ impl Cache {
     ///
     /// Backends that are no server have nobody to tell.
     pub fn reauthenticate(&self, credentials: &Credentials) {
-        let Target::Redis(remote) = &self.inner.target else { return };
-        remote.who.tell(credentials.clone());
-        if let Some(Backend::Redis { redis, .. }) = self.inner.backend.load().as_deref() {
-            redis.pool().authenticate(credentials);
+        let who = match &self.inner.target {
+            Target::Dummy | Target::Memory { .. } => return,
+            Target::Redis(remote) => &remote.terms.who,
+            Target::Cluster(remote, _) => &remote.terms.who,
+        };
+        who.tell(credentials.clone());
+        match self.inner.backend.load().as_deref() {
+            Some(Backend::Redis { redis, .. }) => redis.pool().authenticate(credentials),
+            Some(Backend::Cluster { cluster, .. }) => cluster.authenticate(credentials),
+            Some(Backend::Dummy | Backend::Memory(_)) | None => {}
         }
     }
 
@@ -127,26 +137,41 @@ impl Cache {
     pub fn stats(&self) -> Option<Stats> {
         self.with_backend(|backend| match backend {
             Backend::Memory(store) => Some(store.stats()),
-            Backend::Dummy | Backend::Redis { .. } => None,
+            Backend::Dummy | Backend::Redis { .. } | Backend::Cluster { .. } => None,
         })
         .ok()
         .flatten()
     }
 
     /// What most commands come to: a link to the server that may be used at once, while no load is
-    /// under way, or a value in memory, which no load stands in the way of.
+    /// under way, or a value in memory, which no load stands in the way of. `is_plain` says whether a
+    /// command goes to where a cluster's map says, and now.
     #[inline(always)]
-    pub(crate) fn at_once(&self, command: &Command<'_>) -> Option<AtOnce> {
+    pub(crate) fn at_once(
+        &self,
+        command: &Command<'_>,
+        is_plain: impl FnOnce() -> bool,
+    ) -> Option<AtOnce> {
         match &self.inner.target {
             Target::Redis(remote) if !remote.desk.is_busy() => {
-                let (link, large) = remote.routes.load().as_ref()?.find(command)?;
+                let (link, large) = remote.seen.load().as_ref()?.find(command)?;
+                Some(AtOnce::Link { link, large })
+            }
+            Target::Cluster(remote, _) if is_plain() && !remote.desk.is_busy() => {
+                let (link, large) = remote.seen.load().as_ref()?.find(command)?;
                 Some(AtOnce::Link { link, large })
             }
             Target::Memory { .. } => match (self.inner.backend.load().as_deref()?, command) {
                 (Backend::Memory(store), Command::Get(key)) => Some(AtOnce::Read(store.get(key))),
-                (Backend::Dummy | Backend::Memory(_) | Backend::Redis { .. }, _) => None,
+                (
+                    Backend::Dummy
+                    | Backend::Memory(_)
+                    | Backend::Redis { .. }
+                    | Backend::Cluster { .. },
+                    _,
+                ) => None,
             },
-            Target::Dummy | Target::Redis(_) => None,
+            Target::Dummy | Target::Redis(_) | Target::Cluster(..) => None,
         }
     }
 
@@ -158,6 +183,19 @@ impl Cache {
     /// The backend in use, if any.
     pub(crate) fn backend(&self) -> Option<Arc<Backend>> {
         self.inner.backend.load_full()
+    }
+
+    /// Whether it is on a cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.inner.target, Target::Cluster(..))
+    }
+
+    /// The nodes of the cluster in use, where it is one.
+    pub(crate) fn nodes(&self) -> Option<Arc<Nodes>> {
+        match self.inner.backend.load().as_deref()? {
+            Backend::Cluster { cluster, .. } => Some(Arc::clone(cluster.nodes())),
+            Backend::Dummy | Backend::Memory(_) | Backend::Redis { .. } => None,
+        }
     }
 
     /// Runs `act` with the backend in use.
@@ -187,7 +225,7 @@ impl Cache {
 
     /// Begins to connect. What needs no I/O is connected at once; a pool is to be waited for, and
     /// then handed to [`connected`](Self::connected) or given up with [`idle`](Self::idle).
-    pub(crate) fn begin_connect(&self) -> Result<Option<(Redis, Arc<Desk>)>, Error> {
+    pub(crate) fn begin_connect(&self) -> Result<Option<(Service, Arc<Desk>)>, Error> {
         let mut phase = lock(&self.inner.phase);
         if *phase != Phase::Idle {
             return Err(Error::AlreadyConnected);
@@ -201,13 +239,21 @@ impl Cache {
                 Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
             Target::Redis(remote) => {
-                let Remote { server, who, tls, runtime, hooks, desk, routes } = &**remote;
+                let Remote { server, terms, runtime, desk, seen } = &**remote;
                 *phase = Phase::Connecting;
                 drop(phase);
-                let (runtime, routes) = (Arc::clone(runtime), Arc::clone(routes));
-                let (who, tls) = (who.clone(), tls.clone());
-                let redis = Redis::open(runtime, server, who, tls, settings, hooks, routes);
-                return Ok(Some((redis, Arc::clone(desk))));
+                let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
+                let redis = Redis::open(runtime, server, terms.clone(), settings, seen, None);
+                return Ok(Some((Service::Redis(Arc::new(redis)), Arc::clone(desk))));
+            }
+            Target::Cluster(remote, translation) => {
+                let Remote { server, terms, runtime, desk, seen } = &**remote;
+                *phase = Phase::Connecting;
+                drop(phase);
+                let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
+                let (terms, translation) = (terms.clone(), translation.clone());
+                let cluster = Cluster::open(runtime, server, terms, settings, translation, seen);
+                return Ok(Some((Service::Cluster(Arc::new(cluster)), Arc::clone(desk))));
             }
         };
         self.inner.backend.store(Some(Arc::new(backend)));
@@ -215,32 +261,36 @@ impl Cache {
         Ok(None)
     }
 
-    pub(crate) fn connected(&self, redis: Redis, desk: Arc<Desk>) {
+    pub(crate) fn connected(&self, service: Service, desk: Arc<Desk>) {
         let mut phase = lock(&self.inner.phase);
-        redis.publish();
-        let backend = Backend::Redis { redis: Arc::new(redis), desk };
+        service.publish();
+        let backend = match service {
+            Service::Redis(redis) => Backend::Redis { redis, desk },
+            Service::Cluster(cluster) => Backend::Cluster { cluster, desk },
+        };
         self.inner.backend.store(Some(Arc::new(backend)));
         *phase = Phase::Connected;
     }
 
     /// Begins to disconnect: no operation begins any more. A pool is to be waited for, and then
     /// the cache made [`idle`](Self::idle).
-    pub(crate) fn begin_disconnect(&self) -> Result<Option<Arc<Redis>>, Error> {
+    pub(crate) fn begin_disconnect(&self) -> Result<Option<Service>, Error> {
         let mut phase = lock(&self.inner.phase);
         if *phase != Phase::Connected {
             return Err(Error::NotConnected);
         }
         let gone = self.inner.backend.swap(None);
-        let redis = match gone.as_deref() {
-            Some(Backend::Redis { redis, .. }) => {
-                redis.withdraw();
-                Some(Arc::clone(redis))
-            }
+        let service = match gone.as_deref() {
+            Some(Backend::Redis { redis, .. }) => Some(Service::Redis(Arc::clone(redis))),
+            Some(Backend::Cluster { cluster, .. }) => Some(Service::Cluster(Arc::clone(cluster))),
             Some(Backend::Dummy | Backend::Memory(_)) | None => None,
         };
-        *phase = if redis.is_some() { Phase::Closing } else { Phase::Idle };
+        if let Some(service) = &service {
+            service.withdraw();
+        }
+        *phase = if service.is_some() { Phase::Closing } else { Phase::Idle };
         drop(phase);
-        Ok(redis)
+        Ok(service)
     }
 
     pub(crate) fn idle(&self) {
@@ -254,11 +304,8 @@ impl fmt::Debug for Cache {
         match &self.inner.target {
             Target::Dummy => debug.field("backend", &"dummy"),
             Target::Memory { name, .. } => debug.field("backend", &"locmem").field("name", name),
-            Target::Redis(remote) => debug
-                .field("backend", &"redis")
-                .field("server", &remote.server)
-                .field("tls", &remote.tls)
-                .field("runtime", &remote.runtime),
+            Target::Redis(remote) => remote.debug("redis", &mut debug),
+            Target::Cluster(remote, _) => remote.debug("cluster", &mut debug),
         };
         debug.field("connected", &self.is_connected()).finish_non_exhaustive()
     }

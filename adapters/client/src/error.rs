@@ -1,9 +1,12 @@
 //! What an operation may fail with.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use async_caches_core::cluster::map::MapError;
+pub use async_caches_core::cluster::redirect::TooManyRedirects;
 pub use async_caches_core::error::{
     ConnectionError, KeyError, ProtocolError, ServerError, ServerErrorKind,
 };
@@ -141,6 +144,9 @@ pub enum Error {
         /// Why it was lost.
         source: LinkError,
     },
+    /// The nodes of a cluster sent the operation from one to the other, and none did it.
+    #[error(transparent)]
+    Redirects(Box<TooManyRedirects>),
     /// The server answered with an error.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -173,7 +179,8 @@ pub enum LinkError {
     /// The [`CredentialsProvider`](crate::CredentialsProvider) did not say who we are.
     #[error("there are no credentials: {0}")]
     Credentials(Arc<dyn std::error::Error + Send + Sync>),
-    /// The master is another server now, as a sentinel says.
+    /// The master is another server now, as a sentinel says; or the node of a cluster has failed, as
+    /// others say.
     #[error("the master is another server now")]
     Moved,
     /// A sentinel did not say who the master is, and no other one did since.
@@ -183,6 +190,23 @@ pub enum LinkError {
         at: String,
         /// Why not.
         source: Box<LinkError>,
+    },
+    /// A node of a cluster did not say who serves which slot, and no other one did since.
+    #[error("the node at {at} did not say who serves which slot: {source}")]
+    Node {
+        /// The node's address.
+        at: String,
+        /// Why not.
+        source: Box<LinkError>,
+    },
+    /// What a node of a cluster said of who serves which slot is no map.
+    #[error(transparent)]
+    Map(Box<MapError>),
+    /// No node of the cluster serves the slot of a key, as far as is known.
+    #[error("no node of the cluster serves {}", OfSlot(*.slot))]
+    Uncovered {
+        /// The slot, from 0 to 16,383; any, where it is none in particular.
+        slot: Option<u16>,
     },
     /// The link was closed from this side.
     #[error("the link was closed")]
@@ -247,14 +271,17 @@ impl Error {
     }
 
     /// The server's own error where one is at the bottom of this, as with wrong credentials; or a
-    /// sentinel's.
+    /// sentinel's, or that of a node which was asked for the cluster's map.
     #[must_use]
     pub fn server_error(&self) -> Option<&ServerError> {
         if let Self::Server(error) = self {
             return Some(error);
         }
         let Self::Unavailable { source, .. } = self else { return None };
-        let source = if let LinkError::Sentinel { source, .. } = source { source } else { source };
+        let source = match source {
+            LinkError::Sentinel { source, .. } | LinkError::Node { source, .. } => source,
+            source => source,
+        };
         let LinkError::Connection(ConnectionError::Refused(error)) = source else { return None };
         Some(error)
     }
@@ -267,6 +294,7 @@ impl Error {
                 | Self::Overloaded { .. }
                 | Self::Timeout { .. }
                 | Self::Disconnected { .. }
+                | Self::Redirects(_)
                 | Self::Server(_)
         )
     }
@@ -339,13 +367,15 @@ impl LinkError {
         match self {
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.is_refusal(),
-            Self::Sentinel { source, .. } => source.is_refusal_of_tls(),
+            Self::Sentinel { source, .. } | Self::Node { source, .. } => source.is_refusal_of_tls(),
             Self::Io(_)
             | Self::Eof
             | Self::Connection(_)
             | Self::RuntimeGone
             | Self::Credentials(_)
             | Self::Moved
+            | Self::Map(_)
+            | Self::Uncovered { .. }
             | Self::Closed => false,
         }
     }
@@ -359,6 +389,18 @@ impl From<io::Error> for LinkError {
             Err(error) => error,
         };
         Self::Io(Arc::new(error))
+    }
+}
+
+/// A slot in a message.
+struct OfSlot(Option<u16>);
+
+impl fmt::Display for OfSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(slot) => write!(f, "slot {slot}"),
+            None => f.write_str("any slot"),
+        }
     }
 }
 

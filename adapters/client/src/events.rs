@@ -196,7 +196,11 @@ mod fields {
             LinkError::Tls(_) => "tls",
             LinkError::Credentials(_) => "credentials",
             LinkError::Moved => "moved",
-            LinkError::Sentinel { source, .. } => error_type(source),
+            LinkError::Sentinel { source, .. } | LinkError::Node { source, .. } => {
+                error_type(source)
+            }
+            LinkError::Map(_) => "map",
+            LinkError::Uncovered { .. } => "uncovered",
             LinkError::Closed => "closed",
         }
     }

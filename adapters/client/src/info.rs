@@ -34,6 +34,8 @@ pub enum BackendInfo {
     Memory(MemoryInfo),
     /// `redis://` and its like: a pool of links to a server.
     Redis(Box<PoolInfo>),
+    /// `redis-cluster://` and its like: a pool of links to each node that is in use.
+    Cluster(Box<ClusterInfo>),
 }
 
 /// A store in memory.
@@ -50,6 +52,40 @@ pub struct MemoryInfo {
     pub max_bytes: Option<u64>,
     /// What the store has done and what it holds; `None` unless connected. See [`Cache::stats`].
     pub stats: Option<Stats>,
+}
+
+/// The nodes of a cluster. Of a cache that is not connected there are none.
+///
+/// Nodes are looked at one after another, so their numbers are of slightly different moments.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClusterInfo {
+    /// The nodes that the URL names.
+    pub topology: Topology,
+    /// The nodes that the cluster has, as the last map says and redirects since.
+    pub nodes: Vec<NodeInfo>,
+    /// How many maps were read since the cache was connected.
+    pub maps: u64,
+    /// Callers that wait for the cluster and for no node of it: for another map, or until a node may be
+    /// asked again. Those that wait for a link to a node count there.
+    pub waiting: usize,
+    /// Writers that wait for the store of a load of the same key.
+    pub held: usize,
+    /// Why a map could not be read, if none was since.
+    pub last_error: Option<LinkError>,
+}
+
+/// A node of a cluster, and the pool of links to it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeInfo {
+    /// How many slots it serves; none of a replica.
+    pub slots: usize,
+    /// Whether the others have not reached it, as of the last map.
+    pub failed: bool,
+    /// The pool of links to it, which has bounds of its own; one without links where no call has
+    /// needed it. Its [`endpoint`](PoolInfo::endpoint) is the node's address.
+    pub pool: PoolInfo,
 }
 
 /// A pool of links to a server. Of a cache that is not connected, or is closing its links, all
@@ -137,12 +173,21 @@ pub struct ServerSeen {
 }
 
 impl Info {
-    /// What the pool of links is doing, where the backend is a server.
+    /// What the pool of links is doing, where the backend is one server.
     #[must_use]
     pub fn pool(&self) -> Option<&PoolInfo> {
         match &self.backend {
             BackendInfo::Redis(pool) => Some(pool),
-            BackendInfo::Dummy | BackendInfo::Memory(_) => None,
+            BackendInfo::Dummy | BackendInfo::Memory(_) | BackendInfo::Cluster(_) => None,
+        }
+    }
+
+    /// What the nodes and their pools are doing, where the backend is a cluster.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&ClusterInfo> {
+        match &self.backend {
+            BackendInfo::Cluster(cluster) => Some(cluster),
+            BackendInfo::Dummy | BackendInfo::Memory(_) | BackendInfo::Redis(_) => None,
         }
     }
 }
@@ -152,7 +197,7 @@ impl PoolInfo {
     pub(crate) fn none(topology: Topology, settings: &Settings) -> Self {
         let endpoint = match &topology {
             Topology::Standalone(endpoint) => Some(endpoint.clone()),
-            Topology::Sentinel(_) => None,
+            Topology::Sentinel(_) | Topology::Cluster(_) => None,
         };
         Self {
             topology,
@@ -196,7 +241,8 @@ impl Cache {
             Target::Memory { name, .. } => {
                 let store = match backend.as_deref() {
                     Some(Backend::Memory(store)) => Some(store),
-                    Some(Backend::Dummy | Backend::Redis { .. }) | None => None,
+                    Some(Backend::Dummy | Backend::Redis { .. } | Backend::Cluster { .. })
+                    | None => None,
                 };
                 let Settings { max_entries, max_bytes, .. } = *settings;
                 let asked = Bounds { max_entries, max_bytes };
@@ -211,6 +257,20 @@ impl Cache {
                     redis.pool().describe(&mut info);
                 }
                 BackendInfo::Redis(Box::new(info))
+            }
+            Target::Cluster(remote, _) => {
+                let mut info = ClusterInfo {
+                    topology: remote.topology().clone(),
+                    nodes: Vec::new(),
+                    maps: 0,
+                    waiting: 0,
+                    held: 0,
+                    last_error: None,
+                };
+                if let Some(Backend::Cluster { cluster, .. }) = backend.as_deref() {
+                    cluster.nodes().describe(&mut info);
+                }
+                BackendInfo::Cluster(Box::new(info))
             }
         };
         Info { connected, backend }

@@ -43,6 +43,8 @@
 //! | `locmem://name` | this process's memory, shared by all caches of that name |
 //! | `redis://user:password@host:port/db`, `valkey://`, `redis+unix:///path?db=1` | a server; needs an adapter |
 //! | `rediss://user:password@host:port/db`, `valkeys://` | the same over TLS; needs its feature `tls` |
+//! | `redis-sentinel://host,host/service/db` | the master that sentinels name |
+//! | `redis-cluster://host,host`, `rediss-cluster://` | a cluster, found from any of its nodes |
 //!
 //! Options stand in the URL's query or are given to the [`Builder`], which wins: `timeout`,
 //! `version`, `key_prefix`, `minsize`, `maxsize`, `max_in_flight`, `max_queued_bytes`,
@@ -71,7 +73,7 @@
 //! | `ops`, `form` | one future for each operation; JSON or bytes |
 //! | `credentials` | who we are, which may change |
 //! | `tls` | what is settled about TLS before there is a connection |
-//! | `backend`, `memory`, `redis` | a command's way to where the cache is |
+//! | `backend`, `memory`, `redis`, `cluster` | a command's way to where the cache is |
 //! | `info` | what a cache is doing, for a dashboard |
 //! | `hooks`, `recorder`, `events` | whom to tell what happens: metrics, and the log |
 //! | `flights` | callers that load the same key meet |
@@ -84,6 +86,7 @@
 mod backend;
 mod builder;
 mod cache;
+mod cluster;
 mod credentials;
 mod error;
 mod events;
@@ -98,6 +101,7 @@ mod redis;
 mod registry;
 pub mod runtime;
 mod sync;
+mod terms;
 mod tls;
 
 use std::hash::{BuildHasher, RandomState};
@@ -118,11 +122,13 @@ pub use self::builder::Builder;
 pub use self::cache::Cache;
 pub use self::credentials::{CredentialsError, CredentialsProvider};
 pub use self::error::{
-    ConnectionError, Error, KeyError, LinkError, LoadError, OptionError, ProtocolError,
-    ServerError, ServerErrorKind, UrlError,
+    ConnectionError, Error, KeyError, LinkError, LoadError, MapError, OptionError, ProtocolError,
+    ServerError, ServerErrorKind, TooManyRedirects, UrlError,
 };
 pub use self::form::{Decode, Encode, Json, Raw};
-pub use self::info::{BackendInfo, Info, LastError, MemoryInfo, PoolInfo, ServerSeen};
+pub use self::info::{
+    BackendInfo, ClusterInfo, Info, LastError, MemoryInfo, NodeInfo, PoolInfo, ServerSeen,
+};
 pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteMany, Delta, Disconnect, Get,
     GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,

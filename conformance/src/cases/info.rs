@@ -23,7 +23,8 @@ pub async fn what_a_cache_tells_of_itself_fits_its_backend(cx: Context) {
         }
         let info = cache.info();
         assert_eq!((info.connected, connects), (cache.is_connected(), cache.is_connected()));
-        assert_eq!(info.pool().is_some(), cx.backend().kind().is_some());
+        let is_server = cx.backend().kind().is_some();
+        assert_eq!(info.pool().is_some(), is_server && !cx.backend().is_cluster());
         match &info.backend {
             BackendInfo::Dummy => assert_eq!(cx.backend(), Backend::Dummy),
             BackendInfo::Memory(memory) => {
@@ -35,6 +36,11 @@ pub async fn what_a_cache_tells_of_itself_fits_its_backend(cx: Context) {
             BackendInfo::Redis(pool) => {
                 assert_eq!(pool.open, usize::from(connects));
                 assert_eq!((pool.minsize, pool.maxsize), (1, 10));
+            }
+            BackendInfo::Cluster(cluster) => {
+                assert!(cx.backend().is_cluster());
+                let open: usize = cluster.nodes.iter().map(|node| node.pool.open).sum();
+                assert_eq!((open, cluster.nodes.len()), if connects { (1, 3) } else { (0, 0) });
             }
             other => panic!("{other:?}"),
         }

@@ -186,6 +186,14 @@ impl SlotMap {
         self.shard(slot)?.master()
     }
 
+    /// The place of that node among all [`nodes`](Self::nodes). Redirects change the places of none.
+    #[inline]
+    #[must_use]
+    pub fn master_at(&self, slot: Slot) -> Option<usize> {
+        let shard = *self.slots.get(usize::from(slot.number()))?;
+        self.shards.get(usize::from(shard))?.master.map(usize::from)
+    }
+
     /// All nodes that are known, in no particular order.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {

@@ -15,6 +15,7 @@ use percent_encoding::percent_decode_str;
 use super::{
     Backend, CacheUrl, Credentials, Endpoint, Part, Server, Service, Topology, UrlError, Wire,
 };
+use crate::cluster::address::Address;
 use crate::nearest::nearest;
 use crate::options::{OptionError, Options};
 use crate::secret::Secret;
@@ -23,7 +24,7 @@ impl CacheUrl {
     /// Parses a cache URL.
     ///
     /// Without a host it is `localhost`; without a port, 6379, with TLS as without, and 26379 of a
-    /// sentinel; without a database, 0. A `+` in the query is a space, as the Python package reads it. Each option is
+    /// sentinel; without a database, 0, which is the only one of a cluster. A `+` in the query is a space, as the Python package reads it. Each option is
     /// checked on its own, neither against the others nor against the scheme, since a builder may
     /// still override it.
     ///
@@ -83,6 +84,8 @@ enum Transport {
     Unix,
     /// Over TCP, to where sentinels say.
     Sentinel(Wire),
+    /// Over TCP, to the nodes of a cluster.
+    Cluster(Wire),
 }
 
 impl Kind {
@@ -102,6 +105,12 @@ impl Kind {
             }
             "rediss-sentinel" | "rediss+sentinel" | "valkeys-sentinel" | "valkeys+sentinel" => {
                 Ok(Self::Server(Transport::Sentinel(Wire::Tls)))
+            }
+            "redis-cluster" | "redis+cluster" | "valkey-cluster" | "valkey+cluster" => {
+                Ok(Self::Server(Transport::Cluster(Wire::Plain)))
+            }
+            "rediss-cluster" | "rediss+cluster" | "valkeys-cluster" | "valkeys+cluster" => {
+                Ok(Self::Server(Transport::Cluster(Wire::Tls)))
             }
             other => Err(match UNSUPPORTED.into_iter().find(|&(known, _)| known == other) {
                 Some((scheme, feature)) => UrlError::Unsupported { scheme, feature },
@@ -132,7 +141,9 @@ impl Server {
         }
         let credentials = credentials.map(Credentials::parse).transpose()?;
         let path_of_tcp = path.strip_prefix('/').unwrap_or_default();
-        let (topology, wire, database) = match transport {
+        let mut said = OfServer::default();
+        read_query(query, options, Some(&mut said))?;
+        let (topology, wire, database) = match transport.clustered(said.cluster)? {
             Transport::Tcp(wire) => {
                 (Topology::Standalone(Endpoint::tcp(host, DEFAULT_PORT)?), wire, path_of_tcp)
             }
@@ -141,19 +152,57 @@ impl Server {
                 let (name, database) = path_of_tcp.split_once('/').unwrap_or((path_of_tcp, ""));
                 (Topology::Sentinel(Service::parse(name, host)?), wire, database)
             }
+            Transport::Cluster(wire) => (Topology::Cluster(read_nodes(host)?), wire, path_of_tcp),
         };
         let in_path = Some(database).filter(|text| !text.is_empty());
         let in_path = in_path.map(read_database).transpose()?;
-        let mut in_query = None;
-        read_query(query, options, Some(&mut in_query))?;
-        let database = match (in_path, in_query) {
+        let database = match (in_path, said.database) {
             (Some(path), Some(query)) if path != query => {
                 return Err(UrlError::Databases { path, query });
             }
             (in_path, in_query) => in_path.or(in_query).unwrap_or_default(),
         };
+        if database != 0 && matches!(topology, Topology::Cluster(_)) {
+            return Err(UrlError::ClusterDatabase { database });
+        }
         Ok(Self { topology, wire, credentials, database })
     }
+}
+
+impl Transport {
+    /// What it is where the query says whether there is a cluster.
+    fn clustered(self, said: Option<bool>) -> Result<Self, UrlError> {
+        let unsupported = |scheme, feature| Err(UrlError::Unsupported { scheme, feature });
+        match (self, said) {
+            (Self::Tcp(wire), Some(true)) => Ok(Self::Cluster(wire)),
+            (Self::Unix, Some(true)) => unsupported("redis+unix", CLUSTER_ON_UNIX),
+            (Self::Sentinel(_), Some(true)) => unsupported("redis-sentinel", CLUSTER_WITH_SENTINEL),
+            (Self::Cluster(_), Some(false)) => {
+                let other = "redis-cluster://";
+                Err(OptionError::Contradiction { option: CLUSTER, other }.into())
+            }
+            (transport, None | Some(true | false)) => Ok(transport),
+        }
+    }
+}
+
+/// The hosts and ports of one of several servers, with commas in between.
+fn read_hosts(hosts: &str, default_port: u16) -> Result<Vec<Endpoint>, UrlError> {
+    let one = |host: &str| match host {
+        "" if hosts.contains(',') => Err(UrlError::Host),
+        host => Endpoint::tcp(host, default_port),
+    };
+    hosts.split(',').map(one).collect()
+}
+
+/// Those of a cluster's nodes, each of which is an address there.
+fn read_nodes(hosts: &str) -> Result<Vec<Endpoint>, UrlError> {
+    let nodes = read_hosts(hosts, DEFAULT_PORT)?;
+    let is_address = |node: &Endpoint| match node {
+        Endpoint::Tcp { host, port } => Address::new(host, *port).is_ok(),
+        Endpoint::Unix { .. } => false,
+    };
+    if nodes.iter().all(is_address) { Ok(nodes) } else { Err(UrlError::Host) }
 }
 
 impl Service {
@@ -163,12 +212,7 @@ impl Service {
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(UrlError::Service);
         }
-        let one = |host: &str| match host {
-            "" if hosts.contains(',') => Err(UrlError::Host),
-            host => Endpoint::tcp(host, SENTINEL_PORT),
-        };
-        let sentinels = hosts.split(',').map(one).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { name, sentinels })
+        Ok(Self { name, sentinels: read_hosts(hosts, SENTINEL_PORT)? })
     }
 }
 
@@ -244,35 +288,69 @@ fn read_digits<N: FromStr>(text: &str) -> Option<N> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// Reads `name=value` pairs. Only a server has a `database`, which `db` names.
+/// What a query says of a server alone.
+#[derive(Default)]
+struct OfServer {
+    database: Option<u32>,
+    cluster: Option<bool>,
+}
+
+impl OfServer {
+    /// Takes note of what is said under this name; answers whether it is about a server.
+    fn set(&mut self, name: &str, value: &str) -> Result<bool, UrlError> {
+        match name {
+            DATABASE => once(DATABASE, &mut self.database, value, read_database)?,
+            CLUSTER => once(CLUSTER, &mut self.cluster, value, read_flag)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn once<T>(
+    option: &'static str,
+    field: &mut Option<T>,
+    value: &str,
+    read: impl FnOnce(&str) -> Result<T, UrlError>,
+) -> Result<(), UrlError> {
+    if field.is_some() {
+        return Err(OptionError::Repeated { option }.into());
+    }
+    if value.is_empty() {
+        return Err(OptionError::Empty { option }.into());
+    }
+    *field = Some(read(value)?);
+    Ok(())
+}
+
+fn read_flag(value: &str) -> Result<bool, UrlError> {
+    let shown = || value.chars().take(64).collect();
+    value.parse().map_err(|_| OptionError::NotAFlag { option: CLUSTER, value: shown() }.into())
+}
+
+/// Reads `name=value` pairs. Only a server has a database, which `db` names, or is a `cluster`.
 fn read_query(
     query: &str,
     options: &mut Options,
-    mut database: Option<&mut Option<u32>>,
+    mut server: Option<&mut OfServer>,
 ) -> Result<(), UrlError> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decode(&spaced(name), Part::OptionName)?.into_owned();
         let value = decode(&spaced(value), Part::OptionValue)?.into_owned();
-        match &mut database {
-            Some(database) if name == DATABASE => match database {
-                Some(_) => return Err(OptionError::Repeated { option: DATABASE }.into()),
-                None if value.is_empty() => {
-                    return Err(OptionError::Empty { option: DATABASE }.into());
-                }
-                None => **database = Some(read_database(&value)?),
-            },
-            _ => {
-                // What comes behind a password may be a part of it, which has an '&' unencoded.
-                let hides = options.sentinel_password.is_some();
-                let set = options.set(&name, &value);
-                if hides && matches!(set, Err(OptionError::Unknown { .. })) {
-                    let name = Secret::MASK.into();
-                    return Err(OptionError::Unknown { name, nearest: None }.into());
-                }
-                set?;
-            }
+        if let Some(server) = &mut server
+            && server.set(&name, &value)?
+        {
+            continue;
         }
+        // What comes behind a password may be a part of it, which has an '&' unencoded.
+        let hides = options.sentinel_password.is_some();
+        let set = options.set(&name, &value);
+        if hides && matches!(set, Err(OptionError::Unknown { .. })) {
+            let name = Secret::MASK.into();
+            return Err(OptionError::Unknown { name, nearest: None }.into());
+        }
+        set?;
     }
     Ok(())
 }
@@ -297,33 +375,35 @@ const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 const DATABASE: &str = "db";
-const SCHEMES: [&str; 16] = [
+const CLUSTER: &str = "cluster";
+const SCHEMES: [&str; 24] = [
     "dummy",
     "locmem",
     "redis",
     "redis+unix",
+    "redis-cluster",
+    "redis+cluster",
     "redis-sentinel",
     "redis+sentinel",
     "rediss",
+    "rediss-cluster",
+    "rediss+cluster",
     "rediss-sentinel",
     "rediss+sentinel",
     "valkey",
     "valkey+unix",
+    "valkey-cluster",
+    "valkey+cluster",
     "valkey-sentinel",
     "valkey+sentinel",
     "valkeys",
+    "valkeys-cluster",
+    "valkeys+cluster",
     "valkeys-sentinel",
     "valkeys+sentinel",
 ];
 const TLS_ON_UNIX: &str = "TLS on a unix socket";
-const CLUSTER: &str = "Redis Cluster";
-const UNSUPPORTED: [(&str, &str); 8] = [
-    ("rediss+unix", TLS_ON_UNIX),
-    ("valkeys+unix", TLS_ON_UNIX),
-    ("redis-cluster", CLUSTER),
-    ("redis+cluster", CLUSTER),
-    ("rediss-cluster", CLUSTER),
-    ("rediss+cluster", CLUSTER),
-    ("valkey-cluster", CLUSTER),
-    ("valkey+cluster", CLUSTER),
-];
+const CLUSTER_ON_UNIX: &str = "a cluster on a unix socket";
+const CLUSTER_WITH_SENTINEL: &str = "a cluster with Sentinel";
+const UNSUPPORTED: [(&str, &str); 2] =
+    [("rediss+unix", TLS_ON_UNIX), ("valkeys+unix", TLS_ON_UNIX)];

@@ -108,6 +108,62 @@ fn a_service_has_a_name_and_sentinels() {
 }
 
 #[test]
+fn a_cluster_has_nodes_and_one_database() {
+    for (url, topology, wire) in [
+        ("redis-cluster://n1", "cluster@n1:6379", Wire::Plain),
+        ("redis-cluster://", "cluster@localhost:6379", Wire::Plain),
+        ("valkey-cluster://u:p@n1:1,n2,[::1]:3/", "cluster@n1:1,n2:6379,[::1]:3", Wire::Plain),
+        ("redis+cluster://n1/0?db=0", "cluster@n1:6379", Wire::Plain),
+        ("Valkey+Cluster://n1?cluster=true", "cluster@n1:6379", Wire::Plain),
+        ("redis://n1,n2:7?cluster=true", "cluster@n1:6379,n2:7", Wire::Plain),
+        ("valkey://n1?timeout=1&cluster=true", "cluster@n1:6379", Wire::Plain),
+        ("rediss-cluster://n1,n2", "cluster@n1:6379,n2:6379", Wire::Tls),
+        ("valkeys+cluster://n1", "cluster@n1:6379", Wire::Tls),
+        ("rediss://n1,n2?cluster=true", "cluster@n1:6379,n2:6379", Wire::Tls),
+        ("redis://n1?cluster=false", "n1:6379", Wire::Plain),
+    ] {
+        let server = server(url);
+        assert_eq!(server.topology.to_string(), topology, "{url}");
+        assert_eq!((server.database, server.wire), (0, wire), "{url}");
+    }
+}
+
+#[test]
+fn what_no_cluster_is_or_has_is_refused_by_its_name() {
+    let unsupported = |scheme, feature| UrlError::Unsupported { scheme, feature };
+    let flag = |value: &str| OptionError::NotAFlag { option: "cluster", value: value.into() };
+    for (url, error) in [
+        ("redis-cluster://n1/1", UrlError::ClusterDatabase { database: 1 }),
+        ("redis-cluster://n1?db=2", UrlError::ClusterDatabase { database: 2 }),
+        ("redis://n1/3?cluster=true", UrlError::ClusterDatabase { database: 3 }),
+        ("redis-cluster://n1,", UrlError::Host),
+        ("redis-cluster://n1,,n2", UrlError::Host),
+        ("redis-cluster://h\u{f6}st", UrlError::Host),
+        ("redis-cluster://n1:0", UrlError::Port),
+        ("redis-cluster:///run/s", UrlError::Database { database: "run/s".into() }),
+        ("redis://n1,n2", UrlError::Host),
+        ("redis://n1,n2?cluster=false", UrlError::Host),
+        ("redis+unix:///s?cluster=true", unsupported("redis+unix", "a cluster on a unix socket")),
+        (
+            "redis-sentinel://s1/m?cluster=true",
+            unsupported("redis-sentinel", "a cluster with Sentinel"),
+        ),
+        ("redis://n1?cluster=1", flag("1").into()),
+        ("redis://n1?cluster", OptionError::Empty { option: "cluster" }.into()),
+        (
+            "redis-cluster://n1?cluster=false",
+            OptionError::Contradiction { option: "cluster", other: "redis-cluster://" }.into(),
+        ),
+        (
+            "redis://n1?cluster=true&cluster=true",
+            OptionError::Repeated { option: "cluster" }.into(),
+        ),
+    ] {
+        assert_eq!(refused(url), error, "{url}");
+    }
+}
+
+#[test]
 fn a_url_of_sentinels_that_lacks_something_says_what() {
     for (url, error) in [
         ("redis-sentinel://s1", UrlError::Service),
@@ -323,7 +379,6 @@ fn a_scheme_that_asks_for_tls_is_told_apart_from_plain_text() {
 #[test]
 fn what_there_is_not_is_refused_by_its_name() {
     for (url, feature) in [
-        ("redis+cluster://host", "Redis Cluster"),
         ("rediss+unix:///s", "TLS on a unix socket"),
         ("valkeys+unix://:p@/s", "TLS on a unix socket"),
     ] {
@@ -516,6 +571,7 @@ fn topology() -> impl Strategy<Value = Topology> {
         }),
         (service, prop::collection::vec(tcp(), 1..4))
             .prop_map(|(name, sentinels)| Topology::Sentinel(Service { name, sentinels })),
+        prop::collection::vec(tcp(), 1..4).prop_map(Topology::Cluster),
     ]
 }
 
@@ -530,8 +586,16 @@ fn backend() -> impl Strategy<Value = Backend> {
         text().prop_map(|name| Backend::Memory { name }),
         server.prop_map(|(topology, tls, credentials, database)| {
             let wire = match (&topology, tls) {
-                (Topology::Standalone(Endpoint::Tcp { .. }), true) => Wire::Tls,
-                (Topology::Standalone(_) | Topology::Sentinel(_), _) => Wire::Plain,
+                (Topology::Standalone(Endpoint::Tcp { .. }) | Topology::Cluster(_), true) => {
+                    Wire::Tls
+                }
+                (Topology::Standalone(_) | Topology::Sentinel(_) | Topology::Cluster(_), _) => {
+                    Wire::Plain
+                }
+            };
+            let database = match &topology {
+                Topology::Cluster(_) => 0,
+                Topology::Standalone(_) | Topology::Sentinel(_) => database,
             };
             Backend::Redis(Server { topology, wire, credentials, database })
         }),
@@ -575,7 +639,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parser_panic(
-        scheme in prop::sample::select(vec!["", "locmem://", "redis://", "rediss://", "redis+unix://", "redis-sentinel://"]),
+        scheme in prop::sample::select(vec!["", "locmem://", "redis://", "rediss://", "redis+unix://", "redis-sentinel://", "redis-cluster://"]),
         rest in prop_oneof![".{0,60}", "[a:@/?#%=&\\[\\]0-9.+]{0,40}"],
     ) {
         if let Ok(url) = CacheUrl::parse(&format!("{scheme}{rest}")) {

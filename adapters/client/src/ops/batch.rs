@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::task::{Context, Poll};
 
 use async_caches_core::command::Command;
+use async_caches_core::error::ServerErrorKind;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Reply;
 
@@ -18,27 +19,22 @@ pub(super) struct Batch {
     chunks: Vec<Range<usize>>,
     next: usize,
     active: Vec<(Range<usize>, Call)>,
+    /// How many chunks are under way at once.
+    window: usize,
     begun: bool,
 }
 
 impl Batch {
     /// Cuts items of these sizes, in bytes, into chunks.
-    pub(super) fn of(sizes: impl Iterator<Item = usize>) -> Self {
-        let mut chunks: Vec<Range<usize>> = Vec::new();
-        let mut bytes = 0;
-        for (index, size) in sizes.enumerate() {
-            match chunks.last_mut() {
-                Some(chunk) if chunk.len() < CHUNK_ITEMS && bytes + size <= CHUNK_BYTES => {
-                    chunk.end = index + 1;
-                    bytes += size;
-                }
-                Some(_) | None => {
-                    chunks.push(index..index + 1);
-                    bytes = size;
-                }
-            }
-        }
-        Self { chunks, next: 0, active: Vec::new(), begun: false }
+    pub(super) fn of(sizes: impl ExactSizeIterator<Item = usize>) -> Self {
+        let (len, mut sizes) = (sizes.len(), sizes);
+        let chunks = cut(0..len, |_| sizes.next().unwrap_or_default());
+        Self { chunks, next: 0, active: Vec::new(), window: WINDOW, begun: false }
+    }
+
+    /// A batch that has begun, of these chunks, each for a node of a cluster.
+    pub(super) fn of_chunks(chunks: Vec<Range<usize>>) -> Self {
+        Self { chunks, next: 0, active: Vec::new(), window: WINDOW_OF_PARTS, begun: true }
     }
 
     /// To be said before anything else in every poll: without a connection no batch begins, not even
@@ -61,9 +57,10 @@ impl Batch {
     ) -> Poll<Result<(), Error>> {
         let mut at = 0;
         loop {
-            if at == self.active.len() && at < WINDOW {
+            if at == self.active.len() && at < self.window {
                 let Some(chunk) = self.chunks.get(self.next) else { break };
-                self.active.push((chunk.clone(), Call::default()));
+                let call = if chunk.len() > 1 { Call::several() } else { Call::default() };
+                self.active.push((chunk.clone(), call));
                 self.next += 1;
             }
             let Some((chunk, call)) = self.active.get_mut(at) else { break };
@@ -71,12 +68,40 @@ impl Batch {
                 Poll::Pending => at += 1,
                 Poll::Ready(reply) => {
                     let (chunk, _) = self.active.swap_remove(at);
-                    take(chunk, reply?)?;
+                    match reply {
+                        // A slot is being moved: some of its keys are here, and some there.
+                        Err(Error::Server(error))
+                            if error.kind == ServerErrorKind::TryAgain && chunk.len() > 1 =>
+                        {
+                            self.chunks.extend(chunk.map(|item| item..item + 1));
+                        }
+                        reply => take(chunk, reply?)?,
+                    }
                 }
             }
         }
         if self.active.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
+}
+
+/// Cuts items, of so many bytes each, into chunks.
+pub(super) fn cut(items: Range<usize>, mut size: impl FnMut(usize) -> usize) -> Vec<Range<usize>> {
+    let mut chunks: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for index in items {
+        let size = size(index);
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK_ITEMS && bytes + size <= CHUNK_BYTES => {
+                chunk.end = index + 1;
+                bytes += size;
+            }
+            Some(_) | None => {
+                chunks.push(index..index + 1);
+                bytes = size;
+            }
+        }
+    }
+    chunks
 }
 
 /// How many items a chunk has at most.
@@ -87,6 +112,9 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// How many chunks are under way at once.
 const WINDOW: usize = 8;
+
+/// The same of chunks of a few keys each, as a cluster has them.
+const WINDOW_OF_PARTS: usize = 1024;
 
 #[cfg(test)]
 mod tests {

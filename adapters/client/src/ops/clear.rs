@@ -1,13 +1,17 @@
 //! `clear` and `clear_prefix`.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use async_caches_core::cluster::address::Address;
+use async_caches_core::cluster::slot::Slot;
 use async_caches_core::command::Command;
 use async_caches_core::reply::Reply;
 use bytes::Bytes;
 
+use super::batch::{Batch, cut};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
@@ -18,6 +22,10 @@ use crate::error::Error;
 pub struct Clear<'c> {
     cache: &'c Cache,
     call: Call,
+    /// There on a cluster, once it has begun: a call for each master that has not answered.
+    shards: Option<Vec<Call>>,
+    /// Why one of them failed.
+    failed: Option<Error>,
 }
 
 /// The future of [`Cache::clear_prefix`].
@@ -30,21 +38,36 @@ pub struct ClearPrefix<'c> {
     found: Vec<Bytes>,
     removed: u64,
     call: Call,
+    /// There on a cluster, once it has begun.
+    shards: Option<Box<Shards>>,
+}
+
+/// The masters of a cluster whose keys are gone through, one after the other.
+#[derive(Debug)]
+struct Shards {
+    /// A slot of each that is left; the last one is under way.
+    left: Vec<Slot>,
+    /// Who answered for it so far, as a cursor means something to one node alone.
+    master: Option<Address>,
+    /// The removal of what was found.
+    batch: Batch,
 }
 
 impl Cache {
     /// Removes every key of the database, or of the store in memory, whatever its prefix and
-    /// whoever wrote it.
+    /// whoever wrote it. On a cluster each master does so by itself: where one fails, others have
+    /// done it.
     ///
     /// # Errors
     /// Those of the backend.
     pub fn clear(&self) -> Clear<'_> {
-        Clear { cache: self, call: Call::default() }
+        Clear { cache: self, call: Call::default(), shards: None, failed: None }
     }
 
     /// Removes every key under this cache's prefix, of whatever version, and no other; answers how
     /// many. Goes through the keys in steps that do not hold the server up; a key written
-    /// meanwhile may stay. Each step has the response timeout.
+    /// meanwhile may stay, and so may one of a cluster that is moved from one node to another. Each
+    /// step has the response timeout.
     ///
     /// Dropped, or failed, before it is done, some of the keys are removed.
     ///
@@ -58,6 +81,7 @@ impl Cache {
             found: Vec::new(),
             removed: 0,
             call: Call::default(),
+            shards: None,
         }
     }
 }
@@ -67,11 +91,39 @@ impl Future for Clear<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Reply::Done = ready!(this.call.poll(this.cache, b"", cx, || Ok(Command::Clear)))?
-        else {
-            return Poll::Ready(Err(Error::mismatch()));
+        if this.shards.is_none()
+            && let Some(nodes) = this.cache.nodes()
+        {
+            let calls = nodes.view().shards().into_iter().map(Call::for_slot);
+            this.shards = Some(calls.collect());
+        }
+        let Some(shards) = &mut this.shards else {
+            return this.call.poll(this.cache, b"", cx, || Ok(Command::Clear)).map(done);
         };
-        Poll::Ready(Ok(()))
+        shards.retain_mut(|call| {
+            match call.poll(this.cache, b"", cx, || Ok(Command::Clear)).map(done) {
+                Poll::Pending => true,
+                Poll::Ready(outcome) => {
+                    this.failed = outcome.err().or(this.failed.take());
+                    false
+                }
+            }
+        });
+        match (shards.is_empty(), this.failed.take()) {
+            (true, None) => Poll::Ready(Ok(())),
+            (true, Some(error)) => Poll::Ready(Err(error)),
+            (false, failed) => {
+                this.failed = failed;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+fn done(reply: Result<Reply, Error>) -> Result<(), Error> {
+    match reply? {
+        Reply::Done => Ok(()),
+        _ => Err(Error::mismatch()),
     }
 }
 
@@ -80,6 +132,7 @@ impl Future for ClearPrefix<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        this.begin();
         loop {
             // A step is a scan, and the removal of what it found.
             if this.found.is_empty() {
@@ -91,6 +144,19 @@ impl Future for ClearPrefix<'_> {
                 this.cursor = cursor;
                 this.found = keys;
                 this.found.retain(|key| key.starts_with(&this.stem));
+                if this.scanned() {
+                    this.call = this.next_call();
+                    continue;
+                }
+            } else if let Some(shards) = &mut this.shards {
+                let (found, removed) = (&this.found, &mut this.removed);
+                let unlink = |chunk: Range<usize>| Command::Unlink(&found[chunk]);
+                ready!(shards.batch.poll(this.cache, cx, unlink, |_, reply| {
+                    let Reply::Count(count) = reply else { return Err(Error::mismatch()) };
+                    *removed += count;
+                    Ok(())
+                }))?;
+                this.found.clear();
             } else {
                 let unlink = || Ok(Command::Unlink(&this.found));
                 let reply = ready!(this.call.poll(this.cache, b"", cx, unlink))?;
@@ -100,10 +166,70 @@ impl Future for ClearPrefix<'_> {
                 this.removed += removed;
                 this.found.clear();
             }
-            this.call = Call::default();
-            if this.found.is_empty() && this.cursor == 0 {
+            if this.found.is_empty() && this.cursor == 0 && !this.next_shard() {
                 return Poll::Ready(Ok(this.removed));
             }
+            this.call = this.next_call();
         }
+    }
+}
+
+impl ClearPrefix<'_> {
+    fn next_call(&self) -> Call {
+        match self.shards.as_ref().and_then(|shards| shards.left.last()) {
+            Some(slot) => Call::for_slot(*slot),
+            None => Call::default(),
+        }
+    }
+
+    /// Goes through the first master, where it is on a cluster and has not begun.
+    fn begin(&mut self) {
+        if self.shards.is_some() {
+            return;
+        }
+        let Some(nodes) = self.cache.nodes() else { return };
+        let (left, batch) = (nodes.view().shards(), Batch::of_chunks(Vec::new()));
+        self.shards = Some(Box::new(Shards { left, master: None, batch }));
+        self.follow();
+        self.call = self.next_call();
+    }
+
+    /// A step has been answered. Answers whether the keys of the shard are to be gone through from the
+    /// first on, as another node has taken the master's place in this step or since the last one.
+    fn scanned(&mut self) -> bool {
+        let begun = self.shards.as_ref().and_then(|shards| shards.master.clone());
+        self.follow();
+        let Some(shards) = &mut self.shards else { return false };
+        if shards.master != begun {
+            self.cursor = 0;
+            self.found.clear();
+            return true;
+        }
+        self.found.sort_by_cached_key(|key| Slot::of(key));
+        let by_slot = self.found.chunk_by(|a, b| Slot::of(a) == Slot::of(b));
+        let (mut chunks, mut at) = (Vec::new(), 0);
+        for run in by_slot {
+            chunks
+                .extend(cut(at..at + run.len(), |item| self.found.get(item).map_or(0, Bytes::len)));
+            at += run.len();
+        }
+        shards.batch = Batch::of_chunks(chunks);
+        false
+    }
+
+    /// Takes note of who answers for the shard.
+    fn follow(&mut self) {
+        let (Some(shards), Some(nodes)) = (&mut self.shards, self.cache.nodes()) else { return };
+        let master = shards.left.last().and_then(|slot| nodes.master(*slot));
+        shards.master = master.map(|node| node.address().clone());
+    }
+
+    /// Goes on to the next master, if there is one.
+    fn next_shard(&mut self) -> bool {
+        let Some(shards) = &mut self.shards else { return false };
+        shards.left.pop();
+        let more = !shards.left.is_empty();
+        self.follow();
+        more
     }
 }

@@ -9,6 +9,7 @@ use async_caches_core::key::{Names, Version};
 use async_caches_core::reply::Reply;
 
 use super::batch::Batch;
+use super::spread::{Spread, take};
 use super::takes_version;
 use crate::cache::Cache;
 use crate::error::Error;
@@ -27,6 +28,8 @@ pub struct DeleteMany<'c> {
     version: Option<Version>,
     deleted: u64,
     batch: Batch,
+    /// There on a cluster, once it has begun.
+    spread: Option<Box<Spread>>,
 }
 
 takes_version!(DeleteMany<'c>);
@@ -53,7 +56,7 @@ impl Cache {
         let names: Names = keys.into_iter().collect();
         let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
         let batch = Batch::of(sizes);
-        DeleteMany { cache: self, names, version: None, deleted: 0, batch }
+        DeleteMany { cache: self, names, version: None, deleted: 0, batch, spread: None }
     }
 }
 
@@ -79,7 +82,22 @@ impl Future for DeleteMany<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         this.batch.begin(this.cache)?;
-        let keys = this.cache.scope(this.version.as_ref())?.keys(&this.names);
+        let scope = this.cache.scope(this.version.as_ref())?;
+        let keys = scope.keys(&this.names);
+        if this.spread.is_none() && this.cache.is_cluster() {
+            let (spread, batch) = Spread::of_keys(this.cache, &keys);
+            (this.spread, this.batch) = (Some(Box::new(spread)), batch);
+        }
+        if let Some(spread) = &mut this.spread {
+            let (keys, places, gather) = spread.parts(scope);
+            let command = |chunk| Command::Delete(keys.window(chunk));
+            ready!(this.batch.poll(this.cache, cx, command, |chunk, reply| {
+                take(gather, places, chunk, reply)
+            }))?;
+        }
+        if let Some(spread) = this.spread.take() {
+            return Poll::Ready(spread.count());
+        }
         let deleted = &mut this.deleted;
         ready!(this.batch.poll(
             this.cache,

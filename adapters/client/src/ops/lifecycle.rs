@@ -8,18 +8,18 @@ use std::task::{Context, Poll, ready};
 use async_caches_core::command::Command;
 use async_caches_core::reply::Reply;
 
-use crate::backend::Call;
+use crate::backend::{Call, Service};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::flights::Desk;
-use crate::redis::{Redis, Ticket};
+use crate::redis::Ticket;
 
 /// The future of [`Cache::connect`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Connect<'c> {
     cache: &'c Cache,
-    waiting: Option<(Redis, Arc<Desk>)>,
+    waiting: Option<(Service, Arc<Desk>)>,
     ticket: Option<Ticket>,
 }
 
@@ -28,7 +28,7 @@ pub struct Connect<'c> {
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Disconnect<'c> {
     cache: &'c Cache,
-    waiting: Option<(Arc<Redis>, Option<Ticket>)>,
+    waiting: Option<(Service, Option<Ticket>)>,
 }
 
 /// The future of [`Cache::ping`].
@@ -40,8 +40,8 @@ pub struct Ping<'c> {
 }
 
 impl Cache {
-    /// Connects: opens the store in memory, or the first link to the server. Ends within the
-    /// connect timeout; wrong credentials fail at once.
+    /// Connects: opens the store in memory, or the first link to the server, or asks a cluster for
+    /// its nodes. Ends within the connect timeout; wrong credentials fail at once.
     ///
     /// Dropped before it is done, the cache is not connected.
     ///
@@ -82,11 +82,11 @@ impl Future for Connect<'_> {
                 waiting => this.waiting = waiting,
             }
         }
-        if let Some((redis, _)) = &this.waiting {
-            ready!(redis.poll_first(&mut this.ticket, cx))?;
+        if let Some((service, _)) = &this.waiting {
+            ready!(service.poll_first(&mut this.ticket, cx))?;
         }
-        if let Some((redis, desk)) = this.waiting.take() {
-            this.cache.connected(redis, desk);
+        if let Some((service, desk)) = this.waiting.take() {
+            this.cache.connected(service, desk);
         }
         Poll::Ready(Ok(()))
     }
@@ -108,11 +108,11 @@ impl Future for Disconnect<'_> {
         if this.waiting.is_none() {
             match this.cache.begin_disconnect()? {
                 None => return Poll::Ready(Ok(())),
-                Some(redis) => this.waiting = Some((redis, None)),
+                Some(service) => this.waiting = Some((service, None)),
             }
         }
-        if let Some((redis, ticket)) = &mut this.waiting {
-            ready!(redis.poll_close(ticket, cx));
+        if let Some((service, ticket)) = &mut this.waiting {
+            ready!(service.poll_close(ticket, cx));
         }
         this.waiting = None;
         this.cache.idle();

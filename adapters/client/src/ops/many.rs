@@ -1,6 +1,7 @@
 //! `get_many`, `get_many_raw` and `set_many`.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::batch::Batch;
+use super::spread::{Spread, take};
 use super::{takes_timeout, takes_version};
 use crate::cache::Cache;
 use crate::error::Error;
@@ -27,6 +29,8 @@ pub struct GetMany<'c, D> {
     version: Option<Version>,
     values: Vec<Option<Bytes>>,
     batch: Batch,
+    /// There on a cluster, once it has begun.
+    spread: Option<Box<Spread>>,
     form: Form<D>,
 }
 
@@ -41,6 +45,8 @@ pub struct SetMany<'c, I> {
     version: Option<Version>,
     timeout: Timeout,
     batch: Batch,
+    /// There on a cluster, once it has begun.
+    spread: Option<Box<Spread>>,
 }
 
 takes_version!(GetMany<'c, D>, SetMany<'c, I>);
@@ -92,6 +98,7 @@ impl Cache {
             version: None,
             timeout: Timeout::Default,
             batch: Batch::of(std::iter::empty()),
+            spread: None,
         }
     }
 }
@@ -100,7 +107,8 @@ fn get_many<D>(cache: &Cache, names: Names) -> GetMany<'_, D> {
     let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
     let batch = Batch::of(sizes);
     let values = vec![None; names.len()];
-    GetMany { cache, names, version: None, values, batch, form: Form::default() }
+    let form = Form::default();
+    GetMany { cache, names, version: None, values, batch, spread: None, form }
 }
 
 impl<D> Unpin for GetMany<'_, D> {}
@@ -111,18 +119,34 @@ impl<D: Decode> Future for GetMany<'_, D> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         this.batch.begin(this.cache)?;
-        let keys = this.cache.scope(this.version.as_ref())?.keys(&this.names);
-        let values = &mut this.values;
-        ready!(this.batch.poll(
-            this.cache,
-            cx,
-            |chunk| Command::GetMany(keys.window(chunk)),
-            |chunk, reply| {
-                let Reply::Values(found) = reply else { return Err(Error::mismatch()) };
-                values.splice(chunk, found);
-                Ok(())
-            },
-        ))?;
+        let scope = this.cache.scope(this.version.as_ref())?;
+        let keys = scope.keys(&this.names);
+        if this.spread.is_none() && this.cache.is_cluster() {
+            let (spread, batch) = Spread::of_keys(this.cache, &keys);
+            (this.spread, this.batch) = (Some(Box::new(spread)), batch);
+        }
+        if let Some(spread) = &mut this.spread {
+            let (keys, places, gather) = spread.parts(scope);
+            let command = |chunk| Command::GetMany(keys.window(chunk));
+            ready!(this.batch.poll(this.cache, cx, command, |chunk, reply| {
+                take(gather, places, chunk, reply)
+            }))?;
+        } else {
+            let values = &mut this.values;
+            ready!(this.batch.poll(
+                this.cache,
+                cx,
+                |chunk| Command::GetMany(keys.window(chunk)),
+                |chunk, reply| {
+                    let Reply::Values(found) = reply else { return Err(Error::mismatch()) };
+                    values.splice(chunk, found);
+                    Ok(())
+                },
+            ))?;
+        }
+        if let Some(spread) = this.spread.take() {
+            this.values = spread.values()?;
+        }
         let decode = |(index, value): (usize, Option<Bytes>)| {
             let name = || this.names.get(index).unwrap_or_default();
             let decoded = value.map(|bytes| D::decode(bytes)).transpose();
@@ -160,8 +184,24 @@ where
                 this.values.push(value);
             }
             this.batch = Batch::of(sizes.into_iter());
+            if this.cache.is_cluster() {
+                let keys = scope.keys(&this.names);
+                let (spread, batch) = Spread::of_writes(this.cache, &keys);
+                (this.spread, this.batch) = (Some(Box::new(spread)), batch);
+            }
         }
-        let (keys, values) = (scope.keys(&this.names), &this.values);
+        let values = &this.values;
+        if let Some(spread) = &mut this.spread {
+            let (keys, places, gather) = spread.parts(scope);
+            let command = |chunk: Range<usize>| {
+                let values = places.get(chunk.start).map_or(&[][..], |at| &values[*at..=*at]);
+                Command::SetMany { keys: keys.window(chunk), values, expiry }
+            };
+            return this
+                .batch
+                .poll(this.cache, cx, command, |chunk, reply| take(gather, places, chunk, reply));
+        }
+        let keys = scope.keys(&this.names);
         this.batch.poll(
             this.cache,
             cx,

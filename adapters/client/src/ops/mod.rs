@@ -14,6 +14,7 @@ mod load;
 mod many;
 mod number;
 mod set;
+mod spread;
 
 pub use clear::{Clear, ClearPrefix};
 pub use delete::{Delete, DeleteMany};

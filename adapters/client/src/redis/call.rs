@@ -1,5 +1,7 @@
 //! One command's way through a pool: to a link, to the server, and again where it may.
 
+mod trip;
+
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -12,6 +14,7 @@ use async_caches_core::retry;
 use async_caches_core::time::Instant;
 use bytes::Bytes;
 
+use self::trip::Trip;
 use super::link::{Rejected, Shared};
 use super::slots::Outcome;
 use super::{Acquired, Pool, Ticket};
@@ -25,8 +28,17 @@ pub(crate) struct Call {
     expires: Option<Instant>,
     /// Whether it may be sent again though it may have run: it changes nothing.
     repeatable: bool,
+    /// There where more is to be known than of most.
+    past: Option<Box<Past>>,
+}
+
+/// What is to be known of a command that was not simply sent.
+#[derive(Debug, Default)]
+struct Past {
     /// Why an earlier attempt was lost, where the server may have run that.
-    lost: Option<Box<LinkError>>,
+    lost: Option<LinkError>,
+    /// Its way through a cluster.
+    trip: Trip,
 }
 
 #[derive(Debug, Default)]
@@ -69,17 +81,21 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Result<(), (Arc<Shared>, Rejected)> {
-        let tag = match link.submit(command, &mut self.expires, cx.waker()) {
-            Ok(tag) => tag,
+        match link.submit(command, &mut self.expires, cx.waker()) {
+            Ok(tag) => self.sent(link, tag, command),
             Err(rejected) => return Err((link, rejected)),
-        };
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn sent(&mut self, link: Arc<Shared>, tag: Tag, command: &Command<'_>) {
         self.repeatable = retry::after_loss(command, true);
         match std::mem::replace(&mut self.stage, Stage::Sent(link, tag)) {
             Stage::Waiting(pool, ticket) => pool.arrived(ticket, self.expires),
             Stage::Held(pool, ticket) => pool.let_go(ticket),
             Stage::Sent(..) | Stage::Seeking => {}
         }
-        Ok(())
     }
 
     /// Waits for something else than the pool, which wakes the caller, while its time runs. Ready
@@ -121,10 +137,22 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Error> {
+        let send = |call: &mut Self, link| call.send(link, command, cx);
+        self.poll_link(pool, command, cx, send).map(|error| self.over(error))
+    }
+
+    /// The same for any way to send. It is not given up where that is ready.
+    fn poll_link(
+        &mut self,
+        pool: &Arc<Pool>,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+        send: impl Fn(&mut Self, Arc<Shared>) -> Result<(), (Arc<Shared>, Rejected)>,
+    ) -> Poll<Error> {
         loop {
             let ticket = self.ticket(pool);
             let acquired = match pool.acquire(ticket, &mut self.expires, cx) {
-                Acquired::Link(link) => match self.send(link, command, cx) {
+                Acquired::Link(link) => match send(self, link) {
                     Ok(()) => return Poll::Pending,
                     // It ended just now, and will not be acquired again.
                     Err((_, Rejected::Closed)) => continue,
@@ -141,7 +169,7 @@ impl Call {
                 Acquired::Wait(ticket) => return self.wait(pool, ticket),
                 Acquired::Failed(error) => {
                     pool.witness.failed(command, &error);
-                    return Poll::Ready(self.over(error));
+                    return Poll::Ready(error);
                 }
             }
         }
@@ -166,7 +194,7 @@ impl Call {
             Outcome::Lost { may_have_run } => {
                 let source = link.why();
                 if may_have_run {
-                    self.lost = Some(Box::new(source.clone()));
+                    self.past.get_or_insert_default().lost = Some(source.clone());
                 }
                 let again = self.repeatable || !may_have_run;
                 if again {
@@ -180,8 +208,8 @@ impl Call {
     /// Gives up. What an earlier attempt may have done goes before why this one failed.
     pub(crate) fn over(&mut self, error: Error) -> Error {
         self.leave();
-        match self.lost.take() {
-            Some(source) => Error::Disconnected { may_have_run: true, source: *source },
+        match self.past.take().and_then(|past| past.lost) {
+            Some(source) => Error::Disconnected { may_have_run: true, source },
             None => error,
         }
     }

@@ -8,7 +8,7 @@ use async_caches_core::time::Instant;
 
 /// Those who wait for something of a pool, and those whom something else holds up.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// For a link, or for room.
     waiting: BTreeMap<Ticket, Waker>,
     /// For what wakes them by itself; only when their time is over is told from here.
@@ -25,17 +25,17 @@ pub(crate) struct Ticket {
 
 impl Line {
     /// How many wait for something of the pool.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// How many are held up.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.held.len()
     }
 
     /// One waits for something of the pool, at its place or else at a new one.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &mut self,
         ticket: Option<Ticket>,
         expires: Instant,
@@ -47,7 +47,7 @@ impl Line {
     }
 
     /// One is held up, at its place or else at a new one.
-    pub(super) fn hold(
+    pub(crate) fn hold(
         &mut self,
         ticket: Option<Ticket>,
         expires: Instant,
@@ -59,33 +59,33 @@ impl Line {
     }
 
     /// One waits no more for something of the pool. Answers whether it did: otherwise it was woken.
-    pub(super) fn forget(&mut self, ticket: Ticket) -> bool {
+    pub(crate) fn forget(&mut self, ticket: Ticket) -> bool {
         self.waiting.remove(&ticket).is_some()
     }
 
     /// One is held up no more.
-    pub(super) fn let_go(&mut self, ticket: Ticket) {
+    pub(crate) fn let_go(&mut self, ticket: Ticket) {
         self.held.remove(&ticket);
     }
 
     /// Takes out the one whose time to wait for something of the pool is over first.
-    pub(super) fn take_first(&mut self) -> Option<Waker> {
+    pub(crate) fn take_first(&mut self) -> Option<Waker> {
         self.waiting.pop_first().map(|(_, waker)| waker)
     }
 
     /// Takes out all who wait for something of the pool.
-    pub(super) fn take_waiting(&mut self) -> Vec<Waker> {
+    pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
         mem::take(&mut self.waiting).into_values().collect()
     }
 
     /// Takes out all.
-    pub(super) fn take_all(&mut self) -> Vec<Waker> {
+    pub(crate) fn take_all(&mut self) -> Vec<Waker> {
         let held = mem::take(&mut self.held);
         mem::take(&mut self.waiting).into_values().chain(held.into_values()).collect()
     }
 
     /// Takes out those whose time is over.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Waker> {
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Waker> {
         let mut due = Vec::new();
         for line in [&mut self.waiting, &mut self.held] {
             while let Some(first) = line.first_entry()
@@ -98,7 +98,7 @@ impl Line {
     }
 
     /// When the first one's time is over.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let first = |line: &BTreeMap<Ticket, Waker>| line.keys().next().map(|place| place.expires);
         let due = first(&self.waiting).into_iter().chain(first(&self.held)).min();
         due.filter(|at| *at < Instant::MAX)

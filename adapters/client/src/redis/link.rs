@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use async_caches_core::cluster::address::Address;
 use async_caches_core::command::Command;
 use async_caches_core::connection::{Connection, Event, ServerInfo, Setup, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
@@ -28,7 +29,7 @@ use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Endpoint;
 use bytes::{Bytes, BytesMut};
 
-pub(super) use self::closing::Closing;
+pub(crate) use self::closing::Closing;
 pub(super) use self::meter::Measured;
 use self::meter::Meter;
 use super::Pool;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     dialled: Instant,
     /// How often it had been said who we are by then.
     told: u64,
+    /// Which node of a cluster it leads to, if it does.
+    node: Option<Address>,
     state: Mutex<State>,
     /// How much there is to do, [`STALLED`] more where the first reply is overdue, or [`CLOSED`].
     load: AtomicUsize,
@@ -179,6 +182,7 @@ impl Shared {
             bounds: pool.bounds,
             dialled: now,
             told,
+            node: pool.member.as_ref().map(|member| member.address.clone()),
             state: Mutex::new(state),
             load: AtomicUsize::new(0),
         }
@@ -191,6 +195,31 @@ impl Shared {
         command: &Command<'_>,
         expires: &mut Option<Instant>,
         waker: &Waker,
+    ) -> Result<Tag, Rejected> {
+        self.submit_by(expires, waker, |connection, tag, expires, tx| {
+            connection.submit(command, tag, expires, tx)
+        })
+    }
+
+    /// The same with `ASKING` right in front of the command.
+    #[cold]
+    pub(super) fn submit_asking(
+        &self,
+        command: &Command<'_>,
+        expires: &mut Option<Instant>,
+        waker: &Waker,
+    ) -> Result<Tag, Rejected> {
+        self.submit_by(expires, waker, |connection, tag, expires, tx| {
+            connection.submit_asking(command, tag, expires, tx)
+        })
+    }
+
+    #[inline(always)]
+    fn submit_by(
+        &self,
+        expires: &mut Option<Instant>,
+        waker: &Waker,
+        submit: impl FnOnce(&mut Connection, Tag, Instant, &mut Output) -> Result<(), Refused>,
     ) -> Result<Tag, Rejected> {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
@@ -206,7 +235,7 @@ impl Shared {
         }
         let expires = *expires.get_or_insert(state.expires);
         let tag = state.slots.take(waker);
-        if let Err(refused) = state.connection.submit(command, tag, expires, &mut state.tx) {
+        if let Err(refused) = submit(&mut state.connection, tag, expires, &mut state.tx) {
             state.slots.give_back(tag);
             return Err(refused.into());
         }
@@ -266,6 +295,11 @@ impl Shared {
     /// Whom to tell what happens.
     pub(super) fn witness(&self) -> &Witness {
         &self.witness
+    }
+
+    /// Which node of a cluster it leads to, if it does.
+    pub(super) fn node(&self) -> Option<&Address> {
+        self.node.as_ref()
     }
 
     /// How long a caller waits for a reply.
@@ -520,8 +554,9 @@ impl Drop for Link {
 
 impl LinkError {
     /// Whether the server said no to who we are, so that dialling again soon is no use.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         match self {
+            Self::Node { source, .. } => source.is_refusal(),
             Self::Connection(ConnectionError::Refused(error)) => {
                 error.kind.is_refusal_of_credentials()
             }

@@ -18,6 +18,7 @@ mod intake;
 mod keeper;
 mod line;
 mod link;
+mod member;
 mod routes;
 mod sentinels;
 mod slots;
@@ -41,20 +42,22 @@ use async_caches_core::url::{Endpoint, Server, Topology};
 
 pub(crate) use self::call::Call;
 pub use self::dial::Link;
-use self::line::Line;
+pub(crate) use self::line::Line;
 pub(crate) use self::line::Ticket;
-use self::link::Closing;
+pub(crate) use self::link::Closing;
 pub(crate) use self::link::Shared;
+pub(crate) use self::member::Member;
 pub(crate) use self::routes::Routes;
 use self::routes::{Bounds, Links, pick};
 use self::sentinels::Sentinels;
 pub(crate) use self::slots::Outcome;
-use self::witness::{Ending, Witness};
+use self::witness::Ending;
+pub(crate) use self::witness::Witness;
 use crate::credentials::Who;
 use crate::error::{Error, LinkError};
-use crate::hooks::Hooks;
 use crate::runtime::Runtime;
 use crate::sync::lock;
+use crate::terms::Terms;
 use crate::tls::TlsClient;
 
 /// A pool in use. Dropped before [`poll_close`](Self::poll_close), it closes its links at once.
@@ -73,6 +76,8 @@ pub(crate) struct Pool {
     tls: Option<TlsClient>,
     setup: Setup,
     bounds: Bounds,
+    /// What it has of a cluster, where its server is a node of one.
+    member: Option<Member>,
     large: Arc<LargeKeys>,
     /// What callers see of the state. Changed under its lock only.
     routes: Arc<ArcSwapOption<Routes>>,
@@ -118,15 +123,16 @@ impl Redis {
     pub(crate) fn open(
         runtime: Arc<dyn Runtime>,
         server: &Server,
-        who: Who,
-        tls: Option<TlsClient>,
+        terms: Terms,
         settings: &Settings,
-        hooks: &Hooks,
         routes: Arc<ArcSwapOption<Routes>>,
+        member: Option<Member>,
     ) -> Self {
         let (at, role) = match &server.topology {
             Topology::Standalone(endpoint) => (Some(endpoint.clone()), Role::Any),
             Topology::Sentinel(_) => (None, Role::Master),
+            // A cluster is pools of single servers.
+            Topology::Cluster(_) => (None, Role::Any),
         };
         let setup = Setup {
             credentials: None,
@@ -159,22 +165,26 @@ impl Redis {
             closed: false,
             over: false,
         };
-        let large = Arc::new(LargeKeys::new(runtime.seed()));
+        let large = match &member {
+            Some(member) => Arc::clone(&member.large),
+            None => Arc::new(LargeKeys::new(runtime.seed())),
+        };
         let pool = Arc::new(Pool {
             runtime,
             witness: Arc::new(Witness {
                 topology: server.topology.clone(),
                 database: server.database,
-                recorder: hooks.recorder.clone(),
+                recorder: terms.hooks.recorder,
             }),
-            who,
-            tls,
+            who: terms.who,
+            tls: terms.tls,
             setup,
             bounds: Bounds {
                 in_flight: settings.max_in_flight,
                 queued_bytes: settings.max_queued_bytes,
                 waiting: settings.max_waiting,
             },
+            member,
             large,
             routes,
             lined_up: AtomicBool::new(false),
@@ -395,7 +405,7 @@ impl Pool {
     }
 
     /// A caller goes away that waited. If it was woken, what it was woken for is another's.
-    fn leave(&self, ticket: Ticket) {
+    pub(crate) fn leave(&self, ticket: Ticket) {
         if !self.forget(ticket) {
             self.has_room(1);
         }
@@ -458,6 +468,7 @@ impl Pool {
         let refused = error.is_refusal();
         state.decisions.handle(Input::Ended { link: id, refused }, now);
         let mut told = None;
+        let doubted = known.is_some() && !matches!(error, LinkError::Moved | LinkError::Closed);
         if known.is_some() {
             told = state.sentinels.as_mut().and_then(|sentinels| sentinels.doubt(error));
             state.last_end = Some((error.clone(), now));
@@ -477,6 +488,9 @@ impl Pool {
         drop(known);
         self.witness.ended(endpoint, how, error, held_back);
         woken.into_iter().for_each(Waker::wake);
+        if let Some(member) = self.member.as_ref().filter(|_| doubted) {
+            member.doubt.raise();
+        }
     }
 
     /// Lets callers see how things are now.

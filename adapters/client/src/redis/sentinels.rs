@@ -129,7 +129,10 @@ impl Sentinels {
             | LinkError::Eof
             | LinkError::Connection(_)
             | LinkError::Credentials(_)
-            | LinkError::Sentinel { .. } => {}
+            | LinkError::Sentinel { .. }
+            | LinkError::Node { .. }
+            | LinkError::Map(_)
+            | LinkError::Uncovered { .. } => {}
             #[cfg(feature = "tls")]
             LinkError::Tls(_) => {}
         }

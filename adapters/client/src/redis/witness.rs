@@ -13,9 +13,9 @@ use crate::recorder::Recording;
 
 #[derive(Debug)]
 pub(crate) struct Witness {
-    pub(super) topology: Topology,
-    pub(super) database: u32,
-    pub(super) recorder: Option<Recording>,
+    pub(crate) topology: Topology,
+    pub(crate) database: u32,
+    pub(crate) recorder: Option<Recording>,
 }
 
 /// How a link came to its end.
@@ -39,7 +39,7 @@ impl Witness {
     fn anywhere(&self) -> Place<'_> {
         let endpoint = match &self.topology {
             Topology::Standalone(endpoint) => Some(endpoint),
-            Topology::Sentinel(_) => None,
+            Topology::Sentinel(_) | Topology::Cluster(_) => None,
         };
         Place { endpoint, database: Some(self.database) }
     }
@@ -98,7 +98,7 @@ impl Witness {
 
     /// A command came to this.
     #[cold]
-    pub(super) fn failed(&self, command: &Command<'_>, error: &Error) {
+    pub(crate) fn failed(&self, command: &Command<'_>, error: &Error) {
         if let Error::Timeout { after, may_have_run } = error {
             events::timed_out(self.anywhere(), command, *after, *may_have_run);
             if let Some(recorder) = &self.recorder {

@@ -54,6 +54,7 @@ pub(crate) fn client(
     let places = match &server.topology {
         Topology::Standalone(place) => std::slice::from_ref(place),
         Topology::Sentinel(service) => &service.sentinels,
+        Topology::Cluster(nodes) => nodes,
     };
     for place in places {
         client.name_at(place)?;

@@ -69,6 +69,8 @@ fn frames(mut bytes: &[u8]) -> Vec<(Form, &[u8])> {
 fn shown(map: &SlotMap) -> Vec<String> {
     let mut lines = Vec::new();
     for slot in all() {
+        let master = map.master_at(slot).map(|at| &map.nodes()[at]);
+        assert_eq!(master, map.master(slot), "slot {slot}");
         let is_new = slot.number() == 0
             || map.slots[usize::from(slot.number())] != map.slots[usize::from(slot.number() - 1)];
         if is_new && let Some(shard) = map.shard(slot) {

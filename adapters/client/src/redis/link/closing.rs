@@ -4,14 +4,14 @@ use crate::error::LinkError;
 
 /// How far a link is on its way out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::redis) enum Closing {
+pub(crate) enum Closing {
     /// It stays.
     No,
     /// It goes once nobody waits for anything.
     Drained,
     /// It goes now.
     Now,
-    /// It goes now, as the master is elsewhere.
+    /// It goes now, as the master is elsewhere, or its node has failed.
     Moved,
 }
 

@@ -1,0 +1,33 @@
+//! A cluster says how it is, for [`ClusterInfo`].
+
+use async_caches_core::cluster::map::Health;
+use async_caches_core::url::{Endpoint, Topology};
+
+use super::Nodes;
+use crate::info::{ClusterInfo, NodeInfo, PoolInfo};
+use crate::sync::lock;
+
+impl Nodes {
+    /// Fills in what there is to say.
+    pub(crate) fn describe(&self, info: &mut ClusterInfo) {
+        let state = lock(&self.state);
+        let view = self.view();
+        info.maps = state.maps;
+        info.waiting = state.line.waiting();
+        info.held = state.line.held();
+        info.last_error.clone_from(&state.last_error);
+        let strays = state.strays.clone();
+        drop(state);
+        let told = view.nodes().iter().zip(view.map().nodes()).zip(view.slots());
+        let told = told.map(|((node, told), slots)| (node, slots, told.health == Health::Failed));
+        let strays = strays.iter().map(|node| (node, 0, false));
+        for (node, slots, failed) in told.chain(strays) {
+            let endpoint = Endpoint::from(node.address().clone());
+            let mut pool = PoolInfo::none(Topology::Standalone(endpoint), &self.settings);
+            if let Some(redis) = node.opened() {
+                redis.pool().describe(&mut pool);
+            }
+            info.nodes.push(NodeInfo { slots, failed, pool });
+        }
+    }
+}

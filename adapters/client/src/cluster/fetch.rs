@@ -1,0 +1,152 @@
+//! One node is asked for its map: over its links, where it has some, or else over one that is opened
+//! for that alone.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_caches_core::cluster::map::{Form, MapError, SlotMap};
+use async_caches_core::cluster::refresh::{Fetch, Input};
+use async_caches_core::command::Command;
+use async_caches_core::error::{ConnectionError, Failure};
+use async_caches_core::reply::{Answer, Reply};
+use async_caches_core::time::{Deadline, Instant};
+
+use super::{Node, Nodes};
+use crate::error::{Error, LinkError};
+use crate::redis::{Call, Closing, Outcome, Redis, Ticket};
+
+/// A node that is being asked.
+#[derive(Debug)]
+pub(super) struct Fetching {
+    fetch: Fetch,
+    until: Instant,
+    asked: Option<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    redis: Arc<Redis>,
+    /// Where the links are for this alone.
+    own: Option<Arc<Node>>,
+    ticket: Option<Ticket>,
+    call: Call,
+}
+
+impl Fetching {
+    pub(super) fn new(fetch: Fetch, now: Instant) -> Self {
+        Self { fetch, until: now + PATIENCE, asked: None }
+    }
+
+    /// When the node has not answered in time.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline { at: self.until, why: "the map of slots is asked for" }
+    }
+
+    /// Ready with the map, or with what the core is told and why there is none.
+    pub(super) fn poll(
+        &mut self,
+        nodes: &Nodes,
+        cx: &Context<'_>,
+    ) -> Poll<Result<SlotMap, (Input, LinkError)>> {
+        let outcome = match self.poll_answer(nodes, cx) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending if self.until <= nodes.now() => {
+                Err(ConnectionError::NotReadyInTime.into())
+            }
+            Poll::Pending => return Poll::Pending,
+        };
+        let form = self.fetch.form;
+        let outcome = outcome.map(|answer| {
+            let view = nodes.viewpoint(&self.fetch.from);
+            match answer {
+                Ok(Reply::Topology(frame)) => SlotMap::read(form, &frame, &view),
+                Err(Failure::Server(error)) => Err(MapError::Refused(error)),
+                Ok(_) | Err(_) => Err(MapError::Empty),
+            }
+        });
+        let (input, why) = match outcome {
+            Ok(Ok(map)) => return Poll::Ready(Ok(map)),
+            Ok(outcome) => (Input::of(&outcome), outcome.err().map(LinkError::from)),
+            Err(why) => (Input::Failed, Some(why)),
+        };
+        // Only the newer form may be one that a node does not know.
+        let input = if form == Form::Slots { Input::Failed } else { input };
+        let source = Box::new(why.unwrap_or(LinkError::Closed));
+        Poll::Ready(Err((input, LinkError::Node { at: self.fetch.from.to_string(), source })))
+    }
+
+    /// Asks no more. Answers the pool that closes with that.
+    pub(super) fn end(mut self) -> Option<Arc<Redis>> {
+        let Asked { redis, own, ticket, .. } = self.asked.take()?;
+        if let Some(ticket) = ticket {
+            redis.pool().leave(ticket);
+        }
+        own?.dismiss(Closing::Drained)
+    }
+
+    fn poll_answer(&mut self, nodes: &Nodes, cx: &Context<'_>) -> Poll<Result<Answer, LinkError>> {
+        let asked = match &mut self.asked {
+            Some(asked) => asked,
+            asked @ None => match Asked::of(&self.fetch, nodes) {
+                Ok(begun) => asked.insert(begun),
+                Err(error) => return Poll::Ready(Err(why(error))),
+            },
+        };
+        if let Err(error) = ready!(asked.redis.poll_first(&mut asked.ticket, cx)) {
+            return Poll::Ready(Err(why(error)));
+        }
+        let pool = asked.redis.pool();
+        let command = Command::Topology(self.fetch.form);
+        loop {
+            match ready!(asked.call.poll_sent(cx)) {
+                Some(Outcome::Answered(Ok(reply))) => return Poll::Ready(Ok(Ok(reply))),
+                Some(outcome) => match asked.call.unanswered(outcome, &command) {
+                    Some(Ok(answer)) => return Poll::Ready(Ok(answer)),
+                    Some(Err(error)) => return Poll::Ready(Err(why(error))),
+                    None => {}
+                },
+                None => {
+                    let error = ready!(asked.call.poll_send(&pool, &command, cx));
+                    return Poll::Ready(Err(why(error)));
+                }
+            }
+        }
+    }
+}
+
+impl Asked {
+    fn of(fetch: &Fetch, nodes: &Nodes) -> Result<Self, Error> {
+        let view = nodes.view();
+        let there = view.place(&fetch.from).and_then(|at| view.nodes().get(at)?.opened());
+        let (redis, own) = match there {
+            Some(redis) => (redis, None),
+            None => {
+                let node = Node::new(fetch.from.clone());
+                (node.redis(nodes, Some(1))?, Some(node))
+            }
+        };
+        Ok(Self { redis, own, ticket: None, call: Call::default() })
+    }
+}
+
+impl From<MapError> for LinkError {
+    fn from(error: MapError) -> Self {
+        match error {
+            MapError::Refused(error) => ConnectionError::Refused(error).into(),
+            error => Self::Map(Box::new(error)),
+        }
+    }
+}
+
+/// What went wrong on the way to the node.
+fn why(error: Error) -> LinkError {
+    match error {
+        Error::Unavailable { source, .. } | Error::Disconnected { source, .. } => source,
+        Error::Server(error) => ConnectionError::Refused(error).into(),
+        _ => ConnectionError::NotReadyInTime.into(),
+    }
+}
+
+/// How long a node has for its answer, dialling included: it is one of several.
+const PATIENCE: Duration = Duration::from_secs(2);

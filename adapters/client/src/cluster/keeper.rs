@@ -1,0 +1,99 @@
+//! The background task of a cluster: reads the map when it is time to, waits for pools that close, and
+//! ends waits that are over.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use async_caches_core::cluster::refresh::Input;
+use async_caches_core::time::Deadline;
+
+use super::Nodes;
+use super::fetch::Fetching;
+use crate::redis::{Redis, Ticket};
+use crate::runtime::Timer;
+use crate::sync::lock;
+
+/// Runs the cluster's keeper until the cluster is closed and its last pool is.
+pub(super) fn spawn(nodes: &Arc<Nodes>) {
+    let mut keeper = Keeper { nodes: Arc::clone(nodes), fetching: None, leaving: Vec::new() };
+    let mut timer = nodes.runtime.timer();
+    nodes.runtime.spawn(Box::pin(async move {
+        poll_fn(|cx| keeper.keep(timer.as_mut(), cx)).await;
+    }));
+}
+
+/// A cluster's keeper. Without one no map is read and nobody's wait ends, so when it goes, as it does
+/// too when its runtime shuts down, the cluster is over.
+struct Keeper {
+    nodes: Arc<Nodes>,
+    /// The map is being asked for.
+    fetching: Option<Fetching>,
+    leaving: Vec<(Arc<Redis>, Option<Ticket>)>,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let mut state = lock(&self.nodes.state);
+        state.over = true;
+        let woken = state.line.take_all();
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Keeper {
+    fn keep(&mut self, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let doubted = self.nodes.doubt.take(cx);
+            let now = self.nodes.now();
+            self.fetch(cx);
+            let mut state = lock(&self.nodes.state);
+            if doubted {
+                state.refresh.handle(Input::Doubted, now);
+            }
+            let woken = state.line.expire(now);
+            let left = state.leaving.drain(..).map(|redis| (redis, None));
+            self.leaving.extend(left);
+            let (closed, dismissed) = (state.closed, state.dismissed);
+            let begun = !closed
+                && self.fetching.is_none()
+                && match state.refresh.poll(self.nodes.view.load().map(), now) {
+                    Some(fetch) => {
+                        self.fetching = Some(Fetching::new(fetch, now));
+                        true
+                    }
+                    None => false,
+                };
+            let line = state.line.deadline().map(|at| Deadline { at, why: "a caller's wait" });
+            let refresh = if closed { None } else { state.refresh.deadline() };
+            drop(state);
+            woken.into_iter().for_each(Waker::wake);
+            if closed && let Some(fetching) = self.fetching.take() {
+                self.leaving.extend(fetching.end().map(|redis| (redis, None)));
+            }
+            self.leaving.retain_mut(|(redis, ticket)| redis.poll_close(ticket, cx).is_pending());
+            if dismissed && self.leaving.is_empty() {
+                return Poll::Ready(());
+            }
+            let fetch = self.fetching.as_ref().map(Fetching::deadline);
+            let deadline = Deadline::earlier(line, Deadline::earlier(refresh, fetch));
+            if !begun && timer.poll_until(deadline.map(|due| due.at), cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Goes on with asking for the map, where it is asked for.
+    fn fetch(&mut self, cx: &Context<'_>) {
+        let Some(fetching) = &mut self.fetching else { return };
+        let Poll::Ready(outcome) = fetching.poll(&self.nodes, cx) else { return };
+        match outcome {
+            Ok(map) => self.nodes.read(map),
+            Err((input, why)) => self.nodes.unread(input, why),
+        }
+        if let Some(fetching) = self.fetching.take() {
+            self.leaving.extend(fetching.end().map(|redis| (redis, None)));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The backend of a cluster: which nodes there are, a pool for each, and who waits for them.
+//!
+//! ```text
+//!  caller ── Call ──▶ View: slot, master ──▶ Routes of its pool ──▶ link      (no lock, no box)
+//!              │ redirected, refused for now, or no link
+//!              ▼
+//!            Trip: core's Hops ──▶ Nodes: moved, doubt, wait
+//!                                    ▲
+//!            keeper: core's Refresh ─┘ ──▶ asks a node for its map, and puts another View in place
+//! ```
+//!
+//! A node's pool is the same as that of a server alone, with bounds of its own. It is opened by the first
+//! call that needs it, and closed when the node serves no slot any more.
+
+mod census;
+mod doubt;
+mod fetch;
+mod keeper;
+mod node;
+mod nodes;
+mod view;
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use async_caches_core::cluster::address::Address;
+use async_caches_core::cluster::map::SlotMap;
+use async_caches_core::cluster::refresh::Refresh;
+use async_caches_core::error::ConnectionError;
+use async_caches_core::large::LargeKeys;
+use async_caches_core::options::Settings;
+use async_caches_core::time::Instant;
+use async_caches_core::url::{Credentials, Endpoint, Server, Topology};
+
+pub(crate) use self::doubt::Doubt;
+pub(crate) use self::node::Node;
+pub(crate) use self::nodes::Nodes;
+use self::nodes::State;
+pub(crate) use self::view::View;
+use crate::error::{Error, LinkError};
+use crate::redis::{Closing, Line, Ticket};
+use crate::runtime::Runtime;
+use crate::sync::lock;
+use crate::terms::Terms;
+
+/// A cluster in use. Dropped before [`poll_close`](Self::poll_close), it closes all links at once.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    nodes: Arc<Nodes>,
+}
+
+/// What an address that a node tells is for us.
+#[derive(Clone)]
+pub(crate) struct Translation(Arc<dyn Fn(Address) -> Address + Send + Sync>);
+
+impl Cluster {
+    /// Begins a cluster: its keeper runs, and asks for the map from now on. Its nodes are seen in
+    /// `published` once it is [published](Self::publish).
+    pub(crate) fn open(
+        runtime: Arc<dyn Runtime>,
+        server: &Server,
+        terms: Terms,
+        settings: &Settings,
+        translation: Translation,
+        published: Arc<ArcSwapOption<View>>,
+    ) -> Self {
+        let now = runtime.now();
+        let seeds = seeds(&server.topology);
+        let state = State {
+            line: Line::default(),
+            strays: Vec::new(),
+            leaving: Vec::new(),
+            maps: 0,
+            failures: 0,
+            last_error: None,
+            is_published: false,
+            closed: false,
+            dismissed: false,
+            over: false,
+            refresh: Refresh::new(seeds.clone(), runtime.seed(), now),
+        };
+        let nodes = Arc::new(Nodes {
+            topology: server.topology.clone(),
+            wire: server.wire,
+            terms,
+            settings: settings.clone(),
+            translation,
+            large: Arc::new(LargeKeys::new(runtime.seed())),
+            doubt: Arc::default(),
+            published,
+            view: ArcSwap::from_pointee(View::of(SlotMap::unknown(), |_, _| None)),
+            seeds: seeds.len(),
+            first_until: now + settings.connect_timeout,
+            state: Mutex::new(state),
+            runtime,
+        });
+        keeper::spawn(&nodes);
+        Self { nodes }
+    }
+
+    /// Ready once a map was read; for the caller that connects. A failure is final where every node
+    /// of the URL has failed, one has refused who we are, or the connect timeout is over.
+    pub(crate) fn poll_first(
+        &self,
+        ticket: &mut Option<Ticket>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let nodes = &self.nodes;
+        let now = nodes.now();
+        let mut state = lock(&nodes.state);
+        if state.maps > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if state.over {
+            return Poll::Ready(Err(nodes.failed_by(LinkError::RuntimeGone)));
+        }
+        let refused = state.last_error.as_ref().is_some_and(LinkError::is_refusal);
+        if refused || state.failures >= nodes.seeds || nodes.first_until <= now {
+            let why = state.last_error.clone();
+            let why = why.unwrap_or(ConnectionError::NotReadyInTime.into());
+            return Poll::Ready(Err(nodes.failed_by(why)));
+        }
+        *ticket = Some(state.line.wait(*ticket, nodes.first_until, cx.waker()));
+        drop(state);
+        nodes.doubt.wake();
+        Poll::Pending
+    }
+
+    /// The nodes, for a command that cannot be sent at once.
+    pub(crate) fn nodes(&self) -> &Arc<Nodes> {
+        &self.nodes
+    }
+
+    /// Callers see the nodes from now on.
+    pub(crate) fn publish(&self) {
+        let mut state = lock(&self.nodes.state);
+        state.is_published = true;
+        self.nodes.published.store(Some(self.nodes.view.load_full()));
+    }
+
+    /// Callers see no nodes any more.
+    pub(crate) fn withdraw(&self) {
+        let mut state = lock(&self.nodes.state);
+        if std::mem::take(&mut state.is_published) {
+            self.nodes.published.store(None);
+        }
+    }
+
+    /// Takes note of how large a value came.
+    #[cold]
+    pub(crate) fn note(&self, key: &[u8], len: usize) {
+        self.nodes.large.note(key, len);
+    }
+
+    /// Tells all nodes who we are, as [`Pool::authenticate`](crate::redis::Pool::authenticate).
+    pub(crate) fn authenticate(&self, credentials: &Credentials) {
+        let pools = self.nodes.opened();
+        pools.iter().for_each(|redis| redis.pool().authenticate(credentials));
+    }
+
+    /// Takes no more commands, lets those in flight end and closes every link. Ready once that is
+    /// done, which the response timeout bounds; goes on in the background if dropped.
+    pub(crate) fn poll_close(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<()> {
+        self.nodes.close(Closing::Drained);
+        let mut state = lock(&self.nodes.state);
+        if state.over {
+            return Poll::Ready(());
+        }
+        *ticket = Some(state.line.wait(*ticket, Instant::MAX, cx.waker()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.nodes.close(Closing::Now);
+    }
+}
+
+impl Translation {
+    /// One that is told the host and the port. What it makes of them is passed over where it is no
+    /// address.
+    pub(crate) fn of(map: impl Fn(&str, u16) -> (String, u16) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |told: Address| {
+            let (host, port) = map(told.host(), told.port());
+            Address::new(&host, port).unwrap_or(told)
+        }))
+    }
+
+    fn as_fn(&self) -> &dyn Fn(Address) -> Address {
+        &*self.0
+    }
+}
+
+impl Default for Translation {
+    fn default() -> Self {
+        Self(Arc::new(std::convert::identity))
+    }
+}
+
+impl fmt::Debug for Translation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Translation")
+    }
+}
+
+/// The nodes that a URL names.
+fn seeds(topology: &Topology) -> Vec<Address> {
+    let Topology::Cluster(nodes) = topology else { return Vec::new() };
+    let address = |node: &Endpoint| match node {
+        Endpoint::Tcp { host, port } => Address::new(host, *port).ok(),
+        Endpoint::Unix { .. } => None,
+    };
+    nodes.iter().filter_map(address).collect()
+}

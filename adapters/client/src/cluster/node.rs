@@ -1,0 +1,116 @@
+//! A node of a cluster: a pool of its own, once it is needed.
+
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwapOption;
+use async_caches_core::cluster::address::Address;
+use async_caches_core::command::Command;
+use async_caches_core::url::{Endpoint, Server, Topology};
+
+use super::Nodes;
+use crate::error::Error;
+use crate::redis::{Closing, Member, Pool, Redis, Routes, Shared};
+use crate::sync::lock;
+
+/// A node, and what callers see of its links.
+#[derive(Debug)]
+pub(crate) struct Node {
+    address: Address,
+    routes: Arc<ArcSwapOption<Routes>>,
+    phase: Mutex<Phase>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nobody has needed it so far.
+    Unopened,
+    Open(Arc<Redis>),
+    /// It is in no map any more: another of its name is another node.
+    Left,
+}
+
+impl Node {
+    /// A node without links.
+    pub(super) fn new(address: Address) -> Arc<Self> {
+        let (routes, phase) = (Arc::default(), Mutex::new(Phase::Unopened));
+        Arc::new(Self { address, routes, phase })
+    }
+
+    /// Where it listens, for us.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// A link to use at once, as [`Routes::find`].
+    #[inline]
+    pub(super) fn find(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
+        self.routes.load().as_ref()?.find(command)
+    }
+
+    /// The pool of its links, which begins to dial where there was none.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`] where it has left the map; [`Error::Tls`] where no certificate can be
+    /// for its host.
+    pub(crate) fn pool(&self, nodes: &Nodes) -> Result<Arc<Pool>, Error> {
+        self.redis(nodes, None).map(|redis| redis.pool())
+    }
+
+    /// The same as the pool's owner has it; a new one has so many links at most.
+    pub(super) fn redis(&self, nodes: &Nodes, links: Option<usize>) -> Result<Arc<Redis>, Error> {
+        let mut phase = lock(&self.phase);
+        match &*phase {
+            Phase::Open(redis) => return Ok(Arc::clone(redis)),
+            Phase::Left => return Err(Error::NotConnected),
+            Phase::Unopened => {}
+        }
+        let server = Server {
+            topology: Topology::Standalone(Endpoint::from(self.address.clone())),
+            wire: nodes.wire,
+            credentials: None,
+            database: 0,
+        };
+        let mut settings = nodes.settings.clone();
+        if let Some(links) = links {
+            (settings.minsize, settings.maxsize) = (links, links);
+        }
+        let member = Member {
+            address: self.address.clone(),
+            large: Arc::clone(&nodes.large),
+            // What is asked for its map alone says nothing of that.
+            doubt: if links.is_some() { Arc::default() } else { Arc::clone(&nodes.doubt) },
+        };
+        let redis = Arc::new(Redis::open(
+            Arc::clone(&nodes.runtime),
+            &server,
+            nodes.terms.clone(),
+            &settings,
+            Arc::clone(&self.routes),
+            Some(member),
+        ));
+        redis.publish();
+        *phase = Phase::Open(Arc::clone(&redis));
+        Ok(redis)
+    }
+
+    /// Its pool, where it has one.
+    pub(super) fn opened(&self) -> Option<Arc<Redis>> {
+        match &*lock(&self.phase) {
+            Phase::Open(redis) => Some(Arc::clone(redis)),
+            Phase::Unopened | Phase::Left => None,
+        }
+    }
+
+    /// It takes no more commands, and those in flight end as `how` says. Answers the pool that is to
+    /// be waited for.
+    pub(super) fn dismiss(&self, how: Closing) -> Option<Arc<Redis>> {
+        let before = std::mem::replace(&mut *lock(&self.phase), Phase::Left);
+        match before {
+            Phase::Open(redis) => {
+                redis.dismiss(how);
+                Some(redis)
+            }
+            Phase::Unopened | Phase::Left => None,
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! What all callers of a cluster share: its nodes, its map, and who waits for another one.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use async_caches_core::cluster::address::{Address, Transport, Viewpoint};
+use async_caches_core::cluster::map::{Health, SlotMap};
+use async_caches_core::cluster::refresh::{Input, Refresh};
+use async_caches_core::cluster::slot::Slot;
+use async_caches_core::large::LargeKeys;
+use async_caches_core::options::Settings;
+use async_caches_core::time::Instant;
+use async_caches_core::url::{Topology, Wire};
+
+use super::{Doubt, Node, Translation, View};
+use crate::error::{Error, LinkError};
+use crate::redis::{Closing, Line, Redis, Ticket, Witness};
+use crate::runtime::Runtime;
+use crate::sync::lock;
+use crate::terms::Terms;
+
+/// The nodes of a cluster, and the callers that wait for something of it.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) topology: Topology,
+    pub(super) wire: Wire,
+    pub(super) terms: Terms,
+    pub(super) settings: Settings,
+    pub(super) translation: Translation,
+    pub(super) large: Arc<LargeKeys>,
+    pub(super) doubt: Arc<Doubt>,
+    /// What callers see, once there is a map. Changed under the lock of the state only.
+    pub(super) published: Arc<ArcSwapOption<View>>,
+    pub(super) view: ArcSwap<View>,
+    /// How many nodes the URL names.
+    pub(super) seeds: usize,
+    /// Until when whoever connects may hope.
+    pub(super) first_until: Instant,
+    pub(super) state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) refresh: Refresh,
+    pub(super) line: Line,
+    /// Nodes in no map that a slot is being moved to.
+    pub(super) strays: Vec<Arc<Node>>,
+    /// Pools that close.
+    pub(super) leaving: Vec<Arc<Redis>>,
+    /// How many maps were read, and how often in a row that failed.
+    pub(super) maps: u64,
+    pub(super) failures: usize,
+    /// Why a map was not read, if none was since.
+    pub(super) last_error: Option<LinkError>,
+    /// Whether callers are to see the nodes.
+    pub(super) is_published: bool,
+    /// No command is taken any more.
+    pub(super) closed: bool,
+    /// All pools that there were have been told to close.
+    pub(super) dismissed: bool,
+    /// The keeper is gone.
+    pub(super) over: bool,
+}
+
+impl Nodes {
+    pub(crate) fn now(&self) -> Instant {
+        self.runtime.now()
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.runtime.seed()
+    }
+
+    pub(crate) fn response_timeout(&self) -> Duration {
+        self.settings.response_timeout
+    }
+
+    /// Whom to tell what happens to a command that has no link.
+    pub(crate) fn witness(&self) -> Witness {
+        let recorder = self.terms.hooks.recorder.clone();
+        Witness { topology: self.topology.clone(), database: 0, recorder }
+    }
+
+    /// The map may be wrong: it is read again, as soon as that may be.
+    pub(crate) fn doubt(&self) {
+        self.doubt.raise();
+    }
+
+    /// How many maps were read: one more says that what was wrong may be right now.
+    pub(crate) fn maps(&self) -> u64 {
+        lock(&self.state).maps
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
+    /// What callers see now.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Who takes writes for a slot, if that is known.
+    pub(crate) fn master(&self, slot: Slot) -> Option<Arc<Node>> {
+        self.view.load().master(slot).cloned()
+    }
+
+    /// A node that serves something, one with links where there is one.
+    pub(crate) fn any(&self) -> Option<Arc<Node>> {
+        let view = self.view.load();
+        let masters = || view.shards().into_iter().filter_map(|slot| view.master(slot).cloned());
+        let is_up = |node: &Arc<Node>| node.opened().is_some_and(|redis| !redis.pool().is_down());
+        masters().find(is_up).or_else(|| masters().next())
+    }
+
+    /// The node at an address, whether it is in the map or not.
+    pub(crate) fn at(&self, address: &Address) -> Arc<Node> {
+        let mut state = lock(&self.state);
+        let view = self.view.load();
+        if let Some(node) = view.place(address).and_then(|at| view.nodes().get(at)) {
+            return Arc::clone(node);
+        }
+        if let Some(node) = state.strays.iter().find(|node| node.address() == address) {
+            return Arc::clone(node);
+        }
+        let first = (state.strays.len() >= MOST_STRAYS).then(|| state.strays.remove(0));
+        let node = Node::new(address.clone());
+        state.strays.push(Arc::clone(&node));
+        drop(state);
+        self.dismiss(first.into_iter().map(|node| (node, Closing::Drained)));
+        node
+    }
+
+    /// Sees things as a node does that was asked.
+    pub(crate) fn viewpoint<'a>(&'a self, asked: &'a Address) -> Viewpoint<'a> {
+        let transport = match self.wire {
+            Wire::Plain => Transport::Plain,
+            Wire::Tls => Transport::Tls,
+        };
+        Viewpoint { asked, transport, translate: self.translation.as_fn() }
+    }
+
+    /// A node has said who serves a slot.
+    pub(crate) fn moved(&self, slot: Slot, to: &Address) {
+        let state = lock(&self.state);
+        let view = self.view.load();
+        if view.master(slot).is_some_and(|node| node.address() == to) {
+            return;
+        }
+        let mut map = view.map().clone();
+        if map.moved(slot, to) {
+            // Who serves nothing any more stays until there is another map.
+            self.show(&state, View::of(map, |address, _| known(&view, &state.strays, address)));
+        }
+        drop(state);
+        self.doubt();
+    }
+
+    /// The caller waits for so long, or until another map was read than there were: nothing where that
+    /// is over, else its place. It is woken to ask again.
+    ///
+    /// # Errors
+    /// The cluster is closed, its runtime gone, or too many wait.
+    pub(crate) fn wait(
+        &self,
+        ticket: Option<Ticket>,
+        until: Instant,
+        maps: Option<u64>,
+        cx: &Context<'_>,
+    ) -> Result<Option<Ticket>, Error> {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        self.check(&state)?;
+        if until <= now || maps.is_some_and(|maps| maps != state.maps) {
+            return Ok(None);
+        }
+        if ticket.is_none() && state.line.waiting() >= self.settings.max_waiting {
+            return Err(Error::Overloaded { to: self.topology.to_string() });
+        }
+        let ticket = state.line.wait(ticket, until, cx.waker());
+        drop(state);
+        self.doubt.wake();
+        Ok(Some(ticket))
+    }
+
+    /// The caller waits for something else, which wakes it, and no longer than this.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait); and its time is over.
+    pub(crate) fn hold(
+        &self,
+        ticket: Option<Ticket>,
+        expires: Instant,
+        cx: &Context<'_>,
+    ) -> Result<Ticket, Error> {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        self.check(&state)?;
+        if expires <= now {
+            return Err(Error::Timeout { after: self.response_timeout(), may_have_run: false });
+        }
+        if ticket.is_none() && state.line.held() >= self.settings.max_waiting {
+            return Err(Error::Overloaded { to: self.topology.to_string() });
+        }
+        let ticket = state.line.hold(ticket, expires, cx.waker());
+        drop(state);
+        self.doubt.wake();
+        Ok(ticket)
+    }
+
+    /// A caller waits no more, or is held up no more.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        let mut state = lock(&self.state);
+        state.line.forget(ticket);
+        state.line.let_go(ticket);
+    }
+
+    /// Nobody serves the slot, or any.
+    pub(crate) fn uncovered(&self, slot: Option<Slot>) -> Error {
+        let slot = slot.map(Slot::number);
+        self.failed_by(LinkError::Uncovered { slot })
+    }
+
+    pub(super) fn failed_by(&self, source: LinkError) -> Error {
+        Error::Unavailable { to: self.topology.to_string(), source }
+    }
+
+    fn check(&self, state: &State) -> Result<(), Error> {
+        match (state.closed, state.over) {
+            (true, _) => Err(Error::NotConnected),
+            (false, true) => Err(self.failed_by(LinkError::RuntimeGone)),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// A map was read: nodes that serve nothing by it close, and whoever waits looks where it belongs.
+    pub(super) fn read(&self, map: SlotMap) {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        if state.closed {
+            return;
+        }
+        let before = self.view.load_full();
+        let strays = std::mem::take(&mut state.strays);
+        let view =
+            View::of(map, |address, serves| known(&before, &strays, address).filter(|_| serves));
+        let left = left(&view, before.nodes().iter().chain(&strays));
+        self.show(&state, view);
+        let view = self.view.load_full();
+        state.maps += 1;
+        state.failures = 0;
+        state.last_error = None;
+        state.refresh.handle(Input::Fetched, now);
+        let pools: Vec<_> = view.nodes().iter().filter_map(|node| node.opened()).collect();
+        // A node that is away has another in its place soon, if it has replicas.
+        if pools.iter().any(|redis| redis.pool().is_down()) {
+            state.refresh.handle(Input::Doubted, now);
+        }
+        let woken = state.line.take_waiting();
+        drop(state);
+        self.dismiss(left);
+        pools.iter().for_each(|redis| redis.pool().rouse());
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// A map was not read, for this reason.
+    pub(super) fn unread(&self, input: Input, why: LinkError) {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        state.refresh.handle(input, now);
+        state.failures += usize::from(input == Input::Failed);
+        state.last_error = Some(why);
+        // Who connects sees whether there is still hope.
+        let woken = state.line.take_waiting();
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets callers see this from now on.
+    fn show(&self, state: &State, view: View) {
+        let view = Arc::new(view);
+        self.view.store(Arc::clone(&view));
+        if state.is_published {
+            self.published.store(Some(view));
+        }
+    }
+
+    /// All pools that are open.
+    pub(super) fn opened(&self) -> Vec<Arc<Redis>> {
+        let state = lock(&self.state);
+        let view = self.view.load();
+        view.nodes().iter().chain(&state.strays).filter_map(|node| node.opened()).collect()
+    }
+
+    /// Closes nodes that are in no view any more.
+    fn dismiss(&self, left: impl IntoIterator<Item = (Arc<Node>, Closing)>) {
+        let left = left.into_iter().filter_map(|(node, how)| node.dismiss(how));
+        let leaving: Vec<_> = left.collect();
+        lock(&self.state).leaving.extend(leaving);
+        self.doubt.wake();
+    }
+
+    /// Takes no more commands and closes all links. Of effect the first time only.
+    pub(super) fn close(&self, how: Closing) {
+        let mut state = lock(&self.state);
+        if std::mem::replace(&mut state.closed, true) {
+            return;
+        }
+        let strays = std::mem::take(&mut state.strays);
+        let view = self.view.load_full();
+        let woken = state.line.take_all();
+        drop(state);
+        self.dismiss(view.nodes().iter().cloned().chain(strays).map(|node| (node, how)));
+        lock(&self.state).dismissed = true;
+        self.doubt.wake();
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The node at an address that is there already.
+fn known(view: &View, strays: &[Arc<Node>], address: &Address) -> Option<Arc<Node>> {
+    let there = view.place(address).and_then(|at| view.nodes().get(at));
+    there.or_else(|| strays.iter().find(|node| node.address() == address)).cloned()
+}
+
+/// Which of the nodes that there were are not in a view, and how they close: at once where the node has
+/// failed, so that what it was asked is asked elsewhere.
+fn left<'n>(view: &View, before: impl Iterator<Item = &'n Arc<Node>>) -> Vec<(Arc<Node>, Closing)> {
+    let is_left = |node: &&Arc<Node>| !view.nodes().iter().any(|kept| Arc::ptr_eq(kept, node));
+    let how = |node: &Arc<Node>| {
+        let told = view.place(node.address()).and_then(|at| view.map().nodes().get(at));
+        match told.map(|told| told.health) {
+            Some(Health::Failed) => Closing::Moved,
+            Some(Health::Online | Health::Loading) | None => Closing::Drained,
+        }
+    };
+    before.filter(is_left).map(|node| (Arc::clone(node), how(node))).collect()
+}
+
+/// How many nodes that are in no map may have pools.
+const MOST_STRAYS: usize = 64;

@@ -1,0 +1,311 @@
+//! One command's way through a cluster, where it is more than to the node that the map names.
+//!
+//! Most commands never come here: they are sent by the map at once ([`View::find`]) and answered. What
+//! a node redirects or refuses for now, and what finds no link, is decided on by the core's
+//! [`Hops`] and carried out here.
+//!
+//! [`View::find`]: crate::cluster::View::find
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_caches_core::cluster::address::Address;
+use async_caches_core::cluster::redirect::{Hops, Next, RedirectKind, Trouble};
+use async_caches_core::cluster::slot::Slot;
+use async_caches_core::cluster::way::Way;
+use async_caches_core::command::Command;
+use async_caches_core::error::{Failure, ServerErrorKind};
+use async_caches_core::reply::Answer;
+use async_caches_core::time::Instant;
+
+use super::{Call, Shared, Stage};
+use crate::cluster::{Node, Nodes};
+use crate::error::Error;
+use crate::redis::link::Rejected;
+use crate::redis::{Outcome, Ticket};
+
+/// What is to be known of a command on its way from node to node.
+#[derive(Debug, Default)]
+pub(super) struct Trip {
+    hops: Option<Hops>,
+    /// Where it goes next, whatever the map says.
+    to: Option<Stop>,
+    /// Which slot it is for, where its keys do not say.
+    slot: Option<Slot>,
+    wait: Option<Wait>,
+    /// Its place in the line of the cluster.
+    place: Option<(Arc<Nodes>, Ticket)>,
+}
+
+/// A node that a redirect has named.
+#[derive(Debug)]
+struct Stop {
+    node: Address,
+    /// Whether the slot is only being moved there.
+    asking: bool,
+    /// How many maps had been read by then: it is of no meaning any more once there is another.
+    maps: u64,
+}
+
+/// Until when a command waits.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    until: Instant,
+    /// How many maps had been read when it began, where another one is worth a try.
+    maps: Option<u64>,
+}
+
+impl Call {
+    /// A command for whichever node serves this slot.
+    pub(crate) fn for_slot(slot: Slot) -> Self {
+        let mut call = Self::default();
+        call.past.get_or_insert_default().trip.slot = Some(slot);
+        call
+    }
+
+    /// Whether nothing is to be known of it but which command it is.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.past.is_none()
+    }
+
+    /// What to say of an outcome that is no reply, as [`unanswered`](Self::unanswered), in a cluster.
+    /// `several` says that `TRYAGAIN` is for the caller, who can do better than to wait.
+    #[cold]
+    pub(crate) fn diverted(
+        &mut self,
+        nodes: &Arc<Nodes>,
+        outcome: Outcome,
+        command: &Command<'_>,
+        several: bool,
+    ) -> Option<Result<Answer, Error>> {
+        let node = match &self.stage {
+            Stage::Sent(link, _) => link.node().cloned(),
+            Stage::Seeking | Stage::Waiting(..) | Stage::Held(..) => None,
+        };
+        if let Outcome::Expired | Outcome::Lost { .. } = &outcome {
+            nodes.doubt();
+        }
+        let answer = match self.unanswered(outcome, command)? {
+            Ok(answer) => answer,
+            Err(error) => return Some(Err(error)),
+        };
+        match node {
+            Some(node) if Hops::concern(&answer) && !(several && is_try_again(&answer)) => {
+                self.hop(nodes, &node, answer)
+            }
+            Some(_) | None => Some(Ok(answer)),
+        }
+    }
+
+    fn hop(
+        &mut self,
+        nodes: &Arc<Nodes>,
+        node: &Address,
+        answer: Answer,
+    ) -> Option<Result<Answer, Error>> {
+        let now = nodes.now();
+        let expires = *self.expires.get_or_insert(now + nodes.response_timeout());
+        let trip = &mut self.past.get_or_insert_default().trip;
+        let hops = trip.hops.get_or_insert_with(|| Hops::new(nodes.seed()));
+        match hops.answered(&answer, &nodes.viewpoint(node), now, expires) {
+            Err(redirects) => return Some(Err(self.over(Error::Redirects(Box::new(redirects))))),
+            Ok(Next::Settle) => return Some(Ok(answer)),
+            Ok(Next::Follow { redirect, at }) => {
+                let asking = match redirect.kind {
+                    RedirectKind::Moved => {
+                        nodes.moved(redirect.slot, &redirect.to);
+                        false
+                    }
+                    RedirectKind::Ask => true,
+                };
+                trip.to = Some(Stop { node: redirect.to, asking, maps: nodes.maps() });
+                trip.wait = (at > now).then_some(Wait { until: at, maps: None });
+            }
+            Ok(Next::Wait { at, trouble }) => trip.wait_out(nodes, at, trouble),
+        }
+        None
+    }
+
+    /// Sends the command to where it belongs in a cluster, or waits for that. Ready where it cannot
+    /// be sent in time.
+    pub(crate) fn poll_send_to(
+        &mut self,
+        nodes: &Arc<Nodes>,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+    ) -> Poll<Error> {
+        loop {
+            if let Some(past) = &mut self.past {
+                match past.trip.poll_wait(nodes, cx) {
+                    Poll::Pending => {
+                        self.leave();
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(self.over(error)),
+                    Poll::Ready(Ok(())) => {}
+                }
+            }
+            let (node, asking) = match self.next_node(nodes, command) {
+                Ok(next) => next,
+                Err(slot) => match self.uncovered(nodes, slot) {
+                    Some(error) => return Poll::Ready(self.over(error)),
+                    None => continue,
+                },
+            };
+            let sent = match node.pool(nodes) {
+                Err(error) => Poll::Ready(error),
+                Ok(pool) => {
+                    self.poll_link(&pool, command, cx, |call: &mut Self, link| match asking {
+                        true => call.send_asking(link, command, cx),
+                        false => call.send(link, command, cx),
+                    })
+                }
+            };
+            match sent {
+                Poll::Pending => {
+                    if let (Stage::Sent(..), Some(past)) = (&self.stage, &mut self.past) {
+                        past.trip.to = None;
+                    }
+                    return Poll::Pending;
+                }
+                // The node has just left the map, and is in no later one.
+                Poll::Ready(Error::NotConnected) if !nodes.is_closed() => {
+                    if let Some(past) = &mut self.past {
+                        past.trip.to = None;
+                    }
+                }
+                Poll::Ready(error) => return Poll::Ready(self.over(error)),
+            }
+        }
+    }
+
+    /// Waits for something else than the cluster, which wakes the caller, while its time runs. Ready
+    /// where that is over.
+    pub(crate) fn poll_held_in(
+        &mut self,
+        nodes: &Arc<Nodes>,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+    ) -> Poll<Error> {
+        let now = nodes.now();
+        let expires = *self.expires.get_or_insert(now + nodes.response_timeout());
+        self.leave();
+        let trip = &mut self.past.get_or_insert_default().trip;
+        let ticket = trip.place.as_ref().map(|(_, ticket)| *ticket);
+        match nodes.hold(ticket, expires, cx) {
+            Ok(ticket) => {
+                trip.place = Some((Arc::clone(nodes), ticket));
+                Poll::Pending
+            }
+            Err(error) => {
+                nodes.witness().failed(command, &error);
+                Poll::Ready(self.over(error))
+            }
+        }
+    }
+
+    /// The node that the command goes to now, and whether the slot is only being moved there.
+    ///
+    /// # Errors
+    /// The slot that nobody serves.
+    fn next_node(
+        &self,
+        nodes: &Nodes,
+        command: &Command<'_>,
+    ) -> Result<(Arc<Node>, bool), Option<Slot>> {
+        let trip = self.past.as_ref().map(|past| &past.trip);
+        if let Some(stop) = trip.and_then(|trip| trip.to.as_ref())
+            && stop.maps == nodes.maps()
+        {
+            return Ok((nodes.at(&stop.node), stop.asking));
+        }
+        let slot = match (trip.and_then(|trip| trip.slot), Way::of(command)) {
+            (Some(slot), _) | (None, Way::Slot(slot)) => Some(slot),
+            (None, Way::Several | Way::EveryMaster | Way::Any) => None,
+        };
+        let node = match slot {
+            Some(slot) => nodes.master(slot),
+            None => nodes.any(),
+        };
+        node.map(|node| (node, false)).ok_or(slot)
+    }
+
+    /// What to say where nobody serves the slot; nothing where the command waits.
+    fn uncovered(&mut self, nodes: &Arc<Nodes>, slot: Option<Slot>) -> Option<Error> {
+        let now = nodes.now();
+        let expires = *self.expires.get_or_insert(now + nodes.response_timeout());
+        let trip = &mut self.past.get_or_insert_default().trip;
+        let hops = trip.hops.get_or_insert_with(|| Hops::new(nodes.seed()));
+        match hops.troubled(Trouble::Uncovered, now, expires) {
+            Next::Wait { at, trouble } => {
+                trip.wait_out(nodes, at, trouble);
+                None
+            }
+            Next::Settle | Next::Follow { .. } => Some(nodes.uncovered(slot)),
+        }
+    }
+
+    #[cold]
+    fn send_asking(
+        &mut self,
+        link: Arc<Shared>,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+    ) -> Result<(), (Arc<Shared>, Rejected)> {
+        match link.submit_asking(command, &mut self.expires, cx.waker()) {
+            Ok(tag) => self.sent(link, tag, command),
+            Err(rejected) => return Err((link, rejected)),
+        }
+        Ok(())
+    }
+}
+
+impl Trip {
+    fn wait_out(&mut self, nodes: &Nodes, until: Instant, trouble: Trouble) {
+        // Counted first: a map that is read from now on is another one.
+        let maps = trouble.doubts_the_map().then(|| nodes.maps());
+        if maps.is_some() {
+            nodes.doubt();
+        }
+        self.to = None;
+        self.wait = Some(Wait { until, maps });
+    }
+
+    /// Ready once there is nothing more to wait for in the cluster's line.
+    fn poll_wait(&mut self, nodes: &Arc<Nodes>, cx: &Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(Wait { until, maps }) = self.wait else {
+            self.leave();
+            return Poll::Ready(Ok(()));
+        };
+        let ticket = self.place.as_ref().map(|(_, ticket)| *ticket);
+        match nodes.wait(ticket, until, maps, cx) {
+            Ok(Some(ticket)) => {
+                self.place = Some((Arc::clone(nodes), ticket));
+                Poll::Pending
+            }
+            Ok(None) => {
+                self.wait = None;
+                self.leave();
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some((nodes, ticket)) = self.place.take() {
+            nodes.leave(ticket);
+        }
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+fn is_try_again(answer: &Answer) -> bool {
+    matches!(answer, Err(Failure::Server(error)) if error.kind == ServerErrorKind::TryAgain)
+}

@@ -1,0 +1,46 @@
+//! A pool whose server is a node of a cluster: what it has of that, and what that asks of it.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use async_caches_core::cluster::address::Address;
+use async_caches_core::large::LargeKeys;
+
+use super::{Closing, Pool, Redis};
+use crate::cluster::Doubt;
+use crate::sync::lock;
+
+/// What a pool has of the cluster that its server is a node of.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    /// What the node is called there.
+    pub(crate) address: Address,
+    /// Which keys of the cluster have large values.
+    pub(crate) large: Arc<LargeKeys>,
+    /// Told of each link that is lost, or cannot be opened.
+    pub(crate) doubt: Arc<Doubt>,
+}
+
+impl Redis {
+    /// Takes no more commands and lets no caller see the links any more; those in flight end as
+    /// `how` says.
+    pub(crate) fn dismiss(&self, how: Closing) {
+        self.withdraw();
+        self.pool.close(how);
+    }
+}
+
+impl Pool {
+    /// Whether there is no link, and the last thing that happened is that one was lost or could not
+    /// be opened.
+    pub(crate) fn is_down(&self) -> bool {
+        let state = lock(&self.state);
+        state.links.is_empty() && state.last_error.is_some()
+    }
+
+    /// Has all who wait for a link, or for room, look anew where they belong.
+    pub(crate) fn rouse(&self) {
+        let woken = lock(&self.state).line.take_waiting();
+        woken.into_iter().for_each(Waker::wake);
+    }
+}

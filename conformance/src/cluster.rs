@@ -1,0 +1,235 @@
+//! Clusters as tests need them: masters that share the slots evenly, and replicas.
+
+use std::sync::{LazyLock, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::frame::Frame;
+use crate::raw::Raw;
+use crate::server::{Kind, Server, Setup};
+
+/// A cluster; all nodes are killed when this is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The masters in the order of their slots, and behind them the replicas: of the first master, of
+    /// the second, and so on.
+    pub nodes: Vec<Server>,
+    masters: usize,
+}
+
+impl Cluster {
+    /// Starts a cluster of so many masters and so many replicas, and waits until every node says that
+    /// it is whole. A node that is silent for `missed_after` counts as gone.
+    ///
+    /// # Panics
+    /// When there are no such servers here, or they do not start or do not come together.
+    #[must_use]
+    pub fn start(
+        kind: Kind,
+        setup: &Setup,
+        masters: usize,
+        replicas: usize,
+        missed_after: Duration,
+    ) -> Self {
+        let missed_after = missed_after.as_millis().to_string();
+        let setup = setup.clone().node().with(&[
+            "--cluster-node-timeout",
+            &missed_after,
+            "--repl-diskless-sync-delay",
+            "0",
+            "--cluster-replica-validity-factor",
+            "0",
+        ]);
+        let nodes = thread::scope(|scope| {
+            let start = || scope.spawn(|| Server::start(kind, &setup));
+            let started: Vec<_> = (0..masters + replicas).map(|_| start()).collect();
+            started.into_iter().map(|node| node.join().expect("it starts")).collect()
+        });
+        let this = Self { nodes, masters };
+        this.meet();
+        this
+    }
+
+    /// How many slots a cluster has.
+    pub const SLOTS: usize = 16_384;
+
+    /// Which of the masters serves a slot to begin with.
+    #[must_use]
+    pub fn master_of(&self, slot: usize) -> usize {
+        slot / self.share()
+    }
+
+    /// The URL of the cluster, which names these of its nodes.
+    #[must_use]
+    pub fn url_of(&self, nodes: &[usize]) -> String {
+        let address = |node: &usize| self.nodes[*node].address().to_string();
+        let nodes: Vec<_> = nodes.iter().map(address).collect();
+        format!("redis-cluster://{}{}", self.nodes[0].userinfo(), nodes.join(","))
+    }
+
+    /// The URL of the cluster, which names all masters.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of(&(0..self.masters).collect::<Vec<_>>())
+    }
+
+    /// A raw connection to all nodes that are masters to begin with: a command goes to where its key
+    /// is.
+    ///
+    /// # Panics
+    /// When one does not answer.
+    #[must_use]
+    pub fn raw(&self) -> Raw {
+        let mut raw = self.nodes[..self.masters].iter().map(|node| node.raw(0));
+        let ports = self.nodes.iter().map(|node| node.address().port());
+        let first = raw.next().expect("there is a master");
+        first.beside(ports.skip(1).zip(raw).collect())
+    }
+
+    /// What the cluster calls a node.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn id(&self, node: usize) -> String {
+        self.nodes[node].raw(0).text(&["CLUSTER", "MYID"])
+    }
+
+    /// Moves a slot with all its keys from one master to another, in steps of a few keys, calling
+    /// `between` before each and once more before all learn of it.
+    ///
+    /// # Panics
+    /// When a node does not answer, or refuses.
+    pub fn move_slot(&self, slot: usize, from: usize, to: usize, mut between: impl FnMut()) {
+        let (slot, port) = (slot.to_string(), self.nodes[to].address().port().to_string());
+        let (source, target) = (self.id(from), self.id(to));
+        let (mut from, mut to) = (self.nodes[from].raw(0), self.nodes[to].raw(0));
+        to.call(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source]);
+        from.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target]);
+        loop {
+            between();
+            let Frame::List(keys) = from.call(&["CLUSTER", "GETKEYSINSLOT", &slot, "3"]) else {
+                unreachable!("it is a list")
+            };
+            if keys.is_empty() {
+                break;
+            }
+            let mut words: Vec<&[u8]> =
+                vec![b"MIGRATE", b"127.0.0.1", port.as_bytes(), b"", b"0", b"5000", b"KEYS"];
+            words.extend(keys.iter().filter_map(|key| match key {
+                Frame::Bulk(key) => Some(key.as_slice()),
+                _ => None,
+            }));
+            from.call(&words);
+        }
+        to.call(&["CLUSTER", "SETSLOT", &slot, "NODE", &target]);
+        from.call(&["CLUSTER", "SETSLOT", &slot, "NODE", &target]);
+    }
+
+    fn share(&self) -> usize {
+        Self::SLOTS.div_ceil(self.masters)
+    }
+
+    fn meet(&self) {
+        let share = self.share();
+        let port = self.nodes[0].address().port().to_string();
+        let bus = self.nodes[0].bus_port();
+        let mut all: Vec<_> = self.nodes.iter().map(|node| node.raw(0)).collect();
+        for (at, raw) in all.iter_mut().enumerate() {
+            if at < self.masters {
+                let (first, end) = (at * share, ((at + 1) * share).min(Self::SLOTS));
+                let (first, last) = (first.to_string(), (end - 1).to_string());
+                raw.call(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+            }
+            raw.call(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()]);
+            if at > 0 {
+                raw.call(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+            }
+        }
+        let known = format!("cluster_known_nodes:{}", self.nodes.len());
+        for raw in &mut all {
+            wait("the nodes know each other", || raw.text(&["CLUSTER", "INFO"]).contains(&known));
+        }
+        for (at, raw) in all.iter_mut().enumerate().skip(self.masters) {
+            let master = self.id((at - self.masters) % self.masters);
+            wait("a node may follow", || {
+                let said = raw.ask(&["CLUSTER", "REPLICATE", &master]).expect("it answers");
+                said.text() == "OK"
+            });
+            wait("a replica has its master's data", || {
+                raw.text(&["INFO", "replication"]).contains("master_link_status:up")
+            });
+        }
+        for raw in &mut all {
+            wait("the cluster is whole", || {
+                let info = raw.text(&["CLUSTER", "INFO"]);
+                info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
+            });
+        }
+        // Each knows of the others which of them are replicas.
+        let replicas = self.nodes.len() - self.masters;
+        for raw in &mut all {
+            wait("all know of the replicas", || {
+                raw.text(&["CLUSTER", "NODES"]).matches("slave ").count() == replicas
+            });
+        }
+    }
+}
+
+/// The slot of a key.
+///
+/// # Panics
+/// When the server does not answer.
+#[must_use]
+pub fn slot_of(node: &Server, key: &str) -> usize {
+    usize::try_from(node.raw(0).number(&["CLUSTER", "KEYSLOT", key])).expect("it is a slot")
+}
+
+/// A cluster that one test has to itself, as a cluster has but one database. Emptied and given to
+/// another test afterwards.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    kind: Kind,
+    cluster: &'static Cluster,
+}
+
+static FREE: LazyLock<Mutex<Vec<(Kind, &'static Cluster)>>> = LazyLock::new(Mutex::default);
+
+impl Lent {
+    pub(crate) fn new(kind: Kind) -> Self {
+        let mut free = FREE.lock().expect("nobody panics here");
+        let found = free.iter().position(|(of, _)| *of == kind).map(|at| free.swap_remove(at).1);
+        drop(free);
+        let cluster = found.unwrap_or_else(|| {
+            let setup = Setup::default();
+            // Which takes no node for gone however busy the machine is.
+            Box::leak(Box::new(Cluster::start(kind, &setup, 3, 0, Duration::from_secs(60))))
+        });
+        Self { kind, cluster }
+    }
+
+    pub(crate) fn cluster(&self) -> &'static Cluster {
+        self.cluster
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        for node in &self.cluster.nodes {
+            let mut raw = node.raw(0);
+            raw.call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+            raw.call(&["FLUSHALL"]);
+        }
+        FREE.lock().expect("nobody panics here").push((self.kind, self.cluster));
+    }
+}
+
+fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
