@@ -64,7 +64,7 @@ impl Cluster {
     pub fn url_of(&self, nodes: &[usize]) -> String {
         let address = |node: &usize| self.nodes[*node].address().to_string();
         let nodes: Vec<_> = nodes.iter().map(address).collect();
-        format!("redis-cluster://{}{}", self.nodes[0].userinfo(), nodes.join(","))
+        self.nodes[0].reached_by("-cluster", &nodes.join(","))
     }
 
     /// The URL of the cluster, which names all masters.
@@ -95,35 +95,36 @@ impl Cluster {
         self.nodes[node].raw(0).text(&["CLUSTER", "MYID"])
     }
 
-    /// Moves a slot with all its keys from one master to another, in steps of a few keys, calling
-    /// `between` before each and once more before all learn of it.
+    /// Begins to move a slot from one master to another: from now on keys may be on either.
     ///
     /// # Panics
     /// When a node does not answer, or refuses.
-    pub fn move_slot(&self, slot: usize, from: usize, to: usize, mut between: impl FnMut()) {
+    #[must_use]
+    pub fn begin_to_move(&self, slot: usize, from: usize, to: usize) -> Moving {
         let (slot, port) = (slot.to_string(), self.nodes[to].address().port().to_string());
         let (source, target) = (self.id(from), self.id(to));
         let (mut from, mut to) = (self.nodes[from].raw(0), self.nodes[to].raw(0));
         to.call(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source]);
         from.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target]);
-        loop {
-            between();
-            let Frame::List(keys) = from.call(&["CLUSTER", "GETKEYSINSLOT", &slot, "3"]) else {
-                unreachable!("it is a list")
-            };
-            if keys.is_empty() {
-                break;
+        Moving { slot, port, target, from, to }
+    }
+
+    /// Moves all slots, and their keys, of one master to another.
+    ///
+    /// # Panics
+    /// When a node does not answer, or refuses.
+    pub fn hand_over(&self, from: usize, to: usize) {
+        let target = self.id(to);
+        let (mut source, mut taker) = (self.nodes[from].raw(0), self.nodes[to].raw(0));
+        for slot in from * self.share()..((from + 1) * self.share()).min(Self::SLOTS) {
+            let text = slot.to_string();
+            if source.number(&["CLUSTER", "COUNTKEYSINSLOT", &text]) > 0 {
+                let mut moving = self.begin_to_move(slot, from, to);
+                while moving.step() {}
             }
-            let mut words: Vec<&[u8]> =
-                vec![b"MIGRATE", b"127.0.0.1", port.as_bytes(), b"", b"0", b"5000", b"KEYS"];
-            words.extend(keys.iter().filter_map(|key| match key {
-                Frame::Bulk(key) => Some(key.as_slice()),
-                _ => None,
-            }));
-            from.call(&words);
+            taker.call(&["CLUSTER", "SETSLOT", &text, "NODE", &target]);
+            source.call(&["CLUSTER", "SETSLOT", &text, "NODE", &target]);
         }
-        to.call(&["CLUSTER", "SETSLOT", &slot, "NODE", &target]);
-        from.call(&["CLUSTER", "SETSLOT", &slot, "NODE", &target]);
     }
 
     fn share(&self) -> usize {
@@ -173,6 +174,49 @@ impl Cluster {
                 raw.text(&["CLUSTER", "NODES"]).matches("slave ").count() == replicas
             });
         }
+    }
+}
+
+/// A slot that is being moved from one node to another.
+#[derive(Debug)]
+pub struct Moving {
+    slot: String,
+    port: String,
+    target: String,
+    from: Raw,
+    to: Raw,
+}
+
+impl Moving {
+    /// Moves up to three keys; answers whether there were any.
+    ///
+    /// # Panics
+    /// When a node does not answer, or refuses.
+    pub fn step(&mut self) -> bool {
+        let Frame::List(keys) = self.from.call(&["CLUSTER", "GETKEYSINSLOT", &self.slot, "3"])
+        else {
+            unreachable!("it is a list")
+        };
+        if keys.is_empty() {
+            return false;
+        }
+        let mut words: Vec<&[u8]> =
+            vec![b"MIGRATE", b"127.0.0.1", self.port.as_bytes(), b"", b"0", b"5000", b"KEYS"];
+        words.extend(keys.iter().filter_map(|key| match key {
+            Frame::Bulk(key) => Some(key.as_slice()),
+            _ => None,
+        }));
+        self.from.call(&words);
+        true
+    }
+
+    /// All keys are there: the slot is the other node's from now on.
+    ///
+    /// # Panics
+    /// When a node does not answer, or refuses.
+    pub fn finish(mut self) {
+        self.to.call(&["CLUSTER", "SETSLOT", &self.slot, "NODE", &self.target]);
+        self.from.call(&["CLUSTER", "SETSLOT", &self.slot, "NODE", &self.target]);
     }
 }
 

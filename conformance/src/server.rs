@@ -303,6 +303,19 @@ impl Server {
         raw
     }
 
+    /// Where its clients find it and, with TLS, what they trust, behind a scheme that is said
+    /// without its `s` for TLS.
+    pub(crate) fn reached_by(&self, scheme: &str, addresses: &str) -> String {
+        let userinfo = self.userinfo();
+        match &self.setup.tls {
+            None => format!("redis{scheme}://{userinfo}{addresses}"),
+            Some(_) => {
+                let ca = self.file(CA);
+                format!("rediss{scheme}://{userinfo}{addresses}?tls_ca={}", ca.display())
+            }
+        }
+    }
+
     /// A raw connection to a server that is a sentinel, which has no databases.
     ///
     /// # Panics
@@ -441,6 +454,9 @@ fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pi
     if setup.is_node {
         shell.args(["--cluster-enabled", "yes", "--cluster-config-file", NODES]);
         shell.args(["--cluster-port", &free_port().to_string()]);
+        if setup.tls.is_some() {
+            shell.args(["--tls-cluster", "yes"]);
+        }
     }
     shell.args(&setup.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut shell = shell.spawn().expect("sh starts");

@@ -30,7 +30,7 @@ macro_rules! suite {
         $crate::__backend!(valkey, Valkey, [everywhere storing served single tcp faults wire]);
         $crate::__backend!(valkey_with_password, ValkeyWithPassword, [reached guarded]);
         $crate::__backend!(valkey_through_sentinel, ValkeyThroughSentinel, [everywhere storing served single watched]);
-        $crate::__backend!(redis_cluster, RedisCluster, [everywhere storing served clustered]);
+        $crate::__backend!(redis_cluster, RedisCluster, [everywhere storing served clustered encrypted]);
         $crate::__backend!(valkey_cluster, ValkeyCluster, [everywhere storing served clustered]);
         $crate::__backend!(hostile, Dummy, [hostile]);
         $crate::__backend!(options, Dummy, [options]);
@@ -247,6 +247,29 @@ macro_rules! __cases {
     (clustered $backend:ident) => {
         $crate::__tests! { $backend
             server { a_hostname_is_resolved }
+            cluster {
+                keys_are_spread_over_all_masters_and_found_from_any_of_them
+                each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed
+                a_node_of_the_url_that_is_away_is_passed_over
+                a_server_that_is_no_cluster_is_an_error_that_says_so
+                all_nodes_are_told_who_we_are
+                nodes_behind_a_translation_of_addresses_are_reached
+                a_slot_that_nobody_serves_is_an_error_in_time
+                two_nodes_that_send_each_other_a_key_are_a_typed_error
+                every_operation_finds_keys_whose_slot_is_being_moved
+                callers_under_load_get_no_wrong_answer_while_slots_are_moved
+                callers_under_load_survive_the_death_of_a_master
+                a_node_that_is_taken_out_is_left_and_no_key_is_lost
+                a_cluster_whose_addresses_have_all_changed_is_found_through_the_url
+                a_node_that_falls_silent_holds_up_nobody_elsewhere
+                a_cache_that_is_disconnected_while_a_node_is_away_ends_all
+            }
+        }
+    };
+    // The Valkey that the suite runs on is built without TLS.
+    (encrypted $backend:ident) => {
+        $crate::__tests! { $backend
+            cluster { a_cluster_over_tls_is_served_by_each_nodes_own_name }
         }
     };
     (tcp $backend:ident) => {

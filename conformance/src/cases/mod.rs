@@ -5,6 +5,7 @@
 )]
 
 pub mod clear;
+pub mod cluster;
 pub mod drops;
 pub mod dummy;
 pub mod faults;

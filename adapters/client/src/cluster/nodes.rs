@@ -271,8 +271,11 @@ impl Nodes {
         let now = self.now();
         let mut state = lock(&self.state);
         state.refresh.handle(input, now);
-        state.failures += usize::from(input == Input::Failed);
-        state.last_error = Some(why);
+        // The same node is asked in another form otherwise.
+        if input == Input::Failed {
+            state.failures += 1;
+            state.last_error = Some(why);
+        }
         // Who connects sees whether there is still hope.
         let woken = state.line.take_waiting();
         drop(state);

@@ -9,8 +9,10 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_caches_core::cluster::address::Address;
-use async_caches_core::cluster::redirect::{Hops, Next, RedirectKind, Trouble};
+use async_caches_core::cluster::address::{Address, Viewpoint};
+use async_caches_core::cluster::redirect::{
+    Hops, Next, Redirect, RedirectKind, TooManyRedirects, Trouble,
+};
 use async_caches_core::cluster::slot::Slot;
 use async_caches_core::cluster::way::Way;
 use async_caches_core::command::Command;
@@ -110,7 +112,17 @@ impl Call {
         let hops = trip.hops.get_or_insert_with(|| Hops::new(nodes.seed()));
         match hops.answered(&answer, &nodes.viewpoint(node), now, expires) {
             Err(redirects) => return Some(Err(self.over(Error::Redirects(Box::new(redirects))))),
-            Ok(Next::Settle) => return Some(Ok(answer)),
+            Ok(Next::Settle) => {
+                let redirects = hops.redirects();
+                let last = redirect(&answer, &nodes.viewpoint(node));
+                return Some(match last {
+                    Some(Redirect { slot, to: last, .. }) => {
+                        let error = TooManyRedirects { slot, redirects, last };
+                        Err(self.over(Error::Redirects(Box::new(error))))
+                    }
+                    None => Ok(answer),
+                });
+            }
             Ok(Next::Follow { redirect, at }) => {
                 let asking = match redirect.kind {
                     RedirectKind::Moved => {
@@ -304,6 +316,12 @@ impl Drop for Trip {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// The redirect that an answer is, if it is one.
+fn redirect(answer: &Answer, view: &Viewpoint<'_>) -> Option<Redirect> {
+    let Err(Failure::Server(error)) = answer else { return None };
+    Redirect::parse(error, view)
 }
 
 fn is_try_again(answer: &Answer) -> bool {
