@@ -346,6 +346,15 @@ mod tests {
     }
 
     #[test]
+    fn the_length_of_a_key_is_known_whose_version_came_with_the_call() {
+        let space = KeySpace::new("forum", 1.into()).unwrap();
+        for version in [Version::from(2019), Version::from(-7), "beta".into(), Version::None] {
+            let key = space.scope(Some(&version)).unwrap().key(b"user").to_bytes();
+            assert_eq!(space.scope(Some(&version)).unwrap().key(b"user").len(), key.len());
+        }
+    }
+
+    #[test]
     fn version_zero_is_a_version_and_an_integer_is_its_digits() {
         assert_eq!(built("", 0, "k"), ":0:k");
         assert_eq!(built("", i64::MIN, "k"), built("", i64::MIN.to_string(), "k"));

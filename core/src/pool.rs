@@ -429,6 +429,24 @@ mod tests {
     }
 
     #[test]
+    fn who_had_a_link_has_one_where_the_server_has_moved_and_nobody_else() {
+        for had_one in [true, false] {
+            let mut pool = pool(0, 1);
+            if had_one {
+                pool.handle(Input::Demand, at(0));
+                let id = dials(&mut pool, at(0))[0];
+                pool.handle(Input::Opened(id), at(0));
+            }
+            pool.handle(Input::Moved, at(10));
+            // The one that there was still counts, until it has ended.
+            if had_one {
+                pool.handle(ended(LinkId(0)), at(10));
+            }
+            assert_eq!(dials(&mut pool, at(10)).len(), usize::from(had_one));
+        }
+    }
+
+    #[test]
     fn a_server_that_moves_without_end_is_dialled_less_and_less_often() {
         let mut pool = pool(1, 1);
         let (mut now, mut count) = (at(0), 0);
