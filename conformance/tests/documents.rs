@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 fn every_test_that_a_document_names_exists() {
     let functions = functions(&root());
     assert!(functions.len() > 500, "{} functions were found", functions.len());
-    for (page, least) in [("docs/faults.md", 20), ("docs/sentinel.md", 10), ("SECURITY.md", 20)] {
+    for (page, least) in [
+        ("docs/faults.md", 20),
+        ("docs/sentinel.md", 10),
+        ("docs/cluster.md", 10),
+        ("SECURITY.md", 20),
+    ] {
         let named = names(&page_text(page));
         assert!(named.len() > least, "{page} names {} tests", named.len());
         for name in named {
@@ -39,6 +44,16 @@ fn every_case_about_sentinels_but_the_one_without_trouble_is_on_their_page() {
     collect(&read(&root().join("conformance/src/cases/sentinel.rs")), "pub async fn ", &mut cases);
     cases.remove("the_master_that_a_sentinel_names_is_found_and_served_from");
     assert!(cases.is_subset(&named), "{:?}", cases.difference(&named));
+}
+
+#[test]
+fn every_case_about_clusters_but_those_without_trouble_is_on_their_page() {
+    let named = names(&page_text("docs/cluster.md"));
+    let mut cases = BTreeSet::new();
+    collect(&read(&root().join("conformance/src/cases/cluster.rs")), "pub async fn ", &mut cases);
+    cases.remove("keys_are_spread_over_all_masters_and_found_from_any_of_them");
+    cases.remove("each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed");
+    assert_eq!(cases, named);
 }
 
 #[test]

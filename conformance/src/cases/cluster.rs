@@ -511,7 +511,11 @@ pub async fn a_cache_that_is_disconnected_while_a_node_is_away_ends_all(cx: Cont
     cx.within(RESPONSE + PROMPTLY, "disconnect", cache.disconnect()).await.unwrap();
     for task in waiting {
         let error = cx.in_time(PROMPTLY, "a get", task).await.unwrap_err();
-        assert!(matches!(error, Error::NotConnected | Error::Timeout { .. }), "{error:?}");
+        let ended = matches!(
+            error,
+            Error::NotConnected | Error::Timeout { .. } | Error::Disconnected { .. }
+        );
+        assert!(ended, "{error:?}");
     }
     all.nodes[1].resume();
     cx.until("no link is left", async || all.nodes[1].raw(0).other_clients().is_empty()).await;
