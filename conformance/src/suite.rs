@@ -262,6 +262,7 @@ macro_rules! __cases {
                 a_node_that_is_taken_out_is_left_and_no_key_is_lost
                 a_cluster_whose_addresses_have_all_changed_is_found_through_the_url
                 a_node_that_falls_silent_holds_up_nobody_elsewhere
+                replicas_are_read_from_where_that_was_asked_for_and_masters_where_there_are_none
                 a_cache_that_is_disconnected_while_a_node_is_away_ends_all
             }
         }

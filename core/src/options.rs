@@ -71,6 +71,8 @@ pub struct Options {
     pub sentinel_username: Option<String>,
     /// The password that sentinels are told.
     pub sentinel_password: Option<Secret>,
+    /// Whether replicas of a cluster are read from.
+    pub replica_reads: Option<bool>,
 }
 
 impl Options {
@@ -101,6 +103,7 @@ impl Options {
                 .or(lower.tls_dangerously_accept_any_certificate),
             sentinel_username: self.sentinel_username.or(lower.sentinel_username),
             sentinel_password: self.sentinel_password.or(lower.sentinel_password),
+            replica_reads: self.replica_reads.or(lower.replica_reads),
         }
     }
 }
@@ -140,6 +143,8 @@ pub struct Settings {
     /// Who sentinels are told we are. Whether there are any is for the URL to say: see
     /// [`Server::sentinel_credentials`](crate::url::Server::sentinel_credentials).
     pub sentinel_credentials: Option<Credentials>,
+    /// Whether replicas of a cluster are read from, which may be behind.
+    pub replica_reads: bool,
 }
 
 impl Settings {
@@ -209,6 +214,7 @@ impl Settings {
             name: options.name.map(check::client_name).transpose()?,
             tls,
             sentinel_credentials,
+            replica_reads: options.replica_reads.unwrap_or_default(),
         })
     }
 }

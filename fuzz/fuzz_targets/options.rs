@@ -109,6 +109,7 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     options.tls_server_name =
         maybe(u, |u| Ok((*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into()))?;
     options.tls_dangerously_accept_any_certificate = u.arbitrary()?;
+    options.replica_reads = u.arbitrary()?;
     options.sentinel_username = maybe(u, word)?;
     options.sentinel_password =
         maybe(u, |u| Ok(Secret::new(format!("{CANARY}{}", u.arbitrary::<&str>()?))))?;

@@ -160,6 +160,15 @@ impl Builder {
         self
     }
 
+    /// Whether what only reads is asked of the replicas of a cluster, where there are some that are
+    /// there; of masters alone, if not given. Replicas are behind: a value that was just written, by
+    /// this cache or another, may not be read yet, and one that was just removed may be. All reads
+    /// of a key go to one replica as long as it is there.
+    pub fn replica_reads(mut self, reads: bool) -> Self {
+        self.options.replica_reads = Some(reads);
+        self
+    }
+
     /// Where the nodes of a cluster are reached, from the host and the port that they tell of each
     /// other: for those behind a translation of addresses. As they tell, if not given; and where this
     /// gives no host and port that can be dialled. The nodes in the URL are reached as they stand

@@ -194,6 +194,18 @@ impl SlotMap {
         self.shards.get(usize::from(shard))?.master.map(usize::from)
     }
 
+    /// The places of those that follow that node and are there, as far as is known: see
+    /// [`Shard::replicas`].
+    pub fn replicas_at(&self, slot: Slot) -> impl Iterator<Item = usize> {
+        let shard = self.slots.get(usize::from(slot.number()));
+        let members = shard.and_then(|shard| self.shards.get(usize::from(*shard)));
+        let places = members.into_iter().flat_map(|members| &members.replicas);
+        let places = places.map(|place| usize::from(*place));
+        places.filter(|place| {
+            self.nodes.get(*place).is_some_and(|node| node.health == Health::Online)
+        })
+    }
+
     /// All nodes that are known, in no particular order.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {

@@ -141,8 +141,9 @@ impl Hops {
     pub const MAX: u32 = 16;
     /// How many of them at once.
     pub const AT_ONCE: u32 = 4;
-    /// With less time left than this a command does not wait.
-    pub const LEAST: Duration = Duration::from_millis(2);
+    /// With less time left than this a command does not wait: the answer that it has says more than that
+    /// another one came too late.
+    pub const LEAST: Duration = Duration::from_millis(20);
 
     /// A command that was sent nowhere yet. The seed, a random number, is for the waits.
     #[must_use]

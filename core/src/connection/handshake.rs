@@ -9,15 +9,18 @@
 //! command they do not know.
 //!
 //! A server that must be a master says whether it is one in its answer to `HELLO`. Where it does not,
-//! as in RESP2, it is asked by `ROLE`, before the `PING`.
+//! as in RESP2, it is asked by `ROLE`, before the `PING`. So is a replica told `READONLY` that is to answer
+//! reads.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Role, ServerInfo, Setup, auth};
+use crate::command::Command;
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::planted::{self, Bug};
+use crate::resp::encode::Scripts;
 use crate::resp::output::Output;
 use crate::resp::{decode, encode};
 use crate::url::Credentials;
@@ -30,6 +33,8 @@ pub(super) struct Handshake {
     database: u32,
     /// What the server has not said yet that it is.
     role: Role,
+    /// Whether it is told to answer reads as a replica.
+    reads: bool,
     asked: VecDeque<Ask>,
     info: ServerInfo,
 }
@@ -62,6 +67,7 @@ impl Handshake {
             name: setup.name.clone(),
             database: setup.database,
             role: setup.role,
+            reads: setup.role == Role::Reader,
             asked: VecDeque::new(),
             info: ServerInfo { protocol: 3, ..ServerInfo::default() },
         };
@@ -149,6 +155,10 @@ impl Handshake {
             encode::request(tx, &[b"ROLE"]);
             self.asked.push_back(Ask::Role);
         }
+        if self.reads {
+            encode::command(&Command::ReadOnly, &mut Scripts::default(), tx);
+            self.asked.push_back(Ask::Must);
+        }
         encode::request(tx, &[b"PING"]);
         self.asked.push_back(Ask::Ping);
     }
@@ -157,7 +167,7 @@ impl Handshake {
     fn be(&mut self, role: &[u8]) -> Result<(), ConnectionError> {
         match core::mem::take(&mut self.role) {
             Role::Master if role != b"master" => Err(ConnectionError::NotMaster),
-            Role::Master | Role::Any => Ok(()),
+            Role::Master | Role::Reader | Role::Any => Ok(()),
         }
     }
 

@@ -89,6 +89,9 @@ pub enum Role {
     /// Whatever it is; it is not asked.
     #[default]
     Any,
+    /// A node of a cluster that is to answer reads, though it may be a replica: it is told
+    /// [`READONLY`](Command::ReadOnly) before the connection is ready.
+    Reader,
     /// A master. It says so in its answer to `HELLO`, or else in one to `ROLE`, which costs no round
     /// trip more. One that is something else is left, with [`ConnectionError::NotMaster`] or, if it
     /// becomes that later, [`ConnectionError::Demoted`].

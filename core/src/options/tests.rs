@@ -21,7 +21,7 @@ fn settings(pairs: &[(&str, &str)]) -> Result<Settings, OptionError> {
 }
 
 fn a_value_of(name: &str) -> &'static str {
-    if name == tls::ACCEPT_ANY { "true" } else { "1" }
+    if matches!(name, tls::ACCEPT_ANY | "replica_reads") { "true" } else { "1" }
 }
 
 fn texts(options: &Options) -> Vec<(&'static str, String)> {

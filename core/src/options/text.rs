@@ -14,7 +14,7 @@ use crate::ttl::{Expiry, Timeout};
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 21] = [
+    pub const NAMES: [&'static str; 22] = [
         "timeout",
         "ttl",
         "version",
@@ -36,6 +36,7 @@ impl Options {
         tls::ACCEPT_ANY,
         "sentinel_username",
         "sentinel_password",
+        "replica_reads",
     ];
 
     /// Says in this layer what one option's text says; an option can be said only once.
@@ -80,6 +81,7 @@ impl Options {
             "sentinel_password" => {
                 say("sentinel_password").once(&mut self.sentinel_password, Said::secret)
             }
+            "replica_reads" => say("replica_reads").once(&mut self.replica_reads, Said::flag),
             _ => {
                 // What is dangerous, or for sentinels, is no suggestion to somebody who looks for
                 // something else.
@@ -135,7 +137,8 @@ impl Options {
         next("tls_server_name", shown(self.tls_server_name.as_ref()))?;
         next(tls::ACCEPT_ANY, shown(self.tls_dangerously_accept_any_certificate.as_ref()))?;
         next("sentinel_username", shown(self.sentinel_username.as_ref()))?;
-        next("sentinel_password", shown(self.sentinel_password.as_ref()))
+        next("sentinel_password", shown(self.sentinel_password.as_ref()))?;
+        next("replica_reads", shown(self.replica_reads.as_ref()))
     }
 }
 

@@ -626,6 +626,7 @@ fn options() -> impl Strategy<Value = Options> {
             tls_server_name: tls.0.2,
             tls_dangerously_accept_any_certificate: tls.0.3,
             sentinel_password: tls.1,
+            replica_reads: tls.0.3,
             ..Options::default()
         })
 }

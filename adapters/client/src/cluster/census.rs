@@ -18,8 +18,10 @@ impl Nodes {
         info.last_error.clone_from(&state.last_error);
         let strays = state.strays.clone();
         drop(state);
-        let told = view.nodes().iter().zip(view.map().nodes()).zip(view.slots());
-        let told = told.map(|((node, told), slots)| (node, slots, told.health == Health::Failed));
+        let told = view.with_readers().zip(view.map().nodes()).zip(view.slots());
+        let told = told.map(|(((node, reader), told), slots)| {
+            (reader.unwrap_or(node), slots, told.health == Health::Failed)
+        });
         let strays = strays.iter().map(|node| (node, 0, false));
         for (node, slots, failed) in told.chain(strays) {
             let endpoint = Endpoint::from(node.address().clone());

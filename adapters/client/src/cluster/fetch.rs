@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_caches_core::cluster::map::{Form, MapError, SlotMap};
 use async_caches_core::cluster::refresh::{Fetch, Input};
 use async_caches_core::command::Command;
+use async_caches_core::connection::Role;
 use async_caches_core::error::{ConnectionError, Failure};
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::time::{Deadline, Instant};
@@ -122,7 +123,7 @@ impl Asked {
         let (redis, own) = match there {
             Some(redis) => (redis, None),
             None => {
-                let node = Node::new(fetch.from.clone());
+                let node = Node::new(fetch.from.clone(), Role::Any);
                 (node.redis(nodes, Some(1))?, Some(node))
             }
         };

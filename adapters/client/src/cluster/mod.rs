@@ -90,7 +90,7 @@ impl Cluster {
             large: Arc::new(LargeKeys::new(runtime.seed())),
             doubt: Arc::default(),
             published,
-            view: ArcSwap::from_pointee(View::of(SlotMap::unknown(), |_, _| None)),
+            view: ArcSwap::from_pointee(View::of(SlotMap::unknown(), false, |_, _, _| None)),
             seeds: seeds.len(),
             first_until: now + settings.connect_timeout,
             state: Mutex::new(state),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwapOption;
 use async_caches_core::cluster::address::Address;
 use async_caches_core::command::Command;
+use async_caches_core::connection::Role;
 use async_caches_core::url::{Endpoint, Server, Topology};
 
 use super::Nodes;
@@ -16,6 +17,8 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub(crate) struct Node {
     address: Address,
+    /// What its links are for.
+    role: Role,
     routes: Arc<ArcSwapOption<Routes>>,
     phase: Mutex<Phase>,
 }
@@ -31,14 +34,19 @@ enum Phase {
 
 impl Node {
     /// A node without links.
-    pub(super) fn new(address: Address) -> Arc<Self> {
+    pub(super) fn new(address: Address, role: Role) -> Arc<Self> {
         let (routes, phase) = (Arc::default(), Mutex::new(Phase::Unopened));
-        Arc::new(Self { address, routes, phase })
+        Arc::new(Self { address, role, routes, phase })
     }
 
     /// Where it listens, for us.
     pub(crate) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// What its links are for.
+    pub(super) fn role(&self) -> Role {
+        self.role
     }
 
     /// A link to use at once, as [`Routes::find`].
@@ -79,6 +87,7 @@ impl Node {
             large: Arc::clone(&nodes.large),
             // What is asked for its map alone says nothing of that.
             doubt: if links.is_some() { Arc::default() } else { Arc::clone(&nodes.doubt) },
+            role: self.role,
         };
         let redis = Arc::new(Redis::open(
             Arc::clone(&nodes.runtime),
@@ -91,6 +100,12 @@ impl Node {
         redis.publish();
         *phase = Phase::Open(Arc::clone(&redis));
         Ok(redis)
+    }
+
+    /// Whether it has no links, and the last thing that happened is that one was lost or could not be
+    /// opened.
+    pub(super) fn is_down(&self) -> bool {
+        self.opened().is_some_and(|redis| redis.pool().is_down())
     }
 
     /// Its pool, where it has one.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_caches_core::cluster::address::{Address, Transport, Viewpoint};
-use async_caches_core::cluster::map::{Health, SlotMap};
+use async_caches_core::cluster::map::{self, Health, SlotMap};
 use async_caches_core::cluster::refresh::{Input, Refresh};
 use async_caches_core::cluster::slot::Slot;
+use async_caches_core::connection::Role;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
 use async_caches_core::time::Instant;
@@ -108,11 +109,21 @@ impl Nodes {
         self.view.load().master(slot).cloned()
     }
 
+    /// Who is read from for a slot, if that is known.
+    pub(crate) fn reader(&self, slot: Slot) -> Option<Arc<Node>> {
+        self.view.load().reader(slot).cloned()
+    }
+
+    /// Whether replicas are read from.
+    pub(crate) fn reads(&self) -> bool {
+        self.settings.replica_reads
+    }
+
     /// A node that serves something, one with links where there is one.
     pub(crate) fn any(&self) -> Option<Arc<Node>> {
         let view = self.view.load();
         let masters = || view.shards().into_iter().filter_map(|slot| view.master(slot).cloned());
-        let is_up = |node: &Arc<Node>| node.opened().is_some_and(|redis| !redis.pool().is_down());
+        let is_up = |node: &Arc<Node>| node.opened().is_some() && !node.is_down();
         masters().find(is_up).or_else(|| masters().next())
     }
 
@@ -127,7 +138,7 @@ impl Nodes {
             return Arc::clone(node);
         }
         let first = (state.strays.len() >= MOST_STRAYS).then(|| state.strays.remove(0));
-        let node = Node::new(address.clone());
+        let node = Node::new(address.clone(), Role::Any);
         state.strays.push(Arc::clone(&node));
         drop(state);
         self.dismiss(first.into_iter().map(|node| (node, Closing::Drained)));
@@ -147,13 +158,13 @@ impl Nodes {
     pub(crate) fn moved(&self, slot: Slot, to: &Address) {
         let state = lock(&self.state);
         let view = self.view.load();
-        if view.master(slot).is_some_and(|node| node.address() == to) {
-            return;
-        }
-        let mut map = view.map().clone();
-        if map.moved(slot, to) {
-            // Who serves nothing any more stays until there is another map.
-            self.show(&state, View::of(map, |address, _| known(&view, &state.strays, address)));
+        if view.master(slot).is_none_or(|node| node.address() != to) {
+            let mut map = view.map().clone();
+            if map.moved(slot, to) {
+                // Who serves nothing any more stays until there is another map.
+                let known = |address: &Address, role, _| known(&view, &state.strays, address, role);
+                self.show(&state, View::of(map, self.settings.replica_reads, known));
+            }
         }
         drop(state);
         self.doubt();
@@ -245,18 +256,22 @@ impl Nodes {
         }
         let before = self.view.load_full();
         let strays = std::mem::take(&mut state.strays);
-        let view =
-            View::of(map, |address, serves| known(&before, &strays, address).filter(|_| serves));
-        let left = left(&view, before.nodes().iter().chain(&strays));
+        let view = View::of(map, self.settings.replica_reads, |address, role, serves| {
+            known(&before, &strays, address, role).filter(|_| serves)
+        });
+        let left = left(&view, before.all().chain(&strays));
         self.show(&state, view);
         let view = self.view.load_full();
         state.maps += 1;
         state.failures = 0;
         state.last_error = None;
         state.refresh.handle(Input::Fetched, now);
-        let pools: Vec<_> = view.nodes().iter().filter_map(|node| node.opened()).collect();
-        // A node that is away has another in its place soon, if it has replicas.
-        if pools.iter().any(|redis| redis.pool().is_down()) {
+        let pools: Vec<_> = view.all().filter_map(|node| node.opened()).collect();
+        // A node that is away has another in its place soon, if it has replicas; and one that is taking
+        // over its master's data can be read from soon.
+        let is_loading = |node: &map::Node| node.health == Health::Loading;
+        let awaited = self.reads() && view.map().nodes().iter().any(is_loading);
+        if awaited || pools.iter().any(|redis| redis.pool().is_down()) {
             state.refresh.handle(Input::Doubted, now);
         }
         let woken = state.line.take_waiting();
@@ -295,7 +310,7 @@ impl Nodes {
     pub(super) fn opened(&self) -> Vec<Arc<Redis>> {
         let state = lock(&self.state);
         let view = self.view.load();
-        view.nodes().iter().chain(&state.strays).filter_map(|node| node.opened()).collect()
+        view.all().chain(&state.strays).filter_map(|node| node.opened()).collect()
     }
 
     /// Closes nodes that are in no view any more.
@@ -316,23 +331,23 @@ impl Nodes {
         let view = self.view.load_full();
         let woken = state.line.take_all();
         drop(state);
-        self.dismiss(view.nodes().iter().cloned().chain(strays).map(|node| (node, how)));
+        self.dismiss(view.all().cloned().chain(strays).map(|node| (node, how)));
         lock(&self.state).dismissed = true;
         self.doubt.wake();
         woken.into_iter().for_each(Waker::wake);
     }
 }
 
-/// The node at an address that is there already.
-fn known(view: &View, strays: &[Arc<Node>], address: &Address) -> Option<Arc<Node>> {
-    let there = view.place(address).and_then(|at| view.nodes().get(at));
-    there.or_else(|| strays.iter().find(|node| node.address() == address)).cloned()
+/// The node at an address that is there already, with links for this.
+fn known(view: &View, strays: &[Arc<Node>], address: &Address, role: Role) -> Option<Arc<Node>> {
+    let stray = || strays.iter().find(|node| node.address() == address && node.role() == role);
+    view.known(address, role).or_else(stray).cloned()
 }
 
 /// Which of the nodes that there were are not in a view, and how they close: at once where the node has
 /// failed, so that what it was asked is asked elsewhere.
 fn left<'n>(view: &View, before: impl Iterator<Item = &'n Arc<Node>>) -> Vec<(Arc<Node>, Closing)> {
-    let is_left = |node: &&Arc<Node>| !view.nodes().iter().any(|kept| Arc::ptr_eq(kept, node));
+    let is_left = |node: &&Arc<Node>| !view.all().any(|kept| Arc::ptr_eq(kept, node));
     let how = |node: &Arc<Node>| {
         let told = view.place(node.address()).and_then(|at| view.map().nodes().get(at));
         match told.map(|told| told.health) {

@@ -7,6 +7,7 @@ use async_caches_core::cluster::map::SlotMap;
 use async_caches_core::cluster::slot::Slot;
 use async_caches_core::cluster::way::Way;
 use async_caches_core::command::Command;
+use async_caches_core::connection::Role;
 
 use super::Node;
 use crate::redis::Shared;
@@ -17,24 +18,42 @@ pub(crate) struct View {
     map: SlotMap,
     /// In the order of the map's.
     nodes: Vec<Arc<Node>>,
+    /// The same for reads, of those that are replicas.
+    readers: Vec<Option<Arc<Node>>>,
+    /// Whether replicas are read from.
+    reads: bool,
 }
 
 impl View {
     /// That of a map, with nodes that are there already where they are `known`; that is told, too,
-    /// whether a node serves any slot by this map.
-    pub(super) fn of(map: SlotMap, known: impl Fn(&Address, bool) -> Option<Arc<Node>>) -> Self {
-        let mut serves = vec![false; map.nodes().len()];
+    /// whether a node serves any slot by this map. `reads` says whether replicas are read from.
+    pub(super) fn of(
+        map: SlotMap,
+        reads: bool,
+        known: impl Fn(&Address, Role, bool) -> Option<Arc<Node>>,
+    ) -> Self {
+        let mut parts = vec![(false, false); map.nodes().len()];
         for slot in (0..Slot::COUNT).filter_map(Slot::new) {
-            if let Some(serves) = map.master_at(slot).and_then(|at| serves.get_mut(at)) {
+            if let Some((serves, _)) = map.master_at(slot).and_then(|at| parts.get_mut(at)) {
                 *serves = true;
             }
+            for at in map.replicas_at(slot).take_while(|_| reads) {
+                if let Some((_, follows)) = parts.get_mut(at) {
+                    *follows = true;
+                }
+            }
         }
-        let node = |address: &Address, serves| {
-            known(address, serves).unwrap_or_else(|| Node::new(address.clone()))
+        let node = |address: &Address, role, serves| {
+            known(address, role, serves).unwrap_or_else(|| Node::new(address.clone(), role))
         };
-        let nodes = map.nodes().iter().zip(serves);
-        let nodes = nodes.map(|(told, serves)| node(&told.address, serves)).collect();
-        Self { map, nodes }
+        let told = map.nodes().iter().zip(parts);
+        let (nodes, readers) = told
+            .map(|(told, (serves, follows))| {
+                let reader = follows.then(|| node(&told.address, Role::Reader, true));
+                (node(&told.address, Role::Any, serves), reader)
+            })
+            .unzip();
+        Self { map, nodes, readers, reads }
     }
 
     /// A link to use at once for a command of one slot, where there is one and no reason to open more;
@@ -42,7 +61,22 @@ impl View {
     #[inline]
     pub(crate) fn find(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
         let Way::Slot(slot) = Way::of(command) else { return None };
+        if self.reads && command.changes_nothing() {
+            return self.readers(slot).next().or_else(|| self.master(slot))?.find(command);
+        }
         self.master(slot)?.find(command)
+    }
+
+    /// Who is read from for a slot: the first of its replicas that is there, or else its master.
+    pub(super) fn reader(&self, slot: Slot) -> Option<&Arc<Node>> {
+        self.readers(slot).find(|node| !node.is_down()).or_else(|| self.master(slot))
+    }
+
+    /// The replicas of a slot, each slot's first being another.
+    fn readers(&self, slot: Slot) -> impl Iterator<Item = &Arc<Node>> {
+        let readers = || self.map.replicas_at(slot).filter_map(|at| self.readers.get(at)?.as_ref());
+        let first = usize::from(slot.number()) % readers().count().max(1);
+        readers().skip(first).chain(readers().take(first))
     }
 
     /// Who takes writes for a slot, if that is known.
@@ -58,6 +92,21 @@ impl View {
 
     pub(super) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
+    }
+
+    /// Each of the map's nodes, and what there is of it for reads.
+    pub(super) fn with_readers(&self) -> impl Iterator<Item = (&Arc<Node>, Option<&Arc<Node>>)> {
+        self.nodes.iter().zip(self.readers.iter().map(Option::as_ref))
+    }
+
+    /// All that may have a pool.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.iter().chain(self.readers.iter().flatten())
+    }
+
+    /// The node at an address that has links for this.
+    pub(super) fn known(&self, address: &Address, role: Role) -> Option<&Arc<Node>> {
+        self.all().find(|node| node.address() == address && node.role() == role)
     }
 
     /// The place of a node.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use async_caches_core::cluster::address::Address;
+use async_caches_core::connection::Role;
 use async_caches_core::large::LargeKeys;
 
 use super::{Closing, Pool, Redis};
@@ -19,6 +20,8 @@ pub(crate) struct Member {
     pub(crate) large: Arc<LargeKeys>,
     /// Told of each link that is lost, or cannot be opened.
     pub(crate) doubt: Arc<Doubt>,
+    /// What it has links for.
+    pub(crate) role: Role,
 }
 
 impl Redis {

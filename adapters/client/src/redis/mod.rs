@@ -129,7 +129,10 @@ impl Redis {
         member: Option<Member>,
     ) -> Self {
         let (at, role) = match &server.topology {
-            Topology::Standalone(endpoint) => (Some(endpoint.clone()), Role::Any),
+            Topology::Standalone(endpoint) => {
+                let role = member.as_ref().map(|member| member.role);
+                (Some(endpoint.clone()), role.unwrap_or_default())
+            }
             Topology::Sentinel(_) => (None, Role::Master),
             // A cluster is pools of single servers.
             Topology::Cluster(_) => (None, Role::Any),

@@ -71,6 +71,10 @@ fn shown(map: &SlotMap) -> Vec<String> {
     for slot in all() {
         let master = map.master_at(slot).map(|at| &map.nodes()[at]);
         assert_eq!(master, map.master(slot), "slot {slot}");
+        let online: Vec<_> = map.replicas_at(slot).map(|at| &map.nodes()[at]).collect();
+        let replicas = map.shard(slot).into_iter().flat_map(|shard| shard.replicas());
+        let there = replicas.filter(|node| node.health == Health::Online);
+        assert_eq!(online, there.collect::<Vec<_>>(), "slot {slot}");
         let is_new = slot.number() == 0
             || map.slots[usize::from(slot.number())] != map.slots[usize::from(slot.number() - 1)];
         if is_new && let Some(shard) = map.shard(slot) {

@@ -74,6 +74,25 @@ fn who_does_not_mind_what_a_server_is_does_not_ask() {
 }
 
 #[test]
+fn a_replica_that_is_to_answer_reads_is_told_so_before_the_connection_is_ready() {
+    let reads = Setup { role: Role::Reader, ..setup("redis://h") };
+    for (greeting, says) in [(said("replica"), "+OK\r\n+OK\r\n"), (OLD.to_vec(), "")] {
+        let mut desk = Desk::dial(&reads);
+        desk.send();
+        assert!(desk.hear(&greeting).is_empty());
+        let sent = desk.send();
+        assert!(sent.ends_with("*1\r\n$8\r\nREADONLY\r\n*1\r\n$4\r\nPING\r\n"), "{sent}");
+        let events = desk.hear(format!("{says}+OK\r\n+PONG\r\n").as_bytes());
+        assert!(matches!(events[..], [Event::Ready(_)]), "{events:?}");
+        let mut desk = Desk::dial(&reads);
+        desk.hear(&greeting);
+        let refusal = format!("{says}-ERR This instance has cluster support disabled\r\n");
+        let refused = desk.try_hear(refusal.as_bytes()).unwrap_err();
+        assert!(matches!(refused, ConnectionError::Refused(_)), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_master_that_was_demoted_is_left_at_once_and_what_it_refused_has_not_run() {
     let mut desk = master();
     (1..=3).for_each(|tag| desk.incr(tag));

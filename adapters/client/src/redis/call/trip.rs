@@ -34,6 +34,8 @@ pub(super) struct Trip {
     to: Option<Stop>,
     /// Which slot it is for, where its keys do not say.
     slot: Option<Slot>,
+    /// Whether it is for masters alone, as another node did not answer it.
+    settled: bool,
     wait: Option<Wait>,
     /// Its place in the line of the cluster.
     place: Option<(Arc<Nodes>, Ticket)>,
@@ -109,6 +111,7 @@ impl Call {
         let now = nodes.now();
         let expires = *self.expires.get_or_insert(now + nodes.response_timeout());
         let trip = &mut self.past.get_or_insert_default().trip;
+        trip.settled = true;
         let hops = trip.hops.get_or_insert_with(|| Hops::new(nodes.seed()));
         match hops.answered(&answer, &nodes.viewpoint(node), now, expires) {
             Err(redirects) => return Some(Err(self.over(Error::Redirects(Box::new(redirects))))),
@@ -236,7 +239,11 @@ impl Call {
             (Some(slot), _) | (None, Way::Slot(slot)) => Some(slot),
             (None, Way::Several | Way::EveryMaster | Way::Any) => None,
         };
+        let by_replicas = nodes.reads()
+            && command.changes_nothing()
+            && trip.is_none_or(|trip| !trip.settled && trip.slot.is_none());
         let node = match slot {
+            Some(slot) if by_replicas => nodes.reader(slot),
             Some(slot) => nodes.master(slot),
             None => nodes.any(),
         };
