@@ -109,7 +109,7 @@ impl Cluster {
         Moving { slot, port, target, from, to }
     }
 
-    /// Moves all slots, and their keys, of one master to another.
+    /// Moves all slots, and their keys, of one master to another, and waits until all nodes know.
     ///
     /// # Panics
     /// When a node does not answer, or refuses.
@@ -124,6 +124,15 @@ impl Cluster {
             }
             taker.call(&["CLUSTER", "SETSLOT", &text, "NODE", &target]);
             source.call(&["CLUSTER", "SETSLOT", &text, "NODE", &target]);
+        }
+        let source = self.id(from);
+        for mut raw in self.nodes.iter().map(|node| node.raw(0)) {
+            wait("all nodes know that it serves nothing more", || {
+                let nodes = raw.text(&["CLUSTER", "NODES"]);
+                let line = nodes.lines().find(|line| line.starts_with(&source));
+                // Slots come behind what there is of every node.
+                line.is_some_and(|line| line.split(' ').count() == 8)
+            });
         }
     }
 
