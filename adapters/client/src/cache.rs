@@ -243,7 +243,7 @@ impl Cache {
                 *phase = Phase::Connecting;
                 drop(phase);
                 let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
-                let redis = Redis::open(runtime, server, terms.clone(), settings, seen, None);
+                let redis = Redis::open(runtime, server, terms.clone(), settings, seen);
                 return Ok(Some((Service::Redis(Arc::new(redis)), Arc::clone(desk))));
             }
             Target::Cluster(remote, translation) => {

@@ -1,5 +1,5 @@
-//! The background task of a cluster: reads the map when it is time to, waits for pools that close, and
-//! ends waits that are over.
+//! The background task of a cluster: reads the map when it is time to, starts pools, waits for those
+//! that close, and ends waits that are over.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -37,7 +37,9 @@ impl Drop for Keeper {
         let mut state = lock(&self.nodes.state);
         state.over = true;
         let woken = state.line.take_all();
+        let never = std::mem::take(&mut state.beginning);
         drop(state);
+        never.iter().for_each(|redis| redis.abandon());
         woken.into_iter().for_each(Waker::wake);
     }
 }
@@ -53,6 +55,7 @@ impl Keeper {
                 state.refresh.handle(Input::Doubted, now);
             }
             let woken = state.line.expire(now);
+            let beginning = std::mem::take(&mut state.beginning);
             let left = state.leaving.drain(..).map(|redis| (redis, None));
             self.leaving.extend(left);
             let (closed, dismissed) = (state.closed, state.dismissed);
@@ -69,6 +72,7 @@ impl Keeper {
             let refresh = if closed { None } else { state.refresh.deadline() };
             drop(state);
             woken.into_iter().for_each(Waker::wake);
+            beginning.iter().for_each(|redis| redis.start());
             if closed && let Some(fetching) = self.fetching.take() {
                 self.leaving.extend(fetching.end().map(|redis| (redis, None)));
             }

@@ -71,6 +71,7 @@ impl Cluster {
         let state = State {
             line: Line::default(),
             strays: Vec::new(),
+            beginning: Vec::new(),
             leaving: Vec::new(),
             maps: 0,
             failures: 0,

@@ -55,11 +55,11 @@ impl Node {
         self.routes.load().as_ref()?.find(command)
     }
 
-    /// The pool of its links, which begins to dial where there was none.
+    /// The pool of its links. Where there was none the cluster's keeper starts one: whose runtime the
+    /// caller is on, or whether on any, makes no difference.
     ///
     /// # Errors
-    /// [`Error::NotConnected`] where it has left the map; [`Error::Tls`] where no certificate can be
-    /// for its host.
+    /// [`Error::NotConnected`] where it has left the map; the cluster's keeper is gone.
     pub(crate) fn pool(&self, nodes: &Nodes) -> Result<Arc<Pool>, Error> {
         self.redis(nodes, None).map(|redis| redis.pool())
     }
@@ -72,6 +72,15 @@ impl Node {
             Phase::Left => return Err(Error::NotConnected),
             Phase::Unopened => {}
         }
+        let redis = Arc::new(self.new_pool(nodes, links));
+        redis.publish();
+        *phase = Phase::Open(Arc::clone(&redis));
+        drop(phase);
+        nodes.start(&redis)?;
+        Ok(redis)
+    }
+
+    fn new_pool(&self, nodes: &Nodes, links: Option<usize>) -> Redis {
         let server = Server {
             topology: Topology::Standalone(Endpoint::from(self.address.clone())),
             wire: nodes.wire,
@@ -89,17 +98,9 @@ impl Node {
             doubt: if links.is_some() { Arc::default() } else { Arc::clone(&nodes.doubt) },
             role: self.role,
         };
-        let redis = Arc::new(Redis::open(
-            Arc::clone(&nodes.runtime),
-            &server,
-            nodes.terms.clone(),
-            &settings,
-            Arc::clone(&self.routes),
-            Some(member),
-        ));
-        redis.publish();
-        *phase = Phase::Open(Arc::clone(&redis));
-        Ok(redis)
+        let (runtime, terms) = (Arc::clone(&nodes.runtime), nodes.terms.clone());
+        let routes = Arc::clone(&self.routes);
+        Redis::new(runtime, &server, terms, &settings, routes, Some(member))
     }
 
     /// Whether it has no links, and the last thing that happened is that one was lost or could not be

@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) line: Line,
     /// Nodes in no map that a slot is being moved to.
     pub(super) strays: Vec<Arc<Node>>,
+    /// Pools that are to be started.
+    pub(super) beginning: Vec<Arc<Redis>>,
     /// Pools that close.
     pub(super) leaving: Vec<Arc<Redis>>,
     /// How many maps were read, and how often in a row that failed.
@@ -295,6 +297,25 @@ impl Nodes {
         let woken = state.line.take_waiting();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Has the keeper start a pool: in its own task, so on the runtime that the cache was connected on.
+    ///
+    /// # Errors
+    /// There is no keeper any more.
+    pub(super) fn start(&self, redis: &Arc<Redis>) -> Result<(), Error> {
+        let mut state = lock(&self.state);
+        let over = state.over;
+        if !over {
+            state.beginning.push(Arc::clone(redis));
+        }
+        drop(state);
+        if over {
+            redis.abandon();
+            return Err(self.failed_by(LinkError::RuntimeGone));
+        }
+        self.doubt.wake();
+        Ok(())
     }
 
     /// Lets callers see this from now on.

@@ -33,7 +33,14 @@ struct Keeper(Arc<Pool>);
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        let mut state = lock(&self.0.state);
+        self.0.abandon();
+    }
+}
+
+impl Pool {
+    /// There is no keeper, and there will be none.
+    pub(super) fn abandon(&self) {
+        let mut state = lock(&self.state);
         state.over = true;
         let woken = state.line.take_all();
         drop(state);

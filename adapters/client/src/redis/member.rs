@@ -31,6 +31,11 @@ impl Redis {
         self.withdraw();
         self.pool.close(how);
     }
+
+    /// It will never be started: the runtime is gone.
+    pub(crate) fn abandon(&self) {
+        self.pool.abandon();
+    }
 }
 
 impl Pool {

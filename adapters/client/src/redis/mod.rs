@@ -126,6 +126,19 @@ impl Redis {
         terms: Terms,
         settings: &Settings,
         routes: Arc<ArcSwapOption<Routes>>,
+    ) -> Self {
+        let this = Self::new(runtime, server, terms, settings, routes, None);
+        this.start();
+        this
+    }
+
+    /// The same of a pool that dials nothing, and ends no wait, until it is [started](Self::start).
+    pub(crate) fn new(
+        runtime: Arc<dyn Runtime>,
+        server: &Server,
+        terms: Terms,
+        settings: &Settings,
+        routes: Arc<ArcSwapOption<Routes>>,
         member: Option<Member>,
     ) -> Self {
         let (at, role) = match &server.topology {
@@ -193,8 +206,12 @@ impl Redis {
             lined_up: AtomicBool::new(false),
             state: Mutex::new(state),
         });
-        keeper::spawn(&pool);
         Self { pool }
+    }
+
+    /// The keeper of a new pool runs from now on, on the runtime that this is called on.
+    pub(crate) fn start(&self) {
+        keeper::spawn(&self.pool);
     }
 
     /// Ready once the first link is open, or failed to open; for the caller that connects. Where
