@@ -263,6 +263,7 @@ macro_rules! __cases {
                 a_cluster_whose_addresses_have_all_changed_is_found_through_the_url
                 a_node_that_falls_silent_holds_up_nobody_elsewhere
                 replicas_are_read_from_where_that_was_asked_for_and_masters_where_there_are_none
+                calls_under_way_on_every_node_get_their_answers_at_a_disconnect
                 a_cache_that_is_disconnected_while_a_node_is_away_ends_all
             }
         }

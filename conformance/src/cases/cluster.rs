@@ -416,14 +416,15 @@ pub async fn a_node_that_is_taken_out_is_left_and_no_key_is_lost(cx: Context) {
     let names = || (0..90).map(|n| format!("key{n}"));
     cache.set_many(names().zip(0..)).await.unwrap();
     all.hand_over(2, 0);
+    let read = cache.get_many::<i32>(names()).await.unwrap();
+    assert!(read.iter().zip(0..).all(|(read, n)| *read == Some(n)), "{read:?}");
+    // It is a node still, and serves nothing.
+    let left = async || all.nodes[2].raw(0).other_clients().is_empty();
+    cx.until("no link to it is left", left).await;
     let gone = all.id(2);
     for node in [0, 1] {
         all.nodes[node].raw(0).call(&["CLUSTER", "FORGET", &gone]);
     }
-    let read = cache.get_many::<i32>(names()).await.unwrap();
-    assert!(read.iter().zip(0..).all(|(read, n)| *read == Some(n)), "{read:?}");
-    let left = async || all.nodes[2].raw(0).other_clients().is_empty();
-    cx.until("no link to it is left", left).await;
     all.nodes[2].kill();
     for (name, n) in names().zip(0..) {
         assert_eq!(cache.get::<i32>(&name).await.unwrap(), Some(n), "{name}");
@@ -553,6 +554,28 @@ pub async fn replicas_are_read_from_where_that_was_asked_for_and_masters_where_t
     }
     assert!(reads(&all, 0) >= after[0] + 20, "what is left is the master");
     cx.within(RESPONSE, "disconnect", reading.disconnect()).await.unwrap();
+}
+
+pub async fn calls_under_way_on_every_node_get_their_answers_at_a_disconnect(cx: Context) {
+    let all = start(&cx, &Setup::default(), 3, 0, UNDISTURBED);
+    let cache = connected(cx.builder_of(&all.url())).await;
+    let keys = [0, 1, 2].map(|node| key_on(&all, node));
+    for key in &keys {
+        cache.set(key.as_str(), 1).await.unwrap();
+    }
+    for node in &all.nodes {
+        node.raw(0).call(&["CLIENT", "PAUSE", "400", "ALL"]);
+    }
+    let sums = keys.map(|key| {
+        let cache = cache.clone();
+        cx.spawn(async move { cache.incr(key, 1).await })
+    });
+    let in_flight = |node: &NodeInfo| node.pool.in_flight == 1;
+    cx.until("all are under way", async || cluster(&cache).nodes.iter().all(in_flight)).await;
+    cx.within(RESPONSE, "disconnect", cache.disconnect()).await.unwrap();
+    for sum in sums {
+        assert_eq!(cx.in_time(PROMPTLY, "incr", sum).await.unwrap(), 2);
+    }
 }
 
 pub async fn a_cache_that_is_disconnected_while_a_node_is_away_ends_all(cx: Context) {
