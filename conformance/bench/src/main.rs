@@ -1,10 +1,12 @@
 //! Measures `async-caches` beside other Redis clients and beside the raw wire.
 //!
 //! `speed`, the default, runs clients in turn; `report` makes table and chart from what it wrote.
-//! `counts` counts instead, and `memory` measures stores in memory, which need no server.
+//! `counts` counts instead, `cluster` measures on a cluster, and `memory` measures stores in memory, which
+//! need no server.
 
 mod cell;
 mod clients;
+mod cluster;
 mod conditions;
 mod counts;
 mod dataset;
@@ -39,6 +41,7 @@ struct Cli {
 enum Mode {
     Speed(speed::Speed),
     Counts(counts::Args),
+    Cluster(cluster::Cluster),
     Memory(memory::Memory),
     /// Makes table and chart again from the results in a folder
     Report {
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
     match cli.mode.unwrap_or(Mode::Speed(cli.speed)) {
         Mode::Speed(speed) => speed.run(),
         Mode::Counts(args) => counts::run(args),
+        Mode::Cluster(cluster) => cluster.run(),
         Mode::Memory(memory) => memory.run(),
         Mode::Report { folder } => report::write(&folder),
         Mode::Clients => {

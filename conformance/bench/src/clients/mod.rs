@@ -234,5 +234,8 @@ impl FromStr for Name {
     }
 }
 
+/// `async-caches` on tokio.
+pub(crate) type OursOnTokio = ours::Ours<ours::Tokio>;
+
 /// The timeout that is set with each value.
 pub(crate) const TIMEOUT_SECONDS: u32 = 600;
