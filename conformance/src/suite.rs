@@ -355,6 +355,7 @@ macro_rules! __cases {
             }
             recorder {
                 commands_are_recorded_by_the_batches_that_they_left_in
+                a_command_that_leaves_in_parts_is_recorded_with_the_last_of_them
                 round_trips_are_recorded_with_the_time_that_they_took
                 waits_for_room_are_recorded
                 links_lost_and_opened_again_and_dials_that_failed_are_recorded
@@ -428,6 +429,7 @@ macro_rules! __cases {
     };
     (watched $backend:ident) => {
         $crate::__tests! { $backend
+            recorder { a_master_that_moves_and_a_sentinel_that_is_lost_are_recorded }
             sentinel {
                 the_master_that_a_sentinel_names_is_found_and_served_from
                 sentinels_and_servers_have_passwords_of_their_own

@@ -187,11 +187,15 @@ mod fields {
                 ConnectionError::Protocol(_) => "protocol",
                 ConnectionError::Refused(_) => "refused",
                 ConnectionError::NotReadyInTime => "connect_timeout",
+                ConnectionError::NotMaster => "not_master",
+                ConnectionError::UnknownService { .. } => "unknown_service",
                 ConnectionError::Demoted => "demoted",
                 ConnectionError::Unresponsive => "unresponsive",
                 _ => "_OTHER",
             },
             LinkError::RuntimeGone => "runtime_gone",
+            #[cfg(feature = "tls")]
+            LinkError::Tls(why) if why.is_refusal() => "tls_refused",
             #[cfg(feature = "tls")]
             LinkError::Tls(_) => "tls",
             LinkError::Credentials(_) => "credentials",

@@ -48,6 +48,10 @@ pub trait Recorder: Send + Sync + 'static {
     /// Another server is the master, as a sentinel says. Not told of the first.
     fn moved(&self) {}
 
+    /// The sentinel that was asked who the master is says it no more, or could not be asked: the
+    /// next one is.
+    fn sentinel_lost(&self) {}
+
     /// An operation was over before it was answered, or had a link. It is named as in
     /// [`Command::name`](async_caches_core::command::Command::name): `GET`, `SET`.
     fn timed_out(&self, operation: &'static str) {
@@ -64,9 +68,10 @@ pub trait Recorder: Send + Sync + 'static {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Batch {
-    /// How many commands left, the last of each one's bytes; zero for a part of a large one.
+    /// How many commands left, the last of each one's bytes; zero for a part of a large one. Our
+    /// own `PING` and `AUTH` are among them, but for those that greet the server.
     pub commands: usize,
-    /// How many bytes.
+    /// How many bytes: of what TLS encrypts, where there is TLS.
     pub bytes: usize,
     /// How many commands had been written by then and were not answered, these among them.
     pub in_flight: usize,

@@ -1,5 +1,6 @@
 //! What an application's recorder hears of a pool.
 
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use async_caches::{Batch, Cache, Error, Recorder};
 
 use crate::context::{Context, connected};
 use crate::proxy::Proxy;
-use crate::server::Setup;
+use crate::sentinels::{self, Trio, sentinel, watched};
+use crate::server::{Server, Setup};
 
 pub async fn commands_are_recorded_by_the_batches_that_they_left_in(cx: Context) {
     const ONE_BY_ONE: usize = 100;
@@ -48,6 +50,29 @@ pub async fn commands_are_recorded_by_the_batches_that_they_left_in(cx: Context)
     let timed = many.round_trips.len();
     assert!(timed > 0 && timed <= many.batches.len(), "{timed} of {}", many.batches.len());
     assert!(many.waits.is_empty() && many.lost == 0 && many.timed_out.is_empty());
+}
+
+pub async fn a_command_that_leaves_in_parts_is_recorded_with_the_last_of_them(cx: Context) {
+    const LARGE: usize = 32 << 20;
+    let server = cx.start(&Setup::default());
+    let books = Books::default();
+    let cache = connected(cx.builder_of(&server.url(0)).maxsize(1).recorder(books.clone())).await;
+    server.stop();
+    let setting = cx.spawn({
+        let cache = cache.clone();
+        async move { cache.set_raw("key", vec![7; LARGE]).await }
+    });
+    cx.until("a part has left", async || !books.look().batches.is_empty()).await;
+    server.resume();
+    cx.in_time(LONG, "a set", setting).await.unwrap();
+    let mut batches = books.take().batches;
+    assert!(batches.iter().map(|batch| batch.bytes).sum::<usize>() > LARGE);
+    let last = batches.pop().expect("something has left");
+    assert_eq!((last.commands, last.in_flight, last.queued), (1, 1, 0));
+    assert!(!batches.is_empty());
+    for part in batches {
+        assert_eq!((part.commands, part.in_flight, part.queued), (0, 0, 1));
+    }
 }
 
 pub async fn round_trips_are_recorded_with_the_time_that_they_took(cx: Context) {
@@ -132,6 +157,27 @@ pub async fn what_is_sent_again_is_recorded_by_its_operation(cx: Context) {
     assert_eq!(books.take().sent_again, ["GET"]);
 }
 
+pub async fn a_master_that_moves_and_a_sentinel_that_is_lost_are_recorded(cx: Context) {
+    let kind = cx.backend().kind().expect("it is a server");
+    let [mut first, second] = [(); 2].map(|()| Server::start(kind, &Setup::default()));
+    let mut only = sentinel(kind, &watched(&first, None), None);
+    let url = sentinels::url(slice::from_ref(&only), &first, 0);
+    let books = Books::default();
+    let cache = connected(cx.builder_of(&url).recorder(books.clone())).await;
+    let mut raw = only.raw_sentinel();
+    raw.call(&["SENTINEL", "REMOVE", Trio::SERVICE]);
+    let port = second.address().port().to_string();
+    raw.call(&["SENTINEL", "MONITOR", Trio::SERVICE, "127.0.0.1", &port, "1"]);
+    first.kill();
+    cx.until("the other one is served from", async || books.look().opened.len() == 2).await;
+    let told = books.take();
+    assert_eq!((told.moved, told.sentinels_lost), (1, 0));
+    only.kill();
+    cx.until("the sentinel is missed", async || books.look().sentinels_lost > 0).await;
+    assert_eq!(books.look().moved, 0);
+    cache.disconnect().await.unwrap();
+}
+
 async fn get(cache: Cache) -> Result<Option<i32>, Error> {
     cache.get("key").await
 }
@@ -148,6 +194,8 @@ struct Entries {
     opened: Vec<bool>,
     lost: usize,
     dials_failed: usize,
+    moved: usize,
+    sentinels_lost: usize,
     timed_out: Vec<&'static str>,
     sent_again: Vec<&'static str>,
 }
@@ -185,6 +233,14 @@ impl Recorder for Books {
 
     fn dial_failed(&self) {
         self.look().dials_failed += 1;
+    }
+
+    fn moved(&self) {
+        self.look().moved += 1;
+    }
+
+    fn sentinel_lost(&self) {
+        self.look().sentinels_lost += 1;
     }
 
     fn timed_out(&self, operation: &'static str) {

@@ -123,7 +123,7 @@ impl Call {
                 Poll::Pending
             }
             Acquired::Failed(error) => {
-                pool.witness.failed(command, &error);
+                pool.witness.failed(None, command, &error);
                 Poll::Ready(self.over(error))
             }
             Acquired::Link(_) => Poll::Ready(self.over(Error::mismatch())),
@@ -168,7 +168,7 @@ impl Call {
                 Acquired::Link(_) => {}
                 Acquired::Wait(ticket) => return self.wait(pool, ticket),
                 Acquired::Failed(error) => {
-                    pool.witness.failed(command, &error);
+                    pool.witness.failed(None, command, &error);
                     return Poll::Ready(error);
                 }
             }
@@ -188,7 +188,7 @@ impl Call {
             Outcome::Expired => {
                 let after = link.response_timeout();
                 let error = Error::Timeout { after, may_have_run: true };
-                link.witness().failed(command, &error);
+                link.witness().failed(Some(link.at()), command, &error);
                 Some(Err(error))
             }
             Outcome::Lost { may_have_run } => {
@@ -198,7 +198,7 @@ impl Call {
                 }
                 let again = self.repeatable || !may_have_run;
                 if again {
-                    link.witness().sent_again(command, &source, may_have_run);
+                    link.witness().sent_again(link.at(), command, &source, may_have_run);
                 }
                 (!again).then(|| Err(self.over(Error::Disconnected { may_have_run, source })))
             }

@@ -94,7 +94,7 @@ impl State {
     /// Asks the pool what to do until it has nothing more to say: what to dial, what to close.
     fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<Shared>>) {
         let (mut dials, mut closes) = (Links::new(), Vec::new());
-        while self.at.is_some() {
+        while let Some(at) = &self.at {
             let links = &self.links;
             let idle_since = |id: LinkId| {
                 let link = links.iter().find(|(link, _)| *link == id);
@@ -103,7 +103,7 @@ impl State {
             match self.decisions.poll(now, idle_since) {
                 None => break,
                 Some(Action::Dial(id)) => {
-                    let shared = Arc::new(Shared::open(pool, now));
+                    let shared = Arc::new(Shared::open(pool, at, now));
                     self.dialling.push((id, Arc::clone(&shared)));
                     dials.push((id, shared));
                 }

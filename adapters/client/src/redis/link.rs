@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     witness: Arc<Witness>,
     response_timeout: Duration,
     bounds: Bounds,
+    /// Where it leads.
+    at: Endpoint,
     dialled: Instant,
     /// How often it had been said who we are by then.
     told: u64,
@@ -154,8 +156,8 @@ impl Settled {
 }
 
 impl Shared {
-    /// A link of this pool whose connection begins now, before it has a socket.
-    pub(super) fn open(pool: &Pool, now: Instant) -> Self {
+    /// A link of this pool to there, whose connection begins now, before it has a socket.
+    pub(super) fn open(pool: &Pool, at: &Endpoint, now: Instant) -> Self {
         let mut tx = Output::new();
         let (credentials, told) = pool.who.now();
         let setup = Setup { credentials, ..pool.setup.clone() };
@@ -180,6 +182,7 @@ impl Shared {
             witness: Arc::clone(&pool.witness),
             response_timeout: pool.setup.response_timeout,
             bounds: pool.bounds,
+            at: at.clone(),
             dialled: now,
             told,
             node: pool.member.as_ref().map(|member| member.address.clone()),
@@ -295,6 +298,11 @@ impl Shared {
     /// Whom to tell what happens.
     pub(super) fn witness(&self) -> &Witness {
         &self.witness
+    }
+
+    /// Where it leads.
+    pub(super) fn at(&self) -> &Endpoint {
+        &self.at
     }
 
     /// Which node of a cluster it leads to, if it does.

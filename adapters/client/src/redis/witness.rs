@@ -35,12 +35,12 @@ impl Witness {
         Place { endpoint: Some(endpoint), database: Some(self.database) }
     }
 
-    /// Whichever server does what is asked for.
-    fn anywhere(&self) -> Place<'_> {
-        let endpoint = match &self.topology {
+    /// The server there, or where there is no link whichever does what is asked for.
+    fn wherever<'a>(&'a self, at: Option<&'a Endpoint>) -> Place<'a> {
+        let endpoint = at.or(match &self.topology {
             Topology::Standalone(endpoint) => Some(endpoint),
             Topology::Sentinel(_) | Topology::Cluster(_) => None,
-        };
+        });
         Place { endpoint, database: Some(self.database) }
     }
 
@@ -94,22 +94,32 @@ impl Witness {
     /// A sentinel has left, or was none.
     pub(super) fn sentinel_lost(&self, at: &Endpoint, why: &LinkError) {
         events::sentinel_lost(Place { endpoint: Some(at), database: None }, why);
+        if let Some(recorder) = &self.recorder {
+            recorder.sentinel_lost();
+        }
     }
 
-    /// A command came to this.
+    /// A command came to this, on a link to there or without one.
     #[cold]
-    pub(crate) fn failed(&self, command: &Command<'_>, error: &Error) {
+    pub(crate) fn failed(&self, at: Option<&Endpoint>, command: &Command<'_>, error: &Error) {
         if let Error::Timeout { after, may_have_run } = error {
-            events::timed_out(self.anywhere(), command, *after, *may_have_run);
+            events::timed_out(self.wherever(at), command, *after, *may_have_run);
             if let Some(recorder) = &self.recorder {
                 recorder.timed_out(command.name());
             }
         }
     }
 
+    /// A command was lost with its link to there.
     #[cold]
-    pub(super) fn sent_again(&self, command: &Command<'_>, why: &LinkError, may_have_run: bool) {
-        events::sent_again(self.anywhere(), command, why, may_have_run);
+    pub(super) fn sent_again(
+        &self,
+        at: &Endpoint,
+        command: &Command<'_>,
+        why: &LinkError,
+        may_have_run: bool,
+    ) {
+        events::sent_again(self.at(at), command, why, may_have_run);
         if let Some(recorder) = &self.recorder {
             recorder.sent_again(command.name());
         }

@@ -214,7 +214,7 @@ impl Call {
                 Poll::Pending
             }
             Err(error) => {
-                nodes.witness().failed(command, &error);
+                nodes.witness().failed(None, command, &error);
                 Poll::Ready(self.over(error))
             }
         }
