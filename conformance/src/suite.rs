@@ -223,6 +223,7 @@ macro_rules! __cases {
                 scripts_that_the_server_forgot_are_loaded_again
                 numbers_at_every_digit_boundary_cross_the_wire
             }
+            pushes { tracking_is_on_or_what_is_lacking_for_it_is_an_error }
             drops {
                 ten_thousand_gets_under_random_drops_see_their_own_value
                 a_thousand_tasks_on_few_links_are_all_served_while_others_give_up
@@ -247,6 +248,7 @@ macro_rules! __cases {
     (clustered $backend:ident) => {
         $crate::__tests! { $backend
             server { a_hostname_is_resolved }
+            pushes { keys_of_all_nodes_of_a_cluster_are_told_on_links_that_bear_different_names }
             cluster {
                 keys_are_spread_over_all_masters_and_found_from_any_of_them
                 each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed
@@ -352,6 +354,14 @@ macro_rules! __cases {
                 reconnects_and_what_ended_the_last_link_are_told
                 a_link_that_is_being_greeted_by_nobody_is_told_as_dialling
                 a_server_that_is_away_is_told_as_hopeless_until_it_is_back
+            }
+            pushes {
+                a_key_that_was_read_and_that_somebody_else_changed_is_told_once
+                all_keys_of_a_prefix_are_told_where_that_is_tracked
+                pushes_among_ten_thousand_gets_shift_no_reply
+                links_that_come_and_go_are_told_around_what_was_pushed
+                whoever_hears_of_a_reply_has_heard_what_was_pushed_before_it
+                without_a_subscriber_no_server_is_asked_to_push
             }
             recorder {
                 commands_are_recorded_by_the_batches_that_they_left_in

@@ -351,6 +351,7 @@ impl Link {
             role: connection::Role::Any,
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(5),
+            pushes: connection::Pushes::Dropped,
         };
         let mut tx = Output::new();
         let connection = Connection::open(&setup, Instant::ORIGIN, &mut tx);

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant as Clock};
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Role, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Pushes, Role, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
@@ -43,6 +43,7 @@ fn receive(reply: &[u8], piece: usize) -> Duration {
         limits: Limits::default(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
+        pushes: Pushes::Dropped,
     };
     let (mut rx, mut tx) = (BytesMut::new(), Output::new());
     let now = Instant::ORIGIN;

@@ -265,6 +265,9 @@ pub enum ConnectionError {
     /// The server refused the handshake.
     #[error("the server refused the connection: {0}")]
     Refused(ServerError),
+    /// Pushes were asked for, and the server speaks no RESP3.
+    #[error("the server speaks no RESP3, in which alone it pushes what it is to track")]
+    NoPushes,
     /// The connection was not ready within the connect timeout.
     #[error("the connection was not ready within the connect timeout")]
     NotReadyInTime,

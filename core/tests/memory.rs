@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Role, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Pushes, Role, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
@@ -60,29 +60,18 @@ fn memory_is_at_most_a_multiple_of_what_was_received_and_a_cap() {
             assert!(peak <= bound, "{name} to {asked}: {peak} bytes for {received}");
         }
     }
+    pushes_that_nobody_wants_take_no_memory();
 }
 
 /// How many bytes were in use at most, more than before, while a reply was received; and how many
 /// bytes were received until the connection had enough of them.
 fn peak(reply: &[u8], asked: u8) -> (usize, usize) {
-    let setup = Setup {
-        credentials: None,
-        database: 0,
-        role: Role::Any,
-        name: None,
-        limits: Limits::default(),
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(5),
-    };
-    let now = Instant::from_millis(1);
     let (space, names) = (KeySpace::default(), (0..500).map(|n| n.to_string()).collect::<Names>());
     let scope = space.scope(None).expect("no version, no colon");
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
+    let (mut connection, now) = ready(Pushes::Told { tracking: None });
     let (mut rx, mut tx) = (BytesMut::new(), Output::new());
-    let mut connection = Connection::open(&setup, now, &mut tx);
-    rx.extend_from_slice(b"%1\r\n+proto\r\n:3\r\n+OK\r\n+OK\r\n+PONG\r\n");
-    while !matches!(connection.poll(&mut rx, now, &mut tx), Ok(Some(Event::Ready(_)))) {}
     for tag in 0..100 {
         let command = match asked {
             0 => Command::Get(scope.key(b"key")),
@@ -106,6 +95,37 @@ fn peak(reply: &[u8], asked: u8) -> (usize, usize) {
         }
     }
     (ALLOCATOR.peak_usage().saturating_sub(before), received)
+}
+
+/// A connection that is ready, and what time it is.
+fn ready(pushes: Pushes) -> (Connection, Instant) {
+    let setup = Setup {
+        credentials: None,
+        database: 0,
+        role: Role::Any,
+        name: None,
+        limits: Limits::default(),
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(5),
+        pushes,
+    };
+    let now = Instant::from_millis(1);
+    let (mut rx, mut tx) = (BytesMut::new(), Output::new());
+    let mut connection = Connection::open(&setup, now, &mut tx);
+    rx.extend_from_slice(b"%1\r\n+proto\r\n:3\r\n+OK\r\n+OK\r\n+PONG\r\n");
+    while !matches!(connection.poll(&mut rx, now, &mut tx), Ok(Some(Event::Ready(_)))) {}
+    (connection, now)
+}
+
+fn pushes_that_nobody_wants_take_no_memory() {
+    let (mut connection, now) = ready(Pushes::Dropped);
+    let (mut rx, mut tx) = (BytesMut::new(), Output::new());
+    rx.extend_from_slice(&b">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n".repeat(1_000));
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    assert_eq!(connection.poll(&mut rx, now, &mut tx), Ok(None));
+    assert!(rx.is_empty());
+    assert_eq!(ALLOCATOR.peak_usage(), before);
 }
 
 fn scanned(key: &[u8], count: usize) -> Vec<u8> {

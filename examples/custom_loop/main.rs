@@ -20,7 +20,7 @@ use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Role, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Pushes, Role, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::options::Settings;
 use async_caches_core::reply::Reply;
@@ -151,6 +151,7 @@ impl Client {
             limits: Limits::default(),
             connect_timeout: settings.connect_timeout,
             response_timeout: settings.response_timeout,
+            pushes: Pushes::Dropped,
         };
 
         // The one step that blocks; a server of your own would connect through the loop too.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Role, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Pushes, Role, Setup, Tag, Tracking};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;
@@ -34,6 +34,11 @@ fuzz_target!(|input: &[u8]| {
         limits: Limits::default(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
+        // Of a length that is odd: what the inputs kept say stays what it is.
+        pushes: match input.len() % 2 {
+            0 => Pushes::Dropped,
+            _ => Pushes::Told { tracking: Some(Tracking::Read) },
+        },
     };
     let mut story = Story::begin(&setup);
     // Running out of input ends the story, and is no error.
@@ -47,6 +52,8 @@ struct Story {
     tx: Output,
     now: Instant,
     closed: bool,
+    /// Whether pushes are told.
+    tells: bool,
     server: Server,
     /// How many bytes the server was sent.
     sent: usize,
@@ -73,6 +80,7 @@ impl Story {
             tx,
             now,
             closed: false,
+            tells: setup.pushes != Pushes::Dropped,
             server: Server::new(),
             sent: 0,
             places: VecDeque::new(),
@@ -232,7 +240,7 @@ impl Story {
     fn check(&mut self, event: Event) {
         match event {
             Event::Ready(_) => assert!(!self.closed && self.places.is_empty()),
-            Event::Push(_) => assert!(!self.closed),
+            Event::Push(_) => assert!(!self.closed && self.tells),
             Event::Reply { tag: Tag(tag), answer } => {
                 assert!(!self.closed);
                 let pending = self.take(tag);

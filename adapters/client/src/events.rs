@@ -186,6 +186,7 @@ mod fields {
             LinkError::Connection(why) => match why {
                 ConnectionError::Protocol(_) => "protocol",
                 ConnectionError::Refused(_) => "refused",
+                ConnectionError::NoPushes => "no_pushes",
                 ConnectionError::NotReadyInTime => "connect_timeout",
                 ConnectionError::NotMaster => "not_master",
                 ConnectionError::UnknownService { .. } => "unknown_service",

@@ -75,7 +75,7 @@
 //! | `tls` | what is settled about TLS before there is a connection |
 //! | `backend`, `memory`, `redis`, `cluster` | a command's way to where the cache is |
 //! | `info` | what a cache is doing, for a dashboard |
-//! | `hooks`, `recorder`, `events` | whom to tell what happens: metrics, and the log |
+//! | `hooks`, `recorder`, `notices`, `events` | whom to tell what happens: metrics, a subscriber, and the log |
 //! | `flights` | callers that load the same key meet |
 //! | [`runtime`] | what an adapter brings |
 //!
@@ -95,6 +95,7 @@ mod form;
 mod hooks;
 mod info;
 mod memory;
+mod notices;
 mod ops;
 mod recorder;
 mod redis;
@@ -129,6 +130,7 @@ pub use self::form::{Decode, Encode, Json, Raw};
 pub use self::info::{
     BackendInfo, ClusterInfo, Info, LastError, MemoryInfo, NodeInfo, PoolInfo, ServerSeen,
 };
+pub use self::notices::{Invalidated, LinkName, Notice, Push, Tracking};
 pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteMany, Delta, Disconnect, Get,
     GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,

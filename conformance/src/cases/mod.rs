@@ -21,6 +21,7 @@ pub mod numbers;
 mod ops;
 pub mod options;
 pub mod outages;
+pub mod pushes;
 pub mod recorder;
 pub mod refusals;
 pub mod rotation;

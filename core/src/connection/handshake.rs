@@ -3,7 +3,8 @@
 //! Two round trips. First `HELLO 3` with the credentials and the client's name; a server that does
 //! not know it, or may not use it, is greeted in RESP2 with `AUTH` and `CLIENT SETNAME` instead.
 //! Then, in one pipeline: `SELECT` where a database was named, `CLIENT SETINFO` (since Redis 7.2;
-//! its errors are ignored), and a `PING`, which a server that is still loading its data refuses.
+//! its errors are ignored), `CLIENT TRACKING` where pushes are asked for, and a `PING`, which a
+//! server that is still loading its data refuses.
 //!
 //! No error of the handshake shows the password, though old servers quote the arguments of a
 //! command they do not know.
@@ -16,7 +17,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Role, ServerInfo, Setup, auth};
+use super::{Pushes, Role, ServerInfo, Setup, Tracking, auth};
 use crate::command::Command;
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::planted::{self, Bug};
@@ -35,6 +36,7 @@ pub(super) struct Handshake {
     role: Role,
     /// Whether it is told to answer reads as a replica.
     reads: bool,
+    tracking: Option<Tracking>,
     asked: VecDeque<Ask>,
     info: ServerInfo,
 }
@@ -68,6 +70,10 @@ impl Handshake {
             database: setup.database,
             role: setup.role,
             reads: setup.role == Role::Reader,
+            tracking: match &setup.pushes {
+                Pushes::Dropped => None,
+                Pushes::Told { tracking } => tracking.clone(),
+            },
             asked: VecDeque::new(),
             info: ServerInfo { protocol: 3, ..ServerInfo::default() },
         };
@@ -94,12 +100,12 @@ impl Handshake {
                     server: hello.server,
                     version: hello.version,
                 };
-                self.settle(tx);
+                self.settle(tx)?;
             }
             (Some(Ask::Hello), Some(error)) if lacks_hello(&error) => {
                 self.info.protocol = 2;
                 self.greet_in_resp2(tx);
-                self.settle(tx);
+                self.settle(tx)?;
             }
             (Some(Ask::Must), None) | (Some(Ask::May), _) => {}
             (Some(Ask::Role), None) => {
@@ -141,7 +147,11 @@ impl Handshake {
         }
     }
 
-    fn settle(&mut self, tx: &mut Output) {
+    fn settle(&mut self, tx: &mut Output) -> Result<(), ConnectionError> {
+        // In RESP2 a server takes the request to track, and then says nothing.
+        if self.tracking.is_some() && self.info.protocol < 3 {
+            return Err(ConnectionError::NoPushes);
+        }
         if self.database != 0 {
             let database = itoa::Buffer::new().format(self.database).as_bytes().to_vec();
             encode::request(tx, &[b"SELECT", &database]);
@@ -159,8 +169,13 @@ impl Handshake {
             encode::command(&Command::ReadOnly, &mut Scripts::default(), tx);
             self.asked.push_back(Ask::Must);
         }
+        if let Some(tracking) = &self.tracking {
+            tracking.request(tx);
+            self.asked.push_back(Ask::Must);
+        }
         encode::request(tx, &[b"PING"]);
         self.asked.push_back(Ask::Ping);
+        Ok(())
     }
 
     /// The server says what it is.

@@ -37,6 +37,7 @@ mod asking;
 mod auth;
 mod due;
 mod handshake;
+mod push;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +51,7 @@ use bytes::{Bytes, BytesMut};
 pub(crate) use self::auth::request as put_auth;
 use self::due::Sweep;
 use self::handshake::{Handshake, Step};
+pub use self::push::{Pushes, Tracking};
 use crate::command::Command;
 use crate::copies::Copies;
 use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
@@ -81,6 +83,8 @@ pub struct Setup {
     pub connect_timeout: Duration,
     /// How long a reply may take.
     pub response_timeout: Duration,
+    /// Whether pushes are told, and which the server is asked for.
+    pub pushes: Pushes,
 }
 
 /// What a server must be for a connection to it to be of use.
@@ -126,7 +130,8 @@ pub enum Event {
         /// With what.
         answer: Answer,
     },
-    /// The server said something that nobody asked for.
+    /// The server said something that answers nothing. Told only where [`Setup::pushes`] says so, and
+    /// where it stands between the replies.
     Push(Push),
     /// A command's deadline passed. It may have run, or run yet: it stays in its place, also
     /// where it was not written so far, and if its reply still comes that is thrown away.
@@ -147,6 +152,7 @@ pub struct Connection {
     phase: Phase,
     role: Role,
     response_timeout: Duration,
+    tells_pushes: bool,
     scanner: Scanner,
     copies: Copies,
     scripts: Scripts,
@@ -214,6 +220,7 @@ impl Connection {
             phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
             role: setup.role,
             response_timeout: setup.response_timeout,
+            tells_pushes: setup.pushes != Pushes::Dropped,
             scanner: Scanner::new(setup.limits),
             copies: Copies::default(),
             scripts: Scripts::default(),
@@ -311,6 +318,10 @@ impl Connection {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(self.phase, Phase::Ready { .. })
+    }
+
+    fn is_greeting(&self) -> bool {
+        matches!(self.phase, Phase::Handshake { .. })
     }
 
     /// How many commands wait for their replies.
@@ -431,7 +442,7 @@ impl Connection {
         tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
         if decode::is_push(rx) && !planted::is(Bug::PushIsAReply) {
-            return Ok(Some(Event::Push(decode::push(rx.split_to(len).freeze())?)));
+            return Ok(self.pushed(rx, len)?);
         }
         if let Phase::Handshake { steps, .. } = &mut self.phase {
             let (frame, before) = (rx.split_to(len), tx.len());

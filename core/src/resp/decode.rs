@@ -4,6 +4,7 @@
 //! rather than trusting that it did. Nothing recurses.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -267,16 +268,47 @@ pub struct Push {
 /// # Errors
 /// [`ProtocolError::Unexpected`] if it is another frame, or one that does not begin with a string.
 pub fn push(frame: Bytes) -> Result<Push, ProtocolError> {
-    let whole = first(&frame)?;
-    let elements = if whole.kind == Kind::Push { whole.elements() } else { None };
-    let mut elements = elements.ok_or_else(|| whole.instead_of("a push"))?;
-    let kind = elements.next().ok_or(ProtocolError::Malformed(Kind::Push.name()))??;
-    let kind = kind.range().ok_or_else(|| kind.instead_of("the kind of a push"))?;
+    let kind = check_push(&frame)?;
     let frame = if frame.len() < SLICED_FROM { Bytes::copy_from_slice(&frame) } else { frame };
     Ok(Push { kind: frame.slice(kind), frame })
 }
 
+/// Where the kind of a push lies in it. Finds all that is wrong with it that [`push`] does.
+///
+/// # Errors
+/// The same.
+pub(crate) fn check_push(frame: &[u8]) -> Result<Range<usize>, ProtocolError> {
+    let whole = first(frame)?;
+    let elements = if whole.kind == Kind::Push { whole.elements() } else { None };
+    let mut elements = elements.ok_or_else(|| whole.instead_of("a push"))?;
+    let kind = elements.next().ok_or(ProtocolError::Malformed(Kind::Push.name()))??;
+    kind.range().ok_or_else(|| kind.instead_of("the kind of a push"))
+}
+
+/// What a push of the kind `invalidate` says.
+#[derive(Clone, Debug)]
+pub enum Invalidated<'a> {
+    /// All keys may have changed: the database was flushed.
+    All,
+    /// These have changed, or have expired, or went for a lack of room.
+    Keys(Vec<&'a [u8]>),
+}
+
 impl Push {
+    /// Which whole keys have changed, `prefix:version:name`, where that is what it says.
+    #[must_use]
+    pub fn invalidated(&self) -> Option<Invalidated<'_>> {
+        if self.kind != "invalidate" {
+            return None;
+        }
+        let said = self.payload().ok()?.next()?.ok()?;
+        if said.is_null() {
+            return Some(Invalidated::All);
+        }
+        let keys = said.elements()?.map(|key| key.ok()?.bytes()).collect::<Option<_>>()?;
+        Some(Invalidated::Keys(keys))
+    }
+
     /// What it says: all elements behind its kind.
     ///
     /// # Errors

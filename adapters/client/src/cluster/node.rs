@@ -87,9 +87,11 @@ impl Node {
             credentials: None,
             database: 0,
         };
-        let mut settings = nodes.settings.clone();
+        let (mut settings, mut terms) = (nodes.settings.clone(), nodes.terms.clone());
         if let Some(links) = links {
             (settings.minsize, settings.maxsize) = (links, links);
+            // No key is read over these links, so nobody has to hear when they end.
+            terms.hooks.subscriber = None;
         }
         let member = Member {
             address: self.address.clone(),
@@ -98,7 +100,7 @@ impl Node {
             doubt: if links.is_some() { Arc::default() } else { Arc::clone(&nodes.doubt) },
             role: self.role,
         };
-        let (runtime, terms) = (Arc::clone(&nodes.runtime), nodes.terms.clone());
+        let runtime = Arc::clone(&nodes.runtime);
         let routes = Arc::clone(&self.routes);
         Redis::new(runtime, &server, terms, &settings, routes, Some(member))
     }

@@ -84,7 +84,7 @@ impl Nodes {
     /// Whom to tell what happens to a command that has no link.
     pub(crate) fn witness(&self) -> Witness {
         let recorder = self.terms.hooks.recorder.clone();
-        Witness { topology: self.topology.clone(), database: 0, recorder }
+        Witness { topology: self.topology.clone(), database: 0, recorder, subscriber: None }
     }
 
     /// The map may be wrong: it is read again, as soon as that may be.

@@ -151,6 +151,13 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         if let Some(measured) = self.settled.take_measured() {
             link.pool.witness.measured(measured);
         }
+        if turn.ready {
+            link.name = link.shared.witness().pushes_may_come();
+        }
+        // And what was pushed before it told.
+        if !self.settled.pushes.is_empty() {
+            self.tell_pushes(link);
+        }
         self.settled.hand_out();
         if turn.ready {
             link.pool.opened(link.id, &link.at);
@@ -175,6 +182,13 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             && !self.is_due(turn.deadline, cx)
             && link.shared.rest(&turn, self.out.is_empty(), cx);
         Ok(if rests { Poll::Pending } else { Poll::Ready(()) })
+    }
+
+    #[cold]
+    fn tell_pushes(&mut self, link: &Link) {
+        for push in self.settled.pushes.drain(..) {
+            link.shared.witness().pushed(link.name, &push);
+        }
     }
 
     /// Writes as much as the socket takes, and counts it in `wrote`, also before an error.

@@ -77,7 +77,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
             let pool = Arc::clone(pool);
             let runtime = Arc::clone(&pool.runtime);
             let end = LinkError::Closed;
-            let link = Serving { pool, id, shared, at: at.clone(), wrote: 0, end };
+            let link = Serving { pool, id, shared, at: at.clone(), wrote: 0, end, name: None };
             runtime.dial(at, Link::serving(link));
         }
         if let Some((at, orders)) = ask {

@@ -37,6 +37,7 @@ use super::routes::{BUSY, Bounds};
 use super::slots::{Outcome, Slots};
 use super::witness::Witness;
 use crate::error::LinkError;
+use crate::notices::{LinkName, Push};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 
@@ -53,6 +54,8 @@ pub(crate) struct Link {
     pub(super) wrote: usize,
     /// Why the link ends, once it does.
     pub(super) end: LinkError,
+    /// What the subscriber knows it by, who was told that it has opened.
+    pub(super) name: Option<LinkName>,
 }
 
 /// What the callers and the driver of a link share.
@@ -115,6 +118,7 @@ pub(super) struct Settled {
     wakers: Vec<Waker>,
     unwanted: Vec<Outcome>,
     measured: Option<Measured>,
+    pub(super) pushes: Vec<Push>,
 }
 
 /// What a driver does after it has taken in what it read.
@@ -391,6 +395,14 @@ impl Shared {
             }
             match state.connection.poll(rx, now, &mut state.tx) {
                 Ok(None) => break false,
+                Ok(Some(Event::Push(push))) => {
+                    settled.pushes.push(push);
+                    // A reply behind it is seen only once it has been told.
+                    let reply_next = rx.first().is_some_and(|first| *first != b'>');
+                    if reply_next || settled.pushes.len() == WAVE_MOST {
+                        break true;
+                    }
+                }
                 Ok(Some(event)) => ready |= state.take_in(event, settled),
                 Err(error) => {
                     end = Some(LinkError::Connection(error));
@@ -555,6 +567,9 @@ impl State {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        if let Some(name) = self.name {
+            self.shared.witness().no_more_pushes(name);
+        }
         self.shared.end(self.wrote, self.end.clone());
         self.pool.ended(self.id, &self.at, &self.end);
     }
@@ -579,7 +594,7 @@ pub(super) const CLOSED: usize = usize::MAX;
 /// Makes a stalled link the last choice.
 pub(super) const STALLED: usize = 1 << 48;
 
-/// How many replies are taken in together at least, and at most.
+/// How many replies are taken in together at least, and at most; and how many pushes.
 const WAVE_LEAST: usize = 8;
 const WAVE_MOST: usize = 128;
 

@@ -158,6 +158,7 @@ impl Redis {
             limits: Limits::default(),
             connect_timeout: settings.connect_timeout,
             response_timeout: settings.response_timeout,
+            pushes: terms.hooks.pushes(&settings.key_space),
         };
         let now = runtime.now();
         let decisions = pool::Pool::new(
@@ -191,6 +192,7 @@ impl Redis {
                 topology: server.topology.clone(),
                 database: server.database,
                 recorder: terms.hooks.recorder,
+                subscriber: terms.hooks.subscriber,
             }),
             who: terms.who,
             tls: terms.tls,

@@ -9,6 +9,7 @@ use super::link::Measured;
 use crate::error::{Error, LinkError};
 use crate::events::{self, Place};
 use crate::info::ServerSeen;
+use crate::notices::{LinkName, Notice, Push, Subscriber};
 use crate::recorder::Recording;
 
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct Witness {
     pub(crate) topology: Topology,
     pub(crate) database: u32,
     pub(crate) recorder: Option<Recording>,
+    pub(crate) subscriber: Option<Subscriber>,
 }
 
 /// How a link came to its end.
@@ -42,6 +44,28 @@ impl Witness {
             Topology::Sentinel(_) | Topology::Cluster(_) => None,
         });
         Place { endpoint, database: Some(self.database) }
+    }
+
+    /// A link has opened: the name for it that the subscriber, if there is one, was told.
+    #[cold]
+    pub(super) fn pushes_may_come(&self) -> Option<LinkName> {
+        self.subscriber.as_ref().map(Subscriber::opened)
+    }
+
+    /// The server has pushed something on a link of this name.
+    #[cold]
+    pub(super) fn pushed(&self, link: Option<LinkName>, push: &Push) {
+        if let (Some(subscriber), Some(link)) = (&self.subscriber, link) {
+            subscriber.tell(Notice::Pushed { link, push });
+        }
+    }
+
+    /// A link that the subscriber knows by this name has ended.
+    #[cold]
+    pub(super) fn no_more_pushes(&self, link: LinkName) {
+        if let Some(subscriber) = &self.subscriber {
+            subscriber.tell(Notice::Ended { link });
+        }
     }
 
     pub(super) fn opened(

@@ -206,3 +206,23 @@ proptest! {
         prop_assert_eq!(first(&frame).unwrap().bytes(), Some(&body[..]));
     }
 }
+
+#[test]
+fn an_invalidation_names_its_keys_or_all_and_no_other_push_does() {
+    let keys = push_of(b">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$2\r\n\r\n\r\n");
+    let Some(Invalidated::Keys(keys)) = keys.invalidated() else { panic!("{keys:?}") };
+    assert_eq!(keys, [&b"a"[..], b"\r\n"]);
+    for null in [&b">2\r\n+invalidate\r\n_\r\n"[..], b">2\r\n+invalidate\r\n*-1\r\n"] {
+        let all = push(Bytes::from_static(null)).unwrap();
+        assert!(matches!(all.invalidated(), Some(Invalidated::All)), "{all:?}");
+    }
+    for other in [
+        &b">2\r\n+message\r\n*1\r\n+a\r\n"[..],
+        b">1\r\n+invalidate\r\n",
+        b">2\r\n+invalidate\r\n:1\r\n",
+        b">2\r\n+invalidate\r\n*1\r\n:1\r\n",
+    ] {
+        let other = push(Bytes::from_static(other)).unwrap();
+        assert!(other.invalidated().is_none(), "{other:?}");
+    }
+}
