@@ -32,7 +32,8 @@
 //!
 //! A caller that missed just before a flight of its key ended would lead a second load of what
 //! was just stored. [`Flights::seen`], taken before the lookup, tells: [`Role::Again`] means "look
-//! once more".
+//! once more". Who has done so leads: loads of this key, and of others that are taken for it, may
+//! end as often as there are lookups.
 //!
 //! The machine knows no lock and no waker: it keeps a handle `W` for each waiting follower and
 //! gives it back when the follower must look again.
@@ -155,8 +156,8 @@ impl<W> Flights<W> {
     }
 
     /// Joins the flight of a key that was just missed, or begins one. What was `seen` before the
-    /// lookup is left out where looking again is no use, and then the answer is never
-    /// [`Role::Again`].
+    /// lookup is left out where looking again is no use, as for the second time, and then the answer
+    /// is never [`Role::Again`].
     pub fn join(&mut self, key: &Bytes, seen: Option<Seen>, now: Instant) -> Role {
         if let Some(&id) = self.by_key.get(key)
             && let Some(flight) = self.flights.get_mut(&id)

@@ -87,10 +87,11 @@ impl Ledger {
         }
     }
 
-    /// Takes the reply that this outcome is, where there is one: nobody else may have it.
+    /// Takes the reply that this outcome is, where there is one: nobody else may have it, as far as it
+    /// tells whose it is.
     fn take(&mut self, id: OpId, wire: Wire, key: Option<KeyId>, wanted: &Said) -> bool {
-        let issued = self.ops[id].issued;
-        let bears_token = self.ops[id].kind == Kind::DeleteMany;
+        let (issued, kind) = (self.ops[id].issued, self.ops[id].kind);
+        let bears_token = kind == Kind::DeleteMany;
         let found = self.entries.iter_mut().find(|entry| {
             let fits = !entry.taken && entry.wire == wire && (key.is_none() || entry.key == key);
             let whose = entry.op == Some(id) || (entry.op.is_none() && !bears_token);
@@ -99,7 +100,8 @@ impl Ledger {
         });
         match found {
             Some(entry) => {
-                entry.taken = true;
+                // Nobody knows whether a scan itself was refused or what removes its finds.
+                entry.taken = kind != Kind::ClearPrefix;
                 true
             }
             None => false,

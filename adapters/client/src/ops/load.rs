@@ -4,7 +4,7 @@
 //!          hit                      value of the leader
 //!  Look ────────▶ done   Follow ───────────────────────▶ done
 //!   │ ▲ miss              ▲  │ the leader went away
-//!   ▼ │ again             │  ▼
+//!   ▼ │ again, once       │  ▼
 //!  Join ──────────────────┘ Load ──────▶ Store ──────▶ done
 //!   └───────────────────────▲
 //!           leads
@@ -54,7 +54,7 @@ takes_version!(TryGetOrSet<'c, K, F, T>);
 takes_timeout!(TryGetOrSet<'c, K, F, T>);
 
 enum Stage<F, T> {
-    Look { seen: Option<Seen>, call: Call },
+    Look { seen: Option<Seen>, again: bool, call: Call },
     Follow(Place),
     Load { loading: Pin<Box<F>>, place: Option<Place> },
     Store { value: T, bytes: Bytes, call: Call, _place: Place },
@@ -110,7 +110,7 @@ fn try_get_or_set<K, F, T>(cache: &Cache, key: K, loader: F) -> TryGetOrSet<'_, 
         version: None,
         timeout: Timeout::Default,
         away: false,
-        stage: Stage::look(),
+        stage: Stage::look(false),
     }
 }
 
@@ -154,7 +154,9 @@ where
 /// The steps. Each answers the value once it is there, or else has moved on to another stage.
 impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T> {
     fn poll_look(&mut self, cx: &Context<'_>) -> Poll<Result<Option<T>, Error>> {
-        let Stage::Look { seen, call } = &mut self.stage else { return Poll::Ready(Ok(None)) };
+        let Stage::Look { seen, again, call } = &mut self.stage else {
+            return Poll::Ready(Ok(None));
+        };
         let (cache, version, name) = (self.cache, self.version.as_ref(), self.key.as_ref());
         let key = || Ok::<_, Error>(cache.scope(version)?.key(name));
         if seen.is_none() {
@@ -169,12 +171,13 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         }
         let desk = cache.with_backend(|backend| backend.desk().cloned())?;
         let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
-        // Of a server that is away it is no use to ask again what others may have stored.
-        let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away));
+        // Of a server that is away it is no use to ask again what others may have stored. Nor is more
+        // than once: where loads end all the time, that would be for ever.
+        let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !*again));
         match joined {
             Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
             Joined::Follow(place) => self.stage = Stage::Follow(place),
-            Joined::Again => self.stage = Stage::look(),
+            Joined::Again => self.stage = Stage::look(true),
         }
         Poll::Ready(Ok(None))
     }
@@ -235,8 +238,8 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
 }
 
 impl<F, T> Stage<F, T> {
-    fn look() -> Self {
-        Self::Look { seen: None, call: Call::default() }
+    fn look(again: bool) -> Self {
+        Self::Look { seen: None, again, call: Call::default() }
     }
 }
 
