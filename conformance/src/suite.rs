@@ -169,6 +169,7 @@ macro_rules! __cases {
                 a_dropped_leaders_follower_takes_over_wherever_it_was_dropped
                 a_leader_dropped_while_it_loads_is_inherited_one_by_one
                 a_loader_that_panics_holds_up_nobody
+                a_load_begins_though_loads_of_other_keys_end_all_the_time
                 a_delete_while_loading_wins
                 a_delete_of_many_while_loading_wins
                 a_clear_while_loading_wins

@@ -1,9 +1,10 @@
 //! Loading through the cache: one load at a time for a key, whatever becomes of its leader.
 
+use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -196,7 +197,7 @@ pub async fn a_leader_dropped_while_it_loads_is_inherited_one_by_one(cx: Context
             0
         };
         let mut loading = pin!(leading.get_or_set("key", loading));
-        std::future::poll_fn(|wakers| {
+        poll_fn(|wakers| {
             if stop.load(Ordering::SeqCst) {
                 return Poll::Ready(None);
             }
@@ -227,11 +228,9 @@ pub async fn a_loader_that_panics_holds_up_nobody(cx: Context) {
             never_loaded::<i32>().await
         };
         let mut loading = Box::pin(leading.get_or_set("key", load));
-        std::future::poll_fn(|cx| {
-            match catch_unwind(AssertUnwindSafe(|| loading.as_mut().poll(cx))) {
-                Ok(poll) => poll.map(|_| false),
-                Err(_) => Poll::Ready(true),
-            }
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| loading.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(|_| false),
+            Err(_) => Poll::Ready(true),
         })
         .await
     });
@@ -244,6 +243,42 @@ pub async fn a_loader_that_panics_holds_up_nobody(cx: Context) {
     assert_eq!(cx.within(SOON, "the follower", follower).await, 1);
     assert_eq!(cache.get_or_set("key", async { 2 }).await.unwrap(), 1);
     assert_eq!(cache.get_or_set("another", async { 3 }).await.unwrap(), 3);
+}
+
+pub async fn a_load_begins_though_loads_of_other_keys_end_all_the_time(cx: Context) {
+    const ROUNDS: usize = 8;
+    const LOADS: usize = 400;
+    let cache = cx.cache().await;
+    // So many others end in each round that one of them is taken for this key.
+    let begun = AtomicUsize::new(0);
+    let mut others = Vec::new();
+    for round in 0..ROUNDS {
+        let load = async || {
+            begun.fetch_add(1, Ordering::SeqCst);
+            pending::<i32>().await
+        };
+        let key = |n| format!("other{}", round * LOADS + n);
+        let mut loads: Vec<_> =
+            (0..LOADS).map(|n| Box::pin(cache.get_or_set(key(n), load()))).collect();
+        let all_begin = poll_fn(|wakers| {
+            assert!(loads.iter_mut().all(|load| load.as_mut().poll(wakers).is_pending()));
+            if begun.load(Ordering::SeqCst) < (round + 1) * LOADS {
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        });
+        cx.within(LONG, "the others begin", all_begin).await;
+        others.push(loads);
+    }
+    let mut load = pin!(cache.get_or_set("key", async { 1 }));
+    let loaded = poll_fn(|wakers| {
+        let polled = load.as_mut().poll(wakers);
+        if polled.is_pending() {
+            assert!(others.pop().is_some(), "it looks again, and again");
+        }
+        polled
+    });
+    assert_eq!(cx.within(LONG, "the load", loaded).await.unwrap(), 1);
 }
 
 pub async fn a_delete_while_loading_wins(cx: Context) {
