@@ -8,7 +8,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use async_caches_core::cluster::map::Form;
 use async_caches_core::command::Command;
 use async_caches_core::copies::Copies;
-use async_caches_core::error::{Failure, NumberError, ServerError};
+use async_caches_core::error::{Failure, NumberError, ServerError, ServerErrorKind};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;
 use async_caches_core::reply::{Answer, Remaining, Reply};
@@ -111,7 +111,11 @@ impl Said {
         }
         if let Self::Error(Line(text)) | Self::BlobError(text) = self {
             let text = if matches!(self, Self::Error(_)) { on_a_line(text) } else { text.clone() };
-            return Some(Err(Failure::Server(ServerError::parse(&text))));
+            let error = ServerError::parse(&text);
+            // Only of a script is it an answer that the script is not known.
+            let answers = error.kind != ServerErrorKind::NoScript
+                || matches!(command, Command::Incr { .. } | Command::Touch { .. });
+            return answers.then_some(Err(Failure::Server(error)));
         }
         let reply = match command {
             Command::Get(_) => Reply::Value(self.value()?),

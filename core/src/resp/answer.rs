@@ -14,10 +14,11 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::command::Command;
 use crate::copies::Copies;
-use crate::error::{Failure, ProtocolError};
+use crate::error::{Failure, ProtocolError, ServerErrorKind};
 use crate::number::Number;
 use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
+use crate::ttl::Expiry;
 
 use super::decode::{self, Elements, Part};
 use super::kind::Kind;
@@ -44,6 +45,8 @@ enum Shape {
     Added,
     /// 0 or 1.
     Flag,
+    /// The same, of a script.
+    ScriptFlag,
     /// At most so many.
     Count(usize),
     /// The new value of an integer, or why there is none.
@@ -91,7 +94,8 @@ impl Expect {
             Command::Delete(keys) => Self::count(keys.len()),
             Command::Unlink(keys) => Self::count(keys.len()),
             Command::Scan { .. } => Shape::Scanned,
-            Command::Touch { .. } | Command::Contains(_) => Shape::Flag,
+            Command::Touch { expiry: Expiry::Never, .. } => Shape::ScriptFlag,
+            Command::Touch { expiry: Expiry::Millis(_), .. } | Command::Contains(_) => Shape::Flag,
             Command::Incr { delta: Number::Integer(_), .. } => Shape::Integer,
             Command::Incr { delta: Number::Float(_), .. } => Shape::Float,
             Command::Remaining(_) => Shape::Remaining,
@@ -171,6 +175,10 @@ impl Shape {
             return Ok(Read::Value(range));
         }
         if let Some(error) = part.error() {
+            // That it does not know a script answers no other command; and who was told so asks again.
+            if error.kind == ServerErrorKind::NoScript && !self.is_of_a_script() {
+                return Err(part.instead_of(self.expected()));
+            }
             return Ok(Read::Answer(Err(Failure::Server(error))));
         }
         if let Self::Values(many) = self {
@@ -195,7 +203,7 @@ impl Shape {
                 Pong::None => Reply::Count(0),
             },
             Self::Value if part.is_null() => Reply::Value(None),
-            Self::Flag => match part.integer()? {
+            Self::Flag | Self::ScriptFlag => match part.integer()? {
                 0 => Reply::Flag(false),
                 1 => Reply::Flag(true),
                 _ => return None,
@@ -235,6 +243,24 @@ impl Shape {
         Some(Ok(reply))
     }
 
+    const fn is_of_a_script(self) -> bool {
+        match self {
+            Self::ScriptFlag | Self::Integer | Self::Float => true,
+            Self::Done
+            | Self::Welcome
+            | Self::DoneMany(_)
+            | Self::Pong(_)
+            | Self::Value
+            | Self::Values(_)
+            | Self::Added
+            | Self::Flag
+            | Self::Count(_)
+            | Self::Remaining
+            | Self::Scanned
+            | Self::Topology => false,
+        }
+    }
+
     const fn expected(self) -> &'static str {
         match self {
             Self::Done | Self::Welcome | Self::DoneMany(_) => "OK",
@@ -242,7 +268,7 @@ impl Shape {
             Self::Value => "a value or a null",
             Self::Values(_) => "as many values and nulls as were asked for",
             Self::Added => "OK or a null",
-            Self::Flag => "0 or 1",
+            Self::Flag | Self::ScriptFlag => "0 or 1",
             Self::Count(_) => "a count of the keys that were named",
             Self::Integer | Self::Float => "a sum or the reason why there is none",
             Self::Remaining => "milliseconds, -1 or -2",

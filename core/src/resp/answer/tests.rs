@@ -1,4 +1,5 @@
 use std::format;
+use std::num::NonZeroU64;
 use std::vec;
 
 use proptest::prelude::*;
@@ -33,7 +34,7 @@ fn unexpected(shape: Shape, frames: &[&str]) {
     }
 }
 
-const ALL: [Shape; 15] = [
+const ALL: [Shape; 16] = [
     Shape::Done,
     Shape::DoneMany(2),
     Shape::Pong(Pong::Done),
@@ -43,6 +44,7 @@ const ALL: [Shape; 15] = [
     Shape::Values(2),
     Shape::Added,
     Shape::Flag,
+    Shape::ScriptFlag,
     Shape::Count(2),
     Shape::Integer,
     Shape::Float,
@@ -73,7 +75,8 @@ fn every_command_says_what_it_expects_and_how_often() {
         (Command::Unlink(&[]), Shape::Pong(Pong::None), 1),
         (Command::Clear, Shape::Done, 1),
         (Command::Scan { stem: b"", cursor: 0 }, Shape::Scanned, 1),
-        (Command::Touch { key, expiry }, Shape::Flag, 1),
+        (Command::Touch { key, expiry: Expiry::Millis(NonZeroU64::MIN) }, Shape::Flag, 1),
+        (Command::Touch { key, expiry: Expiry::Never }, Shape::ScriptFlag, 1),
         (Command::Incr { key, delta: Number::Integer(1) }, Shape::Integer, 1),
         (Command::Incr { key, delta: Number::Float(1.0) }, Shape::Float, 1),
         (Command::Contains(key), Shape::Flag, 1),
@@ -271,6 +274,20 @@ fn case_28_an_error_is_an_answer_to_every_command_typed_quoted_and_bounded() {
         let Ok(Err(Failure::Server(error))) = answer else { panic!("{shape:?}: {answer:?}") };
         assert_eq!(error.kind, ServerErrorKind::OutOfMemory);
         assert!(format!("{error}").len() < 300);
+    }
+}
+
+#[test]
+fn that_a_script_is_not_known_answers_nothing_but_a_script() {
+    for shape in ALL {
+        let answer = read(Expect(shape), "-NOSCRIPT No matching script.\r\n");
+        match shape {
+            Shape::ScriptFlag | Shape::Integer | Shape::Float => {
+                let Ok(Err(Failure::Server(error))) = answer else { panic!("{answer:?}") };
+                assert_eq!(error.kind, ServerErrorKind::NoScript);
+            }
+            _ => assert!(matches!(answer, Err(ProtocolError::Unexpected { .. })), "{answer:?}"),
+        }
     }
 }
 
