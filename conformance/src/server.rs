@@ -4,6 +4,8 @@
 //! test process closes the pipe, and the shell then kills its server: a server in a `static`,
 //! which is never dropped, dies as surely as one that is.
 
+mod setup;
+
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -17,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::certificates::{Authority, Certificate};
+use self::setup::CA;
+pub use self::setup::{Asks, Setup, Tls, Watched};
 use crate::frame::Frame;
 use crate::raw::{OBSERVER, Raw};
 
@@ -80,134 +83,6 @@ impl Kind {
                  or name the program in VALKEY_SERVER"
             }
         }
-    }
-}
-
-/// How to start a server.
-#[derive(Clone, Debug, Default)]
-pub struct Setup {
-    password: Option<String>,
-    tls: Option<Tls>,
-    is_node: bool,
-    watches: Option<Watched>,
-    arguments: Vec<String>,
-}
-
-/// How a server speaks TLS: then it speaks nothing else on its port.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The authority that the server's clients trust, and that it trusts to name its clients.
-    pub authority: String,
-    /// What the server shows.
-    pub certificate: Certificate,
-    /// Of whom the server wants a certificate.
-    pub asks: Asks,
-}
-
-/// Of whom a server wants a certificate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asks {
-    /// Of nobody.
-    Nobody,
-    /// Of every client.
-    Everybody,
-}
-
-/// What a server watches that is a sentinel.
-#[derive(Clone, Debug)]
-pub struct Watched {
-    /// What it calls the service.
-    pub service: String,
-    /// Where it takes the master to be.
-    pub master: SocketAddr,
-    /// The password of the master and its replicas.
-    pub password: Option<String>,
-    /// How many sentinels must miss a master until it counts as gone.
-    pub quorum: usize,
-    /// How long a server is silent until it is missed.
-    pub down_after: Duration,
-}
-
-impl Watched {
-    /// The configuration of a sentinel, which it wants in a file that it may write.
-    fn configuration(&self) -> String {
-        let Self { service, master, password, quorum, down_after } = self;
-        let (ip, port, down_after) = (master.ip(), master.port(), down_after.as_millis());
-        let mut lines = format!(
-            "sentinel monitor {service} {ip} {port} {quorum}\n\
-             sentinel down-after-milliseconds {service} {down_after}\n\
-             sentinel failover-timeout {service} 2000\n"
-        );
-        if let Some(password) = password {
-            // Whatever is in it.
-            let bytes = password.bytes().map(|byte| format!("\\x{byte:02x}"));
-            let quoted: String = bytes.collect();
-            let _ = writeln!(lines, "sentinel auth-pass {service} \"{quoted}\"");
-        }
-        lines
-    }
-}
-
-impl Tls {
-    /// A server of this machine, by an authority, that asks nobody.
-    #[must_use]
-    pub fn of(authority: &Authority) -> Self {
-        Self {
-            authority: authority.pem().to_owned(),
-            certificate: authority.issue(&["localhost", "127.0.0.1"]),
-            asks: Asks::Nobody,
-        }
-    }
-}
-
-impl Setup {
-    /// It is a node of a cluster, of which it is the only one at first and serves nothing.
-    #[must_use]
-    pub fn node(mut self) -> Self {
-        self.is_node = true;
-        self
-    }
-
-    /// Everybody must give this password.
-    #[must_use]
-    pub fn password(mut self, password: &str) -> Self {
-        self.password = Some(password.to_owned());
-        self
-    }
-
-    /// Everybody must give this password, if no other was named.
-    #[must_use]
-    pub(crate) fn password_or(mut self, password: &str) -> Self {
-        self.password.get_or_insert_with(|| password.to_owned());
-        self
-    }
-
-    /// The server is a sentinel.
-    #[must_use]
-    pub fn watch(mut self, watched: Watched) -> Self {
-        self.watches = Some(watched);
-        self
-    }
-
-    /// The server speaks TLS on its port, and nothing else.
-    #[must_use]
-    pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls = Some(tls);
-        self
-    }
-
-    /// The server speaks TLS, if nothing else was said of that.
-    #[must_use]
-    pub(crate) fn tls_or(mut self, tls: impl FnOnce() -> Tls) -> Self {
-        self.tls.get_or_insert_with(tls);
-        self
-    }
-
-    /// Adds arguments to the server's command line.
-    #[must_use]
-    pub fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        self
     }
 }
 
@@ -434,56 +309,19 @@ pub fn percent_encoded(text: &str) -> String {
 fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pid) {
     let mut shell = Command::new("sh");
     shell.args(["-c", WATCH, "sh"]).arg(folder).arg(program);
-    if let Some(watched) = &setup.watches {
-        let file = folder.join(CONFIGURATION);
-        fs::write(&file, watched.configuration()).expect("a temporary file");
-        shell.arg(file).arg("--sentinel");
-    }
+    setup.begin(&mut shell, folder);
     shell.args(["--bind", "127.0.0.1"]);
-    let port = port.to_string();
-    match &setup.tls {
-        None => shell.args(["--port", &port]),
-        Some(tls) => speak_tls(&mut shell, &port, folder, tls),
-    };
     shell.args(["--databases", &Server::DATABASES.to_string()]);
     shell.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
     shell.arg("--dir").arg(folder).arg("--unixsocket").arg(folder.join(SOCKET));
-    if let Some(password) = &setup.password {
-        shell.args(["--requirepass", password]);
-    }
-    if setup.is_node {
-        shell.args(["--cluster-enabled", "yes", "--cluster-config-file", NODES]);
-        shell.args(["--cluster-port", &free_port().to_string()]);
-        if setup.tls.is_some() {
-            shell.args(["--tls-cluster", "yes"]);
-        }
-    }
-    shell.args(&setup.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    setup.finish(&mut shell, port, folder);
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut shell = shell.spawn().expect("sh starts");
     let mut line = String::new();
     let output = shell.stdout.take().expect("it is piped");
     BufReader::new(output).read_line(&mut line).expect("sh tells the process id");
     let pid = line.trim().parse().ok().and_then(Pid::from_raw);
     (shell, pid.expect("sh tells the process id"))
-}
-
-fn speak_tls<'c>(shell: &'c mut Command, port: &str, folder: &Path, tls: &Tls) -> &'c mut Command {
-    let asks = match tls.asks {
-        Asks::Nobody => "no",
-        Asks::Everybody => "yes",
-    };
-    shell.args(["--port", "0", "--tls-port", port, "--tls-auth-clients", asks]);
-    shell.args(["--tls-replication", "yes"]);
-    for (option, name, pem) in [
-        ("--tls-ca-cert-file", CA, &tls.authority),
-        ("--tls-cert-file", CERTIFICATE, &tls.certificate.pem),
-        ("--tls-key-file", KEY, &tls.certificate.key),
-    ] {
-        let file = folder.join(name);
-        fs::write(&file, pem).expect("a temporary file");
-        shell.arg(option).arg(file);
-    }
-    shell
 }
 
 fn free_port() -> u16 {
@@ -505,17 +343,13 @@ const WATCH: &str = r#"
 "#;
 
 const LOG: &str = "server.log";
-const NODES: &str = "nodes.conf";
 const SOCKET: &str = "server.sock";
-const CONFIGURATION: &str = "server.conf";
-const CA: &str = "ca.pem";
-const CERTIFICATE: &str = "certificate.pem";
-const KEY: &str = "key.pem";
 const START_UP: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificates::Authority;
 
     #[test]
     fn a_server_starts_stops_and_leaves_nothing_behind() {

@@ -259,13 +259,15 @@ macro_rules! __cases {
                 nodes_behind_a_translation_of_addresses_are_reached
                 a_slot_that_nobody_serves_is_an_error_in_time
                 two_nodes_that_send_each_other_a_key_are_a_typed_error
+                replicas_are_read_from_where_that_was_asked_for_and_masters_where_there_are_none
+            }
+            resharding {
                 every_operation_finds_keys_whose_slot_is_being_moved
                 callers_under_load_get_no_wrong_answer_while_slots_are_moved
                 callers_under_load_survive_the_death_of_a_master
                 a_node_that_is_taken_out_is_left_and_no_key_is_lost
                 a_cluster_whose_addresses_have_all_changed_is_found_through_the_url
                 a_node_that_falls_silent_holds_up_nobody_elsewhere
-                replicas_are_read_from_where_that_was_asked_for_and_masters_where_there_are_none
                 calls_under_way_on_every_node_get_their_answers_at_a_disconnect
                 a_cache_that_is_disconnected_while_a_node_is_away_ends_all
             }

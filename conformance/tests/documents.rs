@@ -50,7 +50,10 @@ fn every_case_about_sentinels_but_the_one_without_trouble_is_on_their_page() {
 fn every_case_about_clusters_but_those_without_trouble_is_on_their_page() {
     let named = names(&page_text("docs/cluster.md"));
     let mut cases = BTreeSet::new();
-    collect(&read(&root().join("conformance/src/cases/cluster.rs")), "pub async fn ", &mut cases);
+    for file in ["cluster", "resharding"] {
+        let path = root().join(format!("conformance/src/cases/{file}.rs"));
+        collect(&read(&path), "pub async fn ", &mut cases);
+    }
     cases.remove("keys_are_spread_over_all_masters_and_found_from_any_of_them");
     cases.remove("each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed");
     assert_eq!(cases, named);

@@ -24,6 +24,7 @@ pub mod outages;
 pub mod pushes;
 pub mod recorder;
 pub mod refusals;
+pub mod resharding;
 pub mod rotation;
 pub mod sentinel;
 pub mod server;

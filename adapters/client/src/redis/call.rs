@@ -15,9 +15,10 @@ use async_caches_core::time::Instant;
 use bytes::Bytes;
 
 use self::trip::Trip;
+use super::acquire::Acquired;
 use super::link::{Rejected, Shared};
 use super::slots::Outcome;
-use super::{Acquired, Pool, Ticket};
+use super::{Pool, Ticket};
 use crate::error::{Error, LinkError};
 
 /// A command under way. Dropped, it gives up its place; the reply, if one comes, is thrown away.

@@ -10,6 +10,7 @@
 mod census;
 mod closing;
 mod meter;
+mod turn;
 mod who;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,25 +20,25 @@ use std::time::Duration;
 
 use async_caches_core::cluster::address::Address;
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, ServerInfo, Setup, Tag};
+use async_caches_core::connection::{Connection, ServerInfo, Setup, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::LinkId;
-use async_caches_core::reply::Reply;
 use async_caches_core::resp::output::Output;
-use async_caches_core::time::{Deadline, Instant};
+use async_caches_core::time::Instant;
 use async_caches_core::url::Endpoint;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 pub(crate) use self::closing::Closing;
 pub(super) use self::meter::Measured;
 use self::meter::Meter;
+pub(super) use self::turn::Settled;
 use super::Pool;
 use super::routes::{BUSY, Bounds};
 use super::slots::{Outcome, Slots};
 use super::witness::Witness;
 use crate::error::LinkError;
-use crate::notices::{LinkName, Push};
+use crate::notices::LinkName;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 
@@ -109,54 +110,6 @@ enum Driver {
     Resting,
     /// It rests with something to send, until its socket takes that.
     Blocked,
-}
-
-/// What came of a batch of events, for outside of the lock: callers to wake, and outcomes whose
-/// callers went away.
-#[derive(Debug, Default)]
-pub(super) struct Settled {
-    wakers: Vec<Waker>,
-    unwanted: Vec<Outcome>,
-    measured: Option<Measured>,
-    pub(super) pushes: Vec<Push>,
-}
-
-/// What a driver does after it has taken in what it read.
-#[derive(Debug)]
-pub(super) struct Turn {
-    /// Whether the connection has just become ready.
-    pub(super) ready: bool,
-    /// Whether there is more to take in at once.
-    pub(super) more: bool,
-    /// How many commands more are taken than before.
-    pub(super) room: usize,
-    /// How many callers are on their way to hear what came of their commands.
-    pub(super) unheard: usize,
-    /// How many bytes the frame that is being read still lacks, as far as that is known.
-    pub(super) lacks: usize,
-    /// When to come back though nothing happened.
-    pub(super) deadline: Option<Deadline>,
-    /// What was known of the link's way out.
-    pub(super) closing: Closing,
-    /// Why the link ends, where it does.
-    pub(super) end: Option<LinkError>,
-}
-
-impl Settled {
-    fn len(&self) -> usize {
-        self.wakers.len() + self.unwanted.len()
-    }
-
-    /// What was measured, where anything was.
-    pub(super) fn take_measured(&mut self) -> Option<Measured> {
-        if self.measured.is_some() { self.measured.take() } else { None }
-    }
-
-    /// Wakes and drops. The storage is kept for the next batch.
-    pub(super) fn hand_out(&mut self) {
-        self.unwanted.clear();
-        self.wakers.drain(..).for_each(Waker::wake);
-    }
 }
 
 impl Shared {
@@ -344,149 +297,6 @@ impl Shared {
             driver.wake();
         }
     }
-
-    /// The driver gives its waker before there is a socket, to hear of [`close`](Self::close), and
-    /// learns until when it may dial, or that it need not.
-    pub(super) fn dialling(&self, cx: &Context<'_>) -> Result<Option<Deadline>, LinkError> {
-        let mut state = lock(&self.state);
-        if state.closing != Closing::No {
-            return Err(state.closing.now().unwrap_or(LinkError::Closed));
-        }
-        state.waker = Some(cx.waker().clone());
-        Ok(state.connection.deadline())
-    }
-
-    /// The driver's turn: takes in a wave of what was read, settles what came of it and fetches
-    /// what there is to send. `out` is filled only where it is empty; `wrote` is how much of
-    /// earlier output the socket has taken since the last turn; `settled` is to be handed out
-    /// afterwards.
-    pub(super) fn turn(
-        &self,
-        rx: &mut BytesMut,
-        out: &mut Output,
-        wrote: usize,
-        settled: &mut Settled,
-    ) -> Turn {
-        let now = self.runtime.now();
-        let mut guard = lock(&self.state);
-        let state = &mut *guard;
-        state.driver = Driver::Running;
-        let began = state.now;
-        self.tell(state, now);
-        let was_full = state.is_full(self.bounds);
-        let batch = match &mut state.meter {
-            None => {
-                state.connection.wrote(wrote);
-                None
-            }
-            Some(meter) => meter.wrote(&mut state.connection, wrote, began),
-        };
-        let closing = state.closing;
-        let (mut ready, mut end) = (false, None);
-        let wave = (state.connection.in_flight() / 2).clamp(WAVE_LEAST, WAVE_MOST);
-        let more = loop {
-            if settled.wakers.len() == wave {
-                break true;
-            }
-            if let Some((tag, value)) = state.connection.next_value(rx, now) {
-                let value = Reply::Value(Some(value));
-                state.settle(tag, Outcome::Answered(Ok(value)), settled);
-                continue;
-            }
-            match state.connection.poll(rx, now, &mut state.tx) {
-                Ok(None) => break false,
-                Ok(Some(Event::Push(push))) => {
-                    settled.pushes.push(push);
-                    // A reply behind it is seen only once it has been told.
-                    let reply_next = rx.first().is_some_and(|first| *first != b'>');
-                    if reply_next || settled.pushes.len() == WAVE_MOST {
-                        break true;
-                    }
-                }
-                Ok(Some(event)) => ready |= state.take_in(event, settled),
-                Err(error) => {
-                    end = Some(LinkError::Connection(error));
-                    break false;
-                }
-            }
-        };
-        if let Some(meter) = &mut state.meter {
-            let round_trip = meter.took_in(&state.connection, now);
-            settled.measured = Some(Measured { batch, round_trip });
-        }
-        if out.is_empty() {
-            std::mem::swap(out, &mut state.tx);
-        }
-        let kept = |out: &Output| planted::is(Bug::OutputAwaited) && !out.is_empty();
-        let drained = || state.connection.idle_since().is_some() && !kept(out);
-        if let Some(why) = closing.now() {
-            end.get_or_insert(why);
-        } else if closing == Closing::Drained && drained() {
-            end.get_or_insert(LinkError::Closed);
-        }
-        if state.connection.lacks() >= HEAVY_FROM {
-            state.heavy_until = now + HEAVY_FOR;
-        }
-        state.burden = state.burden();
-        let open = end.is_none() && state.connection.is_ready();
-        let load = if open { state.load() } else { CLOSED };
-        self.load.store(load, Ordering::Relaxed);
-        // One caller for each reply; whoever waited for bytes to leave takes what there is.
-        let answered = if was_full { usize::MAX } else { settled.len() };
-        let (room, lacks) = (state.room(self.bounds).min(answered), state.connection.lacks());
-        Turn {
-            ready,
-            more,
-            room,
-            unheard: state.slots.unheard(),
-            lacks,
-            deadline: state.connection.deadline(),
-            closing,
-            end,
-        }
-    }
-
-    /// The driver is about to rest: until there is something to send, where `drained` says that
-    /// it has sent all it had, or else until its socket takes more. Answers `false` where it must
-    /// not, because something has changed since its `turn`.
-    pub(super) fn rest(&self, turn: &Turn, drained: bool, cx: &Context<'_>) -> bool {
-        let mut state = lock(&self.state);
-        let missed = if drained {
-            !state.tx.is_empty()
-        } else {
-            state.connection.deadline() != turn.deadline
-        };
-        if missed || state.closing != turn.closing {
-            return false;
-        }
-        state.driver = if drained { Driver::Resting } else { Driver::Blocked };
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            waker @ None => *waker = Some(cx.waker().clone()),
-        }
-        true
-    }
-
-    /// The link has ended: whoever waits on it learns that its command is lost.
-    pub(super) fn end(&self, wrote: usize, why: LinkError) {
-        let mut settled = Settled::default();
-        let mut guard = lock(&self.state);
-        let state = &mut *guard;
-        state.closing = Closing::Now;
-        state.ended = Some(why);
-        state.connection.wrote(wrote);
-        state.connection.close();
-        let (mut nothing, mut nowhere) = (BytesMut::new(), Output::new());
-        while let Ok(Some(event)) =
-            state.connection.poll(&mut nothing, Instant::ORIGIN, &mut nowhere)
-        {
-            state.take_in(event, &mut settled);
-        }
-        state.tx = Output::new();
-        self.load.store(CLOSED, Ordering::Relaxed);
-        drop(guard);
-        settled.hand_out();
-    }
 }
 
 /// Why a link did not take a command.
@@ -539,30 +349,6 @@ impl State {
         let heavy = if self.now < self.heavy_until { BUSY } else { 0 };
         self.connection.lacks() / BYTES_OF_A_COMMAND + heavy + stalled
     }
-
-    /// Settles what an event is about; answers whether it was that the connection is ready.
-    fn take_in(&mut self, event: Event, settled: &mut Settled) -> bool {
-        let (tag, outcome) = match event {
-            Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
-            Event::Expired(tag) => (tag, Outcome::Expired),
-            Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
-            Event::Ready(server) => {
-                self.server = server;
-                return true;
-            }
-            _ => return false,
-        };
-        self.settle(tag, outcome, settled);
-        false
-    }
-
-    #[inline(always)]
-    fn settle(&mut self, tag: Tag, outcome: Outcome, settled: &mut Settled) {
-        match self.slots.settle(tag, outcome) {
-            Ok(waker) => settled.wakers.push(waker),
-            Err(unwanted) => settled.unwanted.push(unwanted),
-        }
-    }
 }
 
 impl Drop for Link {
@@ -593,14 +379,6 @@ pub(super) const CLOSED: usize = usize::MAX;
 
 /// Makes a stalled link the last choice.
 pub(super) const STALLED: usize = 1 << 48;
-
-/// How many replies are taken in together at least, and at most; and how many pushes.
-const WAVE_LEAST: usize = 8;
-const WAVE_MOST: usize = 128;
-
-/// A value of which so many bytes are still to come makes its link busy, for so long.
-const HEAVY_FROM: usize = 1024 * 1024;
-const HEAVY_FOR: Duration = Duration::from_secs(1);
 
 /// So many bytes to write, or known to come, keep a link as busy as one command.
 pub(super) const BYTES_OF_A_COMMAND: usize = 512;

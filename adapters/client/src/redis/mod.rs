@@ -9,6 +9,7 @@
 //! What is decided is decided in the core ([`async_caches_core::pool`]); here are the locks, the
 //! wakers and one background task, the [`keeper`], that carries the decisions out.
 
+mod acquire;
 mod call;
 mod census;
 mod dial;
@@ -25,7 +26,7 @@ mod slots;
 mod watcher;
 mod witness;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub(crate) use self::link::Closing;
 pub(crate) use self::link::Shared;
 pub(crate) use self::member::Member;
 pub(crate) use self::routes::Routes;
-use self::routes::{Bounds, Links, pick};
+use self::routes::{Bounds, Links};
 use self::sentinels::Sentinels;
 pub(crate) use self::slots::Outcome;
 use self::witness::Ending;
@@ -108,13 +109,6 @@ struct State {
     closed: bool,
     /// The keeper is gone.
     over: bool,
-}
-
-/// What a caller without a link gets.
-enum Acquired {
-    Link(Arc<Shared>),
-    Wait(Ticket),
-    Failed(Error),
 }
 
 impl Redis {
@@ -297,160 +291,6 @@ impl Pool {
 
     fn response_timeout(&self) -> Duration {
         self.setup.response_timeout
-    }
-
-    /// The link to use now; or else the caller waits until it is woken to ask again: when there is
-    /// a link, when there is no hope, or when its time is over.
-    fn acquire(
-        &self,
-        ticket: Option<Ticket>,
-        expires: &mut Option<Instant>,
-        cx: &Context<'_>,
-    ) -> Acquired {
-        let now = self.now();
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Acquired::Failed(Error::NotConnected);
-        }
-        let busy = self.bounds.busy();
-        let found = pick(&state.links, busy);
-        if found.is_none() && state.over {
-            return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
-        }
-        if found.as_ref().is_none_or(|(_, load)| *load >= busy) {
-            state.decisions.handle(Input::Demand, now);
-        }
-        let expires = *expires.get_or_insert(now + self.response_timeout());
-        let acquired = if let Some((link, _)) = found {
-            Acquired::Link(link)
-        } else if state.decisions.is_hopeless(now) {
-            Acquired::Failed(self.unavailable(&state))
-        } else if expires <= now {
-            Acquired::Failed(self.given_up(&state))
-        } else {
-            self.line_up(&mut state, ticket, expires, cx)
-        };
-        unlock_and_wake(state);
-        acquired
-    }
-
-    /// The caller waits until it is woken to ask again, as all links are full and `link` is the
-    /// least so; unless that has room by now.
-    fn queue(
-        &self,
-        link: &Arc<Shared>,
-        ticket: Option<Ticket>,
-        expires: &mut Option<Instant>,
-        cx: &Context<'_>,
-    ) -> Acquired {
-        let now = self.now();
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Acquired::Failed(Error::NotConnected);
-        }
-        let expires = *expires.get_or_insert(now + self.response_timeout());
-        if expires <= now {
-            return Acquired::Failed(self.overloaded());
-        }
-        let acquired = self.line_up(&mut state, ticket, expires, cx);
-        self.lined_up.store(true, Ordering::Relaxed);
-        unlock_and_wake(state);
-        // Whoever makes room after this look, which the link's lock puts in order, sees the line.
-        if let Acquired::Wait(ticket) = acquired
-            && !link.is_full()
-        {
-            self.forget(ticket);
-            return Acquired::Link(Arc::clone(link));
-        }
-        acquired
-    }
-
-    fn line_up(
-        &self,
-        state: &mut State,
-        ticket: Option<Ticket>,
-        expires: Instant,
-        cx: &Context<'_>,
-    ) -> Acquired {
-        if ticket.is_none() && state.line.waiting() >= self.bounds.waiting {
-            return Acquired::Failed(self.overloaded());
-        }
-        Acquired::Wait(state.line.wait(ticket, expires, cx.waker()))
-    }
-
-    /// The caller waits for something else than the pool, which wakes it; or until its time is over.
-    fn hold(
-        &self,
-        ticket: Option<Ticket>,
-        expires: &mut Option<Instant>,
-        cx: &Context<'_>,
-    ) -> Acquired {
-        let now = self.now();
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Acquired::Failed(Error::NotConnected);
-        }
-        if state.over {
-            return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
-        }
-        let expires = *expires.get_or_insert(now + self.response_timeout());
-        let held = if expires <= now {
-            let after = self.response_timeout();
-            Acquired::Failed(Error::Timeout { after, may_have_run: false })
-        } else if ticket.is_none() && state.line.held() >= self.bounds.waiting {
-            Acquired::Failed(self.overloaded())
-        } else {
-            Acquired::Wait(state.line.hold(ticket, expires, cx.waker()))
-        };
-        unlock_and_wake(state);
-        held
-    }
-
-    /// A caller is held up no more.
-    fn let_go(&self, ticket: Ticket) {
-        lock(&self.state).line.let_go(ticket);
-    }
-
-    /// A caller waits no more. Answers whether it did: otherwise it was woken.
-    fn forget(&self, ticket: Ticket) -> bool {
-        lock(&self.state).line.forget(ticket)
-    }
-
-    /// A caller waits no more, as it has its link; its time was to be over then.
-    #[cold]
-    fn arrived(&self, ticket: Ticket, expires: Option<Instant>) {
-        self.forget(ticket);
-        self.witness.waited(|| {
-            let left = expires.map_or(Duration::ZERO, |expires| expires.since(self.now()));
-            self.response_timeout().saturating_sub(left)
-        });
-    }
-
-    /// A caller goes away that waited. If it was woken, what it was woken for is another's.
-    pub(crate) fn leave(&self, ticket: Ticket) {
-        if !self.forget(ticket) {
-            self.has_room(1);
-        }
-    }
-
-    /// Whether callers may be waiting for room.
-    fn has_line(&self) -> bool {
-        self.lined_up.load(Ordering::Relaxed)
-    }
-
-    /// A link takes so many more commands: as many callers are woken, if they wait.
-    fn has_room(&self, room: usize) {
-        let mut state = lock(&self.state);
-        let mut woken = Vec::new();
-        while woken.len() < room
-            && !planted::is(Bug::RoomNotTold)
-            && let Some(waker) = state.line.take_first()
-        {
-            woken.push(waker);
-        }
-        self.lined_up.store(state.line.waiting() > 0, Ordering::Relaxed);
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
     }
 
     /// A link is ready for commands.

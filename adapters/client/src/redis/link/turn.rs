@@ -1,0 +1,248 @@
+//! The driver's side of a link: what it does in its turn, and how a link ends.
+
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use async_caches_core::connection::{Event, Tag};
+use async_caches_core::planted::{self, Bug};
+use async_caches_core::reply::Reply;
+use async_caches_core::resp::output::Output;
+use async_caches_core::time::{Deadline, Instant};
+use bytes::BytesMut;
+
+use super::{CLOSED, Closing, Driver, Measured, Shared, State};
+use crate::error::LinkError;
+use crate::notices::Push;
+use crate::redis::slots::Outcome;
+use crate::sync::lock;
+
+/// What came of a batch of events, for outside of the lock: callers to wake, and outcomes whose
+/// callers went away.
+#[derive(Debug, Default)]
+pub(in crate::redis) struct Settled {
+    wakers: Vec<Waker>,
+    unwanted: Vec<Outcome>,
+    measured: Option<Measured>,
+    pub(in crate::redis) pushes: Vec<Push>,
+}
+
+/// What a driver does after it has taken in what it read.
+#[derive(Debug)]
+pub(in crate::redis) struct Turn {
+    /// Whether the connection has just become ready.
+    pub(in crate::redis) ready: bool,
+    /// Whether there is more to take in at once.
+    pub(in crate::redis) more: bool,
+    /// How many commands more are taken than before.
+    pub(in crate::redis) room: usize,
+    /// How many callers are on their way to hear what came of their commands.
+    pub(in crate::redis) unheard: usize,
+    /// How many bytes the frame that is being read still lacks, as far as that is known.
+    pub(in crate::redis) lacks: usize,
+    /// When to come back though nothing happened.
+    pub(in crate::redis) deadline: Option<Deadline>,
+    /// What was known of the link's way out.
+    pub(in crate::redis) closing: Closing,
+    /// Why the link ends, where it does.
+    pub(in crate::redis) end: Option<LinkError>,
+}
+
+impl Settled {
+    fn len(&self) -> usize {
+        self.wakers.len() + self.unwanted.len()
+    }
+
+    /// What was measured, where anything was.
+    pub(in crate::redis) fn take_measured(&mut self) -> Option<Measured> {
+        if self.measured.is_some() { self.measured.take() } else { None }
+    }
+
+    /// Wakes and drops. The storage is kept for the next batch.
+    pub(in crate::redis) fn hand_out(&mut self) {
+        self.unwanted.clear();
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Shared {
+    /// The driver gives its waker before there is a socket, to hear of [`close`](Self::close), and
+    /// learns until when it may dial, or that it need not.
+    pub(in crate::redis) fn dialling(
+        &self,
+        cx: &Context<'_>,
+    ) -> Result<Option<Deadline>, LinkError> {
+        let mut state = lock(&self.state);
+        if state.closing != Closing::No {
+            return Err(state.closing.now().unwrap_or(LinkError::Closed));
+        }
+        state.waker = Some(cx.waker().clone());
+        Ok(state.connection.deadline())
+    }
+
+    /// The driver's turn: takes in a wave of what was read, settles what came of it and fetches
+    /// what there is to send. `out` is filled only where it is empty; `wrote` is how much of
+    /// earlier output the socket has taken since the last turn; `settled` is to be handed out
+    /// afterwards.
+    pub(in crate::redis) fn turn(
+        &self,
+        rx: &mut BytesMut,
+        out: &mut Output,
+        wrote: usize,
+        settled: &mut Settled,
+    ) -> Turn {
+        let now = self.runtime.now();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.driver = Driver::Running;
+        let began = state.now;
+        self.tell(state, now);
+        let was_full = state.is_full(self.bounds);
+        let batch = match &mut state.meter {
+            None => {
+                state.connection.wrote(wrote);
+                None
+            }
+            Some(meter) => meter.wrote(&mut state.connection, wrote, began),
+        };
+        let closing = state.closing;
+        let (mut ready, mut end) = (false, None);
+        let wave = (state.connection.in_flight() / 2).clamp(WAVE_LEAST, WAVE_MOST);
+        let more = loop {
+            if settled.wakers.len() == wave {
+                break true;
+            }
+            if let Some((tag, value)) = state.connection.next_value(rx, now) {
+                let value = Reply::Value(Some(value));
+                state.settle(tag, Outcome::Answered(Ok(value)), settled);
+                continue;
+            }
+            match state.connection.poll(rx, now, &mut state.tx) {
+                Ok(None) => break false,
+                Ok(Some(Event::Push(push))) => {
+                    settled.pushes.push(push);
+                    // A reply behind it is seen only once it has been told.
+                    let reply_next = rx.first().is_some_and(|first| *first != b'>');
+                    if reply_next || settled.pushes.len() == WAVE_MOST {
+                        break true;
+                    }
+                }
+                Ok(Some(event)) => ready |= state.take_in(event, settled),
+                Err(error) => {
+                    end = Some(LinkError::Connection(error));
+                    break false;
+                }
+            }
+        };
+        if let Some(meter) = &mut state.meter {
+            let round_trip = meter.took_in(&state.connection, now);
+            settled.measured = Some(Measured { batch, round_trip });
+        }
+        if out.is_empty() {
+            std::mem::swap(out, &mut state.tx);
+        }
+        let kept = |out: &Output| planted::is(Bug::OutputAwaited) && !out.is_empty();
+        let drained = || state.connection.idle_since().is_some() && !kept(out);
+        if let Some(why) = closing.now() {
+            end.get_or_insert(why);
+        } else if closing == Closing::Drained && drained() {
+            end.get_or_insert(LinkError::Closed);
+        }
+        if state.connection.lacks() >= HEAVY_FROM {
+            state.heavy_until = now + HEAVY_FOR;
+        }
+        state.burden = state.burden();
+        let open = end.is_none() && state.connection.is_ready();
+        let load = if open { state.load() } else { CLOSED };
+        self.load.store(load, Ordering::Relaxed);
+        // One caller for each reply; whoever waited for bytes to leave takes what there is.
+        let answered = if was_full { usize::MAX } else { settled.len() };
+        let (room, lacks) = (state.room(self.bounds).min(answered), state.connection.lacks());
+        Turn {
+            ready,
+            more,
+            room,
+            unheard: state.slots.unheard(),
+            lacks,
+            deadline: state.connection.deadline(),
+            closing,
+            end,
+        }
+    }
+
+    /// The driver is about to rest: until there is something to send, where `drained` says that
+    /// it has sent all it had, or else until its socket takes more. Answers `false` where it must
+    /// not, because something has changed since its `turn`.
+    pub(in crate::redis) fn rest(&self, turn: &Turn, drained: bool, cx: &Context<'_>) -> bool {
+        let mut state = lock(&self.state);
+        let missed = if drained {
+            !state.tx.is_empty()
+        } else {
+            state.connection.deadline() != turn.deadline
+        };
+        if missed || state.closing != turn.closing {
+            return false;
+        }
+        state.driver = if drained { Driver::Resting } else { Driver::Blocked };
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            waker @ None => *waker = Some(cx.waker().clone()),
+        }
+        true
+    }
+
+    /// The link has ended: whoever waits on it learns that its command is lost.
+    pub(in crate::redis) fn end(&self, wrote: usize, why: LinkError) {
+        let mut settled = Settled::default();
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.closing = Closing::Now;
+        state.ended = Some(why);
+        state.connection.wrote(wrote);
+        state.connection.close();
+        let (mut nothing, mut nowhere) = (BytesMut::new(), Output::new());
+        while let Ok(Some(event)) =
+            state.connection.poll(&mut nothing, Instant::ORIGIN, &mut nowhere)
+        {
+            state.take_in(event, &mut settled);
+        }
+        state.tx = Output::new();
+        self.load.store(CLOSED, Ordering::Relaxed);
+        drop(guard);
+        settled.hand_out();
+    }
+}
+
+impl State {
+    /// Settles what an event is about; answers whether it was that the connection is ready.
+    fn take_in(&mut self, event: Event, settled: &mut Settled) -> bool {
+        let (tag, outcome) = match event {
+            Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
+            Event::Expired(tag) => (tag, Outcome::Expired),
+            Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
+            Event::Ready(server) => {
+                self.server = server;
+                return true;
+            }
+            _ => return false,
+        };
+        self.settle(tag, outcome, settled);
+        false
+    }
+
+    #[inline(always)]
+    fn settle(&mut self, tag: Tag, outcome: Outcome, settled: &mut Settled) {
+        match self.slots.settle(tag, outcome) {
+            Ok(waker) => settled.wakers.push(waker),
+            Err(unwanted) => settled.unwanted.push(unwanted),
+        }
+    }
+}
+
+/// How many replies are taken in together at least, and at most; and how many pushes.
+const WAVE_LEAST: usize = 8;
+const WAVE_MOST: usize = 128;
+
+/// A value of which so many bytes are still to come makes its link busy, for so long.
+const HEAVY_FROM: usize = 1024 * 1024;
+const HEAVY_FOR: Duration = Duration::from_secs(1);
