@@ -9,8 +9,10 @@ mod setup;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -324,9 +326,15 @@ fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pi
     (shell, pid.expect("sh tells the process id"))
 }
 
+/// A port that nobody has, and none of those that connections are given: one of these could have it
+/// when a server comes back to it, and one that is dialled to it meanwhile could reach itself.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    let drawn = || {
+        let some = RandomState::new().hash_one(()) % u64::from(PORTS.end - PORTS.start);
+        PORTS.start + u16::try_from(some).expect("it is less")
+    };
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(drawn).take(1_000).find(is_free).expect("a free port")
 }
 
 /// Runs a server in the background, tells its process id, and kills it once standard input ends.
@@ -342,6 +350,7 @@ const WATCH: &str = r#"
     rmdir "$folder"
 "#;
 
+const PORTS: Range<u16> = 10_000..32_000;
 const LOG: &str = "server.log";
 const SOCKET: &str = "server.sock";
 const START_UP: Duration = Duration::from_secs(10);
