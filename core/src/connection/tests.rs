@@ -489,8 +489,12 @@ fn a_script_is_sent_whole_once_and_again_after_the_server_forgot_it() {
     let sent = desk.send();
     assert_eq!(sent.matches("EVAL\r\n").count(), 1, "{sent}");
     assert_eq!(sent.matches("EVALSHA\r\n").count(), 1, "{sent}");
-    desk.hear(b"$1\r\n1\r\n-NOSCRIPT No matching script\r\n");
+    desk.hear(b"$1\r\n1\r\n$1\r\n2\r\n");
     desk.incr(3);
+    let sent = desk.send();
+    assert_eq!(sent.matches("EVALSHA\r\n").count(), 1, "still: {sent}");
+    desk.hear(b"-NOSCRIPT No matching script\r\n");
+    desk.incr(4);
     let sent = desk.send();
     assert_eq!(sent.matches("EVAL\r\n").count(), 1, "{sent}");
 }
