@@ -250,6 +250,7 @@ macro_rules! __cases {
         $crate::__tests! { $backend
             server { a_hostname_is_resolved }
             pushes { keys_of_all_nodes_of_a_cluster_are_told_on_links_that_bear_different_names }
+            recorder { redirects_are_recorded_by_their_operation }
             cluster {
                 keys_are_spread_over_all_masters_and_found_from_any_of_them
                 each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed

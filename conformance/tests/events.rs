@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, Once};
 use std::time::Duration;
 
 use async_caches_conformance::certificates::Authority;
+use async_caches_conformance::cluster::{Cluster, slot_of};
 use async_caches_conformance::proxy::Proxy;
 use async_caches_conformance::raw::Raw;
 use async_caches_conformance::sentinels::Trio;
@@ -37,6 +38,7 @@ fn all(kind: Kind) {
         a_server_is_away(kind).await;
         credentials_are_refused(kind).await;
         a_master_is_replaced(kind).await;
+        a_slot_moves(kind).await;
         // The Valkey that scripts/install-valkey brings speaks no TLS.
         if kind == Kind::Redis {
             tls_fails(kind).await;
@@ -180,6 +182,28 @@ async fn a_master_is_replaced(kind: Kind) {
     let lost = lost().expect("it was there");
     assert_eq!((lost.level, lost.fields.get("db.namespace")), (Level::WARN, None));
     assert!(["eof", "io"].contains(&&*lost.fields["error.type"]), "{lost:?}");
+    cache.disconnect().await.unwrap();
+}
+
+async fn a_slot_moves(kind: Kind) {
+    let all = Cluster::start(kind, &Setup::default(), 2, 0, Duration::from_secs(60));
+    let cache = open(builder(&all.url())).await;
+    let slot = slot_of(&all.nodes[0], &format!("{KEY}::{KEY}"));
+    let from = all.master_of(slot);
+    let [by, to] = [from, 1 - from].map(|node| all.nodes[node].address());
+    let mut moving = all.begin_to_move(slot, from, 1 - from);
+    while moving.step() {}
+    assert!(get(cache.clone()).await);
+    moving.finish();
+    assert!(get(cache.clone()).await);
+    let told = events(by.port(), "a command is redirected");
+    let said: Vec<_> = told.iter().map(|told| &*told.fields["db.response.status_code"]).collect();
+    assert_eq!(said, ["ASK", "MOVED"]);
+    for event in told {
+        assert_eq!((event.level, &*event.fields["db.operation.name"]), (Level::DEBUG, "GET"));
+        let (slot, to) = (slot.to_string(), to.to_string());
+        assert_eq!((&event.fields["slot"], &event.fields["to"]), (&slot, &to));
+    }
     cache.disconnect().await.unwrap();
 }
 

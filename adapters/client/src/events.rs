@@ -11,6 +11,10 @@
 
 use std::time::Duration;
 
+use async_caches_core::cluster::address::Address;
+use async_caches_core::cluster::redirect::Redirect;
+#[cfg(feature = "tracing")]
+use async_caches_core::cluster::redirect::RedirectKind;
 use async_caches_core::command::Command;
 use async_caches_core::url::Endpoint;
 
@@ -139,6 +143,24 @@ events! {
             error = %why,
             may_have_run,
             "a command is sent again"
+        );
+    }
+
+    /// A node of a cluster has sent a command to another one.
+    fn redirected(by: &Address, command: &Command<'_>, redirect: &Redirect) {
+        let by = Endpoint::from(by.clone());
+        let place = Place { endpoint: Some(&by), database: Some(0) };
+        tell!(
+            DEBUG,
+            place,
+            db.operation.name = command.name(),
+            db.response.status_code = match redirect.kind {
+                RedirectKind::Moved => "MOVED",
+                RedirectKind::Ask => "ASK",
+            },
+            slot = redirect.slot.number(),
+            to = %redirect.to,
+            "a command is redirected"
         );
     }
 }

@@ -62,6 +62,12 @@ pub trait Recorder: Send + Sync + 'static {
     fn sent_again(&self, operation: &'static str) {
         let _ = operation;
     }
+
+    /// An operation, or a part of one, was sent to another node of a cluster by the one that it went
+    /// to.
+    fn redirected(&self, operation: &'static str) {
+        let _ = operation;
+    }
 }
 
 /// What left in one write.

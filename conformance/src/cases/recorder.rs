@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_caches::{Batch, Cache, Error, Recorder};
 
+use crate::cluster::{Cluster, slot_of};
 use crate::context::{Context, connected};
 use crate::proxy::Proxy;
 use crate::sentinels::{self, Trio, sentinel, watched};
@@ -178,6 +179,26 @@ pub async fn a_master_that_moves_and_a_sentinel_that_is_lost_are_recorded(cx: Co
     cache.disconnect().await.unwrap();
 }
 
+pub async fn redirects_are_recorded_by_their_operation(cx: Context) {
+    let kind = cx.backend().kind().expect("it is a server");
+    let all = Cluster::start(kind, &Setup::default(), 2, 0, LONG);
+    let books = Books::default();
+    let cache = connected(cx.builder_of(&all.url()).recorder(books.clone())).await;
+    cache.set("key", 1).await.unwrap();
+    assert_eq!(books.take().redirected, [""; 0]);
+    let slot = slot_of(&all.nodes[0], "::key");
+    let from = all.master_of(slot);
+    let mut moving = all.begin_to_move(slot, from, 1 - from);
+    while moving.step() {}
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
+    assert_eq!(books.take().redirected, ["GET"], "it is asked for there");
+    moving.finish();
+    cache.set("key", 2).await.unwrap();
+    assert_eq!(books.take().redirected, ["SET"], "it has moved");
+    cache.set("key", 3).await.unwrap();
+    assert_eq!(books.take().redirected, [""; 0]);
+}
+
 async fn get(cache: Cache) -> Result<Option<i32>, Error> {
     cache.get("key").await
 }
@@ -198,6 +219,7 @@ struct Entries {
     sentinels_lost: usize,
     timed_out: Vec<&'static str>,
     sent_again: Vec<&'static str>,
+    redirected: Vec<&'static str>,
 }
 
 impl Books {
@@ -249,6 +271,10 @@ impl Recorder for Books {
 
     fn sent_again(&self, operation: &'static str) {
         self.look().sent_again.push(operation);
+    }
+
+    fn redirected(&self, operation: &'static str) {
+        self.look().redirected.push(operation);
     }
 }
 

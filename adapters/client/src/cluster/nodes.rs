@@ -7,8 +7,10 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_caches_core::cluster::address::{Address, Transport, Viewpoint};
 use async_caches_core::cluster::map::{self, Health, SlotMap};
+use async_caches_core::cluster::redirect::Redirect;
 use async_caches_core::cluster::refresh::{Input, Refresh};
 use async_caches_core::cluster::slot::Slot;
+use async_caches_core::command::Command;
 use async_caches_core::connection::Role;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
@@ -17,6 +19,7 @@ use async_caches_core::url::{Topology, Wire};
 
 use super::{Doubt, Node, Translation, View};
 use crate::error::{Error, LinkError};
+use crate::events;
 use crate::redis::{Closing, Line, Redis, Ticket, Witness};
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -85,6 +88,14 @@ impl Nodes {
     pub(crate) fn witness(&self) -> Witness {
         let recorder = self.terms.hooks.recorder.clone();
         Witness { topology: self.topology.clone(), database: 0, recorder, subscriber: None }
+    }
+
+    /// A node has sent a command elsewhere.
+    pub(crate) fn redirected(&self, command: &Command<'_>, by: &Address, redirect: &Redirect) {
+        events::redirected(by, command, redirect);
+        if let Some(recorder) = &self.terms.hooks.recorder {
+            recorder.redirected(command.name());
+        }
     }
 
     /// The map may be wrong: it is read again, as soon as that may be.

@@ -96,7 +96,7 @@ impl Call {
         };
         match node {
             Some(node) if Hops::concern(&answer) && !(several && is_try_again(&answer)) => {
-                self.hop(nodes, &node, answer)
+                self.hop(nodes, command, &node, answer)
             }
             Some(_) | None => Some(Ok(answer)),
         }
@@ -105,6 +105,7 @@ impl Call {
     fn hop(
         &mut self,
         nodes: &Arc<Nodes>,
+        command: &Command<'_>,
         node: &Address,
         answer: Answer,
     ) -> Option<Result<Answer, Error>> {
@@ -127,6 +128,7 @@ impl Call {
                 });
             }
             Ok(Next::Follow { redirect, at }) => {
+                nodes.redirected(command, node, &redirect);
                 let asking = match redirect.kind {
                     RedirectKind::Moved => {
                         nodes.moved(redirect.slot, &redirect.to);
