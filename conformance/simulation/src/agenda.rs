@@ -6,6 +6,8 @@ use std::task::Waker;
 
 use async_caches::runtime::Instant;
 
+use crate::turns::Turn;
+
 /// What is to happen, in order of time; of the same time, in the order in which it was noted.
 #[derive(Default)]
 pub(crate) struct Agenda {
@@ -34,6 +36,8 @@ pub(crate) enum Event {
     Pushed(usize),
     /// Something happens to the server, or to the clocks.
     Struck(usize),
+    /// Something happens to the cluster.
+    Turned(Turn),
     /// An operation should be over at this time.
     Due { op: usize, at: Instant },
     /// A pool that lost a link should have dialled again.

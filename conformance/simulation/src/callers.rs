@@ -120,13 +120,20 @@ impl Caller {
                 if self.random.below(2) == 0 {
                     names.push(key.name.clone());
                 }
+                let whole = names.iter().map(|name| key.beside(name));
+                let whole: Option<Vec<Bytes>> = self.in_parts().then(|| whole.collect());
                 let got = self.watch(id, kind, versioned!(key, cache.get_many_raw(names))).await;
                 let list = |got: Vec<Option<Bytes>>| {
                     Said::List(
                         got.into_iter().map(|value| value.map_or(Said::Null, Said::Bulk)).collect(),
                     )
                 };
-                self.end(id, got, |got| Outcome::Said(Wire::GetMany, list(got)));
+                self.end(id, got, |got| match (whole, list(got)) {
+                    (Some(keys), Said::List(said)) => {
+                        Outcome::Parts(keys.into_iter().zip(said).collect())
+                    }
+                    (_, said) => Outcome::Said(Wire::GetMany, said),
+                });
             }
             Kind::Set => {
                 let keeps = self.keeps(index);
@@ -181,8 +188,10 @@ impl Caller {
                 let (id, ghost) = self.reserve_with_ghost(kind, index, vec![first, second]);
                 let names = [name, other.name, ghost];
                 let done = self.watch(id, kind, versioned!(key, cache.delete_many(names))).await;
-                self.end(id, done, |count| {
-                    Outcome::Said(Wire::Unlink, Said::Integer(count as i64))
+                let in_parts = self.in_parts();
+                self.end(id, done, |count| match in_parts {
+                    true => Outcome::Removed(count as i64),
+                    false => Outcome::Said(Wire::Unlink, Said::Integer(count as i64)),
                 });
             }
             Kind::Touch => {
@@ -343,6 +352,11 @@ impl Caller {
         });
     }
 
+    /// Whether what is for several keys goes in parts.
+    fn in_parts(&self) -> bool {
+        self.world.with(|state| state.cluster.is_some())
+    }
+
     fn below(&mut self, end: usize) -> usize {
         self.random.below(end as u64) as usize
     }
@@ -422,6 +436,9 @@ fn failed(error: &Error) -> Outcome {
         Error::Unavailable { .. } => Failed::Outage { may_have_run, timeout: false, lost: false },
         Error::Timeout { .. } => Failed::Outage { may_have_run, timeout: true, lost: false },
         Error::Disconnected { .. } => Failed::Outage { may_have_run, timeout: false, lost: true },
+        Error::Redirects(redirects) if redirects.redirects < 16 => {
+            Failed::Outage { may_have_run, timeout: false, lost: false }
+        }
         Error::Server(error) => Failed::Server(error.text().into()),
         Error::Deserialize { .. } => Failed::Unreadable,
         other => Failed::Other(format!("{other:?}")),

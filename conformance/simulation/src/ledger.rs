@@ -43,6 +43,10 @@ pub(crate) struct Ledger {
     sweeps: Vec<OpId>,
     pub(crate) lines: Vec<Taint>,
     pub(crate) caches: Vec<Connection>,
+    /// When keys of a cluster had nobody, and how long that may be seen.
+    pub(crate) windows: Vec<Window>,
+    /// Of how many nodes the servers are, and whether that is a cluster.
+    pub(crate) nodes: Option<usize>,
     failure: Option<String>,
     /// How often the store of a load that was given up ran after a later write.
     pub(crate) late_stores: usize,
@@ -115,8 +119,17 @@ pub(crate) struct Entry {
     pub(crate) wire: Wire,
     pub(crate) key: Option<KeyId>,
     line: usize,
+    /// The keys that it is for.
+    pub(crate) words: Vec<Bytes>,
     pub(crate) said: Option<(u64, Said)>,
     pub(crate) taken: bool,
+}
+
+/// From when to when failures are excused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) from: Instant,
+    pub(crate) until: Instant,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -157,10 +170,25 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Another key of the same version, as it is on the wire.
+    pub(crate) fn beside(&self, name: &str) -> Bytes {
+        let stem = self.wire.strip_suffix(self.name.as_bytes()).unwrap_or_default();
+        [stem, name.as_bytes()].concat().into()
+    }
+}
+
 impl Entry {
-    /// Whether the server said that it did not run the command, as it does not know the script.
+    /// Whether the server said that it did not run the command, as it does not know the script, or
+    /// as it is another node's.
     pub(crate) fn was_refused(&self) -> bool {
-        matches!(&self.said, Some((_, Said::Error(text))) if text.starts_with("NOSCRIPT"))
+        let is_refusal = |text: &str| REFUSALS.iter().any(|word| text.starts_with(word));
+        matches!(&self.said, Some((_, Said::Error(text))) if is_refusal(text))
+    }
+
+    fn was_sent_to_another(&self) -> bool {
+        let is_redirect = |text: &str| text.starts_with("MOVED ") || text.starts_with("ASK ");
+        matches!(&self.said, Some((_, Said::Error(text))) if is_redirect(text))
     }
 }
 
@@ -336,12 +364,31 @@ impl Ledger {
             self.asked_by_anyone(wire, key, asked);
         }
         self.wait_for_stores(op, wire, key);
-        self.entries.push(Entry { op, wire, key, line, said: None, taken: false });
+        let words = wire.keys_at(asked).map(|at| asked.share(at)).collect();
+        self.entries.push(Entry { op, wire, key, line, words, said: None, taken: false });
         Some(self.entries.len() - 1)
     }
 
     fn key(&self, wire: &[u8]) -> Option<KeyId> {
         self.keys.iter().position(|key| key.wire == wire)
+    }
+
+    /// Whether somebody was sent elsewhere with a command on this key, for this once.
+    pub(crate) fn was_sent_away(&self, key: &[u8]) -> bool {
+        // What is never stored is not in the books.
+        let key = self.key(key);
+        self.entries.iter().any(|entry| {
+            let asks =
+                matches!(&entry.said, Some((_, Said::Error(text))) if text.starts_with("ASK "));
+            entry.key == key && asks
+        })
+    }
+
+    /// Whether no failure of an operation is excused.
+    pub(crate) fn is_strict(&self, id: OpId) -> bool {
+        let issued = self.ops[id].issued_at;
+        let within = |window: &Window| issued <= window.until && window.from <= self.now;
+        self.strict && !self.windows.iter().any(within)
     }
 
     /// A command that bears an operation's token.
@@ -356,7 +403,10 @@ impl Ledger {
         let Some(op) = self.ops.get(id).filter(|op| op.issued <= self.step) else {
             return self.fail(format!("{asked:?}: asked for by nobody"));
         };
-        if !op.kind.sends(wire) || !key.is_some_and(|key| op.keys.contains(&key)) {
+        // In a cluster a key that is never stored may go by itself.
+        let alone = self.nodes.is_some() && key.is_none();
+        let of_its_keys = alone || key.is_some_and(|key| op.keys.contains(&key));
+        if !op.kind.sends(wire) || !of_its_keys {
             return self.fail(format!("{asked:?}: not what #{id} asked for"));
         }
         if matches!(wire, Wire::Set | Wire::Add) && wire.expiry(asked) != op.expiry {
@@ -367,6 +417,10 @@ impl Ledger {
             || matches!(op.ended, Some((_, Ended::NotRun)))
         {
             return self.fail(format!("{asked:?}: #{id} was over"));
+        }
+        let sent = self.entries.iter().filter(|it| it.op == Some(id) && it.was_sent_to_another());
+        if sent.count() > MOST_HOPS * op.keys.len().max(1) {
+            return self.fail(format!("#{id} is sent from node to node without end"));
         }
         let (mut again, mut lost_last) = (false, None);
         for before in self.entries.iter().filter(|entry| entry.op == Some(id)) {
@@ -409,6 +463,9 @@ impl Ledger {
             (_, Some(key)) => op.keys.contains(&key),
         };
         let askers = self.ops.iter().filter(wanted).filter(about).count();
+        // What is for all keys goes to every node.
+        let each = if wire == Wire::Flush { self.nodes.unwrap_or(1) } else { 1 };
+        let askers = askers * each;
         // A scan removes what it finds, in commands whose number nobody knows.
         let swept = wire == Wire::Unlink && !self.sweeps.is_empty();
         if wire == Wire::Ping || swept || (wire.changes_nothing() && askers > 0) {
@@ -443,6 +500,12 @@ impl Ledger {
 
 /// For how long a load keeps its key to itself.
 pub(crate) const FLIGHT: Duration = Duration::from_secs(30);
+
+/// How a reply begins that says that the command has not run.
+const REFUSALS: [&str; 6] = ["NOSCRIPT", "MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "READONLY"];
+
+/// How often a command may be sent from node to node.
+const MOST_HOPS: usize = 18;
 
 /// How late an operation may be over.
 pub(crate) const SLACK: Duration = Duration::from_millis(20);

@@ -15,6 +15,7 @@
 //! | `executor`, `agenda` | which task is polled next; what happens next |
 //! | `network`, `line` | dials, bytes on their way, cuts |
 //! | `serve`, [`model`], [`request`], [`said`] | the server |
+//! | `cluster`, `turns` | several of them: who serves which slots; what becomes of that |
 //! | `operation`, `wire` | what may be asked, and what of it is on the wire |
 //! | `ledger`, `order`, `outcome`, `pools` | what must hold |
 //! | `memory` | one seed of the store in memory, beside a map |
@@ -22,6 +23,7 @@
 
 mod agenda;
 mod callers;
+mod cluster;
 mod executor;
 mod ledger;
 mod line;
@@ -39,7 +41,8 @@ pub mod request;
 mod run;
 pub mod said;
 mod serve;
+mod turns;
 mod wire;
 mod world;
 
-pub use run::{Report, run};
+pub use run::{Report, Space, run, run_in};

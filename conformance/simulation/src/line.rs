@@ -19,6 +19,8 @@ use crate::request::Request;
 pub(crate) struct Line {
     /// The pool that dialled it.
     pub(crate) pool: usize,
+    /// Which server it leads to.
+    pub(crate) node: usize,
     pub(crate) phase: Phase,
     pub(crate) fate: Fate,
     pub(crate) outward: Outward,
@@ -33,6 +35,8 @@ pub(crate) struct Line {
     pub(crate) used: Instant,
     /// How many replies were said.
     pub(crate) replies: u64,
+    /// Whether the last command written was `ASKING`, and the last that has run.
+    pub(crate) asking: (bool, bool),
 }
 
 /// How far the client's side is.
@@ -81,9 +85,10 @@ pub(crate) struct Inward {
 
 impl Line {
     /// A line that is being dialled.
-    pub(crate) fn dialled(pool: usize, fate: Fate, now: Instant) -> Self {
+    pub(crate) fn dialled(pool: usize, node: usize, fate: Fate, now: Instant) -> Self {
         Self {
             pool,
+            node,
             phase: Phase::Dialling,
             fate,
             outward: Outward::default(),
@@ -93,6 +98,7 @@ impl Line {
             tainted: false,
             used: now,
             replies: 0,
+            asking: (false, false),
         }
     }
 

@@ -4,6 +4,7 @@
 //! simulate seeds 1000 50000    # seeds 1000 to 50999, on all cores
 //! simulate replay 1234         # one seed, with all that happens
 //! simulate kept FILE           # the seeds that a file lists, one a line
+//! simulate cluster seeds 1 50  # any of them, where each seed is of a cluster
 //! ```
 //!
 //! A seed that fails is printed with what did not hold and the command that replays it; then the
@@ -16,19 +17,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use async_caches_simulation::run;
+use async_caches_simulation::{Space, run_in};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words[..] {
-        ["replay", seed] => number(seed).map_or_else(usage, replay),
+    let (space, words) = match words[..] {
+        ["cluster", ref words @ ..] => (Space::Cluster, words),
+        ref words => (Space::Server, words),
+    };
+    match *words {
+        ["replay", seed] => number(seed).map_or_else(usage, |seed| replay(space, seed)),
         ["seeds", start, count] => match (number(start), number(count)) {
-            (Some(start), Some(count)) => all(&(start..start + count).collect::<Vec<_>>()),
+            (Some(start), Some(count)) => all(space, &(start..start + count).collect::<Vec<_>>()),
             _ => usage(),
         },
         ["kept", file] => match std::fs::read_to_string(file) {
-            Ok(text) => all(&kept(&text)),
+            Ok(text) => all(space, &kept(&text)),
             Err(error) => {
                 println!("{file}: {error}");
                 ExitCode::FAILURE
@@ -38,8 +43,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn replay(seed: u64) -> ExitCode {
-    let report = run(seed, true);
+fn replay(space: Space, seed: u64) -> ExitCode {
+    let report = run_in(space, seed, true);
     report.log.iter().for_each(|line| println!("{line}"));
     match report.failure {
         None => {
@@ -53,7 +58,7 @@ fn replay(seed: u64) -> ExitCode {
     }
 }
 
-fn all(seeds: &[u64]) -> ExitCode {
+fn all(space: Space, seeds: &[u64]) -> ExitCode {
     if let Some(first) = seeds.first() {
         println!("{} seeds, the first of them {first}", seeds.len());
     }
@@ -65,7 +70,7 @@ fn all(seeds: &[u64]) -> ExitCode {
         for _ in 0..cores {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let report = run(*seed, false);
+                    let report = run_in(space, *seed, false);
                     operations.fetch_add(report.operations as u64, Ordering::Relaxed);
                     late.fetch_add(report.late_stores as u64, Ordering::Relaxed);
                     if let Some(failure) = report.failure
@@ -74,7 +79,11 @@ fn all(seeds: &[u64]) -> ExitCode {
                         *failed += 1;
                         if *failed <= SHOWN {
                             println!("seed {seed}: {failure}");
-                            println!("    replay with: simulate replay {seed}");
+                            let space = match space {
+                                Space::Server => "",
+                                Space::Cluster => "cluster ",
+                            };
+                            println!("    replay with: simulate {space}replay {seed}");
                         }
                     }
                 }
@@ -104,7 +113,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn usage() -> ExitCode {
-    println!("simulate seeds START COUNT | replay SEED | kept FILE");
+    println!("simulate [cluster] seeds START COUNT | replay SEED | kept FILE");
     ExitCode::FAILURE
 }
 

@@ -54,8 +54,13 @@ pub struct Session {
 
 type Database = BTreeMap<Bytes, Entry>;
 
+/// All that a server has.
 #[derive(Clone, Debug)]
-struct Entry {
+pub(crate) struct Data(BTreeMap<i64, Database>);
+
+/// What is kept of a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
     value: Bytes,
     /// The last millisecond in which it is there.
     until: Option<i64>,
@@ -72,6 +77,36 @@ impl Model {
     /// Loses all data.
     pub fn wipe(&mut self) {
         self.databases.clear();
+    }
+
+    /// All that it has.
+    pub(crate) fn data(&self) -> Data {
+        Data(self.databases.clone())
+    }
+
+    /// Has this, and nothing else.
+    pub(crate) fn replace(&mut self, data: Data) {
+        self.databases = data.0;
+    }
+
+    /// The keys of the first database.
+    pub(crate) fn keys(&self) -> Vec<Bytes> {
+        self.databases.get(&0).into_iter().flat_map(|it| it.keys().cloned()).collect()
+    }
+
+    /// Whether the first database has a key at this time.
+    pub(crate) fn holds(&mut self, key: &[u8], now: i64) -> bool {
+        self.databases.get_mut(&0).is_some_and(|database| find(database, key, now).is_some())
+    }
+
+    /// Takes a key out of the first database.
+    pub(crate) fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        self.databases.get_mut(&0)?.remove(key)
+    }
+
+    /// Puts what was taken out of another server into the first database.
+    pub(crate) fn put(&mut self, key: Bytes, entry: Entry) {
+        self.databases.entry(0).or_default().insert(key, entry);
     }
 
     /// Loses what a restart loses though the data is kept.

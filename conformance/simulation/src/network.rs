@@ -21,12 +21,13 @@ use crate::world::State;
 
 impl State {
     /// A pool dials.
-    pub(crate) fn dial(&mut self, pool: usize) -> usize {
+    pub(crate) fn dial(&mut self, pool: usize, node: usize) -> usize {
         let id = self.lines.len();
         let fate = self.plan.fate(&mut self.random, self.now);
-        let silent = fate.silent || (self.server.down && self.server.silent);
-        self.log.add(self.now, || format!("line {id}: dialled by pool {pool}, {fate:?}"));
-        self.lines.push(Line::dialled(pool, fate, self.now));
+        let silent =
+            fate.silent || self.nodes.get(node).is_some_and(|node| node.down && node.silent);
+        self.log.add(self.now, || format!("line {id}: dialled by pool {pool} to {node}, {fate:?}"));
+        self.lines.push(Line::dialled(pool, node, fate, self.now));
         self.ledger.opened(id, self.pools[pool].cache);
         self.note_dial(pool);
         if !silent {
@@ -56,16 +57,17 @@ impl State {
         if line.phase != Phase::Dialling {
             return;
         }
-        let refused = line.fate.refused || self.server.down;
-        if refused {
-            line.phase = Phase::Refused;
-        } else {
+        let server = self.nodes.get_mut(line.node).filter(|node| !node.down);
+        let refused = line.fate.refused || server.is_none();
+        if let Some(server) = server.filter(|_| !refused) {
             line.phase = Phase::Open;
-            line.session = Some(self.model.session());
+            line.session = Some(server.model.session());
             if self.plan.weather.pushes && self.random.below(2) == 0 {
                 let at = self.now + Duration::from_nanos(self.random.below(2_000_000_000));
                 self.agenda.note(at, Event::Pushed(id));
             }
+        } else {
+            line.phase = Phase::Refused;
         }
         self.log
             .add(self.now, || format!("line {id}: {}", if refused { "refused" } else { "open" }));
@@ -82,7 +84,8 @@ impl State {
         let idle = self.now.since(line.used);
         let (over, whole) =
             (self.pools[line.pool].over, line.is_healthy(self.now) && !line.inward.cut);
-        if self.ledger.strict && whole && !over && !line.tainted && idle < IDLE {
+        let may_leave = self.cluster.is_some();
+        if self.ledger.strict && whole && !over && !may_leave && !line.tainted && idle < IDLE {
             self.ledger.fail(format!("line {id}: closed though nothing was wrong with it"));
         }
         line.phase = Phase::Closed;
@@ -161,6 +164,8 @@ impl State {
         let line = &self.lines[id];
         let most = self.plan.caches[self.pools[line.pool].cache].max_in_flight.saturating_mul(2);
         let under_way = line.outward.asked.len();
+        // Each may have an ASKING in front.
+        let most = if self.cluster.is_some() { most.saturating_mul(2) } else { most };
         if line.greeted && under_way > most.saturating_add(1) {
             self.ledger.fail(format!("line {id}: {under_way} commands under way"));
         }

@@ -34,6 +34,10 @@ pub(crate) enum Outcome {
     Said(Wire, Said),
     /// `OK` for each of its keys.
     Stored,
+    /// For each of its keys what is there, in its order: asked in parts.
+    Parts(Vec<(Bytes, Said)>),
+    /// So many of its keys were removed: asked in parts.
+    Removed(i64),
     /// A value, stored or loaded.
     Value(Bytes),
     /// Nothing that can be told apart.

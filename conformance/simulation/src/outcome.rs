@@ -24,12 +24,17 @@ impl Ledger {
             },
             Outcome::Said(..)
             | Outcome::Stored
+            | Outcome::Parts(_)
+            | Outcome::Removed(_)
             | Outcome::Value(_)
             | Outcome::Done
             | Outcome::LoaderFailed => Ended::Answered,
         };
         // A batch, a scan and a load send more than one command.
-        let several = matches!(self.ops[id].kind, Kind::ClearPrefix | Kind::Load);
+        let kind = self.ops[id].kind;
+        let parts = matches!(kind, Kind::SetMany | Kind::DeleteMany | Kind::Clear);
+        let several =
+            matches!(kind, Kind::ClearPrefix | Kind::Load) || (parts && self.nodes.is_some());
         let ended = if several && ended == Ended::NotRun { Ended::MayHaveRun } else { ended };
         if ended == Ended::NotRun
             && self.entries.iter().any(|entry| entry.op == Some(id) && !entry.was_refused())
@@ -55,6 +60,11 @@ impl Ledger {
                 let all = keys.iter().all(|key| self.take(id, Wire::Set, Some(*key), &Said::OK));
                 all || tainted
             }
+            Outcome::Parts(values) => {
+                let values = values.iter();
+                values.clone().all(|(key, value)| self.was_told(id, key, value)) || tainted
+            }
+            Outcome::Removed(count) => *count <= self.most_removed(id) || tainted,
             Outcome::Value(value) => {
                 let said = Said::Bulk(value.clone());
                 self.is_of_a_flight(id, value) || self.take(id, Wire::Get, key, &said) || tainted
@@ -66,18 +76,29 @@ impl Ledger {
             }
             // Refused at once, or after all its time in line.
             Outcome::Failed(Failed::Overloaded) => {
-                !self.strict || self.now.since(op.issued_at) < self.response_timeout
+                !self.is_strict(id) || self.now.since(op.issued_at) < self.response_timeout
             }
             Outcome::Failed(Failed::Outage { timeout, lost, .. }) => {
                 let early =
                     *timeout && self.now.since(op.issued_at) + STALE < self.response_timeout;
                 let away = self.caches[op.cache].away >= op.issued && !*lost;
-                !early && (!self.strict || away)
+                !early && (!self.is_strict(id) || away)
             }
             Outcome::Failed(Failed::Server(text)) => {
                 let said = Said::Error(text.clone());
+                // No caller is to go elsewhere itself; nor to be told of what is over in time.
+                let redirect = text.starts_with("MOVED ") || text.starts_with("ASK ");
+                let trouble = redirect
+                    || text.starts_with("TRYAGAIN")
+                    || text.starts_with("CLUSTERDOWN")
+                    || text.starts_with("READONLY");
+                if !tainted && (redirect || (trouble && self.is_strict(id))) {
+                    return false;
+                }
                 // Of several keys, any may be the one that was refused.
-                let several = matches!(op.kind, Kind::ClearPrefix | Kind::SetMany);
+                let several = matches!(op.kind, Kind::ClearPrefix | Kind::SetMany)
+                    || (self.nodes.is_some()
+                        && matches!(op.kind, Kind::GetMany | Kind::DeleteMany));
                 let (kind, key) = (op.kind, key.filter(|_| !several));
                 let mut sent = Wire::ALL.into_iter().filter(|wire| kind.sends(*wire));
                 sent.any(|wire| self.take(id, wire, key, &said)) || tainted
@@ -106,6 +127,38 @@ impl Ledger {
             }
             None => false,
         }
+    }
+
+    /// Whether this was said of a key since the operation began: to those who asked for that key.
+    fn was_told(&self, id: OpId, key: &[u8], value: &Said) -> bool {
+        let issued = self.ops[id].issued;
+        self.entries.iter().any(|entry| {
+            let Some((at, said)) = entry.said.as_ref().filter(|(at, _)| *at >= issued) else {
+                return false;
+            };
+            let said = match said {
+                Said::List(values) => &values[..],
+                one => std::slice::from_ref(one),
+            };
+            let fits = matches!(entry.wire, Wire::Get | Wire::GetMany) && *at >= issued;
+            fits && entry.words.iter().zip(said).any(|(word, said)| word == key && said == value)
+        })
+    }
+
+    /// How many keys of the operation may have been removed since it began.
+    fn most_removed(&self, id: OpId) -> i64 {
+        let op = &self.ops[id];
+        let counts = self.entries.iter().filter_map(|entry| match &entry.said {
+            Some((at, Said::Integer(count)))
+                if *at >= op.issued
+                    && entry.wire == Wire::Unlink
+                    && entry.key.is_some_and(|key| op.keys.contains(&key)) =>
+            {
+                Some(*count)
+            }
+            Some(_) | None => None,
+        });
+        counts.sum()
     }
 
     /// Whether a value is what a flight of the key has loaded that this operation may have joined.
@@ -176,6 +229,11 @@ impl Ledger {
             Kind::Connect => return self.connect_timeout + SLACK,
             Kind::ClearPrefix => 40,
             Kind::Load => 3,
+            Kind::GetMany | Kind::SetMany | Kind::DeleteMany | Kind::Clear
+                if self.nodes.is_some() =>
+            {
+                4
+            }
             _ => 1,
         };
         trips * self.response_timeout + SLACK

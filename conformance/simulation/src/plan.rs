@@ -10,6 +10,7 @@ use async_caches::runtime::Instant;
 use async_caches_conformance::random::Random;
 
 use crate::model::Mood;
+use crate::turns::ClusterPlan;
 
 /// A seed's plan.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) span: Duration,
     /// Whether callers do hardly anything but load.
     pub(crate) loads: bool,
+    /// What there is of a cluster, where there is one.
+    pub(crate) cluster: Option<ClusterPlan>,
     /// How often caches disconnect in the middle, and connect again.
     pub(crate) reconnects: u64,
 }
@@ -185,8 +188,29 @@ impl Plan {
             drops: [0, 8, 3][random.below(3) as usize],
             span: span_of(random, faults_until.since(Instant::ORIGIN)),
             loads: random.below(8) == 0,
+            cluster: None,
             reconnects: [0, 0, 1, 3][random.below(4) as usize],
         }
+    }
+
+    /// Draws a plan for a cluster: the same, but that other things happen to its servers.
+    pub(crate) fn draw_cluster(random: &mut Random) -> Self {
+        let mut plan = Self::draw(random);
+        plan.database = 0;
+        plan.strikes.retain(|(_, strike)| match strike {
+            Strike::Down { .. } | Strike::Up(_) => false,
+            Strike::Mood(_)
+            | Strike::ForgetScripts
+            | Strike::Pause(_)
+            | Strike::ServerClock(_)
+            | Strike::ClientClock(_)
+            | Strike::Rival(_) => true,
+        });
+        if !plan.is_calm() {
+            plan.strikes.push((plan.faults_until, Strike::Mood(Mood::Well)));
+        }
+        plan.cluster = Some(ClusterPlan::draw(random, plan.faults_until));
+        plan
     }
 
     /// Whether nothing goes wrong in it.

@@ -10,6 +10,8 @@ use async_caches::runtime::Instant;
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) cache: usize,
+    /// Which node of a cluster it is for.
+    pub(crate) node: usize,
     pub(crate) minsize: usize,
     pub(crate) maxsize: usize,
     /// Whether its cache has let go of it.
@@ -35,7 +37,22 @@ pub(crate) enum Fault {
 impl Pool {
     pub(crate) fn new(cache: usize, minsize: usize, maxsize: usize) -> Self {
         let (dials, delays) = (Vec::new(), Vec::new());
-        Self { cache, minsize, maxsize, over: false, dials, events: 0, failed: None, delays }
+        Self {
+            cache,
+            node: 0,
+            minsize,
+            maxsize,
+            over: false,
+            dials,
+            events: 0,
+            failed: None,
+            delays,
+        }
+    }
+
+    /// Those of one node of a cluster, which is dialled when it is needed.
+    pub(crate) fn of_node(cache: usize, node: usize, most: usize) -> Self {
+        Self { node, ..Self::new(cache, 0, most) }
     }
 
     /// It dials, and has so many lines with this one.

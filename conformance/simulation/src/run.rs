@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
-use async_caches::{Cache, builder};
+use async_caches::{Cache, PoolInfo, builder};
 use async_caches_conformance::random::Random;
 
 use crate::agenda::{Agenda, Event};
 use crate::callers::Caller;
+use crate::cluster::port;
 use crate::executor::Executor;
 use crate::ledger::{Key, Ledger, SLACK};
 use crate::log::Log;
@@ -23,6 +24,7 @@ use crate::model::Model;
 use crate::operation::Kind;
 use crate::plan::{CachePlan, Plan};
 use crate::serve::Server;
+use crate::turns::ClusterPlan;
 use crate::world::{Simulated, State, World};
 
 /// What came of a seed.
@@ -38,7 +40,31 @@ pub struct Report {
     pub late_stores: usize,
 }
 
-/// Runs a seed; keeps a log where somebody will read it.
+/// What a seed is of: the same number means another story in each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Space {
+    /// One server, or the store in memory.
+    Server,
+    /// A cluster.
+    Cluster,
+}
+
+/// Runs a seed of this space; keeps a log where somebody will read it.
+#[must_use]
+pub fn run_in(space: Space, seed: u64, keep_log: bool) -> Report {
+    match space {
+        Space::Server => run(seed, keep_log),
+        Space::Cluster => {
+            let mut random = Random::new(seed);
+            let plan = Plan::draw_cluster(&mut random);
+            let mut run = Run::new(plan, random, keep_log);
+            run.all();
+            run.finish()
+        }
+    }
+}
+
+/// Runs a seed of one server; keeps a log where somebody will read it.
 #[must_use]
 pub fn run(seed: u64, keep_log: bool) -> Report {
     let mut random = Random::new(seed);
@@ -72,8 +98,8 @@ impl Run {
             agenda: Agenda::default(),
             lines: Vec::new(),
             pools: Vec::new(),
-            server: Server::default(),
-            model: model(&plan),
+            nodes: nodes(&plan),
+            cluster: plan.cluster.as_ref().map(ClusterPlan::cluster),
             ledger: ledger(&plan),
             log,
             scratch: Vec::new(),
@@ -81,6 +107,10 @@ impl Run {
         for (index, (at, _)) in plan.strikes.iter().enumerate() {
             let at = state.now + at.since(Instant::ORIGIN);
             state.agenda.note(at, Event::Struck(index));
+        }
+        for (at, turn) in plan.cluster.iter().flat_map(|cluster| &cluster.turns) {
+            let at = state.now + at.since(Instant::ORIGIN);
+            state.agenda.note(at, Event::Turned(*turn));
         }
         state.plan.faults_until = state.now + plan.faults_until.since(Instant::ORIGIN);
         let world = World::new(state, executor.ready());
@@ -100,9 +130,14 @@ impl Run {
         let Plan { response_timeout, connect_timeout, .. } = self.plan;
         let settled = KEEPALIVE + 2 * response_timeout + connect_timeout + BACKOFF + SLACK;
         self.drive(self.world.now() + settled);
+        if self.plan.cluster.is_some() {
+            // Until a map has been read though nobody doubts it.
+            self.drive(self.world.now() + ROUTINE);
+        }
         self.check_health();
         self.probe();
         self.check_health();
+        self.check_cluster();
         self.close();
     }
 
@@ -194,6 +229,12 @@ impl Run {
                 && pool.idle <= pool.open
                 && pool.servers.iter().map(|server| server.links).sum::<usize>() == pool.open
                 && pool.reconnects <= pool.lost;
+            if let Some(cluster) = info.cluster() {
+                let within =
+                    |pool: &PoolInfo| pool.open + pool.dialling + pool.closing <= pool.maxsize;
+                let within = cluster.nodes.iter().all(|node| within(&node.pool));
+                self.expect(within, &format!("cache {index} has a node with too many links"));
+            }
             let nothing = pool.open + pool.dialling + pool.in_flight + pool.waiting == 0;
             if !adds_up || !(info.connected || nothing) {
                 self.expect(false, &format!("cache {index} tells what cannot be: {info:?}"));
@@ -222,6 +263,8 @@ impl Run {
                     (lines.clone().count(), lines.filter(|line| line.is_healthy(state.now)).count());
                 let least = if pool.over { 0 } else { pool.minsize };
                 let most = if pool.over { 0 } else { pool.maxsize };
+                let gone = state.cluster.as_ref().is_some_and(|cluster| cluster.is_gone(pool.node));
+                let most = if gone { 0 } else { most };
                 if !well || healthy < least || live > most {
                     let what = format!(
                         "pool {index}: {healthy} healthy of {live} lines, {least} to {most} are to be"
@@ -230,6 +273,19 @@ impl Run {
                 }
             }
         });
+    }
+
+    /// Every slot is served by whoever serves it, as far as the caches know.
+    fn check_cluster(&self) {
+        if self.plan.cluster.is_none() {
+            return;
+        }
+        for (index, cache) in self.caches.iter().enumerate() {
+            let info = cache.info();
+            let nodes = info.cluster().map(|cluster| &cluster.nodes[..]).unwrap_or_default();
+            let slots: usize = nodes.iter().map(|node| node.slots).sum();
+            self.expect(slots == 16_384, &format!("cache {index} knows who serves {slots} slots"));
+        }
     }
 
     /// Every pool serves, at once.
@@ -243,13 +299,15 @@ impl Run {
             let mut caller = self.caller();
             self.executor.spawn(async move {
                 caller.operate(Kind::Ping, index).await;
-                for kind in [Kind::Set, Kind::Get, Kind::Delete] {
+                let rounds = if caller.world.with(|state| state.cluster.is_some()) { 6 } else { 1 };
+                for kind in [Kind::Set, Kind::Get, Kind::Delete].repeat(rounds) {
                     caller.operate(kind, index).await;
                 }
                 caller.left.set(caller.left.get() - 1);
             });
         }
-        self.drive(self.world.now() + 8 * self.plan.response_timeout);
+        let rounds = if self.plan.cluster.is_some() { 6 } else { 1 };
+        self.drive(self.world.now() + rounds * 8 * self.plan.response_timeout);
         self.expect(self.left.get() == 0, "probes that never come to an end");
     }
 
@@ -306,16 +364,26 @@ fn model(plan: &Plan) -> Model {
     model
 }
 
+/// The server, or all nodes of the cluster.
+fn nodes(plan: &Plan) -> Vec<Server> {
+    let count = plan.cluster.as_ref().map_or(1, |plan| plan.cluster().nodes.len());
+    (0..count).map(|_| Server::of(model(plan))).collect()
+}
+
 fn ledger(plan: &Plan) -> Ledger {
     let mut ledger = Ledger::new(plan.response_timeout, plan.connect_timeout, plan.is_calm());
+    ledger.nodes = plan.cluster.as_ref().map(|plan| plan.cluster().nodes.len());
     for (index, cache) in plan.caches.iter().enumerate() {
         ledger.connected(index, false);
         let mut add = |name: String, version, counts| {
             ledger.keys.push(Key::new(index, cache.prefix, name, version, counts));
         };
-        (0..plan.keys).for_each(|key| add(format!("k{key}"), None, false));
+        // In a cluster some keys lie together.
+        let tag = if plan.cluster.is_some() { "{t}" } else { "" };
+        let tag = |key: u64| if key % 3 == 2 { "" } else { tag };
+        (0..plan.keys).for_each(|key| add(format!("k{key}{}", tag(key)), None, false));
         add("n".into(), None, true);
-        add("k0".into(), Some(2), false);
+        add(format!("k0{}", tag(0)), Some(2), false);
     }
     ledger
 }
@@ -325,7 +393,13 @@ fn caches(plan: &Plan, world: &World) -> Vec<Cache> {
     let server = SERVERS.fetch_add(1, Ordering::Relaxed);
     let cache = |(index, cache): (usize, &CachePlan)| {
         let user = if plan.password { format!(":{PASSWORD}@") } else { String::new() };
-        let url = format!("redis://{user}server{server}/{}", plan.database);
+        let url = match &plan.cluster {
+            None => format!("redis://{user}server{server}/{}", plan.database),
+            Some(_) => {
+                let host = format!("server{server}");
+                format!("redis-cluster://{user}{host}:{},{host}:{}", port(0), port(1))
+            }
+        };
         let mut builder = builder(&url)
             .runtime(Simulated { world: world.clone(), cache: index })
             .key_prefix(cache.prefix)
@@ -350,6 +424,8 @@ const PASSWORD: &str = "secret";
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long a pool may wait before it dials again.
 const BACKOFF: Duration = Duration::from_secs(5);
+/// How long a map that nobody doubts is kept at most.
+const ROUTINE: Duration = Duration::from_secs(95);
 /// How long operations that hang may take altogether.
 const LONGEST: Duration = Duration::from_secs(600);
 /// One event of so many is followed by a look at what caches tell of themselves.

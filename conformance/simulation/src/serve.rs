@@ -8,7 +8,7 @@ use async_caches::runtime::Instant;
 use crate::agenda::Event;
 use crate::ledger::EntryId;
 use crate::line::Phase;
-use crate::model::Mood;
+use crate::model::{Model, Mood};
 use crate::network::{PUSHES, STRAYS};
 use crate::plan::{Strike, Ways};
 use crate::request::Request;
@@ -25,6 +25,16 @@ pub(crate) struct Server {
     paused_until: Instant,
     /// What its clock shows at the origin of time.
     clock: i64,
+    pub(crate) model: Model,
+    /// Who took its place, where it died.
+    pub(crate) replaced_by: usize,
+}
+
+impl Server {
+    /// One that knows this.
+    pub(crate) fn of(model: Model) -> Self {
+        Self { model, ..Self::default() }
+    }
 }
 
 impl State {
@@ -35,6 +45,7 @@ impl State {
             self.lines[id].used = self.now;
         }
         if self.lines[id].greeted {
+            self.check_node(id, request);
             return self.ledger.asked(id, request);
         }
         if !matches!(Wire::of(request), None | Some(Wire::Ping)) && !self.lines[id].tainted {
@@ -43,9 +54,34 @@ impl State {
         None
     }
 
+    /// A node is asked for keys that it serves or has served, or right behind `ASKING` for one that
+    /// somebody was sent to it for.
+    fn check_node(&mut self, id: usize, request: &Request) {
+        let Some(cluster) = &self.cluster else { return };
+        let asking = std::mem::replace(&mut self.lines[id].asking.0, request.is(0, "ASKING"));
+        let line = &self.lines[id];
+        let keys = Wire::of(request).map_or(0..0, |wire| wire.keys_at(request));
+        let key = keys.clone().next().map(|at| request.word(at));
+        if self.lines.iter().any(|it| it.tainted && it.pool == line.pool) {
+            return;
+        }
+        let fault = match (asking, key) {
+            (true, None) => "ASKING is not followed by what it is for",
+            (true, Some(key)) if !self.ledger.was_sent_away(key) => {
+                "ASKING lets in what nobody has sent there"
+            }
+            (false, Some(key)) if !cluster.has_ever_served(line.node, key) => {
+                "asked for a key of a slot that the node has never served, without ASKING"
+            }
+            (true | false, _) => return,
+        };
+        self.ledger.fail(format!("line {id}: {request:?}: {fault}"));
+    }
+
     /// Runs what has arrived on a line.
     pub(crate) fn serve(&mut self, id: usize) {
-        if self.server.paused_until > self.now {
+        let node = self.lines[id].node;
+        if self.nodes[node].paused_until > self.now {
             return;
         }
         loop {
@@ -56,8 +92,13 @@ impl State {
                 return;
             }
             let Some(asked) = line.outward.asked.pop_front() else { return };
-            let now = self.server.clock + (self.now.as_nanos() / 1_000_000) as i64;
-            let said = self.model.run(session, &asked.request, now);
+            let now = self.nodes[node].clock + (self.now.as_nanos() / 1_000_000) as i64;
+            let model = &mut self.nodes[node].model;
+            let asking = std::mem::replace(&mut line.asking.1, asked.request.is(0, "ASKING"));
+            let cluster = self.cluster.as_ref().filter(|_| line.greeted);
+            let turned = cluster
+                .and_then(|cluster| cluster.turn_away(node, &asked.request, asking, model, now));
+            let said = turned.unwrap_or_else(|| model.run(session, &asked.request, now));
             let protocol = session.protocol;
             line.greeted |= said == Said::Status("PONG");
             self.log.add(self.now, || format!("line {id}: {:?} comes to {said:?}", asked.request));
@@ -112,27 +153,26 @@ impl State {
         self.log.add(self.now, || format!("server: {strike:?}"));
         match strike {
             Strike::Down { keep, silent } => {
-                self.server.down = true;
-                self.server.silent = silent;
-                self.model.forget_scripts();
                 if !keep {
-                    self.model.wipe();
+                    self.nodes[0].model.wipe();
                 }
-                for id in 0..self.lines.len() {
-                    self.die(id, silent);
-                }
+                self.go_down(0, silent);
             }
             Strike::Up(mood) => {
-                self.server.down = false;
-                self.model.mood = mood;
+                self.nodes[0].down = false;
+                self.nodes[0].model.mood = mood;
             }
-            Strike::Mood(mood) => self.model.mood = mood,
-            Strike::ForgetScripts => self.model.forget_scripts(),
+            Strike::Mood(mood) => self.nodes[0].model.mood = mood,
+            Strike::ForgetScripts => {
+                self.nodes.iter_mut().for_each(|node| node.model.forget_scripts());
+            }
             Strike::Pause(nanos) => {
-                self.server.paused_until = self.now + Duration::from_nanos(nanos);
-                self.agenda.note(self.server.paused_until, Event::Resumed);
+                self.nodes[0].paused_until = self.now + Duration::from_nanos(nanos);
+                self.agenda.note(self.nodes[0].paused_until, Event::Resumed);
             }
-            Strike::ServerClock(millis) => self.server.clock += millis,
+            Strike::ServerClock(millis) => {
+                self.nodes.iter_mut().for_each(|node| node.clock += millis);
+            }
             Strike::ClientClock(nanos) => {
                 self.now = self.now + Duration::from_nanos(nanos);
                 self.ledger.jumped += Duration::from_nanos(nanos);
@@ -144,7 +184,21 @@ impl State {
                     false => format!("\"{}#0\"", key.wire.escape_ascii()).into(),
                 };
                 let key = key.wire.clone();
-                self.model.plant(self.plan.database, key, value);
+                let cluster = self.cluster.as_ref();
+                let node = cluster.map_or(0, |it| it.owners[it.block_of(&key)]);
+                self.nodes[node].model.plant(self.plan.database, key, value);
+            }
+        }
+    }
+
+    /// A server dies, and all lines to it with it.
+    pub(crate) fn go_down(&mut self, node: usize, silent: bool) {
+        self.nodes[node].down = true;
+        self.nodes[node].silent = silent;
+        self.nodes[node].model.forget_scripts();
+        for id in 0..self.lines.len() {
+            if self.lines[id].node == node {
+                self.die(id, silent);
             }
         }
     }
@@ -171,6 +225,6 @@ impl State {
     }
 
     pub(crate) fn server_is_well(&self) -> bool {
-        !self.server.down && self.model.mood == Mood::Well
+        self.nodes.iter().all(|node| !node.down && node.model.mood == Mood::Well)
     }
 }

@@ -78,6 +78,15 @@ impl Wire {
         }
     }
 
+    /// Where in the command all its keys are.
+    pub(crate) fn keys_at(self, asked: &Request) -> std::ops::Range<usize> {
+        match (self, self.key_at()) {
+            (_, None) => 0..0,
+            (Self::GetMany | Self::Unlink | Self::Exists, Some(first)) => first..asked.len(),
+            (_, Some(first)) => first..first + 1,
+        }
+    }
+
     /// The operation whose token the command bears.
     pub(crate) fn token(self, asked: &Request) -> Option<usize> {
         match self {

@@ -16,11 +16,11 @@ use async_caches_conformance::random::Random;
 use bytes::BytesMut;
 
 use crate::agenda::{Agenda, Event};
+use crate::cluster::{Cluster, at_port};
 use crate::executor::Ready;
 use crate::ledger::Ledger;
 use crate::line::Line;
 use crate::log::Log;
-use crate::model::Model;
 use crate::plan::Plan;
 use crate::pools::Pool;
 use crate::serve::Server;
@@ -44,8 +44,9 @@ pub(crate) struct State {
     pub(crate) agenda: Agenda,
     pub(crate) lines: Vec<Line>,
     pub(crate) pools: Vec<Pool>,
-    pub(crate) server: Server,
-    pub(crate) model: Model,
+    /// The server, or all nodes of the cluster.
+    pub(crate) nodes: Vec<Server>,
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) ledger: Ledger,
     pub(crate) log: Log,
     pub(crate) scratch: Vec<u8>,
@@ -94,11 +95,14 @@ impl Runtime for Simulated {
         self.world.now()
     }
 
-    /// What a pool spawns is its keeper, once, so this is where a pool begins.
+    /// What a pool spawns is its keeper, once, so this is where a pool begins; but those of a cluster
+    /// begin where they dial.
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.world.with(|state| {
             let plan = &state.plan.caches[self.cache];
-            state.pools.push(Pool::new(self.cache, plan.minsize, plan.maxsize));
+            if state.cluster.is_none() {
+                state.pools.push(Pool::new(self.cache, plan.minsize, plan.maxsize));
+            }
         });
         self.world.0.ready.spawn(task);
     }
@@ -115,10 +119,13 @@ impl Runtime for Simulated {
         Box::new(Alarm::new(self.world.clone()))
     }
 
-    fn dial(&self, _: Endpoint, link: Link) {
+    fn dial(&self, to: Endpoint, link: Link) {
         let line = self.world.with(|state| {
+            if state.cluster.is_some() {
+                return state.dial_node(self.cache, &to);
+            }
             let pool = state.pools.iter().rposition(|pool| pool.cache == self.cache);
-            state.dial(pool.unwrap_or_default())
+            state.dial(pool.unwrap_or_default(), 0)
         });
         let (held, world) = (Held { world: self.world.clone(), line }, self.world.clone());
         let connect = async move {
@@ -195,9 +202,26 @@ impl State {
             Event::Resumed => self.resume(),
             Event::Pushed(line) => self.push(line),
             Event::Struck(index) => self.strike(index),
+            Event::Turned(turn) => self.turn(turn),
             Event::Due { op, at } => self.due(op, at),
             Event::Redial { pool, events, at } => self.redial(pool, events, at),
         }
+    }
+
+    /// A cache dials a node of the cluster. All its lines to one node count as one pool here: those of
+    /// the pool there is, of one that still closes, and one that asks for the map.
+    fn dial_node(&mut self, cache: usize, to: &Endpoint) -> usize {
+        let node = match to {
+            Endpoint::Tcp { port, .. } => at_port(*port),
+            Endpoint::Unix { .. } => usize::MAX,
+        };
+        let of = |pool: &Pool| pool.cache == cache && pool.node == node && !pool.over;
+        let pool = self.pools.iter().position(of).unwrap_or_else(|| {
+            let most = 2 * self.plan.caches[cache].maxsize + 2;
+            self.pools.push(Pool::of_node(cache, node, most));
+            self.pools.len() - 1
+        });
+        self.dial(pool, node)
     }
 
     /// A cache has let go of its pool, or is about to.

@@ -1,0 +1,236 @@
+//! The model of a cluster: who serves which slots, who knows of it, and what a node says of a key
+//! that it does not serve.
+//!
+//! Slots lie in a few blocks. There is one truth of who serves each, and a view of it in every node,
+//! which learns of a change at once where it takes part, and else once it hears of it. While a block
+//! is moved its keys go one by one: who has it so far sends away those who ask for what is gone
+//! (`ASK`), and both ask those to come again whose keys are on both sides (`TRYAGAIN`). What nodes
+//! say is that of Redis 7.0. It knows no time, and no keys but those that it is asked for: when
+//! something changes is in [`turns`](crate::turns).
+
+use async_caches_core::cluster::slot::Slot;
+
+use crate::model::Model;
+use crate::request::Request;
+use crate::said::Said;
+use crate::wire::Wire;
+
+/// A cluster.
+pub(crate) struct Cluster {
+    /// The first slot of each block.
+    starts: Vec<u16>,
+    /// Who serves each block.
+    pub(crate) owners: Vec<usize>,
+    /// Who serves each block, as a node sees it.
+    pub(crate) views: Vec<Vec<usize>>,
+    /// Whether a node has ever served a block.
+    served: Vec<Vec<bool>>,
+    pub(crate) nodes: Vec<Standing>,
+    pub(crate) moving: Option<Moving>,
+    /// Whose death is not made good.
+    pub(crate) dead: Option<usize>,
+    /// Whether nobody answers for any key while some keys have nobody.
+    pub(crate) whole: bool,
+}
+
+/// What a node is to the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    Master,
+    ReplicaOf(usize),
+    /// It is back, and has not heard of the others yet.
+    Returning,
+    /// The others have been told to forget it.
+    Forgotten,
+}
+
+/// A block that is being moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Moving {
+    pub(crate) block: usize,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// Whether the new owner has been told that it is the owner.
+    pub(crate) handed: bool,
+}
+
+impl Cluster {
+    /// So many masters, each with a replica or none, and blocks that begin at these slots, dealt out in
+    /// turn to all masters but those that begin with nothing.
+    pub(crate) fn new(masters: usize, idle: usize, replicas: bool, mut starts: Vec<u16>) -> Self {
+        starts.push(0);
+        starts.sort_unstable();
+        starts.dedup();
+        let owners: Vec<usize> = (0..starts.len()).map(|block| block % (masters - idle)).collect();
+        let mut nodes = vec![Standing::Master; masters];
+        if replicas {
+            nodes.extend((0..masters).map(Standing::ReplicaOf));
+        }
+        let views = vec![owners.clone(); nodes.len()];
+        let mut served = vec![vec![false; starts.len()]; nodes.len()];
+        for (block, owner) in owners.iter().enumerate() {
+            served[*owner][block] = true;
+        }
+        Self { starts, owners, views, served, nodes, moving: None, dead: None, whole: false }
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn blocks(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether nobody is to have links to a node any more.
+    pub(crate) fn is_gone(&self, node: usize) -> bool {
+        self.nodes.get(node) != Some(&Standing::Master)
+    }
+
+    /// The block that a key is in.
+    pub(crate) fn block_of(&self, key: &[u8]) -> usize {
+        let slot = Slot::of(key).number();
+        self.starts.partition_point(|start| *start <= slot) - 1
+    }
+
+    /// A node serves a block from now on, and those who take part in that know it.
+    pub(crate) fn give(&mut self, block: usize, to: usize) {
+        self.owners[block] = to;
+        self.served[to][block] = true;
+        self.views[to][block] = to;
+    }
+
+    /// A node hears of the truth.
+    pub(crate) fn hear(&mut self, node: usize) {
+        self.views[node].clone_from(&self.owners);
+        // It has a block until it is told itself that it has it no more.
+        if let Some(moving) = self.moving.filter(|moving| moving.from == node) {
+            self.views[node][moving.block] = node;
+        }
+    }
+
+    /// Whether a node may have been taken for the one that serves a key, without `ASKING`.
+    pub(crate) fn has_ever_served(&self, node: usize, key: &[u8]) -> bool {
+        self.served[node][self.block_of(key)]
+    }
+
+    /// The replica of a node, where it has one.
+    pub(crate) fn replica_of(&self, master: usize) -> Option<usize> {
+        self.nodes.iter().position(|node| *node == Standing::ReplicaOf(master))
+    }
+
+    /// What a node says instead of running a command, where it does not run it.
+    pub(crate) fn turn_away(
+        &self,
+        node: usize,
+        asked: &Request,
+        asking: bool,
+        model: &mut Model,
+        now: i64,
+    ) -> Option<Said> {
+        if asked.is(0, "ASKING") {
+            return Some(Said::OK);
+        }
+        if asked.is(0, "CLUSTER") {
+            return Some(self.tell(node, asked.is(1, "SHARDS")));
+        }
+        let wire = Wire::of(asked)?;
+        let replica = matches!(self.nodes[node], Standing::ReplicaOf(_));
+        if wire == Wire::Flush && replica {
+            return Some(Said::error(READONLY));
+        }
+        let keys: Vec<&[u8]> = wire.keys_at(asked).map(|at| asked.word(at)).collect();
+        let slot = Slot::of(keys.first()?);
+        if keys.iter().any(|key| Slot::of(key) != slot) {
+            return Some(Said::error(CROSSSLOT));
+        }
+        if self.nodes[node] == Standing::Returning || (self.whole && self.dead.is_some()) {
+            return Some(Said::error(CLUSTERDOWN));
+        }
+        let (block, number) = (self.block_of(keys[0]), slot.number());
+        let redirect =
+            |word: &str, to: usize| Some(Said::error(format!("{word} {number} :{}", port(to))));
+        let moving = self.moving.filter(|moving| moving.block == block);
+        let missing = keys.iter().filter(|key| !model.holds(key, now)).count();
+        let several = keys.iter().any(|key| *key != keys[0]);
+        let owner = self.views[node][block];
+        if owner == node && !replica {
+            let leaves = moving.filter(|moving| moving.from == node);
+            return match leaves {
+                Some(_) if missing > 0 && missing < keys.len() => Some(Said::error(TRYAGAIN)),
+                Some(moving) if missing > 0 => redirect("ASK", moving.to),
+                Some(_) | None => None,
+            };
+        }
+        match moving.filter(|moving| moving.to == node && asking) {
+            Some(_) if several && missing > 0 => Some(Said::error(TRYAGAIN)),
+            Some(_) => None,
+            None => redirect("MOVED", owner),
+        }
+    }
+
+    /// The map as a node sees it, in the newer form or the older one.
+    fn tell(&self, node: usize, shards: bool) -> Said {
+        let view = &self.views[node];
+        let ends = self.starts.iter().skip(1).map(|start| start - 1).chain([Slot::COUNT - 1]);
+        let blocks: Vec<(usize, i64, i64)> = self
+            .starts
+            .iter()
+            .zip(ends)
+            .zip(view)
+            .map(|((first, last), owner)| (*owner, i64::from(*first), i64::from(last)))
+            .collect();
+        if !shards {
+            let block = |(owner, first, last): (usize, i64, i64)| {
+                let host = [Said::text(""), Said::Integer(port(owner)), Said::text(&id(owner))];
+                Said::List(vec![Said::Integer(first), Said::Integer(last), Said::List(host.into())])
+            };
+            return Said::List(blocks.into_iter().map(block).collect());
+        }
+        let known = |at: &usize| {
+            let forgotten = matches!(self.nodes[*at], Standing::Forgotten) && *at != node;
+            !forgotten && (self.nodes[*at] == Standing::Master || view.contains(at))
+        };
+        let shard = |at: usize| {
+            let mine = blocks.iter().filter(|(owner, ..)| *owner == at);
+            let slots = mine.flat_map(|(_, first, last)| [*first, *last]).map(Said::Integer);
+            let mut nodes = vec![self.node(at, "master")];
+            nodes.extend(self.replica_of(at).map(|replica| self.node(replica, "replica")));
+            Said::Map(vec![
+                (Said::text("slots"), Said::List(slots.collect())),
+                (Said::text("nodes"), Said::List(nodes)),
+            ])
+        };
+        Said::List((0..self.nodes.len()).filter(known).map(shard).collect())
+    }
+
+    fn node(&self, at: usize, role: &str) -> Said {
+        let fields = [
+            ("id", Said::text(&id(at))),
+            ("port", Said::Integer(port(at))),
+            ("ip", Said::text("127.0.0.1")),
+            ("endpoint", Said::text("")),
+            ("role", Said::text(role)),
+            ("replication-offset", Said::Integer(0)),
+            ("health", Said::text("online")),
+        ];
+        Said::Map(fields.map(|(name, value)| (Said::text(name), value)).into())
+    }
+}
+
+/// Where a node listens.
+pub(crate) fn port(node: usize) -> i64 {
+    FIRST_PORT + node as i64
+}
+
+/// Who listens there.
+pub(crate) fn at_port(port: u16) -> usize {
+    usize::from(port).wrapping_sub(FIRST_PORT as usize)
+}
+
+fn id(node: usize) -> String {
+    format!("{node:040x}")
+}
+
+const FIRST_PORT: i64 = 7_000;
+const READONLY: &str = "READONLY You can't write against a read only replica.";
+const CROSSSLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
+const TRYAGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
+const CLUSTERDOWN: &str = "CLUSTERDOWN The cluster is down";

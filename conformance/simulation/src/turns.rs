@@ -1,0 +1,265 @@
+//! What happens to a cluster, and when: blocks of slots that move, masters that fail over to their
+//! replicas or die, nodes that are taken out.
+//!
+//! One thing at a time: what is to begin while another is under way does not. Everybody who does not
+//! take part in a change hears of it some time later.
+
+use std::time::Duration;
+
+use async_caches::runtime::Instant;
+use async_caches_conformance::random::Random;
+
+use crate::agenda::Event;
+use crate::cluster::{Cluster, Moving, Standing};
+use crate::ledger::Window;
+use crate::world::State;
+
+/// What a seed draws of a cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct ClusterPlan {
+    pub(crate) masters: usize,
+    /// How many masters have no slots to begin with.
+    pub(crate) idle: usize,
+    pub(crate) replicas: bool,
+    pub(crate) starts: Vec<u16>,
+    /// Whether nobody answers for any key while some keys have nobody.
+    pub(crate) whole: bool,
+    /// How many nanoseconds a node takes at most to hear of what happened.
+    pub(crate) gossip: u64,
+    /// How many nanoseconds pass at most between two keys that are moved.
+    pub(crate) step: u64,
+    pub(crate) turns: Vec<(Instant, Turn)>,
+}
+
+/// Something that happens to a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Turn {
+    /// A block moves, where it may, to another master.
+    Move { block: usize, to: usize },
+    /// A master and its replica change places, and nothing is lost.
+    ChangePlaces { block: usize },
+    /// The master of a block dies; its replica takes over a while later, and it is back then as the
+    /// replica's own.
+    Die { block: usize, silent: bool },
+    /// A master that serves nothing is forgotten by the others.
+    Forget,
+    /// A key of the block that moves goes over, or, where there is none, the block itself.
+    Go,
+    /// Who had the block is told that it has it no more.
+    LetGo,
+    /// A node hears of what has happened.
+    Hear(usize),
+    /// A replica takes the place of its master, which is dead.
+    Promote(usize),
+    /// A node is back.
+    Return(usize),
+    /// Replicas hear from their masters.
+    Copy,
+}
+
+impl ClusterPlan {
+    /// Draws what happens to a cluster until then.
+    pub(crate) fn draw(random: &mut Random, until: Instant) -> Self {
+        let masters = 2 + random.below(2) as usize;
+        let replicas = random.below(3) > 0;
+        let blocks = 4 + random.below(5);
+        let any = |random: &mut Random| Instant::from_nanos(random.below(until.as_nanos()));
+        let mut turns: Vec<_> = (0..2 + random.below(10))
+            .map(|_| {
+                let at = any(random);
+                let block = random.below(blocks) as usize;
+                let to = random.below(masters as u64) as usize;
+                let turn = match random.below(8) {
+                    0..4 => Turn::Move { block, to },
+                    4 => Turn::ChangePlaces { block },
+                    5 | 6 => Turn::Die { block, silent: random.below(3) == 0 },
+                    _ => Turn::Forget,
+                };
+                (at, turn)
+            })
+            .collect();
+        turns.push((Instant::ORIGIN, Turn::Copy));
+        Self {
+            masters,
+            idle: if masters > 2 && random.below(3) == 0 { 1 } else { 0 },
+            replicas,
+            starts: (1..blocks).map(|_| random.below(16_384) as u16).collect(),
+            whole: random.below(2) == 0,
+            gossip: [1_000_000, 100_000_000, 1_000_000_000][random.below(3) as usize],
+            step: [100_000, 20_000_000, 200_000_000][random.below(3) as usize],
+            turns,
+        }
+    }
+
+    /// The cluster as it is to begin with.
+    pub(crate) fn cluster(&self) -> Cluster {
+        let mut cluster = Cluster::new(self.masters, self.idle, self.replicas, self.starts.clone());
+        cluster.whole = self.whole;
+        cluster
+    }
+}
+
+impl State {
+    /// Something happens to the cluster.
+    pub(crate) fn turn(&mut self, turn: Turn) {
+        let Some(mut cluster) = self.cluster.take() else { return };
+        if turn != Turn::Copy {
+            self.log.add(self.now, || format!("cluster: {turn:?}"));
+        }
+        let is_free = cluster.moving.is_none() && cluster.dead.is_none();
+        match turn {
+            Turn::Move { block, to } if is_free => self.begin_to_move(&mut cluster, block, to),
+            Turn::ChangePlaces { block } if is_free => {
+                let master = cluster.owners[block % cluster.blocks()];
+                if let Some(replica) = cluster.replica_of(master) {
+                    self.copy_data(master, replica);
+                    self.take_over(&mut cluster, master, replica);
+                    cluster.nodes[master] = Standing::ReplicaOf(replica);
+                    cluster.hear(master);
+                }
+            }
+            Turn::Die { block, silent } if is_free => {
+                let master = cluster.owners[block % cluster.blocks()];
+                if cluster.replica_of(master).is_some() {
+                    self.go_down(master, silent);
+                    cluster.dead = Some(master);
+                    self.ledger.windows.push(Window { from: self.now, until: Instant::MAX });
+                    let after = 100 + self.random.below(1_500);
+                    let at = self.now + Duration::from_millis(after);
+                    self.agenda.note(at, Event::Turned(Turn::Promote(master)));
+                }
+            }
+            Turn::Forget if is_free => {
+                let idle = |at: &usize| {
+                    cluster.nodes[*at] == Standing::Master && !cluster.owners.contains(at)
+                };
+                let settled = cluster.views.iter().all(|view| *view == cluster.owners);
+                let node = (0..cluster.nodes.len()).find(idle).filter(|_| settled);
+                if let Some(node) = node {
+                    cluster.nodes[node] = Standing::Forgotten;
+                }
+            }
+            Turn::Move { .. } | Turn::ChangePlaces { .. } | Turn::Die { .. } | Turn::Forget => {}
+            Turn::Go => self.go(&mut cluster),
+            Turn::LetGo => {
+                if let Some(Moving { from, .. }) = cluster.moving.take() {
+                    cluster.hear(from);
+                    self.spread(&cluster);
+                }
+            }
+            Turn::Hear(node) => {
+                cluster.hear(node);
+                if cluster.nodes[node] == Standing::Returning && !self.nodes[node].down {
+                    let master = self.nodes[node].replaced_by;
+                    cluster.nodes[node] = Standing::ReplicaOf(master);
+                }
+            }
+            Turn::Promote(master) => {
+                if let Some(replica) = cluster.replica_of(master) {
+                    self.take_over(&mut cluster, master, replica);
+                    cluster.dead = None;
+                    cluster.nodes[master] = Standing::Returning;
+                    self.nodes[master].replaced_by = replica;
+                    if let Some(window) = self.ledger.windows.last_mut() {
+                        window.until = self.now + RECOVERY;
+                    }
+                    let after = Duration::from_millis(self.random.below(3_000));
+                    self.agenda.note(self.now + after, Event::Turned(Turn::Return(master)));
+                }
+            }
+            Turn::Return(node) => {
+                self.nodes[node].down = false;
+                let at = self.now + Duration::from_nanos(1 + self.random.below(self.gossip()));
+                self.agenda.note(at, Event::Turned(Turn::Hear(node)));
+            }
+            Turn::Copy => {
+                self.copy(&cluster);
+                let at = self.now + Duration::from_micros(500 + self.random.below(20_000));
+                if self.is_foul() {
+                    self.agenda.note(at, Event::Turned(Turn::Copy));
+                }
+            }
+        }
+        self.cluster = Some(cluster);
+    }
+
+    fn gossip(&self) -> u64 {
+        self.plan.cluster.as_ref().map_or(1, |plan| plan.gossip)
+    }
+
+    fn begin_to_move(&mut self, cluster: &mut Cluster, block: usize, to: usize) {
+        let block = block % cluster.blocks();
+        let from = cluster.owners[block];
+        // Masters may have changed places with their replicas since.
+        let masters = cluster.nodes.iter().enumerate();
+        let mut masters = masters.filter(|(_, node)| **node == Standing::Master);
+        let Some((to, _)) = masters.nth(to) else { return };
+        if from != to {
+            cluster.moving = Some(Moving { block, from, to, handed: false });
+            self.go_on();
+        }
+    }
+
+    /// The next key goes, or the block itself.
+    fn go(&mut self, cluster: &mut Cluster) {
+        let Some(Moving { block, from, to, .. }) = cluster.moving else { return };
+        let mut gone = self.nodes[from].model.keys();
+        gone.retain(|key| cluster.block_of(key) == block);
+        if let Some(key) = gone.first() {
+            if let Some(entry) = self.nodes[from].model.take(key) {
+                self.nodes[to].model.put(key.clone(), entry);
+            }
+            return self.go_on();
+        }
+        cluster.give(block, to);
+        cluster.moving = Some(Moving { block, from, to, handed: true });
+        let at = self.now + Duration::from_micros(self.random.below(20_000));
+        self.agenda.note(at, Event::Turned(Turn::LetGo));
+    }
+
+    fn go_on(&mut self) {
+        let step = self.plan.cluster.as_ref().map_or(1, |plan| plan.step);
+        let at = self.now + Duration::from_nanos(self.random.below(step));
+        self.agenda.note(at, Event::Turned(Turn::Go));
+    }
+
+    fn take_over(&mut self, cluster: &mut Cluster, master: usize, replica: usize) {
+        cluster.nodes[replica] = Standing::Master;
+        for block in 0..cluster.blocks() {
+            if cluster.owners[block] == master {
+                cluster.give(block, replica);
+            }
+        }
+        self.spread(cluster);
+    }
+
+    /// Everybody hears of it in time.
+    fn spread(&mut self, cluster: &Cluster) {
+        for node in 0..cluster.nodes.len() {
+            let at = self.now + Duration::from_nanos(self.random.below(self.gossip()));
+            if cluster.nodes[node] != Standing::Returning {
+                self.agenda.note(at, Event::Turned(Turn::Hear(node)));
+            }
+        }
+    }
+
+    fn copy_data(&mut self, from: usize, to: usize) {
+        let data = self.nodes[from].model.data();
+        self.nodes[to].model.replace(data);
+    }
+
+    /// Replicas have what their masters have, but for those whose master is dead.
+    fn copy(&mut self, cluster: &Cluster) {
+        for (node, standing) in cluster.nodes.iter().enumerate() {
+            if let Standing::ReplicaOf(master) = standing
+                && !self.nodes[*master].down
+                && !self.nodes[node].down
+            {
+                self.copy_data(*master, node);
+            }
+        }
+    }
+}
+
+/// How soon after a promotion writes succeed.
+const RECOVERY: Duration = Duration::from_secs(2);
