@@ -83,6 +83,16 @@ pub enum Bug {
     ExpiredIsSeen,
     /// In memory, what hangs in one slot of the wheel never expires.
     SlotSkipped,
+    /// In a cluster, a command goes to where its slot is being moved without `ASKING`.
+    AskingDropped,
+    /// In a cluster, a slot that is being moved counts as moved.
+    AskRemembered,
+    /// In a cluster, the map is not read again when something puts it in doubt.
+    DoubtsIgnored,
+    /// In a cluster, values of many keys come in the order of their slots.
+    PartsMisplaced,
+    /// In a cluster, what is refused for now is its caller's affair.
+    RefusalsTold,
 }
 
 /// Whether this bug is planted: never, without the feature.

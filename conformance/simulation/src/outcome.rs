@@ -32,7 +32,7 @@ impl Ledger {
         };
         // A batch, a scan and a load send more than one command.
         let kind = self.ops[id].kind;
-        let parts = matches!(kind, Kind::SetMany | Kind::DeleteMany | Kind::Clear);
+        let parts = matches!(kind, Kind::GetMany | Kind::SetMany | Kind::DeleteMany | Kind::Clear);
         let several =
             matches!(kind, Kind::ClearPrefix | Kind::Load) || (parts && self.nodes.is_some());
         let ended = if several && ended == Ended::NotRun { Ended::MayHaveRun } else { ended };

@@ -292,6 +292,7 @@ impl Run {
     fn probe(&mut self) {
         self.world.with(|state| {
             state.ledger.strict = true;
+            state.ledger.windows.clear();
             state.plan.drops = 0;
             state.log.add(state.now, || "all faults are over".into());
         });

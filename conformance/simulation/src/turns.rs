@@ -34,7 +34,8 @@ pub(crate) struct ClusterPlan {
 /// Something that happens to a cluster.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Turn {
-    /// A block moves, where it may, to another master.
+    /// A block moves, where it may, to another master. Numbers beyond the last block stand for those
+    /// that keys are in.
     Move { block: usize, to: usize },
     /// A master and its replica change places, and nothing is lost.
     ChangePlaces { block: usize },
@@ -67,7 +68,7 @@ impl ClusterPlan {
         let mut turns: Vec<_> = (0..2 + random.below(10))
             .map(|_| {
                 let at = any(random);
-                let block = random.below(blocks) as usize;
+                let block = random.below(4 * blocks) as usize;
                 let to = random.below(masters as u64) as usize;
                 let turn = match random.below(8) {
                     0..4 => Turn::Move { block, to },
@@ -86,7 +87,7 @@ impl ClusterPlan {
             starts: (1..blocks).map(|_| random.below(16_384) as u16).collect(),
             whole: random.below(2) == 0,
             gossip: [1_000_000, 100_000_000, 1_000_000_000][random.below(3) as usize],
-            step: [100_000, 20_000_000, 200_000_000][random.below(3) as usize],
+            step: [1_000_000, 50_000_000, 400_000_000][random.below(3) as usize],
             turns,
         }
     }
@@ -108,9 +109,12 @@ impl State {
         }
         let is_free = cluster.moving.is_none() && cluster.dead.is_none();
         match turn {
-            Turn::Move { block, to } if is_free => self.begin_to_move(&mut cluster, block, to),
+            Turn::Move { block, to } if is_free => {
+                let block = self.block(&cluster, block);
+                self.begin_to_move(&mut cluster, block, to);
+            }
             Turn::ChangePlaces { block } if is_free => {
-                let master = cluster.owners[block % cluster.blocks()];
+                let master = cluster.owners[self.block(&cluster, block)];
                 if let Some(replica) = cluster.replica_of(master) {
                     self.copy_data(master, replica);
                     self.take_over(&mut cluster, master, replica);
@@ -119,7 +123,7 @@ impl State {
                 }
             }
             Turn::Die { block, silent } if is_free => {
-                let master = cluster.owners[block % cluster.blocks()];
+                let master = cluster.owners[self.block(&cluster, block)];
                 if cluster.replica_of(master).is_some() {
                     self.go_down(master, silent);
                     cluster.dead = Some(master);
@@ -161,7 +165,9 @@ impl State {
                     cluster.nodes[master] = Standing::Returning;
                     self.nodes[master].replaced_by = replica;
                     if let Some(window) = self.ledger.windows.last_mut() {
-                        window.until = self.now + RECOVERY;
+                        // Who falls silent is found out by whoever asks it, or by the next map.
+                        let silent = self.nodes[master].silent;
+                        window.until = self.now + if silent { UNNOTICED } else { RECOVERY };
                     }
                     let after = Duration::from_millis(self.random.below(3_000));
                     self.agenda.note(self.now + after, Event::Turned(Turn::Return(master)));
@@ -183,12 +189,19 @@ impl State {
         self.cluster = Some(cluster);
     }
 
+    fn block(&self, cluster: &Cluster, drawn: usize) -> usize {
+        if drawn < cluster.blocks() {
+            return drawn;
+        }
+        let keys = &self.ledger.keys;
+        cluster.block_of(&keys[drawn % keys.len()].wire)
+    }
+
     fn gossip(&self) -> u64 {
         self.plan.cluster.as_ref().map_or(1, |plan| plan.gossip)
     }
 
     fn begin_to_move(&mut self, cluster: &mut Cluster, block: usize, to: usize) {
-        let block = block % cluster.blocks();
         let from = cluster.owners[block];
         // Masters may have changed places with their replicas since.
         let masters = cluster.nodes.iter().enumerate();
@@ -261,5 +274,7 @@ impl State {
     }
 }
 
+/// How long nobody may notice that a master is silent.
+const UNNOTICED: Duration = Duration::from_secs(95);
 /// How soon after a promotion writes succeed.
 const RECOVERY: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use async_caches_core::planted::{Bug, plant};
-use async_caches_simulation::run;
+use async_caches_simulation::{Space, run_in};
 
 /// Every bug that there is.
 const BUGS: [Bug; 38] = [
@@ -49,14 +49,25 @@ const BUGS: [Bug; 38] = [
     Bug::SlotSkipped,
 ];
 
+/// Every bug that only a cluster can have.
+const BUGS_OF_CLUSTERS: [Bug; 5] = [
+    Bug::AskingDropped,
+    Bug::AskRemembered,
+    Bug::DoubtsIgnored,
+    Bug::PartsMisplaced,
+    Bug::RefusalsTold,
+];
+
 #[test]
 fn every_planted_bug_is_found() {
-    let missed: Vec<Bug> = BUGS.into_iter().filter(|bug| !is_found(*bug)).collect();
+    let all = BUGS.into_iter().map(|bug| (Space::Server, bug));
+    let all = all.chain(BUGS_OF_CLUSTERS.into_iter().map(|bug| (Space::Cluster, bug)));
+    let missed: Vec<_> = all.filter(|(space, bug)| !is_found(*space, *bug)).collect();
     plant(None);
     assert!(missed.is_empty(), "within {SEEDS} seeds nobody found {missed:?}");
 }
 
-fn is_found(bug: Bug) -> bool {
+fn is_found(space: Space, bug: Bug) -> bool {
     plant(Some(bug));
     let (next, found) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
     thread::scope(|scope| {
@@ -67,7 +78,7 @@ fn is_found(bug: Bug) -> bool {
                     if seed >= SEEDS.min(found.load(Ordering::Relaxed)) {
                         break;
                     }
-                    if let Some(failure) = run(seed, false).failure
+                    if let Some(failure) = run_in(space, seed, false).failure
                         && found.fetch_min(seed, Ordering::Relaxed) > seed
                     {
                         eprintln!("{bug:?}: seed {seed}: {failure}");

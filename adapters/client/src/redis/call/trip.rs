@@ -17,6 +17,7 @@ use async_caches_core::cluster::slot::Slot;
 use async_caches_core::cluster::way::Way;
 use async_caches_core::command::Command;
 use async_caches_core::error::{Failure, ServerErrorKind};
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Answer;
 use async_caches_core::time::Instant;
 
@@ -134,7 +135,12 @@ impl Call {
                         nodes.moved(redirect.slot, &redirect.to);
                         false
                     }
-                    RedirectKind::Ask => true,
+                    RedirectKind::Ask => {
+                        if planted::is(Bug::AskRemembered) {
+                            nodes.moved(redirect.slot, &redirect.to);
+                        }
+                        true
+                    }
                 };
                 trip.to = Some(Stop { node: redirect.to, asking, maps: nodes.maps() });
                 trip.wait = (at > now).then_some(Wait { until: at, maps: None });
@@ -170,15 +176,16 @@ impl Call {
                     None => continue,
                 },
             };
-            let sent = match node.pool(nodes) {
-                Err(error) => Poll::Ready(error),
-                Ok(pool) => {
-                    self.poll_link(&pool, command, cx, |call: &mut Self, link| match asking {
-                        true => call.send_asking(link, command, cx),
-                        false => call.send(link, command, cx),
-                    })
-                }
-            };
+            let sent =
+                match node.pool(nodes) {
+                    Err(error) => Poll::Ready(error),
+                    Ok(pool) => self.poll_link(&pool, command, cx, |call: &mut Self, link| {
+                        match asking && !planted::is(Bug::AskingDropped) {
+                            true => call.send_asking(link, command, cx),
+                            false => call.send(link, command, cx),
+                        }
+                    }),
+                };
             match sent {
                 Poll::Pending => {
                     if let (Stage::Sent(..), Some(past)) = (&self.stage, &mut self.past) {
