@@ -502,7 +502,8 @@ impl Ledger {
 pub(crate) const FLIGHT: Duration = Duration::from_secs(30);
 
 /// How a reply begins that says that the command has not run.
-const REFUSALS: [&str; 6] = ["NOSCRIPT", "MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "READONLY"];
+const REFUSALS: [&str; 7] =
+    ["NOSCRIPT", "MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING"];
 
 /// How often a command may be sent from node to node.
 const MOST_HOPS: usize = 18;

@@ -112,7 +112,8 @@ impl Ledger {
     /// tells whose it is.
     fn take(&mut self, id: OpId, wire: Wire, key: Option<KeyId>, wanted: &Said) -> bool {
         let (issued, kind) = (self.ops[id].issued, self.ops[id].kind);
-        let bears_token = kind == Kind::DeleteMany;
+        // In a cluster only the part with the key that is never stored does.
+        let bears_token = kind == Kind::DeleteMany && self.nodes.is_none();
         let found = self.entries.iter_mut().find(|entry| {
             let fits = !entry.taken && entry.wire == wire && (key.is_none() || entry.key == key);
             let whose = entry.op == Some(id) || (entry.op.is_none() && !bears_token);

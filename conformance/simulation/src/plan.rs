@@ -197,6 +197,7 @@ impl Plan {
     pub(crate) fn draw_cluster(random: &mut Random) -> Self {
         let mut plan = Self::draw(random);
         plan.database = 0;
+        let calm = plan.is_calm();
         plan.strikes.retain(|(_, strike)| match strike {
             Strike::Down { .. } | Strike::Up(_) => false,
             Strike::Mood(_)
@@ -206,7 +207,7 @@ impl Plan {
             | Strike::ClientClock(_)
             | Strike::Rival(_) => true,
         });
-        if !plan.is_calm() {
+        if !calm {
             plan.strikes.push((plan.faults_until, Strike::Mood(Mood::Well)));
         }
         plan.cluster = Some(ClusterPlan::draw(random, plan.faults_until));
