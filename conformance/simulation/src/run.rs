@@ -264,7 +264,8 @@ impl Run {
                 let least = if pool.over { 0 } else { pool.minsize };
                 let most = if pool.over { 0 } else { pool.maxsize };
                 let gone = state.cluster.as_ref().is_some_and(|cluster| cluster.is_gone(pool.node));
-                let most = if gone { 0 } else { most };
+                // It may be asked for the map.
+                let most = if gone { most.min(1) } else { most };
                 if !well || healthy < least || live > most {
                     let what = format!(
                         "pool {index}: {healthy} healthy of {live} lines, {least} to {most} are to be"

@@ -81,7 +81,7 @@ impl State {
     /// Runs what has arrived on a line.
     pub(crate) fn serve(&mut self, id: usize) {
         let node = self.lines[id].node;
-        if self.nodes[node].paused_until > self.now {
+        if self.nodes.get(node).is_none_or(|node| node.paused_until > self.now) {
             return;
         }
         loop {

@@ -1,6 +1,6 @@
 //! A seed is a seed: what happened once happens again, to the nanosecond.
 
-use async_caches_simulation::run;
+use async_caches_simulation::{Space, run, run_in};
 
 #[test]
 fn the_same_seed_gives_the_same_log() {
@@ -24,5 +24,16 @@ fn another_seed_gives_another_log() {
 fn a_few_seeds_hold() {
     for seed in 1_000..1_500 {
         assert_eq!(run(seed, false).failure, None, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_same_seed_of_a_cluster_gives_the_same_log() {
+    for seed in 0..100 {
+        let once = run_in(Space::Cluster, seed, true);
+        let again = run_in(Space::Cluster, seed, true);
+        assert!(once.log.len() > 10, "seed {seed} does something");
+        assert_eq!(once.log, again.log, "seed {seed}");
+        assert_eq!(once.failure, None, "seed {seed}");
     }
 }

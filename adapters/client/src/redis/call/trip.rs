@@ -216,6 +216,10 @@ impl Call {
         let expires = *self.expires.get_or_insert(now + nodes.response_timeout());
         self.leave();
         let trip = &mut self.past.get_or_insert_default().trip;
+        // The place of a wait is over with that: held there, the caller would be woken again and again.
+        if trip.wait.take().is_some() {
+            trip.leave();
+        }
         let ticket = trip.place.as_ref().map(|(_, ticket)| *ticket);
         match nodes.hold(ticket, expires, cx) {
             Ok(ticket) => {
