@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_caches_conformance::cluster::Cluster;
 use async_caches_conformance::server::{Kind, Server, Setup};
-use async_caches_tokio::{Error, LinkError};
+use async_caches_tokio::{Cache, Error, LinkError};
 use tokio::runtime::{Builder, Runtime};
 
 #[test]
@@ -16,17 +16,8 @@ fn a_cache_whose_runtime_has_shut_down_fails_at_once_and_can_be_connected_on_ano
     drop(first);
 
     runtime().block_on(async {
-        let began = Instant::now();
-        let error = cache.get::<String>("key").await.unwrap_err();
-        assert!(
-            matches!(error, Error::Unavailable { source: LinkError::RuntimeGone, .. }),
-            "{error:?}"
-        );
-        assert!(began.elapsed() < Duration::from_secs(1));
-        cache.disconnect().await.unwrap();
-        cache.connect().await.unwrap();
-        assert_eq!(cache.get("key").await.unwrap(), Some("value".to_owned()));
-        cache.disconnect().await.unwrap();
+        fails_at_once(&cache, "key").await;
+        connects_again(&cache).await;
     });
 }
 
@@ -41,18 +32,9 @@ fn a_cluster_whose_runtime_has_shut_down_fails_at_once_and_can_be_connected_on_a
 
     runtime().block_on(async {
         for key in (0..20).map(|n| format!("key{n}")) {
-            let began = Instant::now();
-            let error = cache.get::<String>(&key).await.unwrap_err();
-            assert!(
-                matches!(error, Error::Unavailable { source: LinkError::RuntimeGone, .. }),
-                "{error:?}"
-            );
-            assert!(began.elapsed() < Duration::from_secs(1));
+            fails_at_once(&cache, &key).await;
         }
-        cache.disconnect().await.unwrap();
-        cache.connect().await.unwrap();
-        assert_eq!(cache.get("key").await.unwrap(), Some("value".to_owned()));
-        cache.disconnect().await.unwrap();
+        connects_again(&cache).await;
     });
 }
 
@@ -74,6 +56,24 @@ fn links_to_a_node_belong_to_the_runtime_that_the_cache_was_connected_on_whoever
         }
         cache.disconnect().await.unwrap();
     });
+}
+
+async fn fails_at_once(cache: &Cache, key: &str) {
+    let began = Instant::now();
+    let error = cache.get::<String>(key).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Unavailable { source: LinkError::RuntimeGone, .. }),
+        "{error:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+/// And finds what was stored before.
+async fn connects_again(cache: &Cache) {
+    cache.disconnect().await.unwrap();
+    cache.connect().await.unwrap();
+    assert_eq!(cache.get("key").await.unwrap(), Some("value".to_owned()));
+    cache.disconnect().await.unwrap();
 }
 
 fn runtime() -> Runtime {

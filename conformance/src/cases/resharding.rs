@@ -10,11 +10,11 @@ use async_caches::{Cache, ClusterInfo, Error, NodeInfo, Remaining, ServerErrorKi
 
 use super::cluster::{BRIEF, PROMPTLY, RESPONSE, SLACK, UNDISTURBED, cluster, key_on, start};
 use super::ops::LONG;
+use super::sentinel::promoted;
 use crate::backend::PASSWORD;
 use crate::cluster::{Cluster, slot_of};
 use crate::context::{Context, Task, connected};
 use crate::proxy::Proxy;
-use crate::sentinels::is_master;
 use crate::server::{Server, Setup};
 
 pub async fn every_operation_finds_keys_whose_slot_is_being_moved(cx: Context) {
@@ -284,12 +284,6 @@ pub async fn a_cache_that_is_disconnected_while_a_node_is_away_ends_all(cx: Cont
     cx.until("no link is left", async || all.nodes[1].raw(0).other_clients().is_empty()).await;
 }
 
-/// When a replica is seen to be a master.
-async fn promoted(cx: &Context, replica: &Server) -> Instant {
-    cx.until("the replica is promoted", async || is_master(replica)).await;
-    Instant::now()
-}
-
 /// Callers that add, set and get keys of one slot each, without a pause, until told to stop. Each
 /// operation ends with the right value or a typed error.
 struct Load {
@@ -384,7 +378,7 @@ impl Report {
 }
 
 const CALLERS: i64 = 12;
-/// The same, and what a busy machine adds to it.
+/// The response timeout, and what a busy machine adds to it.
 const LONGEST: Duration = Duration::from_secs(8);
 const WRITES_WITHIN: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);

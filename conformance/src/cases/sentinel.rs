@@ -281,7 +281,7 @@ fn stat(info: &str, name: &str) -> u64 {
 }
 
 /// When a replica is seen to be a master.
-async fn promoted(cx: &Context, replica: &Server) -> Instant {
+pub(super) async fn promoted(cx: &Context, replica: &Server) -> Instant {
     cx.until("the replica is promoted", async || is_master(replica)).await;
     Instant::now()
 }
