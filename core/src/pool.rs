@@ -217,6 +217,12 @@ impl Pool {
         self.links.len() >= self.maxsize + usize::from(planted::is(Bug::OneLinkTooMany))
     }
 
+    /// Whether it dials though no caller wants a link.
+    #[must_use]
+    pub fn keeps_links(&self) -> bool {
+        self.minsize > 0
+    }
+
     fn is_dialling(&self) -> bool {
         self.links.iter().any(|(_, phase)| matches!(phase, Phase::Dialling))
     }

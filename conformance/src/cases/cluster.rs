@@ -241,6 +241,23 @@ pub async fn a_slot_that_nobody_serves_is_an_error_in_time(cx: Context) {
     assert_eq!(after.get::<i32>("lost").await.unwrap(), Some(2));
 }
 
+pub async fn links_that_are_lost_and_that_nobody_misses_are_no_reason_to_ask_for_the_map(
+    cx: Context,
+) {
+    let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
+    let keys = [0, 1].map(|node| key_on(&all, node));
+    let cache = connected(cx.builder_of(&all.url()).minsize(0)).await;
+    cache.set_many(keys.iter().zip(0..)).await.unwrap();
+    let maps = || cluster(&cache).maps;
+    let before = maps();
+    all.nodes[1].raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    cx.until("the loss puts the map in doubt", async || maps() > before).await;
+    // As long as two more would take.
+    cx.sleep(Duration::from_millis(2_500)).await;
+    assert!(maps() <= before + 2, "{} maps were read", maps() - before);
+    assert_eq!(cache.get::<i32>(&keys[1]).await.unwrap(), Some(1));
+}
+
 pub async fn two_nodes_that_send_each_other_a_key_are_a_typed_error(cx: Context) {
     let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
     let key = key_on(&all, 0);

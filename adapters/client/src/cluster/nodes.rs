@@ -284,7 +284,7 @@ impl Nodes {
         // over its master's data can be read from soon.
         let is_loading = |node: &map::Node| node.health == Health::Loading;
         let awaited = self.reads() && view.map().nodes().iter().any(is_loading);
-        if awaited || pools.iter().any(|redis| redis.pool().is_down()) {
+        if awaited || pools.iter().any(|redis| redis.pool().is_missed()) {
             state.refresh.handle(Input::Doubted, now);
         }
         let woken = state.line.take_waiting();

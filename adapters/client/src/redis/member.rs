@@ -7,7 +7,7 @@ use async_caches_core::cluster::address::Address;
 use async_caches_core::connection::Role;
 use async_caches_core::large::LargeKeys;
 
-use super::{Closing, Pool, Redis};
+use super::{Closing, Pool, Redis, State};
 use crate::cluster::Doubt;
 use crate::sync::lock;
 
@@ -42,13 +42,25 @@ impl Pool {
     /// Whether there is no link, and the last thing that happened is that one was lost or could not
     /// be opened.
     pub(crate) fn is_down(&self) -> bool {
+        lock(&self.state).is_down()
+    }
+
+    /// Whether it is [down](Self::is_down) though it is to keep links, or somebody waits for one.
+    pub(crate) fn is_missed(&self) -> bool {
         let state = lock(&self.state);
-        state.links.is_empty() && state.last_error.is_some()
+        let is_wanted = state.decisions.keeps_links() || state.line.waiting() > 0;
+        is_wanted && state.is_down()
     }
 
     /// Has all who wait for a link, or for room, look anew where they belong.
     pub(crate) fn rouse(&self) {
         let woken = lock(&self.state).line.take_waiting();
         woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    fn is_down(&self) -> bool {
+        self.links.is_empty() && self.last_error.is_some()
     }
 }
