@@ -265,6 +265,7 @@ macro_rules! __cases {
             }
             resharding {
                 every_operation_finds_keys_whose_slot_is_being_moved
+                replicas_are_read_from_while_a_slot_is_moved
                 callers_under_load_get_no_wrong_answer_while_slots_are_moved
                 callers_under_load_survive_the_death_of_a_master
                 a_node_that_is_taken_out_is_left_and_no_key_is_lost

@@ -60,8 +60,21 @@ impl Caller {
 
     async fn any(&mut self) {
         let cache = self.below(self.caches.len());
-        let loads = self.world.with(|state| state.plan.loads) && self.random.below(16) > 0;
-        let kind = match if loads { 31 } else { self.random.below(32) } {
+        let (loads, batches) = self.world.with(|state| (state.plan.loads, state.plan.batches()));
+        let kind = if loads && self.random.below(16) > 0 {
+            Kind::Load
+        } else if batches && self.random.below(8) > 0 {
+            let most =
+                [Kind::GetMany, Kind::GetMany, Kind::SetMany, Kind::SetMany, Kind::DeleteMany];
+            most[self.below(most.len())]
+        } else {
+            self.kind()
+        };
+        self.operate(kind, cache).await;
+    }
+
+    fn kind(&mut self) -> Kind {
+        match self.random.below(32) {
             0..6 => Kind::Get,
             6..8 => Kind::GetMany,
             8..11 => Kind::Set,
@@ -78,8 +91,7 @@ impl Caller {
             24 | 25 => Kind::ClearPrefix,
             26 => Kind::SetMany,
             _ => Kind::Load,
-        };
-        self.operate(kind, cache).await;
+        }
     }
 
     /// Does one operation of this kind.

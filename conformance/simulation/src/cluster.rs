@@ -4,9 +4,11 @@
 //! Slots lie in a few blocks. There is one truth of who serves each, and a view of it in every node,
 //! which learns of a change at once where it takes part, and else once it hears of it. While a block
 //! is moved its keys go one by one: who has it so far sends away those who ask for what is gone
-//! (`ASK`), and both ask those to come again whose keys are on both sides (`TRYAGAIN`). What nodes
-//! say is that of Redis 7.0. It knows no time, and no keys but those that it is asked for: when
-//! something changes is in [`turns`](crate::turns).
+//! (`ASK`), and both ask those to come again whose keys are on both sides (`TRYAGAIN`). Replicas answer
+//! reads where a connection has said `READONLY`. Those of Redis 7.0 know nothing of what is being moved,
+//! and take for missing what is gone; those of Valkey 9.1 say what their masters would, and go on with
+//! it in their place. What else nodes say is that of Redis 7.0. It knows no time, and no keys but those
+//! that it is asked for: when something changes is in [`turns`](crate::turns).
 
 use async_caches_core::cluster::slot::Slot;
 
@@ -23,14 +25,17 @@ pub(crate) struct Cluster {
     pub(crate) owners: Vec<usize>,
     /// Who serves each block, as a node sees it.
     pub(crate) views: Vec<Vec<usize>>,
-    /// Whether a node has ever served a block.
+    /// Whether a node has ever served a block, and whether it has ever followed one that served it.
     served: Vec<Vec<bool>>,
+    followed: Vec<Vec<bool>>,
     pub(crate) nodes: Vec<Standing>,
     pub(crate) moving: Option<Moving>,
     /// Whose death is not made good.
     pub(crate) dead: Option<usize>,
     /// Whether nobody answers for any key while some keys have nobody.
     pub(crate) whole: bool,
+    /// Whether replicas know what their masters are moving.
+    pub(crate) modern: bool,
 }
 
 /// What a node is to the others.
@@ -67,11 +72,32 @@ impl Cluster {
             nodes.extend((0..masters).map(Standing::ReplicaOf));
         }
         let views = vec![owners.clone(); nodes.len()];
-        let mut served = vec![vec![false; starts.len()]; nodes.len()];
-        for (block, owner) in owners.iter().enumerate() {
-            served[*owner][block] = true;
+        let served = vec![vec![false; starts.len()]; nodes.len()];
+        let followed = served.clone();
+        let mut this = Self {
+            starts,
+            owners,
+            views,
+            served,
+            followed,
+            nodes,
+            moving: None,
+            dead: None,
+            whole: false,
+            modern: false,
+        };
+        this.note_who_serves();
+        this
+    }
+
+    fn note_who_serves(&mut self) {
+        for block in 0..self.blocks() {
+            let owner = self.owners[block];
+            self.served[owner][block] = true;
+            if let Some(replica) = self.replica_of(owner) {
+                self.followed[replica][block] = true;
+            }
         }
-        Self { starts, owners, views, served, nodes, moving: None, dead: None, whole: false }
     }
 
     /// How many blocks there are.
@@ -79,9 +105,13 @@ impl Cluster {
         self.starts.len()
     }
 
-    /// Whether nobody is to have links to a node any more.
-    pub(crate) fn is_gone(&self, node: usize) -> bool {
-        self.nodes.get(node) != Some(&Standing::Master)
+    /// Whether nobody is to have links to a node any more; `reads` where replicas are read from.
+    pub(crate) fn is_gone(&self, node: usize, reads: bool) -> bool {
+        match self.nodes.get(node) {
+            Some(Standing::Master) => false,
+            Some(Standing::ReplicaOf(_)) => !reads,
+            Some(Standing::Returning | Standing::Forgotten) | None => true,
+        }
     }
 
     /// The block that a key is in.
@@ -93,8 +123,31 @@ impl Cluster {
     /// A node serves a block from now on, and those who take part in that know it.
     pub(crate) fn give(&mut self, block: usize, to: usize) {
         self.owners[block] = to;
-        self.served[to][block] = true;
         self.views[to][block] = to;
+        self.note_who_serves();
+    }
+
+    /// A replica takes the place of its master, in what that serves and in what it was moving.
+    pub(crate) fn replace(&mut self, master: usize, replica: usize) {
+        self.nodes[replica] = Standing::Master;
+        if let Some(Moving { from, to, .. }) = &mut self.moving {
+            for node in [from, to] {
+                if *node == master {
+                    *node = replica;
+                }
+            }
+        }
+        for block in 0..self.blocks() {
+            if self.owners[block] == master {
+                self.give(block, replica);
+            }
+        }
+    }
+
+    /// A node follows another from now on.
+    pub(crate) fn follow(&mut self, node: usize, master: usize) {
+        self.nodes[node] = Standing::ReplicaOf(master);
+        self.note_who_serves();
     }
 
     /// A node hears of the truth.
@@ -106,9 +159,11 @@ impl Cluster {
         }
     }
 
-    /// Whether a node may have been taken for the one that serves a key, without `ASKING`.
-    pub(crate) fn has_ever_served(&self, node: usize, key: &[u8]) -> bool {
-        self.served[node][self.block_of(key)]
+    /// Whether a node may have been taken for one that answers for a key, without `ASKING`; `reads`
+    /// where it is only read from.
+    pub(crate) fn may_have_answered(&self, node: usize, key: &[u8], reads: bool) -> bool {
+        let block = self.block_of(key);
+        self.served[node][block] || reads && self.followed[node][block]
     }
 
     /// The replica of a node, where it has one.
@@ -116,16 +171,17 @@ impl Cluster {
         self.nodes.iter().position(|node| *node == Standing::ReplicaOf(master))
     }
 
-    /// What a node says instead of running a command, where it does not run it.
+    /// What a node says instead of running a command, where it does not run it. `asking` is whether
+    /// `ASKING` came just before, `reads` whether the connection has said `READONLY`.
     pub(crate) fn turn_away(
         &self,
         node: usize,
         asked: &Request,
-        asking: bool,
+        (asking, reads): (bool, bool),
         model: &mut Model,
         now: i64,
     ) -> Option<Said> {
-        if asked.is(0, "ASKING") {
+        if asked.is(0, "ASKING") || asked.is(0, READ_ONLY) {
             return Some(Said::OK);
         }
         if asked.is(0, "CLUSTER") {
@@ -151,8 +207,12 @@ impl Cluster {
         let missing = keys.iter().filter(|key| !model.holds(key, now)).count();
         let several = keys.iter().any(|key| *key != keys[0]);
         let owner = self.views[node][block];
-        if owner == node && !replica {
-            let leaves = moving.filter(|moving| moving.from == node);
+        let leads = owner == node && !replica;
+        let follows =
+            reads && wire.changes_nothing() && self.nodes[node] == Standing::ReplicaOf(owner);
+        if leads || follows {
+            let knows = leads || self.modern;
+            let leaves = moving.filter(|moving| moving.from == owner && knows);
             return match leaves {
                 Some(_) if missing > 0 && missing < keys.len() => Some(Said::error(TRYAGAIN)),
                 Some(moving) if missing > 0 => redirect("ASK", moving.to),
@@ -228,6 +288,9 @@ pub(crate) fn at_port(port: u16) -> usize {
 fn id(node: usize) -> String {
     format!("{node:040x}")
 }
+
+/// What a connection says that reads from a replica.
+pub(crate) const READ_ONLY: &str = "READONLY";
 
 const FIRST_PORT: i64 = 7_000;
 const READONLY: &str = "READONLY You can't write against a read only replica.";

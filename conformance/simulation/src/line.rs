@@ -37,6 +37,8 @@ pub(crate) struct Line {
     pub(crate) replies: u64,
     /// Whether the last command written was `ASKING`, and the last that has run.
     pub(crate) asking: (bool, bool),
+    /// Whether it has said that it only reads.
+    pub(crate) reads: bool,
 }
 
 /// How far the client's side is.
@@ -99,6 +101,7 @@ impl Line {
             used: now,
             replies: 0,
             asking: (false, false),
+            reads: false,
         }
     }
 

@@ -193,8 +193,9 @@ impl Plan {
         }
     }
 
-    /// Draws a plan for a cluster: the same, but that other things happen to its servers.
-    pub(crate) fn draw_cluster(random: &mut Random) -> Self {
+    /// Draws a plan for a cluster: the same, but that other things happen to its servers. `other` is
+    /// for what [`ClusterPlan::draw`] says.
+    pub(crate) fn draw_cluster(random: &mut Random, other: &mut Random) -> Self {
         let mut plan = Self::draw(random);
         plan.database = 0;
         let calm = plan.is_calm();
@@ -210,8 +211,17 @@ impl Plan {
         if !calm {
             plan.strikes.push((plan.faults_until, Strike::Mood(Mood::Well)));
         }
-        plan.cluster = Some(ClusterPlan::draw(random, plan.faults_until));
+        plan.cluster = Some(ClusterPlan::draw(random, other, plan.faults_until));
+        if plan.batches() {
+            // Both of one slot.
+            plan.keys = 2;
+        }
         plan
+    }
+
+    /// Whether callers do hardly anything but what is for many keys.
+    pub(crate) fn batches(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.batches)
     }
 
     /// Whether nothing goes wrong in it.

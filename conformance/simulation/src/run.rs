@@ -15,7 +15,7 @@ use async_caches_conformance::random::Random;
 
 use crate::agenda::{Agenda, Event};
 use crate::callers::Caller;
-use crate::cluster::port;
+use crate::cluster::{Cluster, port};
 use crate::executor::Executor;
 use crate::ledger::{Key, Ledger, SLACK};
 use crate::log::Log;
@@ -55,8 +55,8 @@ pub fn run_in(space: Space, seed: u64, keep_log: bool) -> Report {
     match space {
         Space::Server => run(seed, keep_log),
         Space::Cluster => {
-            let mut random = Random::new(seed);
-            let plan = Plan::draw_cluster(&mut random);
+            let (mut random, mut other) = (Random::new(seed), Random::new(!seed));
+            let plan = Plan::draw_cluster(&mut random, &mut other);
             let mut run = Run::new(plan, random, keep_log);
             run.all();
             run.finish()
@@ -263,7 +263,9 @@ impl Run {
                     (lines.clone().count(), lines.filter(|line| line.is_healthy(state.now)).count());
                 let least = if pool.over { 0 } else { pool.minsize };
                 let most = if pool.over { 0 } else { pool.maxsize };
-                let gone = state.cluster.as_ref().is_some_and(|cluster| cluster.is_gone(pool.node));
+                let reads = self.plan.cluster.as_ref().is_some_and(|plan| plan.reads);
+                let gone = |cluster: &Cluster| cluster.is_gone(pool.node, reads);
+                let gone = state.cluster.as_ref().is_some_and(gone);
                 // It may be asked for the map.
                 let most = if gone { most.min(1) } else { most };
                 if !well || healthy < least || live > most {
@@ -402,7 +404,9 @@ fn caches(plan: &Plan, world: &World) -> Vec<Cache> {
                 format!("redis-cluster://{user}{host}:{},{host}:{}", port(0), port(1))
             }
         };
+        let reads = plan.cluster.as_ref().is_some_and(|cluster| cluster.reads);
         let mut builder = builder(&url)
+            .replica_reads(reads)
             .runtime(Simulated { world: world.clone(), cache: index })
             .key_prefix(cache.prefix)
             .minsize(cache.minsize)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_caches::runtime::Instant;
 
 use crate::agenda::Event;
+use crate::cluster::READ_ONLY;
 use crate::ledger::EntryId;
 use crate::line::Phase;
 use crate::model::{Model, Mood};
@@ -48,6 +49,7 @@ impl State {
             self.check_node(id, request);
             return self.ledger.asked(id, request);
         }
+        self.lines[id].reads |= request.is(0, READ_ONLY);
         if !matches!(Wire::of(request), None | Some(Wire::Ping)) && !self.lines[id].tainted {
             self.ledger.fail(format!("line {id}: {request:?} before it was greeted"));
         }
@@ -55,22 +57,27 @@ impl State {
     }
 
     /// A node is asked for keys that it serves or has served, or right behind `ASKING` for one that
-    /// somebody was sent to it for.
+    /// somebody was sent to it for; and a replica for what only reads.
     fn check_node(&mut self, id: usize, request: &Request) {
         let Some(cluster) = &self.cluster else { return };
         let asking = std::mem::replace(&mut self.lines[id].asking.0, request.is(0, "ASKING"));
         let line = &self.lines[id];
-        let keys = Wire::of(request).map_or(0..0, |wire| wire.keys_at(request));
-        let key = keys.clone().next().map(|at| request.word(at));
+        let wire = Wire::of(request);
+        let mut keys = wire.map_or(0..0, |wire| wire.keys_at(request));
+        let key = keys.next().map(|at| request.word(at));
         if self.lines.iter().any(|it| it.tainted && it.pool == line.pool) {
             return;
+        }
+        if line.reads && wire.is_some_and(|wire| !wire.changes_nothing()) {
+            let fault = format!("line {id}: {request:?} where there is only read");
+            return self.ledger.fail(fault);
         }
         let fault = match (asking, key) {
             (true, None) => "ASKING is not followed by what it is for",
             (true, Some(key)) if !self.ledger.was_sent_away(key) => {
                 "ASKING lets in what nobody has sent there"
             }
-            (false, Some(key)) if !cluster.has_ever_served(line.node, key) => {
+            (false, Some(key)) if !cluster.may_have_answered(line.node, key, line.reads) => {
                 "asked for a key of a slot that the node has never served, without ASKING"
             }
             (true | false, _) => return,
@@ -95,9 +102,11 @@ impl State {
             let now = self.nodes[node].clock + (self.now.as_nanos() / 1_000_000) as i64;
             let model = &mut self.nodes[node].model;
             let asking = std::mem::replace(&mut line.asking.1, asked.request.is(0, "ASKING"));
-            let cluster = self.cluster.as_ref().filter(|_| line.greeted);
+            let greets = !line.greeted && !asked.request.is(0, READ_ONLY);
+            let cluster = self.cluster.as_ref().filter(|_| !greets);
+            let said = (asking, line.reads);
             let turned = cluster
-                .and_then(|cluster| cluster.turn_away(node, &asked.request, asking, model, now));
+                .and_then(|cluster| cluster.turn_away(node, &asked.request, said, model, now));
             let said = turned.unwrap_or_else(|| model.run(session, &asked.request, now));
             let protocol = session.protocol;
             line.greeted |= said == Said::Status("PONG");

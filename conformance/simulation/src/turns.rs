@@ -1,8 +1,9 @@
 //! What happens to a cluster, and when: blocks of slots that move, masters that fail over to their
 //! replicas or die, nodes that are taken out.
 //!
-//! One thing at a time: what is to begin while another is under way does not. Everybody who does not
-//! take part in a change hears of it some time later.
+//! One thing at a time: what is to begin while another is under way does not; but in some seeds nodes
+//! fail over while a block moves. Everybody who does not take part in a change hears of it some time
+//! later.
 
 use std::time::Duration;
 
@@ -29,6 +30,12 @@ pub(crate) struct ClusterPlan {
     /// How many nanoseconds pass at most between two keys that are moved.
     pub(crate) step: u64,
     pub(crate) turns: Vec<(Instant, Turn)>,
+    /// Whether replicas know what their masters are moving, so that those may fail over meanwhile.
+    pub(crate) modern: bool,
+    /// Whether callers read from replicas.
+    pub(crate) reads: bool,
+    /// Whether callers do hardly anything but what is for many keys.
+    pub(crate) batches: bool,
 }
 
 /// Something that happens to a cluster.
@@ -42,6 +49,8 @@ pub(crate) enum Turn {
     /// The master of a block dies; its replica takes over a while later, and it is back then as the
     /// replica's own.
     Die { block: usize, silent: bool },
+    /// The replica of the master of a block is away for a while.
+    LoseReplica { block: usize, silent: bool },
     /// A master that serves nothing is forgotten by the others.
     Forget,
     /// A key of the block that moves goes over, or, where there is none, the block itself.
@@ -59,8 +68,9 @@ pub(crate) enum Turn {
 }
 
 impl ClusterPlan {
-    /// Draws what happens to a cluster until then.
-    pub(crate) fn draw(random: &mut Random, until: Instant) -> Self {
+    /// Draws what happens to a cluster until then. `other` is another generator, for what came later:
+    /// so seeds that are kept go on telling what they were kept for.
+    pub(crate) fn draw(random: &mut Random, other: &mut Random, until: Instant) -> Self {
         let masters = 2 + random.below(2) as usize;
         let replicas = random.below(3) > 0;
         let blocks = 4 + random.below(5);
@@ -80,6 +90,13 @@ impl ClusterPlan {
             })
             .collect();
         turns.push((Instant::ORIGIN, Turn::Copy));
+        let reads = replicas && other.below(3) == 0;
+        if reads {
+            turns.extend((0..other.below(4)).map(|_| {
+                let block = other.below(4 * blocks) as usize;
+                (any(other), Turn::LoseReplica { block, silent: other.below(3) == 0 })
+            }));
+        }
         Self {
             masters,
             idle: if masters > 2 && random.below(3) == 0 { 1 } else { 0 },
@@ -89,6 +106,9 @@ impl ClusterPlan {
             gossip: [1_000_000, 100_000_000, 1_000_000_000][random.below(3) as usize],
             step: [1_000_000, 50_000_000, 400_000_000][random.below(3) as usize],
             turns,
+            modern: other.below(2) == 0,
+            reads,
+            batches: other.below(4) == 0,
         }
     }
 
@@ -96,6 +116,7 @@ impl ClusterPlan {
     pub(crate) fn cluster(&self) -> Cluster {
         let mut cluster = Cluster::new(self.masters, self.idle, self.replicas, self.starts.clone());
         cluster.whole = self.whole;
+        cluster.modern = self.modern;
         cluster
     }
 }
@@ -108,23 +129,24 @@ impl State {
             self.log.add(self.now, || format!("cluster: {turn:?}"));
         }
         let is_free = cluster.moving.is_none() && cluster.dead.is_none();
+        let may_fail = is_free || cluster.modern && cluster.dead.is_none();
         match turn {
             Turn::Move { block, to } if is_free => {
                 let block = self.block(&cluster, block);
                 self.begin_to_move(&mut cluster, block, to);
             }
-            Turn::ChangePlaces { block } if is_free => {
+            Turn::ChangePlaces { block } if may_fail => {
                 let master = cluster.owners[self.block(&cluster, block)];
-                if let Some(replica) = cluster.replica_of(master) {
+                if let Some(replica) = self.replica_there(&cluster, master) {
                     self.copy_data(master, replica);
                     self.take_over(&mut cluster, master, replica);
-                    cluster.nodes[master] = Standing::ReplicaOf(replica);
+                    cluster.follow(master, replica);
                     cluster.hear(master);
                 }
             }
-            Turn::Die { block, silent } if is_free => {
+            Turn::Die { block, silent } if may_fail => {
                 let master = cluster.owners[self.block(&cluster, block)];
-                if cluster.replica_of(master).is_some() {
+                if self.replica_there(&cluster, master).is_some() {
                     self.go_down(master, silent);
                     cluster.dead = Some(master);
                     self.ledger.windows.push(Window { from: self.now, until: Instant::MAX });
@@ -144,18 +166,25 @@ impl State {
                 }
             }
             Turn::Move { .. } | Turn::ChangePlaces { .. } | Turn::Die { .. } | Turn::Forget => {}
-            Turn::Go => self.go(&mut cluster),
-            Turn::LetGo => {
-                if let Some(Moving { from, .. }) = cluster.moving.take() {
-                    cluster.hear(from);
-                    self.spread(&cluster);
+            Turn::LoseReplica { block, silent } => {
+                let master = cluster.owners[self.block(&cluster, block)];
+                if let Some(replica) = self.replica_there(&cluster, master).filter(|_| is_free) {
+                    self.go_down(replica, silent);
+                    let back = self.now + Duration::from_millis(self.random.below(3_000));
+                    self.agenda.note(back, Event::Turned(Turn::Return(replica)));
+                    if silent {
+                        let window = Window { from: self.now, until: back + UNNOTICED };
+                        self.ledger.windows.push(window);
+                    }
                 }
             }
+            Turn::Go => self.go(&mut cluster),
+            Turn::LetGo => self.let_go_of_block(&mut cluster),
             Turn::Hear(node) => {
                 cluster.hear(node);
                 if cluster.nodes[node] == Standing::Returning && !self.nodes[node].down {
                     let master = self.nodes[node].replaced_by;
-                    cluster.nodes[node] = Standing::ReplicaOf(master);
+                    cluster.follow(node, master);
                 }
             }
             Turn::Promote(master) => {
@@ -213,9 +242,17 @@ impl State {
         }
     }
 
-    /// The next key goes, or the block itself.
+    /// The replica of a node, where it has one that is there.
+    fn replica_there(&self, cluster: &Cluster, master: usize) -> Option<usize> {
+        cluster.replica_of(master).filter(|replica| !self.nodes[*replica].down)
+    }
+
+    /// The next key goes, or the block itself; or neither, while one of the two nodes is away.
     fn go(&mut self, cluster: &mut Cluster) {
         let Some(Moving { block, from, to, .. }) = cluster.moving else { return };
+        if self.nodes[from].down || self.nodes[to].down {
+            return self.go_on();
+        }
         let mut gone = self.nodes[from].model.keys();
         gone.retain(|key| cluster.block_of(key) == block);
         if let Some(key) = gone.first() {
@@ -226,6 +263,21 @@ impl State {
         }
         cluster.give(block, to);
         cluster.moving = Some(Moving { block, from, to, handed: true });
+        self.note_let_go();
+    }
+
+    /// Who had the block learns that it has it no more, as soon as it is there.
+    fn let_go_of_block(&mut self, cluster: &mut Cluster) {
+        let Some(Moving { from, .. }) = cluster.moving else { return };
+        if self.nodes[from].down {
+            return self.note_let_go();
+        }
+        cluster.moving = None;
+        cluster.hear(from);
+        self.spread(cluster);
+    }
+
+    fn note_let_go(&mut self) {
         let at = self.now + Duration::from_micros(self.random.below(20_000));
         self.agenda.note(at, Event::Turned(Turn::LetGo));
     }
@@ -237,12 +289,7 @@ impl State {
     }
 
     fn take_over(&mut self, cluster: &mut Cluster, master: usize, replica: usize) {
-        cluster.nodes[replica] = Standing::Master;
-        for block in 0..cluster.blocks() {
-            if cluster.owners[block] == master {
-                cluster.give(block, replica);
-            }
-        }
+        cluster.replace(master, replica);
         self.spread(cluster);
     }
 
@@ -274,7 +321,7 @@ impl State {
     }
 }
 
-/// How long nobody may notice that a master is silent.
+/// How long nobody may notice that a node is silent.
 const UNNOTICED: Duration = Duration::from_secs(95);
 /// How soon after a promotion writes succeed.
 const RECOVERY: Duration = Duration::from_secs(2);

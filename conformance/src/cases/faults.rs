@@ -21,7 +21,7 @@ pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context)
     const SLACK: Duration = Duration::from_millis(700);
     let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).name("stopped").maxsize(2);
-    let cache = connected(builder.response_timeout(RESPONSE).connect_timeout(BRIEF)).await;
+    let cache = connected(builder.response_timeout(RESPONSE).connect_timeout(RESPONSE)).await;
     let before = link_ids(&server);
     assert!(!before.is_empty());
     server.stop();

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use async_caches::{Cache, ClusterInfo, Error, NodeInfo, Remaining, ServerErrorKind};
 
-use super::cluster::{BRIEF, PROMPTLY, RESPONSE, SLACK, UNDISTURBED, cluster, key_on, start};
+use super::cluster::{BRIEF, PROMPTLY, RESPONSE, SLACK, UNDISTURBED, cluster, key_on, kind, start};
 use super::ops::LONG;
 use super::sentinel::promoted;
 use crate::backend::PASSWORD;
 use crate::cluster::{Cluster, slot_of};
 use crate::context::{Context, Task, connected};
 use crate::proxy::Proxy;
-use crate::server::{Server, Setup};
+use crate::server::{Kind, Server, Setup};
 
 pub async fn every_operation_finds_keys_whose_slot_is_being_moved(cx: Context) {
     let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
@@ -59,6 +59,36 @@ async fn every_operation(cache: &Cache, names: &[String], step: i32) {
     let all = cache.get_many::<i32>((1..=6).map(new)).await.unwrap();
     assert_eq!(all, [Some(step), Some(5), Some(step), Some(4), Some(5), None], "{step}");
     assert_eq!(cache.delete_many((1..=6).map(new)).await.unwrap(), 5, "{step}");
+}
+
+pub async fn replicas_are_read_from_while_a_slot_is_moved(cx: Context) {
+    let all = start(&cx, &Setup::default(), 2, 2, UNDISTURBED);
+    let reading = connected(cx.builder_of(&all.url()).replica_reads(true)).await;
+    let slot = slot_of(&all.nodes[0], "{m}");
+    let from = all.master_of(slot);
+    let names: Vec<_> = (0..12).map(|n| format!("{{m}}{n}")).collect();
+    reading.set_many(names.iter().zip(0..)).await.unwrap();
+    // Each as it is, or missing, by itself and together with the others.
+    let read = async || {
+        let (mut all, mut there) = (reading.get_many::<i32>(&names).await.unwrap(), true);
+        for name in &names {
+            all.push(reading.get(name).await.unwrap());
+            there &= reading.contains(name).await.unwrap();
+        }
+        let is_right = |(read, n): (&Option<i32>, usize)| read.is_none_or(|read| read == n as i32);
+        assert!(all.iter().zip((0..names.len()).cycle()).all(is_right), "{all:?}");
+        there && all.into_iter().all(|read| read.is_some())
+    };
+    let is_replica = |node: &NodeInfo| node.slots == 0 && node.pool.open > 0;
+    let from_replica = async || read().await && cluster(&reading).nodes.iter().any(is_replica);
+    cx.until("a replica has the values", from_replica).await;
+    let mut moving = all.begin_to_move(slot, from, 1 - from);
+    while moving.step() {
+        // Replicas of Redis do not know what has moved.
+        assert!(read().await || kind(&cx) == Kind::Redis);
+    }
+    moving.finish();
+    cx.until("the other replica has the values", read).await;
 }
 
 pub async fn callers_under_load_get_no_wrong_answer_while_slots_are_moved(cx: Context) {
