@@ -133,6 +133,9 @@ impl Cluster {
                 // Slots come behind what there is of every node.
                 line.is_some_and(|line| line.split(' ').count() == 8)
             });
+            wait("all nodes know who serves all slots", || {
+                raw.text(&["CLUSTER", "INFO"]).contains("cluster_slots_assigned:16384")
+            });
         }
     }
 

@@ -260,6 +260,7 @@ macro_rules! __cases {
                 nodes_behind_a_translation_of_addresses_are_reached
                 a_slot_that_nobody_serves_is_an_error_in_time
                 links_that_are_lost_and_that_nobody_misses_are_no_reason_to_ask_for_the_map
+                a_map_with_a_slot_that_nobody_serves_any_more_is_read_once_more
                 two_nodes_that_send_each_other_a_key_are_a_typed_error
                 replicas_are_read_from_where_that_was_asked_for_and_masters_where_there_are_none
             }

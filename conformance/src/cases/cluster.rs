@@ -258,6 +258,25 @@ pub async fn links_that_are_lost_and_that_nobody_misses_are_no_reason_to_ask_for
     assert_eq!(cache.get::<i32>(&keys[1]).await.unwrap(), Some(1));
 }
 
+pub async fn a_map_with_a_slot_that_nobody_serves_any_more_is_read_once_more(cx: Context) {
+    let setup = Setup::default().with(&["--cluster-require-full-coverage", "no"]);
+    let all = start(&cx, &setup, 1, 0, UNDISTURBED);
+    let cache = connected(cx.builder_of(&all.url()).minsize(0)).await;
+    cache.set("key", 1).await.unwrap();
+    let maps = || cluster(&cache).maps;
+    let before = maps();
+    let mut node = all.nodes[0].raw(0);
+    node.call(&["CLUSTER", "DELSLOTS", "1"]);
+    node.call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    cx.until("the loss puts the map in doubt, and then the gap does", async || {
+        maps() == before + 2
+    })
+    .await;
+    assert_eq!(cluster(&cache).nodes[0].slots, Cluster::SLOTS - 1);
+    cx.sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(maps(), before + 2, "a gap that stays is no reason");
+}
+
 pub async fn two_nodes_that_send_each_other_a_key_are_a_typed_error(cx: Context) {
     let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
     let key = key_on(&all, 0);

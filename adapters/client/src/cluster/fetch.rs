@@ -120,7 +120,8 @@ impl Asked {
     fn of(fetch: &Fetch, nodes: &Nodes) -> Result<Self, Error> {
         let view = nodes.view();
         let there = view.place(&fetch.from).and_then(|at| view.nodes().get(at)?.opened());
-        let (redis, own) = match there {
+        // One that is down would say at once why it went down, and dial for a caller only.
+        let (redis, own) = match there.filter(|redis| !redis.pool().is_down()) {
             Some(redis) => (redis, None),
             None => {
                 let node = Node::new(fetch.from.clone(), Role::Any);

@@ -272,6 +272,9 @@ impl Nodes {
         let view = View::of(map, self.settings.replica_reads, |address, role, serves| {
             known(&before, &strays, address, role).filter(|_| serves)
         });
+        // Who was asked may not have heard yet who serves a slot now.
+        let has_new_gaps = view.map().uncovered().next().is_some()
+            && view.map().uncovered().ne(before.map().uncovered());
         let left = left(&view, before.all().chain(&strays));
         self.show(&state, view);
         let view = self.view.load_full();
@@ -284,7 +287,7 @@ impl Nodes {
         // over its master's data can be read from soon.
         let is_loading = |node: &map::Node| node.health == Health::Loading;
         let awaited = self.reads() && view.map().nodes().iter().any(is_loading);
-        if awaited || pools.iter().any(|redis| redis.pool().is_missed()) {
+        if has_new_gaps || awaited || pools.iter().any(|redis| redis.pool().is_missed()) {
             state.refresh.handle(Input::Doubted, now);
         }
         let woken = state.line.take_waiting();
