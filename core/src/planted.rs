@@ -93,6 +93,8 @@ pub enum Bug {
     PartsMisplaced,
     /// In a cluster, what is refused for now is its caller's affair.
     RefusalsTold,
+    /// In a cluster, a replica that is down is read from.
+    DeadReaderKept,
 }
 
 /// Whether this bug is planted: never, without the feature.

@@ -253,7 +253,9 @@ impl Pool {
         // Whoever had a link, or waited for one, wants one there.
         self.demand |= !self.links.is_empty();
         self.links.iter_mut().for_each(|(_, phase)| *phase = Phase::Closing);
-        let again = self.moved_at.replace(now).is_some_and(|at| now.since(at) < Self::STABLE);
+        // Where nothing was dialled yet it only becomes known where the server is.
+        let again = self.next > 0
+            && self.moved_at.replace(now).is_some_and(|at| now.since(at) < Self::STABLE);
         if !again {
             self.backoff.succeeded();
         }
@@ -432,6 +434,17 @@ mod tests {
         pool.handle(Input::Moved, late);
         assert!(!pool.is_hopeless(late));
         assert_eq!(dials(&mut pool, late).len(), 2, "both, and at once");
+    }
+
+    #[test]
+    fn where_the_server_is_first_said_to_be_is_no_move() {
+        let mut pool = pool(8, 8);
+        pool.handle(Input::Moved, at(0));
+        for id in dials(&mut pool, at(0)) {
+            pool.handle(ended(id), at(900));
+        }
+        pool.handle(Input::Moved, at(950));
+        assert_eq!(dials(&mut pool, at(950)).len(), 8, "all, and at once");
     }
 
     #[test]

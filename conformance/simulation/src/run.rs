@@ -278,7 +278,7 @@ impl Run {
         });
     }
 
-    /// Every slot is served by whoever serves it, as far as the caches know.
+    /// Every slot is served by somebody, as far as the caches know, and they could read that last time.
     fn check_cluster(&self) {
         if self.plan.cluster.is_none() {
             return;
@@ -287,6 +287,11 @@ impl Run {
             let info = cache.info();
             let nodes = info.cluster().map(|cluster| &cluster.nodes[..]).unwrap_or_default();
             let slots: usize = nodes.iter().map(|node| node.slots).sum();
+            let unread = info.cluster().and_then(|cluster| cluster.last_error.as_ref());
+            self.expect(
+                unread.is_none(),
+                &format!("cache {index} cannot read the map: {unread:?}"),
+            );
             self.expect(slots == 16_384, &format!("cache {index} knows who serves {slots} slots"));
         }
     }

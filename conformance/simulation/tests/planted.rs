@@ -50,12 +50,13 @@ const BUGS: [Bug; 38] = [
 ];
 
 /// Every bug that only a cluster can have.
-const BUGS_OF_CLUSTERS: [Bug; 5] = [
+const BUGS_OF_CLUSTERS: [Bug; 6] = [
     Bug::AskingDropped,
     Bug::AskRemembered,
     Bug::DoubtsIgnored,
     Bug::PartsMisplaced,
     Bug::RefusalsTold,
+    Bug::DeadReaderKept,
 ];
 
 #[test]

@@ -8,6 +8,7 @@ use async_caches_core::cluster::slot::Slot;
 use async_caches_core::cluster::way::Way;
 use async_caches_core::command::Command;
 use async_caches_core::connection::Role;
+use async_caches_core::planted::{self, Bug};
 
 use super::Node;
 use crate::redis::Shared;
@@ -69,7 +70,8 @@ impl View {
 
     /// Who is read from for a slot: the first of its replicas that is there, or else its master.
     pub(super) fn reader(&self, slot: Slot) -> Option<&Arc<Node>> {
-        self.readers(slot).find(|node| !node.is_down()).or_else(|| self.master(slot))
+        let is_there = |node: &&Arc<Node>| !node.is_down() || planted::is(Bug::DeadReaderKept);
+        self.readers(slot).find(is_there).or_else(|| self.master(slot))
     }
 
     /// The replicas of a slot, each slot's first being another.
