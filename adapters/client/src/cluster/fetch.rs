@@ -120,8 +120,12 @@ impl Asked {
     fn of(fetch: &Fetch, nodes: &Nodes) -> Result<Self, Error> {
         let view = nodes.view();
         let there = view.place(&fetch.from).and_then(|at| view.nodes().get(at)?.opened());
-        // One that is down would say at once why it went down, and dial for a caller only.
-        let (redis, own) = match there.filter(|redis| !redis.pool().is_down()) {
+        // Where nobody misses the links that were lost, why that was says nothing of now, and nobody dials.
+        let is_current = |redis: &Arc<Redis>| {
+            let pool = redis.pool();
+            !pool.is_down() || pool.is_missed()
+        };
+        let (redis, own) = match there.filter(is_current) {
             Some(redis) => (redis, None),
             None => {
                 let node = Node::new(fetch.from.clone(), Role::Any);
