@@ -85,7 +85,8 @@ pub enum Input {
     Renewed,
     /// The server is another one now: all links there are close, others are to be dialled at once,
     /// and what failed before says nothing of them. Where it moves again before [`Pool::STABLE`], as
-    /// those may say who do not know, links wait for the backoff as after a failure.
+    /// those may say who do not know, links wait for the backoff as after a failure. Before anything
+    /// was dialled it is no move: it is only said where the server is.
     Moved,
 }
 

@@ -181,7 +181,7 @@ impl Cluster {
         model: &mut Model,
         now: i64,
     ) -> Option<Said> {
-        if asked.is(0, "ASKING") || asked.is(0, READ_ONLY) {
+        if asked.is(0, "ASKING") || asked.is(0, "READONLY") {
             return Some(Said::OK);
         }
         if asked.is(0, "CLUSTER") {
@@ -288,9 +288,6 @@ pub(crate) fn at_port(port: u16) -> usize {
 fn id(node: usize) -> String {
     format!("{node:040x}")
 }
-
-/// What a connection says that reads from a replica.
-pub(crate) const READ_ONLY: &str = "READONLY";
 
 const FIRST_PORT: i64 = 7_000;
 const READONLY: &str = "READONLY You can't write against a read only replica.";

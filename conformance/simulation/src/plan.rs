@@ -219,6 +219,11 @@ impl Plan {
         plan
     }
 
+    /// Whether callers read from replicas.
+    pub(crate) fn reads(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.reads)
+    }
+
     /// Whether callers do hardly anything but what is for many keys.
     pub(crate) fn batches(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.batches)

@@ -263,8 +263,7 @@ impl Run {
                     (lines.clone().count(), lines.filter(|line| line.is_healthy(state.now)).count());
                 let least = if pool.over { 0 } else { pool.minsize };
                 let most = if pool.over { 0 } else { pool.maxsize };
-                let reads = self.plan.cluster.as_ref().is_some_and(|plan| plan.reads);
-                let gone = |cluster: &Cluster| cluster.is_gone(pool.node, reads);
+                let gone = |cluster: &Cluster| cluster.is_gone(pool.node, self.plan.reads());
                 let gone = state.cluster.as_ref().is_some_and(gone);
                 // It may be asked for the map.
                 let most = if gone { most.min(1) } else { most };
@@ -409,9 +408,8 @@ fn caches(plan: &Plan, world: &World) -> Vec<Cache> {
                 format!("redis-cluster://{user}{host}:{},{host}:{}", port(0), port(1))
             }
         };
-        let reads = plan.cluster.as_ref().is_some_and(|cluster| cluster.reads);
         let mut builder = builder(&url)
-            .replica_reads(reads)
+            .replica_reads(plan.reads())
             .runtime(Simulated { world: world.clone(), cache: index })
             .key_prefix(cache.prefix)
             .minsize(cache.minsize)

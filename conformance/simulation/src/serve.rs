@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_caches::runtime::Instant;
 
 use crate::agenda::Event;
-use crate::cluster::READ_ONLY;
 use crate::ledger::EntryId;
 use crate::line::Phase;
 use crate::model::{Model, Mood};
@@ -49,7 +48,7 @@ impl State {
             self.check_node(id, request);
             return self.ledger.asked(id, request);
         }
-        self.lines[id].reads |= request.is(0, READ_ONLY);
+        self.lines[id].reads |= request.is(0, "READONLY");
         if !matches!(Wire::of(request), None | Some(Wire::Ping)) && !self.lines[id].tainted {
             self.ledger.fail(format!("line {id}: {request:?} before it was greeted"));
         }
@@ -102,11 +101,11 @@ impl State {
             let now = self.nodes[node].clock + (self.now.as_nanos() / 1_000_000) as i64;
             let model = &mut self.nodes[node].model;
             let asking = std::mem::replace(&mut line.asking.1, asked.request.is(0, "ASKING"));
-            let greets = !line.greeted && !asked.request.is(0, READ_ONLY);
+            let greets = !line.greeted && !asked.request.is(0, "READONLY");
             let cluster = self.cluster.as_ref().filter(|_| !greets);
-            let said = (asking, line.reads);
+            let before = (asking, line.reads);
             let turned = cluster
-                .and_then(|cluster| cluster.turn_away(node, &asked.request, said, model, now));
+                .and_then(|cluster| cluster.turn_away(node, &asked.request, before, model, now));
             let said = turned.unwrap_or_else(|| model.run(session, &asked.request, now));
             let protocol = session.protocol;
             line.greeted |= said == Said::Status("PONG");
