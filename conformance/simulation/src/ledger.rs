@@ -18,14 +18,14 @@
 //! The one thing that is excused from the first rule: while a line has replies that were altered or
 //! shifted, what is answered in its pool may be anything. All other rules hold for those too.
 
+mod asked;
+
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
-use async_caches_core::planted::{self, Bug};
 use bytes::Bytes;
 
 use crate::operation::Kind;
-use crate::request::Request;
 use crate::said::Said;
 use crate::wire::Wire;
 
@@ -353,22 +353,6 @@ impl Ledger {
         }
     }
 
-    /// A command was written as a whole.
-    pub(crate) fn asked(&mut self, line: usize, asked: &Request) -> Option<EntryId> {
-        let wire = Wire::of(asked)?;
-        let key = wire.key_at().and_then(|at| self.key(asked.word(at)));
-        let op = wire.token(asked);
-        if let Some(id) = op {
-            self.asked_for(id, wire, key, line, asked);
-        } else {
-            self.asked_by_anyone(wire, key, asked);
-        }
-        self.wait_for_stores(op, wire, key);
-        let words = wire.keys_at(asked).map(|at| asked.share(at)).collect();
-        self.entries.push(Entry { op, wire, key, line, words, said: None, taken: false });
-        Some(self.entries.len() - 1)
-    }
-
     fn key(&self, wire: &[u8]) -> Option<KeyId> {
         self.keys.iter().position(|key| key.wire == wire)
     }
@@ -390,122 +374,6 @@ impl Ledger {
         let within = |window: &Window| issued <= window.until && window.from <= self.now;
         self.strict && !self.windows.iter().any(within)
     }
-
-    /// A command that bears an operation's token.
-    fn asked_for(
-        &mut self,
-        id: OpId,
-        wire: Wire,
-        key: Option<KeyId>,
-        line: usize,
-        asked: &Request,
-    ) {
-        let Some(op) = self.ops.get(id).filter(|op| op.issued <= self.step) else {
-            return self.fail(format!("{asked:?}: asked for by nobody"));
-        };
-        // In a cluster a key that is never stored may go by itself.
-        let alone = self.nodes.is_some() && key.is_none();
-        let of_its_keys = alone || key.is_some_and(|key| op.keys.contains(&key));
-        if !op.kind.sends(wire) || !of_its_keys {
-            return self.fail(format!("{asked:?}: not what #{id} asked for"));
-        }
-        if matches!(wire, Wire::Set | Wire::Add) && wire.expiry(asked) != op.expiry {
-            return self.fail(format!("{asked:?}: #{id} said {:?}", op.expiry));
-        }
-        let tainted = self.lines.iter().any(|line| line.tainted);
-        if matches!(op.ended, Some((_, Ended::Answered))) && !tainted && op.kind != Kind::Load
-            || matches!(op.ended, Some((_, Ended::NotRun)))
-        {
-            return self.fail(format!("{asked:?}: #{id} was over"));
-        }
-        let sent = self.entries.iter().filter(|it| it.op == Some(id) && it.was_sent_to_another());
-        if sent.count() > MOST_HOPS * op.keys.len().max(1) {
-            return self.fail(format!("#{id} is sent from node to node without end"));
-        }
-        let (mut again, mut lost_last) = (false, None);
-        for before in self.entries.iter().filter(|entry| entry.op == Some(id)) {
-            if before.wire != wire || before.key != key {
-                continue;
-            }
-            again = true;
-            let refused = before.said.as_ref().filter(|_| before.was_refused()).map(|(at, _)| *at);
-            // That one is for the rule about what was answered to find.
-            let passes = wire.changes_nothing() || planted::is(Bug::SetReplayed);
-            let lost = self.lines[before.line].closed.filter(|_| passes);
-            lost_last = lost_last.max(refused.or(lost));
-            if refused.or(lost).is_none() {
-                return self.fail(format!(
-                    "{asked:?}: on line {line}, and on line {} before",
-                    before.line
-                ));
-            }
-        }
-        let over = op.ended.map(|(at, _)| at);
-        if again && over.is_some_and(|over| lost_last.is_none_or(|lost| lost >= over)) {
-            return self.fail(format!("{asked:?}: again, though #{id} was over"));
-        }
-        if op.kind == Kind::Load
-            && let (Some(began), Some(ended), Some(key)) = (op.load_began, op.load_ended, key)
-            && self.keys[key].writes.iter().any(|id| {
-                (began + 1..ended).contains(&self.ops[*id].issued) && self.has_come(*id, key)
-            })
-        {
-            self.fail(format!("{asked:?}: a write has overtaken this load"));
-        }
-    }
-
-    /// Whether a write has come to this key: of several keys in a cluster, those behind one that fails
-    /// are left alone.
-    fn has_come(&self, id: OpId, key: KeyId) -> bool {
-        let op = &self.ops[id];
-        let failed = matches!(op.ended, Some((_, Ended::MayHaveRun)));
-        let parts = matches!(op.kind, Kind::SetMany | Kind::DeleteMany);
-        let cut_short = self.nodes.is_some() && parts && failed;
-        let sent = |entry: &Entry| entry.op == Some(id) && entry.key == Some(key);
-        !cut_short || self.entries.iter().any(sent)
-    }
-
-    /// A command that does not tell whose it is.
-    fn asked_by_anyone(&mut self, wire: Wire, key: Option<KeyId>, asked: &Request) {
-        let wanted = |op: &&Op| op.kind.sends(wire) && op.issued <= self.step;
-        let about = |op: &&Op| match (op.kind, key) {
-            (Kind::ClearPrefix | Kind::Clear | Kind::Ping, _) | (_, None) => true,
-            (_, Some(key)) => op.keys.contains(&key),
-        };
-        let askers = self.ops.iter().filter(wanted).filter(about).count();
-        // What is for all keys goes to every node.
-        let each = if wire == Wire::Flush { self.nodes.unwrap_or(1) } else { 1 };
-        let askers = askers * each;
-        // A scan removes what it finds, in commands whose number nobody knows.
-        let swept = wire == Wire::Unlink && !self.sweeps.is_empty();
-        if wire == Wire::Ping || swept || (wire.changes_nothing() && askers > 0) {
-            return;
-        }
-        let same = |entry: &&Entry| {
-            entry.op.is_none() && entry.wire == wire && entry.key == key && !entry.was_refused()
-        };
-        if self.entries.iter().filter(same).count() >= askers {
-            self.fail(format!("{asked:?}: more often than it was asked for ({askers})"));
-        }
-    }
-
-    /// A write is not sent while a load of its key, which was there before it, is being stored.
-    fn wait_for_stores(&mut self, op: Option<OpId>, wire: Wire, key: Option<KeyId>) {
-        let (Some(id), Some(key)) = (op, key) else { return };
-        let write = &self.ops[id];
-        if !write.kind.writes() || !matches!(wire, Wire::Set | Wire::Add | Wire::Unlink) {
-            return;
-        }
-        let storing = self.ops.iter().position(|load| {
-            load.kind == Kind::Load
-                && load.ended.is_none()
-                && load.keys.contains(&key)
-                && load.load_ended.is_some_and(|at| at < write.issued)
-        });
-        if let Some(load) = storing {
-            self.fail(format!("#{id} is sent while #{load} is storing"));
-        }
-    }
 }
 
 /// For how long a load keeps its key to itself.
@@ -514,9 +382,6 @@ pub(crate) const FLIGHT: Duration = Duration::from_secs(30);
 /// How a reply begins that says that the command has not run.
 const REFUSALS: [&str; 7] =
     ["NOSCRIPT", "MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING"];
-
-/// How often a command may be sent from node to node.
-const MOST_HOPS: usize = 18;
 
 /// How late an operation may be over.
 pub(crate) const SLACK: Duration = Duration::from_millis(20);

@@ -38,12 +38,12 @@ mod auth;
 mod due;
 mod handshake;
 mod push;
+mod setup;
 #[cfg(test)]
 mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::string::String;
 use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -52,6 +52,7 @@ pub(crate) use self::auth::request as put_auth;
 use self::due::Sweep;
 use self::handshake::{Handshake, Step};
 pub use self::push::{Pushes, Tracking};
+pub use self::setup::{Role, ServerInfo, Setup};
 use crate::command::Command;
 use crate::copies::Copies;
 use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
@@ -61,57 +62,9 @@ use crate::resp::answer::Expect;
 use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
 use crate::resp::output::Output;
-use crate::resp::scan::{Limits, Scanner};
+use crate::resp::scan::Scanner;
 use crate::secret::Secret;
 use crate::time::Instant;
-use crate::url::Credentials;
-
-/// What a connection says of itself to the server, and how patient it is.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Who we are.
-    pub credentials: Option<Credentials>,
-    /// Which database to select.
-    pub database: u32,
-    /// What the server must be.
-    pub role: Role,
-    /// The name to show in the server's list of clients.
-    pub name: Option<String>,
-    /// What a frame of the server may be.
-    pub limits: Limits,
-    /// How long it may take until the connection is ready, dialling included.
-    pub connect_timeout: Duration,
-    /// How long a reply may take.
-    pub response_timeout: Duration,
-    /// Whether pushes are told, and which the server is asked for.
-    pub pushes: Pushes,
-}
-
-/// What a server must be for a connection to it to be of use.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Role {
-    /// Whatever it is; it is not asked.
-    #[default]
-    Any,
-    /// A node of a cluster that is to answer reads, though it may be a replica: it is told
-    /// [`READONLY`](Command::ReadOnly) before the connection is ready.
-    Reader,
-    /// A master. It says so in its answer to `HELLO`, or else in one to `ROLE`, which costs no round
-    /// trip more. One that is something else is left, with [`ConnectionError::NotMaster`] or, if it
-    /// becomes that later, [`ConnectionError::Demoted`].
-    Master,
-}
-
-/// What a server said of itself.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ServerInfo {
-    /// The version of RESP spoken: 2 or 3.
-    pub protocol: u8,
-    /// The server's own name, such as `redis` or `valkey`; empty where it did not say.
-    pub server: String,
-    /// The server's version; empty where it did not say.
-    pub version: String,
-}
 
 /// The caller's name for a command, given back with what became of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

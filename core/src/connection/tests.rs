@@ -1,5 +1,6 @@
 //! Transcripts in virtual time: what the server says, what the connection makes of it.
 
+mod pushes;
 mod role;
 
 use std::format;
@@ -13,10 +14,9 @@ use crate::error::{ServerError, ServerErrorKind};
 use crate::key::{KeySpace, Names};
 use crate::number::Number;
 use crate::reply::Reply;
+use crate::resp::scan::Limits;
 use crate::ttl::Expiry;
-use crate::url::{Backend, CacheUrl};
-
-mod pushes;
+use crate::url::{Backend, CacheUrl, Credentials};
 
 const HELLO: &[u8] = b"%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n\
     $5\r\nproto\r\n:3\r\n";
