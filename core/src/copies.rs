@@ -15,7 +15,7 @@ pub struct Copies {
 
 impl Copies {
     /// How many bytes a shared block has: what a small value that is kept may keep in memory.
-    pub const BLOCK: usize = 2 * 1024;
+    pub const BLOCK: usize = 2_048;
 
     /// The longest value that shares a block; a longer one has an allocation of its own.
     pub const LONGEST: usize = 256;
@@ -57,6 +57,16 @@ mod tests {
         let values: Vec<Vec<u8>> = (0..600).map(|len| vec![len as u8; len]).collect();
         let kept: Vec<Bytes> = values.iter().map(|value| copies.copy(value)).collect();
         assert_eq!(kept, values);
+    }
+
+    #[test]
+    fn no_value_longer_than_said_shares_a_block() {
+        for (len, lie_side_by_side) in [(Copies::LONGEST, true), (Copies::LONGEST + 1, false)] {
+            let mut copies = Copies::default();
+            let values = [copies.copy(&[1; 8]), copies.copy(&vec![2; len])];
+            let [first, second] = values.each_ref().map(|value| value.as_ptr() as usize);
+            assert_eq!(first + 8 == second, lie_side_by_side, "{len}");
+        }
     }
 
     #[test]

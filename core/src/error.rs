@@ -203,8 +203,8 @@ impl ServerErrorKind {
         }
     }
 
-    /// Whether trying to connect again with the same credentials can help: it cannot where the
-    /// server said no to who we are.
+    /// Whether the server said no to who we are, so that trying to connect again with the same
+    /// credentials cannot help.
     #[must_use]
     pub fn is_refusal_of_credentials(self) -> bool {
         matches!(self, Self::NoAuth | Self::WrongPass | Self::NoPerm)
@@ -376,6 +376,21 @@ mod tests {
             ("", ServerErrorKind::Other),
         ] {
             assert_eq!(ServerError::parse(text.as_bytes()).kind, kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_we_are_is_refused_by_three_answers_and_no_other() {
+        for (text, is_refusal) in [
+            ("NOAUTH Authentication required.", true),
+            ("WRONGPASS invalid username-password pair", true),
+            ("NOPERM this user has no permissions", true),
+            ("LOADING Redis is loading the dataset in memory", false),
+            ("ERR max number of clients reached", false),
+            ("ERR unknown command", false),
+        ] {
+            let kind = ServerError::parse(text.as_bytes()).kind;
+            assert_eq!(kind.is_refusal_of_credentials(), is_refusal, "{text}");
         }
     }
 

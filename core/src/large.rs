@@ -106,7 +106,7 @@ mod tests {
     use crate::key::KeySpace;
     use crate::ttl::Expiry;
 
-    const LARGE: usize = LargeKeys::FROM;
+    const LARGE: usize = 65_536;
 
     #[test]
     fn a_key_is_noted_while_its_last_value_was_large() {

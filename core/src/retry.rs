@@ -125,7 +125,8 @@ mod tests {
 
     use super::*;
     use crate::error::ServerError;
-    use crate::key::{KeySpace, Version};
+    use crate::key::{KeySpace, Names, Version};
+    use crate::number::Number;
     use crate::ttl::Expiry;
 
     #[test]
@@ -177,13 +178,17 @@ mod tests {
     #[test]
     fn what_may_have_run_is_sent_again_only_where_it_changes_nothing() {
         let space = KeySpace::new("", Version::None).unwrap();
-        let key = space.scope(None).unwrap().key(b"k");
+        let scope = space.scope(None).unwrap();
+        let key = scope.key(b"k");
         let (value, expiry) = (Bytes::new(), Expiry::Never);
         let get = Command::Get(key);
         let set = Command::Set { key, value: &value, expiry };
         let touch = Command::Touch { key, expiry };
         assert!(after_loss(&get, true) && after_loss(&Command::Ping, true));
-        for write in [set, touch, Command::Clear] {
+        let incr = Command::Incr { key, delta: Number::Integer(1) };
+        let names: Names = ["k"].into_iter().collect();
+        let delete = Command::Delete(scope.keys(&names));
+        for write in [set, touch, incr, delete, Command::Clear] {
             assert!(!after_loss(&write, true), "{write:?}");
             assert!(after_loss(&write, false), "{write:?}");
         }

@@ -163,11 +163,10 @@ impl Connection {
     /// How old a connection must be to end because its server is a replica.
     pub const DEMOTED_FROM: Duration = Duration::from_secs(2);
 
-    /// Begins a connection: the first words of the handshake are put into `tx`. May be called
-    /// before there is a socket; the connect timeout runs from `now`.
+    /// Begins a connection: the first words of the handshake are put into `tx`, which is empty. May be
+    /// called before there is a socket; the connect timeout runs from `now`.
     #[must_use]
     pub fn open(setup: &Setup, now: Instant, tx: &mut Output) -> Self {
-        let before = tx.len();
         let steps = Handshake::begin(setup, tx);
         Self {
             phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
@@ -178,7 +177,7 @@ impl Connection {
             copies: Copies::default(),
             scripts: Scripts::default(),
             queue: VecDeque::new(),
-            put: (tx.len() - before) as u64,
+            put: tx.len() as u64,
             written: 0,
             unscanned: 0,
             last_read: now,

@@ -86,7 +86,9 @@ impl Desk {
     /// What the connection wants sent; the socket takes it all.
     fn send(&mut self) -> String {
         let sent = self.tx.split();
+        assert_eq!(self.connection.unwritten(), sent.len());
         self.connection.wrote(sent.len());
+        assert_eq!(self.connection.unwritten(), 0);
         String::from_utf8_lossy(&sent).into_owned()
     }
 
@@ -257,6 +259,7 @@ fn a_late_reply_is_thrown_away_and_the_next_caller_gets_its_own() {
     let mut desk = Desk::ready();
     desk.get(1);
     desk.send();
+    assert!(!desk.connection.is_stalled());
     desk.now = desk.now + RESPONSE / 2;
     desk.hear(b"$1"); // something was heard: the server is slow, not silent
     assert_eq!(desk.wait(RESPONSE / 2), Ok([Event::Expired(Tag(1))].into()));
@@ -522,16 +525,26 @@ fn a_connection_that_hears_nothing_but_pushes_asks_whether_it_is_heard() {
 }
 
 #[test]
-fn a_key_larger_than_a_server_takes_is_refused_before_anything_is_written() {
+fn an_argument_larger_than_a_server_takes_is_refused_before_anything_is_written() {
     let mut desk = Desk::ready();
-    let large = std::vec![b'k'; encode::MAX_ARGUMENT];
-    let key = desk.space.scope(None).unwrap().key(&large);
     let expires = desk.now + RESPONSE;
-    let refused = desk.connection.submit(&Command::Get(key), Tag(1), expires, &mut desk.tx);
-    assert!(matches!(refused, Err(Refused::TooLarge { .. })), "{refused:?}");
-    assert!(refused.unwrap_err().to_string().contains("536870914 bytes"));
-    assert!(desk.tx.is_empty());
-    assert_eq!(desk.hear(b""), []);
+    let scope = desk.space.scope(None).unwrap();
+    let large = Bytes::from(std::vec![0; encode::MAX_ARGUMENT + 1]);
+    let largest = large.slice(1..);
+    let set = |value| Command::Set { key: scope.key(b"k"), value, expiry: Expiry::Never };
+    let longer = "::".len() + largest.len();
+    for (command, len) in [(Command::Get(scope.key(&largest)), longer), (set(&large), large.len())]
+    {
+        let refused = desk.connection.submit(&command, Tag(1), expires, &mut desk.tx);
+        let (len, limit) = (len as u64, encode::MAX_ARGUMENT as u64);
+        assert_eq!(refused, Err(Refused::TooLarge { len, limit }));
+        assert!(refused.unwrap_err().to_string().contains(&std::format!("{len} bytes")));
+        assert!(desk.tx.is_empty());
+    }
+    assert_eq!(desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx), Ok(None));
+    // It is not copied.
+    assert_eq!(desk.connection.submit(&set(&largest), Tag(1), expires, &mut desk.tx), Ok(()));
+    assert!(desk.tx.len() > largest.len());
 }
 
 #[test]

@@ -83,7 +83,14 @@ fn every_command_has_its_form_on_the_wire() {
         (Command::Ping, &["PING"]),
     ] {
         assert_eq!(text(&command), expected, "{command:?}");
+        let sent_as = match command.name() {
+            "SETNX" | "MSET" => "SET",
+            name => name,
+        };
+        assert_eq!(expected[0].get(..sent_as.len()), Some(sent_as), "{command:?}");
     }
+    let delta = Number::Integer(1);
+    assert_eq!(Command::Incr { key, delta }.name(), "INCRBY", "it is a script");
 }
 
 #[test]

@@ -1,0 +1,341 @@
+use std::vec;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_millis(1);
+
+fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+fn pool(minsize: usize, maxsize: usize) -> Pool {
+    Pool::new(minsize, maxsize, PATIENCE, 42, at(0))
+}
+
+fn busy(_: LinkId) -> Option<Instant> {
+    None
+}
+
+fn dials(pool: &mut Pool, now: Instant) -> Vec<LinkId> {
+    let mut dialled = vec![];
+    while let Some(action) = pool.poll(now, busy) {
+        match action {
+            Action::Dial(id) => dialled.push(id),
+            Action::Close(id) => panic!("closed {id:?}"),
+        }
+    }
+    dialled
+}
+
+fn ended(link: LinkId) -> Input {
+    Input::Ended { link, refused: false }
+}
+
+#[test]
+fn the_smallest_size_is_dialled_at_once_and_demand_adds_one_at_a_time() {
+    let mut pool = pool(2, 4);
+    let first = dials(&mut pool, at(0));
+    assert_eq!(first.len(), 2);
+    for id in first {
+        pool.handle(Input::Opened(id), at(1));
+    }
+    for size in [3, 4] {
+        pool.handle(Input::Demand, at(2));
+        pool.handle(Input::Demand, at(2));
+        let more = dials(&mut pool, at(2));
+        assert_eq!((more.len(), pool.size()), (1, size));
+        pool.handle(Input::Opened(more[0]), at(3));
+    }
+    pool.handle(Input::Demand, at(4));
+    assert!(dials(&mut pool, at(4)).is_empty(), "never more than maxsize");
+}
+
+#[test]
+fn a_pool_whose_smallest_size_is_zero_dials_on_demand() {
+    assert!(pool(1, 1).keeps_links());
+    let mut pool = pool(0, 1);
+    assert!(!pool.keeps_links());
+    assert!(dials(&mut pool, at(0)).is_empty());
+    pool.handle(Input::Demand, at(0));
+    assert_eq!(dials(&mut pool, at(0)).len(), 1);
+}
+
+#[test]
+fn a_spare_link_is_closed_once_it_has_idled_and_the_last_are_kept() {
+    let mut pool = pool(1, 3);
+    for now in [0, 1, 2] {
+        pool.handle(Input::Demand, at(now));
+        for id in dials(&mut pool, at(now)) {
+            pool.handle(Input::Opened(id), at(now));
+        }
+    }
+    assert_eq!(pool.open(), 3);
+    let idle = |_| Some(at(0));
+    assert_eq!(pool.poll(at(29_999), idle), None);
+    assert!(pool.deadline(at(0)).unwrap().at <= at(30_000));
+    assert!(matches!(pool.poll(at(30_000), idle), Some(Action::Close(_))));
+    assert!(matches!(pool.poll(at(30_000), idle), Some(Action::Close(_))));
+    assert_eq!(pool.poll(at(30_000), idle), None);
+    assert_eq!(pool.open(), 1);
+    assert_eq!(pool.deadline(at(30_000)), None, "there is nothing to wait for");
+}
+
+#[test]
+fn a_link_that_closes_counts_until_it_has_ended() {
+    let mut pool = pool(1, 2);
+    for now in [0, 1] {
+        pool.handle(Input::Demand, at(now));
+        for id in dials(&mut pool, at(now)) {
+            pool.handle(Input::Opened(id), at(now));
+        }
+    }
+    let late = at(40_000);
+    pool.handle(Input::Demand, late);
+    let Some(Action::Close(id)) = pool.poll(late, |_| Some(at(0))) else { panic!() };
+    assert_eq!(pool.poll(late, |_| Some(at(0))), None, "there may not be a third");
+    assert_eq!((pool.open(), pool.size()), (1, 2));
+    pool.handle(ended(id), late);
+    assert!(matches!(pool.poll(late, busy), Some(Action::Dial(_))), "and at once, now");
+}
+
+#[test]
+fn a_link_lost_while_another_closes_is_replaced() {
+    let mut pool = pool(2, 4);
+    let mut links = dials(&mut pool, at(0));
+    links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
+    pool.handle(Input::Demand, at(1));
+    links.extend(dials(&mut pool, at(1)));
+    pool.handle(Input::Opened(links[2]), at(1));
+    let closing = Some(Action::Close(links[2]));
+    assert_eq!(pool.poll(at(40_000), |_| Some(at(1))), closing);
+    pool.handle(ended(links[0]), at(40_000));
+    assert_eq!(dials(&mut pool, at(50_000)).len(), 1, "one open link is too few");
+}
+
+#[test]
+fn what_failed_before_a_pool_was_left_alone_takes_nobodys_hope() {
+    let mut pool = pool(0, 1);
+    pool.handle(Input::Demand, at(0));
+    let id = dials(&mut pool, at(0))[0];
+    pool.handle(ended(id), at(0));
+    pool.handle(Input::Demand, at(4_000));
+    assert_eq!(dials(&mut pool, at(4_000)).len(), 1);
+    assert!(pool.is_hopeless(at(6_000)), "it has failed for all its patience");
+    pool.handle(ended(LinkId(1)), at(6_000));
+    pool.handle(Input::Demand, at(20_000));
+    assert!(!pool.is_hopeless(at(20_000)));
+}
+
+#[test]
+fn where_the_server_has_moved_links_are_dialled_at_once_whatever_failed_before() {
+    let mut pool = pool(2, 2);
+    let links = dials(&mut pool, at(0));
+    for round in 0..20 {
+        let now = at(10_000 * round);
+        dials(&mut pool, now).into_iter().chain(links.clone()).for_each(|id| {
+            pool.handle(ended(id), now);
+        });
+    }
+    let late = at(190_000);
+    assert!(pool.is_hopeless(late));
+    pool.handle(Input::Moved, late);
+    assert!(!pool.is_hopeless(late));
+    assert_eq!(dials(&mut pool, late).len(), 2, "both, and at once");
+}
+
+#[test]
+fn where_the_server_is_first_said_to_be_is_no_move() {
+    let mut pool = pool(8, 8);
+    pool.handle(Input::Moved, at(0));
+    for id in dials(&mut pool, at(0)) {
+        pool.handle(ended(id), at(900));
+    }
+    pool.handle(Input::Moved, at(950));
+    assert_eq!(dials(&mut pool, at(950)).len(), 8, "all, and at once");
+}
+
+#[test]
+fn who_had_a_link_has_one_where_the_server_has_moved_and_nobody_else() {
+    for had_one in [true, false] {
+        let mut pool = pool(0, 1);
+        if had_one {
+            pool.handle(Input::Demand, at(0));
+            let id = dials(&mut pool, at(0))[0];
+            pool.handle(Input::Opened(id), at(0));
+        }
+        pool.handle(Input::Moved, at(10));
+        // The one that there was still counts, until it has ended.
+        if had_one {
+            pool.handle(ended(LinkId(0)), at(10));
+        }
+        assert_eq!(dials(&mut pool, at(10)).len(), usize::from(had_one));
+    }
+}
+
+#[test]
+fn a_server_that_moves_without_end_is_dialled_less_and_less_often() {
+    let mut pool = pool(1, 1);
+    let (mut now, mut count) = (at(0), 0);
+    while now < at(60_000) {
+        pool.handle(Input::Moved, now);
+        let next = now + Duration::from_millis(100);
+        let due = pool.deadline(now).unwrap().at.max(now);
+        for id in if due < next { dials(&mut pool, due) } else { vec![] } {
+            count += 1;
+            pool.handle(Input::Opened(id), due);
+            pool.handle(ended(id), due);
+        }
+        now = next;
+    }
+    assert!(count < 80, "{count} dials in a minute");
+}
+
+#[test]
+fn a_server_that_moves_again_is_dialled_at_once_where_it_had_stayed_for_a_while() {
+    for (stayed, at_once) in [(Pool::STABLE - TICK, false), (Pool::STABLE, true)] {
+        let mut pool = pool(1, 1);
+        let mut links = dials(&mut pool, at(0));
+        pool.handle(Input::Moved, at(1));
+        pool.handle(ended(links[0]), at(1));
+        links = dials(&mut pool, at(1));
+        pool.handle(Input::Opened(links[0]), at(1));
+        let again = at(1) + stayed;
+        pool.handle(Input::Moved, again);
+        pool.handle(ended(links[0]), again);
+        assert_eq!(dials(&mut pool, again).len(), usize::from(at_once), "{stayed:?}");
+    }
+}
+
+#[test]
+fn links_to_where_the_server_was_count_until_they_have_ended_and_are_no_failures() {
+    let mut pool = pool(1, 2);
+    let old = dials(&mut pool, at(0))[0];
+    pool.handle(Input::Opened(old), at(0));
+    pool.handle(Input::Moved, at(9_000));
+    assert_eq!((pool.open(), pool.size()), (0, 1));
+    let new = dials(&mut pool, at(9_000));
+    assert_eq!((new.len(), pool.size()), (1, 2));
+    pool.handle(Input::Opened(new[0]), at(9_001));
+    pool.handle(ended(old), at(9_002));
+    assert_eq!((pool.open(), pool.size()), (1, 1));
+    assert!(!pool.is_hopeless(at(90_000)));
+    pool.handle(Input::Demand, at(9_003));
+    assert_eq!(dials(&mut pool, at(9_003)).len(), 1, "nothing is to be waited for");
+}
+
+#[test]
+fn after_a_failure_one_dial_at_a_time_waits_for_the_backoff() {
+    let mut pool = pool(3, 3);
+    for id in dials(&mut pool, at(0)) {
+        pool.handle(ended(id), at(0));
+    }
+    let due = pool.deadline(at(0)).unwrap();
+    assert_eq!(due.why, "dial");
+    assert!(due.at > at(0));
+    assert_eq!(dials(&mut pool, due.at).len(), 1);
+}
+
+#[test]
+fn a_server_that_accepts_and_hangs_up_is_dialled_less_and_less_often() {
+    let mut pool = pool(1, 1);
+    let mut now = at(0);
+    let mut count = 0;
+    while now < at(60_000) {
+        for id in dials(&mut pool, now) {
+            count += 1;
+            pool.handle(Input::Opened(id), now);
+            pool.handle(ended(id), now);
+        }
+        now = pool.deadline(now).unwrap().at;
+    }
+    assert!((10..80).contains(&count), "{count} dials in a minute");
+}
+
+#[test]
+fn what_failed_before_is_forgotten_once_a_link_has_lasted() {
+    for (lasted, is_forgotten) in [(Pool::STABLE - TICK, false), (Pool::STABLE, true)] {
+        let mut pool = pool(1, 1);
+        let mut now = at(0);
+        for _ in 0..20 {
+            dials(&mut pool, now).into_iter().for_each(|id| pool.handle(ended(id), now));
+            now = pool.deadline(now).unwrap().at;
+        }
+        let link = dials(&mut pool, now)[0];
+        pool.handle(Input::Opened(link), now);
+        pool.handle(ended(link), now + lasted);
+        let soon = now + lasted + Backoff::BASE;
+        assert_eq!(pool.deadline(now).unwrap().at < soon, is_forgotten, "{lasted:?}");
+    }
+}
+
+#[test]
+fn callers_may_hope_until_their_patience_ends_and_again_after_a_link_opened() {
+    let mut pool = pool(1, 1);
+    let id = dials(&mut pool, at(0))[0];
+    pool.handle(Input::Opened(id), at(10));
+    pool.handle(ended(id), at(9_000));
+    assert!(!pool.is_hopeless(at(100_000)), "a lost link alone is no reason to give up");
+    let id = dials(&mut pool, at(10_000))[0];
+    pool.handle(ended(id), at(10_000));
+    assert!(!pool.is_hopeless(at(14_999)));
+    assert!(pool.is_hopeless(at(15_000)));
+    let id = dials(&mut pool, at(15_000))[0];
+    pool.handle(Input::Opened(id), at(15_001));
+    assert!(!pool.is_hopeless(at(100_000)));
+}
+
+#[test]
+fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later() {
+    let mut pool = pool(1, 1);
+    let link = dials(&mut pool, at(0))[0];
+    pool.handle(Input::Ended { link, refused: true }, at(0));
+    assert!(pool.is_hopeless(at(0)));
+    assert!(pool.deadline(at(0)).unwrap().at >= at(2_500));
+}
+
+#[test]
+fn an_open_link_that_is_refused_leaves_no_hope_where_it_was_the_last() {
+    let mut pool = pool(2, 2);
+    let [one, other] = dials(&mut pool, at(0))[..] else { panic!() };
+    pool.handle(Input::Opened(one), at(0));
+    pool.handle(Input::Opened(other), at(0));
+    pool.handle(Input::Ended { link: one, refused: true }, at(5_000));
+    assert!(!pool.is_hopeless(at(5_000)), "the other one still serves");
+    pool.handle(Input::Ended { link: other, refused: true }, at(5_000));
+    assert!(pool.is_hopeless(at(5_000)));
+}
+
+#[test]
+fn other_credentials_are_tried_at_once_where_the_last_were_refused() {
+    let mut pool = pool(1, 2);
+    let link = dials(&mut pool, at(0))[0];
+    pool.handle(Input::Ended { link, refused: true }, at(0));
+    assert_eq!(pool.poll(at(1), busy), None);
+    pool.handle(Input::Renewed, at(1));
+    assert!(!pool.is_hopeless(at(1)));
+    let link = dials(&mut pool, at(1))[0];
+    pool.handle(Input::Ended { link, refused: false }, at(1));
+    pool.handle(Input::Renewed, at(1));
+    assert_eq!(pool.poll(at(1), busy), None, "a server that is away is another matter");
+}
+
+#[test]
+fn two_hundred_clients_that_lost_one_server_do_not_come_back_together() {
+    let mut first_dials: Vec<_> = (0..200)
+        .map(|seed| {
+            let mut pool = Pool::new(1, 1, PATIENCE, seed, at(0));
+            let mut now = at(0);
+            for _ in 0..12 {
+                for id in dials(&mut pool, now) {
+                    pool.handle(ended(id), now);
+                }
+                now = pool.deadline(now).unwrap().at;
+            }
+            now.as_nanos() / 100_000_000
+        })
+        .collect();
+    first_dials.sort_unstable();
+    let most = first_dials.chunk_by(|a, b| a == b).map(<[u64]>::len).max().unwrap();
+    assert!(most <= 12, "{most} of 200 dial within the same 100 ms");
+}
