@@ -65,7 +65,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The earlier of two deadlines, where there is one.
+    /// The earlier of two deadlines, where there is one; the first where both are at one time.
     #[must_use]
     pub fn earlier(a: Option<Self>, b: Option<Self>) -> Option<Self> {
         match (a, b) {
@@ -92,6 +92,8 @@ mod tests {
         let soon = Deadline { at: Instant::from_millis(1), why: "soon" };
         let late = Deadline { at: Instant::from_millis(2), why: "late" };
         assert_eq!(Deadline::earlier(Some(late), Some(soon)), Some(soon));
+        let as_soon = Deadline { why: "as soon", ..soon };
+        assert_eq!(Deadline::earlier(Some(as_soon), Some(soon)), Some(as_soon));
         assert_eq!(Deadline::earlier(None, Some(late)), Some(late));
         assert_eq!(Deadline::earlier(None, None), None);
     }

@@ -22,21 +22,23 @@ const ENTRIES: usize = 500;
 
 #[test]
 fn an_entry_takes_little_more_than_it_holds() {
-    for len in 0..600 {
-        let taken = taken(len);
-        let held = "::k0000".len() + len;
-        assert!(taken <= held + OVERHEAD, "{taken} bytes for an entry of {held}");
+    for (name_len, lens) in [(5, 0..600), (250, 0..300)] {
+        for len in lens {
+            let taken = taken(name_len, len);
+            let held = "::".len() + name_len + len;
+            assert!(taken <= held + OVERHEAD, "{taken} bytes for an entry of {held}");
+        }
     }
 }
 
-/// How many bytes an entry takes whose value has this length, on an average.
-fn taken(len: usize) -> usize {
+/// How many bytes an entry takes whose name and value have these lengths, on an average.
+fn taken(name_len: usize, len: usize) -> usize {
     let (space, value) = (KeySpace::default(), vec![b'v'; len]);
     let scope = space.scope(None).expect("no version, no colon");
     let (store, seed) = (One(RefCell::new(Shard::new(None, None))), Seed::new(1));
     let before = ALLOCATOR.current_usage();
     for number in 0..ENTRIES {
-        let name = format!("k{number:04}");
+        let name = format!("{number:0name_len$}");
         // One that nobody else keeps.
         let value = Bytes::copy_from_slice(&value);
         let key = scope.key(name.as_bytes());

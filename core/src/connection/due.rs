@@ -27,16 +27,15 @@ impl Connection {
             Phase::Handshake { .. } if planted::is(Bug::NoConnectTimeout) => None,
             Phase::Handshake { until, .. } => Some(Deadline { at: *until, why: "handshake" }),
             Phase::Ready { .. } | Phase::Leaving(_) => {
-                let expiry = Deadline { at: self.next_expiry, why: "command expiry" };
-                Some(match self.queue.front() {
+                let expiry = Some(Deadline { at: self.next_expiry, why: "command expiry" });
+                match self.queue.front() {
                     None if planted::is(Bug::NoKeepalive) => expiry,
-                    None => Deadline { at: self.keepalive_at(), why: "keepalive" },
+                    None => Some(Deadline { at: self.keepalive_at(), why: "keepalive" }),
                     Some(front) => {
                         let at = front.expires + self.response_timeout;
-                        let stuck = Deadline { at, why: "overdue reply" };
-                        if stuck.at < expiry.at { stuck } else { expiry }
+                        Deadline::earlier(expiry, Some(Deadline { at, why: "overdue reply" }))
                     }
-                })
+                }
             }
         }
     }

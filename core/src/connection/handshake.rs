@@ -75,7 +75,7 @@ impl Handshake {
                 Pushes::Told { tracking } => tracking.clone(),
             },
             asked: VecDeque::new(),
-            info: ServerInfo { protocol: 3, ..ServerInfo::default() },
+            info: ServerInfo::default(),
         };
         this.hello(tx);
         this

@@ -15,6 +15,7 @@ use crate::key::{KeySpace, Names};
 use crate::number::Number;
 use crate::reply::Reply;
 use crate::resp::scan::Limits;
+use crate::time::Deadline;
 use crate::ttl::Expiry;
 use crate::url::{Backend, CacheUrl, Credentials};
 
@@ -264,6 +265,8 @@ fn a_late_reply_is_thrown_away_and_the_next_caller_gets_its_own() {
     desk.hear(b"$1"); // something was heard: the server is slow, not silent
     assert_eq!(desk.wait(RESPONSE / 2), Ok([Event::Expired(Tag(1))].into()));
     assert!(desk.connection.is_stalled());
+    let overdue = Deadline { at: desk.now + RESPONSE, why: "overdue reply" };
+    assert_eq!(desk.connection.deadline(), Some(overdue));
     desk.get(2);
     assert_eq!(desk.hear(b"\r\na\r\n$1\r\nb\r\n"), [value(2, "b")]);
     assert!(!desk.connection.is_stalled());

@@ -248,6 +248,23 @@ fn options_are_read_from_the_query_of_any_backend() {
 }
 
 #[test]
+fn an_error_names_the_part_that_it_is_about() {
+    for (url, part) in [
+        ("locmem://%c3", "name"),
+        ("redis://%ff:p@host", "user"),
+        ("redis://u:%ff@host", "password"),
+        ("redis://%ff", "host"),
+        ("redis+unix:///%ff", "path"),
+        ("redis-sentinel://s1/%ff", "service"),
+        ("redis://h?%ff=1", "option name"),
+        ("redis://h?name=%ff", "option value"),
+    ] {
+        let message = CacheUrl::parse(url).unwrap_err().to_string();
+        assert_eq!(message, format!("the URL's {part} is not UTF-8 once percent-decoded"));
+    }
+}
+
+#[test]
 fn malformed_urls_are_refused_by_the_part_at_fault() {
     let database = |text: &str| UrlError::Database { database: text.into() };
     let option = UrlError::Option;
