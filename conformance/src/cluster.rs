@@ -2,7 +2,7 @@
 
 use std::sync::{LazyLock, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::frame::Frame;
 use crate::raw::Raw;
@@ -133,12 +133,12 @@ impl Cluster {
         }
         let source = self.id(from);
         for mut raw in self.nodes.iter().map(|node| node.raw(0)) {
-            wait("all nodes know that it serves nothing more", &mut raw, NODES, |nodes| {
+            raw.ask_until("all nodes know that it serves nothing more", NODES, |nodes| {
                 let line = nodes.lines().find(|line| line.starts_with(&source));
                 // Slots come behind what there is of every node.
                 line.is_some_and(|line| line.split(' ').count() == 8)
             });
-            wait("all nodes know who serves all slots", &mut raw, INFO, |info| {
+            raw.ask_until("all nodes know who serves all slots", INFO, |info| {
                 info.contains("cluster_slots_assigned:16384")
             });
         }
@@ -166,24 +166,26 @@ impl Cluster {
         }
         let known = format!("cluster_known_nodes:{}", self.nodes.len());
         for raw in &mut all {
-            wait("the nodes know each other", raw, INFO, |info| info.contains(&known));
+            raw.ask_until("the nodes know each other", INFO, |info| info.contains(&known));
         }
         for (at, raw) in all.iter_mut().enumerate().skip(self.masters) {
             let master = self.id((at - self.masters) % self.masters);
-            wait("a node may follow", raw, &["CLUSTER", "REPLICATE", &master], |said| said == "OK");
-            wait("a replica has its master's data", raw, &["INFO", "replication"], |info| {
+            raw.ask_until("a node may follow", &["CLUSTER", "REPLICATE", &master], |said| {
+                said == "OK"
+            });
+            raw.ask_until("a replica has its master's data", &["INFO", "replication"], |info| {
                 info.contains("master_link_status:up")
             });
         }
         for raw in &mut all {
-            wait("the cluster is whole", raw, INFO, |info| {
+            raw.ask_until("the cluster is whole", INFO, |info| {
                 info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
             });
         }
         // Each knows of the others which of them are replicas.
         let replicas = self.nodes.len() - self.masters;
         for raw in &mut all {
-            wait("all know of the replicas", raw, NODES, |nodes| {
+            raw.ask_until("all know of the replicas", NODES, |nodes| {
                 nodes.matches("slave ").count() == replicas
             });
         }
@@ -281,19 +283,5 @@ impl Drop for Lent {
     }
 }
 
-/// Asks until the answer is right.
-fn wait(what: &str, raw: &mut Raw, words: &[&str], is_right: impl Fn(&str) -> bool) {
-    let start = Instant::now();
-    loop {
-        let said = raw.ask(words).expect("it answers").text();
-        if is_right(&said) {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}; it said:\n{said}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 const NODES: &[&str] = &["CLUSTER", "NODES"];
 const INFO: &[&str] = &["CLUSTER", "INFO"];
-const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::frame::{Frame, command};
 
@@ -105,6 +106,23 @@ impl Raw {
             Err(error) => panic!("{:?}: {error}", shown().collect::<Vec<_>>()),
             Ok(Frame::Error(text)) => panic!("{:?}: {text}", shown().collect::<Vec<_>>()),
             Ok(frame) => frame,
+        }
+    }
+
+    /// Sends a command again and again until its reply, as text, is right; `what` says when that is.
+    ///
+    /// # Panics
+    /// When the connection fails, or the reply is not right for half a minute.
+    pub fn ask_until(&mut self, what: &str, words: &[&str], is_right: impl Fn(&str) -> bool) {
+        let start = Instant::now();
+        loop {
+            let said = self.ask(words).expect("it answers").text();
+            if is_right(&said) {
+                return;
+            }
+            let is_early = start.elapsed() < Duration::from_secs(30);
+            assert!(is_early, "waited in vain until {what}; it said:\n{said}");
+            thread::sleep(Duration::from_millis(20));
         }
     }
 

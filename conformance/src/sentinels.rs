@@ -1,8 +1,7 @@
 //! A master, a replica and three sentinels that watch them, as tests need them.
 
 use std::fmt::Write as _;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::server::{Kind, Server, Setup, Tls, Watched};
 
@@ -49,8 +48,8 @@ impl Trio {
         let sentinels = (0..3).map(|_| Server::start(kind, &setup)).collect();
         let trio = Self { servers, sentinels };
         for sentinel in &trio.sentinels {
-            wait("the sentinels know each other", || {
-                let info = sentinel.raw_sentinel().text(&["INFO", "sentinel"]);
+            let mut raw = sentinel.raw_sentinel();
+            raw.ask_until("the sentinels know each other", &["INFO", "sentinel"], |info| {
                 info.contains("status=ok") && info.contains("slaves=1,sentinels=3")
             });
         }
@@ -65,10 +64,8 @@ impl Trio {
 
     /// Tells a sentinel to let the replica take the master's place, and waits until it agrees.
     pub fn fail_over(&self) {
-        wait("the sentinel agrees", || {
-            let mut raw = self.sentinels[0].raw_sentinel();
-            raw.ask(&["SENTINEL", "FAILOVER", Self::SERVICE]).is_ok_and(|said| said.text() == "OK")
-        });
+        let fail_over = ["SENTINEL", "FAILOVER", Self::SERVICE];
+        self.sentinels[0].raw_sentinel().ask_until("it agrees", &fail_over, |said| said == "OK");
     }
 }
 
@@ -94,8 +91,8 @@ fn pair(kind: Kind, setup: &Setup) -> Vec<Server> {
     let master = Server::start(kind, &setup);
     let port = master.address().port().to_string();
     let replica = Server::start(kind, &setup.with(&["--replicaof", "127.0.0.1", &port]));
-    wait("the replica has the master's data", || {
-        replica.raw(0).text(&["INFO", "replication"]).contains("master_link_status:up")
+    replica.raw(0).ask_until("it has its master's data", &["INFO", "replication"], |info| {
+        info.contains("master_link_status:up")
     });
     vec![master, replica]
 }
@@ -150,18 +147,11 @@ pub fn is_master(server: &Server) -> bool {
     info.is_ok_and(|info| info.text().contains("role:master"))
 }
 
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -169,7 +159,11 @@ mod tests {
         let trio = Trio::start(Kind::Redis, Some("p \"q"), Duration::from_secs(60));
         assert!(is_master(&trio.servers[0]) && !is_master(&trio.servers[1]));
         trio.fail_over();
-        wait("the replica is the master", || is_master(&trio.servers[1]));
+        let start = Instant::now();
+        while !is_master(&trio.servers[1]) {
+            assert!(start.elapsed() < Duration::from_secs(30), "it is no master");
+            thread::sleep(Duration::from_millis(20));
+        }
         let folders: Vec<_> =
             trio.sentinels.iter().chain(&trio.servers).map(Server::folder).collect();
         drop(trio);

@@ -3,6 +3,8 @@
 //! Without the feature `planted` there is no switch, and nothing of this is in the program. With it
 //! still no bug is there, until a test says `plant`.
 
+use crate::command::Command;
+
 /// A bug that can be planted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -103,6 +105,14 @@ pub enum Bug {
 #[must_use]
 pub const fn is(_: Bug) -> bool {
     false
+}
+
+/// Whether a bug is planted that sends this command again though it may have run.
+pub(crate) fn is_replayed(command: &Command<'_>) -> bool {
+    let set = is(Bug::SetReplayed) && matches!(command, Command::Set { .. });
+    let incr = is(Bug::IncrReplayed) && matches!(command, Command::Incr { .. });
+    let delete = is(Bug::DeleteReplayed) && matches!(command, Command::Delete(_));
+    set || incr || delete
 }
 
 #[cfg(feature = "planted")]

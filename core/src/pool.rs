@@ -215,7 +215,7 @@ impl Pool {
     /// Whether there may be no more links.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.links.len() >= self.maxsize + usize::from(planted::is(Bug::OneLinkTooMany))
+        self.links.len() >= self.maxsize.saturating_add(planted::is(Bug::OneLinkTooMany).into())
     }
 
     /// Whether it dials though no caller wants a link.

@@ -69,10 +69,7 @@ impl Backoff {
 /// in a row would be the same as running it once.
 #[must_use]
 pub fn after_loss(command: &Command<'_>, may_have_run: bool) -> bool {
-    let set = planted::is(Bug::SetReplayed) && matches!(command, Command::Set { .. });
-    let incr = planted::is(Bug::IncrReplayed) && matches!(command, Command::Incr { .. });
-    let delete = planted::is(Bug::DeleteReplayed) && matches!(command, Command::Delete(_));
-    !may_have_run || command.changes_nothing() || set || incr || delete
+    !may_have_run || command.changes_nothing() || planted::is_replayed(command)
 }
 
 /// Whether an answered command is worth sending again at once: the server said that it did not run

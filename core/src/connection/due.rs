@@ -89,7 +89,7 @@ impl Connection {
             sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
             if let Some(tag) = waiting.tag.take() {
                 if planted::is(Bug::PlaceGivenUp) {
-                    self.queue.remove(sweep.next - 1);
+                    self.queue.remove(sweep.next.saturating_sub(1));
                 }
                 return Some(Event::Expired(tag));
             }

@@ -60,7 +60,8 @@ impl Timers for Slab<Entry> {
     }
 }
 
-#[cfg(all(test, target_pointer_width = "64"))]
+#[cfg(test)]
+#[cfg(target_pointer_width = "64")]
 mod tests {
     use super::*;
     use crate::memory::body::Far;

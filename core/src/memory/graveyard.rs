@@ -78,3 +78,20 @@ struct Storage {
 /// asks it for 1 KiB. Asking for that whenever many are let go leaves no more than those to be put
 /// together; after a million it took six milliseconds, of a caller who stored one small value.
 const FAR: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn bodies_are_counted_and_there_is_room_for_many_once_there_are_more_than_a_few() {
+        let mut graveyard = Graveyard::new();
+        for count in 1..=5 {
+            graveyard.bury(Body::new(b"k", &Bytes::new()));
+            assert_eq!(graveyard.len(), count);
+        }
+        assert!(graveyard.far.unwrap().bodies.capacity() >= FAR);
+    }
+}

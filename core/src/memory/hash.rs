@@ -76,6 +76,7 @@ impl Hashed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::format;
     use std::vec;
 
@@ -91,6 +92,14 @@ mod tests {
             }
             assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
         }
+    }
+
+    #[test]
+    fn as_many_shards_as_there_may_be_are_told_apart() {
+        let seed = Seed::new(1);
+        let shard = |number| seed.hash(format!("::{number}").as_bytes()).shard(Hashed::MAX_SHARDS);
+        let met: BTreeSet<_> = (0..200_000).map(shard).collect();
+        assert!(met.len() > 32_000 && met.last() < Some(&Hashed::MAX_SHARDS), "{}", met.len());
     }
 
     #[test]
