@@ -313,6 +313,38 @@ fn what_has_expired_goes_before_anything_that_has_not() {
 }
 
 #[test]
+fn who_makes_room_moves_a_bounded_number_of_timers_and_then_lets_go_of_what_has_not_expired() {
+    let mut store = Cells::bounded(Some(102), None);
+    store.set("oldest", "", Expiry::Never);
+    for number in 0..100 {
+        store.set(&format!("{number}"), "", millis(100_000));
+        if number == 50 {
+            store.set("expired", "", millis(99_990));
+        }
+    }
+    store.now = Instant::from_millis(99_999);
+    store.set("new", "", Expiry::Never);
+    assert_eq!(store.get("oldest"), None);
+}
+
+#[test]
+fn where_bytes_are_bounded_a_large_entry_fills_its_queue_as_many_small_ones_do() {
+    let one = one_entry("00", 0);
+    let store = Cells::bounded(None, Some(100 * one));
+    let large = || vec![0; usize::try_from(93 * one).unwrap()];
+    let set_small = |number: u32| store.set(&format!("{number:02}"), "", Expiry::Never);
+    store.set("up", large(), Expiry::Never);
+    (0..6).for_each(set_small);
+    assert_eq!(store.get("up"), None, "it has made room");
+    // It has come back, and so has a queue of its own. The five others are a twentieth of all bytes,
+    // and five sixths of all entries.
+    store.set("up", large(), Expiry::Never);
+    assert_eq!(store.usage().entries, 6);
+    set_small(6);
+    assert_eq!((store.get("up"), store.usage().entries), (None, 6));
+}
+
+#[test]
 fn mass_expiry_is_spread_over_operations_and_invisible_from_the_start() {
     const ENTRIES: u64 = 5000;
     let mut store = Cells::bounded(None, None);
@@ -457,12 +489,14 @@ fn the_bounds_of_a_store_of_many_shards_are_reached_and_never_passed() {
 }
 
 #[test]
-fn an_emptied_shard_gives_its_tables_back() {
-    let mut store = Cells::new(vec![Shard::new(None, None)]);
-    for number in 0..2000 {
-        store.set(&format!("{number}"), "v", millis(5));
+fn an_emptied_shard_gives_its_tables_back_unless_they_are_small() {
+    for (entries, steps) in [(1024, 4), (1025, 1)] {
+        let mut store = Cells::new(vec![Shard::new(None, None)]);
+        for number in 0..entries {
+            store.set(&format!("{number}"), "v", millis(5));
+        }
+        store.now = Instant::from_millis(5);
+        store.sweep();
+        assert_eq!(store.scan(b"").1, steps, "a new shard is walked through in one step");
     }
-    store.now = Instant::from_millis(5);
-    store.sweep();
-    assert_eq!(store.scan(b"").1, 1, "the walk is as short as in a new shard");
 }

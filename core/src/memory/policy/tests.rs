@@ -277,6 +277,14 @@ fn one_eviction_turns_a_bounded_number_of_entries_though_all_are_in_use() {
 }
 
 #[test]
+fn one_candidate_turns_a_bounded_number_of_entries_though_none_is_a_rival() {
+    let mut cache = in_use(198);
+    assert!((0..66).all(|_| !admits(&mut cache)));
+    assert!(admits(&mut cache));
+    assert_eq!(cache.policy.main.fifo.oldest(), cache.ids[&PATIENCE]);
+}
+
+#[test]
 fn weights_follow_their_entries() {
     let mut cache = Cache::new(60);
     for round in 0..2000_u32 {
