@@ -135,6 +135,15 @@ mod tests {
     }
 
     #[test]
+    fn from_a_fifth_on_a_brief_return_counts_for_half_as_much() {
+        for (parts, units) in [(KNEE - 1, BRIEF), (KNEE, BRIEF_PAST_KNEE)] {
+            let mut share = Share { parts, credit: 1 };
+            share.learn(Absence::Brief, 10_000);
+            assert_eq!(share.parts - parts, units * (WHOLE / 2 / 10_000));
+        }
+    }
+
+    #[test]
     fn credit_is_not_hoarded() {
         let mut share = Share::new();
         (0..1000).for_each(|_| share.earn());
