@@ -86,8 +86,7 @@ impl Lookups {
     #[inline]
     #[must_use]
     pub fn one<T>(found: Option<&T>) -> Self {
-        let hits = u64::from(found.is_some());
-        Self { hits, misses: 1 - hits }
+        Self { hits: u64::from(found.is_some()), misses: u64::from(found.is_none()) }
     }
 
     /// The lookups that a reply answers.
@@ -132,5 +131,31 @@ impl Changes {
     pub(super) fn stats(&self) -> Stats {
         let Self { insertions, evicted, expired, removed } = *self;
         Stats { insertions, evicted, expired, removed, ..Stats::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn each_value_that_was_looked_up_is_a_hit_or_a_miss() {
+        let value = || Some(Bytes::new());
+        for (reply, hits, misses) in [
+            (Reply::Value(value()), 1, 0),
+            (Reply::Value(None), 0, 1),
+            (Reply::Values(vec![value(), None, value(), None, value()]), 3, 2),
+            (Reply::Values(vec![]), 0, 0),
+            (Reply::Flag(true), 0, 0),
+            (Reply::Done, 0, 0),
+        ] {
+            let lookups = Lookups::of(&reply);
+            assert_eq!(lookups, Lookups { hits, misses }, "{reply:?}");
+            assert_eq!(lookups.stats(), Stats { hits, misses, ..Stats::default() });
+        }
     }
 }
