@@ -191,7 +191,7 @@ impl Wheel {
         let highest = (due ^ self.time).checked_ilog2().unwrap_or(0);
         let level = highest / BITS;
         let index = slot_index(level, digit(due, level));
-        if digit(due, level) == 9 && planted::is(Bug::SlotSkipped) {
+        if planted::is(Bug::SlotSkipped) && matches!(digit(due, level), 9) {
             return;
         }
         if self.first.is_empty() {

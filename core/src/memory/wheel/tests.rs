@@ -77,6 +77,24 @@ fn a_timer_expires_at_its_tick_and_not_before_at_every_boundary_of_every_level()
 }
 
 #[test]
+fn the_next_work_is_when_the_slot_begins_in_which_the_first_timer_hangs() {
+    for (due, begins) in [(5, 5), (63, 63), (100, 64), (4_095, 4_032), (5_000, 4_096)] {
+        let mut clock = Clockwork::new(1);
+        clock.start(0, millis(due));
+        assert_eq!(clock.wheel.next(), Some(millis(begins)), "{due}");
+    }
+}
+
+#[test]
+fn of_a_slot_that_has_passed_as_a_whole_each_timer_takes_one_step() {
+    for due in [5, 100, 5_000] {
+        let mut clock = Clockwork::new(3);
+        (0..3).for_each(|number| clock.start(number, millis(due)));
+        assert_eq!(clock.drain(millis(100_000)), (vec![0, 1, 2], 3), "{due}");
+    }
+}
+
+#[test]
 fn years_of_empty_time_cost_nothing() {
     let year = Duration::from_secs(365 * 24 * 3600);
     let mut clockwork = Clockwork::new(2);

@@ -1,5 +1,6 @@
 use std::format;
 use std::num::NonZeroU64;
+use std::string::ToString;
 use std::vec;
 
 use proptest::prelude::*;
@@ -52,6 +53,26 @@ const ALL: [Shape; 16] = [
     Shape::Scanned,
     Shape::Topology,
 ];
+
+#[test]
+fn an_answer_of_another_shape_is_an_error_that_says_which_was_expected() {
+    for (shape, expected) in [
+        (Shape::Done, "OK"),
+        (Shape::Pong(Pong::Done), "PONG"),
+        (Shape::Value, "a value or a null"),
+        (Shape::Values(2), "as many values and nulls as were asked for"),
+        (Shape::Added, "OK or a null"),
+        (Shape::Flag, "0 or 1"),
+        (Shape::Count(2), "a count of the keys that were named"),
+        (Shape::Float, "a sum or the reason why there is none"),
+        (Shape::Remaining, "milliseconds, -1 or -2"),
+        (Shape::Scanned, "a cursor and keys"),
+        (Shape::Topology, "an array"),
+    ] {
+        let error = read(Expect(shape), "#t\r\n").unwrap_err();
+        assert_eq!(error.to_string(), format!("a boolean came where {expected} was expected"));
+    }
+}
 
 #[test]
 fn every_command_says_what_it_expects_and_how_often() {

@@ -135,6 +135,17 @@ fn case_25_resp2_nulls_in_a_push_are_nulls_and_swallow_nothing() {
 }
 
 #[test]
+fn a_push_is_a_copy_of_its_frame_unless_that_is_large() {
+    for (len, sliced) in [(SLICED_FROM - 1, false), (SLICED_FROM, true)] {
+        let head = ">2\r\n+x\r\n+";
+        let filler = "y".repeat(len - head.len() - 2);
+        let frame = Bytes::from(format!("{head}{filler}\r\n"));
+        let push = push(frame.clone()).unwrap();
+        assert_eq!((push.frame.len(), push.frame.as_ptr() == frame.as_ptr()), (len, sliced));
+    }
+}
+
+#[test]
 fn what_is_no_push_is_refused() {
     for frame in ["*1\r\n+message\r\n", ">0\r\n", ">1\r\n:1\r\n", ">1\r\n$-1\r\n", ">1\r\n", ""] {
         assert!(push(Bytes::copy_from_slice(frame.as_bytes())).is_err(), "{frame:?}");
@@ -169,7 +180,7 @@ fn a_kept_push_pins_no_receive_buffer() {
 
 #[test]
 fn small_pieces_are_copied_out_and_large_ones_are_slices() {
-    for (len, sliced) in [(10, false), (SLICED_FROM - 1, false), (SLICED_FROM, true)] {
+    for (len, sliced) in [(10, false), (16_383, false), (16_384, true)] {
         let frame = format!("${len}\r\n{}\r\n", "x".repeat(len));
         let mut rx = BytesMut::with_capacity(1 << 20);
         rx.extend_from_slice(frame.as_bytes());
