@@ -22,6 +22,10 @@ fn every_scalar_is_read_and_attributes_are_passed_over() {
         assert_eq!(first(&with("$3\r\na\r\n\r\n")).unwrap().bytes(), Some(&b"a\r\n"[..]));
         assert_eq!(first(&with("+OK\r\n")).unwrap().bytes(), Some(&b"OK"[..]));
         assert_eq!(first(&with("=6\r\ntxt:ab\r\n")).unwrap().bytes(), Some(&b"ab"[..]));
+        assert_eq!(first(&with("=4\r\ntxt:\r\n")).unwrap().bytes(), Some(&b""[..]));
+        let two = with("*2\r\n=6\r\ntxt:ab\r\n+c\r\n");
+        let two: Vec<_> = elements(&two).unwrap().map(|part| part.unwrap().bytes()).collect();
+        assert_eq!(two, [Some(&b"ab"[..]), Some(b"c")]);
         assert_eq!(first(&with(":-12\r\n")).unwrap().integer(), Some(-12));
         assert_eq!(first(&with("#t\r\n")).unwrap().boolean(), Some(true));
         assert_eq!(first(&with("#f\r\n")).unwrap().boolean(), Some(false));

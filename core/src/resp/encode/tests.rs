@@ -95,14 +95,18 @@ fn every_command_has_its_form_on_the_wire() {
 
 #[test]
 fn a_command_on_no_keys_is_a_ping() {
-    let (space, names) = (space(), Names::default());
-    let keys = space.scope(None).unwrap().keys(&names);
+    let (space, none) = (space(), Names::default());
+    let one: Names = ["a"].iter().collect();
+    let scope = space.scope(None).unwrap();
+    let keys = scope.keys(&none);
     let expiry = Expiry::Never;
     for command in [
         Command::GetMany(keys.clone()),
         Command::Delete(keys.clone()),
         Command::Unlink(&[]),
-        Command::SetMany { keys, values: &[], expiry },
+        Command::SetMany { keys: keys.clone(), values: &[], expiry },
+        Command::SetMany { keys, values: &[Bytes::new()], expiry },
+        Command::SetMany { keys: scope.keys(&one), values: &[], expiry },
     ] {
         assert_eq!(text(&command), ["PING"], "{command:?}");
     }
