@@ -401,7 +401,8 @@ fn head(frame: &[u8], at: usize) -> Result<(Kind, Content, usize), ProtocolError
         Layout::Blob | Layout::Aggregate { .. } if line == b"-1" => (Content::Null, next),
         Layout::Blob => {
             let len: usize = parse(line).ok_or(ProtocolError::NotANumber(kind.count_name()))?;
-            let end = next.checked_add(len).filter(|&end| end < frame.len()).ok_or(INCOMPLETE)?;
+            let end = next.checked_add(len).filter(|&end| frame.get(end).is_some());
+            let end = end.ok_or(INCOMPLETE)?;
             let start = if kind == Kind::Verbatim { behind_format(frame, next)? } else { next };
             if end < start {
                 return Err(ProtocolError::Malformed(kind.name()));
