@@ -173,7 +173,9 @@ fn set(tx: &mut Output, key: &Key<'_>, value: &Bytes, expiry: Expiry, condition:
     let mut digits = itoa::Buffer::new();
     let millis = match expiry {
         Expiry::Never => None,
-        Expiry::Millis(_) if planted::is(Bug::AddLivesForEver) && matches!(condition, [_, ..]) => None,
+        Expiry::Millis(_) if planted::is(Bug::AddLivesForEver) && matches!(condition, [_, ..]) => {
+            None
+        }
         Expiry::Millis(millis) => Some(digits.format(millis.get())),
     };
     let words = 3 + 2 * usize::from(millis.is_some()) + usize::from(!condition.is_empty());

@@ -151,10 +151,11 @@ mod tests {
 
     #[test]
     fn a_large_value_is_kept_as_it_is_and_a_small_one_is_copied() {
-        let large = Bytes::from(vec![b'x'; Output::SEALED_FROM]);
-        let small = Bytes::from(vec![b'x'; Output::SEALED_FROM - 1]);
+        let [small, large] = [8_191, 8_192].map(|len| Bytes::from(vec![b'x'; len]));
         let mut tx = Output::new();
+        assert!(tx.is_empty() && tx.capacity() == 0);
         tx.put_value(&small);
+        assert!(!tx.is_empty() && tx.capacity() >= small.len());
         tx.put_value(&large);
         let pieces: Vec<_> = tx.pieces().map(<[u8]>::as_ptr).collect();
         assert_eq!(pieces.len(), 2);

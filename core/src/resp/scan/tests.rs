@@ -130,6 +130,19 @@ fn every_kind_of_frame_ends_where_it_ends() {
 }
 
 #[test]
+fn what_is_no_number_is_named() {
+    for (frame, name) in [
+        ("$x\r\n", "a blob's length"),
+        ("!x\r\n", "a blob's length"),
+        ("*x\r\n", "an aggregate's count"),
+        ("%x\r\n", "an aggregate's count"),
+        (":x\r\n", "an integer"),
+    ] {
+        assert_eq!(refused(frame.as_bytes()).to_string(), format!("{name} is not a number"));
+    }
+}
+
+#[test]
 fn case_20_a_length_in_any_but_its_canonical_form_is_refused_before_its_line_ends() {
     let number = |text: &str| {
         for kind in ["$", "*", "!", "=", "%", "~", ">", "|"] {
