@@ -164,6 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_gives_its_room_back_though_something_always_waits() {
+        let mut tx = Output::new();
+        tx.put_slice(&[b'x'; 10]);
+        for _ in 0..1_000 {
+            tx.put_slice(&[b'x'; 100]);
+            tx.advance(100);
+        }
+        assert_eq!(tx.len(), 10);
+        assert!(tx.capacity() < 1_000, "{}", tx.capacity());
+    }
+
+    #[test]
     fn whatever_the_steps_in_which_it_is_sent_the_bytes_are_the_same() {
         let expected = flat(&output());
         assert_eq!(output().len(), expected.len());
