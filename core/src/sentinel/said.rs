@@ -144,6 +144,22 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_about_a_subscription_is_of_what_was_asked_for_and_of_its_channel() {
+        let frame = "*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n";
+        let heard = |frame: &str| subscription(frame.as_bytes(), b"subscribe");
+        assert_eq!(heard(frame), Ok(()));
+        for other in [
+            frame.replace("$9\r\nsub", "$11\r\nunsub"),
+            frame.replace("switch", "sdown+"),
+            "*1\r\n$9\r\nsubscribe\r\n".into(),
+            "*0\r\n".into(),
+            "+OK\r\n".into(),
+        ] {
+            assert!(heard(&other).is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
     fn an_address_is_taken_only_if_it_can_be_one() {
         let told = |host: &str, port: &str| endpoint(host.as_bytes(), port.as_bytes());
         assert_eq!(told("10.0.0.7", "6379"), Some(tcp("10.0.0.7", 6379)));

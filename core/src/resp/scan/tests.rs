@@ -52,6 +52,8 @@ fn refused(input: &[u8]) -> ProtocolError {
 struct Counted<'a> {
     bytes: &'a [u8],
     looks: &'a Cell<usize>,
+    /// Whether whole blobs are seen at a glance, or the automaton alone is counted.
+    glances: bool,
 }
 
 impl Source for Counted<'_> {
@@ -65,9 +67,8 @@ impl Source for Counted<'_> {
         byte
     }
 
-    /// The automaton alone is to be counted.
-    fn blob(&self, _: usize) -> Option<Blob> {
-        None
+    fn blob(&self, at: usize) -> Option<Blob> {
+        if self.glances { Blob::at(self.bytes, at) } else { None }
     }
 }
 
@@ -78,7 +79,7 @@ fn looks(input: &[u8], step: usize) -> usize {
     let mut end = 0;
     loop {
         end = input.len().min(end + step);
-        let bytes = Counted { bytes: &input[..end], looks: &looks };
+        let bytes = Counted { bytes: &input[..end], looks: &looks, glances: false };
         match scanner.scan_source(&bytes).unwrap() {
             Some(len) => break assert_eq!(len, input.len()),
             None => assert!(end < input.len(), "the frame has no end"),
@@ -210,6 +211,8 @@ fn case_21_deep_nesting_is_a_typed_error_on_a_small_stack() {
 fn nesting_up_to_the_limit_is_no_error() {
     let frame = "*1\r\n".repeat(31) + "*0\r\n";
     assert_eq!(whole(frame.as_bytes()), (vec![frame.len()], None));
+    let deeper = "*1\r\n".repeat(32) + "*0\r\n";
+    assert!(matches!(refused(deeper.as_bytes()), ProtocolError::TooLarge { value: 33, .. }));
     let siblings = format!("*1000\r\n{}", "*1\r\n*0\r\n".repeat(1000));
     assert_eq!(whole(siblings.as_bytes()), (vec![siblings.len()], None));
 }
@@ -261,6 +264,14 @@ fn case_23_the_work_does_not_depend_on_the_size_of_the_reads() {
 }
 
 #[test]
+fn a_blob_that_is_there_as_a_whole_is_read_at_a_glance() {
+    let (bytes, looks) = (b"*3\r\n$3\r\nabc\r\n$1\r\nd\r\n$0\r\n\r\n", Cell::new(0));
+    let rx = Counted { bytes, looks: &looks, glances: true };
+    assert_eq!(Scanner::default().run(&rx), Ok(Some(bytes.len())));
+    assert_eq!(looks.get(), "*3\r\n$$$".len());
+}
+
+#[test]
 fn case_26_a_blob_without_its_line_break_is_refused_at_the_first_wrong_byte() {
     for (head, name) in [("$3", "a blob"), ("=3", "a verbatim string"), ("!3", "a blob error")] {
         for tail in ["d", "\n", "\rx", "\r\r"] {
@@ -282,7 +293,10 @@ fn a_stray_line_break_is_refused() {
 
 #[test]
 fn an_integer_has_digits_and_fits() {
-    for text in [":\r", ":-\r", ":+\r", ":--1", ":1-", ":1.5", ": 1", ":1e3", ":\n", "(\r", "(x"] {
+    for text in [
+        ":\r", ":-\r", ":+\r", ":--1", ":+-1", ":1-", ":1+", ":1.5", ": 1", ":1e3", ":\n", "(\r",
+        "(x",
+    ] {
         assert!(matches!(refused(text.as_bytes()), ProtocolError::NotANumber(_)), "{text:?}");
     }
     for text in [":9223372036854775808", ":-9223372036854775809", ":99999999999999999999999"] {
@@ -318,6 +332,18 @@ fn elements_are_bounded_in_one_aggregate_and_in_all_of_them_together() {
     for _ in 0..5 {
         assert_eq!(scanner.scan(b"*4\r\n:1\r\n:1\r\n:1\r\n:1\r\n"), Ok(Some(20)), "counts add up");
     }
+}
+
+#[test]
+fn a_blob_that_is_there_as_a_whole_is_bounded_as_any_other() {
+    let limits = Limits { blob: 3, frame: 19, ..Limits::default() };
+    let scan = |text: &str| Scanner::new(limits).scan(text.as_bytes());
+    assert_eq!(scan("$3\r\nabc\r\n"), Ok(Some(9)));
+    let error = ProtocolError::TooLarge { what: "a blob's length", value: 4, limit: 3 };
+    assert_eq!(scan("$4\r\nabcd\r\n"), Err(error));
+    assert_eq!(scan("*2\r\n$3\r\nabc\r\n$1\r\nd\r\n"), Ok(Some(20)));
+    let error = ProtocolError::TooLarge { what: "a frame's length", value: 20, limit: 19 };
+    assert_eq!(scan("*2\r\n$3\r\nabc\r\n$3\r\ndef\r\n"), Err(error));
 }
 
 #[test]
