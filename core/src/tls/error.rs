@@ -90,3 +90,17 @@ const REFUSALS: [(&str, &str); 11] = [
     ("protocol_version", ": it has no version of TLS in common with us"),
     ("unrecognized_name", ": it goes by another name"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_that_is_about_us_is_a_refusal_and_no_other() {
+        for (alert, is_refusal) in
+            [("unknown_ca", true), ("unrecognized_name", true), ("internal_error", false)]
+        {
+            assert_eq!(TlsError::Alert { alert: alert.into() }.is_refusal(), is_refusal, "{alert}");
+        }
+    }
+}

@@ -65,3 +65,16 @@ fn name(alert: AlertDescription) -> String {
     }
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_failure_is_bounded() {
+        for (len, kept) in [(3, 3), (TlsError::MAX_TEXT + 1, TlsError::MAX_TEXT)] {
+            let problem = "x".repeat(kept);
+            assert_eq!(failed("x".repeat(len)), TlsError::Failed { problem });
+        }
+    }
+}

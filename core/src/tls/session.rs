@@ -36,11 +36,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// How many bytes the largest record has: what a read of the transport should have room for.
-    pub const RECORD: usize = 5 + (1 << 14) + 2048;
+    /// How many bytes the largest record has: what a read of the transport should have room for. That
+    /// is a head of 5, 2^14 of text, and 2048 more that TLS 1.2 lets protect them.
+    pub const RECORD: usize = 18_437;
 
     /// While so many bytes are outgoing no more plain text is taken.
-    pub const KEPT: usize = 64 * 1024;
+    pub const KEPT: usize = 65_536;
 
     /// A session with the server of this name, whose certificate must be for it. The first message
     /// is outgoing at once.
