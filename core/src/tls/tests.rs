@@ -84,6 +84,27 @@ fn a_large_value_is_taken_in_bounded_steps_and_its_memory_is_given_back() {
 }
 
 #[test]
+fn what_is_sent_in_parts_is_sent_as_a_whole_and_gives_its_room_back_though_something_waits() {
+    let mut wire = Wire::new(&TLS13, usize::MAX);
+    wire.shake().unwrap();
+    let session = &mut wire.session;
+    let value = vec![b'v'; Session::KEPT];
+    assert_eq!(session.seal(&[IoSlice::new(&value)]), value.len());
+    let (whole, mut sent) = (session.outgoing().to_vec(), vec![]);
+    while !session.outgoing().is_empty() {
+        let part = session.outgoing().len().min(1_000);
+        sent.extend_from_slice(&session.outgoing()[..part]);
+        session.sent(part);
+    }
+    assert!(sent == whole);
+    for _ in 0..1_000 {
+        assert_eq!(session.seal(&[IoSlice::new(&[b'v'; 100])]), 100);
+        session.sent(session.outgoing().len() - 10);
+    }
+    assert!(session.capacity() < 1_000, "{}", session.capacity());
+}
+
+#[test]
 fn a_certificate_that_does_not_do_is_told_by_what_is_wrong_with_it() {
     let ours = Authority::new();
     for version in BOTH {
