@@ -167,6 +167,31 @@ fn each_transport_has_its_port_and_addresses_are_translated() {
 }
 
 #[test]
+fn of_two_masters_that_a_shard_is_told_to_have_the_one_leads_that_has_not_failed() {
+    let node = |(host, role, health)| {
+        format!(
+            "%4\r\n+port\r\n:1\r\n+endpoint\r\n+{host}\r\n+role\r\n+{role}\r\n+health\r\n+{health}\r\n"
+        )
+    };
+    let (leader, failed) = (("a", "master", "online"), ("b", "master", "fail"));
+    let replica = ("c", "replica", "online");
+    for told in [
+        [leader, failed, replica],
+        [failed, leader, replica],
+        [replica, leader, failed],
+        [replica, failed, leader],
+    ] {
+        let nodes = told.map(node).concat();
+        let shard = format!("*1\r\n%2\r\n+slots\r\n*2\r\n:0\r\n:1\r\n+nodes\r\n*3\r\n{nodes}");
+        assert_eq!(
+            shown(&read(Form::Shards, shard.as_bytes()).unwrap()),
+            ["0 a:1 c:1"],
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_map_is_refused_with_the_reason() {
     let range = |first, last| Err(MapError::Range { first, last });
     let malformed = |what| Err(MapError::Protocol(ProtocolError::Malformed(what)));
