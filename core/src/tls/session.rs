@@ -41,7 +41,7 @@ impl Session {
     pub const RECORD: usize = 18_437;
 
     /// While so many bytes are outgoing no more plain text is taken.
-    pub const KEPT: usize = 65_536;
+    pub const KEPT: usize = 64 * 1024;
 
     /// A session with the server of this name, whose certificate must be for it. The first message
     /// is outgoing at once.
