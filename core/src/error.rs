@@ -10,6 +10,8 @@ use core::fmt;
 
 use thiserror::Error;
 
+mod withheld;
+
 /// A prefix or a version that no key can be built from.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
@@ -75,7 +77,8 @@ pub enum Failure {
 /// The kind is the reply's first word. The text is what the server wrote, with control characters
 /// escaped and cut after [`ServerError::MAX_TEXT`] characters, or where it names another node, which may
 /// have a long name, after [`ServerError::MAX_REDIRECT`]. It may quote what the server was sent, such as
-/// a command's first arguments.
+/// a command's first arguments; but where a password was among those the words are
+/// [withheld](ServerError::withheld).
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("the server answered {text:?}")]
 pub struct ServerError {
@@ -126,6 +129,8 @@ pub enum ServerErrorKind {
     CrossSlot,
     /// `ERR max number of clients reached`.
     MaxClients,
+    /// `DENIED`: it is in protected mode, and takes no connection from here.
+    Denied,
     /// Anything else.
     Other,
 }
@@ -159,16 +164,6 @@ impl ServerError {
     pub fn text(&self) -> &str {
         &self.text
     }
-
-    /// The same error with every occurrence of `secret` in its text masked: some servers quote
-    /// the arguments of a command that they do not know.
-    #[must_use]
-    pub fn masking(self, secret: &str) -> Self {
-        if secret.is_empty() {
-            return self;
-        }
-        Self { text: self.text.replace(secret, "***").into(), ..self }
-    }
 }
 
 impl ServerErrorKind {
@@ -193,6 +188,7 @@ impl ServerErrorKind {
             "TRYAGAIN" => Self::TryAgain,
             "CLUSTERDOWN" => Self::ClusterDown,
             "CROSSSLOT" => Self::CrossSlot,
+            "DENIED" => Self::Denied,
             "ERR" if text.starts_with("ERR max number of clients") => Self::MaxClients,
             "ERR" if text.starts_with("ERR invalid password") => Self::WrongPass,
             "ERR" if text.starts_with("ERR AUTH") => Self::WrongPass,
@@ -368,6 +364,7 @@ mod tests {
             ("CLUSTERDOWN Hash slot not served", ServerErrorKind::ClusterDown),
             ("CROSSSLOT Keys in request", ServerErrorKind::CrossSlot),
             ("ERR max number of clients reached", ServerErrorKind::MaxClients),
+            ("DENIED Redis is running in protected mode", ServerErrorKind::Denied),
             ("ERR invalid password", ServerErrorKind::WrongPass),
             ("ERR AUTH <password> called without any password", ServerErrorKind::WrongPass),
             ("ERR Client sent AUTH, but no password is set", ServerErrorKind::WrongPass),

@@ -18,6 +18,13 @@ impl Secret {
         Self(text.into())
     }
 
+    /// Whether `len` bytes of it in a row are in `text`; never if it is shorter, or if `len` is zero.
+    #[must_use]
+    pub(crate) fn shows_in(&self, text: &str, len: usize) -> bool {
+        let (secret, text) = (self.0.as_bytes(), text.as_bytes());
+        len > 0 && secret.windows(len).any(|part| text.windows(len).any(|it| it == part))
+    }
+
     /// The text itself, for the one place that has to send it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -54,6 +61,23 @@ mod tests {
     use std::format;
 
     use super::*;
+
+    #[test]
+    fn a_secret_shows_where_so_many_bytes_of_it_do() {
+        let secret = Secret::new("hunter2");
+        for (text, shows) in [
+            ("hunter2", true),
+            ("a hunt", true),
+            ("ter2", true),
+            ("hun ter er2", false),
+            ("hun", false),
+            ("", false),
+        ] {
+            assert_eq!(secret.shows_in(text, 4), shows, "{text:?}");
+        }
+        assert!(!Secret::new("").shows_in("text", 4) && !Secret::new("te").shows_in("text", 4));
+        assert!(!secret.shows_in("hunter2", 0) && !secret.shows_in("hunter2", 8));
+    }
 
     #[test]
     fn a_secret_is_exposed_only_by_name() {

@@ -259,6 +259,7 @@ fn trouble(kind: ServerErrorKind) -> Option<Trouble> {
         | ServerErrorKind::NoProto
         | ServerErrorKind::WrongType
         | ServerErrorKind::MaxClients
+        | ServerErrorKind::Denied
         | ServerErrorKind::Other => None,
     }
 }

@@ -1,13 +1,14 @@
 //! The first words on a connection.
 //!
-//! Two round trips. First `HELLO 3` with the credentials and the client's name; a server that does
-//! not know it, or may not use it, is greeted in RESP2 with `AUTH` and `CLIENT SETNAME` instead.
+//! Two round trips. First `HELLO 3` with the credentials and the client's name; a server that refuses
+//! it, in whatever words, is greeted in RESP2 with `AUTH` and `CLIENT SETNAME` instead.
 //! Then, in one pipeline: `SELECT` where a database was named, `CLIENT SETINFO` (since Redis 7.2;
 //! its errors are ignored), `CLIENT TRACKING` where pushes are asked for, and a `PING`, which a
 //! server that is still loading its data refuses.
 //!
 //! No error of the handshake shows the password, though old servers quote the arguments of a
-//! command they do not know.
+//! command they do not know: what is decided by an error is decided by what the server wrote, and of
+//! one that answers a command with the password in it only the kind is told.
 //!
 //! A server that must be a master says whether it is one in its answer to `HELLO`. Where it does not,
 //! as in RESP2, it is asked by `ROLE`, before the `PING`. So is a replica told `READONLY` that is to answer
@@ -24,6 +25,7 @@ use crate::planted::{self, Bug};
 use crate::resp::encode::Scripts;
 use crate::resp::output::Output;
 use crate::resp::{decode, encode};
+use crate::secret::Secret;
 use crate::url::Credentials;
 
 /// A handshake under way: what was asked and not yet answered.
@@ -53,6 +55,8 @@ pub(super) enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Hello,
+    /// As [`Must`](Self::Must), and the error may quote the password.
+    Auth,
     /// Any error ends the handshake.
     Must,
     /// An error is as good as a success.
@@ -87,7 +91,7 @@ impl Handshake {
         frame: &[u8],
         tx: &mut Output,
     ) -> Result<Step, ConnectionError> {
-        let error = decode::error(frame)?.map(|error| self.masked(error));
+        let error = decode::error(frame)?;
         match (self.asked.pop_front(), error) {
             (None, _) => return Err(ProtocolError::Unasked.into()),
             (Some(Ask::Hello), None) => {
@@ -97,17 +101,17 @@ impl Handshake {
                 }
                 self.info = ServerInfo {
                     protocol: hello.proto,
-                    server: hello.server,
-                    version: hello.version,
+                    server: self.concealed(hello.server),
+                    version: self.concealed(hello.version),
                 };
                 self.settle(tx)?;
             }
-            (Some(Ask::Hello), Some(error)) if lacks_hello(&error) => {
+            (Some(Ask::Hello), Some(error)) if self.may_speak_resp2(&error) => {
                 self.info.protocol = 2;
                 self.greet_in_resp2(tx);
                 self.settle(tx)?;
             }
-            (Some(Ask::Must), None) | (Some(Ask::May), _) => {}
+            (Some(Ask::Auth | Ask::Must), None) | (Some(Ask::May), _) => {}
             (Some(Ask::Role), None) => {
                 let word = decode::elements(frame)?.next().transpose()?;
                 self.be(word.and_then(|word| word.bytes()).unwrap_or_default())?;
@@ -115,8 +119,14 @@ impl Handshake {
             (Some(Ask::Ping), error) if error.as_ref().is_none_or(is_ready_all_the_same) => {
                 return Ok(Step::Done(core::mem::take(&mut self.info)));
             }
-            (Some(Ask::Hello | Ask::Must | Ask::Role | Ask::Ping), Some(error)) => {
+            (Some(Ask::Hello), Some(error)) if self.credentials.is_none() => {
                 return Err(ConnectionError::Refused(error));
+            }
+            (Some(Ask::Hello | Ask::Auth), Some(error)) => {
+                return Err(ConnectionError::Refused(error.withheld()));
+            }
+            (Some(Ask::Must | Ask::Role | Ask::Ping), Some(error)) => {
+                return Err(ConnectionError::Refused(error.without(self.secret())));
             }
             (Some(Ask::Ping), None) => {}
         }
@@ -139,7 +149,7 @@ impl Handshake {
     fn greet_in_resp2(&mut self, tx: &mut Output) {
         if let Some(credentials) = &self.credentials {
             auth::request(credentials, tx);
-            self.asked.push_back(Ask::Must);
+            self.asked.push_back(Ask::Auth);
         }
         if let Some(name) = &self.name {
             encode::request(tx, &[b"CLIENT", b"SETNAME", name.as_bytes()]);
@@ -186,17 +196,44 @@ impl Handshake {
         }
     }
 
-    fn masked(&self, error: ServerError) -> ServerError {
-        match &self.credentials {
-            Some(credentials) => error.masking(credentials.password.expose()),
-            None => error,
+    /// Whether a server that refused `HELLO` may take RESP2. Proxies refuse it in words of their own, so
+    /// any error is taken for that but those that RESP2 would be answered with as well. One that wants
+    /// `AUTH` though it was told the credentials has not read them.
+    fn may_speak_resp2(&self, error: &ServerError) -> bool {
+        match error.kind {
+            ServerErrorKind::WrongPass
+            | ServerErrorKind::Loading
+            | ServerErrorKind::Denied
+            | ServerErrorKind::MaxClients => false,
+            ServerErrorKind::NoAuth => self.credentials.is_some(),
+            ServerErrorKind::Busy
+            | ServerErrorKind::NoScript
+            | ServerErrorKind::ReadOnly
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::NoReplicas
+            | ServerErrorKind::Misconf
+            | ServerErrorKind::OutOfMemory
+            | ServerErrorKind::NoPerm
+            | ServerErrorKind::NoProto
+            | ServerErrorKind::WrongType
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::CrossSlot
+            | ServerErrorKind::Other => true,
         }
     }
-}
 
-fn lacks_hello(error: &ServerError) -> bool {
-    matches!(error.kind, ServerErrorKind::NoProto | ServerErrorKind::NoPerm)
-        || error.text().starts_with("ERR unknown command")
+    fn secret(&self) -> Option<&Secret> {
+        self.credentials.as_ref().map(|credentials| &credentials.password)
+    }
+
+    /// What the server says of itself, unless the password is in it, or eight bytes of that in a row.
+    fn concealed(&self, text: String) -> String {
+        let shows = |secret: &Secret| secret.shows_in(&text, secret.expose().len().clamp(6, 8));
+        if self.secret().is_some_and(shows) { String::new() } else { text }
+    }
 }
 
 /// A server that answers a `PING` with, say, `MISCONF` or `BUSY` still serves what it can; one that

@@ -48,6 +48,7 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use self::auth::Told;
 pub(crate) use self::auth::request as put_auth;
 use self::due::Sweep;
 use self::handshake::{Handshake, Step};
@@ -63,7 +64,6 @@ use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
 use crate::resp::output::Output;
 use crate::resp::scan::Scanner;
-use crate::secret::Secret;
 use crate::time::Instant;
 
 /// The caller's name for a command, given back with what became of it.
@@ -121,8 +121,8 @@ pub struct Connection {
     last_ours: Instant,
     next_expiry: Instant,
     sweep: Option<Sweep>,
-    /// What no error may show: the password that was told last.
-    password: Option<Secret>,
+    /// What no error may show.
+    told: Told,
 }
 
 #[derive(Debug)]
@@ -185,7 +185,7 @@ impl Connection {
             last_ours: now,
             next_expiry: Instant::MAX,
             sweep: None,
-            password: None,
+            told: Told::new(setup.credentials.as_ref()),
         }
     }
 
@@ -412,6 +412,9 @@ impl Connection {
         let Some(front) = self.queue.front_mut() else { return Err(ProtocolError::Unasked.into()) };
         let expect = front.expect;
         let mut answer = expect.read(rx, len, &mut self.copies)?;
+        if let Err(failure) = answer {
+            answer = Err(self.told.conceal(failure));
+        }
         front.left -= 1;
         if crate::retry::after_answer(&answer) && !planted::is(Bug::ScriptsRemembered) {
             self.scripts.forget();

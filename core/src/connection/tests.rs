@@ -2,6 +2,7 @@
 
 mod pushes;
 mod role;
+mod secrets;
 
 use std::format;
 use std::string::{String, ToString};
@@ -170,15 +171,6 @@ fn wrong_credentials_end_the_handshake_with_a_typed_error() {
         "{error}"
     );
     assert!(desk.try_hear(HELLO).unwrap().is_empty(), "a closed connection hears nothing");
-}
-
-#[test]
-fn no_error_of_the_handshake_shows_the_password() {
-    let mut desk = Desk::dial(&setup("redis://:canary@h"));
-    let echo = b"-ERR Protocol Error in HELLO 3 AUTH default canary\r\n";
-    let error = desk.try_hear(echo).unwrap_err();
-    assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
-    assert!(!format!("{:?}", desk.connection).contains("canary"));
 }
 
 #[test]
@@ -603,7 +595,7 @@ fn who_we_are_is_told_anew_in_line_with_the_commands() {
 }
 
 #[test]
-fn where_who_we_are_is_refused_the_connection_ends_in_order_and_no_error_shows_the_password() {
+fn where_who_we_are_is_refused_the_connection_ends_in_order() {
     let mut desk = Desk::ready();
     desk.authenticate(Some("alice"), "hunter2");
     desk.get(1);
@@ -615,7 +607,7 @@ fn where_who_we_are_is_refused_the_connection_ends_in_order_and_no_error_shows_t
     assert_eq!(next, Ok(Some(value(1, "a"))));
     let ended = desk.try_hear(b"");
     let Err(ConnectionError::Refused(error)) = &ended else { panic!("{ended:?}") };
-    assert_eq!(error.text(), "ERR unknown command 'AUTH', with args '***'");
+    assert_eq!(error.text(), "ERR unknown command");
 }
 
 #[test]

@@ -7,12 +7,15 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::fmt;
 use core::mem;
 
 use bytes::{Buf, BufMut, Bytes};
 
 /// Bytes to be sent, in order. Whoever sends them says how many with [`Buf::advance`].
-#[derive(Debug, Default)]
+///
+/// `Debug` shows how many there are and none of them: a password may be among them.
+#[derive(Default)]
 pub struct Output {
     /// Pieces that nothing more is added to; none of them is empty.
     sealed: VecDeque<Bytes>,
@@ -21,6 +24,12 @@ pub struct Output {
     /// What comes behind them, of which the first `sent` bytes are gone.
     open: Vec<u8>,
     sent: usize,
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("len", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl Output {

@@ -267,3 +267,18 @@ fn what_no_sentinel_says_ends_the_watch() {
     let unasked = [MASTER, OTHERS, SUBSCRIBED, b"*0\r\n"].concat();
     assert_eq!(desk.hear(&unasked), Err(ProtocolError::Unasked.into()));
 }
+
+#[test]
+fn no_part_of_a_password_is_in_an_error_of_a_sentinel() {
+    let secret = "0123456789abcdefghijklmnopqrstuvwxyz".repeat(5);
+    for quoted in [&*secret, &secret[..128], &secret[30..50]] {
+        let said = format!("-ERR unknown command 'AUTH' '{quoted}'\r\n");
+        for good in [&b""[..], b"+OK\r\n"] {
+            let mut desk = Desk::open(setup(Some(&secret)));
+            let outcome = desk.hear(&[good, said.as_bytes()].concat());
+            let shown = format!("{outcome:?} {:?} {:?}", desk.watch, desk.tx);
+            assert!(matches!(outcome, Err(ConnectionError::Refused(_))), "{shown}");
+            assert!(!shown.contains("12345") && !shown.contains("uvwx"), "{shown}");
+        }
+    }
+}

@@ -207,8 +207,13 @@ impl Watch {
     fn answered(&mut self, frame: &[u8]) -> Result<Option<Event>, ConnectionError> {
         let ask = self.asked.pop_front().ok_or(ProtocolError::Unasked)?;
         if let Some(error) = decode::error(frame)? {
-            let password = self.setup.credentials.as_ref().map(|known| known.password.expose());
-            return Err(ConnectionError::Refused(error.masking(password.unwrap_or_default())));
+            return Err(ConnectionError::Refused(match ask {
+                Ask::Auth => error.withheld(),
+                Ask::Master | Ask::Sentinels | Ask::Subscribe | Ask::Unsubscribe => {
+                    let told = self.setup.credentials.as_ref().map(|known| &known.password);
+                    error.without(told)
+                }
+            }));
         }
         match ask {
             Ask::Auth => Ok(None),
