@@ -139,8 +139,9 @@ impl Builder {
     }
 
     /// How many bytes a `locmem://` store may hold, keys and a constant for each entry counted;
-    /// no bound if not given. A value that alone is larger than its part of the store is refused:
-    /// it is not stored, what its key held is removed, and nothing else goes for it.
+    /// no bound if not given. A value that alone is larger than that is refused: it is not
+    /// stored, what its key held is removed, nothing else goes for it, and
+    /// [`Stats::refused`](crate::Stats::refused) counts it.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.options.max_bytes = Some(bytes);
         self

@@ -1,7 +1,7 @@
 //! Single-flight for callers: the core's decisions behind a lock, with wakers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use async_caches_core::command::Command;
@@ -64,7 +64,7 @@ impl Desk {
     /// The one for a server's database: all caches of this process that use it meet there.
     pub(crate) fn of(server: &Server, runtime: &Arc<dyn Runtime>) -> Arc<Self> {
         let name = format!("{}/{}", server.topology, server.database);
-        DESKS.get_or_make(name, || Self::new(Time::of(runtime), runtime.seed()))
+        DESKS.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
     }
 
     /// To be taken before the key is looked up.
@@ -190,4 +190,4 @@ impl Drop for Place {
     }
 }
 
-static DESKS: Registry<Desk> = Registry::new();
+static DESKS: LazyLock<Registry<Desk>> = LazyLock::new(Registry::new);

@@ -1,9 +1,11 @@
 //! A key and its value, in as few blocks of memory as they can be kept in.
 //!
-//! A small value lies behind its key in one block, with a count of who holds it in front. It is
-//! copied on the way in, so that it keeps nothing alive of which it was a part; who reads it shares
-//! the block, which costs one addition on the cache line that the comparison of keys has brought. A
-//! large value stays the caller's own and is shared.
+//! Every value is copied on its way in: it keeps nothing alive of which it was a part, be that a
+//! reply with many others or a vector with room to spare, and what it takes is what is counted. A
+//! small value lies behind its key in one block, with a count of who holds it in front; who reads
+//! it shares the block, which costs one addition on the cache line that the comparison of keys has
+//! brought. A large value has a block of its own, which is made before the shard is locked
+//! ([`Own`]), as copying it takes time.
 
 use alloc::boxed::Box;
 
@@ -23,12 +25,47 @@ pub(super) struct Far {
     value: Bytes,
 }
 
-impl Body {
-    pub(super) fn new(key: &[u8], value: &Bytes) -> Self {
-        match u8::try_from(key.len()) {
-            Ok(key_len) if value.len() <= LONGEST_VALUE => Self::Near(block(key_len, key, value)),
-            Ok(_) | Err(_) => Self::Far(Box::new(Far { key: key.into(), value: value.clone() })),
+/// A value that is to be stored, and keeps nothing alive but itself once it is.
+#[derive(Debug)]
+pub(super) enum Own<'a> {
+    /// Small enough to be copied when it is put in its place.
+    Small(&'a [u8]),
+    /// A copy, which fills its block.
+    Large(Bytes),
+}
+
+impl<'a> Own<'a> {
+    pub(super) fn of(value: &'a [u8]) -> Self {
+        if value.len() <= LONGEST_VALUE { Self::Small(value) } else { Self::Large(copy(value)) }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(value) => value,
+            Self::Large(value) => value,
         }
+    }
+}
+
+/// A copy that fills its block, with the count of who holds it, which `Bytes` makes when it is
+/// first shared: better now than under the lock of a shard.
+fn copy(value: &[u8]) -> Bytes {
+    let copy = Bytes::copy_from_slice(value);
+    drop(copy.clone());
+    copy
+}
+
+impl Body {
+    pub(super) fn new(key: &[u8], value: &Own<'_>) -> Self {
+        match (u8::try_from(key.len()), value) {
+            (Ok(key_len), Own::Small(value)) => Self::Near(block(key_len, key, value)),
+            (Err(_), Own::Small(value)) => Self::far(key, copy(value)),
+            (Ok(_) | Err(_), Own::Large(value)) => Self::far(key, value.clone()),
+        }
+    }
+
+    fn far(key: &[u8], value: Bytes) -> Self {
+        Self::Far(Box::new(Far { key: key.into(), value }))
     }
 
     #[inline]
@@ -121,7 +158,7 @@ mod tests {
         for key_len in [0, 1, 20, 127, 254, 255, 256, 5000] {
             for value_len in lens.clone() {
                 let (key, value) = (vec![b'k'; key_len], Bytes::from(vec![b'v'; value_len]));
-                let body = Body::new(&key, &value);
+                let body = Body::new(&key, &Own::of(&value));
                 assert_eq!((body.key(), body.value()), (&*key, &*value));
                 assert_eq!(body.share(), value);
                 assert_eq!(matches!(body, Body::Near(_)), is_near(&key, &value));
@@ -130,19 +167,27 @@ mod tests {
     }
 
     #[test]
-    fn a_small_value_keeps_nothing_alive_and_a_large_one_is_shared() {
-        let block = Bytes::from(vec![7; 10_000]);
-        let small = Body::new(b"k", &block.slice(..100));
-        assert!(block.is_unique());
-        let large = Body::new(b"k", &block);
-        assert!(!block.is_unique());
-        assert_eq!(large.share().as_ptr(), block.as_ptr());
-        assert_eq!(small.value(), &[7; 100]);
+    fn a_value_of_any_size_keeps_nothing_alive_of_which_it_was_a_part() {
+        let block = Bytes::from(vec![7; 100_000]);
+        for (key_len, len) in [(1, 0), (1, 10), (1, 256), (1, 257), (1, 99_999), (300, 10)] {
+            let part = block.slice(1..=len);
+            let body = Body::new(&vec![b'k'; key_len], &Own::of(&part));
+            drop(part);
+            assert!(block.is_unique(), "{len}");
+            assert_eq!(body.value(), &block[1..=len]);
+            assert_eq!(body.share(), body.share());
+        }
+    }
+
+    #[test]
+    fn who_reads_a_large_value_shares_it() {
+        let body = Body::new(b"key", &Own::of(&[7; 1000]));
+        assert_eq!(body.share().as_ptr(), body.value().as_ptr());
     }
 
     #[test]
     fn who_reads_a_small_value_shares_it_and_may_keep_it() {
-        let body = Body::new(b"key", &Bytes::from_static(b"value"));
+        let body = Body::new(b"key", &Own::of(b"value"));
         let (one, other) = (body.share(), body.share());
         assert_eq!(one.as_ptr(), body.value().as_ptr());
         assert_eq!(one.as_ptr(), other.as_ptr());

@@ -81,15 +81,14 @@ const FAR: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
+    use crate::memory::body::Own;
 
     #[test]
     fn bodies_are_counted_and_there_is_room_for_many_once_there_are_more_than_a_few() {
         let mut graveyard = Graveyard::new();
         for count in 1..=3 {
-            graveyard.bury(Body::new(b"k", &Bytes::new()));
+            graveyard.bury(Body::new(b"k", &Own::of(b"")));
             assert_eq!(graveyard.len(), count);
         }
         assert!(graveyard.far.unwrap().bodies.capacity() >= FAR);

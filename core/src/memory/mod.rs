@@ -15,7 +15,8 @@
 //!
 //! | module | duty |
 //! |---|---|
-//! | `store` | bounds split among shards; commands dispatched to them |
+//! | `store` | commands dispatched to shards |
+//! | `room` | the bounds, which all shards of a store share |
 //! | `hash` | which shard and which bucket a key belongs to |
 //! | `shard` | one small store: every operation on one key |
 //! | `table`, `bucket` | which entry a key is |
@@ -33,6 +34,7 @@ mod ghosts;
 mod graveyard;
 mod hash;
 mod policy;
+mod room;
 mod row;
 mod shard;
 mod share;
@@ -50,4 +52,4 @@ pub use graveyard::Graveyard;
 pub use hash::{Hashed, Seed};
 pub use shard::Shard;
 pub use stats::{Lookups, Stats};
-pub use store::{Bounds, Shards, execute, get, new_shards, stats, sweep};
+pub use store::{Bounds, Shards, execute, get, insert, new_shards, stats, sweep};

@@ -8,25 +8,30 @@
 //!
 //! Lookups change nothing but how much use an entry is of, so any number of them may run at once.
 //!
-//! Bounds hold after every operation. A write makes room first, and lets go of what has expired
-//! before anything else. An entry that alone is larger than the shard's bound on bytes is refused:
-//! it is not stored, nothing else makes room for it, and whatever its key held before is removed,
-//! for it would be stale.
+//! Bounds hold at any time, as an entry takes its [`Room`] first. If there is none a write lets go of
+//! what has expired, and then of what the policy says, unless the shard holds less than its part: then
+//! it reports that it is [`Crowded`] and has changed nothing, so that others can [`shed`](Shard::shed)
+//! something before it is tried again. An entry that alone is larger than all the room is refused: it
+//! is not stored, nothing else makes room for it, and whatever its key held before is removed, for it
+//! would be stale.
 //!
 //! A shard knows no lock, and drops neither keys nor values: they go to the [`Graveyard`].
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::body::Body;
+use super::body::{Body, Own};
 use super::entry::{Entry, size};
 use super::graveyard::Graveyard;
 use super::hash::{Hashed, Print};
 use super::policy::{Policy, Rank};
+use super::room::{Load, Room};
 use super::slab::{Id, Slab};
 use super::stats::{Cause, Changes, Stats};
+use super::store::Bounds;
 use super::table::Table;
 use super::wheel::{Step, Timer, Wheel};
 use crate::error::NumberError;
@@ -49,15 +54,41 @@ pub struct Shard {
     wheel: Wheel,
     changes: Changes,
     bytes: u64,
-    max_bytes: Option<u64>,
-    max_entries: u32,
+    room: Arc<Room>,
+}
+
+/// There is no room for this much more, and other shards hold what should go first. Nothing was
+/// changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Crowded(pub(super) Load);
+
+/// What a shard has shed for another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shed {
+    None,
+    Some,
+    /// So much that there is room now.
+    Enough,
+}
+
+/// Whether a shard lets go of its own while it holds less than its part of the room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Yield {
+    /// Not then.
+    Fairly,
+    /// Of all that it has.
+    Fully,
 }
 
 impl Shard {
     /// A shard that holds at most so many entries and bytes, where a bound is given.
     #[must_use]
     pub fn new(max_entries: Option<u64>, max_bytes: Option<u64>) -> Self {
-        let max_entries = max_entries.and_then(|bound| u32::try_from(bound).ok());
+        Self::sharing(Arc::new(Room::new(Bounds { max_entries, max_bytes }, 1)))
+    }
+
+    /// One of the shards that share this room.
+    pub(super) fn sharing(room: Arc<Room>) -> Self {
         Self {
             table: Table::new(),
             slab: Slab::new(),
@@ -66,8 +97,7 @@ impl Shard {
             wheel: Wheel::new(),
             changes: Changes::default(),
             bytes: 0,
-            max_bytes,
-            max_entries: max_entries.map_or(Id::LIMIT, |bound| bound.min(Id::LIMIT)),
+            room,
         }
     }
 
@@ -105,49 +135,78 @@ impl Shard {
         }
     }
 
-    /// Stores a value, whatever was there. Answers whether it is there now: not if it is too
+    /// Stores a value, whatever was there. Returns whether it is there now: not if it is too
     /// large, and then neither is what was there.
-    ///
-    /// A value of more than 256 bytes is shared, not copied: one that is a part of a larger block
-    /// keeps the whole block alive, though only the part is counted.
-    pub fn insert(
+    pub(super) fn insert(
         &mut self,
         key: Hashed<'_>,
-        value: &Bytes,
+        value: &Own<'_>,
         expiry: Expiry,
-        now: Instant,
-        dead: &mut Graveyard,
-    ) -> bool {
-        let found = self.find(key, now, dead);
-        let fits = self.fits(size(key.whole, value));
+        turn: Turn<'_>,
+    ) -> Result<bool, Crowded> {
+        let found = self.find(key, turn.now, turn.dead);
+        let fits = self.fits(size(key.whole, value.bytes()));
         match found {
             Some(id) if fits => {
-                self.replace(id, value, dead);
+                self.replace(id, value, turn.yields, turn.dead)?;
                 self.start_timer(id, expiry);
             }
-            Some(id) => self.remove_entry(id, Cause::Evicted, dead),
-            None if fits => self.place(key, value, expiry, dead),
+            Some(id) => self.remove_entry(id, Cause::Evicted, turn.dead),
+            None if fits => self.place(key, value, expiry, turn)?,
             None => {}
         }
-        fits
+        if !fits {
+            self.changes.refused();
+        }
+        Ok(fits)
     }
 
-    /// Stores a value where none is. Answers whether it was stored: not if the key was there, nor
+    /// Stores a value where none is. Returns whether it was stored: not if the key was there, nor
     /// if the value is too large.
-    pub fn insert_if_absent(
+    pub(super) fn insert_if_absent(
         &mut self,
         key: Hashed<'_>,
-        value: &Bytes,
+        value: &Own<'_>,
         expiry: Expiry,
-        now: Instant,
-        dead: &mut Graveyard,
-    ) -> bool {
-        let absent = self.find(key, now, dead).is_none();
-        let stored = absent && self.fits(size(key.whole, value));
-        if stored {
-            self.place(key, value, expiry, dead);
+        turn: Turn<'_>,
+    ) -> Result<bool, Crowded> {
+        if self.find(key, turn.now, turn.dead).is_some() {
+            return Ok(false);
         }
-        stored
+        let fits = self.fits(size(key.whole, value.bytes()));
+        if fits {
+            self.place(key, value, expiry, turn)?;
+        } else {
+            self.changes.refused();
+        }
+        Ok(fits)
+    }
+
+    /// Counts a value as refused for which no room could be made, and removes what its key held.
+    pub(super) fn refuse(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) {
+        if let Some(id) = self.find(key, now, dead) {
+            self.remove_entry(id, Cause::Evicted, dead);
+        }
+        self.changes.refused();
+    }
+
+    /// Lets go of entries for `more` that another shard is to hold: of no more than `part`, and
+    /// none, if it yields fairly, once it holds no more than its part of the room.
+    pub(super) fn shed(&mut self, more: Load, part: Load, turn: Turn<'_>) -> Shed {
+        self.enter(turn.now, turn.dead);
+        let (mut shed, mut left) = (0, part);
+        while !self.room.has(more) {
+            let goes_on = (left.entries > 0 || left.bytes > 0)
+                && (turn.yields == Yield::Fully || self.room.is_over_its_part(self.held(), more));
+            let before = self.bytes;
+            let victim = goes_on.then(|| self.policy.victim(&mut self.slab, Id::NONE)).flatten();
+            let Some(id) = victim else { return if shed > 0 { Shed::Some } else { Shed::None } };
+            self.remove_entry(id, Cause::Evicted, turn.dead);
+            shed += 1;
+            left.entries = left.entries.saturating_sub(1);
+            left.bytes = left.bytes.saturating_sub(before.saturating_sub(self.bytes));
+        }
+        Shed::Enough
     }
 
     /// Removes a key. Answers whether it was there.
@@ -181,26 +240,30 @@ impl Shard {
     ///
     /// # Errors
     /// [`NumberError`]; the value is then unchanged.
-    pub fn incr(
+    pub(super) fn incr(
         &mut self,
         key: Hashed<'_>,
         delta: Number,
-        now: Instant,
-        dead: &mut Graveyard,
-    ) -> Result<Number, NumberError> {
-        let found = self.find(key, now, dead);
-        let (id, entry) =
-            found.and_then(|id| Some((id, self.slab.get(id)?))).ok_or(NumberError::KeyNotFound)?;
-        let (sum, text) = delta.add_to(entry.body.value())?;
+        turn: Turn<'_>,
+    ) -> Result<Result<Number, NumberError>, Crowded> {
+        let found = self.find(key, turn.now, turn.dead);
+        let Some((id, entry)) = found.and_then(|id| Some((id, self.slab.get(id)?))) else {
+            return Ok(Err(NumberError::KeyNotFound));
+        };
+        let (sum, text) = match delta.add_to(entry.body.value()) {
+            Ok(both) => both,
+            Err(error) => return Ok(Err(error)),
+        };
         if self.fits(size(key.whole, &text)) {
-            self.replace(id, &Bytes::from(text), dead);
+            self.replace(id, &Own::of(&text), turn.yields, turn.dead)?;
             if planted::is(Bug::IncrLosesTimeout) {
                 self.start_timer(id, Expiry::Never);
             }
         } else {
-            self.remove_entry(id, Cause::Evicted, dead);
+            self.remove_entry(id, Cause::Evicted, turn.dead);
+            self.changes.refused();
         }
-        Ok(sum)
+        Ok(Ok(sum))
     }
 
     /// One step through the keys that begin with `stem`: appends some to `keys`, and answers
@@ -230,8 +293,9 @@ impl Shard {
         self.changes.went(u64::from(self.slab.len()), Cause::Removed);
         self.wheel = Wheel::new();
         self.policy = Policy::new();
-        self.hand_out_storage(dead);
+        self.room.give(self.held());
         self.bytes = 0;
+        self.hand_out_storage(dead);
     }
 
     /// Takes back memory of what has expired: a bounded part of it. When there is more to do
@@ -295,9 +359,16 @@ impl Shard {
     }
 
     /// Stores a key that is not there, with a value that fits.
-    fn place(&mut self, key: Hashed<'_>, value: &Bytes, expiry: Expiry, dead: &mut Graveyard) {
-        let size = size(key.whole, value);
-        self.make_room(1, size, Id::NONE, dead);
+    fn place(
+        &mut self,
+        key: Hashed<'_>,
+        value: &Own<'_>,
+        expiry: Expiry,
+        turn: Turn<'_>,
+    ) -> Result<(), Crowded> {
+        let size = size(key.whole, value.bytes());
+        let load = Load { entries: 1, bytes: size };
+        self.take_room(load, Id::NONE, turn.yields, turn.dead)?;
         let id = self.slab.insert(Entry {
             body: Body::new(key.whole, value),
             timer: Timer::NEVER,
@@ -310,14 +381,23 @@ impl Shard {
         let weight = self.weight(size);
         self.policy.insert(&mut self.slab, id, weight);
         self.start_timer(id, expiry);
+        Ok(())
     }
 
     /// Gives an entry another value, with which it fits.
-    fn replace(&mut self, id: Id, value: &Bytes, dead: &mut Graveyard) {
-        let Some(entry) = self.slab.get(id) else { return };
-        let (old, new) = (entry.size(), size(entry.body.key(), value));
+    fn replace(
+        &mut self,
+        id: Id,
+        value: &Own<'_>,
+        yields: Yield,
+        dead: &mut Graveyard,
+    ) -> Result<(), Crowded> {
+        let Some(entry) = self.slab.get(id) else { return Ok(()) };
+        let (old, new) = (entry.size(), size(entry.body.key(), value.bytes()));
         if new != old {
-            self.make_room(0, new.saturating_sub(old), id, dead);
+            let more = Load { entries: 0, bytes: new.saturating_sub(old) };
+            self.take_room(more, id, yields, dead)?;
+            self.room.give(Load { entries: 0, bytes: old.saturating_sub(new) });
             self.bytes = self.bytes.saturating_sub(old).saturating_add(new);
             let weight = self.weight(new);
             self.policy.reweigh(&mut self.slab, id, weight);
@@ -327,6 +407,7 @@ impl Shard {
             dead.bury(core::mem::replace(&mut entry.body, body));
             self.policy.hit(&entry.rank);
         }
+        Ok(())
     }
 
     fn remove_entry(&mut self, id: Id, cause: Cause, dead: &mut Graveyard) {
@@ -335,7 +416,9 @@ impl Shard {
         let Some(entry) = self.slab.remove(id) else { return };
         self.table.remove(Print(entry.rank.hash), id);
         self.changes.went(1, cause);
-        self.bytes = self.bytes.saturating_sub(entry.size());
+        let bytes = entry.size();
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.room.give(Load { entries: 1, bytes });
         dead.bury(entry.body);
         if self.slab.len() == 0 && self.slab.extent() > KEPT_WHEN_EMPTY {
             self.hand_out_storage(dead);
@@ -358,39 +441,59 @@ impl Shard {
         self.wheel.start(&mut self.slab, id, at);
     }
 
-    /// Lets entries go, other than `spared`, until so many entries and bytes more fit.
-    fn make_room(&mut self, entries: u32, bytes: u64, spared: Id, dead: &mut Graveyard) {
+    /// Takes room for `load`, and lets entries go for it, other than `spared`.
+    fn take_room(
+        &mut self,
+        load: Load,
+        spared: Id,
+        yields: Yield,
+        dead: &mut Graveyard,
+    ) -> Result<(), Crowded> {
         let mut steps = STEPS_PER_OPERATION;
-        if planted::is(Bug::BoundsIgnored) {
-            return;
-        }
-        while self.is_short_of(entries, bytes) {
+        while !self.take(load) {
+            if planted::is(Bug::BoundsIgnored) {
+                return Ok(());
+            }
             if steps > 0 {
                 match self.wheel.step(&mut self.slab, self.now) {
                     Step::Expired(id) => self.remove_entry(id, Cause::Expired, dead),
                     Step::Moved => steps -= 1,
                     Step::Idle => steps = 0,
                 }
-            } else if let Some(id) = self.policy.victim(&mut self.slab, spared) {
+            } else if (yields == Yield::Fully || self.makes_way(load))
+                && let Some(id) = self.policy.victim(&mut self.slab, spared)
+            {
                 self.remove_entry(id, Cause::Evicted, dead);
             } else {
-                return;
+                return Err(Crowded(load));
             }
         }
+        Ok(())
     }
 
-    fn is_short_of(&self, entries: u32, bytes: u64) -> bool {
-        self.slab.len().saturating_add(entries) > self.max_entries
-            || self.max_bytes.is_some_and(|bound| self.bytes.saturating_add(bytes) > bound)
+    #[inline]
+    fn take(&self, load: Load) -> bool {
+        let is_full = self.slab.len().saturating_add(load.entries) > Id::LIMIT;
+        !is_full && self.room.take(load)
+    }
+
+    /// Whether it is to make room by itself: if it has its part of what is short, or as many
+    /// entries as it can tell apart.
+    fn makes_way(&self, load: Load) -> bool {
+        self.slab.len() >= Id::LIMIT || self.room.makes_way(self.held(), load)
+    }
+
+    fn held(&self) -> Load {
+        Load { entries: self.slab.len(), bytes: self.bytes }
     }
 
     /// Whether an entry of `size` fits if need be alone.
     fn fits(&self, size: u64) -> bool {
-        self.max_entries > 0 && self.max_bytes.is_none_or(|bound| size <= bound)
+        self.room.fits(size)
     }
 
     fn weight(&self, size: u64) -> u64 {
-        if self.max_bytes.is_some() { size.div_ceil(GRAIN) } else { 1 }
+        if self.room.bounds_bytes() { size.div_ceil(GRAIN) } else { 1 }
     }
 
     fn reclaim(&mut self, steps: u32, dead: &mut Graveyard) {
@@ -402,6 +505,14 @@ impl Shard {
             }
         }
     }
+}
+
+/// What an operation that may let entries go is given beside its arguments.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) now: Instant,
+    pub(super) yields: Yield,
+    pub(super) dead: &'a mut Graveyard,
 }
 
 /// How much of the wheel's work an operation does on the side: twice what one timer can make.

@@ -30,6 +30,9 @@ pub struct Stats {
     pub expired: u64,
     /// Entries that were deleted or cleared.
     pub removed: u64,
+    /// Values that were not stored because there is no room for them: each alone is larger than the
+    /// bound.
+    pub refused: u64,
     /// How many entries there are, among them those that have expired and still take memory.
     pub entries: u64,
     /// How many bytes they count: keys, values and [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD).
@@ -48,6 +51,7 @@ impl Add for Stats {
             evicted: self.evicted.wrapping_add(other.evicted),
             expired: self.expired.wrapping_add(other.expired),
             removed: self.removed.wrapping_add(other.removed),
+            refused: self.refused.wrapping_add(other.refused),
             entries: self.entries.wrapping_add(other.entries),
             bytes: self.bytes.wrapping_add(other.bytes),
         }
@@ -79,6 +83,7 @@ pub(super) struct Changes {
     evicted: u64,
     expired: u64,
     removed: u64,
+    refused: u64,
 }
 
 impl Lookups {
@@ -128,9 +133,13 @@ impl Changes {
         *count = count.wrapping_add(entries);
     }
 
+    pub(super) fn refused(&mut self) {
+        self.refused = self.refused.wrapping_add(1);
+    }
+
     pub(super) fn stats(&self) -> Stats {
-        let Self { insertions, evicted, expired, removed } = *self;
-        Stats { insertions, evicted, expired, removed, ..Stats::default() }
+        let Self { insertions, evicted, expired, removed, refused } = *self;
+        Stats { insertions, evicted, expired, removed, refused, ..Stats::default() }
     }
 }
 

@@ -1,26 +1,34 @@
-//! Many shards as one store: bounds split among them, commands dispatched to them.
+//! Many shards as one store: one room for all of them, commands dispatched to them.
 //!
-//! Each bound is split so that the parts add up to the whole; a store is within its bounds when
-//! every shard is within its own. A store with small bounds has fewer shards, since a part that
-//! is too small serves worse than the whole: one shard below [`FEWEST_ENTRIES`] entries or
-//! [`FEWEST_BYTES`] bytes twice over.
+//! How many shards there are follows from the bounds alone. A store with small bounds has fewer, as
+//! a shard's policy serves worse among few entries: one shard for [`FEWEST_ENTRIES`] entries or
+//! [`FEWEST_BYTES`] bytes, and [`MOST_SHARDS`] at most.
+//!
+//! A write whose shard holds less than its part of the room while others hold more is [`Crowded`]
+//! out: the others, one at a time, let go of what they have too much, and it is tried again. So at
+//! most one shard is lent out at a time, and a write is still one step: before it succeeds it has
+//! changed nothing.
 //!
 //! Commands on one key are atomic. Commands on many run key by key, each atomic by itself.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Add as _;
 
 use bytes::Bytes;
 
+use super::body::Own;
 use super::graveyard::Graveyard;
 use super::hash::{Hashed, Seed};
-use super::shard::Shard;
+use super::room::{Load, Room};
+use super::shard::{Crowded, Shard, Shed, Turn, Yield};
 use super::stats::{Lookups, Stats};
 use crate::command::Command;
-use crate::error::ServerError;
+use crate::error::{NumberError, ServerError};
 use crate::key::Key;
 use crate::reply::{Answer, Reply};
 use crate::time::{Deadline, Instant};
+use crate::ttl::Expiry;
 
 /// How much a store may hold; past it the store lets go of what it thinks is needed least.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,41 +36,33 @@ pub struct Bounds {
     /// The most entries; none for no bound.
     pub max_entries: Option<u64>,
     /// The most bytes, counting each entry's key, its value and
-    /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD); none for no bound. An entry that is larger than
-    /// a shard's part is refused, and a set of one removes what its key held; a store below
-    /// 16 MiB is one shard, and no part is smaller than 8 MiB in a larger one.
+    /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD); none for no bound. An entry that alone is larger
+    /// is refused, and a set of one removes what its key held.
     pub max_bytes: Option<u64>,
 }
 
 impl Bounds {
-    /// Into how many shards a store of these bounds is split, for so many threads at once.
-    fn shards(self, parallelism: usize) -> usize {
-        let wanted = parallelism.clamp(1, MAX_SHARDS).saturating_mul(SHARDS_PER_THREAD);
+    /// Into how many shards a store of these bounds is split.
+    fn shards(self) -> usize {
         let room = |bound: Option<u64>, fewest: u64| {
-            bound.map_or(MAX_SHARDS, |bound| usize::try_from(bound / fewest).unwrap_or(MAX_SHARDS))
+            bound.map_or(MOST_SHARDS, |bound| usize::try_from(bound / fewest).unwrap_or(usize::MAX))
         };
         let by_entries = room(self.max_entries, FEWEST_ENTRIES);
         let by_bytes = room(self.max_bytes, FEWEST_BYTES);
-        wanted.min(MAX_SHARDS).min(by_entries).min(by_bytes).max(1)
+        MOST_SHARDS.min(by_entries).min(by_bytes).max(1)
     }
 }
 
-/// The shards of a new store that about `parallelism` threads will use at once.
+/// The shards of a new store: as many as its bounds are worth, whatever the machine.
 #[must_use]
-pub fn new_shards(bounds: Bounds, parallelism: usize) -> Vec<Shard> {
-    let count = bounds.shards(parallelism);
-    (0..count)
-        .map(|index| {
-            Shard::new(part(bounds.max_entries, index, count), part(bounds.max_bytes, index, count))
-        })
-        .collect()
+pub fn new_shards(bounds: Bounds) -> Vec<Shard> {
+    shards_of(bounds, bounds.shards())
 }
 
-/// The `index`th of `count` parts of a bound, which differ by one at most.
-fn part(bound: Option<u64>, index: usize, count: usize) -> Option<u64> {
-    let (index, count) = (u64::try_from(index).ok()?, u64::try_from(count).ok()?);
-    let bound = bound?;
-    Some(bound.checked_div(count)? + u64::from(index < bound.checked_rem(count)?))
+/// So many shards that share the room of one store.
+pub(super) fn shards_of(bounds: Bounds, count: usize) -> Vec<Shard> {
+    let room = Arc::new(Room::new(bounds, count));
+    (0..count).map(|_| Shard::sharing(Arc::clone(&room))).collect()
 }
 
 /// Shards, lent out by whoever owns and locks them.
@@ -90,6 +90,20 @@ pub fn get(
     Store { shards, seed }.read(key, |shard, key| shard.get(key, now))
 }
 
+/// Stores a value, whatever its key held. Returns whether it is there now: not if it is larger than
+/// the room, and then neither is what was there. The value is copied, so that what is stored keeps
+/// nothing else alive: a large one before the shard is lent out.
+pub fn insert(
+    shards: &impl Shards,
+    key: Hashed<'_>,
+    value: &[u8],
+    expiry: Expiry,
+    now: Instant,
+) -> bool {
+    let value = Own::of(value);
+    write(shards, key, now, |shard, turn| shard.insert(key, &value, expiry, turn)).unwrap_or(false)
+}
+
 /// Runs `command` at `now`. What it removes is dropped while no shard is lent out.
 ///
 /// # Errors
@@ -104,18 +118,19 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
             Reply::Values(keys.iter().map(get).collect())
         }
         Command::Set { key, value, expiry } => {
-            store.on(key, |shard, key, dead| shard.insert(key, value, *expiry, now, dead));
+            store.insert(key, value, *expiry, now);
             Reply::Done
         }
         Command::Add { key, value, expiry } => {
-            let add = |shard: &mut Shard, key: Hashed<'_>, dead: &mut Graveyard| {
-                shard.insert_if_absent(key, value, *expiry, now, dead)
-            };
-            Reply::Flag(store.on(key, add))
+            let value = Own::of(value);
+            let stored = store.write(key, now, |shard, key, turn| {
+                shard.insert_if_absent(key, &value, *expiry, turn)
+            });
+            Reply::Flag(stored.unwrap_or(false))
         }
         Command::SetMany { keys, values, expiry } => {
             for (key, value) in keys.iter().zip(*values) {
-                store.on(&key, |shard, key, dead| shard.insert(key, value, *expiry, now, dead));
+                store.insert(&key, value, *expiry, now);
             }
             Reply::Done
         }
@@ -137,7 +152,8 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
             Reply::Flag(store.on(key, |shard, key, dead| shard.touch(key, *expiry, now, dead)))
         }
         Command::Incr { key, delta } => {
-            Reply::Number(store.on(key, |shard, key, dead| shard.incr(key, *delta, now, dead))?)
+            let sum = store.write(key, now, |shard, key, turn| shard.incr(key, *delta, turn));
+            Reply::Number(sum.unwrap_or(Err(NumberError::KeyNotFound))?)
         }
         Command::Contains(key) => {
             Reply::Flag(store.read(key, |shard, key| shard.contains(key, now)))
@@ -181,6 +197,23 @@ impl<S: Shards> Store<'_, S> {
         key.with_bytes(|whole| {
             let key = self.seed.hash(whole);
             self.shards.read(key.shard(self.shards.count()), |shard| f(shard, key))
+        })
+    }
+
+    fn insert(&self, key: &Key<'_>, value: &[u8], expiry: Expiry, now: Instant) -> bool {
+        key.with_bytes(|whole| insert(self.shards, self.seed.hash(whole), value, expiry, now))
+    }
+
+    /// Runs a write that needs room; see [`write`].
+    fn write<R>(
+        &self,
+        key: &Key<'_>,
+        now: Instant,
+        f: impl Fn(&mut Shard, Hashed<'_>, Turn<'_>) -> Result<R, Crowded>,
+    ) -> Option<R> {
+        key.with_bytes(|whole| {
+            let key = self.seed.hash(whole);
+            write(self.shards, key, now, |shard, turn| f(shard, key, turn))
         })
     }
 
@@ -230,12 +263,67 @@ impl<S: Shards> Store<'_, S> {
     }
 }
 
+/// Runs a write on the shard of `key`, and has others make room for it as long as it is crowded
+/// out. `None` if no room can be made, as others who write take what is made: then the value is
+/// refused, and what the key held is removed.
+fn write<R>(
+    shards: &impl Shards,
+    key: Hashed<'_>,
+    now: Instant,
+    f: impl Fn(&mut Shard, Turn<'_>) -> Result<R, Crowded>,
+) -> Option<R> {
+    let index = key.shard(shards.count());
+    let attempt = |yields| {
+        let mut dead = Graveyard::new();
+        shards.with(index, |shard| f(shard, Turn { now, yields, dead: &mut dead }))
+    };
+    let mut yields = Yield::Fairly;
+    for _ in 0..MOST_ATTEMPTS {
+        match attempt(yields) {
+            Ok(result) => return Some(result),
+            Err(Crowded(load)) => {
+                if relieve(shards, index, load, now) == Shed::None {
+                    yields = Yield::Fully;
+                }
+            }
+        }
+    }
+    let mut dead = Graveyard::new();
+    shards.with(index, |shard| shard.refuse(key, now, &mut dead));
+    None
+}
+
+/// Has the shards other than the one at `index` let go of entries until there is room for `load`:
+/// first of what they hold above their part, then each of an equal part of it.
+#[cold]
+fn relieve(shards: &impl Shards, index: usize, load: Load, now: Instant) -> Shed {
+    let count = shards.count();
+    let others = u64::try_from(count).unwrap_or(u64::MAX).saturating_sub(1).max(1);
+    let equal = Load { entries: load.entries.min(1), bytes: load.bytes.div_ceil(others) };
+    let mut all = Shed::None;
+    for (yields, part) in [(Yield::Fairly, load), (Yield::Fully, equal)] {
+        for step in 1..count {
+            let other = (index + step) % count;
+            let mut dead = Graveyard::new();
+            let turn = Turn { now, yields, dead: &mut dead };
+            match shards.with(other, |shard| shard.shed(load, part, turn)) {
+                Shed::Enough => return Shed::Enough,
+                Shed::Some => all = Shed::Some,
+                Shed::None => {}
+            }
+        }
+    }
+    all
+}
+
 fn count<T>(removed: impl Iterator<Item = T>) -> u64 {
     removed.fold(0, |count, _| count + 1)
 }
 
-const SHARDS_PER_THREAD: usize = 4;
-const MAX_SHARDS: usize = 256;
+/// More than there are on most machines, of threads that write at the same time.
+const MOST_SHARDS: usize = 32;
 /// No shard of many has a smaller part of the bounds.
-const FEWEST_ENTRIES: u64 = 4096;
-const FEWEST_BYTES: u64 = 8 << 20;
+const FEWEST_ENTRIES: u64 = 8192;
+const FEWEST_BYTES: u64 = 16 << 20;
+/// How often a write is tried: more than there are shards, all but one of which may be empty.
+const MOST_ATTEMPTS: usize = 4 * MOST_SHARDS;

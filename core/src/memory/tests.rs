@@ -9,6 +9,8 @@ use std::vec::Vec;
 
 use bytes::Bytes;
 
+use super::body::Own;
+use super::shard::{Turn, Yield};
 use super::*;
 use crate::cluster::map::Form;
 use crate::command::Command;
@@ -61,7 +63,7 @@ impl Cells {
     }
 
     fn bounded(max_entries: Option<u64>, max_bytes: Option<u64>) -> Self {
-        Self::new(new_shards(Bounds { max_entries, max_bytes }, 1))
+        Self::new(new_shards(Bounds { max_entries, max_bytes }))
     }
 
     fn scope(&self) -> Scope<'_> {
@@ -395,28 +397,34 @@ fn the_deadline_is_never_after_the_next_expiry_and_does_not_nag() {
 
 #[test]
 fn what_a_shard_lets_go_of_is_dropped_by_its_caller() {
-    let seed = Seed::new(1);
+    let (seed, now) = (Seed::new(1), Instant::ORIGIN);
     let key = seed.hash(b"::k");
-    let mut shard = Shard::new(None, None);
-    let (now, value) = (Instant::ORIGIN, Bytes::from(vec![1; 1000]));
-    let mut dead = Graveyard::new();
-    assert!(shard.insert(key, &value, Expiry::Never, now, &mut dead));
-    assert!(dead.is_empty() && !value.is_unique());
     for step in 0..4 {
         let mut shard = Shard::new(None, None);
-        let value = Bytes::from(vec![1; 1000]);
-        shard.insert(key, &value, millis(1), now, &mut dead);
+        let mut dead = Graveyard::new();
+        let value = Own::of(&[1; 1000]);
+        assert_eq!(shard.insert(key, &value, millis(1), turn(now, &mut dead)), Ok(true));
+        drop(value);
+        let kept = shard.get(key, || now).unwrap();
+        assert!(dead.is_empty() && !kept.is_unique());
         match step {
-            0 => assert!(shard.insert(key, &Bytes::new(), Expiry::Never, now, &mut dead)),
+            0 => assert_eq!(
+                shard.insert(key, &Own::of(b""), Expiry::Never, turn(now, &mut dead)),
+                Ok(true)
+            ),
             1 => assert!(shard.remove(key, now, &mut dead)),
             2 => shard.sweep(Instant::from_millis(1), &mut dead),
             _ => shard.clear(now, &mut dead),
         }
         drop(shard);
-        assert!(!value.is_unique() && !dead.is_empty());
-        dead = Graveyard::new();
-        assert!(value.is_unique());
+        assert!(!kept.is_unique() && !dead.is_empty());
+        drop(dead);
+        assert!(kept.is_unique());
     }
+}
+
+fn turn(now: Instant, dead: &mut Graveyard) -> Turn<'_> {
+    Turn { now, yields: Yield::Fairly, dead }
 }
 
 #[test]
@@ -462,30 +470,144 @@ fn keys_longer_than_the_scratch_are_keys_like_any_other() {
 }
 
 #[test]
-fn a_small_store_is_one_shard_and_a_large_one_a_few_for_each_thread() {
+fn how_many_shards_there_are_follows_from_the_bounds() {
     let entries = |total| Bounds { max_entries: Some(total), max_bytes: None };
     let bytes = |total| Bounds { max_entries: None, max_bytes: Some(total) };
-    let split = |bounds, parallelism| new_shards(bounds, parallelism).len();
-    assert_eq!(split(entries(100), 64), 1);
-    assert_eq!(split(entries(8191), 64), 1);
-    assert_eq!(split(entries(8192), 64), 2);
-    assert_eq!(split(entries(u64::MAX), 2), 8);
-    assert_eq!(split(bytes(1 << 20), 64), 1);
-    assert_eq!(split(bytes(1 << 30), 64), 128);
-    assert_eq!(new_shards(Bounds::default(), 0).len(), 4);
-    assert_eq!(new_shards(Bounds::default(), usize::MAX).len(), 256);
+    let split = |bounds| new_shards(bounds).len();
+    for (bounds, shards) in [
+        (entries(0), 1),
+        (entries(16_383), 1),
+        (entries(16_384), 2),
+        (entries(u64::MAX), 32),
+        (bytes(0), 1),
+        ((bytes(32 << 20)), 2),
+        (bytes(64 << 20), 4),
+        (bytes(u64::MAX), 32),
+        (Bounds { max_entries: Some(100), max_bytes: Some(1 << 40) }, 1),
+        (Bounds::default(), 32),
+    ] {
+        assert_eq!(split(bounds), shards, "{bounds:?}");
+    }
 }
 
 #[test]
-fn the_bounds_of_a_store_of_many_shards_are_reached_and_never_passed() {
-    let bounds = Bounds { max_entries: Some(8193), max_bytes: None };
-    let store = Cells::new(new_shards(bounds, 8));
-    assert_eq!(store.count(), 2);
-    for number in 0..10_000 {
-        store.set(&format!("{number}"), "", Expiry::Never);
-        assert!(store.usage().entries <= 8193);
+fn room_for_so_many_entries_holds_exactly_so_many() {
+    for room in [1, 100, 8_192, 8_193, 20_000, 99_999] {
+        let bounds = Bounds { max_entries: Some(room), max_bytes: None };
+        let store = Cells::new(new_shards(bounds));
+        for number in 0..room {
+            store.set(&format!("{number}"), "", Expiry::Never);
+        }
+        assert_eq!(store.usage().entries, room);
+        for number in room..room + 1_000 {
+            store.set(&format!("{number}"), "", Expiry::Never);
+            assert_eq!(store.usage().entries, room);
+        }
+        assert_eq!(stats(&store, Lookups::default()).evicted, 1_000);
     }
-    assert_eq!(store.usage().entries, 8193);
+}
+
+#[test]
+fn a_bound_on_bytes_is_reached_to_the_last_entry_that_fits() {
+    let one = one_entry("000000", 250);
+    let room = 32 << 20;
+    let store = Cells::bounded(None, Some(room));
+    assert!(store.count() > 1);
+    for number in 0..room / one {
+        store.set(&format!("{number:06}"), vec![0; 250], Expiry::Never);
+    }
+    assert_eq!(store.usage().entries, room / one);
+    assert_eq!(stats(&store, Lookups::default()).evicted, 0);
+}
+
+#[test]
+fn a_shard_that_holds_less_than_its_part_has_others_make_room() {
+    // All that is there is in one shard, and all that comes belongs to the other.
+    let bounds = Bounds { max_entries: Some(20_000), max_bytes: None };
+    let store = Cells::new(new_shards(bounds));
+    assert_eq!(store.count(), 2);
+    let of = |shard: usize| {
+        let is_there = move |name: &String| {
+            store_seed().hash(format!("::{name}").as_bytes()).shard(2) == shard
+        };
+        (0..).map(|number| format!("{number}")).filter(is_there).take(20_000)
+    };
+    of(0).for_each(|name| store.set(&name, "", Expiry::Never));
+    let held = |index: usize| store.shards[index].borrow().stats().entries;
+    assert_eq!((held(0), held(1)), (20_000, 0));
+    for name in of(1) {
+        store.set(&name, "", Expiry::Never);
+        assert_eq!(store.usage().entries, 20_000);
+        assert!(store.get(&name).is_some());
+    }
+    assert!((8_750..=11_250).contains(&held(0)), "{}", held(0));
+}
+
+fn store_seed() -> Seed {
+    Cells::new(Vec::new()).seed
+}
+
+#[test]
+fn a_value_of_an_eighth_of_the_room_is_kept_whatever_the_room() {
+    for room in [1 << 10, 1 << 20, 31 << 20, 64 << 20] {
+        let store = Cells::bounded(None, Some(room));
+        let large = usize::try_from(room / 8).unwrap();
+        for number in 0..20 {
+            let name = format!("{number}");
+            store.set(&name, vec![7; large], Expiry::Never);
+            assert_eq!(store.get(&name).map(|value| value.len()), Some(large), "of {room}");
+            assert!(store.usage().bytes <= room);
+        }
+        assert!(store.usage().entries >= 4);
+    }
+}
+
+#[test]
+fn a_large_value_takes_room_from_all_shards_alike() {
+    let room = 64 << 20;
+    let store = Cells::bounded(None, Some(room));
+    let one = one_entry("000000", 1000);
+    for number in 0..room / one {
+        store.set(&format!("{number:06}"), vec![0; 1000], Expiry::Never);
+    }
+    store.set("large", vec![0; 8 << 20], Expiry::Never);
+    assert!(store.get("large").is_some());
+    let evicted = |shard: &RefCell<Shard>| shard.borrow().stats().evicted * one;
+    let most = store.shards.iter().map(evicted).max().unwrap();
+    assert!(most < 5 << 20, "{most} bytes from one shard of {}", store.count());
+    assert!(store.usage().bytes > room - 2 * one * u64::try_from(store.count()).unwrap());
+}
+
+#[test]
+fn the_largest_value_that_has_room_alone_is_kept_by_many_shards_too() {
+    let room = 64 << 20;
+    let store = Cells::bounded(None, Some(room));
+    for number in 0..1000 {
+        store.set(&format!("{number}"), vec![0; 50_000], Expiry::Never);
+    }
+    let largest = room - 2 * one_entry("large", 0) + one_entry("large", 0) - ENTRY_OVERHEAD;
+    let largest = usize::try_from(largest - 100).unwrap();
+    store.set("large", vec![0; largest], Expiry::Never);
+    assert!(store.get("large").is_some());
+    assert_eq!(stats(&store, Lookups::default()).refused, 0);
+    store.set("large", vec![0; usize::try_from(room).unwrap()], Expiry::Never);
+    assert_eq!(store.get("large"), None);
+}
+
+#[test]
+fn refused_values_are_counted_whatever_stores_them() {
+    let store = Cells::bounded(None, Some(1000));
+    let refused = || stats(&store, Lookups::default()).refused;
+    store.set("a", vec![0; 1000], Expiry::Never);
+    assert_eq!(refused(), 1);
+    assert_eq!(store.add("a", vec![0; 1000]), Ok(Reply::Flag(false)));
+    assert_eq!(refused(), 2);
+    store.set("a", "1", Expiry::Never);
+    assert_eq!(store.add("a", vec![0; 1000]), Ok(Reply::Flag(false)));
+    assert_eq!(refused(), 2, "the key was there");
+    let none = Cells::bounded(Some(0), None);
+    none.set("a", "1", Expiry::Never);
+    assert_eq!(stats(&none, Lookups::default()).refused, 1);
 }
 
 #[test]

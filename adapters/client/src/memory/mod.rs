@@ -11,8 +11,7 @@ mod locked;
 mod sweeper;
 mod tally;
 
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_caches_core::command::Command;
@@ -23,6 +22,7 @@ use async_caches_core::ttl::Expiry;
 use bytes::Bytes;
 
 use self::locked::{Lent, Locked};
+use self::sweeper::Watched;
 use self::tally::{Lane, Lanes, Tally};
 use crate::error::Error;
 use crate::flights::Desk;
@@ -39,6 +39,8 @@ pub(crate) struct Store {
     bounds: Bounds,
     time: Time,
     desk: Arc<Desk>,
+    /// There if the sweeper takes back what has expired.
+    watched: Option<Watched>,
 }
 
 impl Store {
@@ -53,7 +55,7 @@ impl Store {
         runtime: Option<&Arc<dyn Runtime>>,
     ) -> Result<Arc<Self>, Error> {
         let simulated = runtime.filter(|runtime| runtime.is_simulated());
-        let store = STORES.get_or_make(name.into(), || match simulated {
+        let store = STORES.get_or_make(name, || match simulated {
             Some(runtime) => Self::simulated(bounds, runtime),
             None => Self::new(bounds),
         });
@@ -68,18 +70,17 @@ impl Store {
     }
 
     fn new(bounds: Bounds) -> Self {
-        let parallelism = thread::available_parallelism().map_or(1, usize::from);
-        let this = Self::of(bounds, parallelism, Time::System(sweeper::clock()), crate::seed);
-        sweeper::watch(&this.shards);
+        let mut this = Self::of(bounds, Time::System(sweeper::clock()), crate::seed);
+        this.watched = Some(sweeper::watch(&this.shards));
         this
     }
 
     fn simulated(bounds: Bounds, runtime: &Arc<dyn Runtime>) -> Self {
-        Self::of(bounds, 1, Time::of(runtime), || runtime.seed())
+        Self::of(bounds, Time::of(runtime), || runtime.seed())
     }
 
-    fn of(bounds: Bounds, parallelism: usize, time: Time, seed: impl Fn() -> u64) -> Self {
-        let shards = memory::new_shards(bounds, parallelism);
+    fn of(bounds: Bounds, time: Time, seed: impl Fn() -> u64) -> Self {
+        let shards = memory::new_shards(bounds);
         Self {
             shards: shards.into_iter().map(Locked::new).collect(),
             tally: Tally::new(),
@@ -87,6 +88,7 @@ impl Store {
             bounds,
             desk: Arc::new(Desk::new(time.clone(), seed())),
             time,
+            watched: None,
         }
     }
 
@@ -162,4 +164,4 @@ thread_local! {
 }
 
 static LANES: Lanes = Lanes::with(AtomicU64::new(0));
-static STORES: Registry<Store> = Registry::new();
+static STORES: LazyLock<Registry<Store>> = LazyLock::new(Registry::new);

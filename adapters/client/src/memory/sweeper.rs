@@ -22,11 +22,42 @@ pub(super) fn clock() -> Clock {
     *CLOCK
 }
 
-/// Has the shards of a new store swept for as long as they live.
-pub(super) fn watch(shards: &Arc<[Locked]>) {
+/// Has the shards of a new store swept until the answer is dropped. Costs the same however many
+/// stores there are.
+pub(super) fn watch(shards: &Arc<[Locked]>) -> Watched {
     let mut stores = lock(&STORES);
-    stores.retain(|store| store.strong_count() > 0);
-    stores.push(Arc::downgrade(shards));
+    let shards = Some(Arc::downgrade(shards));
+    let place = match stores.free.pop() {
+        Some(place) => place,
+        None => {
+            stores.places.push(None);
+            stores.places.len() - 1
+        }
+    };
+    stores.places[place] = shards;
+    Watched { place }
+}
+
+/// That a store is swept.
+#[derive(Debug)]
+pub(super) struct Watched {
+    place: usize,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut stores = lock(&STORES);
+        let gone = stores.places[self.place].take();
+        stores.free.push(self.place);
+        drop(stores);
+        drop(gone);
+    }
+}
+
+/// The stores that are swept, and which of their places are free.
+struct Stores {
+    places: Vec<Option<Weak<[Locked]>>>,
+    free: Vec<usize>,
 }
 
 /// Has a look taken around at `deadline`, or soon afterwards: an entry, stored before this call,
@@ -60,8 +91,8 @@ fn run() {
 
 /// Takes back all that has expired by `now`, and answers when there will be more.
 fn sweep_all(now: Instant) -> Option<Deadline> {
-    let stores: Vec<Weak<[Locked]>> = lock(&STORES).clone();
-    let shards = stores.iter().filter_map(Weak::upgrade);
+    let stores = lock(&STORES).places.clone();
+    let shards = stores.iter().flatten().filter_map(Weak::upgrade);
     shards.map(|shards| sweep(&shards, now)).fold(None, Deadline::earlier)
 }
 
@@ -75,6 +106,6 @@ fn sweep(shards: &[Locked], now: Instant) -> Option<Deadline> {
 }
 
 static BELL: Bell = Bell::with(Mutex::new(false), AtomicU64::new(ASLEEP), Condvar::new());
-static STORES: Mutex<Vec<Weak<[Locked]>>> = Mutex::new(Vec::new());
+static STORES: Mutex<Stores> = Mutex::new(Stores { places: Vec::new(), free: Vec::new() });
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
 const REST: Duration = Duration::from_secs(1);

@@ -9,6 +9,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::memory::store::shards_of;
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -85,7 +86,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 200)
 }
 
-/// A store without bounds, one with tiny ones, or one of several shards with tiny ones.
+/// A store without bounds or with tiny ones, of several shards that share them.
 #[derive(Clone, Debug)]
 struct Shape {
     shards: usize,
@@ -118,8 +119,8 @@ struct Pair {
 
 impl Pair {
     fn new(shape: Shape) -> Self {
-        let shard = |_| Shard::new(shape.max_entries, shape.max_bytes);
-        let store = Cells::new((0..shape.shards).map(shard).collect());
+        let Shape { shards, max_entries, max_bytes } = shape;
+        let store = Cells::new(shards_of(Bounds { max_entries, max_bytes }, shards));
         Self { store, shape, plain: BTreeMap::new(), none_expired: true }
     }
 
@@ -319,7 +320,7 @@ impl Pair {
         self.plain.keys().filter(|key| !found.contains(key)).cloned().collect()
     }
 
-    /// Whether everything in the map would fit into one shard.
+    /// Whether everything in the map fits.
     fn all_fits(&self) -> bool {
         let Usage { entries, bytes } = self.wanted_usage();
         self.shape.max_entries.is_none_or(|bound| entries <= bound)
@@ -332,13 +333,10 @@ impl Pair {
     }
 
     fn check_bounds(&mut self) {
-        for shard in &self.store.shards {
-            let shard = shard.borrow();
-            let Stats { entries, bytes, .. } = shard.stats();
-            assert!(self.shape.max_entries.is_none_or(|bound| entries <= bound));
-            assert!(self.shape.max_bytes.is_none_or(|bound| bytes <= bound));
-        }
         let stats = stats(&self.store, Lookups::default());
+        let Stats { entries, bytes, .. } = stats;
+        assert!(self.shape.max_entries.is_none_or(|bound| entries <= bound));
+        assert!(self.shape.max_bytes.is_none_or(|bound| bytes <= bound));
         let gone = stats.evicted + stats.expired + stats.removed;
         assert_eq!(stats.insertions, stats.entries + gone, "{stats:?}");
         let (held, wanted) = (self.store.usage(), self.wanted_usage());

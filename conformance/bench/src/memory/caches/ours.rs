@@ -11,13 +11,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 use async_caches::Cache;
 use async_caches::runtime::Clock;
-use async_caches_core::memory::{self, Bounds, Graveyard, Lookups, Seed, Shards as _, Stats};
+use async_caches_core::memory::{self, Bounds, Lookups, Seed, Shards as _, Stats};
 use async_caches_core::ttl::{Expiry, Timeout};
 use bytes::Bytes;
 
@@ -36,9 +35,8 @@ pub(crate) struct Raw {
 impl Raw {
     /// A store with so much room.
     pub(crate) fn new(room: Room) -> Self {
-        let parallelism = thread::available_parallelism().map_or(1, usize::from);
         let bounds = Bounds { max_entries: room.entries, max_bytes: None };
-        let shards = memory::new_shards(bounds, parallelism);
+        let shards = memory::new_shards(bounds);
         let shards = shards.into_iter().map(Locked::new).collect();
         Self { shards, tally: Tally::new(), seed: Seed::new(SEED), clock: Clock::start() }
     }
@@ -60,12 +58,9 @@ impl Store for Raw {
     fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>) {
         let now = self.clock.now();
         let key = self.seed.hash(key.as_bytes());
-        let mut dead = Graveyard::new();
         let expiry = timeout.map_or(Timeout::Never, Timeout::After).resolve(Expiry::Never);
         let expiry = expiry.expect("no timeout here is zero or too long");
-        Lent(&self.shards).with(key.shard(self.shards.len()), |shard| {
-            shard.insert(key, &value, expiry, now, &mut dead);
-        });
+        memory::insert(&Lent(&self.shards), key, &value, expiry, now);
     }
 
     fn entries(&self) -> Option<u64> {

@@ -1,0 +1,217 @@
+//! The room of a store, which all of its shards take from: counted exactly.
+//!
+//! Parts of a bound, one for each shard, would not do: keys do not spread evenly, so that one part
+//! would be full while another has room, and no value could be larger than a part. So an entry
+//! takes its room from that of the whole store before it is there, and gives it back once it is
+//! gone. A shard's equal part only says which shard makes way when there is no room left.
+//!
+//! The counts are changed by many shards at once, without a lock. Room is taken only if it is
+//! there, so the bounds hold at any moment. It knows no shard.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use super::store::Bounds;
+
+#[derive(Debug)]
+pub(super) struct Room {
+    entries: Count,
+    bytes: Count,
+    /// How many shards take from it.
+    shards: usize,
+}
+
+/// Entries and their bytes: of a shard, or that are to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Load {
+    pub(super) entries: u32,
+    pub(super) bytes: u64,
+}
+
+/// How much of something is taken, of how much there is.
+#[derive(Debug)]
+struct Count {
+    taken: AtomicUsize,
+    /// `usize::MAX` if there is no bound; then nothing is counted.
+    most: usize,
+}
+
+impl Room {
+    pub(super) fn new(bounds: Bounds, shards: usize) -> Self {
+        let Bounds { max_entries, max_bytes } = bounds;
+        Self { entries: Count::new(max_entries), bytes: Count::new(max_bytes), shards }
+    }
+
+    /// Takes room for so much, if there is any.
+    #[inline]
+    pub(super) fn take(&self, load: Load) -> bool {
+        let (entries, bytes) = load.numbers();
+        if !self.entries.take(entries, self.is_alone()) {
+            return false;
+        }
+        let taken = self.bytes.take(bytes, self.is_alone());
+        if !taken {
+            self.entries.give(entries, self.is_alone());
+        }
+        taken
+    }
+
+    /// Gives room back that was taken.
+    #[inline]
+    pub(super) fn give(&self, load: Load) {
+        let (entries, bytes) = load.numbers();
+        self.entries.give(entries, self.is_alone());
+        self.bytes.give(bytes, self.is_alone());
+    }
+
+    /// Whether there is room for so much now.
+    pub(super) fn has(&self, load: Load) -> bool {
+        let (entries, bytes) = load.numbers();
+        self.entries.has(entries) && self.bytes.has(bytes)
+    }
+
+    /// Whether an entry of so many bytes has room if need be alone.
+    #[inline]
+    pub(super) fn fits(&self, bytes: u64) -> bool {
+        self.entries.most > 0 && to_usize(bytes) <= self.bytes.most
+    }
+
+    pub(super) fn bounds_bytes(&self) -> bool {
+        self.bytes.most < usize::MAX
+    }
+
+    /// Whether a shard that holds `held` is to make room for `more` by itself. A little less than
+    /// an equal part is enough for that, so that shards seldom have to ask one another.
+    pub(super) fn makes_way(&self, held: Load, more: Load) -> bool {
+        self.is_alone() || self.compare(held, more, |held, part| 8 * held >= 7 * part)
+    }
+
+    /// Whether a shard that holds `held` has more of what is short for `more` than an equal part.
+    pub(super) fn is_over_its_part(&self, held: Load, more: Load) -> bool {
+        self.compare(held, more, |held, part| held > part)
+    }
+
+    /// Compares what a shard holds with an equal part of the room, both times the number of shards,
+    /// in what there is not enough of.
+    fn compare(&self, held: Load, more: Load, is: impl Fn(u128, u128) -> bool) -> bool {
+        let shards = wide(self.shards);
+        let one = |count: &Count, held, more| {
+            !count.has(more) && is(wide(held).saturating_mul(shards), wide(count.most))
+        };
+        let ((entries, bytes), (more_entries, more_bytes)) = (held.numbers(), more.numbers());
+        one(&self.entries, entries, more_entries) || one(&self.bytes, bytes, more_bytes)
+    }
+
+    /// Whether only one shard takes from it, and so no two at a time.
+    fn is_alone(&self) -> bool {
+        self.shards <= 1
+    }
+}
+
+impl Load {
+    fn numbers(self) -> (usize, usize) {
+        (to_usize(self.entries.into()), to_usize(self.bytes))
+    }
+}
+
+impl Count {
+    fn new(bound: Option<u64>) -> Self {
+        Self { taken: AtomicUsize::new(0), most: bound.map_or(usize::MAX, to_usize) }
+    }
+
+    #[inline]
+    fn take(&self, more: usize, alone: bool) -> bool {
+        if self.most == usize::MAX || more == 0 {
+            return true;
+        }
+        if alone {
+            let sum = self.sum(self.taken.load(Ordering::Relaxed), more);
+            if let Some(sum) = sum {
+                self.taken.store(sum, Ordering::Relaxed);
+            }
+            return sum.is_some();
+        }
+        let sum = |taken| self.sum(taken, more);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
+    }
+
+    #[inline]
+    fn give(&self, less: usize, alone: bool) {
+        if self.most == usize::MAX || less == 0 {
+            return;
+        }
+        if alone {
+            let taken = self.taken.load(Ordering::Relaxed);
+            self.taken.store(taken.saturating_sub(less), Ordering::Relaxed);
+        } else {
+            self.taken.fetch_sub(less, Ordering::Relaxed);
+        }
+    }
+
+    fn has(&self, more: usize) -> bool {
+        self.most == usize::MAX || self.sum(self.taken.load(Ordering::Relaxed), more).is_some()
+    }
+
+    fn sum(&self, taken: usize, more: usize) -> Option<usize> {
+        taken.checked_add(more).filter(|sum| *sum <= self.most)
+    }
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn wide(number: usize) -> u128 {
+    u128::try_from(number).unwrap_or(u128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn load(entries: u32, bytes: u64) -> Load {
+        Load { entries, bytes }
+    }
+
+    fn room(max_entries: Option<u64>, max_bytes: Option<u64>, shards: usize) -> Room {
+        Room::new(Bounds { max_entries, max_bytes }, shards)
+    }
+
+    #[test]
+    fn room_is_taken_to_the_last_entry_and_the_last_byte_and_given_back() {
+        for shards in [1, 3] {
+            let room = room(Some(2), Some(100), shards);
+            assert!(room.take(load(1, 60)));
+            assert!(!room.has(load(1, 41)) && !room.take(load(1, 41)));
+            assert!(room.take(load(1, 40)));
+            assert!(!room.take(load(1, 0)) && !room.take(load(0, 1)));
+            room.give(load(1, 60));
+            assert!(room.has(load(1, 60)) && room.take(load(1, 60)));
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_takes_nothing() {
+        let room = room(Some(1), Some(10), 2);
+        assert!(!room.take(load(1, 11)));
+        assert!(room.take(load(1, 10)));
+    }
+
+    #[test]
+    fn without_bounds_there_is_always_room() {
+        let room = room(None, None, 2);
+        for _ in 0..3 {
+            assert!(room.take(load(u32::MAX, u64::MAX)));
+        }
+        assert!(room.fits(u64::MAX) && !room.bounds_bytes());
+    }
+
+    #[test]
+    fn a_shard_makes_way_from_seven_eighths_of_its_part_on_of_what_is_short() {
+        let room = room(Some(80), Some(8000), 4);
+        assert!(room.take(load(80, 100)));
+        assert!(room.makes_way(load(18, 0), load(1, 1)));
+        assert!(!room.makes_way(load(17, 8000), load(1, 1)), "bytes are not short");
+        assert!(!room.is_over_its_part(load(20, 8000), load(1, 1)));
+        assert!(room.is_over_its_part(load(21, 0), load(1, 1)));
+    }
+}
