@@ -61,6 +61,16 @@ impl Bucket {
         })
     }
 
+    /// All numbers.
+    pub(super) fn all(&self) -> impl Iterator<Item = Id> {
+        self.ids.iter().copied().take(self.len())
+    }
+
+    /// Any of the numbers.
+    pub(super) fn first(&self) -> Option<Id> {
+        self.all().next()
+    }
+
     /// Takes in a number that is not there. Answers whether there was room.
     pub(super) fn push(&mut self, tag: Tag, id: Id) -> bool {
         self.put(self.len(), tag, id)

@@ -61,6 +61,20 @@ impl Fifo {
         self.newest = id;
     }
 
+    /// Notes that what is at `id` now was at another number, in this queue.
+    pub(super) fn moved(&mut self, all: &mut impl Linked, id: Id) {
+        let Some(links) = all.links(id) else { return };
+        let Links { newer, older } = *links;
+        match all.links(newer) {
+            Some(links) => links.older = id,
+            None => self.newest = id,
+        }
+        match all.links(older) {
+            Some(links) => links.newer = id,
+            None => self.oldest = id,
+        }
+    }
+
     /// Takes `id`, which is in this queue, out of it.
     pub(super) fn remove(&mut self, all: &mut impl Linked, id: Id) {
         let Some(links) = all.links(id) else { return };
@@ -118,6 +132,22 @@ mod tests {
                 prop_assert!(!fifo.is_only(Id::NONE));
                 prop_assert_eq!(fifo.is_only(Id::new(number)), plain == [number]);
             }
+        }
+
+        #[test]
+        fn a_thing_that_moves_keeps_its_place(len in 1..8_u32, which in 0..8_u32) {
+            let mut all = std::vec![Links::NONE; 9];
+            let mut fifo = Fifo::new();
+            (0..len).for_each(|number| fifo.push(&mut all, Id::new(number)));
+            let which = which % len;
+            all[8] = core::mem::replace(&mut all[usize::try_from(which).unwrap()], Links::NONE);
+            fifo.moved(&mut all, Id::new(8));
+            for number in 0..len {
+                let wanted = Id::new(if number == which { 8 } else { number });
+                prop_assert_eq!(fifo.oldest(), wanted);
+                fifo.remove(&mut all, wanted);
+            }
+            prop_assert!(fifo.is_empty() && fifo.newest == Id::NONE);
         }
     }
 }

@@ -8,8 +8,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::body::Body;
+use super::bucket::Bucket;
 use super::entry::Entry;
-use super::slab::Slab;
+use super::slab::{Slab, Slot};
 use super::table::Table;
 
 /// Keys and values that a [`Shard`](super::Shard) let go of. Drop it when the shard is no longer
@@ -40,7 +41,16 @@ impl Graveyard {
     /// Whether there is nothing to drop.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.far.as_ref().is_none_or(|far| far.storages.is_empty())
+        self.len() == 0
+            && self.far.as_ref().is_none_or(|far| far.storages.is_empty() && far.chunks.is_empty())
+    }
+
+    pub(super) fn bury_slots(&mut self, slots: Vec<Slot<Entry>>) {
+        self.far.get_or_insert_default().chunks.push(Chunk::Slots { _all: slots });
+    }
+
+    pub(super) fn bury_buckets(&mut self, buckets: Vec<Bucket>) {
+        self.far.get_or_insert_default().chunks.push(Chunk::Buckets { _all: buckets });
     }
 
     pub(super) fn bury_storage(&mut self, table: Table, slab: Slab<Entry>) {
@@ -65,6 +75,14 @@ impl Graveyard {
 struct Far {
     bodies: Vec<Body>,
     storages: Vec<Storage>,
+    chunks: Vec<Chunk>,
+}
+
+/// A part of a storage that has become too large.
+#[derive(Debug)]
+enum Chunk {
+    Slots { _all: Vec<Slot<Entry>> },
+    Buckets { _all: Vec<Bucket> },
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
-//! A row that grows at its end and never moves: made of chunks of one size that stay where they
-//! are, so that to grow it copies no more than one chunk, however long it is.
+//! A row that grows and shrinks at its end and never moves: made of chunks of one size that stay
+//! where they are, so that to grow it copies no more than one chunk, however long it is. Of the
+//! chunks that have become empty it keeps one, for what comes next.
 
 use alloc::vec::Vec;
 
@@ -35,10 +36,30 @@ impl<T> Row<T> {
             let room = if chunk == 0 { 0 } else { CHUNK };
             self.chunks.push(Vec::with_capacity(room));
         }
-        if let Some(chunk) = self.chunks.last_mut() {
+        if let Some(chunk) = self.chunks.get_mut(chunk) {
             chunk.push(thing);
             self.len += 1;
         }
+    }
+
+    /// Takes the last thing out. Its chunk stays, until it is [trimmed](Self::trim).
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let last = self.len.checked_sub(1)?;
+        let thing = self.chunks.get_mut(last / CHUNK)?.pop()?;
+        self.len = last;
+        Some(thing)
+    }
+
+    /// Hands out a chunk that has become empty, for the caller to drop, if it is not the only one.
+    pub(super) fn trim(&mut self) -> Option<Vec<T>> {
+        if self.chunks.len() <= self.len.div_ceil(CHUNK) + 1 {
+            return None;
+        }
+        let chunk = self.chunks.pop();
+        if self.chunks.len() * 4 < self.chunks.capacity() {
+            self.chunks.shrink_to(self.chunks.len() * 2);
+        }
+        chunk
     }
 }
 
@@ -60,5 +81,23 @@ mod tests {
         assert!((0..row.len()).all(|index| row.get(index) == Some(&index)));
         assert_eq!(row.get(row.len()), None);
         assert_eq!(row.get_mut(3 * CHUNK + 1), None);
+    }
+
+    #[test]
+    fn a_row_that_shrinks_hands_out_its_empty_chunks_but_for_one() {
+        let mut row = Row::new();
+        (0..3 * CHUNK + 1).for_each(|thing| row.push(thing));
+        assert_eq!((row.pop(), row.trim()), (Some(3 * CHUNK), None));
+        row.push(7);
+        assert_eq!((row.pop(), row.chunks.len()), (Some(7), 4));
+        (0..CHUNK).for_each(|_| assert!(row.pop().is_some()));
+        assert_eq!(row.trim().map(|chunk| chunk.len()), Some(0));
+        assert_eq!((row.trim(), row.len(), row.get(2 * CHUNK)), (None, 2 * CHUNK, None));
+        assert_eq!(row.get(2 * CHUNK - 1), Some(&(2 * CHUNK - 1)));
+        while row.pop().is_some() {}
+        assert_eq!(core::iter::from_fn(|| row.trim()).count(), 2);
+        assert_eq!((row.len(), row.chunks.len()), (0, 1));
+        row.push(1);
+        assert_eq!((row.get(0), row.len()), (Some(&1), 1));
     }
 }

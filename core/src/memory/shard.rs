@@ -29,7 +29,7 @@ use super::graveyard::Graveyard;
 use super::hash::{Hashed, Print};
 use super::policy::{Policy, Rank};
 use super::room::{Load, Room};
-use super::slab::{Id, Slab};
+use super::slab::{Id, Moved, Slab};
 use super::stats::{Cause, Changes, Stats};
 use super::store::Bounds;
 use super::table::Table;
@@ -266,11 +266,12 @@ impl Shard {
         Ok(Ok(sum))
     }
 
-    /// One step through the keys that begin with `stem`: appends some to `keys`, and answers
-    /// where to go on, or none where all have been seen.
+    /// One step through the keys that begin with `stem`: appends some to `keys`, and returns
+    /// where to go on, or `None` once all have been seen.
     ///
     /// A walk begins at zero. It sees every key that is there from its beginning to its end, and
-    /// each just once; keys that come or go in between it may see or not.
+    /// each just once, however the tables change meanwhile; keys that come or go in between it may
+    /// see or not.
     pub fn scan(
         &mut self,
         stem: &[u8],
@@ -280,11 +281,23 @@ impl Shard {
         keys: &mut Vec<Bytes>,
     ) -> Option<u32> {
         self.enter(now, dead);
-        let to = from.saturating_add(SCAN_STEP).min(self.slab.extent());
-        let live = self.slab.range(from..to).filter(|entry| !entry.timer.is_due(self.now));
-        let found = live.filter(|entry| entry.body.key().starts_with(stem));
-        keys.extend(found.map(|entry| Bytes::copy_from_slice(entry.body.key())));
-        (to < self.slab.extent()).then_some(to)
+        let (mut from, mut looked) = (from, 0);
+        for _ in 0..SCAN_BUCKETS {
+            let next = self.table.walk(from, |id| {
+                looked += 1;
+                let entry = self.slab.get(id).filter(|entry| !entry.timer.is_due(self.now));
+                // A bucket may have become one with another that the walk has come by.
+                let entry = entry.filter(|entry| entry.rank.hash.reverse_bits() >= from);
+                if let Some(entry) = entry.filter(|entry| entry.body.key().starts_with(stem)) {
+                    keys.push(Bytes::copy_from_slice(entry.body.key()));
+                }
+            });
+            from = next?;
+            if looked >= SCAN_ENTRIES {
+                break;
+            }
+        }
+        Some(from)
     }
 
     /// Removes everything, in one move: what was there is dropped with the graveyard.
@@ -310,6 +323,12 @@ impl Shard {
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         self.wheel.next().map(|at| Deadline { at, why: "entries may have expired" })
+    }
+
+    /// How many numbers of entries and how many buckets there are.
+    #[cfg(test)]
+    pub(super) fn table_sizes(&self) -> (u32, u32) {
+        (self.slab.extent(), self.table.buckets())
     }
 
     fn enter(&mut self, now: Instant, dead: &mut Graveyard) {
@@ -374,8 +393,7 @@ impl Shard {
             timer: Timer::NEVER,
             rank: Rank::new(key.print.0),
         });
-        let print_of = |id| Print(self.slab.get(id).map_or(0, |entry| entry.rank.hash));
-        self.table.insert(key.print, id, print_of);
+        self.table.insert(key.print, id, print_of(&self.slab));
         self.changes.came();
         self.bytes = self.bytes.saturating_add(size);
         let weight = self.weight(size);
@@ -411,17 +429,40 @@ impl Shard {
     }
 
     fn remove_entry(&mut self, id: Id, cause: Cause, dead: &mut Graveyard) {
+        self.remove_sparing(id, Id::NONE, cause, dead);
+    }
+
+    /// Removes an entry. A few others, but for `spared`, may have other numbers afterwards.
+    fn remove_sparing(&mut self, id: Id, spared: Id, cause: Cause, dead: &mut Graveyard) {
         self.wheel.stop(&mut self.slab, id);
         self.policy.remove(&mut self.slab, id);
         let Some(entry) = self.slab.remove(id) else { return };
-        self.table.remove(Print(entry.rank.hash), id);
+        self.table.remove(Print(entry.rank.hash), id, print_of(&self.slab));
         self.changes.went(1, cause);
         let bytes = entry.size();
         self.bytes = self.bytes.saturating_sub(bytes);
         self.room.give(Load { entries: 1, bytes });
         dead.bury(entry.body);
-        if self.slab.len() == 0 && self.slab.extent() > KEPT_WHEN_EMPTY {
-            self.hand_out_storage(dead);
+        self.tighten(spared, dead);
+    }
+
+    /// Has the tables follow the number of entries down, a few steps at a time.
+    fn tighten(&mut self, spared: Id, dead: &mut Graveyard) {
+        for _ in 0..MOVES_PER_REMOVAL {
+            if !self.slab.is_sparse() || self.slab.last() == spared {
+                break;
+            }
+            let Some(Moved { from, to }) = self.slab.shrink() else { continue };
+            let print = print_of(&self.slab)(to);
+            self.table.rename(print, from, to);
+            self.policy.moved(&mut self.slab, to);
+            self.wheel.moved(&mut self.slab, to);
+        }
+        if let Some(slots) = self.slab.trim() {
+            dead.bury_slots(slots);
+        }
+        if let Some(buckets) = self.table.trim() {
+            dead.bury_buckets(buckets);
         }
     }
 
@@ -456,14 +497,14 @@ impl Shard {
             }
             if steps > 0 {
                 match self.wheel.step(&mut self.slab, self.now) {
-                    Step::Expired(id) => self.remove_entry(id, Cause::Expired, dead),
+                    Step::Expired(id) => self.remove_sparing(id, spared, Cause::Expired, dead),
                     Step::Moved => steps -= 1,
                     Step::Idle => steps = 0,
                 }
             } else if (yields == Yield::Fully || self.makes_way(load))
                 && let Some(id) = self.policy.victim(&mut self.slab, spared)
             {
-                self.remove_entry(id, Cause::Evicted, dead);
+                self.remove_sparing(id, spared, Cause::Evicted, dead);
             } else {
                 return Err(Crowded(load));
             }
@@ -507,6 +548,11 @@ impl Shard {
     }
 }
 
+/// The prints of the entries of a slab, by their numbers.
+fn print_of(slab: &Slab<Entry>) -> impl Fn(Id) -> Print {
+    |id| Print(slab.get(id).map_or(0, |entry| entry.rank.hash))
+}
+
 /// What an operation that may let entries go is given beside its arguments.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
@@ -519,10 +565,12 @@ pub(super) struct Turn<'a> {
 const STEPS_PER_OPERATION: u32 = 16;
 /// So few that nobody waits for long: a step may touch half a dozen lines of memory.
 const SWEEP_STEPS: u32 = 64;
-/// How many slots of the slab one step of a scan looks at.
-const SCAN_STEP: u32 = 256;
-/// A shard that has become empty keeps tables for as many entries as this.
-const KEPT_WHEN_EMPTY: u32 = 1024;
+/// After how many buckets or entries one step of a scan ends, whichever is first.
+const SCAN_BUCKETS: u32 = 64;
+const SCAN_ENTRIES: u32 = 256;
+/// How many numbers of entries are given up when one has gone, from tables that have become too
+/// large: more than two, so that they keep up.
+const MOVES_PER_REMOVAL: u32 = 4;
 /// The bytes that weigh as much as one entry does where only entries are bounded.
 const GRAIN: u64 = 64;
 const LAST_DEADLINE: Instant = Instant::from_nanos(u64::MAX - 1);

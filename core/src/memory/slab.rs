@@ -1,10 +1,11 @@
-//! Things by number: a row with holes, in which a thing keeps its number while it is there.
+//! Things by number: a row with holes, in which a thing keeps its number until it is moved.
 //!
-//! Numbers are small, so that lists through the things cost four bytes a link, and stable, so
-//! that a walk can go on where it stopped whatever happened in between. Freed numbers are used
-//! again, the latest first. It does not know what it holds.
+//! Numbers are small, so that lists through the things cost four bytes a link. Freed numbers are
+//! used again, the latest first. If there are many more holes than things the slab is *sparse*, and
+//! its owner shrinks it, a step at a time: each step gives up the last number, and moves what has it
+//! into a hole. It does not know what it holds, nor who knows a thing by its number.
 
-use core::ops::Range;
+use alloc::vec::Vec;
 
 use super::row::Row;
 
@@ -42,7 +43,18 @@ pub(super) struct Slab<T> {
 #[derive(Debug)]
 pub(super) enum Slot<T> {
     Full(T),
-    Free { next: Id },
+    /// One of those that are free, which are a list, so that the last slot can leave it.
+    Free {
+        before: Id,
+        after: Id,
+    },
+}
+
+/// A thing that has another number now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Moved {
+    pub(super) from: Id,
+    pub(super) to: Id,
 }
 
 impl<T> Slab<T> {
@@ -79,16 +91,9 @@ impl<T> Slab<T> {
     /// Takes `thing` in. The caller keeps the number of things below [`Id::LIMIT`].
     pub(super) fn insert(&mut self, thing: T) -> Id {
         self.len += 1;
-        let id = self.free;
-        match self.slots.get_mut(id.index()) {
-            Some(slot) => {
-                let old = core::mem::replace(slot, Slot::Full(thing));
-                if let Slot::Free { next } = old {
-                    self.free = next;
-                }
-                id
-            }
-            None => {
+        match self.fill(thing) {
+            Ok(id) => id,
+            Err(thing) => {
                 let id = Id(self.extent());
                 self.slots.push(Slot::Full(thing));
                 id
@@ -97,31 +102,90 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn remove(&mut self, id: Id) -> Option<T> {
-        let next = self.free;
+        let after = self.free;
         let slot = self.slots.get_mut(id.index())?;
-        match slot {
+        if let Slot::Free { .. } = slot {
+            return None;
+        }
+        let old = core::mem::replace(slot, Slot::Free { before: Id::NONE, after });
+        if let Some(Slot::Free { before, .. }) = self.slots.get_mut(after.index()) {
+            *before = id;
+        }
+        self.free = id;
+        self.len -= 1;
+        match old {
+            Slot::Full(thing) => Some(thing),
             Slot::Free { .. } => None,
-            Slot::Full(_) => match core::mem::replace(slot, Slot::Free { next }) {
-                Slot::Full(thing) => {
-                    self.free = id;
-                    self.len -= 1;
-                    Some(thing)
-                }
-                Slot::Free { .. } => None,
-            },
         }
     }
 
     /// The things whose numbers are in `range`.
-    pub(super) fn range(&self, range: Range<u32>) -> impl Iterator<Item = &T> {
+    #[cfg(test)]
+    pub(super) fn range(&self, range: core::ops::Range<u32>) -> impl Iterator<Item = &T> {
         range.filter_map(|number| self.get(Id(number)))
+    }
+
+    /// Whether it takes more than twice the memory that its things need, and some that is kept for
+    /// things to come.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.extent() > self.len.saturating_mul(2).saturating_add(SPARE)
+    }
+
+    /// The last number, which [`shrink`](Self::shrink) would give up.
+    pub(super) fn last(&self) -> Id {
+        self.extent().checked_sub(1).map_or(Id::NONE, Id)
+    }
+
+    /// Gives up the last number, of a slab with holes. Returns the thing that had it, if one did.
+    pub(super) fn shrink(&mut self) -> Option<Moved> {
+        let from = self.last();
+        match self.slots.pop()? {
+            Slot::Full(thing) => {
+                // There is a hole, as the slab is no shorter than it has things.
+                let to = self.fill(thing).ok()?;
+                Some(Moved { from, to })
+            }
+            Slot::Free { before, after } => {
+                match self.slots.get_mut(before.index()) {
+                    Some(Slot::Free { after: next, .. }) => *next = after,
+                    Some(Slot::Full(_)) | None => self.free = after,
+                }
+                if let Some(Slot::Free { before: next, .. }) = self.slots.get_mut(after.index()) {
+                    *next = before;
+                }
+                None
+            }
+        }
+    }
+
+    /// Hands out memory that is not needed any more; see [`Row::trim`].
+    pub(super) fn trim(&mut self) -> Option<Vec<Slot<T>>> {
+        self.slots.trim()
+    }
+
+    /// Puts a thing into the hole that was made last; gives it back if there is no hole.
+    fn fill(&mut self, thing: T) -> Result<Id, T> {
+        let id = self.free;
+        let Some(slot) = self.slots.get_mut(id.index()) else { return Err(thing) };
+        if let Slot::Free { after, .. } = core::mem::replace(slot, Slot::Full(thing)) {
+            self.free = after;
+            if let Some(Slot::Free { before, .. }) = self.slots.get_mut(after.index()) {
+                *before = Id::NONE;
+            }
+        }
+        Ok(id)
     }
 }
 
+/// So many slots are kept free whatever the number of things.
+const SPARE: u32 = 256;
+
 #[cfg(test)]
 mod tests {
-    use std::vec;
+    use std::collections::BTreeMap;
     use std::vec::Vec;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -133,7 +197,6 @@ mod tests {
         assert_eq!(slab.remove(b), None);
         assert_eq!((slab.get(b), slab.get(Id::NONE), slab.len()), (None, None, 2));
         assert_eq!((slab.get(a), slab.get(c)), (Some(&"a"), Some(&"c")));
-        assert_eq!(slab.range(0..9).copied().collect::<Vec<_>>(), vec!["a", "c"]);
         assert_eq!(slab.insert("d"), b);
         assert_eq!((slab.extent(), slab.len()), (3, 3));
         assert_eq!(slab.remove(Id::NONE), None);
@@ -148,5 +211,41 @@ mod tests {
         again.reverse();
         assert_eq!(again, ids);
         assert_eq!(slab.insert(4).number(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn a_slab_that_shrinks_keeps_its_things_and_says_which_it_moved(
+            steps in proptest::collection::vec((0..3_u8, 0..64_usize), 1..300),
+        ) {
+            let (mut slab, mut model, mut made) = (Slab::new(), BTreeMap::new(), 0);
+            for (action, which) in steps {
+                let some = model.keys().nth(which % model.len().max(1)).copied();
+                match (action, some) {
+                    (0, Some(number)) => {
+                        prop_assert_eq!(slab.remove(Id(number)), model.remove(&number));
+                    }
+                    (1, _) if slab.extent() > slab.len() => {
+                        let extent = slab.extent();
+                        if let Some(Moved { from, to }) = slab.shrink() {
+                            prop_assert_eq!(from.number(), extent - 1);
+                            let thing = model.remove(&from.number()).unwrap();
+                            prop_assert_eq!(model.insert(to.number(), thing), None);
+                        }
+                        prop_assert_eq!(slab.extent(), extent - 1);
+                    }
+                    _ => {
+                        made += 1;
+                        let holes = slab.extent() - slab.len();
+                        let (id, extent) = (slab.insert(made), slab.extent());
+                        prop_assert_eq!(model.insert(id.number(), made), None);
+                        prop_assert_eq!(extent - slab.len(), holes.saturating_sub(1));
+                    }
+                }
+                prop_assert_eq!(usize::try_from(slab.len()).unwrap(), model.len());
+                let all = (0..slab.extent()).filter_map(|n| Some((n, *slab.get(Id(n))?)));
+                prop_assert_eq!(all.collect::<BTreeMap<_, _>>(), model.clone());
+            }
+        }
     }
 }

@@ -6,12 +6,22 @@
 //! `2p`, or modulo `p` where there is no such bucket yet. The next bucket takes its keys from bucket
 //! `n - p` and from no other. An insertion so moves what is in one bucket at most.
 //!
+//! It shrinks in the same way: once it is less than half as full as when it grows, a removal puts what
+//! is in the last bucket back into the one that it came from.
+//!
 //! A [`Bucket`] is one line of memory, and most lookups look at no more. What a bucket has no room
-//! for is in a chain of spare ones behind it, of which all but the last are full.
+//! for is in a chain of spare ones behind it, of which all but the last are full. All spare buckets
+//! are in use: the last of them moves into the place of one that is given up.
+//!
+//! A walk goes through the buckets in the order of the prints read backwards. In that order the
+//! prints of a bucket are next to each other, and stay so when it is split or put together with
+//! another. So a walk meets every number that stays, just once, however the table changes.
 //!
 //! The table keeps numbers and a byte of each print, and asks for the print of one where it must
 //! move it. That byte is the topmost, and the lowest bits are those that decide on the bucket: only
 //! in a table of more than 2^24 buckets do tags tell less.
+
+use alloc::vec::Vec;
 
 use super::bucket::{Bucket, Next, Tag};
 use super::hash::Print;
@@ -22,10 +32,10 @@ use super::slab::Id;
 pub(super) struct Table {
     buckets: Row<Bucket>,
     spare: Row<Bucket>,
-    /// The first of the spare buckets that are not in use, which are a chain of their own.
-    free: Next,
+    /// Empty but while a bucket is taken apart.
+    scratch: Vec<(Tag, Id)>,
     len: usize,
-    /// The bits that tell twice as many buckets apart as the largest power of two up to their number.
+    /// See [`mask_of`].
     mask: u32,
 }
 
@@ -38,7 +48,7 @@ enum Place {
 
 impl Table {
     pub(super) const fn new() -> Self {
-        Self { buckets: Row::new(), spare: Row::new(), free: Next::NONE, len: 0, mask: 0 }
+        Self { buckets: Row::new(), spare: Row::new(), scratch: Vec::new(), len: 0, mask: 0 }
     }
 
     /// What `look` makes of the number of that print for which it makes something.
@@ -63,8 +73,8 @@ impl Table {
         self.len += 1;
     }
 
-    /// Lets go of a number of that print, if it is there.
-    pub(super) fn remove(&mut self, print: Print, id: Id) {
+    /// Lets go of a number of that print, if it is there. `print_of` tells the print of any other.
+    pub(super) fn remove(&mut self, print: Print, id: Id, print_of: impl Fn(Id) -> Print) {
         let first = Place::First(self.bucket_of(print));
         let (mut before, mut last, mut holds) = (first, first, None);
         while let Some(bucket) = self.get_mut(last) {
@@ -86,43 +96,134 @@ impl Table {
         {
             bucket.replace(id, tag, moved);
         }
-        self.cut_off(before, last);
+        self.cut_off(before, last, &print_of);
+        if 2 * self.len < self.buckets.len().saturating_sub(FEWEST) * FILL {
+            self.shrink(&print_of);
+        }
+    }
+
+    /// Gives a number of that print, which is there, another number.
+    pub(super) fn rename(&mut self, print: Print, old: Id, new: Id) {
+        let mut place = Place::First(self.bucket_of(print));
+        while let Some(bucket) = self.get_mut(place) {
+            if bucket.replace(old, tag(print), new) {
+                return;
+            }
+            place = Place::Spare(bucket.next);
+        }
+    }
+
+    /// Shows `look` all numbers in the bucket that a print of `from`, read backwards, belongs to.
+    /// Returns where the next bucket begins; `None` after the last.
+    pub(super) fn walk(&self, from: u32, mut look: impl FnMut(Id)) -> Option<u32> {
+        let index = self.bucket_of(Print(from.reverse_bits()));
+        let mut next = self.buckets.get(index);
+        while let Some(bucket) = next {
+            bucket.all().for_each(&mut look);
+            next = self.spare.get(bucket.next.index());
+        }
+        // It has the prints with these lowest bits: one bit less if it is not split yet.
+        let narrow = self.mask >> 1;
+        let is_whole = (index & to_usize(narrow)) + to_usize(narrow) + 1 >= self.buckets.len();
+        let bits = if is_whole { narrow } else { self.mask }.count_ones();
+        let last = from | u32::MAX.checked_shr(bits).unwrap_or(0);
+        last.checked_add(1)
+    }
+
+    /// Hands out memory that is not needed any more; see [`Row::trim`].
+    pub(super) fn trim(&mut self) -> Option<Vec<Bucket>> {
+        self.buckets.trim().or_else(|| self.spare.trim())
+    }
+
+    #[cfg(test)]
+    pub(super) fn buckets(&self) -> u32 {
+        u32::try_from(self.buckets.len()).unwrap()
     }
 
     /// Lets go of the last bucket of a chain, if it is a spare one and empty.
-    fn cut_off(&mut self, before: Place, last: Place) {
-        let free = self.free;
+    fn cut_off(&mut self, before: Place, last: Place, print_of: &impl Fn(Id) -> Print) {
         let Place::Spare(index) = last else { return };
-        match self.get_mut(last) {
-            Some(bucket) if bucket.is_empty() => bucket.next = free,
-            Some(_) | None => return,
+        if self.get_mut(last).is_none_or(|bucket| !bucket.is_empty()) {
+            return;
         }
-        self.free = index;
         if let Some(bucket) = self.get_mut(before) {
             bucket.next = Next::NONE;
+        }
+        self.give_up(index, print_of);
+    }
+
+    /// Gives up a spare bucket which no other names: the last one moves into its place.
+    fn give_up(&mut self, index: Next, print_of: &impl Fn(Id) -> Print) {
+        let Some(last) = self.spare.len().checked_sub(1).map(Next::new) else { return };
+        if index != last
+            && let Some(id) = self.spare.get(last.index()).and_then(Bucket::first)
+        {
+            let mut place = Place::First(self.bucket_of(print_of(id)));
+            while let Some(bucket) = self.get_mut(place) {
+                if bucket.next == last {
+                    bucket.next = index;
+                    break;
+                }
+                place = Place::Spare(bucket.next);
+            }
+        }
+        if let Some(moved) = self.spare.pop()
+            && let Some(bucket) = self.spare.get_mut(index.index())
+        {
+            *bucket = moved;
         }
     }
 
     /// Makes one bucket more, and moves over what belongs there now.
     fn grow(&mut self, print_of: &impl Fn(Id) -> Print) {
         let count = self.buckets.len();
+        let from = count.checked_ilog2().map(|bits| count - (1 << bits));
+        let mut moved = self.take_apart(from, print_of);
         self.buckets.push(Bucket::EMPTY);
-        let Some(bits) = count.checked_ilog2() else { return };
-        self.mask = (2 << bits) - 1;
-        let mut from = Place::First(count - (1 << bits));
-        while let Some(bucket) = self.get_mut(from) {
-            let mut bucket = core::mem::replace(bucket, Bucket::EMPTY);
-            if let Place::Spare(index) = from {
-                let free = core::mem::replace(&mut self.free, index);
-                if let Some(emptied) = self.get_mut(from) {
-                    emptied.next = free;
-                }
-            }
-            from = Place::Spare(bucket.next);
-            while let Some((tag, id)) = bucket.pop() {
-                self.put(self.bucket_of(print_of(id)), tag, id);
-            }
+        self.mask = mask_of(count + 1);
+        for (tag, id) in moved.drain(..) {
+            self.put(self.bucket_of(print_of(id)), tag, id);
         }
+        self.scratch = moved;
+    }
+
+    /// Puts what is in the last bucket back into the one that it came from, and gives it up.
+    fn shrink(&mut self, print_of: &impl Fn(Id) -> Print) {
+        let Some(last) = self.buckets.len().checked_sub(1) else { return };
+        let Some(to) = last.checked_ilog2().map(|bits| last - (1 << bits)) else { return };
+        let mut moved = self.take_apart(Some(last), print_of);
+        self.buckets.pop();
+        self.mask = mask_of(last);
+        for (tag, id) in moved.drain(..) {
+            self.put(to, tag, id);
+        }
+        self.scratch = moved;
+    }
+
+    /// Takes everything out of a bucket and the spare ones behind it, which are given up.
+    fn take_apart(
+        &mut self,
+        index: Option<usize>,
+        print_of: &impl Fn(Id) -> Print,
+    ) -> Vec<(Tag, Id)> {
+        let mut all = core::mem::take(&mut self.scratch);
+        let mut spare = Next::NONE;
+        if let Some(bucket) = index.and_then(|index| self.buckets.get_mut(index)) {
+            all.extend(core::iter::from_fn(|| bucket.pop()));
+            spare = bucket.next;
+        }
+        while let Some(bucket) = self.spare.get_mut(spare.index()) {
+            all.extend(core::iter::from_fn(|| bucket.pop()));
+            let after = core::mem::replace(&mut bucket.next, Next::NONE);
+            // The chain goes on without it, so that the one which moves is found behind it.
+            if let Some(bucket) = index.and_then(|index| self.buckets.get_mut(index)) {
+                bucket.next = after;
+            }
+            self.give_up(spare, print_of);
+            let first = index.and_then(|index| self.buckets.get(index));
+            spare = first.map_or(Next::NONE, |bucket| bucket.next);
+        }
+        all
     }
 
     /// Puts a number into a bucket, or into one of those behind it.
@@ -142,17 +243,8 @@ impl Table {
 
     /// Hangs a spare bucket behind the last of a chain.
     fn lengthen(&mut self, last: Place) -> Next {
-        let mut next = self.free;
-        match self.get_mut(Place::Spare(next)) {
-            Some(bucket) => {
-                let free = core::mem::replace(&mut bucket.next, Next::NONE);
-                self.free = free;
-            }
-            None => {
-                next = Next::new(self.spare.len());
-                self.spare.push(Bucket::EMPTY);
-            }
-        }
+        let next = Next::new(self.spare.len());
+        self.spare.push(Bucket::EMPTY);
         if let Some(bucket) = self.get_mut(last) {
             bucket.next = next;
         }
@@ -175,6 +267,16 @@ impl Table {
     }
 }
 
+/// The bits that tell twice as many buckets apart as the largest power of two below this number.
+fn mask_of(buckets: usize) -> u32 {
+    let bits = buckets.checked_sub(1).and_then(usize::checked_ilog2);
+    bits.map_or(0, |bits| u32::MAX >> u32::BITS.saturating_sub(bits + 1).min(u32::BITS - 1))
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 #[inline]
 fn tag(print: Print) -> Tag {
     let [.., topmost] = print.0.to_le_bytes();
@@ -184,10 +286,13 @@ fn tag(print: Print) -> Tag {
 /// How many numbers a bucket has on average before there is another one, of the twelve that fit.
 /// Those that are not split yet have up to twice as many as those that are.
 const FILL: usize = 8;
+/// A table with so few buckets does not shrink.
+const FEWEST: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::vec::Vec;
 
     use super::*;
     use crate::memory::hash::Seed;
@@ -220,7 +325,7 @@ mod tests {
             inside.insert(number);
             let gone = number.wrapping_mul(number) % 20_011;
             // Often one that is not there, which is nothing.
-            table.remove(print(Id::new(gone)), Id::new(gone));
+            table.remove(print(Id::new(gone)), Id::new(gone), print);
             inside.remove(&gone);
             assert_eq!(table.len, inside.len());
         }
@@ -247,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_with_one_print_are_all_found_and_their_buckets_are_used_again() {
+    fn numbers_with_one_print_are_all_found_and_leave_no_bucket_behind() {
         let mut table = Table::new();
         let all = || (0..1000).map(Id::new);
         for _ in 0..3 {
@@ -255,11 +360,11 @@ mod tests {
             for id in all() {
                 assert!(table.find(Print(7), |other| (other == id).then_some(())).is_some());
             }
-            all().for_each(|id| table.remove(Print(7), id));
+            all().for_each(|id| table.remove(Print(7), id, |_| Print(7)));
             assert!(table.find(Print(7), Some).is_none());
             assert!(table.len == 0 && chains(&table).all(|buckets| buckets == 1));
+            assert_eq!(table.spare.len(), 0);
         }
-        assert!(table.spare.len() <= 1000 / 12 + 1, "{}", table.spare.len());
     }
 
     #[test]
@@ -269,6 +374,92 @@ mod tests {
             let (all, longest) = (table.buckets.len() + table.spare.len(), chains(&table).max());
             assert!(all * FILL < table.len * 5 / 4, "{len}: {all}");
             assert!(longest <= Some(4), "{len}: {longest:?}");
+        }
+    }
+
+    /// All that a walk shows from `from` on, and how many buckets it came by.
+    fn walked(table: &Table, mut from: u32) -> (Vec<Id>, usize) {
+        let (mut all, mut buckets) = (Vec::new(), 0);
+        loop {
+            let next = table.walk(from, |id| {
+                if print(id).0.reverse_bits() >= from {
+                    all.push(id);
+                }
+            });
+            buckets += 1;
+            match next {
+                Some(next) => from = next,
+                None => return (all, buckets),
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_shrinks_with_what_it_holds_in_steps_of_one_chain() {
+        let mut table = table(100_000);
+        for number in 0..99_900 {
+            let asked = core::cell::Cell::new(0);
+            let before = table.buckets.len();
+            table.remove(print(Id::new(number)), Id::new(number), |id| {
+                asked.set(asked.get() + 1);
+                print(id)
+            });
+            assert!(asked.get() <= 8, "{} at {number}", asked.get());
+            assert!(before - table.buckets.len() <= 1);
+            assert!(table.buckets.len() <= 2 * table.len / FILL + FEWEST + 2);
+            assert!(table.spare.len() <= table.len / FILL + 1);
+        }
+        (99_900..100_000).map(Id::new).for_each(|id| {
+            assert!(table.find(print(id), |other| (other == id).then_some(())).is_some());
+        });
+        let handed_out = core::iter::from_fn(|| table.trim()).count();
+        assert!(handed_out >= 100_000 / FILL / 512 - 1, "{handed_out}");
+    }
+
+    #[test]
+    fn a_walk_meets_all_numbers_once_whatever_the_number_of_buckets() {
+        for len in [0, 1, 8, 9, 16, 17, 33, 40, 100, 129, 1000, 5000] {
+            let table = table(len);
+            let (mut all, buckets) = walked(&table, 0);
+            all.sort_by_key(|id| id.number());
+            assert!(all.iter().copied().eq((0..len).map(Id::new)), "{len}");
+            assert_eq!(buckets, table.buckets.len().max(1));
+        }
+    }
+
+    #[test]
+    fn a_walk_meets_what_stays_while_the_table_grows_and_shrinks() {
+        for seed in 0..50_u32 {
+            let mut table = table(2_000);
+            let (mut from, mut met, mut more) = (Some(0), Vec::new(), 2_000);
+            let mut gone = 100..2_000;
+            let mut steps = 0_u32;
+            while let Some(at) = from {
+                from = table.walk(at, |id| {
+                    if print(id).0.reverse_bits() >= at {
+                        met.push(id.number());
+                    }
+                });
+                steps += 1;
+                // By turns it grows to twice the size and shrinks to a tenth.
+                if (steps + seed) / 20 % 2 == 0 {
+                    for _ in 0..100 {
+                        table.insert(print(Id::new(more)), Id::new(more), print);
+                        more += 1;
+                    }
+                } else {
+                    for number in gone.by_ref().take(100) {
+                        table.remove(print(Id::new(number)), Id::new(number), print);
+                    }
+                    for number in (2_000..more).rev().take(200) {
+                        table.remove(print(Id::new(number)), Id::new(number), print);
+                        more = number;
+                    }
+                }
+            }
+            let unique: BTreeSet<_> = met.iter().copied().filter(|number| *number < 100).collect();
+            assert_eq!(unique.len(), 100, "{seed}");
+            assert_eq!(met.iter().filter(|number| **number < 100).count(), 100, "{seed}");
         }
     }
 }

@@ -611,14 +611,71 @@ fn refused_values_are_counted_whatever_stores_them() {
 }
 
 #[test]
-fn an_emptied_shard_gives_its_tables_back_unless_they_are_small() {
-    for (entries, steps) in [(1024, 4), (1025, 1)] {
+fn tables_follow_the_number_of_entries_down_in_small_steps() {
+    const BURST: u32 = 30_000;
+    let mut store = Cells::new(vec![Shard::new(None, None)]);
+    for number in 0..BURST {
+        store.set(&format!("{number}"), "v", millis(5));
+        if number % 150 == 0 {
+            store.set(&format!("stays {number}"), "v", millis(100_000));
+        }
+    }
+    store.now = Instant::from_millis(5);
+    let sizes = |store: &Cells| store.shards[0].borrow().table_sizes();
+    let mut before = sizes(&store);
+    assert!(before.0 >= BURST);
+    while store.usage().entries > 200 {
+        let entries = store.usage().entries;
+        assert_eq!(store.get("stays 0"), Some(Bytes::from("v")));
+        assert_eq!(store.touch("not there"), Ok(Reply::Flag(false)));
+        let (after, gone) =
+            (sizes(&store), u32::try_from(entries - store.usage().entries).unwrap());
+        assert!(gone <= 16 && before.0 - after.0 <= 4 * gone && before.1 - after.1 <= gone);
+        before = after;
+        let entries = u32::try_from(store.usage().entries).unwrap();
+        assert!(after.0 <= 2 * entries + 256 + 4, "{after:?} for {entries}");
+        assert!(after.1 <= entries / 4 + 18, "{after:?} for {entries}");
+    }
+    let (keys, steps) = store.scan(b"");
+    assert_eq!(keys.len(), 200);
+    assert!(steps <= 2, "{steps}");
+    for number in (0..BURST).step_by(150) {
+        assert_eq!(store.get(&format!("stays {number}")), Some(Bytes::from("v")));
+    }
+    store.now = Instant::from_millis(100_000);
+    store.sweep();
+    assert_eq!(store.usage(), Usage::default());
+}
+
+#[test]
+fn an_entry_that_is_written_while_others_make_room_for_it_is_not_lost() {
+    // Its own number is the last, when those that go make the tables smaller.
+    let store = Cells::bounded(None, Some(2000 * one_entry("0000", 0)));
+    for number in 0..1999 {
+        store.set(&format!("{number:04}"), "", Expiry::Never);
+    }
+    store.set("last", "", Expiry::Never);
+    for len in [1_000, 50_000, 150_000, 200_000] {
+        store.set("last", vec![7; len], Expiry::Never);
+        assert_eq!(store.get("last").map(|value| value.len()), Some(len));
+    }
+    assert_eq!(store.scan(b"").0.len(), usize::try_from(store.usage().entries).unwrap());
+}
+
+#[test]
+fn an_emptied_shard_keeps_small_tables() {
+    for cleared in [false, true] {
         let mut store = Cells::new(vec![Shard::new(None, None)]);
-        for number in 0..entries {
+        for number in 0..20_000 {
             store.set(&format!("{number}"), "v", millis(5));
         }
-        store.now = Instant::from_millis(5);
-        store.sweep();
-        assert_eq!(store.scan(b"").1, steps, "a new shard is walked through in one step");
+        if cleared {
+            store.run(&Command::Clear).unwrap();
+        } else {
+            store.now = Instant::from_millis(5);
+            store.sweep();
+        }
+        let (numbers, buckets) = store.shards[0].borrow().table_sizes();
+        assert!(numbers <= 256 && buckets <= 16, "{numbers} and {buckets}");
     }
 }

@@ -110,6 +110,27 @@ impl Wheel {
         }
     }
 
+    /// Notes that the entry at `id` was at another number before.
+    pub(super) fn moved(&mut self, all: &mut impl Timers, id: Id) {
+        let Some(&mut Timer { before, after, .. }) = all.timer(id) else { return };
+        match before.place() {
+            Place::Unhung => return,
+            Place::Entry(other) => {
+                if let Some(timer) = all.timer(other) {
+                    timer.after = id;
+                }
+            }
+            Place::Slot(index) => {
+                if let Some(first) = self.first.get_mut(to_usize(index)) {
+                    *first = id;
+                }
+            }
+        }
+        if let Some(timer) = all.timer(after) {
+            timer.before = Before::entry(id);
+        }
+    }
+
     /// Does one step of the work that there is up to `now`.
     #[inline]
     pub(super) fn step(&mut self, all: &mut impl Timers, now: Instant) -> Step {
