@@ -71,6 +71,7 @@ macro_rules! __cases {
                 a_value_that_does_not_serialize_is_an_error_that_names_the_key
                 a_batch_with_one_value_that_does_not_serialize_stores_nothing
             }
+            unreadable { a_value_that_could_not_be_read_back_is_not_written }
             many { nothing_asked_is_nothing_answered }
             clear { clearing_nothing_is_no_error }
             info { what_a_cache_tells_of_itself_fits_its_backend }
@@ -177,6 +178,17 @@ macro_rules! __cases {
                 a_set_while_loading_wins
                 an_expired_value_is_loaded_again
             }
+            unreadable {
+                an_entry_that_cannot_be_read_is_loaded_anew_and_replaced
+                a_loader_that_fails_leaves_an_unreadable_entry_as_it_is
+                many_callers_of_an_unreadable_entry_share_one_load
+                a_caller_that_cannot_read_what_another_loaded_loads_by_itself
+                callers_that_disagree_about_a_keys_type_each_get_their_own
+                a_get_of_an_unreadable_entry_is_an_error_or_a_miss_as_it_is_asked
+                a_get_of_many_keeps_the_good_values_beside_a_bad_one
+                a_cache_may_say_that_unreadable_entries_are_misses
+                unreadable_entries_are_recorded_by_their_operation
+            }
         }
     };
     (dummy $backend:ident) => {
@@ -224,6 +236,7 @@ macro_rules! __cases {
                 scripts_that_the_server_forgot_are_loaded_again
                 numbers_at_every_digit_boundary_cross_the_wire
             }
+            unreadable { an_entry_of_another_type_of_the_servers_is_replaced }
             pushes { tracking_is_on_or_what_is_lacking_for_it_is_an_error }
             drops {
                 ten_thousand_gets_under_random_drops_see_their_own_value

@@ -35,6 +35,7 @@ fn all(kind: Kind) {
     runtime.block_on(async {
         links_come_and_go(kind).await;
         commands_time_out_and_are_sent_again(kind).await;
+        entries_cannot_be_read(kind).await;
         a_server_is_away(kind).await;
         credentials_are_refused(kind).await;
         a_master_is_replaced(kind).await;
@@ -91,6 +92,30 @@ async fn links_come_and_go(kind: Kind) {
     assert!(matches!(&told[..], [Told { level: Level::DEBUG, .. }]), "{told:?}");
     assert_eq!(events(port, "a link was lost").len(), 1);
     assert_eq!(events(port, "").len(), 5 - usize::from(events(port, HELD_BACK).is_empty()));
+}
+
+async fn entries_cannot_be_read(kind: Kind) {
+    let server = Server::start(kind, &Setup::default().password(PASSWORD));
+    let cache = open(builder(&server.url(0))).await;
+    for (bytes, why) in [(VALUE, "syntax"), ("\"canary-value\"", "data"), ("[1", "eof")] {
+        cache.set_raw(KEY, bytes).await.unwrap();
+        let before = unreadable().len();
+        cache.get_many::<Vec<i32>>([KEY]).await.unwrap_err();
+        assert_eq!(cache.get_or_set(KEY, async { vec![1] }).await.unwrap(), [1]);
+        let told = unreadable();
+        let [many, one] = &told[before..] else { panic!("{told:?}") };
+        for (event, operation) in [(many, "MGET"), (one, "GET")] {
+            assert_eq!((event.level, &*event.fields["error.type"]), (Level::DEBUG, why));
+            assert_eq!(event.fields["db.operation.name"], operation);
+        }
+    }
+    cache.disconnect().await.unwrap();
+}
+
+/// The events about entries that cannot be read.
+fn unreadable() -> Vec<Told> {
+    let says = |told: &&Told| told.fields["message"] == "an entry cannot be read";
+    told().iter().filter(says).cloned().collect()
 }
 
 async fn commands_time_out_and_are_sent_again(kind: Kind) {

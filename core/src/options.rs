@@ -18,6 +18,7 @@ use crate::key::{KeySpace, Version};
 use crate::secret::Secret;
 use crate::ttl::{Expiry, Timeout};
 use crate::url::Credentials;
+use crate::value::Unreadable;
 
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,8 @@ pub struct Options {
     pub sentinel_password: Option<Secret>,
     /// Whether replicas of a cluster are read from.
     pub replica_reads: Option<bool>,
+    /// What an entry that cannot be read is to `get` and `get_many`.
+    pub unreadable: Option<Unreadable>,
 }
 
 impl Options {
@@ -104,6 +107,7 @@ impl Options {
             sentinel_username: self.sentinel_username.or(lower.sentinel_username),
             sentinel_password: self.sentinel_password.or(lower.sentinel_password),
             replica_reads: self.replica_reads.or(lower.replica_reads),
+            unreadable: self.unreadable.or(lower.unreadable),
         }
     }
 }
@@ -145,6 +149,8 @@ pub struct Settings {
     pub sentinel_credentials: Option<Credentials>,
     /// Whether replicas of a cluster are read from, which may be behind.
     pub replica_reads: bool,
+    /// What an entry that cannot be read is to `get` and `get_many`, unless an operation says.
+    pub unreadable: Unreadable,
 }
 
 impl Settings {
@@ -215,6 +221,7 @@ impl Settings {
             tls,
             sentinel_credentials,
             replica_reads: options.replica_reads.unwrap_or_default(),
+            unreadable: options.unreadable.unwrap_or_default(),
         })
     }
 }
@@ -299,6 +306,16 @@ pub enum OptionError {
         option: &'static str,
         /// What it is, cut to a sane length.
         value: String,
+    },
+    /// The value should be one of a few words.
+    #[error("the option {option} is {value:?}, and must be {words}")]
+    NotAChoice {
+        /// Which.
+        option: &'static str,
+        /// What it is, cut to a sane length.
+        value: String,
+        /// What it may be.
+        words: &'static str,
     },
     /// What a certificate should be for is neither a name nor an address.
     #[error(

@@ -57,6 +57,8 @@ pub enum Bug {
     WriterNotTimed,
     /// A loaded value is stored for ever.
     LoadLivesForEver,
+    /// An entry that cannot be read is the error of who would load it.
+    UnreadableIsTold,
     /// A driver at rest does not hear of what there is to send.
     DriverNotWoken,
     /// A place that its caller has left is used again before its reply came, under the same tag.

@@ -9,11 +9,49 @@
 
 mod readable;
 
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::readable::Readable;
+
+/// What an entry that cannot be read as the type asked for is to a lookup.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Unreadable {
+    /// An error that names its key and says why.
+    #[default]
+    Error,
+    /// A miss, as if nothing were stored.
+    Miss,
+}
+
+impl Unreadable {
+    /// The words that name the two in an option.
+    pub const WORDS: &str = "error or miss";
+
+    /// What this word names.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        match word {
+            "error" => Some(Self::Error),
+            "miss" => Some(Self::Miss),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Miss => "miss",
+        })
+    }
+}
 
 /// Writes a value as JSON text, in an allocation of exactly its length.
 ///
@@ -34,6 +72,3 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, serde_json::Err
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes)
 }
-
-#[cfg(test)]
-mod tests;

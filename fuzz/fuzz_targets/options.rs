@@ -13,6 +13,7 @@ use async_caches_core::ttl::Timeout;
 use async_caches_core::url::{
     Backend, CacheUrl, Credentials, Endpoint, Server, Service, Topology, Wire,
 };
+use async_caches_core::value::Unreadable;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -110,6 +111,7 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
         maybe(u, |u| Ok((*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into()))?;
     options.tls_dangerously_accept_any_certificate = u.arbitrary()?;
     options.replica_reads = u.arbitrary()?;
+    options.unreadable = maybe(u, |u| Ok(*u.choose(&[Unreadable::Error, Unreadable::Miss])?))?;
     options.sentinel_username = maybe(u, word)?;
     options.sentinel_password =
         maybe(u, |u| Ok(Secret::new(format!("{CANARY}{}", u.arbitrary::<&str>()?))))?;

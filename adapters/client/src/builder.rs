@@ -9,6 +9,7 @@ use async_caches_core::options::{Options, Settings};
 use async_caches_core::secret::Secret;
 use async_caches_core::ttl::Timeout;
 use async_caches_core::url::{Backend, CacheUrl, Credentials, Topology, UrlError};
+use async_caches_core::value::Unreadable;
 
 use crate::cache::{Cache, Remote, Target};
 use crate::cluster::Translation;
@@ -18,6 +19,7 @@ use crate::hooks::Hooks;
 use crate::runtime::Runtime;
 use crate::terms::Terms;
 use crate::tls;
+use crate::unreadable::Reports;
 
 /// A cache to be: made by an adapter's `builder`, or by [`builder`](crate::builder) where no
 /// runtime is needed.
@@ -170,6 +172,14 @@ impl Builder {
         self
     }
 
+    /// What an entry that cannot be read as the type asked for is to [`get`](Cache::get) and
+    /// [`get_many`](Cache::get_many), unless they say; an error, if not given. To
+    /// [`get_or_set`](Cache::get_or_set) it is always a miss.
+    pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
+        self.options.unreadable = Some(unreadable);
+        self
+    }
+
     /// Where the nodes of a cluster are reached, from the host and the port that they tell of each
     /// other: for those behind a translation of addresses. As they tell, if not given; and where this
     /// gives no host and port that can be dialled. The nodes in the URL are reached as they stand
@@ -257,6 +267,7 @@ impl Builder {
     pub fn build(self) -> Result<Cache, Error> {
         let CacheUrl { backend, options } = self.url?;
         let mut settings = Settings::new(self.options.over(options))?;
+        let reports = Reports::new(self.hooks.recorder.clone());
         let target = match (backend, self.runtime) {
             (Backend::Dummy, _) => Target::Dummy,
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
@@ -278,7 +289,7 @@ impl Builder {
             }
             (Backend::Redis(_), None) => return Err(Error::NoRuntime { scheme: "redis" }),
         };
-        Ok(Cache::new(target, settings))
+        Ok(Cache::new(target, settings, reports))
     }
 
     /// The cache, connected.

@@ -10,6 +10,7 @@ use async_caches_core::memory::{Bounds, Stats};
 use async_caches_core::options::Settings;
 use async_caches_core::ttl::{Expiry, Timeout};
 use async_caches_core::url::{Credentials, Server, Topology};
+use async_caches_core::value::Unreadable;
 
 use crate::backend::{AtOnce, Backend, Service};
 use crate::cluster::{Cluster, Nodes, Translation, View};
@@ -20,6 +21,7 @@ use crate::redis::{Redis, Routes};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::terms::Terms;
+use crate::unreadable::Reports;
 
 /// A cache: in nothing, in memory or on a server, whichever its URL said.
 ///
@@ -41,6 +43,7 @@ struct Inner {
     phase: Mutex<Phase>,
     /// There while connected. Apart from the phase, so that operations do not wait for each other.
     backend: ArcSwapOption<Backend>,
+    reports: Reports,
 }
 
 /// Where a cache is.
@@ -94,9 +97,9 @@ enum Phase {
 }
 
 impl Cache {
-    pub(crate) fn new(target: Target, settings: Settings) -> Self {
+    pub(crate) fn new(target: Target, settings: Settings, reports: Reports) -> Self {
         let (phase, backend) = (Mutex::new(Phase::Idle), ArcSwapOption::empty());
-        Self { inner: Arc::new(Inner { target, settings, phase, backend }) }
+        Self { inner: Arc::new(Inner { target, settings, phase, backend, reports }) }
     }
 
     /// Whether the cache is connected: `connect` has succeeded and `disconnect` was not called. It
@@ -178,6 +181,16 @@ impl Cache {
     /// Where the cache is, and what was settled about it.
     pub(crate) fn parts(&self) -> (&Target, &Settings) {
         (&self.inner.target, &self.inner.settings)
+    }
+
+    /// Who is told of entries that cannot be read.
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.inner.reports
+    }
+
+    /// What an entry that cannot be read is to a lookup that says nothing about it.
+    pub(crate) fn unreadable(&self) -> Unreadable {
+        self.inner.settings.unreadable
     }
 
     /// The backend in use, if any.

@@ -146,6 +146,17 @@ events! {
         );
     }
 
+    /// An entry could not be read as what was asked for. What it holds is not told.
+    fn unreadable(operation: &'static str, kind: &'static str) {
+        tracing::event!(
+            target: "async_caches",
+            tracing::Level::DEBUG,
+            db.operation.name = operation,
+            "error.type" = kind,
+            "an entry cannot be read"
+        );
+    }
+
     /// A node of a cluster has sent a command to another one.
     fn redirected(by: &Address, command: &Command<'_>, redirect: &Redirect) {
         let by = Endpoint::from(by.clone());

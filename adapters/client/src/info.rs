@@ -22,6 +22,10 @@ pub struct Info {
     pub connected: bool,
     /// The same of its backend.
     pub backend: BackendInfo,
+    /// How many entries this cache and its clones found that could not be read as what was asked
+    /// for, since it was built: those that [`Cache::get_or_set`] has replaced, those that were a
+    /// miss, and those that were an error.
+    pub unreadable: u64,
 }
 
 /// What a cache's backend is doing.
@@ -273,6 +277,6 @@ impl Cache {
                 BackendInfo::Cluster(Box::new(info))
             }
         };
-        Info { connected, backend }
+        Info { connected, backend, unreadable: self.reports().count() }
     }
 }

@@ -49,7 +49,7 @@
 //! Options stand in the URL's query or are given to the [`Builder`], which wins: `timeout`,
 //! `version`, `key_prefix`, `minsize`, `maxsize`, `max_in_flight`, `max_queued_bytes`,
 //! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `name`,
-//! `replica_reads`, `tls_ca`, `tls_cert`, `tls_key`, `tls_server_name`, `tls_dangerously_accept_any_certificate`. Spans in a URL are seconds, with decimals or without.
+//! `replica_reads`, `unreadable`, `tls_ca`, `tls_cert`, `tls_key`, `tls_server_name`, `tls_dangerously_accept_any_certificate`. Spans in a URL are seconds, with decimals or without.
 //!
 //! # What every operation has in common
 //!
@@ -74,6 +74,7 @@
 //! | `credentials` | who we are, which may change |
 //! | `tls` | what is settled about TLS before there is a connection |
 //! | `backend`, `memory`, `redis`, `cluster` | a command's way to where the cache is |
+//! | `unreadable` | entries that cannot be read as what was asked for |
 //! | `info` | what a cache is doing, for a dashboard |
 //! | `hooks`, `recorder`, `notices`, `events` | whom to tell what happens: metrics, a subscriber, and the log |
 //! | `flights` | callers that load the same key meet |
@@ -104,6 +105,7 @@ pub mod runtime;
 mod sync;
 mod terms;
 mod tls;
+mod unreadable;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -115,6 +117,7 @@ pub use async_caches_core::secret::Secret;
 pub use async_caches_core::tls::TlsError;
 pub use async_caches_core::ttl::Timeout;
 pub use async_caches_core::url::{Credentials, Service, Topology};
+pub use async_caches_core::value::Unreadable;
 pub use bytes::Bytes;
 #[cfg(feature = "tls")]
 pub use rustls;
@@ -133,7 +136,7 @@ pub use self::info::{
 pub use self::notices::{Invalidated, LinkName, Notice, Push, Tracking};
 pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteMany, Delta, Disconnect, Get,
-    GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
+    GetEach, GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
 };
 pub use self::recorder::{Batch, Recorder};
 pub use self::tls::TlsConfigError;

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// link, or the caller, waits meanwhile, and must not panic. What a cache is doing at the moment is
 /// for [`Cache::info`](crate::Cache::info), not for these.
 ///
-/// Backends that are no server record nothing.
+/// Backends that are no server record nothing but entries that could not be read.
 pub trait Recorder: Send + Sync + 'static {
     /// A link has written a batch of commands. Told before any of their callers is.
     fn wrote(&self, batch: Batch) {
@@ -60,6 +60,13 @@ pub trait Recorder: Send + Sync + 'static {
 
     /// An operation whose link was lost is sent again.
     fn sent_again(&self, operation: &'static str) {
+        let _ = operation;
+    }
+
+    /// An entry could not be read as what was asked for: `GET` or `MGET` found it, which is also what
+    /// [`Cache::get_or_set`](crate::Cache::get_or_set) begins with. Told in the caller's task. The
+    /// cache may be one in memory.
+    fn unreadable(&self, operation: &'static str) {
         let _ = operation;
     }
 

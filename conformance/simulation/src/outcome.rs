@@ -103,7 +103,10 @@ impl Ledger {
                 let mut sent = Wire::ALL.into_iter().filter(|wire| kind.sends(*wire));
                 sent.any(|wire| self.take(id, wire, key, &said)) || tainted
             }
-            Outcome::Failed(Failed::Unreadable) => tainted,
+            // A load replaces what it cannot read.
+            Outcome::Failed(Failed::Unreadable) => {
+                (op.kind == Kind::Get && self.found_no_number(id)) || tainted
+            }
             Outcome::Failed(Failed::Other(_)) => false,
         }
     }
@@ -143,6 +146,17 @@ impl Ledger {
             };
             let fits = matches!(entry.wire, Wire::Get | Wire::GetMany) && *at >= issued;
             fits && entry.words.iter().zip(said).any(|(word, said)| word == key && said == value)
+        })
+    }
+
+    /// Whether a key that counts may have held something else since the operation began.
+    fn found_no_number(&self, id: OpId) -> bool {
+        let op = &self.ops[id];
+        let key = op.keys.first().copied();
+        self.entries.iter().any(|entry| {
+            let said = entry.said.as_ref().filter(|(at, _)| *at >= op.issued);
+            let fits = entry.wire == Wire::Get && entry.key == key;
+            fits && matches!(said, Some((_, Said::Bulk(text))) if text.starts_with(b"\""))
         })
     }
 

@@ -8,7 +8,7 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::{Space, run_in};
 
 /// Every bug that there is.
-const BUGS: [Bug; 38] = [
+const BUGS: [Bug; 39] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
@@ -33,6 +33,7 @@ const BUGS: [Bug; 38] = [
     Bug::WriterNotWoken,
     Bug::WriterNotTimed,
     Bug::LoadLivesForEver,
+    Bug::UnreadableIsTold,
     Bug::DriverNotWoken,
     Bug::TagUsedAgain,
     Bug::RoomNotTold,

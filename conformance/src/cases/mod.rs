@@ -31,5 +31,6 @@ pub mod server;
 pub mod stats;
 pub mod timeouts;
 pub mod tls;
+pub mod unreadable;
 pub mod values;
 pub mod wire;

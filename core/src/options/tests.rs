@@ -21,7 +21,11 @@ fn settings(pairs: &[(&str, &str)]) -> Result<Settings, OptionError> {
 }
 
 fn a_value_of(name: &str) -> &'static str {
-    if matches!(name, tls::ACCEPT_ANY | "replica_reads") { "true" } else { "1" }
+    match name {
+        tls::ACCEPT_ANY | "replica_reads" => "true",
+        "unreadable" => "miss",
+        _ => "1",
+    }
 }
 
 fn texts(options: &Options) -> Vec<(&'static str, String)> {
@@ -101,6 +105,23 @@ fn every_known_name_is_taken_and_no_other() {
     }
     let error = set("timout", "1").unwrap_err().to_string();
     assert_eq!(error, "there is no option \"timout\"; did you mean timeout?");
+}
+
+#[test]
+fn an_unreadable_entry_is_an_error_or_a_miss_and_nothing_else() {
+    assert_eq!(settings(&[]).unwrap().unreadable, Unreadable::Error);
+    for (word, unreadable) in [("error", Unreadable::Error), ("miss", Unreadable::Miss)] {
+        assert_eq!(settings(&[("unreadable", word)]).unwrap().unreadable, unreadable);
+        assert_eq!(texts(&set("unreadable", word).unwrap()), [("unreadable", word.into())]);
+    }
+    for word in ["Miss", "misses", "true", "0"] {
+        let error = set("unreadable", word).unwrap_err();
+        let value = word.into();
+        assert_eq!(
+            error,
+            OptionError::NotAChoice { option: "unreadable", value, words: "error or miss" }
+        );
+    }
 }
 
 #[test]

@@ -11,10 +11,11 @@ use crate::key::{KeySpace, Version};
 use crate::nearest::nearest;
 use crate::secret::Secret;
 use crate::ttl::{Expiry, Timeout};
+use crate::value::Unreadable;
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 22] = [
+    pub const NAMES: [&'static str; 23] = [
         "timeout",
         "ttl",
         "version",
@@ -37,6 +38,7 @@ impl Options {
         "sentinel_username",
         "sentinel_password",
         "replica_reads",
+        "unreadable",
     ];
 
     /// Says in this layer what one option's text says; an option can be said only once.
@@ -82,6 +84,7 @@ impl Options {
                 say("sentinel_password").once(&mut self.sentinel_password, Said::secret)
             }
             "replica_reads" => say("replica_reads").once(&mut self.replica_reads, Said::flag),
+            "unreadable" => say("unreadable").once(&mut self.unreadable, Said::unreadable),
             _ => {
                 // What is dangerous, or for sentinels, is no suggestion to somebody who looks for
                 // something else.
@@ -138,7 +141,8 @@ impl Options {
         next(tls::ACCEPT_ANY, shown(self.tls_dangerously_accept_any_certificate.as_ref()))?;
         next("sentinel_username", shown(self.sentinel_username.as_ref()))?;
         next("sentinel_password", shown(self.sentinel_password.as_ref()))?;
-        next("replica_reads", shown(self.replica_reads.as_ref()))
+        next("replica_reads", shown(self.replica_reads.as_ref()))?;
+        next("unreadable", shown(self.unreadable.as_ref()))
     }
 }
 
@@ -206,6 +210,15 @@ impl Said<'_> {
     fn flag(self) -> Result<bool, OptionError> {
         let Self { option, value } = self;
         value.parse().map_err(|_| OptionError::NotAFlag { option, value: check::cut(value) })
+    }
+
+    fn unreadable(self) -> Result<Unreadable, OptionError> {
+        let Self { option, value } = self;
+        Unreadable::named(value).ok_or_else(|| OptionError::NotAChoice {
+            option,
+            value: check::cut(value),
+            words: Unreadable::WORDS,
+        })
     }
 
     fn number<N: TryFrom<u64>>(self) -> Result<N, OptionError> {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ttl::Timeout;
+use crate::value::Unreadable;
 
 fn parse(url: &str) -> CacheUrl {
     CacheUrl::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
@@ -644,6 +645,7 @@ fn options() -> impl Strategy<Value = Options> {
             tls_dangerously_accept_any_certificate: tls.0.3,
             sentinel_password: tls.1,
             replica_reads: tls.0.3,
+            unreadable: tls.0.3.map(|miss| if miss { Unreadable::Miss } else { Unreadable::Error }),
             ..Options::default()
         })
 }

@@ -6,9 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
 use async_caches_core::key::Version;
+use async_caches_core::value::Unreadable;
 use serde::de::DeserializeOwned;
 
-use super::takes_version;
+use super::{takes_unreadable, takes_version};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
@@ -22,22 +23,27 @@ pub struct Get<'c, K, D> {
     key: K,
     version: Option<Version>,
     call: Call,
+    unreadable: Unreadable,
     form: Form<D>,
 }
 
 takes_version!(Get<'c, K, D>);
+takes_unreadable!(Get<'c, K; Json<T>>);
 
 impl Cache {
     /// The value of a key, or `None` where there is none. A stored `null` is a value:
     /// `get::<Option<T>>` tells `Some(None)` from `None`.
     ///
     /// # Errors
-    /// [`Error::Deserialize`] where the value is no `T`, and those of the backend.
+    /// [`Error::Deserialize`] if the value is no `T`, which names the key and says why; with
+    /// [`unreadable_as_miss`](Get::unreadable_as_miss), or the option of that kind, it is `None`
+    /// instead. And those of the backend; a list, or another type of a server's own, is a
+    /// [`ServerErrorKind::WrongType`](crate::ServerErrorKind::WrongType) or likewise `None`.
     pub fn get<T: DeserializeOwned>(
         &self,
         key: impl AsRef<[u8]>,
     ) -> Get<'_, impl AsRef<[u8]>, Json<T>> {
-        get(self, key)
+        get(self, key, self.unreadable())
     }
 
     /// The bytes of a key, as they are stored.
@@ -48,12 +54,12 @@ impl Cache {
     /// # Errors
     /// Those of the backend.
     pub fn get_raw<K: AsRef<[u8]>>(&self, key: K) -> Get<'_, K, Raw> {
-        get(self, key)
+        get(self, key, Unreadable::Error)
     }
 }
 
-fn get<K, D>(cache: &Cache, key: K) -> Get<'_, K, D> {
-    Get { cache, key, version: None, call: Call::default(), form: Form::default() }
+fn get<K, D>(cache: &Cache, key: K, unreadable: Unreadable) -> Get<'_, K, D> {
+    Get { cache, key, version: None, call: Call::default(), unreadable, form: Form::default() }
 }
 
 impl<K, D> Unpin for Get<'_, K, D> {}
@@ -66,8 +72,10 @@ impl<K: AsRef<[u8]>, D: Decode> Future for Get<'_, K, D> {
         let name = this.key.as_ref();
         let (cache, version) = (this.cache, this.version.as_ref());
         let get = || Ok(Command::Get(cache.scope(version)?.key(name)));
-        let value = ready!(this.call.poll_value(cache, name, cx, get))?;
-        let decode = |bytes| D::decode(bytes).map_err(|source| Error::deserialize(name, source));
-        Poll::Ready(value.map(decode).transpose())
+        Poll::Ready(match ready!(this.call.poll_value(cache, name, cx, get)) {
+            Ok(Some(bytes)) => cache.reports().read::<D>(name, bytes, this.unreadable, "GET"),
+            Ok(None) => Ok(None),
+            Err(error) => cache.reports().failed(error, this.unreadable, "GET"),
+        })
     }
 }

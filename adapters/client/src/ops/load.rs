@@ -21,6 +21,7 @@ use async_caches_core::flight::Seen;
 use async_caches_core::key::Version;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::ttl::Timeout;
+use async_caches_core::value::Unreadable;
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 use serde::Serialize;
@@ -31,7 +32,7 @@ use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::{Error, LoadError};
 use crate::flights::{Followed, Joined, Place};
-use crate::form::{Decode, Encode, Json};
+use crate::form::{Encode, Json};
 
 /// The future of [`Cache::try_get_or_set`].
 #[must_use = "an operation does nothing until it is awaited"]
@@ -74,9 +75,13 @@ impl Cache {
     /// Where the server is away the loader answers, and nothing is stored. A store whose link was
     /// lost is not sent again; it may still run, as long as the server has that link to read.
     ///
+    /// An entry that cannot be read as a `T` is a miss: the loader runs, and what it comes to takes
+    /// the entry's place. That is told to the [`Recorder`](crate::Recorder) and counted in
+    /// [`info`](Self::info). A caller that waits for another's load and cannot read what that came
+    /// to, as two callers take one key for two types, loads by itself, and its value is not stored.
+    ///
     /// # Errors
-    /// [`Error::Deserialize`] where the value is no `T`, [`Error::Serialize`],
-    /// [`Error::ZeroTimeout`], [`Error::NotConnected`].
+    /// [`Error::Serialize`], [`Error::ZeroTimeout`], [`Error::NotConnected`].
     pub fn get_or_set<K, F, T>(&self, key: K, loader: F) -> GetOrSet<'_, K, F, T>
     where
         K: AsRef<[u8]>,
@@ -131,7 +136,11 @@ where
                 Stage::Look { .. } => ready!(this.poll_look(cx))?,
                 Stage::Follow(place) => match ready!(place.poll_follow(cx)) {
                     Followed::Lead => this.inherit(),
-                    Followed::Value(bytes) => Some(this.decoded(bytes)?),
+                    Followed::Value(bytes) => match this.readable(bytes)? {
+                        Some(value) => Some(value),
+                        // The leader's value is of another type.
+                        None => this.load(None),
+                    },
                 },
                 Stage::Load { loading, .. } => match ready!(loading.as_mut().poll(cx)) {
                     Ok(value) => this.loaded(value)?,
@@ -163,9 +172,18 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
             cache.expiry(self.timeout)?;
             *seen = cache.with_backend(|backend| backend.desk().map(|desk| desk.seen()))?;
         }
-        match ready!(call.poll_value(cache, name, cx, || Ok(Command::Get(key()?)))) {
-            Ok(Some(bytes)) => return Poll::Ready(self.decoded(bytes).map(Some)),
-            Ok(None) => self.away = false,
+        let found = ready!(call.poll_value(cache, name, cx, || Ok(Command::Get(key()?))));
+        let (seen, again) = (*seen, *again);
+        // An entry that cannot be read is a miss.
+        match found.or_else(|error| cache.reports().failed(error, Unreadable::Miss, "GET")) {
+            Ok(found) => {
+                if let Some(bytes) = found
+                    && let Some(value) = self.readable(bytes)?
+                {
+                    return Poll::Ready(Ok(Some(value)));
+                }
+                self.away = false;
+            }
             Err(error) if error.is_outage() => self.away = true,
             Err(error) => return Poll::Ready(Err(error)),
         }
@@ -173,7 +191,7 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
         // Of a server that is away it is no use to ask again what others may have stored. Nor is more
         // than once: where loads end all the time, that would be for ever.
-        let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !*again));
+        let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again));
         match joined {
             Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
             Joined::Follow(place) => self.stage = Stage::Follow(place),
@@ -231,9 +249,12 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         Poll::Ready(Ok(Some(value)))
     }
 
-    fn decoded(&self, bytes: Bytes) -> Result<T, Error> {
-        let decoded = Json::<T>::decode(bytes);
-        decoded.map_err(|source| Error::deserialize(self.key.as_ref(), source))
+    /// The value in these bytes; one that cannot be read is reported, and is a miss.
+    fn readable(&self, bytes: Bytes) -> Result<Option<T>, Error> {
+        let (name, reports) = (self.key.as_ref(), self.cache.reports());
+        let told = planted::is(Bug::UnreadableIsTold);
+        let unreadable = if told { Unreadable::Error } else { Unreadable::Miss };
+        reports.read::<Json<T>>(name, bytes, unreadable, "GET")
     }
 }
 

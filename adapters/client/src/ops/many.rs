@@ -9,13 +9,14 @@ use async_caches_core::command::Command;
 use async_caches_core::key::{Names, Version};
 use async_caches_core::reply::Reply;
 use async_caches_core::ttl::Timeout;
+use async_caches_core::value::Unreadable;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::batch::Batch;
 use super::spread::{Spread, take};
-use super::{takes_timeout, takes_version};
+use super::{takes_timeout, takes_unreadable, takes_version};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::form::{Decode, Encode, Form, Json, Raw};
@@ -31,8 +32,14 @@ pub struct GetMany<'c, D> {
     batch: Batch,
     /// There on a cluster, once it has begun.
     spread: Option<Box<Spread>>,
+    unreadable: Unreadable,
     form: Form<D>,
 }
+
+/// The future of [`GetMany::each`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct GetEach<'c, D>(GetMany<'c, D>);
 
 /// The future of [`Cache::set_many`].
 #[derive(Debug)]
@@ -51,6 +58,7 @@ pub struct SetMany<'c, I> {
 
 takes_version!(GetMany<'c, D>, SetMany<'c, I>);
 takes_timeout!(SetMany<'c, I>);
+takes_unreadable!(GetMany<'c; Json<T>>);
 
 impl Cache {
     /// The values of many keys, in the order asked, each `None` where there is none. A key may be
@@ -59,12 +67,15 @@ impl Cache {
     /// Keys are asked for in chunks of at most 512; the chunks are not one atomic step.
     ///
     /// # Errors
-    /// [`Error::Deserialize`] for the first value that is no `T`, and those of the backend.
+    /// [`Error::Deserialize`] for the first value that is no `T`, which names the key and says why.
+    /// The values beside it are kept by [`unreadable_as_miss`](GetMany::unreadable_as_miss), with
+    /// which it is `None`, and by [`each`](GetMany::each), with which each key has a result of its
+    /// own. And those of the backend.
     pub fn get_many<T: DeserializeOwned>(
         &self,
         keys: impl IntoIterator<Item: AsRef<[u8]>>,
     ) -> GetMany<'_, Json<T>> {
-        get_many(self, keys.into_iter().collect())
+        get_many(self, keys.into_iter().collect(), self.unreadable())
     }
 
     /// The bytes of many keys, as they are stored; otherwise as [`get_many`](Self::get_many).
@@ -72,7 +83,7 @@ impl Cache {
     /// # Errors
     /// Those of the backend.
     pub fn get_many_raw(&self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> GetMany<'_, Raw> {
-        get_many(self, keys.into_iter().collect())
+        get_many(self, keys.into_iter().collect(), Unreadable::Error)
     }
 
     /// Stores many values. Each key gets its value and its timeout in one atomic step, so that no
@@ -103,21 +114,49 @@ impl Cache {
     }
 }
 
-fn get_many<D>(cache: &Cache, names: Names) -> GetMany<'_, D> {
+fn get_many<D>(cache: &Cache, names: Names, unreadable: Unreadable) -> GetMany<'_, D> {
     let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
     let batch = Batch::of(sizes);
     let values = vec![None; names.len()];
     let form = Form::default();
-    GetMany { cache, names, version: None, values, batch, spread: None, form }
+    GetMany { cache, names, version: None, values, batch, spread: None, unreadable, form }
 }
 
 impl<D> Unpin for GetMany<'_, D> {}
+
+impl<'c, T> GetMany<'c, Json<T>> {
+    /// Answers each key with a result of its own, in the order asked: the value, `None` where there
+    /// is none, or [`Error::Deserialize`] where it is no `T`, whatever the cache's default is. The
+    /// call as a whole fails only with the backend.
+    pub fn each(self) -> GetEach<'c, Json<T>> {
+        GetEach(self.unreadable_as_error())
+    }
+}
 
 impl<D: Decode> Future for GetMany<'_, D> {
     type Output = Result<Vec<Option<D::Value>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        ready!(this.poll_values(cx))?;
+        Poll::Ready(this.decoded().collect())
+    }
+}
+
+impl<D: Decode> Future for GetEach<'_, D> {
+    type Output = Result<Vec<Result<Option<D::Value>, Error>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self(many) = self.get_mut();
+        ready!(many.poll_values(cx))?;
+        Poll::Ready(Ok(many.decoded().collect()))
+    }
+}
+
+impl<D: Decode> GetMany<'_, D> {
+    /// Ready once the bytes of all values are there.
+    fn poll_values(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
+        let this = self;
         this.batch.begin(this.cache)?;
         let scope = this.cache.scope(this.version.as_ref())?;
         let keys = scope.keys(&this.names);
@@ -147,12 +186,20 @@ impl<D: Decode> Future for GetMany<'_, D> {
         if let Some(spread) = this.spread.take() {
             this.values = spread.values()?;
         }
-        let decode = |(index, value): (usize, Option<Bytes>)| {
-            let name = || this.names.get(index).unwrap_or_default();
-            let decoded = value.map(|bytes| D::decode(bytes)).transpose();
-            decoded.map_err(|source| Error::deserialize(name(), source))
-        };
-        Poll::Ready(std::mem::take(&mut this.values).into_iter().enumerate().map(decode).collect())
+        Poll::Ready(Ok(()))
+    }
+
+    /// The values, each read when it is asked for.
+    fn decoded(&mut self) -> impl Iterator<Item = Result<Option<D::Value>, Error>> {
+        let values = std::mem::take(&mut self.values);
+        let (names, unreadable, reports) = (&self.names, self.unreadable, self.cache.reports());
+        values.into_iter().enumerate().map(move |(index, value)| match value {
+            Some(bytes) => {
+                let name = names.get(index).unwrap_or_default();
+                reports.read::<D>(name, bytes, unreadable, "MGET")
+            }
+            None => Ok(None),
+        })
     }
 }
 

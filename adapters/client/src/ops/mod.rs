@@ -22,7 +22,7 @@ pub use expiry::{Contains, Remains, Touch};
 pub use get::Get;
 pub use lifecycle::{Connect, Disconnect, Ping};
 pub use load::{GetOrSet, TryGetOrSet};
-pub use many::{GetMany, SetMany};
+pub use many::{GetEach, GetMany, SetMany};
 pub use number::{Delta, Incr};
 pub use set::{Add, Set};
 
@@ -62,4 +62,23 @@ macro_rules! takes_timeout {
     )*};
 }
 
-use {takes_timeout, takes_version};
+/// Gives lookups of JSON values the option that says what an unreadable entry is to them.
+macro_rules! takes_unreadable {
+    ($($name:ident<$($parameter:tt),*; $form:ty>),* $(,)?) => {$(
+        impl<$($parameter,)* T> $name<$($parameter,)* $form> {
+            /// An entry that cannot be read as a `T` is a miss, whatever the cache's default.
+            pub fn unreadable_as_miss(mut self) -> Self {
+                self.unreadable = async_caches_core::value::Unreadable::Miss;
+                self
+            }
+
+            /// An entry that cannot be read as a `T` is an error, whatever the cache's default.
+            pub fn unreadable_as_error(mut self) -> Self {
+                self.unreadable = async_caches_core::value::Unreadable::Error;
+                self
+            }
+        }
+    )*};
+}
+
+use {takes_timeout, takes_unreadable, takes_version};
