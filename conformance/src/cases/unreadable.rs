@@ -157,7 +157,7 @@ pub async fn callers_that_disagree_about_a_keys_type_each_get_their_own(cx: Cont
                 for round in 0..ROUNDS {
                     let loads = AtomicUsize::new(0);
                     let count = || loads.fetch_add(1, Ordering::SeqCst);
-                    if n % 2 == 0 {
+                    if n.is_multiple_of(2) {
                         let load = async {
                             count();
                             vec![round]
@@ -209,7 +209,7 @@ pub async fn a_get_of_many_keeps_the_good_values_beside_a_bad_one(cx: Context) {
     let each = cache.get_many::<User>(&names).each().await.unwrap();
     assert_eq!((kept.len(), each.len()), (names.len(), names.len()));
     for (n, (kept, each)) in kept.into_iter().zip(each).enumerate() {
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             assert_eq!((kept, each.unwrap()), (Some(user()), Some(user())));
         } else {
             assert_eq!(kept, None);
