@@ -256,11 +256,11 @@ pub enum ProtocolError {
 #[non_exhaustive]
 pub enum ConnectionError {
     /// The peer broke the protocol.
-    #[error("the server broke the protocol: {0}")]
+    #[error("the server broke the protocol")]
     Protocol(#[from] ProtocolError),
     /// The server refused the handshake.
-    #[error("the server refused the connection: {0}")]
-    Refused(ServerError),
+    #[error("the server refused the connection")]
+    Refused(#[source] ServerError),
     /// Pushes were asked for, and the server speaks no RESP3.
     #[error("the server speaks no RESP3, in which alone it pushes what it is to track")]
     NoPushes,

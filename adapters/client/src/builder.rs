@@ -30,6 +30,8 @@ use crate::unreadable::Reports;
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
     url: Result<CacheUrl, UrlError>,
+    /// The URL's scheme as it was written. Shown only if the URL has turned out to be one.
+    scheme: Box<str>,
     options: Options,
     runtime: Option<Arc<dyn Runtime>>,
     credentials: Option<Credentials>,
@@ -46,6 +48,7 @@ impl Builder {
     pub(crate) fn new(url: &str) -> Self {
         Self {
             url: CacheUrl::parse(url),
+            scheme: url.split_once("://").map_or("", |(scheme, _)| scheme).into(),
             options: Options::default(),
             runtime: None,
             credentials: None,
@@ -273,7 +276,7 @@ impl Builder {
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
                 settings.sentinel_credentials = server.sentinel_credentials(&settings)?;
-                let tls = tls::client(&server, &settings, self.tls)?;
+                let tls = tls::client(&server, &settings, &self.scheme, self.tls)?;
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
                 let terms = Terms { who, tls, hooks: self.hooks };
@@ -287,7 +290,9 @@ impl Builder {
                     }
                 }
             }
-            (Backend::Redis(_), None) => return Err(Error::NoRuntime { scheme: "redis" }),
+            (Backend::Redis(_), None) => {
+                return Err(Error::NoRuntime { scheme: self.scheme.into() });
+            }
         };
         Ok(Cache::new(target, settings, reports))
     }

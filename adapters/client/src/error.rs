@@ -1,5 +1,6 @@
 //! What an operation may fail with.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -15,11 +16,17 @@ pub use async_caches_core::options::OptionError;
 pub use async_caches_core::url::UrlError;
 use thiserror::Error;
 
+use crate::shared::{Shared, WithSources};
 use crate::tls::TlsConfigError;
+
+#[cfg(test)]
+mod tests;
 
 /// Why a cache could not be opened, or an operation could not be done.
 ///
-/// No error shows a password. Keys are quoted and cut.
+/// No error shows a password. Keys are quoted and cut. An error prints its own part alone, and
+/// returns the rest as its [`source`](std::error::Error::source);
+/// [`with_sources`](Self::with_sources) prints all of it in one line.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -35,8 +42,8 @@ pub enum Error {
          async-caches-async-std"
     )]
     NoRuntime {
-        /// The URL's scheme.
-        scheme: &'static str,
+        /// The URL's scheme, as it was written.
+        scheme: String,
     },
     /// The URL is malformed.
     #[error(transparent)]
@@ -65,20 +72,20 @@ pub enum Error {
     #[error("{}", TimeoutError::TooLong)]
     TimeoutTooLong,
     /// The value cannot be stored: it does not serialize.
-    #[error("the value for {key} does not serialize: {source}")]
+    #[error("the value for {key} does not serialize")]
     Serialize {
         /// The key, quoted.
         key: String,
         /// Why not.
-        source: Arc<serde_json::Error>,
+        source: Shared<serde_json::Error>,
     },
     /// The stored bytes are no value of the type asked for.
-    #[error("what is stored under {key} does not deserialize: {source}")]
+    #[error("what is stored under {key} does not deserialize")]
     Deserialize {
         /// The key, quoted.
         key: String,
         /// Why not.
-        source: Arc<serde_json::Error>,
+        source: Shared<serde_json::Error>,
     },
     /// The key to add to is not there, or has expired.
     #[error("{key} is not in the cache")]
@@ -113,7 +120,7 @@ pub enum Error {
         limit: u64,
     },
     /// There is no link to the server, and there was no hope to get one in time.
-    #[error("{to} is not available: {source}")]
+    #[error("{to} is not available")]
     Unavailable {
         /// The server's address.
         to: String,
@@ -137,7 +144,7 @@ pub enum Error {
     },
     /// The link was lost before the server answered, and the operation was not sent again: it is a
     /// write that may have run, or there was no time left.
-    #[error("the link was lost before the answer{}: {source}", ran(*.may_have_run))]
+    #[error("the link was lost before the answer{}", ran(*.may_have_run))]
     Disconnected {
         /// Whether the server may have done what it was asked.
         may_have_run: bool,
@@ -177,27 +184,27 @@ pub enum LinkError {
     #[error("the runtime that ran the cache's connections has shut down")]
     RuntimeGone,
     /// The [`CredentialsProvider`](crate::CredentialsProvider) did not say who we are.
-    #[error("there are no credentials: {0}")]
-    Credentials(Arc<dyn std::error::Error + Send + Sync>),
+    #[error("there are no credentials")]
+    Credentials(#[source] Shared<dyn std::error::Error + Send + Sync>),
     /// The master is another server now, as a sentinel says; or the node of a cluster has failed, as
     /// others say.
     #[error("the master is another server now")]
     Moved,
     /// A sentinel did not say who the master is, and no other one did since.
-    #[error("the sentinel at {at} did not say who the master is: {source}")]
+    #[error("the sentinel at {at} did not say who the master is")]
     Sentinel {
         /// The sentinel's address.
         at: String,
         /// Why not.
-        source: Box<LinkError>,
+        source: Shared<LinkError>,
     },
     /// A node of a cluster did not say who serves which slot, and no other one did since.
-    #[error("the node at {at} did not say who serves which slot: {source}")]
+    #[error("the node at {at} did not say who serves which slot")]
     Node {
         /// The node's address.
         at: String,
         /// Why not.
-        source: Box<LinkError>,
+        source: Shared<LinkError>,
     },
     /// What a node of a cluster said of who serves which slot is no map.
     #[error(transparent)]
@@ -213,18 +220,57 @@ pub enum LinkError {
     Closed,
 }
 
-/// Why a `try_get_or_set` came to nothing.
+/// Why a `try_get_or_set` came to nothing. Its source is the error inside.
+///
+/// It is an error itself only if the loader's is one. [`flatten`](Self::flatten) goes around it, for
+/// loaders whose error is a `Box<dyn Error>`, or one of the kind of `anyhow::Error`.
 #[derive(Clone, Debug, Error)]
 pub enum LoadError<E> {
     /// The cache failed in a way that its loader cannot make up for.
-    #[error(transparent)]
+    #[error("the cache failed")]
     Cache(#[from] Error),
     /// The loader failed.
-    #[error("the value could not be loaded: {0}")]
-    Load(E),
+    #[error("the value could not be loaded")]
+    Load(#[source] E),
+}
+
+impl<E> LoadError<E> {
+    /// The error inside, as the loader's: `.map_err(LoadError::flatten)?` in a function that has the
+    /// error of its loaders.
+    pub fn flatten(self) -> E
+    where
+        E: From<Error>,
+    {
+        match self {
+            Self::Cache(error) => error.into(),
+            Self::Load(error) => error,
+        }
+    }
+}
+
+/// A loader that fails with the cache's own error.
+impl From<LoadError<Self>> for Error {
+    fn from(error: LoadError<Self>) -> Self {
+        error.flatten()
+    }
+}
+
+/// A loader that cannot fail.
+impl From<LoadError<Infallible>> for Error {
+    fn from(error: LoadError<Infallible>) -> Self {
+        match error {
+            LoadError::Cache(error) => error,
+            LoadError::Load(never) => match never {},
+        }
+    }
 }
 
 impl Error {
+    /// The error and all its sources in one line, for a log.
+    pub fn with_sources(&self) -> impl fmt::Display + '_ {
+        WithSources(self)
+    }
+
     /// Whether doing the same again later may succeed: the trouble is the server's or the
     /// network's, not the input's. Mind [`may_have_run`](Self::may_have_run).
     #[must_use]
@@ -300,11 +346,11 @@ impl Error {
     }
 
     pub(crate) fn serialize(key: &[u8], source: serde_json::Error) -> Self {
-        Self::Serialize { key: quoted(key), source: Arc::new(source) }
+        Self::Serialize { key: quoted(key), source: Shared::new(source) }
     }
 
     pub(crate) fn deserialize(key: &[u8], source: serde_json::Error) -> Self {
-        Self::Deserialize { key: quoted(key), source: Arc::new(source) }
+        Self::Deserialize { key: quoted(key), source: Shared::new(source) }
     }
 
     pub(crate) fn number(key: &[u8], error: NumberError) -> Self {
@@ -362,6 +408,11 @@ impl From<UrlError> for Error {
 }
 
 impl LinkError {
+    /// The error and all its sources in one line, for a log.
+    pub fn with_sources(&self) -> impl fmt::Display + '_ {
+        WithSources(self)
+    }
+
     /// Whether one side of TLS has refused the other for what it is.
     pub(crate) fn is_refusal_of_tls(&self) -> bool {
         match self {

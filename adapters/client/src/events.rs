@@ -78,7 +78,7 @@ events! {
 
     /// An open link has ended that was to stay.
     fn lost(place: Place<'_>, why: &LinkError) {
-        tell!(WARN, place, "error.type" = error_type(why), error = %why, "a link was lost");
+        tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a link was lost");
     }
 
     /// A link has ended that was to end.
@@ -92,7 +92,7 @@ events! {
             WARN,
             place,
             "error.type" = error_type(why),
-            error = %why,
+            error = %why.with_sources(),
             in_a_row,
             "a link could not be opened"
         );
@@ -100,7 +100,7 @@ events! {
 
     /// One side has refused the other for what it is.
     fn refused(place: Place<'_>, why: &LinkError) {
-        tell!(ERROR, place, "error.type" = error_type(why), error = %why, "a link was refused");
+        tell!(ERROR, place, "error.type" = error_type(why), error = %why.with_sources(), "a link was refused");
     }
 
     /// Another server is the master now.
@@ -110,7 +110,7 @@ events! {
 
     /// A connection to a sentinel has ended, or could not be opened.
     fn sentinel_lost(place: Place<'_>, why: &LinkError) {
-        tell!(WARN, place, "error.type" = error_type(why), error = %why, "a sentinel was lost");
+        tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a sentinel was lost");
     }
 
     /// The next dial has to wait.
@@ -140,7 +140,7 @@ events! {
             place,
             db.operation.name = command.name(),
             "error.type" = error_type(why),
-            error = %why,
+            error = %why.with_sources(),
             may_have_run,
             "a command is sent again"
         );

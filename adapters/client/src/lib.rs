@@ -102,6 +102,7 @@ mod recorder;
 mod redis;
 mod registry;
 pub mod runtime;
+mod shared;
 mod sync;
 mod terms;
 mod tls;
@@ -139,6 +140,7 @@ pub use self::ops::{
     GetEach, GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
 };
 pub use self::recorder::{Batch, Recorder};
+pub use self::shared::Shared;
 pub use self::tls::TlsConfigError;
 
 /// Opens a cache that needs no runtime, `dummy://` or `locmem://`, without connecting it.

@@ -101,7 +101,7 @@ fn one_name_with_contradicting_bounds_is_an_error_that_names_the_bound() {
 #[test]
 fn a_server_without_a_runtime_is_an_error_that_names_the_adapters() {
     let error = open("redis://:canary@localhost").unwrap_err();
-    assert!(matches!(error, Error::NoRuntime { scheme: "redis" }));
+    assert!(matches!(error, Error::NoRuntime { ref scheme } if scheme == "redis"));
     assert!(error.to_string().contains("async-caches-tokio"), "{error}");
     assert!(!format!("{error:?}").contains("canary"));
 }

@@ -7,16 +7,27 @@ use async_caches::{Error, TlsConfigError, builder};
 
 #[test]
 fn a_url_that_asks_for_tls_is_refused_and_says_what_to_build() {
-    for url in [
-        "rediss://localhost",
-        "valkeys://:hunter2@localhost:6380/1",
-        "rediss://localhost?tls_ca=/no/such/file",
-        "rediss-sentinel://localhost/service",
-        "rediss://localhost?tls_dangerously_accept_any_certificate=true",
+    for (scheme, rest) in [
+        ("rediss", "localhost"),
+        ("REDISS", "localhost"),
+        ("valkeys", ":hunter2@localhost:6380/1"),
+        ("rediss", "localhost?tls_ca=/no/such/file"),
+        ("rediss-sentinel", "localhost/service"),
+        ("rediss+sentinel", "localhost/service"),
+        ("valkeys-sentinel", "localhost/service"),
+        ("valkeys+sentinel", ":hunter2@localhost/service"),
+        ("rediss-cluster", "localhost"),
+        ("rediss+cluster", "localhost"),
+        ("valkeys-cluster", ":hunter2@localhost"),
+        ("valkeys+cluster", "localhost"),
+        ("rediss", "localhost?cluster=true"),
+        ("rediss", "localhost?tls_dangerously_accept_any_certificate=true"),
     ] {
+        let url = &format!("{scheme}://{rest}");
         let error = builder(url).runtime(Idle).build().unwrap_err();
-        assert!(matches!(error, Error::Tls(TlsConfigError::NotBuilt)), "{url}: {error:?}");
+        assert!(matches!(error, Error::Tls(TlsConfigError::NotBuilt { .. })), "{url}: {error:?}");
         let text = error.to_string();
+        assert!(text.starts_with(&format!("{scheme}://")), "{text}");
         for word in ["async-caches-tokio", "async-caches-smol", "async-caches-async-std", "`tls`"] {
             assert!(text.contains(word), "{text}");
         }

@@ -106,7 +106,7 @@ async fn malformed(cx: Context, reply: Vec<u8>) {
     let by_protocol = error.to_string().contains("no answer within")
         || format!("{error:?}").contains("Protocol(");
     assert!(by_protocol, "{shown}: {error:?}");
-    assert!(error.to_string().len() < 600, "{shown}: {error}");
+    assert!(error.with_sources().to_string().len() < 600, "{shown}: {error}");
     for other in others {
         cx.within(BRIEF + SLACK, &shown, other).await;
     }

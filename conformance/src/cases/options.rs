@@ -182,11 +182,18 @@ pub async fn a_password_is_in_no_debug_output(cx: Context) {
 pub async fn without_an_adapter_only_backends_in_memory_open(_: Context) {
     async_caches::open("dummy://").unwrap();
     async_caches::open("locmem://without-an-adapter").unwrap();
-    for url in ["redis://:hunter2@localhost", "valkey://localhost", "redis+unix:///run/redis.sock"]
-    {
+    for url in [
+        "redis://:hunter2@localhost",
+        "valkey://localhost",
+        "redis+unix:///run/redis.sock",
+        "redis-cluster://:hunter2@localhost",
+        "redis-sentinel://:hunter2@localhost/service",
+    ] {
         let error = async_caches::open(url).unwrap_err();
         assert!(matches!(error, Error::NoRuntime { .. }), "{error:?}");
         let text = error.to_string();
+        let (scheme, _) = url.split_once("://").unwrap();
+        assert!(text.starts_with(&format!("{scheme}://")), "{text}");
         for adapter in ["async-caches-tokio", "async-caches-async-std", "async-caches-smol"] {
             assert!(text.contains(adapter), "{text}");
         }

@@ -180,7 +180,7 @@ pub async fn tracking_is_on_or_what_is_lacking_for_it_is_an_error(cx: Context) {
     // Without HELLO there is no RESP3, and so nowhere to push to.
     let error = outcome.unwrap_err();
     assert!(matches!(error, Error::Unavailable { source: LinkError::Connection(_), .. }));
-    assert!(error.to_string().contains("RESP3"), "{error}");
+    assert!(error.with_sources().to_string().contains("RESP3"), "{error}");
 }
 
 /// A cache to be, and what its subscriber hears.

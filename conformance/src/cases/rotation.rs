@@ -53,7 +53,7 @@ pub async fn a_provider_that_fails_is_told_by_its_error_and_asked_again_without_
     let builder = cx.builder_of(&url).response_timeout(response).credentials_provider(provider);
     works.store(false, Ordering::SeqCst);
     let error = builder.clone().connect().await.unwrap_err();
-    assert!(error.to_string().contains("the vault is sealed"), "{error}");
+    assert!(error.with_sources().to_string().contains("the vault is sealed"), "{error}");
     let Error::Unavailable { source: LinkError::Credentials(_), .. } = error else {
         panic!("{error:?}")
     };

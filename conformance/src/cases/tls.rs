@@ -237,7 +237,7 @@ async fn refused(cx: &Context, server: &Server, builder: Builder) -> TlsError {
 
 async fn refused_for(cx: &Context, server: &Server, builder: Builder, why: &str) -> TlsError {
     let error = cx.within(AT_ONCE, "connect", builder.connect()).await.unwrap_err();
-    let text = error.to_string();
+    let text = error.with_sources().to_string();
     assert!(text.contains(why), "{text}");
     assert!(!format!("{text} {error:?}").contains(CANARY));
     assert!(!was_greeted(server), "{text}");

@@ -89,7 +89,7 @@ pub enum MapError {
     #[error(transparent)]
     Refused(#[from] ServerError),
     /// It answered with something else.
-    #[error("the answer is no map of slots: {0}")]
+    #[error("the answer is no map of slots")]
     Protocol(#[from] ProtocolError),
     /// A range of slots is none.
     #[error("there are no slots from {first} to {last}")]
@@ -111,7 +111,7 @@ pub enum MapError {
         limit: usize,
     },
     /// A node's address is none.
-    #[error("a node's address is none: {0}")]
+    #[error("a node's address is none")]
     Address(#[from] AddressError),
     /// No slot is served: the node belongs to no cluster, or to one that is not set up.
     #[error("no slot is served")]

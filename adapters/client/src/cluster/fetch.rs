@@ -16,6 +16,7 @@ use async_caches_core::time::{Deadline, Instant};
 use super::{Node, Nodes};
 use crate::error::{Error, LinkError};
 use crate::redis::{Call, Closing, Outcome, Redis, Ticket};
+use crate::shared::Shared;
 
 /// A node that is being asked.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Fetching {
         };
         // Only the newer form may be one that a node does not know.
         let input = if form == Form::Slots { Input::Failed } else { input };
-        let source = Box::new(why.unwrap_or(LinkError::Closed));
+        let source = Shared::new(why.unwrap_or(LinkError::Closed));
         Poll::Ready(Err((input, LinkError::Node { at: self.fetch.from.to_string(), source })))
     }
 

@@ -10,7 +10,6 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_caches_core::error::ConnectionError;
@@ -22,6 +21,7 @@ use super::intake::Intake;
 use super::link::{Link, Settled};
 use crate::error::LinkError;
 use crate::runtime::{Socket, Timer};
+use crate::shared::Shared;
 
 impl Link {
     /// Connects and then serves the callers of this link until it ends: the whole life of a
@@ -65,7 +65,7 @@ async fn dial<S: Socket>(
 ) -> Result<S, LinkError> {
     if let Some(provider) = link.pool.who.provider() {
         let credentials = in_time(link, provider.credentials(), timer).await?;
-        let credentials = credentials.map_err(|error| LinkError::Credentials(Arc::from(error)))?;
+        let credentials = credentials.map_err(|error| LinkError::Credentials(Shared::of(error)))?;
         link.shared.begin_as(credentials, &link.pool);
     }
     Ok(in_time(link, connect, timer).await??)

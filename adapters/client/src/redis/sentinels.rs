@@ -22,6 +22,7 @@ use super::link::Closing;
 use super::{Pool, State, unlock_and_wake};
 use crate::error::LinkError;
 use crate::runtime::Runtime;
+use crate::shared::Shared;
 use crate::sync::lock;
 
 /// The sentinels of a service, as a pool knows them.
@@ -237,7 +238,7 @@ impl Pool {
         if let Some(sentinels) = &mut state.sentinels {
             sentinels.orders = None;
             sentinels.rounds.handle(Input::Ended, now);
-            let source = Box::new(error.clone());
+            let source = Shared::new(error.clone());
             sentinels.last_error = Some(LinkError::Sentinel { at: at.to_string(), source });
         }
         // Who connects sees whether there is still hope.

@@ -14,6 +14,7 @@ use super::TlsConfigError;
 use super::any::DangerouslyAnyCertificate;
 use super::files::File;
 use crate::error::Error;
+use crate::shared::Shared;
 
 /// What each link of a cache is encrypted with. Sessions are resumed by what is in here, so links
 /// that are to share them share this.
@@ -35,6 +36,7 @@ pub(crate) struct Own(pub(crate) Option<Arc<ClientConfig>>);
 pub(crate) fn client(
     server: &Server,
     settings: &Settings,
+    _: &str,
     Own(own): Own,
 ) -> Result<Option<TlsClient>, Error> {
     let Some(tls) = server.tls(settings)? else {
@@ -96,7 +98,7 @@ fn config(tls: &TlsSettings) -> Result<ClientConfig, TlsConfigError> {
     let algorithms = provider.signature_verification_algorithms;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| TlsConfigError::Provider { source: Arc::new(error) })?;
+        .map_err(|error| TlsConfigError::Provider { source: Shared::of(error) })?;
     let builder = match &tls.trust {
         Trust::Platform => builder.with_root_certificates(platform_roots()?),
         Trust::File { path } => {
@@ -118,7 +120,7 @@ fn platform_roots() -> Result<RootCertStore, TlsConfigError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let source = found.errors.into_iter().next().map(|error| Arc::new(error) as _);
+        let source = found.errors.into_iter().next().map(Shared::of);
         return Err(TlsConfigError::NoRoots { source });
     }
     Ok(roots)

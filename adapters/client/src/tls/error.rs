@@ -2,9 +2,10 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::sync::Arc;
 
 use thiserror::Error;
+
+use crate::shared::Shared;
 
 /// Why a cache that is to speak TLS could not be opened. Nothing was sent, least of all in plain
 /// text.
@@ -15,19 +16,22 @@ use thiserror::Error;
 pub enum TlsConfigError {
     /// What was built has no TLS in it.
     #[error(
-        "rediss:// asks for TLS: build async-caches-tokio, async-caches-smol or \
+        "{scheme}:// asks for TLS: build async-caches-tokio, async-caches-smol or \
          async-caches-async-std with its feature `tls`"
     )]
-    NotBuilt,
+    NotBuilt {
+        /// The URL's scheme, as it was written.
+        scheme: String,
+    },
     /// A file cannot be read.
-    #[error("the option {option} names {path:?}, which cannot be read: {source}")]
+    #[error("the option {option} names {path:?}, which cannot be read")]
     Read {
         /// Which option names it.
         option: &'static str,
         /// The file.
         path: String,
         /// What the operating system said.
-        source: Arc<io::Error>,
+        source: Shared<io::Error>,
     },
     /// A file is not the text that it should be.
     #[error("the option {option} names {path:?}, which is no PEM file: {problem}")]
@@ -50,23 +54,20 @@ pub enum TlsConfigError {
         wanted: &'static str,
     },
     /// A file holds what it should, and that is of no use.
-    #[error("the option {option} names {path:?}, which is of no use: {source}")]
+    #[error("the option {option} names {path:?}, which is of no use")]
     Unusable {
         /// Which option names it.
         option: &'static str,
         /// The file.
         path: String,
         /// Why not; a `rustls::Error`.
-        source: Arc<dyn StdError + Send + Sync>,
+        source: Shared<dyn StdError + Send + Sync>,
     },
     /// The operating system trusts nobody, as far as can be found out.
-    #[error(
-        "no authorities were found that the operating system trusts{}; name some with tls_ca",
-        because(.source.as_deref())
-    )]
+    #[error("no authorities were found that the operating system trusts; name some with tls_ca")]
     NoRoots {
         /// Why, where it is known; a `rustls_native_certs::Error`.
-        source: Option<Arc<dyn StdError + Send + Sync>>,
+        source: Option<Shared<dyn StdError + Send + Sync>>,
     },
     /// No certificate can be for this.
     #[error(
@@ -86,13 +87,9 @@ pub enum TlsConfigError {
         option: &'static str,
     },
     /// The cryptography that the process has installed as its default does not do.
-    #[error("the process's default cryptography is of no use: {source}")]
+    #[error("the process's default cryptography is of no use")]
     Provider {
         /// Why not; a `rustls::Error`.
-        source: Arc<dyn StdError + Send + Sync>,
+        source: Shared<dyn StdError + Send + Sync>,
     },
-}
-
-fn because(source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {
-    source.map_or_else(String::new, |source| format!(" ({source})"))
 }

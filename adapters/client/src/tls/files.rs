@@ -4,12 +4,12 @@
 //! that is malformed.
 
 use std::fs;
-use std::sync::Arc;
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::TlsConfigError;
+use crate::shared::Shared;
 
 /// A file, and the option that names it.
 #[derive(Clone, Copy)]
@@ -35,13 +35,13 @@ impl File<'_> {
 
     pub(super) fn unusable(self, error: rustls::Error) -> TlsConfigError {
         let Self { option, path } = self;
-        TlsConfigError::Unusable { option, path: path.into(), source: Arc::new(error) }
+        TlsConfigError::Unusable { option, path: path.into(), source: Shared::of(error) }
     }
 
     fn read(self) -> Result<Vec<u8>, TlsConfigError> {
         let Self { option, path } = self;
         fs::read(path).map_err(|error| {
-            let source = Arc::new(error);
+            let source = Shared::new(error);
             TlsConfigError::Read { option, path: path.into(), source }
         })
     }

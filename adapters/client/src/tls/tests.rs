@@ -284,7 +284,8 @@ fn debug_output_tells_whom_a_cache_trusts() {
 fn open(url: &str, own: Own) -> Result<TlsClient, Error> {
     let CacheUrl { backend, options } = CacheUrl::parse(url).unwrap();
     let Backend::Redis(server) = backend else { panic!("{url}") };
-    client(&server, &Settings::new(options).unwrap(), own).map(|client| client.expect("TLS"))
+    client(&server, &Settings::new(options).unwrap(), "rediss", own)
+        .map(|client| client.expect("TLS"))
 }
 
 /// Where the server of a URL is.

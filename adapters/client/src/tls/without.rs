@@ -29,11 +29,12 @@ pub(crate) struct TlsSocket<S>(Infallible, PhantomData<S>);
 pub(crate) fn client(
     server: &Server,
     settings: &Settings,
+    scheme: &str,
     _: Own,
 ) -> Result<Option<TlsClient>, Error> {
     match server.tls(settings)? {
         None => Ok(None),
-        Some(_) => Err(TlsConfigError::NotBuilt.into()),
+        Some(_) => Err(TlsConfigError::NotBuilt { scheme: scheme.into() }.into()),
     }
 }
 

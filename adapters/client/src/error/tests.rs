@@ -1,0 +1,258 @@
+//! Each error says its own part, and its sources the rest.
+
+use std::error::Error as StdError;
+
+use async_caches_core::cluster::address::Address;
+use async_caches_core::cluster::slot::Slot;
+use async_caches_core::error::ProtocolError;
+use async_caches_core::url::UrlError;
+
+use super::*;
+
+/// What an application's own code fails with.
+#[derive(Clone, PartialEq, Debug, Error)]
+#[error("the shelf is empty")]
+struct Empty;
+
+fn protocol() -> ProtocolError {
+    ProtocolError::Malformed("a push")
+}
+
+fn json() -> serde_json::Error {
+    serde_json::from_str::<u8>("\"text\"").unwrap_err()
+}
+
+fn server() -> ServerError {
+    ServerError::parse(b"WRONGPASS no")
+}
+
+fn connection_errors() -> Vec<ConnectionError> {
+    vec![
+        ConnectionError::Protocol(protocol()),
+        ConnectionError::Refused(server()),
+        ConnectionError::NoPushes,
+        ConnectionError::NotReadyInTime,
+        ConnectionError::NotMaster,
+        ConnectionError::UnknownService { service: "other".into() },
+        ConnectionError::Demoted,
+        ConnectionError::Unresponsive,
+    ]
+}
+
+fn map_errors() -> Vec<MapError> {
+    vec![MapError::Refused(server()), MapError::Protocol(protocol()), MapError::Empty]
+}
+
+/// Each kind of error of a connection: the match says when one is missing here.
+fn link_errors() -> Vec<LinkError> {
+    let at = || "127.0.0.1:1".to_owned();
+    let mut all = vec![
+        LinkError::from(io::Error::other("no route")),
+        LinkError::Eof,
+        LinkError::RuntimeGone,
+        LinkError::Credentials(Shared::of(Empty)),
+        LinkError::Moved,
+        LinkError::Sentinel { at: at(), source: Shared::new(LinkError::Eof) },
+        LinkError::Node {
+            at: at(),
+            source: Shared::new(ConnectionError::Refused(server()).into()),
+        },
+        LinkError::Uncovered { slot: Some(7) },
+        LinkError::Closed,
+    ];
+    #[cfg(feature = "tls")]
+    all.push(LinkError::Tls(async_caches_core::tls::TlsError::UnknownIssuer));
+    all.extend(connection_errors().into_iter().map(LinkError::Connection));
+    all.extend(map_errors().into_iter().map(|error| LinkError::Map(Box::new(error))));
+    for error in &all {
+        match error {
+            LinkError::Io(_)
+            | LinkError::Eof
+            | LinkError::Connection(_)
+            | LinkError::RuntimeGone
+            | LinkError::Credentials(_)
+            | LinkError::Moved
+            | LinkError::Sentinel { .. }
+            | LinkError::Node { .. }
+            | LinkError::Map(_)
+            | LinkError::Uncovered { .. }
+            | LinkError::Closed => {}
+            #[cfg(feature = "tls")]
+            LinkError::Tls(_) => {}
+        }
+    }
+    all
+}
+
+fn tls_config_errors() -> Vec<TlsConfigError> {
+    let (option, path) = ("tls_ca", || "/ca.pem".to_owned());
+    vec![
+        TlsConfigError::NotBuilt { scheme: "rediss-cluster".into() },
+        TlsConfigError::Read { option, path: path(), source: Shared::new(io::Error::other("x y")) },
+        TlsConfigError::Pem { option, path: path(), problem: "it does not end" },
+        TlsConfigError::Nothing { option, path: path(), wanted: "certificate" },
+        TlsConfigError::Unusable { option, path: path(), source: Shared::of(Empty) },
+        TlsConfigError::NoRoots { source: Some(Shared::of(Empty)) },
+        TlsConfigError::NoRoots { source: None },
+        TlsConfigError::ServerName { name: "a b".into() },
+        TlsConfigError::OwnConfig { option },
+        TlsConfigError::Provider { source: Shared::of(Empty) },
+    ]
+}
+
+/// Each kind of error: the match says when one is missing here.
+fn errors() -> Vec<Error> {
+    let key = || "\"key\"".to_owned();
+    let redirects = TooManyRedirects {
+        slot: Slot::of(b"key"),
+        redirects: 16,
+        last: Address::new("host", 1).unwrap(),
+    };
+    let mut all = vec![
+        Error::NotConnected,
+        Error::AlreadyConnected,
+        Error::NoRuntime { scheme: "redis-cluster".into() },
+        Error::from(UrlError::Port),
+        Error::from(OptionError::Repeated { option: "timeout" }),
+        Error::from(KeyError::ColonInPrefix { prefix: "a:b".into() }),
+        Error::OtherBounds { name: "name".into(), option: "max_bytes" },
+        Error::ZeroTimeout,
+        Error::TimeoutTooLong,
+        Error::serialize(b"key", json()),
+        Error::deserialize(b"key", json()),
+        Error::KeyNotFound { key: key() },
+        Error::NotANumber { key: key() },
+        Error::NotAnInteger { key: key() },
+        Error::Overflow { key: key() },
+        Error::TooLarge { len: 2, limit: 1 },
+        Error::Overloaded { to: "127.0.0.1:1".into() },
+        Error::Timeout { after: Duration::from_secs(1), may_have_run: true },
+        Error::Redirects(Box::new(redirects)),
+        Error::Server(server()),
+        Error::Protocol(protocol()),
+    ];
+    for source in link_errors() {
+        all.push(Error::Unavailable { to: "127.0.0.1:1".into(), source: source.clone() });
+        all.push(Error::Disconnected { may_have_run: true, source });
+    }
+    all.extend(tls_config_errors().into_iter().map(Error::from));
+    for error in &all {
+        match error {
+            Error::NotConnected
+            | Error::AlreadyConnected
+            | Error::NoRuntime { .. }
+            | Error::Url(_)
+            | Error::Option(_)
+            | Error::Key(_)
+            | Error::OtherBounds { .. }
+            | Error::Tls(_)
+            | Error::ZeroTimeout
+            | Error::TimeoutTooLong
+            | Error::Serialize { .. }
+            | Error::Deserialize { .. }
+            | Error::KeyNotFound { .. }
+            | Error::NotANumber { .. }
+            | Error::NotAnInteger { .. }
+            | Error::Overflow { .. }
+            | Error::TooLarge { .. }
+            | Error::Unavailable { .. }
+            | Error::Overloaded { .. }
+            | Error::Timeout { .. }
+            | Error::Disconnected { .. }
+            | Error::Redirects(_)
+            | Error::Server(_)
+            | Error::Protocol(_) => {}
+        }
+    }
+    all
+}
+
+/// An error, its source, and so on.
+fn errors_of<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+/// What each error of a chain prints.
+fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
+    errors_of(error).map(ToString::to_string).collect()
+}
+
+fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+    errors_of(error).find_map(|error| error.downcast_ref())
+}
+
+#[test]
+fn no_error_prints_what_its_source_prints() {
+    let load = |error: Error| -> Box<dyn StdError> { Box::new(LoadError::<Empty>::Cache(error)) };
+    let all = errors().into_iter().map(load);
+    let links = link_errors().into_iter().map(|error| -> Box<dyn StdError> { Box::new(error) });
+    for error in all.chain(links).chain([Box::new(LoadError::Load(Empty)) as _]) {
+        let said = chain(&*error);
+        for (at, text) in said.iter().enumerate() {
+            assert!(!text.is_empty(), "{said:?}");
+            for other in &said[at + 1..] {
+                assert!(!text.contains(other.as_str()), "{said:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_with_its_sources_says_each_part_once() {
+    let source = LinkError::Node {
+        at: "127.0.0.1:2".into(),
+        source: Shared::new(ConnectionError::Refused(server()).into()),
+    };
+    let error = Error::Unavailable { to: "127.0.0.1:1".into(), source };
+    assert_eq!(
+        error.with_sources().to_string(),
+        "127.0.0.1:1 is not available: the node at 127.0.0.1:2 did not say who serves which slot: \
+         the server refused the connection: the server answered \"WRONGPASS no\""
+    );
+}
+
+#[test]
+fn a_downcast_finds_what_is_inside_by_its_own_type() {
+    let failed = LoadError::Load(Empty);
+    assert_eq!(find::<Empty>(&failed), Some(&Empty));
+    let cache = LoadError::<Empty>::Cache(Error::deserialize(b"key", json()));
+    assert!(matches!(find::<Error>(&cache), Some(Error::Deserialize { .. })));
+    assert!(find::<serde_json::Error>(&cache).is_some());
+    let inner = LinkError::Credentials(Shared::of(Empty));
+    let source = LinkError::Sentinel { at: "127.0.0.1:1".into(), source: Shared::new(inner) };
+    let error = Error::Unavailable { to: "127.0.0.1:1".into(), source };
+    assert_eq!(find::<Empty>(&error), Some(&Empty));
+    assert!(matches!(find::<LinkError>(&error), Some(LinkError::Sentinel { .. })));
+    let refused = Error::Disconnected {
+        may_have_run: false,
+        source: ConnectionError::Refused(server()).into(),
+    };
+    assert_eq!(find::<ServerError>(&refused), Some(&server()));
+    let read = Error::from(tls_config_errors().swap_remove(1));
+    assert!(find::<io::Error>(&read).is_some());
+}
+
+#[test]
+fn the_error_of_a_load_becomes_the_loaders_or_the_caches_own() {
+    fn own(error: LoadError<Error>) -> Result<(), Error> {
+        Err(error)?
+    }
+    fn any(error: LoadError<Box<dyn StdError>>) -> Result<(), Box<dyn StdError>> {
+        Err(error.flatten())
+    }
+    fn never(error: LoadError<Infallible>) -> Result<(), Error> {
+        Err(error)?
+    }
+    assert!(matches!(own(LoadError::Load(Error::ZeroTimeout)), Err(Error::ZeroTimeout)));
+    assert!(matches!(own(LoadError::Cache(Error::NotConnected)), Err(Error::NotConnected)));
+    assert!(matches!(never(LoadError::Cache(Error::NotConnected)), Err(Error::NotConnected)));
+    assert!(any(LoadError::Load(Box::new(Empty))).unwrap_err().is::<Empty>());
+    assert!(any(LoadError::Cache(Error::NotConnected)).unwrap_err().is::<Error>());
+}
