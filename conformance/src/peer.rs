@@ -3,8 +3,9 @@
 //! It greets properly, unless told not to, and asks a script what to do with every command after
 //! that. What a real server can do is tested with a real server, never with this one.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -27,6 +28,8 @@ pub enum Act {
 pub struct Asked {
     /// The link's number.
     pub link: usize,
+    /// The address that was dialled.
+    pub at: SocketAddr,
     /// The command's words, the first in capitals.
     pub words: Vec<String>,
 }
@@ -42,6 +45,8 @@ pub struct Peer {
 struct Shared {
     links: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
+    hosts: Mutex<BTreeSet<IpAddr>>,
+    asked: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -58,8 +63,23 @@ impl Peer {
     /// When there is no free port.
     #[must_use]
     pub fn bare(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
+        Self::listen(Ipv4Addr::LOCALHOST, script)
+    }
+
+    /// The same for a peer that listens on every address of the loopback, from 127.0.0.1 to
+    /// 127.255.255.254, so that it can be as many servers.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn everywhere(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+        Self::listen(Ipv4Addr::UNSPECIFIED, script)
+    }
+
+    fn listen(host: Ipv4Addr, script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((host, 0)).expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let shared = Arc::<Shared>::default();
         let peer = Self { address, shared: shared.clone() };
         let script: Arc<Script> = Arc::new(script);
@@ -78,6 +98,27 @@ impl Peer {
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
+
+    /// How many of its addresses were dialled so far.
+    ///
+    /// # Panics
+    /// Never: no thread of the peer panics.
+    #[must_use]
+    pub fn hosts(&self) -> usize {
+        self.shared.hosts.lock().expect("no thread of the peer panics").len()
+    }
+
+    /// How many commands were asked so far, those of greetings included.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
+    }
+
+    /// The address of the peer.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
 impl Drop for Peer {
@@ -94,7 +135,8 @@ impl Drop for Peer {
 type Script = dyn Fn(&Asked) -> Act + Send + Sync;
 
 /// What a RESP3 server says while a link is set up; nothing for any other command.
-fn greeting(asked: &Asked) -> Option<Act> {
+#[must_use]
+pub fn greeting(asked: &Asked) -> Option<Act> {
     let words: Vec<&str> = asked.words.iter().map(String::as_str).collect();
     let reply: &[u8] = match words[..] {
         ["HELLO", ..] => b"%3\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:3\r\n",
@@ -114,15 +156,23 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
         let link = shared.accepted.fetch_add(1, Ordering::SeqCst);
         let mut links = shared.links.lock().expect("no thread of the peer panics");
         links.extend(stream.try_clone());
+        let Ok(at) = stream.local_addr() else { continue };
+        shared.hosts.lock().expect("no thread of the peer panics").insert(at.ip());
+        let asked = Arc::clone(shared);
         let script = script.clone();
         thread::spawn(move || {
-            let _ = converse(&stream, link, &*script);
+            let _ = converse(&stream, (link, at), &asked.asked, &*script);
             let _ = stream.shutdown(Shutdown::Both);
         });
     }
 }
 
-fn converse(mut stream: &TcpStream, link: usize, script: &Script) -> io::Result<()> {
+fn converse(
+    mut stream: &TcpStream,
+    (link, at): (usize, SocketAddr),
+    asked: &AtomicUsize,
+    script: &Script,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut unread = Vec::new();
     let mut piece = [0; 64 * 1024];
@@ -137,7 +187,8 @@ fn converse(mut stream: &TcpStream, link: usize, script: &Script) -> io::Result<
             let Frame::List(words) = frame else { return Ok(()) };
             let mut words: Vec<String> = words.iter().map(Frame::text).collect();
             words[0].make_ascii_uppercase();
-            match script(&Asked { link, words }) {
+            asked.fetch_add(1, Ordering::SeqCst);
+            match script(&Asked { link, at, words }) {
                 Act::Say(bytes) => stream.write_all(&bytes)?,
                 Act::SayAndClose(bytes) => return stream.write_all(&bytes),
                 Act::Silence => {}

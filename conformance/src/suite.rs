@@ -489,6 +489,13 @@ macro_rules! __cases {
                 a_servers_error_text_is_quoted_and_bounded
                 a_peer_that_hangs_up_on_every_command_ends_in_an_error
             }
+            redirects {
+                moved_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call
+                ask_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call
+                ask_to_ever_new_addresses_that_are_silent_keeps_no_caller_busy
+                a_cluster_that_grows_by_a_hundred_nodes_at_once_is_followed
+                maps_of_ever_new_nodes_are_followed_at_a_bounded_pace
+            }
             info { servers_of_several_versions_are_told_apart }
         }
     };

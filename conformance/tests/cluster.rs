@@ -107,7 +107,7 @@ fn a_cluster_tells_its_map_in_both_forms() {
             for form in [Form::Shards, Form::Slots] {
                 let map = cluster.map(at, form).unwrap();
                 assert_eq!(map.uncovered().count(), 0);
-                assert_eq!(map.nodes().len(), cluster.servers.len());
+                assert_eq!(map.node_count(), cluster.servers.len());
                 for slot in (0..Slot::COUNT).filter_map(Slot::new) {
                     let served = usize::from(slot.number()) / cluster.share();
                     let master = map.master(slot).unwrap();

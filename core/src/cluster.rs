@@ -5,6 +5,7 @@
 //! | [`slot`], [`way`] | which of the 16,384 slots a key belongs to; which nodes a command is for |
 //! | [`address`] | what nodes call each other, and how that becomes what we can reach |
 //! | [`map`] | who serves which slot, as a node told it and redirects put it right |
+//! | [`room`] | how many nodes become known by redirects alone, and how fast new ones are dialled |
 //! | [`redirect`] | where a command goes next that a node did not answer |
 //! | [`refresh`] | when the map is read again, and from whom |
 //! | [`split`] | commands for many keys, as parts that a node takes; their answers together |
@@ -16,6 +17,7 @@ pub mod address;
 pub mod map;
 pub mod redirect;
 pub mod refresh;
+pub mod room;
 pub mod slot;
 pub mod split;
 pub mod way;

@@ -99,6 +99,10 @@ pub enum Bug {
     RefusalsTold,
     /// In a cluster, a replica that is down is read from.
     DeadReaderKept,
+    /// In a cluster, nodes are dialled wherever redirects lead, however many those are.
+    RedirectsUnbounded,
+    /// In a cluster, a caller for whose node there is no room does not wait for any.
+    RoomNotAwaited,
 }
 
 /// Whether this bug is planted: never, without the feature.

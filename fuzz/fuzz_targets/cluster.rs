@@ -46,7 +46,7 @@ fn map(form: Form, bytes: &[u8]) {
 
 /// All that can be asked of a map, and that its parts agree.
 fn holds_together(map: &SlotMap) {
-    assert!(map.nodes().len() <= SlotMap::MAX_NODES);
+    assert!(map.node_count() <= SlotMap::MAX_NODES);
     let mut open = map.uncovered().peekable();
     let mut masters = BTreeSet::new();
     for slot in slots() {

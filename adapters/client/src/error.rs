@@ -215,6 +215,9 @@ pub enum LinkError {
         /// The slot, from 0 to 16,383; any, where it is none in particular.
         slot: Option<u16>,
     },
+    /// The cluster has named more new nodes than are dialled at once: this one has yet to be.
+    #[error("the cluster has named too many new nodes to connect to this one yet")]
+    Crowded,
     /// The link was closed from this side.
     #[error("the link was closed")]
     Closed,
@@ -427,6 +430,7 @@ impl LinkError {
             | Self::Moved
             | Self::Map(_)
             | Self::Uncovered { .. }
+            | Self::Crowded
             | Self::Closed => false,
         }
     }

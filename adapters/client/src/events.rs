@@ -239,6 +239,7 @@ mod fields {
             }
             LinkError::Map(_) => "map",
             LinkError::Uncovered { .. } => "uncovered",
+            LinkError::Crowded => "crowded",
             LinkError::Closed => "closed",
         }
     }

@@ -23,6 +23,7 @@ pub mod options;
 pub mod outages;
 pub mod pushes;
 pub mod recorder;
+pub mod redirects;
 pub mod refusals;
 pub mod resharding;
 pub mod rotation;

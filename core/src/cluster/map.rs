@@ -6,33 +6,51 @@
 //!
 //! A slot's number is its place in a table of 16,384 numbers of shards, 32 KiB. Ranges are smaller, but
 //! a lookup in the table takes the same few instructions however the slots lie, where a search through
-//! ranges takes twice as many with three of them and more than four times as many with a thousand; and
-//! to put one slot right is one store.
+//! ranges takes twice as many with three of them and more than four times as many with a thousand.
+//!
+//! A copy of a map shares what was read. A redirect changes one chunk of the table, and adds at most one
+//! of [`SlotMap::MAX_REDIRECTED`] nodes, so a copy that a redirect has put right costs the same whatever
+//! the size of the map.
 //!
 //! This knows neither when a map is to be read nor who is asked: see [`refresh`](super::refresh).
 
 mod read;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use thiserror::Error;
 
+use self::table::{NOBODY, Table};
 use super::address::{Address, AddressError, Viewpoint};
 use super::slot::Slot;
 use crate::error::{ProtocolError, ServerError};
 
-/// Who serves which slot.
+/// Who serves which slot. A copy is cheap: see [`moved`](Self::moved).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotMap {
+    told: Arc<Told>,
+    /// The nodes that redirects alone have named. Their indices go on from those of the others.
+    redirected: Vec<Arc<Node>>,
+    /// For each slot the index of its shard, or that of a node with [`ALONE`], or [`NOBODY`].
+    slots: Table,
+}
+
+/// What a node has told of all, and what is looked up in it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct Told {
     nodes: Vec<Node>,
     shards: Vec<Members>,
-    /// For each slot the index of its shard, or [`NOBODY`].
-    slots: Box<[u16]>,
+    /// The indices of the nodes in the order of their addresses.
+    by_address: Vec<u16>,
+    /// The index of the first shard that each node leads, or [`NOBODY`].
+    leads: Vec<u16>,
 }
 
 /// A server of a cluster.
@@ -68,8 +86,9 @@ struct Members {
 /// The nodes that serve the same slots.
 #[derive(Clone, Copy, Debug)]
 pub struct Shard<'a> {
-    nodes: &'a [Node],
-    members: &'a Members,
+    map: &'a SlotMap,
+    master: Option<u16>,
+    replicas: &'a [u16],
 }
 
 /// How a node is asked for its map.
@@ -119,16 +138,17 @@ pub enum MapError {
 }
 
 impl SlotMap {
-    /// How many nodes a map may have, those included that redirects named.
+    /// How many nodes a map may have, besides those that redirects named.
     pub const MAX_NODES: usize = 4096;
+    /// How many nodes redirects may add to a map.
+    pub const MAX_REDIRECTED: usize = 64;
     /// How many replicas a shard may have.
     pub const MAX_REPLICAS: usize = 256;
 
     /// The map of which nothing is known.
     #[must_use]
     pub fn unknown() -> Self {
-        let slots = vec![NOBODY; usize::from(Slot::COUNT)].into();
-        Self { nodes: Vec::new(), shards: Vec::new(), slots }
+        Self { told: Arc::default(), redirected: Vec::new(), slots: Table::default() }
     }
 
     /// Reads what a node answered when it was asked in this form: one whole frame, of either version
@@ -141,87 +161,132 @@ impl SlotMap {
         read::map(form, frame, view)
     }
 
-    /// Takes note of a redirect: the slot is served by this node. Answers whether that is news.
+    /// Takes note of a redirect: the slot is served by this node. Returns whether that is news.
     ///
-    /// It is of no effect where the map has [`MAX_NODES`](Self::MAX_NODES) nodes and this is
-    /// another.
+    /// It has no effect if the node is new and redirects have named
+    /// [`MAX_REDIRECTED`](Self::MAX_REDIRECTED) others since the map was read: nodes that send callers to
+    /// ever new addresses must not make the map grow. The next map names whatever is true of that.
+    ///
+    /// Costs a search by address and a copy of 512 bytes; a copy of the map that was made before keeps
+    /// sharing everything else.
     pub fn moved(&mut self, slot: Slot, to: &Address) -> bool {
         if self.master(slot).is_some_and(|node| node.address == *to) {
             return false;
         }
-        let known = self.nodes.iter().position(|node| node.address == *to);
-        let at = known.unwrap_or(self.nodes.len());
-        let Some(node) = u16::try_from(at).ok().filter(|_| at < Self::MAX_NODES) else {
+        let known = self.place(to);
+        if known.is_none() && self.redirected.len() >= Self::MAX_REDIRECTED {
             return false;
-        };
+        }
+        let at = known.unwrap_or(self.node_count());
+        let Ok(place) = u16::try_from(at) else { return false };
         if known.is_none() {
             let address = to.clone();
-            self.nodes.push(Node { address, id: None, health: Health::Online });
+            self.redirected.push(Arc::new(Node { address, id: None, health: Health::Online }));
         }
-        let led = self.shards.iter().position(|members| members.master == Some(node));
-        let at = led.unwrap_or(self.shards.len());
-        let Ok(shard) = u16::try_from(at) else { return false };
-        if led.is_none() {
-            self.shards.push(Members { master: Some(node), replicas: Vec::new() });
-        }
-        if let Some(entry) = self.slots.get_mut(usize::from(slot.number())) {
-            *entry = shard;
-        }
+        let led = self.told.leads.get(at).copied().filter(|led| *led != NOBODY);
+        self.slots.set(slot, led.unwrap_or(ALONE | place));
         true
     }
 
-    /// The nodes that serve a slot, where there are any.
+    /// The nodes that serve a slot, if there are any.
     #[inline]
     #[must_use]
     pub fn shard(&self, slot: Slot) -> Option<Shard<'_>> {
-        let shard = *self.slots.get(usize::from(slot.number()))?;
-        let members = self.shards.get(usize::from(shard))?;
-        Some(Shard { nodes: &self.nodes, members })
+        self.shard_of(self.slots.get(slot))
     }
 
-    /// The node that takes writes for a slot, where it is known.
+    #[inline]
+    fn shard_of(&self, owner: u16) -> Option<Shard<'_>> {
+        match self.told.shards.get(usize::from(owner)) {
+            Some(members) => {
+                Some(Shard { map: self, master: members.master, replicas: &members.replicas })
+            }
+            None => Some(Shard { map: self, master: Some(alone(owner)?), replicas: &[] }),
+        }
+    }
+
+    /// The node that takes writes for a slot, if it is known.
     #[inline]
     #[must_use]
     pub fn master(&self, slot: Slot) -> Option<&Node> {
         self.shard(slot)?.master()
     }
 
-    /// The place of that node among all [`nodes`](Self::nodes). Redirects change the places of none.
+    /// The place of that node among all [`nodes`](Self::nodes). Redirects change no node's place.
     #[inline]
     #[must_use]
     pub fn master_at(&self, slot: Slot) -> Option<usize> {
-        let shard = *self.slots.get(usize::from(slot.number()))?;
-        self.shards.get(usize::from(shard))?.master.map(usize::from)
+        let owner = self.slots.get(slot);
+        match self.told.shards.get(usize::from(owner)) {
+            Some(members) => members.master.map(usize::from),
+            None => alone(owner).map(usize::from),
+        }
     }
 
     /// The places of those that follow that node and are there, as far as is known: see
     /// [`Shard::replicas`].
     pub fn replicas_at(&self, slot: Slot) -> impl Iterator<Item = usize> {
-        let shard = self.slots.get(usize::from(slot.number()));
-        let members = shard.and_then(|shard| self.shards.get(usize::from(*shard)));
+        let members = self.told.shards.get(usize::from(self.slots.get(slot)));
         let places = members.into_iter().flat_map(|members| &members.replicas);
         let places = places.map(|place| usize::from(*place));
-        places.filter(|place| {
-            self.nodes.get(*place).is_some_and(|node| node.health == Health::Online)
-        })
+        places.filter(|place| self.node(*place).is_some_and(|node| node.health == Health::Online))
     }
 
-    /// All nodes that are known, in no particular order.
+    /// All nodes that are known, in no particular order; those that only redirects named come last.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> + Clone {
+        self.told.nodes.iter().chain(self.redirected.iter().map(|node| &**node))
+    }
+
+    /// How many [`nodes`](Self::nodes) are known.
     #[must_use]
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
+    pub fn node_count(&self) -> usize {
+        self.told.nodes.len() + self.redirected.len()
+    }
+
+    /// How many of them only redirects have named: at most [`MAX_REDIRECTED`](Self::MAX_REDIRECTED).
+    #[must_use]
+    pub fn redirected(&self) -> usize {
+        self.redirected.len()
+    }
+
+    /// The node at a place among all [`nodes`](Self::nodes).
+    #[inline]
+    #[must_use]
+    pub fn node(&self, place: usize) -> Option<&Node> {
+        match self.told.nodes.get(place) {
+            Some(node) => Some(node),
+            None => self.redirected.get(place - self.told.nodes.len()).map(|node| &**node),
+        }
+    }
+
+    /// The place of the node at an address. Costs a binary search, and a look at those that only
+    /// redirects named.
+    #[must_use]
+    pub fn place(&self, address: &Address) -> Option<usize> {
+        let told = &self.told;
+        let address_at =
+            |place: &u16| told.nodes.get(usize::from(*place)).map(|node| &node.address);
+        let found = told.by_address.binary_search_by(|place| address_at(place).cmp(&Some(address)));
+        let told_at = found.ok().and_then(|at| told.by_address.get(at)).copied().map(usize::from);
+        told_at.or_else(|| {
+            let at = self.redirected.iter().position(|node| node.address == *address)?;
+            Some(told.nodes.len() + at)
+        })
     }
 
     /// The shards that serve a slot at least: what is for all keys is for the masters of these.
     pub fn shards(&self) -> impl Iterator<Item = Shard<'_>> {
-        let mut serves = vec![false; self.shards.len()];
-        for &shard in &self.slots {
-            if let Some(serves) = serves.get_mut(usize::from(shard)) {
-                *serves = true;
-            }
-        }
-        let shards = self.shards.iter().zip(serves).filter(|(_, serves)| *serves);
-        shards.map(|(members, _)| Shard { nodes: &self.nodes, members })
+        let mut serves = vec![false; self.told.shards.len() + self.node_count()];
+        let place = |owner: u16| match alone(owner) {
+            Some(node) => self.told.shards.len() + usize::from(node),
+            None => usize::from(owner),
+        };
+        let mut is_first = move |owner: u16| {
+            let seen = serves.get_mut(place(owner));
+            seen.is_some_and(|seen| !core::mem::replace(seen, true))
+        };
+        let owners = self.slots.iter().filter(move |owner| is_first(*owner));
+        owners.filter_map(|owner| self.shard_of(owner))
     }
 
     /// The slots whose master is not known, in order, as ranges that do not touch.
@@ -246,20 +311,26 @@ impl Default for SlotMap {
 }
 
 impl<'a> Shard<'a> {
-    /// The node that takes writes, where it is known.
+    /// The node that takes writes, if it is known.
     #[inline]
     #[must_use]
     pub fn master(&self) -> Option<&'a Node> {
-        self.nodes.get(usize::from(self.members.master?))
+        self.map.node(usize::from(self.master?))
     }
 
     /// The nodes that follow it, which may be behind, and answer reads on connections that said
     /// [`READONLY`](crate::command::Command::ReadOnly).
     pub fn replicas(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
-        let nodes = self.nodes;
-        self.members.replicas.iter().filter_map(move |&node| nodes.get(usize::from(node)))
+        let map = self.map;
+        self.replicas.iter().filter_map(move |&node| map.node(usize::from(node)))
     }
 }
 
-/// What no shard is called: there are fewer.
-const NOBODY: u16 = u16::MAX;
+/// The place of the node that a slot belongs to without its shard, as a redirect has named it.
+#[inline]
+fn alone(owner: u16) -> Option<u16> {
+    (owner != NOBODY && owner & ALONE != 0).then_some(owner & !ALONE)
+}
+
+/// Marks the number of a slot that belongs to a single node: there are fewer shards, and fewer nodes.
+const ALONE: u16 = 1 << 15;

@@ -12,6 +12,9 @@
 //! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY` | nobody can answer now, or not this node | it waits, and the map is read again |
 //! | none, as the connection was lost | the node may be gone for good | the same, where the command may be sent again at all |
 //!
+//! A redirect may name a node for which there is no [room](super::room): then the command waits as well,
+//! and the map is read again, since the next one names the node if the cluster has it.
+//!
 //! None of these answers comes from a node that ran the command, so a write goes on as well. Every wait
 //! is drawn by a [`Backoff`] and is at most half of the time that is left; with nearly none left the
 //! answer is the caller's. Redirects are counted: the first few are followed at once, later ones
@@ -119,6 +122,8 @@ pub enum Trouble {
     ReadOnly,
     /// `MASTERDOWN`: the node is a replica that has lost its master.
     MasterDown,
+    /// There is no [room](super::room::Room) for the node.
+    Crowded,
     /// The connection was lost, or there is none.
     Lost,
     /// The map knows nobody for its slot.
@@ -196,6 +201,31 @@ impl Hops {
         Ok(at.map_or(Next::Settle, |at| Next::Follow { redirect, at }))
     }
 
+    /// What to do with a command that was redirected to a node for which there is no
+    /// [room](super::room::Room): it waits, and then goes by the map again. The redirect was counted when
+    /// it was [answered](Self::answered).
+    ///
+    /// # Errors
+    /// [`TooManyRedirects`] if there is no time left.
+    pub fn crowded(
+        &mut self,
+        redirect: Redirect,
+        now: Instant,
+        expires: Instant,
+    ) -> Result<Next, TooManyRedirects> {
+        let at = match planted::is(Bug::RoomNotAwaited) {
+            true => Some(now),
+            false => self.wait(now, expires),
+        };
+        match at {
+            Some(at) => Ok(Next::Wait { at, trouble: Trouble::Crowded }),
+            None => {
+                let (slot, redirects, last) = (redirect.slot, self.redirects, redirect.to);
+                Err(TooManyRedirects { slot, redirects, last })
+            }
+        }
+    }
+
     /// What to do with a command that could not be sent, or whose connection was lost where
     /// [`retry::after_loss`](crate::retry::after_loss) lets it be sent again: it waits, or
     /// with no time left is settled as failed.
@@ -228,6 +258,7 @@ impl Trouble {
             | Self::Loading
             | Self::ReadOnly
             | Self::MasterDown
+            | Self::Crowded
             | Self::Lost
             | Self::Uncovered => true,
         }

@@ -185,7 +185,7 @@ impl Refresh {
     }
 
     fn choose(&mut self, map: &SlotMap) -> Option<Address> {
-        let online = map.nodes().iter().filter(|node| node.health != Health::Failed);
+        let online = map.nodes().filter(|node| node.health != Health::Failed);
         let known: BTreeSet<&Address> =
             online.map(|node| &node.address).chain(&self.seeds).collect();
         if known.iter().all(|address| self.failed.contains(*address)) {

@@ -120,7 +120,7 @@ impl Fetching {
 impl Asked {
     fn of(fetch: &Fetch, nodes: &Nodes) -> Result<Self, Error> {
         let view = nodes.view();
-        let there = view.place(&fetch.from).and_then(|at| view.nodes().get(at)?.opened());
+        let there = view.at(&fetch.from).and_then(|node| node.opened());
         // Where nobody misses the links that were lost, why that was says nothing of now, and nobody dials.
         let is_current = |redis: &Arc<Redis>| {
             let pool = redis.pool();

@@ -9,7 +9,7 @@ use async_caches_core::connection::Role;
 use async_caches_core::url::{Endpoint, Server, Topology};
 
 use super::Nodes;
-use crate::error::Error;
+use crate::error::{Error, LinkError};
 use crate::redis::{Closing, Member, Pool, Redis, Routes, Shared};
 use crate::sync::lock;
 
@@ -59,7 +59,8 @@ impl Node {
     /// caller is on, or whether on any, makes no difference.
     ///
     /// # Errors
-    /// [`Error::NotConnected`] where it has left the map; the cluster's keeper is gone.
+    /// [`Error::NotConnected`] where it has left the map; [`LinkError::Crowded`] if it is not to be
+    /// dialled yet; the cluster's keeper is gone.
     pub(crate) fn pool(&self, nodes: &Nodes) -> Result<Arc<Pool>, Error> {
         self.redis(nodes, None).map(|redis| redis.pool())
     }
@@ -71,6 +72,10 @@ impl Node {
             Phase::Open(redis) => return Ok(Arc::clone(redis)),
             Phase::Left => return Err(Error::NotConnected),
             Phase::Unopened => {}
+        }
+        // What is asked for its map alone is asked as seldom as maps are read.
+        if links.is_none() && !nodes.may_dial() {
+            return Err(nodes.failed_by(LinkError::Crowded));
         }
         let redis = Arc::new(self.new_pool(nodes, links));
         redis.publish();

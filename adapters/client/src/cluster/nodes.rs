@@ -1,5 +1,6 @@
 //! What all callers of a cluster share: its nodes, its map, and who waits for another one.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -7,13 +8,15 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_caches_core::cluster::address::{Address, Transport, Viewpoint};
 use async_caches_core::cluster::map::{self, Health, SlotMap};
-use async_caches_core::cluster::redirect::Redirect;
+use async_caches_core::cluster::redirect::{Redirect, RedirectKind};
 use async_caches_core::cluster::refresh::{Input, Refresh};
+use async_caches_core::cluster::room::Room;
 use async_caches_core::cluster::slot::Slot;
 use async_caches_core::command::Command;
 use async_caches_core::connection::Role;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Topology, Wire};
 
@@ -43,6 +46,8 @@ pub(crate) struct Nodes {
     pub(super) seeds: usize,
     /// Until when whoever connects may hope.
     pub(super) first_until: Instant,
+    /// For nodes that are not known, or were never dialled. No other lock is taken under its own.
+    pub(super) room: Mutex<Room>,
     pub(super) state: Mutex<State>,
 }
 
@@ -140,24 +145,6 @@ impl Nodes {
         masters().find(is_up).or_else(|| masters().next())
     }
 
-    /// The node at an address, whether it is in the map or not.
-    pub(crate) fn at(&self, address: &Address) -> Arc<Node> {
-        let mut state = lock(&self.state);
-        let view = self.view.load();
-        if let Some(node) = view.place(address).and_then(|at| view.nodes().get(at)) {
-            return Arc::clone(node);
-        }
-        if let Some(node) = state.strays.iter().find(|node| node.address() == address) {
-            return Arc::clone(node);
-        }
-        let first = (state.strays.len() >= MOST_STRAYS).then(|| state.strays.remove(0));
-        let node = Node::new(address.clone(), Role::Any);
-        state.strays.push(Arc::clone(&node));
-        drop(state);
-        self.dismiss(first.into_iter().map(|node| (node, Closing::Drained)));
-        node
-    }
-
     /// Sees things as a node does that was asked.
     pub(crate) fn viewpoint<'a>(&'a self, asked: &'a Address) -> Viewpoint<'a> {
         let transport = match self.wire {
@@ -167,20 +154,55 @@ impl Nodes {
         Viewpoint { asked, transport, translate: self.translation.as_fn() }
     }
 
-    /// A node has said who serves a slot.
-    pub(crate) fn moved(&self, slot: Slot, to: &Address) {
-        let state = lock(&self.state);
+    /// The node that a redirect leads to; a `MOVED` puts the map right as well. `None` if the node is new
+    /// and there is no [room](Room) for it. It is not closed for another one as long as the caller has it.
+    pub(crate) fn follow(&self, redirect: &Redirect) -> Option<Arc<Node>> {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        if state.closed {
+            return None;
+        }
         let view = self.view.load();
-        if view.master(slot).is_none_or(|node| node.address() != to) {
-            let mut map = view.map().clone();
-            if map.moved(slot, to) {
-                // Who serves nothing any more stays until there is another map.
-                let known = |address: &Address, role, _| known(&view, &state.strays, address, role);
-                self.show(&state, View::of(map, self.settings.replica_reads, known));
+        let mut evicted = None;
+        let there = view.at(&redirect.to).or_else(|| state.stray(&redirect.to)).cloned();
+        let (node, is_new) = match there {
+            Some(node) => (Some(node), false),
+            None => {
+                let known = view.redirected().len() + state.strays.len();
+                let idle = state.idle_stray().filter(|_| known >= Room::REDIRECTED);
+                let known = known - usize::from(idle.is_some());
+                let is_room = lock(&self.room).redirect(known, now);
+                evicted = idle.filter(|_| is_room).map(|at| state.strays.remove(at));
+                (is_room.then(|| Node::new(redirect.to.clone(), Role::Any)), true)
+            }
+        };
+        if let Some(node) = &node {
+            let view = if redirect.kind == RedirectKind::Moved || planted::is(Bug::AskRemembered) {
+                view.moved(redirect.slot, node)
+            } else {
+                None
+            };
+            match view {
+                Some(view) => {
+                    state.strays.retain(|stray| !Arc::ptr_eq(stray, node));
+                    // A node that serves nothing any more stays until there is another map.
+                    self.show(&state, view);
+                }
+                None if is_new => state.strays.push(Arc::clone(node)),
+                None => {}
             }
         }
         drop(state);
-        self.doubt();
+        self.dismiss(evicted.into_iter().map(|node| (node, Closing::Drained)));
+        if redirect.kind == RedirectKind::Moved || node.is_none() {
+            self.doubt();
+        }
+        node
+    }
+
+    /// Whether a node may be dialled now that has not been before.
+    pub(super) fn may_dial(&self) -> bool {
+        lock(&self.room).dial(self.now())
     }
 
     /// The caller waits for so long, or until another map was read than there were: nothing where that
@@ -269,13 +291,26 @@ impl Nodes {
         }
         let before = self.view.load_full();
         let strays = std::mem::take(&mut state.strays);
+        // A redirect may have led a caller there that the map does not know of, or not yet.
+        let (used, unused): (Vec<_>, Vec<_>) = strays.into_iter().partition(is_used);
+        let mut there = HashMap::new();
+        for node in before.all().chain(&used).chain(&unused) {
+            there.entry((node.address(), node.role())).or_insert(node);
+        }
         let view = View::of(map, self.settings.replica_reads, |address, role, serves| {
-            known(&before, &strays, address, role).filter(|_| serves)
+            let node = there.get(&(address, role)).copied();
+            let is_kept =
+                |node: &&Arc<Node>| serves || used.iter().any(|used| Arc::ptr_eq(used, node));
+            node.filter(is_kept).cloned()
         });
+        let alone = before.redirected().iter().chain(&used).chain(&unused);
+        let confirmed = alone.filter(|node| view.at(node.address()).is_some()).count();
+        lock(&self.room).confirmed(confirmed);
         // Who was asked may not have heard yet who serves a slot now.
         let has_new_gaps = view.map().uncovered().next().is_some()
             && view.map().uncovered().ne(before.map().uncovered());
-        let left = left(&view, before.all().chain(&strays));
+        let left = left(&view, before.all().chain(&unused));
+        state.strays = used.into_iter().filter(|node| view.at(node.address()).is_none()).collect();
         self.show(&state, view);
         let view = self.view.load_full();
         state.maps += 1;
@@ -286,7 +321,7 @@ impl Nodes {
         // A node that is away has another in its place soon, if it has replicas; and one that is taking
         // over its master's data can be read from soon.
         let is_loading = |node: &map::Node| node.health == Health::Loading;
-        let awaited = self.reads() && view.map().nodes().iter().any(is_loading);
+        let awaited = self.reads() && view.map().nodes().any(is_loading);
         if has_new_gaps || awaited || pools.iter().any(|redis| redis.pool().is_missed()) {
             state.refresh.handle(Input::Doubted, now);
         }
@@ -373,25 +408,34 @@ impl Nodes {
     }
 }
 
-/// The node at an address that is there already, with links for this.
-fn known(view: &View, strays: &[Arc<Node>], address: &Address, role: Role) -> Option<Arc<Node>> {
-    let stray = || strays.iter().find(|node| node.address() == address && node.role() == role);
-    view.known(address, role).or_else(stray).cloned()
+impl State {
+    /// The node at an address that is in no map.
+    fn stray(&self, address: &Address) -> Option<&Arc<Node>> {
+        self.strays.iter().find(|node| node.address() == address)
+    }
+
+    /// The place of the first of these nodes that no caller is on its way to, or waits for.
+    fn idle_stray(&self) -> Option<usize> {
+        self.strays.iter().position(|node| !is_used(node))
+    }
 }
 
-/// Which of the nodes that there were are not in a view, and how they close: at once where the node has
+/// Whether a caller has a node that only the list of those in no map knows otherwise.
+fn is_used(stray: &Arc<Node>) -> bool {
+    Arc::strong_count(stray) > 1
+}
+
+/// Which of the nodes that there were are not in a view, and how they close: at once if the node has
 /// failed, so that what it was asked is asked elsewhere.
 fn left<'n>(view: &View, before: impl Iterator<Item = &'n Arc<Node>>) -> Vec<(Arc<Node>, Closing)> {
-    let is_left = |node: &&Arc<Node>| !view.all().any(|kept| Arc::ptr_eq(kept, node));
+    let kept: HashSet<_> = view.all().map(Arc::as_ptr).collect();
     let how = |node: &Arc<Node>| {
-        let told = view.place(node.address()).and_then(|at| view.map().nodes().get(at));
+        let told = view.map().place(node.address()).and_then(|at| view.map().node(at));
         match told.map(|told| told.health) {
             Some(Health::Failed) => Closing::Moved,
             Some(Health::Online | Health::Loading) | None => Closing::Drained,
         }
     };
-    before.filter(is_left).map(|node| (Arc::clone(node), how(node))).collect()
+    let left = before.filter(|node| !kept.contains(&Arc::as_ptr(node)));
+    left.map(|node| (Arc::clone(node), how(node))).collect()
 }
-
-/// How many nodes that are in no map may have pools.
-const MOST_STRAYS: usize = 64;

@@ -13,27 +13,36 @@ use async_caches_core::planted::{self, Bug};
 use super::Node;
 use crate::redis::Shared;
 
-/// A map, and a node for each that is in it. It never changes: another takes its place.
+/// A map, and a node for each that is in it. It never changes: another takes its place. After a redirect
+/// that shares all that is of the map as it was read.
 #[derive(Debug)]
 pub(crate) struct View {
     map: SlotMap,
-    /// In the order of the map's.
-    nodes: Vec<Arc<Node>>,
-    /// The same for reads, of those that are replicas.
-    readers: Vec<Option<Arc<Node>>>,
+    told: Arc<Told>,
+    /// The nodes that redirects alone have named, whose places go on from those of the others.
+    redirected: Vec<Arc<Node>>,
     /// Whether replicas are read from.
     reads: bool,
 }
 
+/// What there is for each node of a map as it was read.
+#[derive(Debug)]
+struct Told {
+    /// In the order of the map's.
+    nodes: Vec<Arc<Node>>,
+    /// The same for reads, of those that are replicas.
+    readers: Vec<Option<Arc<Node>>>,
+}
+
 impl View {
-    /// That of a map, with nodes that are there already where they are `known`; that is told, too,
-    /// whether a node serves any slot by this map. `reads` says whether replicas are read from.
+    /// That of a map as it was read, with nodes that are there already if they are `known`; that is told,
+    /// too, whether a node serves any slot by this map. `reads` says whether replicas are read from.
     pub(super) fn of(
         map: SlotMap,
         reads: bool,
         known: impl Fn(&Address, Role, bool) -> Option<Arc<Node>>,
     ) -> Self {
-        let mut parts = vec![(false, false); map.nodes().len()];
+        let mut parts = vec![(false, false); map.node_count()];
         for slot in (0..Slot::COUNT).filter_map(Slot::new) {
             if let Some((serves, _)) = map.master_at(slot).and_then(|at| parts.get_mut(at)) {
                 *serves = true;
@@ -47,14 +56,27 @@ impl View {
         let node = |address: &Address, role, serves| {
             known(address, role, serves).unwrap_or_else(|| Node::new(address.clone(), role))
         };
-        let told = map.nodes().iter().zip(parts);
-        let (nodes, readers) = told
+        let (nodes, readers) = map
+            .nodes()
+            .zip(parts)
             .map(|(told, (serves, follows))| {
                 let reader = follows.then(|| node(&told.address, Role::Reader, true));
                 (node(&told.address, Role::Any, serves), reader)
             })
             .unzip();
-        Self { map, nodes, readers, reads }
+        Self { map, told: Arc::new(Told { nodes, readers }), redirected: Vec::new(), reads }
+    }
+
+    /// That of the same map after a redirect to this node, unless there is no room for the node in it.
+    pub(super) fn moved(&self, slot: Slot, to: &Arc<Node>) -> Option<Self> {
+        let mut map = self.map.clone();
+        if !map.moved(slot, to.address()) {
+            return None;
+        }
+        let is_new = map.node_count() > self.len();
+        let (told, reads) = (Arc::clone(&self.told), self.reads);
+        let redirected = self.redirected.iter().chain(is_new.then_some(to)).cloned().collect();
+        Some(Self { map, told, redirected, reads })
     }
 
     /// A link to use at once for a command of one slot, where there is one and no reason to open more;
@@ -76,7 +98,8 @@ impl View {
 
     /// The replicas of a slot, each slot's first being another.
     fn readers(&self, slot: Slot) -> impl Iterator<Item = &Arc<Node>> {
-        let readers = || self.map.replicas_at(slot).filter_map(|at| self.readers.get(at)?.as_ref());
+        let readers =
+            || self.map.replicas_at(slot).filter_map(|at| self.told.readers.get(at)?.as_ref());
         let first = usize::from(slot.number()) % readers().count().max(1);
         readers().skip(first).chain(readers().take(first))
     }
@@ -84,7 +107,7 @@ impl View {
     /// Who takes writes for a slot, if that is known.
     #[inline]
     pub(super) fn master(&self, slot: Slot) -> Option<&Arc<Node>> {
-        self.nodes.get(self.map.master_at(slot)?)
+        self.node(self.map.master_at(slot)?)
     }
 
     /// Who serves which slot.
@@ -92,37 +115,51 @@ impl View {
         &self.map
     }
 
-    pub(super) fn nodes(&self) -> &[Arc<Node>] {
-        &self.nodes
+    #[inline]
+    fn node(&self, place: usize) -> Option<&Arc<Node>> {
+        let told = &self.told.nodes;
+        match told.get(place) {
+            Some(node) => Some(node),
+            None => self.redirected.get(place - told.len()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.told.nodes.len() + self.redirected.len()
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.told.nodes.iter().chain(&self.redirected)
+    }
+
+    /// Those of the nodes that redirects alone have named.
+    pub(super) fn redirected(&self) -> &[Arc<Node>] {
+        &self.redirected
     }
 
     /// Each of the map's nodes, and what there is of it for reads.
     pub(super) fn with_readers(&self) -> impl Iterator<Item = (&Arc<Node>, Option<&Arc<Node>>)> {
-        self.nodes.iter().zip(self.readers.iter().map(Option::as_ref))
+        let readers = self.told.readers.iter().map(Option::as_ref);
+        self.nodes().zip(readers.chain(std::iter::repeat(None)))
     }
 
     /// All that may have a pool.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.nodes.iter().chain(self.readers.iter().flatten())
+        self.nodes().chain(self.told.readers.iter().flatten())
     }
 
-    /// The node at an address that has links for this.
-    pub(super) fn known(&self, address: &Address, role: Role) -> Option<&Arc<Node>> {
-        self.all().find(|node| node.address() == address && node.role() == role)
-    }
-
-    /// The place of a node.
-    pub(super) fn place(&self, address: &Address) -> Option<usize> {
-        self.nodes.iter().position(|node| node.address() == address)
+    /// The node of the map at an address.
+    pub(super) fn at(&self, address: &Address) -> Option<&Arc<Node>> {
+        self.node(self.map.place(address)?)
     }
 
     /// The first slot of each master, and the first slot that nobody serves, if there is one: what is
     /// for all keys is for these.
     pub(crate) fn shards(&self) -> Vec<Slot> {
-        let mut seen = vec![false; self.nodes.len() + 1];
+        let mut seen = vec![false; self.len() + 1];
         let all = (0..Slot::COUNT).filter_map(Slot::new);
         let is_first = |slot: &Slot| {
-            let place = self.map.master_at(*slot).unwrap_or(self.nodes.len());
+            let place = self.map.master_at(*slot).unwrap_or(self.len());
             !seen.get_mut(place).is_none_or(|seen| std::mem::replace(seen, true))
         };
         all.filter(is_first).collect()
@@ -130,7 +167,7 @@ impl View {
 
     /// How many slots each node serves, in the order of the nodes.
     pub(super) fn slots(&self) -> Vec<usize> {
-        let mut slots = vec![0; self.nodes.len()];
+        let mut slots = vec![0; self.len()];
         for slot in (0..Slot::COUNT).filter_map(Slot::new) {
             if let Some(count) = self.map.master_at(slot).and_then(|at| slots.get_mut(at)) {
                 *count += 1;

@@ -133,7 +133,8 @@ impl Sentinels {
             | LinkError::Sentinel { .. }
             | LinkError::Node { .. }
             | LinkError::Map(_)
-            | LinkError::Uncovered { .. } => {}
+            | LinkError::Uncovered { .. }
+            | LinkError::Crowded => {}
             #[cfg(feature = "tls")]
             LinkError::Tls(_) => {}
         }

@@ -15,9 +15,11 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Form, Health, MapError, Members, NOBODY, Node, SlotMap};
+use super::table::{NOBODY, Table};
+use super::{Form, Health, MapError, Members, Node, SlotMap, Told};
 use crate::cluster::address::{Address, Transport, Viewpoint};
 use crate::cluster::slot::Slot;
 use crate::error::ProtocolError;
@@ -37,23 +39,25 @@ pub(super) fn map(form: Form, frame: &[u8], view: &Viewpoint<'_>) -> Result<Slot
             Form::Slots => draft.slots(&entry?)?,
         }
     }
-    if draft.is_empty { Err(MapError::Empty) } else { Ok(draft.map) }
+    if draft.is_empty { Err(MapError::Empty) } else { Ok(draft.finish()) }
 }
 
 /// A map of which a part has been read.
 struct Draft<'a> {
     view: &'a Viewpoint<'a>,
-    map: SlotMap,
+    nodes: Vec<Node>,
+    shards: Vec<Members>,
+    slots: Table,
     is_empty: bool,
     /// The index of each node, by where it is.
     places: BTreeMap<Address, u16>,
-    /// The index of the shard that each node leads, by the node's index.
+    /// The index of the first shard that each node leads, by the node's index.
     led: BTreeMap<u16, u16>,
 }
 
 /// What is told of a node.
 #[derive(Default)]
-struct Told<'a> {
+struct NodeTold<'a> {
     id: Option<&'a [u8]>,
     endpoint: Option<&'a str>,
     ip: Option<&'a str>,
@@ -66,7 +70,16 @@ struct Told<'a> {
 impl<'a> Draft<'a> {
     fn new(view: &'a Viewpoint<'a>) -> Self {
         let (places, led) = (BTreeMap::new(), BTreeMap::new());
-        Self { view, map: SlotMap::unknown(), is_empty: true, places, led }
+        let (nodes, shards, slots) = (Vec::new(), Vec::new(), Table::default());
+        Self { view, nodes, shards, slots, is_empty: true, places, led }
+    }
+
+    fn finish(self) -> SlotMap {
+        let by_address = self.places.into_values().collect();
+        let places = (0..).take(self.nodes.len());
+        let leads = places.map(|place| self.led.get(&place).copied().unwrap_or(NOBODY)).collect();
+        let told = Told { nodes: self.nodes, shards: self.shards, by_address, leads };
+        SlotMap { told: Arc::new(told), redirected: Vec::new(), slots: self.slots }
     }
 
     /// One of `CLUSTER SHARDS`.
@@ -85,7 +98,7 @@ impl<'a> Draft<'a> {
         };
         let mut members = Members::default();
         for node in nodes {
-            let told = Told::of_shard(&node?)?;
+            let told = NodeTold::of_shard(&node?)?;
             let Some(at) = self.node(&told)? else { continue };
             let leads = told.is_master && members.master.is_none_or(|other| self.has_failed(other));
             if leads {
@@ -112,14 +125,14 @@ impl<'a> Draft<'a> {
         let mut next = || entry.next().ok_or(ProtocolError::Malformed("a range of slots"))?;
         let (first, last) = (number(&next()?)?, number(&next()?)?);
         let Some(master) = entry.next() else { return Ok(()) };
-        let master = self.node(&Told::of_slots(&master?)?)?;
+        let master = self.node(&NodeTold::of_slots(&master?)?)?;
         let known = master.and_then(|master| self.led.get(&master).copied());
         let shard = match known {
             Some(shard) => shard,
             None => {
                 let mut members = Members { master, replicas: Vec::new() };
                 for replica in entry {
-                    if let Some(at) = self.node(&Told::of_slots(&replica?)?)? {
+                    if let Some(at) = self.node(&NodeTold::of_slots(&replica?)?)? {
                         follow(&mut members, at)?;
                     }
                 }
@@ -130,7 +143,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The index of a node, which is added where it is new; none where it has no port for us.
-    fn node(&mut self, told: &Told<'_>) -> Result<Option<u16>, MapError> {
+    fn node(&mut self, told: &NodeTold<'_>) -> Result<Option<u16>, MapError> {
         let port = match self.view.transport {
             Transport::Plain => told.port,
             Transport::Tls => told.tls_port,
@@ -144,29 +157,29 @@ impl<'a> Draft<'a> {
             return Ok(Some(at));
         }
         let (what, limit) = ("nodes", SlotMap::MAX_NODES);
-        let at = self.map.nodes.len();
+        let at = self.nodes.len();
         let at = u16::try_from(at).ok().filter(|_| at < limit);
         let at = at.ok_or(MapError::TooMany { what, limit })?;
         self.places.insert(address.clone(), at);
         let id = told.id.filter(|id| !id.is_empty()).map(text);
-        self.map.nodes.push(Node { address, id, health: told.health });
+        self.nodes.push(Node { address, id, health: told.health });
         Ok(Some(at))
     }
 
     fn has_failed(&self, node: u16) -> bool {
-        let node = self.map.nodes.get(usize::from(node));
+        let node = self.nodes.get(usize::from(node));
         node.is_some_and(|node| node.health == Health::Failed)
     }
 
     fn add(&mut self, members: Members) -> Result<u16, MapError> {
         let (what, limit) = ("shards", SlotMap::MAX_NODES);
-        let at = self.map.shards.len();
+        let at = self.shards.len();
         let at = u16::try_from(at).ok().filter(|_| at < limit);
         let at = at.ok_or(MapError::TooMany { what, limit })?;
         if let Some(master) = members.master {
-            self.led.insert(master, at);
+            self.led.entry(master).or_insert(at);
         }
-        self.map.shards.push(members);
+        self.shards.push(members);
         Ok(at)
     }
 
@@ -175,23 +188,21 @@ impl<'a> Draft<'a> {
         let (Some(from), Some(to)) = (slot(first), slot(last)) else {
             return Err(MapError::Range { first, last });
         };
-        let range = usize::from(from.number())..=usize::from(to.number());
-        let entries = self.map.slots.get_mut(range).unwrap_or_default();
-        if entries.is_empty() {
+        if from > to {
             return Err(MapError::Range { first, last });
         }
-        for (entry, number) in entries.iter_mut().zip(from.number()..) {
-            if *entry != NOBODY {
-                return Err(MapError::ServedTwice(Slot::new(number).unwrap_or(from)));
+        for slot in (from.number()..=to.number()).filter_map(Slot::new) {
+            if self.slots.get(slot) != NOBODY {
+                return Err(MapError::ServedTwice(slot));
             }
-            *entry = shard;
+            self.slots.set(slot, shard);
         }
         self.is_empty = false;
         Ok(())
     }
 }
 
-impl<'a> Told<'a> {
+impl<'a> NodeTold<'a> {
     /// A node of `CLUSTER SHARDS`.
     fn of_shard(node: &Part<'a>) -> Result<Self, MapError> {
         let mut told = Self::default();

@@ -69,14 +69,14 @@ fn frames(mut bytes: &[u8]) -> Vec<(Form, &[u8])> {
 fn shown(map: &SlotMap) -> Vec<String> {
     let mut lines = Vec::new();
     for slot in all() {
-        let master = map.master_at(slot).map(|at| &map.nodes()[at]);
+        let master = map.master_at(slot).map(|at| map.node(at).unwrap());
         assert_eq!(master, map.master(slot), "slot {slot}");
-        let online: Vec<_> = map.replicas_at(slot).map(|at| &map.nodes()[at]).collect();
+        let online: Vec<_> = map.replicas_at(slot).map(|at| map.node(at).unwrap()).collect();
         let replicas = map.shard(slot).into_iter().flat_map(|shard| shard.replicas());
         let there = replicas.filter(|node| node.health == Health::Online);
         assert_eq!(online, there.collect::<Vec<_>>(), "slot {slot}");
-        let is_new = slot.number() == 0
-            || map.slots[usize::from(slot.number())] != map.slots[usize::from(slot.number() - 1)];
+        let before = slot.number().checked_sub(1).map(self::slot);
+        let is_new = before.is_none_or(|before| map.slots.get(slot) != map.slots.get(before));
         if is_new && let Some(shard) = map.shard(slot) {
             let master = shard.master().map(|node| node.address.to_string()).unwrap_or_default();
             let mut replicas: Vec<_> = shard.replicas().map(|r| r.address.to_string()).collect();
@@ -115,8 +115,8 @@ fn what_real_clusters_tell_is_read_in_both_forms_and_protocols() {
             let map = read(form, frame).unwrap();
             assert_eq!(shown(&map), three(told), "{name} {form:?}");
             assert_eq!(map.uncovered().count(), 0);
-            assert_eq!((map.nodes().len(), map.shards().count()), (6, 3));
-            assert!(map.nodes().iter().all(|node| node.id.as_ref().unwrap().len() == 40));
+            assert_eq!((map.node_count(), map.shards().count()), (6, 3));
+            assert!(map.nodes().all(|node| node.id.as_ref().unwrap().len() == 40));
         }
         for (form, frame) in frames(named) {
             let map = read(form, frame).unwrap();
@@ -131,7 +131,7 @@ fn what_real_clusters_tell_is_read_in_both_forms_and_protocols() {
             let mut expected = three(told);
             expected[1] = format!("5461 {}", at("127.0.0.1", b));
             assert_eq!(shown(&map), expected, "{name} {form:?}");
-            let down = map.nodes().iter().filter(|node| node.health == Health::Failed);
+            let down = map.nodes().filter(|node| node.health == Health::Failed);
             let down: Vec<_> = down.map(|node| node.address.to_string()).collect();
             let expected = match form {
                 Form::Shards => Vec::from([at("127.0.0.1", 1)]),
@@ -268,7 +268,7 @@ fn a_cluster_of_more_nodes_than_there_are_is_refused() {
         read(Form::Slots, frame.as_bytes())
     };
     let (nodes, replicas) = (SlotMap::MAX_NODES, SlotMap::MAX_REPLICAS);
-    assert_eq!(slots(4096, 0).unwrap().nodes().len(), nodes);
+    assert_eq!(slots(4096, 0).unwrap().node_count(), nodes);
     let refused = |what, limit| Err(MapError::TooMany { what, limit });
     assert_eq!(slots(4097, 0), refused("nodes", nodes));
     assert_eq!(slots(1, 256).unwrap().shard(slot(0)).unwrap().replicas().count(), replicas);
@@ -295,13 +295,56 @@ fn a_redirect_puts_one_slot_right_and_never_makes_a_map_too_large() {
     let open: Vec<_> =
         map.uncovered().map(|range| (range.start().number(), range.end().number())).collect();
     assert_eq!(open, [(10, 19), (21, 16_383)]);
-    for port in 1..=u16::try_from(SlotMap::MAX_NODES).unwrap() + 5 {
-        map.moved(slot(1), &address("c", port));
+    assert_eq!((map.node_count(), map.redirected()), (2, 1));
+}
+
+#[test]
+fn redirects_add_64_nodes_to_a_map_and_no_more_until_it_is_read_again() {
+    let frame = b"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n+a\r\n:1\r\n";
+    let mut map = read(Form::Slots, frame).unwrap();
+    for port in 1..=1_000 {
+        let is_news = map.moved(slot(port), &address("c", port));
+        assert_eq!(is_news, port <= 64, "port {port}");
+        assert_eq!(map.redirected(), usize::from(port.min(64)));
     }
-    assert_eq!(map.nodes().len(), SlotMap::MAX_NODES);
-    let last = u16::try_from(SlotMap::MAX_NODES).unwrap() - 2;
-    assert_eq!(map.master(slot(1)).unwrap().address, address("c", last));
-    assert!(map.moved(slot(1), &address("a", 1)), "known nodes are still taken");
+    assert_eq!(map.node_count(), 1 + SlotMap::MAX_REDIRECTED);
+    for port in 1..=64 {
+        assert_eq!(map.master(slot(port)).unwrap().address, address("c", port));
+        assert_eq!(map.place(&address("c", port)), Some(usize::from(port)));
+    }
+    assert_eq!((map.master(slot(65)), map.place(&address("c", 65))), (None, None));
+    for known in [address("a", 1), address("c", 64)] {
+        assert!(map.moved(slot(65), &known), "known nodes are still taken");
+    }
+    assert_eq!(map.nodes().count(), map.node_count());
+    let map = read(Form::Slots, frame).unwrap();
+    assert_eq!(map.redirected(), 0);
+}
+
+#[test]
+fn a_redirect_copies_one_chunk_of_a_map_of_thousands_of_nodes() {
+    let mut frame = "*4096\r\n".to_string();
+    for at in 0..4096_u16 {
+        let (first, last) = (4 * at, 4 * at + 3);
+        frame += &format!("*3\r\n:{first}\r\n:{last}\r\n*2\r\n+h{at}\r\n:1\r\n");
+    }
+    let mut before = read(Form::Slots, frame.as_bytes()).unwrap();
+    for (number, to) in [(0, "h4000"), (1, "new"), (16_383, "new"), (300, "other"), (301, "h9")] {
+        let mut map = before.clone();
+        assert!(map.moved(slot(number), &address(to, 1)));
+        assert_eq!(map.master(slot(number)).unwrap().address, address(to, 1));
+        assert!(Arc::ptr_eq(&map.told, &before.told), "what was read is shared");
+        assert_eq!(map.slots.apart(&before.slots), 1, "and so are all slots but 256");
+        let kept = before.redirected.iter().zip(&map.redirected);
+        assert!(kept.into_iter().all(|(before, now)| Arc::ptr_eq(before, now)));
+        assert_eq!(before.master(slot(number)).unwrap().address.host(), format!("h{}", number / 4));
+        // Others lie as they did.
+        let others = all().filter(|other| other.number() != number);
+        assert!(others.into_iter().all(|other| map.master(other) == before.master(other)));
+        before = map;
+        before.moved(slot(number), &address(&format!("h{}", number / 4), 1));
+    }
+    assert_eq!(before.redirected(), 2);
 }
 
 #[test]
@@ -310,7 +353,7 @@ fn a_replica_that_a_redirect_names_leads_the_slot_from_then_on() {
         read(Form::Slots, b"*1\r\n*4\r\n:0\r\n:1\r\n*2\r\n+a\r\n:1\r\n*2\r\n+b\r\n:1\r\n").unwrap();
     assert!(map.moved(slot(0), &address("b", 1)));
     assert_eq!(shown(&map), ["0 b:1", "1 a:1 b:1"]);
-    assert_eq!(map.nodes().len(), 2);
+    assert_eq!(map.node_count(), 2);
 }
 
 #[test]
@@ -318,7 +361,7 @@ fn nothing_is_known_at_first() {
     let map = SlotMap::default();
     assert!(all().all(|slot| map.shard(slot).is_none()));
     assert_eq!(map.uncovered().collect::<Vec<_>>(), [slot(0)..=slot(Slot::COUNT - 1)]);
-    assert_eq!((map.nodes().len(), map.shards().count()), (0, 0));
+    assert_eq!((map.node_count(), map.shards().count()), (0, 0));
 }
 
 /// A range of slots and who serves it: the number of a master and how many replicas it has.

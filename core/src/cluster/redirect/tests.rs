@@ -196,3 +196,29 @@ proptest! {
         let _ = parse(&text);
     }
 }
+
+#[test]
+fn a_redirect_for_whose_node_there_is_no_room_waits_as_long_as_there_is_time() {
+    let mut hops = Hops::new(7);
+    let expires = Instant::from_millis(5_000);
+    let mut now = Instant::from_millis(0);
+    let mut attempts = 0;
+    while let Next::Follow { redirect, .. } =
+        answered(&mut hops, &format!("MOVED 1 new:{}", attempts + 1), now.as_nanos() / 1_000_000)
+            .unwrap_or(Next::Settle)
+    {
+        attempts += 1;
+        let Ok(next) = hops.crowded(redirect, now, expires) else { break };
+        let Next::Wait { at, trouble } = next else { panic!("{next:?}") };
+        assert!(at > now, "it waits");
+        assert!(trouble == Trouble::Crowded && trouble.doubts_the_map());
+        now = at;
+    }
+    assert!((2..=Hops::MAX).contains(&attempts), "{attempts} attempts");
+    assert!((attempts..=attempts + 1).contains(&hops.redirects()), "each was counted");
+    // Without any time left it is over at once.
+    let slot = Slot::new(1).unwrap();
+    let redirect = Redirect { kind: RedirectKind::Ask, slot, to: address("new", 1) };
+    let over = Hops::new(1).crowded(redirect, expires, expires);
+    assert_eq!(over, Err(TooManyRedirects { slot, redirects: 0, last: address("new", 1) }));
+}

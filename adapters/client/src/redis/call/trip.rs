@@ -23,7 +23,7 @@ use async_caches_core::time::Instant;
 
 use super::{Call, Shared, Stage};
 use crate::cluster::{Node, Nodes};
-use crate::error::Error;
+use crate::error::{Error, LinkError};
 use crate::redis::link::Rejected;
 use crate::redis::{Outcome, Ticket};
 
@@ -33,6 +33,9 @@ pub(super) struct Trip {
     hops: Option<Hops>,
     /// Where it goes next, whatever the map says.
     to: Option<Stop>,
+    /// Where the last redirect has led it: as long as it is on its way there, or waits, no other node
+    /// takes the place of that one.
+    visited: Option<Arc<Node>>,
     /// Which slot it is for, where its keys do not say.
     slot: Option<Slot>,
     /// Whether it is for masters alone, as another node did not answer it.
@@ -45,7 +48,7 @@ pub(super) struct Trip {
 /// A node that a redirect has named.
 #[derive(Debug)]
 struct Stop {
-    node: Address,
+    node: Arc<Node>,
     /// Whether the slot is only being moved there.
     asking: bool,
     /// How many maps had been read by then: it is of no meaning any more once there is another.
@@ -130,19 +133,22 @@ impl Call {
             }
             Ok(Next::Follow { redirect, at }) => {
                 nodes.redirected(command, node, &redirect);
-                let asking = match redirect.kind {
-                    RedirectKind::Moved => {
-                        nodes.moved(redirect.slot, &redirect.to);
-                        false
-                    }
-                    RedirectKind::Ask => {
-                        if planted::is(Bug::AskRemembered) {
-                            nodes.moved(redirect.slot, &redirect.to);
+                let Some(node) = nodes.follow(&redirect) else {
+                    return match hops.crowded(redirect, now, expires) {
+                        Ok(Next::Wait { at, trouble }) => {
+                            trip.wait_out(nodes, at, trouble);
+                            None
                         }
-                        true
-                    }
+                        Ok(Next::Settle | Next::Follow { .. }) => Some(Ok(answer)),
+                        Err(error) => Some(Err(self.over(Error::Redirects(Box::new(error))))),
+                    };
                 };
-                trip.to = Some(Stop { node: redirect.to, asking, maps: nodes.maps() });
+                let asking = match redirect.kind {
+                    RedirectKind::Moved => false,
+                    RedirectKind::Ask => true,
+                };
+                trip.visited = Some(Arc::clone(&node));
+                trip.to = Some(Stop { node, asking, maps: nodes.maps() });
                 trip.wait = (at > now).then_some(Wait { until: at, maps: None });
             }
             Ok(Next::Wait { at, trouble }) => trip.wait_out(nodes, at, trouble),
@@ -171,13 +177,20 @@ impl Call {
             }
             let (node, asking) = match self.next_node(nodes, command) {
                 Ok(next) => next,
-                Err(slot) => match self.uncovered(nodes, slot) {
-                    Some(error) => return Poll::Ready(self.over(error)),
-                    None => continue,
-                },
+                Err(_) if self.waits_out(nodes, Trouble::Uncovered) => continue,
+                Err(slot) => return Poll::Ready(self.over(nodes.uncovered(slot))),
+            };
+            let pool = match node.pool(nodes) {
+                Ok(pool) => Ok(pool),
+                Err(Error::Unavailable { source: LinkError::Crowded, .. })
+                    if self.waits_out(nodes, Trouble::Crowded) =>
+                {
+                    continue;
+                }
+                Err(error) => Err(error),
             };
             let sent =
-                match node.pool(nodes) {
+                match pool {
                     Err(error) => Poll::Ready(error),
                     Ok(pool) => self.poll_link(&pool, command, cx, |call: &mut Self, link| {
                         match asking && !planted::is(Bug::AskingDropped) {
@@ -246,7 +259,7 @@ impl Call {
         if let Some(stop) = trip.and_then(|trip| trip.to.as_ref())
             && stop.maps == nodes.maps()
         {
-            return Ok((nodes.at(&stop.node), stop.asking));
+            return Ok((Arc::clone(&stop.node), stop.asking));
         }
         let slot = match (trip.and_then(|trip| trip.slot), Way::of(command)) {
             (Some(slot), _) | (None, Way::Slot(slot)) => Some(slot),
@@ -263,18 +276,18 @@ impl Call {
         node.map(|node| (node, false)).ok_or(slot)
     }
 
-    /// What to say where nobody serves the slot; nothing where the command waits.
-    fn uncovered(&mut self, nodes: &Arc<Nodes>, slot: Option<Slot>) -> Option<Error> {
+    /// Whether there is time to wait for what is in the way of the command; if so it waits.
+    fn waits_out(&mut self, nodes: &Nodes, trouble: Trouble) -> bool {
         let now = nodes.now();
         let expires = *self.expires.get_or_insert(now + nodes.response_timeout());
         let trip = &mut self.past.get_or_insert_default().trip;
         let hops = trip.hops.get_or_insert_with(|| Hops::new(nodes.seed()));
-        match hops.troubled(Trouble::Uncovered, now, expires) {
+        match hops.troubled(trouble, now, expires) {
             Next::Wait { at, trouble } => {
                 trip.wait_out(nodes, at, trouble);
-                None
+                true
             }
-            Next::Settle | Next::Follow { .. } => Some(nodes.uncovered(slot)),
+            Next::Settle | Next::Follow { .. } => false,
         }
     }
 

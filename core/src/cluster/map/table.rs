@@ -1,0 +1,58 @@
+//! Which shard, or which single node, each slot belongs to.
+//!
+//! The table is a persistent one: a copy shares all chunks of slots, and a change copies the one chunk
+//! that it is in. So a redirect, which makes a new map out of the one that callers are reading, copies
+//! 512 bytes and 64 pointers, however many nodes the map has.
+
+use alloc::sync::Arc;
+
+use crate::cluster::slot::Slot;
+
+/// What each of the 16,384 slots belongs to, as a number; [`NOBODY`] at first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Table([Arc<Chunk>; CHUNKS]);
+
+type Chunk = [u16; CHUNK];
+
+impl Table {
+    /// The number of a slot.
+    #[inline]
+    pub(super) fn get(&self, slot: Slot) -> u16 {
+        let number = usize::from(slot.number());
+        let chunk = self.0.get(number / CHUNK);
+        chunk.and_then(|chunk| chunk.get(number % CHUNK)).copied().unwrap_or(NOBODY)
+    }
+
+    /// Gives a slot a number.
+    pub(super) fn set(&mut self, slot: Slot, owner: u16) {
+        let number = usize::from(slot.number());
+        let chunk = self.0.get_mut(number / CHUNK).map(Arc::make_mut);
+        if let Some(entry) = chunk.and_then(|chunk| chunk.get_mut(number % CHUNK)) {
+            *entry = owner;
+        }
+    }
+
+    /// The numbers of all slots, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().flat_map(|chunk| chunk.iter().copied())
+    }
+
+    /// How many chunks this and the other do not share.
+    #[cfg(test)]
+    pub(super) fn apart(&self, other: &Self) -> usize {
+        self.0.iter().zip(&other.0).filter(|(one, other)| !Arc::ptr_eq(one, other)).count()
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let empty = Arc::new([NOBODY; CHUNK]);
+        Self(core::array::from_fn(|_| Arc::clone(&empty)))
+    }
+}
+
+/// The number of a slot that belongs to nothing.
+pub(super) const NOBODY: u16 = u16::MAX;
+
+const CHUNK: usize = 256;
+const CHUNKS: usize = Slot::COUNT as usize / CHUNK;

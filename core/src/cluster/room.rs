@@ -1,0 +1,179 @@
+//! How many nodes a client gets to know by redirects alone, and how fast it dials new ones.
+//!
+//! # Theory of operation
+//!
+//! Each node that is dialled is told the credentials, and costs connections, so a node that lies must
+//! not choose how many there are. It can lie in a redirect and in a map:
+//!
+//! * At most [`Room::REDIRECTED`] nodes are known from redirects alone at one time, whether callers find
+//!   them in the map (`MOVED`) or not (`ASK`). A burst of new ones is free, since that is what a cluster
+//!   looks like to which many nodes were just added; after that they come one each
+//!   [`Room::REDIRECT_EVERY`]. A map that names such a node proves the redirect right, and gives its part
+//!   of the burst back. So a cluster of any size is followed at the pace at which its map is read.
+//! * [`Room::DIALS`] nodes may be dialled for the first time at once, which is as many as a cluster is
+//!   recommended to have; after that one each [`Room::DIAL_EVERY`]. So maps that name ever new nodes are
+//!   followed at that pace, whatever callers ask for.
+//!
+//! A caller that finds no room waits: see [`Hops::crowded`](super::redirect::Hops::crowded). This knows
+//! neither nodes nor callers; it counts.
+
+use core::time::Duration;
+
+use super::map::SlotMap;
+use crate::planted::{self, Bug};
+use crate::time::Instant;
+
+/// The room for nodes that a client of one cluster has.
+#[derive(Clone, Debug)]
+pub struct Room {
+    redirects: Allowance,
+    dials: Allowance,
+}
+
+/// A number that grows by one each so often, up to where it began.
+#[derive(Clone, Debug)]
+struct Allowance {
+    left: u32,
+    most: u32,
+    every: Duration,
+    /// Since when it grows.
+    since: Instant,
+}
+
+impl Room {
+    /// How many nodes may be known from redirects alone.
+    pub const REDIRECTED: usize = SlotMap::MAX_REDIRECTED;
+    /// How long it takes until another one may become known, after a burst of so many.
+    pub const REDIRECT_EVERY: Duration = Duration::from_secs(1);
+    /// How many nodes may be dialled for the first time in a burst.
+    pub const DIALS: u32 = 1024;
+    /// How long it takes until another one may be dialled after that: 64 in a second.
+    pub const DIAL_EVERY: Duration = Duration::from_micros(15_625);
+
+    /// All of the room.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        let redirected = u32::try_from(Self::REDIRECTED).unwrap_or(u32::MAX);
+        Self {
+            redirects: Allowance::new(redirected, Self::REDIRECT_EVERY, now),
+            dials: Allowance::new(Self::DIALS, Self::DIAL_EVERY, now),
+        }
+    }
+
+    /// Whether a redirect may make a node known, and takes its part of the room if so; `known` is how many
+    /// are known from redirects alone already.
+    pub fn redirect(&mut self, known: usize, now: Instant) -> bool {
+        if planted::is(Bug::RedirectsUnbounded) {
+            return true;
+        }
+        known < Self::REDIRECTED && self.redirects.take(now)
+    }
+
+    /// A map has named so many of the nodes that were known from redirects alone.
+    pub fn confirmed(&mut self, nodes: usize) {
+        self.redirects.give_back(u32::try_from(nodes).unwrap_or(u32::MAX));
+    }
+
+    /// Whether a node may be dialled for the first time, and takes its part of the room if so.
+    pub fn dial(&mut self, now: Instant) -> bool {
+        planted::is(Bug::RedirectsUnbounded) || self.dials.take(now)
+    }
+}
+
+impl Allowance {
+    fn new(most: u32, every: Duration, now: Instant) -> Self {
+        Self { left: most, most, every, since: now }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        self.grow(now);
+        let is_left = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_left
+    }
+
+    fn give_back(&mut self, count: u32) {
+        self.left = self.left.saturating_add(count).min(self.most);
+    }
+
+    fn grow(&mut self, now: Instant) {
+        let grown = now.since(self.since).as_nanos() / self.every.as_nanos().max(1);
+        let grown = u32::try_from(grown).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(grown).min(self.most);
+        // What is full does not save time up.
+        self.since = match self.left == self.most {
+            true => now.max(self.since),
+            false => self.since + self.every.saturating_mul(grown),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    /// How many redirects to new nodes are followed at a time, if those of before are forgotten.
+    fn followed(room: &mut Room, now: Instant) -> usize {
+        (0..1_000).take_while(|_| room.redirect(0, now)).count()
+    }
+
+    /// How many nodes are dialled at a time.
+    fn dialled(room: &mut Room, now: Instant) -> usize {
+        (0..10_000).take_while(|_| room.dial(now)).count()
+    }
+
+    #[test]
+    fn so_many_are_known_from_redirects_alone_and_no_more() {
+        let mut room = Room::new(at(0));
+        assert!(room.redirect(63, at(0)));
+        for known in [64, 65, 10_000, usize::MAX] {
+            assert!(!room.redirect(known, at(0)), "{known}");
+        }
+        assert_eq!(followed(&mut room, at(0)), 63, "what found no room took none");
+    }
+
+    #[test]
+    fn after_a_burst_one_more_redirect_is_followed_in_a_second() {
+        let mut room = Room::new(at(0));
+        assert_eq!(followed(&mut room, at(0)), 64);
+        for (now, count) in
+            [(999, 0), (1_000, 1), (1_999, 0), (3_500, 2), (3_999, 0), (4_000, 1), (900_000, 64)]
+        {
+            assert_eq!(followed(&mut room, at(now)), count, "at {now}");
+        }
+        assert_eq!(followed(&mut room, at(900_999)), 0, "a full second after it was full");
+        assert_eq!(followed(&mut room, at(901_000)), 1);
+    }
+
+    #[test]
+    fn what_a_map_confirms_may_be_followed_again_at_once() {
+        let mut room = Room::new(at(0));
+        assert_eq!(followed(&mut room, at(0)), 64);
+        room.confirmed(10);
+        assert_eq!(followed(&mut room, at(0)), 10);
+        room.confirmed(usize::MAX);
+        assert_eq!(followed(&mut room, at(0)), 64, "and never more than a burst");
+    }
+
+    #[test]
+    fn a_thousand_nodes_are_dialled_at_once_and_then_64_a_second() {
+        let mut room = Room::new(at(0));
+        assert_eq!(dialled(&mut room, at(0)), 1_024);
+        let later: usize = (1..=10_000).map(|now| dialled(&mut room, at(now))).sum();
+        assert_eq!(later, 640, "in ten seconds");
+        assert_eq!(followed(&mut room, at(0)), 64, "which is nothing to redirects");
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_is_at_its_end_gives_nothing_away() {
+        let mut room = Room::new(at(5));
+        assert_eq!(dialled(&mut room, at(5)), 1_024);
+        assert_eq!(dialled(&mut room, at(0)), 0);
+        assert_eq!(dialled(&mut room, Instant::MAX), 1_024);
+        assert_eq!(dialled(&mut room, Instant::MAX), 0);
+    }
+}
