@@ -189,6 +189,18 @@ macro_rules! __cases {
                 a_cache_may_say_that_unreadable_entries_are_misses
                 unreadable_entries_are_recorded_by_their_operation
             }
+            waits {
+                a_loader_that_asks_for_its_own_key_gets_the_inner_value
+                loaders_that_ask_for_each_other_in_a_ring_end
+                tasks_whose_loaders_cross_all_end
+                a_loader_that_waits_for_several_loads_at_once_ends
+                a_wait_that_moves_into_a_loader_is_known_there
+                a_refused_wait_is_forgotten_with_its_loads
+                a_leader_that_is_kept_and_not_polled_delays_others_by_load_wait
+                a_caller_says_how_long_it_waits_for_a_load
+                many_followers_of_a_leader_that_is_not_polled_all_end
+                a_load_after_load_wait_does_not_undo_a_write
+            }
         }
     };
     (dummy $backend:ident) => {

@@ -9,32 +9,31 @@
 //! and nothing else. All may be asked and told at once, and none waits for another; with no key
 //! noted, asking is one load.
 
-use core::hash::BuildHasher;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use foldhash::quality::FixedState;
-
 use crate::command::Command;
+use crate::memory::Seed;
 
 /// Keys that had large values when they were last read.
 #[derive(Debug)]
 pub struct LargeKeys {
     noted: AtomicUsize,
     places: [AtomicU32; PLACES],
-    hasher: FixedState,
+    seed: Seed,
 }
 
 impl LargeKeys {
     /// A value of so many bytes is large.
     pub const FROM: usize = 64 * 1024;
 
-    /// No keys. The seed, a random number, decides which keys share a place.
+    /// No keys. The seed, a random number that callers cannot know, decides which keys share a
+    /// place: keys that share one whatever the seed cannot be prepared.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
             noted: AtomicUsize::new(0),
             places: [const { AtomicU32::new(NONE) }; PLACES],
-            hasher: FixedState::with_seed(seed),
+            seed: Seed::new(seed),
         }
     }
 
@@ -86,7 +85,7 @@ impl LargeKeys {
     }
 
     fn print(&self, key: &[u8]) -> u32 {
-        let [low @ .., _, _, _, _] = self.hasher.hash_one(key).to_le_bytes();
+        let [low @ .., _, _, _, _] = self.seed.hash_whole(key).to_le_bytes();
         u32::from_le_bytes(low).max(NONE + 1)
     }
 
@@ -134,6 +133,17 @@ mod tests {
         assert!(!keys.expects(&Command::Get(key)));
         keys.note(b"a", LARGE);
         assert!(keys.expects(&Command::Get(key)) && !keys.expects(&Command::Contains(key)));
+    }
+
+    #[test]
+    fn keys_that_collide_under_a_fixed_seed_have_places_of_their_own() {
+        let many = crate::memory::colliding_keys(200);
+        for seed in 0..8 {
+            let keys = LargeKeys::new(seed);
+            many.iter().for_each(|key| keys.note(key, LARGE));
+            let noted = keys.noted.load(Ordering::Relaxed);
+            assert!(noted > 100, "200 keys share {noted} places under the seed {seed}");
+        }
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Options {
     pub connect_timeout: Option<Duration>,
     /// How long one operation may take.
     pub response_timeout: Option<Duration>,
+    /// How long a caller may wait for the load of another.
+    pub load_wait: Option<Duration>,
     /// What connections are called in the server's list of clients.
     pub name: Option<String>,
     /// The file of the authorities one of which must have issued the server's certificate.
@@ -96,6 +98,7 @@ impl Options {
             max_bytes: self.max_bytes.or(lower.max_bytes),
             connect_timeout: self.connect_timeout.or(lower.connect_timeout),
             response_timeout: self.response_timeout.or(lower.response_timeout),
+            load_wait: self.load_wait.or(lower.load_wait),
             name: self.name.or(lower.name),
             tls_ca: self.tls_ca.or(lower.tls_ca),
             tls_cert: self.tls_cert.or(lower.tls_cert),
@@ -139,6 +142,9 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long one operation may take; above zero.
     pub response_timeout: Duration,
+    /// How long a caller may wait for the load of another before it loads by itself; with zero no
+    /// caller waits.
+    pub load_wait: Duration,
     /// What connections are called in the server's list of clients: printable ASCII, no spaces.
     pub name: Option<String>,
     /// What is to be known for TLS; the default where no option is about it. Whether there is TLS
@@ -168,6 +174,8 @@ impl Settings {
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
     /// How long one operation may take unless told otherwise.
     pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+    /// How long a caller may wait for the load of another unless told otherwise.
+    pub const LOAD_WAIT: Duration = Duration::from_secs(10);
 
     /// Validates options and fills in the defaults where they say nothing.
     ///
@@ -217,6 +225,9 @@ impl Settings {
                 options.response_timeout,
                 Self::RESPONSE_TIMEOUT,
             )?,
+            load_wait: options
+                .load_wait
+                .map_or(Ok(Self::LOAD_WAIT), |wait| check::wait("load_wait", wait))?,
             name: options.name.map(check::client_name).transpose()?,
             tls,
             sentinel_credentials,
@@ -395,6 +406,11 @@ mod check {
             Err(TimeoutError::TooLong) => Err(OptionError::TooLarge { option }),
             Ok(_) => Ok(span),
         }
+    }
+
+    /// The same, but that zero means not to wait at all.
+    pub(super) fn wait(option: &'static str, wait: Duration) -> Result<Duration, OptionError> {
+        if wait.is_zero() { Ok(wait) } else { span(option, wait) }
     }
 
     /// A server takes `!` to `~` in a client's name (`CLIENT SETNAME`).

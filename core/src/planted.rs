@@ -103,6 +103,12 @@ pub enum Bug {
     RedirectsUnbounded,
     /// In a cluster, a caller for whose node there is no room does not wait for any.
     RoomNotAwaited,
+    /// Loads wait for one another in a circle.
+    CirclesWait,
+    /// A follower waits for as long as its leader takes.
+    LoadWaitIgnored,
+    /// A follower whose wait is over is not woken.
+    WaitNotTimed,
 }
 
 /// Whether this bug is planted: never, without the feature.

@@ -207,6 +207,13 @@ impl Builder {
         self
     }
 
+    /// How long a caller of `get_or_set` may wait for the load of another before it loads by
+    /// itself; 10 seconds if not given. With zero no caller waits, and each loads by itself.
+    pub fn load_wait(mut self, wait: Duration) -> Self {
+        self.options.load_wait = Some(wait);
+        self
+    }
+
     /// The name to show in the server's list of clients.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.options.name = Some(name.into());

@@ -1,26 +1,39 @@
 //! Single-flight for callers: the core's decisions behind a lock, with wakers.
+//!
+//! No waker is cloned, woken or dropped under the lock: each of these runs code of a runtime, which
+//! may come back to it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::flight::{FlightId, Flights, Invalidated, Role, Seat, Seen, Turn};
+use async_caches_core::flight::{FlightId, Flights, Handles, Invalidated, Role, Seat, Seen, Turn};
+use async_caches_core::planted::{self, Bug};
+use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Server;
 use bytes::Bytes;
 
+use crate::alarm;
+use crate::chain::{Chain, Inside, Node};
 use crate::registry::Registry;
-use crate::runtime::{Runtime, Time};
+use crate::runtime::{Runtime, Time, Timer};
 use crate::sync::lock;
 
 /// The loads under way in one backend.
 #[derive(Debug)]
 pub(crate) struct Desk {
+    /// Tells this table from all others of the process.
+    table: u64,
     flights: Mutex<Flights<Waker>>,
     /// Whether there may be any: spares writes the lock where nothing is loading.
     busy: AtomicBool,
     /// What has ended, as the flights last said: spares lookups the lock.
     ended: AtomicU64,
+    /// Whether the alarm's thread looks at the deadlines. Changed under the lock of the flights.
+    watched: AtomicBool,
     time: Time,
 }
 
@@ -32,12 +45,26 @@ pub(crate) struct Place {
     part: Part,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Part {
     Leader,
-    Follower(Seat),
+    /// A leader whose value is being stored.
+    Storing,
+    Follower(Follower),
     Gone,
 }
+
+#[derive(Debug)]
+struct Follower {
+    seat: Seat,
+    until: Instant,
+    chain: Chain,
+    alarm: Alarm,
+}
+
+/// Wakes a follower of a simulated cache; the others are woken by the alarm's thread.
+#[derive(Default)]
+struct Alarm(Mutex<Option<Box<dyn Timer>>>);
 
 /// What a caller that missed is to do.
 #[derive(Debug)]
@@ -51,14 +78,26 @@ pub(crate) enum Joined {
 #[derive(Debug)]
 pub(crate) enum Followed {
     Value(Bytes),
+    /// It leads, as the leader went away, or as it has waited long enough.
     Lead,
+    /// It must not wait, and loads for itself alone.
+    Alone,
 }
 
 impl Desk {
     pub(crate) fn new(time: Time, seed: u64) -> Self {
-        let flights = Mutex::new(Flights::new(seed));
-        let (busy, ended) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { flights, busy, ended, time }
+        static TABLES: AtomicU64 = AtomicU64::new(0);
+        Self {
+            table: TABLES.fetch_add(1, Ordering::Relaxed),
+            flights: Mutex::new(Flights::new(seed)),
+            busy: AtomicBool::new(false),
+            ended: AtomicU64::new(0),
+            watched: AtomicBool::new(false),
+            time: match time {
+                Time::System(_) => Time::System(alarm::clock()),
+                Time::Simulated(runtime) => Time::Simulated(runtime),
+            },
+        }
     }
 
     /// The one for a server's database: all caches of this process that use it meet there.
@@ -73,12 +112,22 @@ impl Desk {
     }
 
     /// Joins the flight of a key that was missed, or begins one; without `seen` never to look again.
-    pub(crate) fn join(self: &Arc<Self>, key: &Bytes, seen: Option<Seen>) -> Joined {
+    /// A follower waits for so long at most.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: &Bytes,
+        seen: Option<Seen>,
+        wait: Duration,
+    ) -> Joined {
         let now = self.time.now();
         let place = |id, part| Place { desk: Arc::clone(self), id, part };
-        self.with(|flights, _| match flights.join(key, seen, now) {
+        self.with(|flights, _| match flights.join(key, seen, now, wait) {
             Role::Lead(id) => Joined::Lead(place(id, Part::Leader)),
-            Role::Follow(id, seat) => Joined::Follow(place(id, Part::Follower(seat))),
+            Role::Follow(id, seat) => {
+                let (chain, alarm) = (Chain::default(), Alarm::default());
+                let follower = Follower { seat, until: now + wait, chain, alarm };
+                Joined::Follow(place(id, Part::Follower(follower)))
+            }
             Role::Again => Joined::Again,
         })
     }
@@ -113,80 +162,164 @@ impl Desk {
     }
 
     fn clear(&self, keys: impl IntoIterator<Item = Bytes>, cx: &Context<'_>) -> Poll<()> {
-        self.with(|flights, _| {
-            // All of them before any is waited for: no load of a later key may be stored meanwhile.
-            let mut cleared = Poll::Ready(());
-            for key in keys {
-                let found = flights.invalidate(&key);
-                if poll_end(flights, found, cx).is_pending() {
-                    cleared = Poll::Pending;
-                }
-            }
-            cleared
-        })
+        // All of them before any is waited for: no load of a later key may be stored meanwhile.
+        let found = self.with(|flights, _| {
+            let found = keys.into_iter().map(|key| flights.invalidate(&key));
+            found.filter(|found| *found != Invalidated::Clear).collect()
+        });
+        self.poll_end(found, cx)
     }
 
     fn clear_all(&self, stem: &[u8], cx: &Context<'_>) -> Poll<()> {
-        self.with(|flights, _| {
-            let found = flights.invalidate_all(stem);
-            poll_end(flights, found, cx)
+        let found = self.with(|flights, _| flights.invalidate_all(stem));
+        self.poll_end(vec![found], cx)
+    }
+
+    /// Ready once these flights have ended.
+    fn poll_end(&self, found: Vec<Invalidated>, cx: &Context<'_>) -> Poll<()> {
+        let wait = found.into_iter().filter_map(|found| match found {
+            Invalidated::Storing(id) => Some((id, cx.waker().clone())),
+            Invalidated::Clear => None,
+        });
+        let wait: Vec<(FlightId, Waker)> = wait.collect();
+        if wait.is_empty() {
+            return Poll::Ready(());
+        }
+        let waits = self.with(|flights, handles| {
+            let waits = wait.into_iter().map(|(id, waker)| {
+                flights.await_end(id, waker, |kept, new| kept.will_wake(new), handles)
+            });
+            waits.fold(false, |any, one| any | one)
+        });
+        if waits { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Wakes followers whose wait is over. Returns when the next one's is; if there is none, the
+    /// alarm's thread looks at this table no more.
+    pub(crate) fn expire(&self) -> Option<Deadline> {
+        let now = self.time.now();
+        self.with(|flights, handles| {
+            if !planted::is(Bug::WaitNotTimed) {
+                flights.expire(now, handles);
+            }
+            let next = flights.deadline();
+            self.watched.store(next.is_some(), Ordering::Relaxed);
+            next
         })
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut Flights<Waker>, &mut Vec<Waker>) -> R) -> R {
-        let mut wake = Vec::new();
+    fn with<R>(&self, act: impl FnOnce(&mut Flights<Waker>, &mut Handles<Waker>) -> R) -> R {
+        let mut handles = Handles::new();
         let mut flights = lock(&self.flights);
-        let result = act(&mut flights, &mut wake);
+        let result = act(&mut flights, &mut handles);
         self.busy.store(!flights.is_empty(), Ordering::SeqCst);
         self.ended.store(flights.seen().0, Ordering::Release);
         drop(flights);
-        wake.into_iter().for_each(Waker::wake);
+        handles.wake.into_iter().for_each(Waker::wake);
         result
     }
 }
 
-fn poll_end(flights: &mut Flights<Waker>, found: Invalidated, cx: &Context<'_>) -> Poll<()> {
-    match found {
-        Invalidated::Storing(id) if flights.await_end(id, cx.waker().clone()) => Poll::Pending,
-        Invalidated::Storing(_) | Invalidated::Clear => Poll::Ready(()),
-    }
-}
-
 impl Place {
-    /// A follower waits for its leader's value, or inherits the lead.
-    pub(crate) fn poll_follow(&mut self, cx: &Context<'_>) -> Poll<Followed> {
-        let Part::Follower(seat) = self.part else { return Poll::Ready(Followed::Lead) };
-        let turn = self.desk.with(|flights, _| flights.follow(self.id, seat, cx.waker().clone()));
-        match turn {
-            Turn::Wait => Poll::Pending,
-            Turn::Lead => {
-                self.part = Part::Leader;
-                Poll::Ready(Followed::Lead)
+    /// A follower waits for its leader's value, or comes to load itself.
+    pub(crate) fn poll_follow(&mut self, cx: &mut Context<'_>) -> Poll<Followed> {
+        loop {
+            let node = self.node();
+            let Part::Follower(follower) = &mut self.part else {
+                return Poll::Ready(Followed::Lead);
+            };
+            match self.desk.follow(self.id, follower.seat, cx) {
+                Turn::Wait => {}
+                Turn::Lead(id) => {
+                    (self.id, self.part) = (id, Part::Leader);
+                    return Poll::Ready(Followed::Lead);
+                }
+                Turn::Value(value) => {
+                    self.part = Part::Gone;
+                    return Poll::Ready(Followed::Value(value));
+                }
             }
-            Turn::Value(value) => {
-                self.part = Part::Gone;
-                Poll::Ready(Followed::Value(value))
+            match self.desk.poll_until(follower, cx) {
+                Poll::Pending if follower.chain.may_wait(node) => return Poll::Pending,
+                Poll::Ready(true) => {}
+                Poll::Pending | Poll::Ready(false) => {
+                    self.leave();
+                    return Poll::Ready(Followed::Alone);
+                }
             }
         }
+    }
+
+    /// What runs until the guard is dropped is part of the load that is led from here.
+    pub(crate) fn enter(&self) -> Option<Inside> {
+        Inside::enter(self.node())
     }
 
     /// The leader shares what it loaded; answers whether it is to store it too.
     pub(crate) fn share(&mut self, value: Bytes) -> bool {
-        let storing = self.desk.with(|flights, wake| flights.loaded(self.id, value, wake));
-        if !storing {
-            self.part = Part::Gone;
-        }
+        let storing = self.desk.with(|flights, handles| flights.loaded(self.id, value, handles));
+        self.part = if storing { Part::Storing } else { Part::Gone };
         storing
+    }
+
+    fn node(&self) -> Node {
+        Node { table: self.desk.table, flight: self.id }
+    }
+
+    fn leave(&mut self) {
+        let part = std::mem::replace(&mut self.part, Part::Gone);
+        self.desk.with(|flights, handles| match &part {
+            Part::Leader => flights.leave(self.id, handles),
+            Part::Storing => flights.landed(self.id, handles),
+            Part::Follower(follower) => flights.leave_seat(self.id, follower.seat, handles),
+            Part::Gone => {}
+        });
+    }
+}
+
+impl Desk {
+    /// What a follower is to do now.
+    fn follow(self: &Arc<Self>, id: FlightId, seat: Seat, cx: &Context<'_>) -> Turn {
+        let (now, waker) = (self.time.now(), cx.waker().clone());
+        let is_system = matches!(self.time, Time::System(_));
+        let (turn, unwatched) = self.with(|flights, handles| {
+            let turn = flights.follow(id, seat, now, waker, handles);
+            let timed = is_system && turn == Turn::Wait && flights.deadline().is_some();
+            (turn, timed && !self.watched.swap(true, Ordering::Relaxed))
+        });
+        if unwatched {
+            alarm::watch(self);
+        }
+        turn
+    }
+
+    /// Ready with `true` once a follower's wait is over, which wakes it; ready with `false` if that
+    /// would not wake it.
+    fn poll_until(&self, follower: &mut Follower, cx: &mut Context<'_>) -> Poll<bool> {
+        if follower.until == Instant::MAX || planted::is(Bug::WaitNotTimed) {
+            return Poll::Pending;
+        }
+        match &self.time {
+            Time::System(_) if alarm::expect(follower.until) => Poll::Pending,
+            Time::System(_) => Poll::Ready(false),
+            Time::Simulated(runtime) => {
+                let timer = follower.alarm.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+                let timer = timer.get_or_insert_with(|| runtime.timer());
+                timer.poll_until(Some(follower.until), cx).map(|()| true)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Alarm")
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.desk.with(|flights, wake| match self.part {
-            Part::Leader => flights.leave(self.id, wake),
-            Part::Follower(seat) => flights.leave_seat(self.id, seat, wake),
-            Part::Gone => {}
-        });
+        self.leave();
     }
 }
 

@@ -48,7 +48,7 @@
 //!
 //! Options stand in the URL's query or are given to the [`Builder`], which wins: `timeout`,
 //! `version`, `key_prefix`, `minsize`, `maxsize`, `max_in_flight`, `max_queued_bytes`,
-//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `name`,
+//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `load_wait`, `name`,
 //! `replica_reads`, `unreadable`, `tls_ca`, `tls_cert`, `tls_key`, `tls_server_name`, `tls_dangerously_accept_any_certificate`. Spans in a URL are seconds, with decimals or without.
 //!
 //! # What every operation has in common
@@ -77,16 +77,18 @@
 //! | `unreadable` | entries that cannot be read as what was asked for |
 //! | `info` | what a cache is doing, for a dashboard |
 //! | `hooks`, `recorder`, `notices`, `events` | whom to tell what happens: metrics, a subscriber, and the log |
-//! | `flights` | callers that load the same key meet |
+//! | `flights`, `chain`, `alarm` | callers that load the same key meet; none waits for itself, or for too long |
 //! | [`runtime`] | what an adapter brings |
 //!
 //! All that is decided is decided in `async-caches-core`, which knows neither a runtime nor a
 //! waker; here are the futures, locks and wakers around it.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
+mod alarm;
 mod backend;
 mod builder;
 mod cache;
+mod chain;
 mod cluster;
 mod credentials;
 mod error;

@@ -13,7 +13,9 @@
 //! * a value is stored for as long as its operation said, a touch likewise: so no timeout grows,
 //!   as the server changes one for nothing else;
 //! * a load that a write has overtaken is not stored; a write waits for a store under way;
-//! * one load of a key at a time, as long as no write has come in between and it is not too old.
+//! * one load of a key at a time, as long as no write has come in between and it is not too old, or
+//!   its caller has waited for `load_wait`;
+//! * no caller waits for another's load for longer than that.
 //!
 //! The one thing that is excused from the first rule: while a line has replies that were altered or
 //! shifted, what is answered in its pool may be anything. All other rules hold for those too.
@@ -302,6 +304,13 @@ impl Ledger {
         self.ops[id].loading = Some(self.now);
         let key = &mut self.keys[self.ops[id].keys[0]];
         key.loading_since = self.now;
+        if self.now.since(self.ops[id].issued_at) >= LOAD_WAIT {
+            // It may have waited long enough and load beside another: the first of them to finish
+            // ends the flight, and cannot be told.
+            key.unclear = self.step;
+            key.flight = None;
+            return;
+        }
         let fresh = Flight { op: id, began: self.now, began_step: self.step, loading: true };
         // From then on nobody can tell who inherits the old flight and who leads a new one.
         if let Some(flight) = key.flight.filter(|flight| self.now.since(flight.began) >= FLIGHT) {
@@ -378,6 +387,9 @@ impl Ledger {
 
 /// For how long a load keeps its key to itself.
 pub(crate) const FLIGHT: Duration = Duration::from_secs(30);
+
+/// For how long a caller waits for the load of another.
+pub(crate) const LOAD_WAIT: Duration = Duration::from_secs(10);
 
 /// How a reply begins that says that the command has not run.
 const REFUSALS: [&str; 7] =

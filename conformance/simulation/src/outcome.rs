@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_caches::runtime::Instant;
 
-use crate::ledger::{Ended, FLIGHT, KeyId, Ledger, OpId, SLACK};
+use crate::ledger::{Ended, KeyId, LOAD_WAIT, Ledger, OpId, SLACK};
 use crate::operation::{Failed, Kind, Outcome};
 use crate::said::Said;
 use crate::wire::{Wire, in_value};
@@ -221,11 +221,12 @@ impl Ledger {
         }
         if kind == Kind::Load {
             let key = &self.keys[op.keys[0]];
-            // A load that hangs holds up those who came in its first half minute.
-            let loads = self.ops.iter().filter(|load| load.kind == kind && load.keys == op.keys);
-            let mut since = loads.filter_map(|load| load.loading);
-            let held = op.loading.is_some() || since.any(|since| since + FLIGHT > issued_at);
-            let since = if held { self.now } else { key.loading_since };
+            // Its own load may hang; a load of another delays it for so long at most.
+            let since = match (op.loading, op.load_began) {
+                (Some(_), _) => self.now,
+                (None, Some(_)) => key.loading_since,
+                (None, None) => issued_at + LOAD_WAIT + self.jumped.saturating_sub(op.jumped),
+            };
             let until = since + 3 * self.response_timeout + SLACK;
             if until > self.now {
                 return Some(until);

@@ -34,4 +34,5 @@ pub mod timeouts;
 pub mod tls;
 pub mod unreadable;
 pub mod values;
+pub mod waits;
 pub mod wire;

@@ -27,13 +27,19 @@ impl Seed {
         Self { own: random.rotate_left(32), shared: SharedSeed::from_u64(random) }
     }
 
+    /// All bits of the hash of a key given whole, for other tables of keys than a store's.
+    #[inline]
+    pub(crate) fn hash_whole(&self, whole: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.own, &self.shared);
+        hasher.write(whole);
+        hasher.finish()
+    }
+
     /// Hashes a key given whole: `prefix:version:name`.
     #[inline]
     #[must_use]
     pub fn hash<'a>(&self, whole: &'a [u8]) -> Hashed<'a> {
-        let mut hasher = FoldHasher::with_seed(self.own, &self.shared);
-        hasher.write(whole);
-        let [a, b, c, d, .., low, high, _] = hasher.finish().to_le_bytes();
+        let [a, b, c, d, .., low, high, _] = self.hash_whole(whole).to_le_bytes();
         Hashed {
             print: Print(u32::from_le_bytes([a, b, c, d])),
             shard: u16::from_le_bytes([low, high]),
@@ -74,6 +80,14 @@ impl Hashed<'_> {
     pub const MAX_SHARDS: usize = 1 << 15;
 }
 
+/// Different keys that all have one hash under foldhash's fixed shared seed, whatever the seed of
+/// the hasher: their last eight bytes cancel that seed out, and the product is zero.
+#[cfg(test)]
+pub(crate) fn colliding_keys(count: u64) -> std::vec::Vec<bytes::Bytes> {
+    const FIXED: u64 = 0x3f84_d5b5_b547_0917;
+    (0..count).map(|key| [key.to_ne_bytes(), FIXED.to_ne_bytes()].concat().into()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -100,6 +114,20 @@ mod tests {
         let shard = |number| seed.hash(format!("::{number}").as_bytes()).shard(Hashed::MAX_SHARDS);
         let met: BTreeSet<_> = (0..200_000).map(shard).collect();
         assert!(met.len() > 32_000 && met.last() < Some(&Hashed::MAX_SHARDS), "{}", met.len());
+    }
+
+    #[test]
+    fn keys_that_collide_under_a_fixed_seed_do_not_under_this_one() {
+        use core::hash::BuildHasher as _;
+
+        use foldhash::quality::FixedState;
+
+        let keys = colliding_keys(1_000);
+        let fixed: BTreeSet<u64> =
+            keys.iter().map(|key| FixedState::with_seed(7).hash_one(key)).collect();
+        assert_eq!(fixed.len(), 1, "they are the keys that an attacker prepares");
+        let met: BTreeSet<u64> = keys.iter().map(|key| Seed::new(7).hash_whole(key)).collect();
+        assert_eq!(met.len(), 1_000);
     }
 
     #[test]

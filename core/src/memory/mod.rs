@@ -49,6 +49,8 @@ mod tests;
 
 pub use entry::ENTRY_OVERHEAD;
 pub use graveyard::Graveyard;
+#[cfg(test)]
+pub(crate) use hash::colliding_keys;
 pub use hash::{Hashed, Seed};
 pub use shard::Shard;
 pub use stats::{Lookups, Stats};

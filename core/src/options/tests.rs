@@ -68,6 +68,7 @@ fn every_option_is_read_from_its_text() {
         ("max_bytes", "1"),
         ("connect_timeout", "0.25"),
         ("response_timeout", "1"),
+        ("load_wait", "2.5"),
         ("name", "web-1"),
     ])
     .unwrap();
@@ -78,6 +79,7 @@ fn every_option_is_read_from_its_text() {
     assert_eq!((settings.max_entries, settings.max_bytes), (Some(u64::MAX), Some(1)));
     assert_eq!(settings.connect_timeout, Duration::from_millis(250));
     assert_eq!(settings.response_timeout, Duration::from_secs(1));
+    assert_eq!(settings.load_wait, Duration::from_millis(2_500));
     assert_eq!(settings.name.as_deref(), Some("web-1"));
 }
 
@@ -155,6 +157,16 @@ fn what_is_no_number_of_seconds_is_refused_by_name_and_value() {
             assert!(message.contains(option) && message.contains(text), "{message}");
         }
     }
+}
+
+#[test]
+fn a_caller_may_wait_for_a_load_for_ten_seconds_or_not_at_all_but_not_for_ever() {
+    assert_eq!(settings(&[]).unwrap().load_wait, Duration::from_secs(10));
+    assert_eq!(settings(&[("load_wait", "0")]).unwrap().load_wait, Duration::ZERO);
+    let option = "load_wait";
+    assert_eq!(set(option, &"9".repeat(20)), Err(OptionError::TooLarge { option }));
+    let options = Options { load_wait: Some(Duration::MAX), ..Options::default() };
+    assert_eq!(Settings::new(options).unwrap_err(), OptionError::TooLarge { option });
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::value::Unreadable;
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 23] = [
+    pub const NAMES: [&'static str; 24] = [
         "timeout",
         "ttl",
         "version",
@@ -29,6 +29,7 @@ impl Options {
         "max_bytes",
         "connect_timeout",
         "response_timeout",
+        "load_wait",
         "name",
         "tls_ca",
         "tls_cert",
@@ -68,6 +69,7 @@ impl Options {
             "response_timeout" => {
                 say("response_timeout").once(&mut self.response_timeout, Said::span)
             }
+            "load_wait" => say("load_wait").once(&mut self.load_wait, Said::wait),
             "name" => say("name").once(&mut self.name, Said::client_name),
             "tls_ca" => say("tls_ca").once(&mut self.tls_ca, Said::text),
             "tls_cert" => say("tls_cert").once(&mut self.tls_cert, Said::text),
@@ -121,6 +123,7 @@ impl Options {
         let prefix = self.key_prefix.as_ref().filter(|prefix| !prefix.is_empty());
         let connect_timeout = self.connect_timeout.map(Seconds);
         let response_timeout = self.response_timeout.map(Seconds);
+        let load_wait = self.load_wait.map(Seconds);
         next("timeout", shown(timeout.as_ref()))?;
         next("version", shown(version.as_ref()))?;
         next("key_prefix", shown(prefix))?;
@@ -133,6 +136,7 @@ impl Options {
         next("max_bytes", shown(self.max_bytes.as_ref()))?;
         next("connect_timeout", shown(connect_timeout.as_ref()))?;
         next("response_timeout", shown(response_timeout.as_ref()))?;
+        next("load_wait", shown(load_wait.as_ref()))?;
         next("name", shown(self.name.as_ref()))?;
         next("tls_ca", shown(self.tls_ca.as_ref()))?;
         next("tls_cert", shown(self.tls_cert.as_ref()))?;
@@ -236,6 +240,10 @@ impl Said<'_> {
 
     fn span(self) -> Result<Duration, OptionError> {
         self.seconds().and_then(|span| check::span(self.option, span))
+    }
+
+    fn wait(self) -> Result<Duration, OptionError> {
+        self.seconds().and_then(|wait| check::wait(self.option, wait))
     }
 
     /// Reads seconds without a detour through a double: exact to the nanosecond, what is smaller

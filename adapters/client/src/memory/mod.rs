@@ -6,7 +6,7 @@
 //! | `tally` | how many lookups there were |
 //! | `sweeper`, `bell` | the thread that takes back what has expired, and what wakes it |
 
-mod bell;
+pub(crate) mod bell;
 mod locked;
 mod sweeper;
 mod tally;

@@ -4,7 +4,7 @@
 //!          hit                      value of the leader
 //!  Look ────────▶ done   Follow ───────────────────────▶ done
 //!   │ ▲ miss              ▲  │ the leader went away
-//!   ▼ │ again, once       │  ▼
+//!   ▼ │ again, once       │  ▼ or `load_wait` is over, or it would wait for itself
 //!  Join ──────────────────┘ Load ──────▶ Store ──────▶ done
 //!   └───────────────────────▲
 //!           leads
@@ -15,6 +15,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_caches_core::command::Command;
 use async_caches_core::flight::Seen;
@@ -42,6 +43,7 @@ pub struct TryGetOrSet<'c, K, F, T> {
     loader: Option<F>,
     version: Option<Version>,
     timeout: Timeout,
+    load_wait: Option<Duration>,
     /// Whether the lookup failed because the server is away: then nothing is stored either.
     away: bool,
     stage: Stage<F, T>,
@@ -71,6 +73,18 @@ impl Cache {
     /// loader. A delete of the key, or a set, wins over a load under way: what was loaded reaches
     /// those who waited for it, and is not stored. A load of more than 30 seconds holds up nobody
     /// who comes after that. With `dummy://` everybody loads.
+    ///
+    /// A caller waits for another's load for `load_wait` at most, 10 seconds unless the cache or
+    /// [`load_wait`](GetOrSet::load_wait) says otherwise, and then loads by itself, at the same
+    /// time as the other; the first of them to finish serves all callers that still wait, and is
+    /// stored. So no caller depends on a future that is kept and not polled, or on a runtime that
+    /// stands still.
+    ///
+    /// A loader may ask this cache, or another one, for other keys, and for its own. A caller
+    /// that would wait for itself, over any number of loads, loads at once, and its value is not
+    /// stored: so a loader that asks for its own key gets the inner value, and the outer one is
+    /// stored. This is known of what a loader polls itself, at once or with `join!`, and not of what
+    /// it hands to another task and awaits: there `load_wait` bounds the wait.
     ///
     /// Where the server is away the loader answers, and nothing is stored. A store whose link was
     /// lost is not sent again; it may still run, as long as the server has that link to read.
@@ -114,6 +128,7 @@ fn try_get_or_set<K, F, T>(cache: &Cache, key: K, loader: F) -> TryGetOrSet<'_, 
         loader: Some(loader),
         version: None,
         timeout: Timeout::Default,
+        load_wait: None,
         away: false,
         stage: Stage::look(false),
     }
@@ -136,13 +151,14 @@ where
                 Stage::Look { .. } => ready!(this.poll_look(cx))?,
                 Stage::Follow(place) => match ready!(place.poll_follow(cx)) {
                     Followed::Lead => this.inherit(),
+                    Followed::Alone => this.load(None),
                     Followed::Value(bytes) => match this.readable(bytes)? {
                         Some(value) => Some(value),
                         // The leader's value is of another type.
                         None => this.load(None),
                     },
                 },
-                Stage::Load { loading, .. } => match ready!(loading.as_mut().poll(cx)) {
+                Stage::Load { loading, place } => match ready!(poll_inside(place, loading, cx)) {
                     Ok(value) => this.loaded(value)?,
                     Err(error) => {
                         this.stage = Stage::Over;
@@ -191,7 +207,9 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
         // Of a server that is away it is no use to ask again what others may have stored. Nor is more
         // than once: where loads end all the time, that would be for ever.
-        let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again));
+        let ignored = planted::is(Bug::LoadWaitIgnored).then_some(Duration::MAX);
+        let wait = ignored.or(self.load_wait).unwrap_or(cache.parts().1.load_wait);
+        let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again), wait);
         match joined {
             Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
             Joined::Follow(place) => self.stage = Stage::Follow(place),
@@ -258,6 +276,25 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
     }
 }
 
+/// Polls a loader, which knows meanwhile that it is part of the load that `place` leads.
+fn poll_inside<F: Future>(
+    place: &Option<Place>,
+    loading: &mut Pin<Box<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let _inside = place.as_ref().and_then(Place::enter);
+    loading.as_mut().poll(cx)
+}
+
+impl<K, F, T> TryGetOrSet<'_, K, F, T> {
+    /// How long this caller waits for the load of another before it loads by itself, instead of
+    /// the cache's `load_wait`. With zero it never waits.
+    pub fn load_wait(mut self, wait: Duration) -> Self {
+        self.load_wait = Some(wait);
+        self
+    }
+}
+
 impl<F, T> Stage<F, T> {
     fn look(again: bool) -> Self {
         Self::Look { seen: None, again, call: Call::default() }
@@ -280,6 +317,12 @@ impl<K, F, T> GetOrSet<'_, K, F, T> {
     /// A loaded value is kept for ever, whatever the cache's default timeout.
     pub fn forever(self) -> Self {
         Self(self.0.forever())
+    }
+
+    /// How long this caller waits for the load of another before it loads by itself, instead of
+    /// the cache's `load_wait`. With zero it never waits.
+    pub fn load_wait(self, wait: Duration) -> Self {
+        Self(self.0.load_wait(wait))
     }
 }
 

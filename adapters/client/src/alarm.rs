@@ -1,0 +1,75 @@
+//! The thread that wakes callers whose wait for a load is over.
+//!
+//! There is one for all caches of the process, from the first follower on. It depends on no
+//! runtime: a cache may have none, and the one it has may be the one that stands still. It sleeps
+//! until the earliest deadline and knows only tables that have followers. In a simulation there is
+//! no thread, and followers set alarms of their runtime themselves.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Weak};
+use std::thread;
+
+use async_caches_core::time::{Deadline, Instant};
+
+use crate::flights::Desk;
+use crate::memory::bell::{ASLEEP, Bell};
+use crate::runtime::Clock;
+use crate::sync::{AtomicU64, Condvar, Mutex, lock};
+
+/// The clock of all deadlines, so that they can be compared.
+pub(crate) fn clock() -> Clock {
+    *CLOCK
+}
+
+/// Has this table's followers woken in time, until it has none.
+pub(crate) fn watch(desk: &Arc<Desk>) {
+    lock(&DESKS).push(Arc::downgrade(desk));
+}
+
+/// Has followers woken at `deadline`, which their table knew before this call. Returns whether
+/// that will be done: not if no thread could be started.
+pub(crate) fn expect(deadline: Instant) -> bool {
+    if BELL.say(deadline.as_nanos()) && !RUNS.load(Ordering::Acquire) {
+        start();
+    }
+    RUNS.load(Ordering::Acquire)
+}
+
+#[cold]
+fn start() {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _one = lock(&STARTING);
+    if !RUNS.load(Ordering::Acquire) {
+        let thread = thread::Builder::new().name("async-caches-alarm".into()).spawn(run);
+        RUNS.store(thread.is_ok(), Ordering::Release);
+    }
+}
+
+fn run() {
+    let clock = clock();
+    loop {
+        BELL.look_around();
+        let next = expire_all();
+        let span = next.map(|deadline| deadline.at.since(clock.now()));
+        BELL.sleep(next.map_or(ASLEEP, |deadline| deadline.at.as_nanos()), span);
+    }
+}
+
+/// Wakes all callers whose wait is over. Returns when the next one's is.
+fn expire_all() -> Option<Deadline> {
+    let desks = std::mem::take(&mut *lock(&DESKS));
+    let mut next = None;
+    for desk in desks {
+        let Some(desk) = desk.upgrade() else { continue };
+        if let Some(deadline) = desk.expire() {
+            next = Deadline::earlier(next, Some(deadline));
+            watch(&desk);
+        }
+    }
+    next
+}
+
+static BELL: Bell = Bell::with(Mutex::new(false), AtomicU64::new(ASLEEP), Condvar::new());
+static DESKS: Mutex<Vec<Weak<Desk>>> = Mutex::new(Vec::new());
+static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
+static RUNS: AtomicBool = AtomicBool::new(false);

@@ -1,0 +1,486 @@
+//! Single-flight: of all callers that miss one key at one time, one loads and the others wait.
+//!
+//! # Theory of operation
+//!
+//! A *flight* is the load of one key. A caller that finds no flight for its key leads a new one; a
+//! caller that comes later takes a seat in it and follows. A flight goes through these phases, and
+//! every transition is a method of [`Flights`]:
+//!
+//! ```text
+//!            join                loaded                landed
+//!   (none) ───────▶ Loading ──────────────▶ Loaded ──────────▶ (none)
+//!                    │  ▲                      ▲
+//!        the last    │  │ a follower           │ leave: nothing
+//!        leader left ▼  │ inherits             │
+//!                   Vacant ──▶ (none)          ┘
+//!                          no follower left
+//! ```
+//!
+//! A leader that goes away before its load is done (dropped, failed or panicking, which are all
+//! one here) hands the lead to the follower that has waited longest, and that one runs its own
+//! load. A load's error is its leader's alone. A loaded value is every follower's at once; it does
+//! not wait for the store.
+//!
+//! **No follower depends on its leader for longer than it is willing to wait.** Each has a deadline
+//! of its own. A follower that is polled at its deadline stops waiting and loads beside the leader:
+//! the flight has several leaders then. The first of them that has a value gives it to all
+//! followers and stores it; what the others load is their callers' alone. So a leader that hangs,
+//! or that is kept and not polled, delays a follower by its wait and no more, and so does an heir
+//! that never takes the lead. [`Flights::deadline`] and [`Flights::expire`] tell when to wake whom.
+//!
+//! A write of the key during its flight wins: [`Flights::invalidate`] takes the flight off the
+//! key, so that callers that come after the write do not get what was loaded before it, and forbids
+//! its leaders to store. Those who were on board keep what they came for. If a leader is storing
+//! already, the write has to wait for it ([`Invalidated::Storing`]): two commands on two
+//! connections have no order.
+//!
+//! A flight that lasts longer than [`Flights::MAX_AGE`] is taken off its key as well, so that a
+//! load that hangs delays no caller that comes later.
+//!
+//! A caller that missed just before a flight of its key ended would lead a second load of what
+//! was just stored. [`Flights::seen`], taken before the lookup, tells: [`Role::Again`] means "look
+//! once more". A caller that has done so leads: loads of this key, and of others that are taken for
+//! it, may end as often as there are lookups.
+//!
+//! Loads that wait for each other in a circle are the business of [`Waits`].
+//!
+//! # Cost
+//!
+//! Each step is a few look-ups in hash tables and in a slab, and one in the ordered set of
+//! deadlines; a value is announced and a leader's end is noticed in one pass over the seats. So N
+//! followers of a key cost N such steps altogether, plus a logarithm of N for each deadline.
+//!
+//! The machine knows no lock and no waker: it keeps a handle `W` for each waiting follower, and
+//! hands every handle out again ([`Handles`]): to be woken, or to be dropped where that is safe.
+
+mod index;
+mod seats;
+#[cfg(test)]
+mod tests;
+mod waits;
+mod work;
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
+
+use bytes::Bytes;
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+
+use self::index::Index;
+pub use self::seats::Seat;
+use self::seats::Seats;
+pub use self::waits::Waits;
+use self::work::Work;
+use crate::planted::{self, Bug};
+use crate::time::{Deadline, Instant};
+
+/// All loads under way in one cache. `W` is what the caller wakes a follower with.
+#[derive(Debug)]
+pub struct Flights<W> {
+    index: Index,
+    flights: HashMap<FlightId, Flight<W>, FixedState>,
+    next: u64,
+    /// The deadlines of followers that wait.
+    deadlines: BTreeSet<(Instant, FlightId, Seat)>,
+    /// How many seats were looked at.
+    visited: Work,
+}
+
+/// The load of one key. Never used twice in one [`Flights`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FlightId(u64);
+
+/// How many flights had ended when this was taken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Seen(pub u64);
+
+/// What a caller that missed is to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Load, then call [`Flights::loaded`] and [`Flights::landed`], or [`Flights::leave`].
+    Lead(FlightId),
+    /// Wait: [`Flights::follow`].
+    Follow(FlightId, Seat),
+    /// A flight ended since the lookup began: look the key up again.
+    Again,
+}
+
+/// What a follower is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// Go on waiting; the handle is kept.
+    Wait,
+    /// Lead this flight: the leader of the follower's own went away, or the follower has waited
+    /// long enough.
+    Lead(FlightId),
+    /// Here is what a leader loaded.
+    Value(Bytes),
+}
+
+/// What a write of a key is to do about a flight of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Invalidated {
+    /// Go on.
+    Clear,
+    /// Wait for this flight to end ([`Flights::await_end`]): its store is under way.
+    Storing(FlightId),
+}
+
+/// Handles that were kept and are no more. As either runs the code of others, it is to be done
+/// outside of every lock.
+#[derive(Debug)]
+pub struct Handles<W> {
+    /// To be woken.
+    pub wake: Vec<W>,
+    /// To be dropped.
+    pub spent: Vec<W>,
+}
+
+#[derive(Debug)]
+struct Flight<W> {
+    key: Bytes,
+    began: Instant,
+    phase: Phase,
+    valid: bool,
+    seats: Seats<W>,
+    writers: Vec<W>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// So many leaders are loading, one at least.
+    Loading { leaders: usize },
+    /// The last leader went away and the follower in this seat is to notice that it leads.
+    Vacant(Seat),
+    /// The value is there; a leader is storing it, or followers have yet to take it.
+    Loaded { value: Bytes, storing: bool },
+}
+
+impl<W> Flights<W> {
+    /// How long a flight keeps its key to itself.
+    pub const MAX_AGE: Duration = Duration::from_secs(30);
+
+    /// No flights yet. The seed, a random number that callers cannot know, keeps them from
+    /// preparing keys that cost each other time.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            index: Index::new(seed),
+            flights: HashMap::with_hasher(FixedState::default()),
+            next: 0,
+            deadlines: BTreeSet::new(),
+            visited: Work::new(),
+        }
+    }
+
+    /// Whether no flight is under way at all: then no write needs to [`invalidate`](Self::invalidate).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    /// What has ended so far, to be taken before the key is looked up. An older one is good as
+    /// well: at worst its caller looks once more for nothing.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen(self.index.ended())
+    }
+
+    /// Joins the flight of a key that was just missed, or begins one. A caller that follows waits
+    /// until `now + wait` at most; with a `wait` of zero it leads as soon as it is polled. What was
+    /// `seen` before the lookup is left out if looking again is no use, as for the second time, and
+    /// then the role is never [`Role::Again`].
+    pub fn join(&mut self, key: &Bytes, seen: Option<Seen>, now: Instant, wait: Duration) -> Role {
+        if let Some(id) = self.index.get(key)
+            && let Some(flight) = self.flights.get_mut(&id)
+            && !planted::is(Bug::EverybodyLeads)
+        {
+            if now.since(flight.began) < Self::MAX_AGE || planted::is(Bug::FlightsNeverAge) {
+                self.visited.count();
+                return Role::Follow(id, flight.seats.take(now + wait));
+            }
+            flight.valid = false;
+            self.index.remove(key, id);
+        } else if seen.is_some_and(|seen| seen.0 < self.index.last_ended(key)) {
+            return Role::Again;
+        }
+        Role::Lead(self.begin(key.clone(), now))
+    }
+
+    /// What the follower in `seat` is to do now; if it is to wait, `handle` is kept for it.
+    ///
+    /// A follower that got [`Turn::Value`] or [`Turn::Lead`] has left its seat. The answer changes
+    /// when a leader has loaded, when the last leader leaves, and at the follower's deadline.
+    pub fn follow(
+        &mut self,
+        id: FlightId,
+        seat: Seat,
+        now: Instant,
+        handle: W,
+        handles: &mut Handles<W>,
+    ) -> Turn {
+        self.visited.count();
+        let Some(flight) = self.flights.get_mut(&id) else {
+            handles.spent.push(handle);
+            return Turn::Lead(id);
+        };
+        let turn = match &flight.phase {
+            Phase::Loaded { value, .. } => Turn::Value(value.clone()),
+            Phase::Vacant(heir) if *heir == seat => {
+                flight.phase = Phase::Loading { leaders: 1 };
+                Turn::Lead(id)
+            }
+            Phase::Loading { .. } | Phase::Vacant(_) => {
+                if let Some(sitting) = flight.seats.get(seat)
+                    && now < sitting.until
+                {
+                    handles.spent.extend(sitting.handle.replace(handle));
+                    if !mem::replace(&mut sitting.timed, true) && sitting.until < Instant::MAX {
+                        self.deadlines.insert((sitting.until, id, seat));
+                    }
+                    return Turn::Wait;
+                }
+                let key = flight.key.clone();
+                self.leave_seat(id, seat, handles);
+                handles.spent.push(handle);
+                return self.lead_beside(key, now);
+            }
+        };
+        handles.spent.push(handle);
+        self.free_seat(id, seat, handles);
+        self.end_if_over(id);
+        turn
+    }
+
+    /// When a follower has waited long enough.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        let first = self.deadlines.first();
+        first.map(|&(at, ..)| Deadline { at, why: "a caller has waited long enough for a load" })
+    }
+
+    /// Followers whose deadline has come are to be woken, so that they [`follow`](Self::follow)
+    /// once more.
+    pub fn expire(&mut self, now: Instant, handles: &mut Handles<W>) {
+        while let Some(&(at, id, seat)) = self.deadlines.first()
+            && at <= now
+        {
+            self.visited.count();
+            self.deadlines.pop_first();
+            let flight = self.flights.get_mut(&id);
+            if let Some(sitting) = flight.and_then(|flight| flight.seats.get(seat)) {
+                sitting.timed = false;
+                handles.wake.extend(sitting.handle.take());
+            }
+        }
+    }
+
+    /// A leader has loaded `value`: followers are to be woken. Returns whether the leader may store
+    /// it; then it must call [`landed`](Self::landed) afterwards. Otherwise it leads no more.
+    pub fn loaded(&mut self, id: FlightId, value: Bytes, handles: &mut Handles<W>) -> bool {
+        let Some(flight) = self.flights.get_mut(&id) else { return false };
+        if matches!(flight.phase, Phase::Loaded { .. }) {
+            return false;
+        }
+        let storing = flight.valid;
+        flight.phase = Phase::Loaded { value, storing };
+        for sitting in flight.seats.iter_mut() {
+            self.visited.count();
+            handles.wake.extend(sitting.handle.take());
+        }
+        self.end_if_over(id);
+        storing
+    }
+
+    /// A leader's store has ended, one way or the other: writers are to be woken.
+    pub fn landed(&mut self, id: FlightId, handles: &mut Handles<W>) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        if let Phase::Loaded { storing, .. } = &mut flight.phase {
+            *storing = false;
+        }
+        if !planted::is(Bug::WriterNotWoken) {
+            handles.wake.append(&mut flight.writers);
+        }
+        self.index.end(&flight.key, id);
+        self.end_if_over(id);
+    }
+
+    /// A leader goes away before it has loaded. If it was the last one, its heir is to be woken.
+    pub fn leave(&mut self, id: FlightId, handles: &mut Handles<W>) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Phase::Loading { leaders } = &mut flight.phase else { return };
+        *leaders -= 1;
+        if *leaders == 0 {
+            self.vacate(id, handles);
+        }
+    }
+
+    /// A follower goes away. If it was the heir, the next one is, and is to be woken.
+    pub fn leave_seat(&mut self, id: FlightId, seat: Seat, handles: &mut Handles<W>) {
+        self.visited.count();
+        self.free_seat(id, seat, handles);
+        let phase = self.flights.get(&id).map(|flight| &flight.phase);
+        if matches!(phase, Some(Phase::Vacant(heir)) if *heir == seat) {
+            self.vacate(id, handles);
+        } else {
+            self.end_if_over(id);
+        }
+    }
+
+    /// A write of `key` is about to be sent: what was loading is not stored any more.
+    pub fn invalidate(&mut self, key: &[u8]) -> Invalidated {
+        let Some(id) = self.index.get(key) else { return Invalidated::Clear };
+        let Some(flight) = self.flights.get_mut(&id) else { return Invalidated::Clear };
+        if flight.is_kept_from(&mut Vec::new(), id) {
+            return Invalidated::Storing(id);
+        }
+        if !planted::is(Bug::LoadBeatsDelete) {
+            self.index.remove(key, id);
+        }
+        Invalidated::Clear
+    }
+
+    /// Every key that starts with `stem` is about to be removed: as [`invalidate`](Self::invalidate)
+    /// for each of them, in one pass over the keys with a flight. Of several flights to wait for it
+    /// reports the youngest, which most likely ends last.
+    pub fn invalidate_all(&mut self, stem: &[u8]) -> Invalidated {
+        let Self { index, flights, .. } = self;
+        let mut storing = Vec::new();
+        index.retain_of(stem, |id| {
+            let Some(flight) = flights.get_mut(&id) else { return false };
+            flight.is_kept_from(&mut storing, id) || planted::is(Bug::LoadBeatsDelete)
+        });
+        storing.into_iter().max().map_or(Invalidated::Clear, Invalidated::Storing)
+    }
+
+    /// Keeps `handle` until the store of this flight has ended. Returns `false`, and gives the
+    /// handle back, if it has already. A handle that is the `same` as the last one is not kept
+    /// twice, so that a writer that is polled often while it waits costs no memory.
+    pub fn await_end(
+        &mut self,
+        id: FlightId,
+        handle: W,
+        same: impl FnOnce(&W, &W) -> bool,
+        handles: &mut Handles<W>,
+    ) -> bool {
+        match self.flights.get_mut(&id) {
+            Some(Flight { phase: Phase::Loaded { storing: true, .. }, writers, .. }) => {
+                match writers.last() {
+                    Some(last) if same(last, &handle) => handles.spent.push(handle),
+                    Some(_) | None => writers.push(handle),
+                }
+                true
+            }
+            Some(_) | None => {
+                handles.spent.push(handle);
+                false
+            }
+        }
+    }
+
+    fn begin(&mut self, key: Bytes, now: Instant) -> FlightId {
+        let id = FlightId(self.next);
+        self.next += 1;
+        self.index.insert(key.clone(), id);
+        let flight = Flight {
+            key,
+            began: now,
+            phase: Phase::Loading { leaders: 1 },
+            valid: true,
+            seats: Seats::new(),
+            writers: Vec::new(),
+        };
+        self.flights.insert(id, flight);
+        id
+    }
+
+    /// A caller that waits no more loads beside whichever leader its key has now. That is another
+    /// flight than its own if a write came in between, and one that has a value already is as good
+    /// as a load.
+    fn lead_beside(&mut self, key: Bytes, now: Instant) -> Turn {
+        let id = self.index.get(&key);
+        let Some((id, flight)) = id.and_then(|id| Some((id, self.flights.get_mut(&id)?))) else {
+            return Turn::Lead(self.begin(key, now));
+        };
+        match &mut flight.phase {
+            Phase::Loading { leaders } => *leaders += 1,
+            phase @ Phase::Vacant(_) => *phase = Phase::Loading { leaders: 1 },
+            Phase::Loaded { value, .. } => return Turn::Value(value.clone()),
+        }
+        Turn::Lead(id)
+    }
+
+    /// No leader is left: the follower that has waited longest is the heir, and is to be woken.
+    fn vacate(&mut self, id: FlightId, handles: &mut Handles<W>) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        match flight.seats.first() {
+            Some(_) if planted::is(Bug::NobodyInherits) => {}
+            Some(heir) => {
+                flight.phase = Phase::Vacant(heir);
+                let sitting = flight.seats.get(heir);
+                handles.wake.extend(sitting.and_then(|sitting| sitting.handle.take()));
+            }
+            None => self.end(id),
+        }
+    }
+
+    fn free_seat(&mut self, id: FlightId, seat: Seat, handles: &mut Handles<W>) {
+        let flight = self.flights.get_mut(&id);
+        if let Some(sitting) = flight.and_then(|flight| flight.seats.leave(seat)) {
+            handles.spent.extend(sitting.handle);
+            if sitting.timed {
+                self.deadlines.remove(&(sitting.until, id, seat));
+            }
+        }
+    }
+
+    /// A flight whose value is loaded and stored stays for the followers that have yet to take it.
+    fn end_if_over(&mut self, id: FlightId) {
+        let over = self.flights.get(&id).is_some_and(|flight| match flight.phase {
+            Phase::Loaded { storing, .. } => !storing && flight.seats.is_empty(),
+            Phase::Loading { .. } | Phase::Vacant(_) => false,
+        });
+        if over {
+            self.end(id);
+        }
+    }
+
+    fn end(&mut self, id: FlightId) {
+        if let Some(flight) = self.flights.remove(&id) {
+            self.index.end(&flight.key, id);
+        }
+    }
+}
+
+impl<W> Flight<W> {
+    /// A write of its key is about to be sent. If this flight is being stored, the write waits for
+    /// it, and it is noted as `storing`; otherwise it is not stored any more.
+    fn is_kept_from(&mut self, storing: &mut Vec<FlightId>, id: FlightId) -> bool {
+        let is_storing = matches!(self.phase, Phase::Loaded { storing: true, .. });
+        if is_storing && !planted::is(Bug::StoreNotAwaited) {
+            storing.push(id);
+            return true;
+        }
+        if !planted::is(Bug::LoadBeatsDelete) {
+            self.valid = false;
+        }
+        false
+    }
+}
+
+impl<W> Handles<W> {
+    /// None.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { wake: Vec::new(), spent: Vec::new() }
+    }
+}
+
+impl<W> Default for Handles<W> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,157 @@
+//! The seats of one flight: a slab with a queue through it, so that taking a seat, leaving it and
+//! finding the first one cost the same however many are taken.
+
+use alloc::vec::Vec;
+
+use crate::time::Instant;
+
+/// One follower's place in a flight.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Seat {
+    index: u32,
+    /// How often this place of the slab was used before.
+    generation: u32,
+}
+
+/// The taken seats of one flight, in the order in which they were taken.
+#[derive(Debug)]
+pub(super) struct Seats<W> {
+    places: Vec<Place<W>>,
+    free: Vec<u32>,
+    first: Option<u32>,
+    last: Option<u32>,
+    taken: usize,
+}
+
+/// What a flight keeps for one follower.
+#[derive(Debug)]
+pub(super) struct Sitting<W> {
+    /// Wakes the follower; absent before its first poll and after it was woken.
+    pub(super) handle: Option<W>,
+    /// When the follower stops waiting.
+    pub(super) until: Instant,
+    /// Whether `until` is among the deadlines of the table.
+    pub(super) timed: bool,
+}
+
+#[derive(Debug)]
+struct Place<W> {
+    generation: u32,
+    before: Option<u32>,
+    after: Option<u32>,
+    sitting: Option<Sitting<W>>,
+}
+
+impl<W> Seats<W> {
+    pub(super) const fn new() -> Self {
+        Self { places: Vec::new(), free: Vec::new(), first: None, last: None, taken: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// The seat that was taken longest ago.
+    pub(super) fn first(&self) -> Option<Seat> {
+        self.seat_at(self.first?)
+    }
+
+    /// Takes a seat behind all others.
+    pub(super) fn take(&mut self, until: Instant) -> Seat {
+        let sitting = Some(Sitting { handle: None, until, timed: false });
+        let before = self.last;
+        let index = match self.free.pop() {
+            Some(index) => {
+                if let Some(place) = self.place(index) {
+                    place.before = before;
+                    place.sitting = sitting;
+                }
+                index
+            }
+            None => {
+                let index = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+                self.places.push(Place { generation: 0, before, after: None, sitting });
+                index
+            }
+        };
+        match before.and_then(|last| self.place(last)) {
+            Some(last) => last.after = Some(index),
+            None => self.first = Some(index),
+        }
+        self.last = Some(index);
+        self.taken += 1;
+        let generation = self.place(index).map_or(0, |place| place.generation);
+        Seat { index, generation }
+    }
+
+    /// What is kept for a seat, while it is taken.
+    pub(super) fn get(&mut self, seat: Seat) -> Option<&mut Sitting<W>> {
+        let place = self.place(seat.index)?;
+        place.sitting.as_mut().filter(|_| place.generation == seat.generation)
+    }
+
+    /// Frees a seat, and hands out what was kept for it.
+    pub(super) fn leave(&mut self, seat: Seat) -> Option<Sitting<W>> {
+        self.get(seat)?;
+        let place = self.place(seat.index)?;
+        place.generation = place.generation.wrapping_add(1);
+        let sitting = place.sitting.take();
+        let (before, after) = (place.before.take(), place.after.take());
+        match before.and_then(|before| self.place(before)) {
+            Some(before) => before.after = after,
+            None => self.first = after,
+        }
+        match after.and_then(|after| self.place(after)) {
+            Some(after) => after.before = before,
+            None => self.last = before,
+        }
+        self.free.push(seat.index);
+        self.taken -= 1;
+        sitting
+    }
+
+    /// What is kept for each seat; places that are free are passed over.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Sitting<W>> {
+        self.places.iter_mut().filter_map(|place| place.sitting.as_mut())
+    }
+
+    fn seat_at(&self, index: u32) -> Option<Seat> {
+        let generation = self.places.get(usize::try_from(index).ok()?)?.generation;
+        Some(Seat { index, generation })
+    }
+
+    fn place(&mut self, index: u32) -> Option<&mut Place<W>> {
+        self.places.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    fn order(seats: &mut Seats<u32>) -> Vec<Seat> {
+        let mut order = vec![];
+        while let Some(first) = seats.first() {
+            order.push(first);
+            seats.leave(first);
+        }
+        order
+    }
+
+    #[test]
+    fn seats_are_left_in_any_order_and_the_rest_keep_theirs() {
+        let mut seats = Seats::new();
+        let all: Vec<Seat> = (0..6).map(|_| seats.take(Instant::MAX)).collect();
+        for gone in [0, 3, 5] {
+            assert!(seats.leave(all[gone]).is_some());
+            assert!(seats.leave(all[gone]).is_none(), "it was left before");
+        }
+        let again = seats.take(Instant::MAX);
+        assert!(!all.contains(&again), "a place that is used again is another seat");
+        assert_eq!(order(&mut seats), [all[1], all[2], all[4], again]);
+        assert!(seats.is_empty() && seats.last.is_none());
+        assert_eq!(seats.places.len(), 6, "places are used again");
+    }
+}

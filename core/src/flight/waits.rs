@@ -1,0 +1,172 @@
+//! Which loads wait for which, so that no circle of them closes.
+//!
+//! A loader may ask the cache for another key, and so wait for a load that another caller leads.
+//! The loads of all caches of a process then form a graph: an edge goes from each load that such a
+//! caller is part of to the load that it waits for. A wait that would close a circle is refused,
+//! and its caller loads by itself. As every edge is checked when it is drawn, there never is a
+//! circle.
+//!
+//! The graph is careful, not exact: a load counts as waiting while anything that was polled inside
+//! it waits, though a loader may wait for several loads and need only one of them. A refusal costs
+//! a second load and nothing else.
+//!
+//! A refusal takes one visit to each load that can be reached from the one to wait for, and one to
+//! each edge between them. A caller outside of all loads draws no edge and needs no visit.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
+
+use super::work::Work;
+use crate::planted::{self, Bug};
+
+/// The loads that wait. `N` names a load, in all tables of the process, and is never used twice.
+#[derive(Debug)]
+pub struct Waits<N> {
+    /// From a load to those it waits for, and how many callers inside it do so.
+    edges: BTreeMap<N, BTreeMap<N, usize>>,
+    visits: Work,
+}
+
+impl<N: Copy + Ord> Waits<N> {
+    /// No load waits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { edges: BTreeMap::new(), visits: Work::new() }
+    }
+
+    /// Whether no load waits for another.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
+    /// A caller that is polled `inside` these loads is about to wait for the load `on`. Returns
+    /// `false`, and draws no edge, if one of them waits for itself then: the caller must not wait.
+    /// Otherwise [`end`](Self::end) must be called with the same loads when the wait is over.
+    #[must_use]
+    pub fn begin(&mut self, inside: &[N], on: N) -> bool {
+        if self.reaches(on, inside) && !planted::is(Bug::CirclesWait) {
+            return false;
+        }
+        for load in inside {
+            *self.edges.entry(*load).or_default().entry(on).or_default() += 1;
+        }
+        true
+    }
+
+    /// A wait that [`begin`](Self::begin) let begin is over.
+    pub fn end(&mut self, inside: &[N], on: N) {
+        for load in inside {
+            let Some(targets) = self.edges.get_mut(load) else { continue };
+            if let Some(callers) = targets.get_mut(&on) {
+                *callers -= 1;
+                if *callers == 0 {
+                    targets.remove(&on);
+                }
+            }
+            if targets.is_empty() {
+                self.edges.remove(load);
+            }
+        }
+    }
+
+    /// Whether one of these loads is `from`, or is waited for by it, over any number of loads.
+    fn reaches(&self, from: N, goals: &[N]) -> bool {
+        let goals: BTreeSet<N> = goals.iter().copied().collect();
+        let (mut seen, mut next) = (BTreeSet::from([from]), vec![from]);
+        while let Some(load) = next.pop() {
+            self.visits.count();
+            if goals.contains(&load) {
+                return true;
+            }
+            let targets = self.edges.get(&load).into_iter().flat_map(BTreeMap::keys);
+            next.extend(targets.copied().filter(|target| seen.insert(*target)));
+        }
+        false
+    }
+}
+
+impl<N: Copy + Ord> Default for Waits<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_does_not_wait_for_itself() {
+        let mut waits = Waits::new();
+        assert!(!waits.begin(&['a'], 'a'));
+        assert!(!waits.begin(&['a', 'b'], 'a'), "nor does a load inside it");
+        assert!(!waits.begin(&['a', 'b'], 'b'));
+        assert!(waits.is_empty());
+    }
+
+    #[test]
+    fn loads_that_cross_are_told_apart_from_loads_in_a_row() {
+        let mut waits = Waits::new();
+        assert!(waits.begin(&['a'], 'b'));
+        assert!(waits.begin(&['b'], 'c'));
+        assert!(!waits.begin(&['b'], 'a'));
+        assert!(!waits.begin(&['c'], 'a'), "over three");
+        assert!(waits.begin(&['d'], 'a') && waits.begin(&['a'], 'e') && waits.begin(&['d'], 'e'));
+    }
+
+    #[test]
+    fn any_circle_is_refused_by_the_edge_that_closes_it() {
+        for length in 1..50_u32 {
+            let mut waits = Waits::new();
+            for load in 1..length {
+                assert!(waits.begin(&[load - 1], load), "{load} of {length}");
+            }
+            assert!(!waits.begin(&[length - 1], 0), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_caller_inside_several_loads_holds_up_each_of_them() {
+        let mut waits = Waits::new();
+        assert!(waits.begin(&['a', 'b'], 'c'));
+        assert!(!waits.begin(&['c'], 'a'));
+        assert!(!waits.begin(&['c'], 'b'));
+    }
+
+    #[test]
+    fn a_load_may_wait_for_several_at_once() {
+        let mut waits = Waits::new();
+        assert!(waits.begin(&['a'], 'b') && waits.begin(&['a'], 'c') && waits.begin(&['a'], 'b'));
+        assert!(!waits.begin(&['b'], 'a') && !waits.begin(&['c'], 'a'));
+        waits.end(&['a'], 'b');
+        assert!(!waits.begin(&['b'], 'a'), "another caller inside a still waits for b");
+        waits.end(&['a'], 'b');
+        assert!(waits.begin(&['b'], 'a'));
+        assert!(!waits.begin(&['c'], 'b'), "c would wait for b, b for a, and a for c");
+    }
+
+    #[test]
+    fn an_edge_vanishes_with_its_wait() {
+        let mut waits = Waits::new();
+        assert!(waits.begin(&['a', 'b'], 'c'));
+        waits.end(&['a', 'b'], 'c');
+        waits.end(&['a', 'b'], 'c');
+        assert!(waits.is_empty());
+        assert!(waits.begin(&['c'], 'a'));
+    }
+
+    #[test]
+    fn a_check_visits_each_load_once() {
+        let mut waits = Waits::new();
+        // Layers of ten loads, each of which waits for all of the next: 10^20 paths.
+        for layer in 0..20_u32 {
+            for (from, to) in (0..10).flat_map(|from| (0..10).map(move |to| (from, to))) {
+                assert!(waits.begin(&[layer * 10 + from], (layer + 1) * 10 + to));
+            }
+        }
+        let before = waits.visits.steps();
+        assert!(waits.begin(&[1_000], 0));
+        assert!(waits.visits.steps() - before <= 210);
+    }
+}
