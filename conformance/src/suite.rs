@@ -360,6 +360,16 @@ macro_rules! __cases {
     };
     (faults $backend:ident) => {
         $crate::__tests! { $backend
+            addresses {
+                an_address_that_loses_packets_gives_way_to_the_next
+                an_address_that_accepts_and_never_greets_gives_way_to_the_next
+                an_address_that_refuses_or_hangs_up_gives_way_to_the_next_at_once
+                the_first_address_is_the_only_one_dialled_while_it_greets
+                of_many_addresses_the_one_that_is_alive_is_found_within_the_connect_timeout
+                a_name_is_resolved_anew_for_each_connection
+                a_name_that_does_not_resolve_is_an_error_that_names_it
+                an_ip_address_is_not_resolved
+            }
             faults {
                 no_operation_outlives_its_deadline_on_a_stopped_server
                 a_stopped_server_does_not_keep_a_disconnect

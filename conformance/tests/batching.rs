@@ -8,6 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -84,9 +85,9 @@ impl Counting {
     }
 }
 
-fn address(to: Endpoint) -> (String, u16) {
+fn address(to: Endpoint) -> SocketAddr {
     let Endpoint::Tcp { host, port } = to else { panic!("{to} is not a port") };
-    (host, port)
+    SocketAddr::new(host.parse().expect("an IP address"), port)
 }
 
 /// Gets of many tasks at once over one link; then counts the writes they took.
@@ -128,7 +129,7 @@ async fn gets_leave_in_batches<J: Future>(
 fn on_tokio() -> (async_caches_tokio::Tokio, Dial) {
     let dial: Dial = |this, to, link| {
         let timer = async_caches_tokio::Timer::new(&async_caches_tokio::Tokio::new());
-        this.drive(link, async_caches_tokio::Tokio::connect(to), timer);
+        this.drive(link, async_caches_tokio::Tokio::connect_tcp(address(to)), timer);
     };
     (async_caches_tokio::Tokio::new(), dial)
 }
@@ -154,9 +155,8 @@ fn on_tokios_threads_gets_leave_in_batches() {
 #[test]
 fn on_smol_gets_leave_in_batches() {
     let dial: Dial = |this, to, link| {
-        let (host, port) = address(to);
         let timer = async_caches_smol::Timer::new(&async_caches_smol::Smol::new());
-        this.drive(link, async_caches_smol::Smol::connect_tcp(host, port), timer);
+        this.drive(link, async_caches_smol::Smol::connect_tcp(address(to)), timer);
     };
     let smol = async_caches_smol::Smol::new();
     smol::block_on(gets_leave_in_batches(smol, dial, smol::spawn));
@@ -165,9 +165,8 @@ fn on_smol_gets_leave_in_batches() {
 #[test]
 fn on_async_std_gets_leave_in_batches() {
     let dial: Dial = |this, to, link| {
-        let (host, port) = address(to);
         let timer = async_caches_async_std::Timer::new(&async_caches_async_std::AsyncStd::new());
-        this.drive(link, async_caches_async_std::AsyncStd::connect_tcp(host, port), timer);
+        this.drive(link, async_caches_async_std::AsyncStd::connect_tcp(address(to)), timer);
     };
     let runtime = async_caches_async_std::AsyncStd::new();
     let test = gets_leave_in_batches(runtime, dial, async_std::task::spawn);

@@ -16,6 +16,7 @@
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
 //! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, what runs on the server, one pipelined connection |
 //! | `tls` | with the feature of that name: the wire encrypted |
+//! | [`dial`] | which address of a name is tried when, and which wins |
 //! | [`sentinel`] | who the master is, as sentinels say, and which of them to ask |
 //! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
 //! | [`cluster`] | more decisions: which node of a cluster, where next, when to ask who serves what |
@@ -35,6 +36,7 @@ pub mod cluster;
 pub mod command;
 pub mod connection;
 pub mod copies;
+pub mod dial;
 pub mod dummy;
 pub mod error;
 pub mod flight;

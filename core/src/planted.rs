@@ -19,6 +19,8 @@ pub enum Bug {
     NoKeepalive,
     /// A dial has all the time in the world.
     NoConnectTimeout,
+    /// The next address of a name waits until the one before has failed.
+    AddressesInTurn,
     /// Scripts that the server has forgotten are still called by their digests.
     ScriptsRemembered,
     /// A server that loads its data counts as ready.

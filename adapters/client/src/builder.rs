@@ -16,6 +16,7 @@ use crate::cluster::Translation;
 use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
 use crate::hooks::Hooks;
+use crate::resolver::Resolver;
 use crate::runtime::Runtime;
 use crate::terms::Terms;
 use crate::tls;
@@ -38,6 +39,7 @@ pub struct Builder {
     provider: Option<Provider>,
     translation: Translation,
     tls: tls::Own,
+    pub(crate) resolver: Resolver,
     pub(crate) hooks: Hooks,
 }
 
@@ -55,6 +57,7 @@ impl Builder {
             provider: None,
             translation: Translation::default(),
             tls: tls::Own::default(),
+            resolver: Resolver::default(),
             hooks: Hooks::default(),
         }
     }
@@ -286,7 +289,7 @@ impl Builder {
                 let tls = tls::client(&server, &settings, &self.scheme, self.tls)?;
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
-                let terms = Terms { who, tls, hooks: self.hooks };
+                let terms = Terms { who, tls, resolver: self.resolver, hooks: self.hooks };
                 match &server.topology {
                     Topology::Standalone(_) | Topology::Sentinel(_) => {
                         Target::Redis(Box::new(Remote::new(server, terms, runtime)))

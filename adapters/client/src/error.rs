@@ -169,6 +169,14 @@ pub enum LinkError {
     /// The operating system said so.
     #[error("{0}")]
     Io(Arc<io::Error>),
+    /// The host name of the server has no address, or that could not be found out.
+    #[error("the name {host} was not resolved: {source}")]
+    Name {
+        /// The name.
+        host: String,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
     /// The server closed the connection.
     #[error("the server closed the connection")]
     Eof,
@@ -423,6 +431,7 @@ impl LinkError {
             Self::Tls(error) => error.is_refusal(),
             Self::Sentinel { source, .. } | Self::Node { source, .. } => source.is_refusal_of_tls(),
             Self::Io(_)
+            | Self::Name { .. }
             | Self::Eof
             | Self::Connection(_)
             | Self::RuntimeGone

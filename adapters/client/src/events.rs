@@ -215,6 +215,7 @@ mod fields {
     pub(super) fn error_type(why: &LinkError) -> &'static str {
         match why {
             LinkError::Io(_) => "io",
+            LinkError::Name { .. } => "name",
             LinkError::Eof => "eof",
             LinkError::Connection(why) => match why {
                 ConnectionError::Protocol(_) => "protocol",

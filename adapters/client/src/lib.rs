@@ -72,6 +72,7 @@
 //! | `cache`, `builder`, `error` | the public face |
 //! | `ops`, `form` | one future for each operation; JSON or bytes |
 //! | `credentials` | who we are, which may change |
+//! | `resolver` | which addresses a host name has, if the runtime is not to say |
 //! | `tls` | what is settled about TLS before there is a connection |
 //! | `backend`, `memory`, `redis`, `cluster` | a command's way to where the cache is |
 //! | `unreadable` | entries that cannot be read as what was asked for |
@@ -103,6 +104,7 @@ mod ops;
 mod recorder;
 mod redis;
 mod registry;
+mod resolver;
 pub mod runtime;
 mod shared;
 mod sync;
@@ -142,6 +144,7 @@ pub use self::ops::{
     GetEach, GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
 };
 pub use self::recorder::{Batch, Recorder};
+pub use self::resolver::Resolve;
 pub use self::shared::Shared;
 pub use self::tls::TlsConfigError;
 

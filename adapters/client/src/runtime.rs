@@ -2,7 +2,7 @@
 //!
 //! An adapter implements [`Socket`] and [`Timer`] for its runtime's types and [`Runtime`] once,
 //! and hands that to [`Builder::runtime`](crate::Builder::runtime). The work of a connection is
-//! done by [`Link::drive`], which is generic over the adapter's types: one task a connection, no
+//! done by [`Link::race`], which is generic over the adapter's types: one task a connection, no
 //! box and no dynamic call for an operation.
 //!
 //! The crates `async-caches-tokio`, `async-caches-async-std` and `async-caches-smol` are such
@@ -75,9 +75,10 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// An alarm on the clock of [`now`](Self::now).
     fn timer(&self) -> Box<dyn Timer>;
 
-    /// Runs [`link.drive(connect, timer)`](Link::drive) in the background, where `connect` is a
-    /// future that connects to `to`. A host name is to be resolved anew every time, and each of its
-    /// addresses tried; a TCP socket is to have `TCP_NODELAY` set.
+    /// Runs [`link.race(resolve, connect, timer)`](Link::race) in the background, where `resolve` is a
+    /// future that asks anew for the addresses of the host in `to`, and `connect` connects to one of
+    /// them; for a unix socket [`link.drive(connect, timer)`](Link::drive). A TCP socket is to have
+    /// `TCP_NODELAY` set.
     fn dial(&self, to: Endpoint, link: Link);
 }
 

@@ -2,6 +2,7 @@
 
 use crate::credentials::Who;
 use crate::hooks::Hooks;
+use crate::resolver::Resolver;
 use crate::tls::TlsClient;
 
 /// As whom, within what, and who hears of it.
@@ -10,5 +11,7 @@ pub(crate) struct Terms {
     pub(crate) who: Who,
     /// What links are encrypted with, where they are.
     pub(crate) tls: Option<TlsClient>,
+    /// What says which addresses names have.
+    pub(crate) resolver: Resolver,
     pub(crate) hooks: Hooks,
 }

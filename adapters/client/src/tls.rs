@@ -22,5 +22,7 @@ mod without;
 #[cfg(feature = "tls")]
 pub(crate) use self::config::{Own, TlsClient, client};
 pub use self::error::TlsConfigError;
+#[cfg(feature = "tls")]
+pub(crate) use self::socket::TlsSocket;
 #[cfg(not(feature = "tls"))]
-pub(crate) use self::without::{Own, TlsClient, client};
+pub(crate) use self::without::{Own, TlsClient, TlsSocket, client};

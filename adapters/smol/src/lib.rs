@@ -16,7 +16,7 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -72,22 +72,14 @@ impl Smol {
         Self { clock: Clock::start() }
     }
 
-    /// Connects to a port: the host name is resolved anew, and each of its addresses tried.
+    /// Connects to an address.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub async fn connect_tcp(host: String, port: u16) -> io::Result<Socket<TcpStream>> {
-        let mut failed = io::Error::from(io::ErrorKind::NotFound);
-        for address in smol::net::resolve((host, port)).await? {
-            match Async::<TcpStream>::connect(address).await {
-                Err(error) => failed = error,
-                Ok(stream) => {
-                    stream.get_ref().set_nodelay(true)?;
-                    return Ok(Socket(stream));
-                }
-            }
-        }
-        Err(failed)
+    pub async fn connect_tcp(to: SocketAddr) -> io::Result<Socket<TcpStream>> {
+        let stream = Async::<TcpStream>::connect(to).await?;
+        stream.get_ref().set_nodelay(true)?;
+        Ok(Socket(stream))
     }
 
     /// Connects to a unix socket.
@@ -116,7 +108,8 @@ impl Runtime for Smol {
         let timer = Timer::new(self);
         match to {
             Endpoint::Tcp { host, port } => {
-                self.spawn(Box::pin(link.drive(Self::connect_tcp(host, port), timer)));
+                let addresses = smol::net::resolve((host, port));
+                self.spawn(Box::pin(link.race(addresses, Self::connect_tcp, timer)));
             }
             Endpoint::Unix { path } => {
                 self.spawn(Box::pin(link.drive(Self::connect_unix(path), timer)));
@@ -190,8 +183,8 @@ mod tests {
     #[test]
     fn tcp_sockets_do_not_delay_small_writes() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let socket = smol::block_on(Smol::connect_tcp("localhost".into(), port)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = smol::block_on(Smol::connect_tcp(address)).unwrap();
         assert!(socket.0.get_ref().nodelay().unwrap());
     }
 }

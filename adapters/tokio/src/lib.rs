@@ -16,6 +16,7 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -23,7 +24,7 @@ use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime};
 pub use async_caches::*;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{self, Sleep};
 
 /// Opens a cache without connecting it.
@@ -73,19 +74,22 @@ impl Tokio {
         Self { origin: time::Instant::now() }
     }
 
-    /// Connects to an endpoint: a host name is resolved anew, and each of its addresses tried.
+    /// Connects to an address.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub async fn connect(to: Endpoint) -> io::Result<Socket> {
-        match to {
-            Endpoint::Tcp { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(stream))
-            }
-            Endpoint::Unix { path } => Ok(Socket::Unix(UnixStream::connect(path).await?)),
-        }
+    pub async fn connect_tcp(to: SocketAddr) -> io::Result<Socket> {
+        let stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        Ok(Socket::Tcp(stream))
+    }
+
+    /// Connects to a unix socket.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub async fn connect_unix(path: String) -> io::Result<Socket> {
+        UnixStream::connect(path).await.map(Socket::Unix)
     }
 }
 
@@ -103,7 +107,16 @@ impl Runtime for Tokio {
     }
 
     fn dial(&self, to: Endpoint, link: Link) {
-        tokio::spawn(link.drive(Self::connect(to), Timer::new(self)));
+        let timer = Timer::new(self);
+        match to {
+            Endpoint::Tcp { host, port } => {
+                let addresses = async move { Ok(lookup_host((host, port)).await?.collect()) };
+                tokio::spawn(link.race(addresses, Self::connect_tcp, timer));
+            }
+            Endpoint::Unix { path } => {
+                tokio::spawn(link.drive(Self::connect_unix(path), timer));
+            }
+        }
     }
 }
 
@@ -175,9 +188,8 @@ mod tests {
     #[tokio::test]
     async fn tcp_sockets_do_not_delay_small_writes() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let to = Endpoint::Tcp { host: "localhost".into(), port };
-        let Ok(Socket::Tcp(stream)) = Tokio::connect(to).await else { panic!("not connected") };
+        let to = listener.local_addr().unwrap();
+        let Ok(Socket::Tcp(stream)) = Tokio::connect_tcp(to).await else { panic!("not connected") };
         assert!(stream.nodelay().unwrap());
     }
 }

@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Turned(Turn),
     /// An operation should be over at this time.
     Due { op: usize, at: Instant },
+    /// A race of addresses should be over.
+    Raced { race: usize, at: Instant },
     /// A pool that lost a link should have dialled again.
     Redial { pool: usize, events: usize, at: Instant },
 }

@@ -21,6 +21,8 @@ pub(crate) struct Line {
     pub(crate) pool: usize,
     /// Which server it leads to.
     pub(crate) node: usize,
+    /// The race that it runs in, or has won.
+    pub(crate) race: Option<usize>,
     pub(crate) phase: Phase,
     pub(crate) fate: Fate,
     pub(crate) outward: Outward,
@@ -91,6 +93,7 @@ impl Line {
         Self {
             pool,
             node,
+            race: None,
             phase: Phase::Dialling,
             fate,
             outward: Outward::default(),

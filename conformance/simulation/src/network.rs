@@ -4,6 +4,7 @@
 //! Each way of a line keeps its order, whatever the delays. A client may close a line with bytes
 //! on their way; they then may still arrive, as they do with real sockets.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use bytes::BytesMut;
 use crate::agenda::Event;
 use crate::ledger::SLACK;
 use crate::line::{Asked, Line, Phase};
-use crate::plan::Ways;
+use crate::plan::{Fate, Ways};
 use crate::pools::Fault;
 use crate::request::Request;
 use crate::world::State;
@@ -22,14 +23,26 @@ use crate::world::State;
 impl State {
     /// A pool dials.
     pub(crate) fn dial(&mut self, pool: usize, node: usize) -> usize {
-        let id = self.lines.len();
         let fate = self.plan.fate(&mut self.random, self.now);
+        let id = self.open_line(pool, node, fate, None);
+        self.note_dial(pool);
+        id
+    }
+
+    /// A line is dialled, alone or in a race.
+    pub(crate) fn open_line(
+        &mut self,
+        pool: usize,
+        node: usize,
+        fate: Fate,
+        race: Option<usize>,
+    ) -> usize {
+        let id = self.lines.len();
         let silent =
             fate.silent || self.nodes.get(node).is_some_and(|node| node.down && node.silent);
         self.log.add(self.now, || format!("line {id}: dialled by pool {pool} to {node}, {fate:?}"));
-        self.lines.push(Line::dialled(pool, node, fate, self.now));
+        self.lines.push(Line { race, ..Line::dialled(pool, node, fate, self.now) });
         self.ledger.opened(id, self.pools[pool].cache);
-        self.note_dial(pool);
         if !silent {
             let at = self.now + self.latency();
             self.agenda.note(at, Event::Dialled(id));
@@ -94,10 +107,13 @@ impl State {
         if !line.fate.linger {
             line.session = None;
         }
-        let pool = line.pool;
+        let (pool, race) = (line.pool, line.race);
         self.ledger.closed(id);
         self.log.add(self.now, || format!("line {id}: closed by the client"));
-        self.note_end(pool, failed);
+        let raced = |it: &Line| it.is_live() && it.race == race;
+        if race.is_none() || !self.lines.iter().any(raced) {
+            self.note_end(pool, failed);
+        }
     }
 
     /// The client writes.
@@ -296,7 +312,7 @@ impl State {
         Duration::from_nanos(least + self.random.below(most - least))
     }
 
-    fn note_dial(&mut self, pool: usize) {
+    pub(crate) fn note_dial(&mut self, pool: usize) {
         let live = self.live(pool);
         let checked = self.pools[pool].dialled(self.now, live);
         self.check(pool, checked);
@@ -326,7 +342,9 @@ impl State {
     }
 
     fn live(&self, pool: usize) -> usize {
-        self.lines.iter().filter(|line| line.pool == pool && line.is_live()).count()
+        let lines = || self.lines.iter().filter(|line| line.pool == pool && line.is_live());
+        let races: BTreeSet<_> = lines().filter_map(|line| line.race).collect();
+        lines().filter(|line| line.race.is_none()).count() + races.len()
     }
 
     fn check(&mut self, pool: usize, checked: Result<(), Fault>) {

@@ -10,6 +10,7 @@ use async_caches::runtime::Instant;
 use async_caches_conformance::random::Random;
 
 use crate::model::Mood;
+use crate::race::Address;
 use crate::turns::ClusterPlan;
 
 /// A seed's plan.
@@ -45,6 +46,8 @@ pub(crate) struct Plan {
     /// Whether callers do hardly anything but load.
     pub(crate) loads: bool,
     /// What there is of a cluster, where there is one.
+    /// The addresses of the server, if there are several.
+    pub(crate) addresses: Vec<Address>,
     pub(crate) cluster: Option<ClusterPlan>,
     /// How often caches disconnect in the middle, and connect again.
     pub(crate) reconnects: u64,
@@ -188,6 +191,7 @@ impl Plan {
             drops: [0, 8, 3][random.below(3) as usize],
             span: span_of(random, faults_until.since(Instant::ORIGIN)),
             loads: random.below(8) == 0,
+            addresses: Vec::new(),
             cluster: None,
             reconnects: [0, 0, 1, 3][random.below(4) as usize],
         }

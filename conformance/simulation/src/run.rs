@@ -23,6 +23,7 @@ use crate::memory;
 use crate::model::Model;
 use crate::operation::Kind;
 use crate::plan::{CachePlan, Plan};
+use crate::race::Races;
 use crate::serve::Server;
 use crate::turns::ClusterPlan;
 use crate::world::{Simulated, State, World};
@@ -71,7 +72,8 @@ pub fn run(seed: u64, keep_log: bool) -> Report {
     if random.below(8) == 0 {
         return memory::run(seed, random, keep_log);
     }
-    let plan = Plan::draw(&mut random);
+    let mut plan = Plan::draw(&mut random);
+    plan.draw_addresses(&mut Random::new(!seed));
     let mut run = Run::new(plan, random, keep_log);
     run.all();
     run.finish()
@@ -98,6 +100,7 @@ impl Run {
             agenda: Agenda::default(),
             lines: Vec::new(),
             pools: Vec::new(),
+            races: Races::default(),
             nodes: nodes(&plan),
             cluster: plan.cluster.as_ref().map(ClusterPlan::cluster),
             ledger: ledger(&plan),

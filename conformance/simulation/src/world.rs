@@ -5,8 +5,9 @@
 //! client is.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -23,6 +24,7 @@ use crate::line::Line;
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::pools::Pool;
+use crate::race::Races;
 use crate::serve::Server;
 
 /// A handle on the world.
@@ -44,6 +46,7 @@ pub(crate) struct State {
     pub(crate) agenda: Agenda,
     pub(crate) lines: Vec<Line>,
     pub(crate) pools: Vec<Pool>,
+    pub(crate) races: Races,
     /// The server, or all nodes of the cluster.
     pub(crate) nodes: Vec<Server>,
     pub(crate) cluster: Option<Cluster>,
@@ -120,19 +123,33 @@ impl Runtime for Simulated {
     }
 
     fn dial(&self, to: Endpoint, link: Link) {
-        let line = self.world.with(|state| {
+        let world = self.world.clone();
+        let begun = world.with(|state| {
             if state.cluster.is_some() {
-                return state.dial_node(self.cache, &to);
+                return Begun::Line(state.dial_node(self.cache, &to));
             }
             let pool = state.pools.iter().rposition(|pool| pool.cache == self.cache);
-            state.dial(pool.unwrap_or_default(), 0)
+            let pool = pool.unwrap_or_default();
+            match state.plan.resolved() {
+                none if none.is_empty() => Begun::Line(state.dial(pool, 0)),
+                addresses => Begun::Race(state.race(pool), addresses),
+            }
         });
-        let (held, world) = (Held { world: self.world.clone(), line }, self.world.clone());
-        let connect = async move {
-            poll_fn(|cx| held.world.with(|state| state.poll_dial(line, cx.waker()))).await?;
-            Ok(held)
-        };
-        self.world.0.ready.spawn(Box::pin(link.drive(connect, Alarm::new(world))));
+        let alarm = Alarm::new(world.clone());
+        match begun {
+            Begun::Line(line) => {
+                let connect = Held { world, line }.connected();
+                self.world.0.ready.spawn(Box::pin(link.drive(connect, alarm)));
+            }
+            Begun::Race(race, addresses) => {
+                let connect = move |to| {
+                    let line = world.with(|state| state.attempt(race, to));
+                    Held { world: world.clone(), line }.connected()
+                };
+                let race = link.race(ready(Ok(addresses)), connect, alarm);
+                self.world.0.ready.spawn(Box::pin(race));
+            }
+        }
     }
 }
 
@@ -140,6 +157,19 @@ impl Runtime for Simulated {
 pub(crate) struct Held {
     world: World,
     line: usize,
+}
+
+/// What a dial begins with.
+enum Begun {
+    Line(usize),
+    Race(usize, Vec<SocketAddr>),
+}
+
+impl Held {
+    async fn connected(self) -> io::Result<Self> {
+        poll_fn(|cx| self.world.with(|state| state.poll_dial(self.line, cx.waker()))).await?;
+        Ok(self)
+    }
 }
 
 impl Socket for Held {
@@ -204,6 +234,7 @@ impl State {
             Event::Struck(index) => self.strike(index),
             Event::Turned(turn) => self.turn(turn),
             Event::Due { op, at } => self.due(op, at),
+            Event::Raced { race, at } => self.raced(race, at),
             Event::Redial { pool, events, at } => self.redial(pool, events, at),
         }
     }

@@ -14,6 +14,7 @@ const BUGS: [Bug; 39] = [
     Bug::WritesUncounted,
     Bug::NoKeepalive,
     Bug::NoConnectTimeout,
+    Bug::AddressesInTurn,
     Bug::ScriptsRemembered,
     Bug::LoadingIsReady,
     Bug::AddLivesForEver,

@@ -4,6 +4,7 @@
     reason = "the cache's errors are another crate's, and grow"
 )]
 
+pub mod addresses;
 pub mod clear;
 pub mod cluster;
 pub mod drops;

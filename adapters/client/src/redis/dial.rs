@@ -1,14 +1,15 @@
 //! What a runtime is asked to dial: a link to a server, or a connection to a sentinel.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
+use std::net::SocketAddr;
 
 use super::link::Link as Serving;
 use super::watcher::Watcher;
 use crate::runtime::{Socket, Timer};
 
 /// A connection about to be dialled: a [`Runtime`](crate::runtime::Runtime) hands it back to
-/// [`Link::drive`]. Dropped without that, it counts as a dial that failed.
+/// [`Link::race`] or [`Link::drive`]. Dropped without that, it counts as a dial that failed.
 #[derive(Debug)]
 pub struct Link(Kind);
 
@@ -27,18 +28,49 @@ impl Link {
         Self(Kind::Watching(watcher))
     }
 
-    /// Connects, and then does what the connection is for until it ends: its whole life, to be run
-    /// as one task. `connect` and the handshake have the connect timeout between them.
+    /// Finds the addresses of a host, connects to them in turn as RFC 8305 says until one server has
+    /// greeted, closes the other sockets, and then does what the connection is for until it ends: its
+    /// whole life, to be run as one task. `resolve`, `connect` and the greeting have the connect
+    /// timeout between them.
+    ///
+    /// `resolve` asks for the addresses anew. It is dropped unpolled if the host is an IP address, or
+    /// the cache has a [resolver](crate::Builder::resolver) of its own. `connect` is called once for
+    /// each address that is tried; several of its futures may be under way at the same time, 32 at
+    /// most, all polled in this task.
     ///
     /// Dropping the future closes the connection; whoever waits on it is told.
+    pub async fn race<S: Socket, T: Timer, F>(
+        self,
+        resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
+        mut connect: impl FnMut(SocketAddr) -> F + Send,
+        timer: T,
+    ) where
+        F: Future<Output = io::Result<S>> + Send,
+    {
+        let connect = |address: Option<SocketAddr>| address.map(&mut connect);
+        match self.0 {
+            Kind::Serving(link) => link.drive(resolve, connect, timer).await,
+            Kind::Watching(watcher) => watcher.drive(resolve, connect, timer).await,
+        }
+    }
+
+    /// The same for what has one address and no other, as a unix socket: `connect` connects to it.
     pub async fn drive<S: Socket, T: Timer>(
         self,
         connect: impl Future<Output = io::Result<S>> + Send,
         timer: T,
     ) {
+        let mut only = Some(connect);
+        let connect = |_: Option<SocketAddr>| only.take();
         match self.0 {
-            Kind::Serving(link) => link.drive(connect, timer).await,
-            Kind::Watching(watcher) => watcher.drive(connect, timer).await,
+            Kind::Serving(mut link) => {
+                link.has_one_address = true;
+                link.drive(ready(Ok(Vec::new())), connect, timer).await;
+            }
+            Kind::Watching(mut watcher) => {
+                watcher.has_one_address = true;
+                watcher.drive(ready(Ok(Vec::new())), connect, timer).await;
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one task of a link: reads, wakes, writes.
+//! The one task of a link: connects, and then reads, wakes, writes.
 //!
 //! It reads and writes at every turn, whichever the socket is ready for, so that a server which
 //! writes before it reads cannot make both sides wait. Having woken callers it yields once before it
@@ -9,86 +9,160 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::pin;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_caches_core::error::ConnectionError;
+use async_caches_core::connection::{Connection, Event, ServerInfo, Setup};
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
-use bytes::Buf;
+use async_caches_core::url::Endpoint;
+use bytes::{Buf, BytesMut};
 
 use super::intake::Intake;
 use super::link::{Link, Settled};
+use super::race::{self, Dialler, Greeted, Greeting, Plain, Tls, Wrap};
 use crate::error::LinkError;
+use crate::resolver::Resolve;
 use crate::runtime::{Socket, Timer};
 use crate::shared::Shared;
 
 impl Link {
     /// Connects and then serves the callers of this link until it ends: the whole life of a
-    /// connection, to be run as one task. `connect` and the handshake have the connect timeout
-    /// between them.
+    /// connection, to be run as one task. `resolve`, `connect` and the handshake have the connect
+    /// timeout between them.
     ///
     /// Dropping the future closes the connection; whoever waits on it is told.
-    pub(super) async fn drive<S: Socket, T: Timer>(
+    pub(super) async fn drive<S: Socket, T: Timer, F>(
         mut self,
-        connect: impl Future<Output = io::Result<S>> + Send,
-        mut timer: T,
-    ) {
+        resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
+        connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
+        timer: T,
+    ) where
+        F: Future<Output = io::Result<S>> + Send,
+    {
         // Dropped at the end, whatever that is, the link tells its callers and the pool.
-        self.end = match dial(&self, connect, &mut timer).await {
-            Err(error) => error,
-            Ok(socket) => match self.pool.tls.clone() {
-                None => self.serve(socket, timer).await.0,
-                Some(tls) => match tls.wrap(&self.at, socket) {
-                    Err(error) => error,
-                    Ok(socket) => {
-                        let (end, socket) = self.serve(socket, timer).await;
-                        socket.explain(end)
-                    }
-                },
-            },
+        self.end = match self.pool.tls.clone() {
+            None => self.dial_and_serve(&Plain, resolve, connect, timer).await,
+            Some(tls) => {
+                let at = self.at.clone();
+                self.dial_and_serve(&Tls(&tls, &at), resolve, connect, timer).await
+            }
         };
     }
 
-    /// Serves its callers over a socket until it ends; answers why, and the socket.
-    async fn serve<S: Socket>(&mut self, socket: S, timer: impl Timer) -> (LinkError, S) {
-        let mut driver = Driver::new(socket, timer);
-        let end = poll_fn(|cx| driver.poll(self, cx)).await;
-        (end, driver.socket)
+    /// The same over sockets that are wrapped so; returns why it ended.
+    async fn dial_and_serve<R, W: Wrap<R> + Sync, T: Timer, F>(
+        &mut self,
+        wrap: &W,
+        resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
+        connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
+        mut timer: T,
+    ) -> LinkError
+    where
+        F: Future<Output = io::Result<R>> + Send,
+    {
+        match self.dial(wrap, resolve, connect, &mut timer).await {
+            Err(error) => error,
+            Ok(Greeted { socket, intake, out, greeting }) => {
+                self.shared.greeted(greeting);
+                let mut driver = Driver::new(socket, timer, intake, out);
+                driver.opened(self);
+                let end = poll_fn(|cx| driver.poll(self, cx)).await;
+                wrap.explain(&driver.socket, end)
+            }
+        }
+    }
+
+    async fn dial<R, W: Wrap<R> + Sync, F>(
+        &mut self,
+        wrap: &W,
+        resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
+        connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
+        timer: &mut impl Timer,
+    ) -> Result<Greeted<W::Socket, Handshake>, LinkError>
+    where
+        F: Future<Output = io::Result<R>> + Send,
+    {
+        if let Some(provider) = self.pool.who.provider() {
+            let credentials = race::in_time(self, provider.credentials(), timer).await?;
+            let credentials =
+                credentials.map_err(|error| LinkError::Credentials(Shared::of(error)))?;
+            self.credentials = Some(credentials);
+        }
+        let addresses = race::addresses(self, resolve, timer).await?;
+        race::run(self, wrap, addresses, connect, timer).await
     }
 }
 
-async fn dial<S: Socket>(
-    link: &Link,
-    connect: impl Future<Output = io::Result<S>> + Send,
-    timer: &mut impl Timer,
-) -> Result<S, LinkError> {
-    if let Some(provider) = link.pool.who.provider() {
-        let credentials = in_time(link, provider.credentials(), timer).await?;
-        let credentials = credentials.map_err(|error| LinkError::Credentials(Shared::of(error)))?;
-        link.shared.begin_as(credentials, &link.pool);
+impl Dialler for Link {
+    type Greeting = Handshake;
+
+    fn now(&self) -> Instant {
+        self.pool.now()
     }
-    Ok(in_time(link, connect, timer).await??)
+
+    fn until(&self) -> Instant {
+        if planted::is(Bug::NoConnectTimeout) {
+            return Instant::MAX;
+        }
+        self.shared.dialled() + self.pool.setup.connect_timeout
+    }
+
+    fn at(&self) -> &Endpoint {
+        &self.at
+    }
+
+    fn has_one_address(&self) -> bool {
+        self.has_one_address
+    }
+
+    fn resolver(&self) -> Option<&Arc<dyn Resolve>> {
+        self.pool.resolver.0.as_ref()
+    }
+
+    fn greet(&self, out: &mut Output) -> Handshake {
+        let setup = Setup { credentials: self.credentials.clone(), ..self.pool.setup.clone() };
+        let connection = Connection::open(&setup, self.shared.dialled(), out);
+        Handshake { connection, server: ServerInfo::default() }
+    }
+
+    fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError> {
+        self.shared.dialling(cx)
+    }
 }
 
-/// What a part of the dial comes to, unless the dial is over before.
-async fn in_time<R>(
-    link: &Link,
-    part: impl Future<Output = R> + Send,
-    timer: &mut impl Timer,
-) -> Result<R, LinkError> {
-    let mut part = pin!(part);
-    poll_fn(|cx| {
-        let deadline = link.shared.dialling(cx)?;
-        if let Poll::Ready(result) = part.as_mut().poll(cx) {
-            return Poll::Ready(Ok(result));
+/// A connection whose server has not greeted yet, or has: then what it said of itself is there.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    pub(super) connection: Connection,
+    pub(super) server: ServerInfo,
+}
+
+impl Greeting for Handshake {
+    fn take(
+        &mut self,
+        rx: &mut BytesMut,
+        now: Instant,
+        out: &mut Output,
+    ) -> Result<bool, LinkError> {
+        loop {
+            match self.connection.poll(rx, now, out)? {
+                None => return Ok(false),
+                Some(Event::Ready(server)) => {
+                    self.server = server;
+                    return Ok(true);
+                }
+                // A push: nobody has been told of the link yet.
+                Some(_) => {}
+            }
         }
-        if timer.poll_until(deadline.map(|due| due.at), cx).is_ready() {
-            return Poll::Ready(Err(ConnectionError::NotReadyInTime.into()));
-        }
-        Poll::Pending
-    })
-    .await
+    }
+
+    fn wrote(&mut self, count: usize) {
+        self.connection.wrote(count);
+    }
 }
 
 struct Driver<S, T> {
@@ -106,18 +180,24 @@ struct Driver<S, T> {
 }
 
 impl<S: Socket, T: Timer> Driver<S, T> {
-    fn new(socket: S, timer: T) -> Self {
+    fn new(socket: S, timer: T, intake: Intake, out: Output) -> Self {
         Self {
             socket,
             timer,
-            intake: Intake::new(),
-            out: Output::new(),
+            intake,
+            out,
             settled: Settled::default(),
             read: 0,
             more: false,
             armed: None,
             yielded: false,
         }
+    }
+
+    /// The link takes commands from now on.
+    fn opened(&mut self, link: &mut Link) {
+        link.name = link.shared.witness().pushes_may_come();
+        link.pool.opened(link.id, &link.at);
     }
 
     fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<LinkError> {
@@ -151,17 +231,11 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         if let Some(measured) = self.settled.take_measured() {
             link.pool.witness.measured(measured);
         }
-        if turn.ready {
-            link.name = link.shared.witness().pushes_may_come();
-        }
         // And what was pushed before it told.
         if !self.settled.pushes.is_empty() {
             self.tell_pushes(link);
         }
         self.settled.hand_out();
-        if turn.ready {
-            link.pool.opened(link.id, &link.at);
-        }
         if turn.room > 0 && link.pool.has_line() {
             link.pool.has_room(turn.room);
         }

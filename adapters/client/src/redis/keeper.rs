@@ -77,11 +77,21 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
             let pool = Arc::clone(pool);
             let runtime = Arc::clone(&pool.runtime);
             let end = LinkError::Closed;
-            let link = Serving { pool, id, shared, at: at.clone(), wrote: 0, end, name: None };
+            let link = Serving {
+                credentials: pool.who.now().0,
+                pool,
+                id,
+                shared,
+                at: at.clone(),
+                has_one_address: false,
+                wrote: 0,
+                end,
+                name: None,
+            };
             runtime.dial(at, Link::serving(link));
         }
-        if let Some((at, orders)) = ask {
-            let watcher = Watcher::new(Arc::clone(pool), at.clone(), orders, now);
+        if let Some((at, setup, orders)) = ask {
+            let watcher = Watcher::new(Arc::clone(pool), at.clone(), setup, orders, now);
             pool.runtime.dial(at, Link::watching(watcher));
         }
         if timer.poll_until(deadline.map(|due| due.at), cx).is_pending() {

@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use async_caches_core::cluster::address::Address;
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, ServerInfo, Setup, Tag};
+use async_caches_core::connection::{Connection, ServerInfo, Tag};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::LinkId;
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::Instant;
-use async_caches_core::url::Endpoint;
+use async_caches_core::url::{Credentials, Endpoint};
 use bytes::Bytes;
 
 pub(crate) use self::closing::Closing;
@@ -51,6 +51,10 @@ pub(crate) struct Link {
     pub(super) shared: Arc<Shared>,
     /// Where it is dialled to.
     pub(super) at: Endpoint,
+    /// Whether it is told how to connect, and not to what.
+    pub(super) has_one_address: bool,
+    /// Who the server is told we are.
+    pub(super) credentials: Option<Credentials>,
     /// How much the socket has taken since the connection was told.
     pub(super) wrote: usize,
     /// Why the link ends, once it does.
@@ -115,14 +119,12 @@ enum Driver {
 impl Shared {
     /// A link of this pool to there, whose connection begins now, before it has a socket.
     pub(super) fn open(pool: &Pool, at: &Endpoint, now: Instant) -> Self {
-        let mut tx = Output::new();
-        let (credentials, told) = pool.who.now();
-        let setup = Setup { credentials, ..pool.setup.clone() };
-        let connection = Connection::open(&setup, now, &mut tx);
+        // Takes no command, and gives way to the one whose server greets.
+        let connection = Connection::open(&pool.setup, now, &mut Output::new());
         let state = State {
             connection,
             server: ServerInfo::default(),
-            tx,
+            tx: Output::new(),
             slots: Slots::default(),
             now,
             expires: now + pool.setup.response_timeout,
@@ -141,7 +143,7 @@ impl Shared {
             bounds: pool.bounds,
             at: at.clone(),
             dialled: now,
-            told,
+            told: pool.who.now().1,
             node: pool.member.as_ref().map(|member| member.address.clone()),
             state: Mutex::new(state),
             load: AtomicUsize::new(0),

@@ -20,6 +20,7 @@ mod keeper;
 mod line;
 mod link;
 mod member;
+mod race;
 mod routes;
 mod sentinels;
 mod slots;
@@ -56,6 +57,7 @@ use self::witness::Ending;
 pub(crate) use self::witness::Witness;
 use crate::credentials::Who;
 use crate::error::{Error, LinkError};
+use crate::resolver::Resolver;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::terms::Terms;
@@ -75,6 +77,7 @@ pub(crate) struct Pool {
     who: Who,
     /// What its links are encrypted with, where they are.
     tls: Option<TlsClient>,
+    resolver: Resolver,
     setup: Setup,
     bounds: Bounds,
     /// What it has of a cluster, where its server is a node of one.
@@ -190,6 +193,7 @@ impl Redis {
             }),
             who: terms.who,
             tls: terms.tls,
+            resolver: terms.resolver,
             setup,
             bounds: Bounds {
                 in_flight: settings.max_in_flight,

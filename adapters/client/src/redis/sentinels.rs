@@ -93,11 +93,6 @@ impl Sentinels {
         unknown || refused || self.first_until <= now
     }
 
-    /// What to say to a sentinel first.
-    pub(super) fn setup(&self) -> Setup {
-        self.setup.clone()
-    }
-
     /// Why it is not known who the master is.
     pub(super) fn why(&self) -> Option<&LinkError> {
         self.last_error.as_ref()
@@ -127,6 +122,7 @@ impl Sentinels {
             LinkError::Moved | LinkError::Closed | LinkError::RuntimeGone => return None,
             LinkError::Connection(ConnectionError::NotMaster) => self.denials += 1,
             LinkError::Io(_)
+            | LinkError::Name { .. }
             | LinkError::Eof
             | LinkError::Connection(_)
             | LinkError::Credentials(_)
@@ -179,23 +175,19 @@ impl Orders {
 }
 
 impl State {
-    /// The sentinel to ask now, and what the connection to it is to be told by.
-    pub(super) fn ask(&mut self, now: Instant) -> Option<(Endpoint, Arc<Orders>)> {
+    /// The sentinel to ask now, what to say to it first, and what the connection to it is to be told
+    /// by.
+    pub(super) fn ask(&mut self, now: Instant) -> Option<(Endpoint, Setup, Arc<Orders>)> {
         let sentinels = self.sentinels.as_mut()?;
         let place = sentinels.rounds.poll(now)?;
         let told = Told { doubted: Some(sentinels.doubted), ..Told::default() };
         let orders = Arc::new(Orders(Mutex::new(told)));
         sentinels.orders = Some(Arc::clone(&orders));
-        Some((place, orders))
+        Some((place, sentinels.setup.clone(), orders))
     }
 }
 
 impl Pool {
-    /// What to say to a sentinel first; nothing where there are none.
-    pub(super) fn sentinel_setup(&self) -> Option<Setup> {
-        lock(&self.state).sentinels.as_ref().map(Sentinels::setup)
-    }
-
     /// A sentinel has said something.
     pub(super) fn heard(&self, event: Event) {
         let now = self.now();

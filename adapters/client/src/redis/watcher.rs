@@ -2,21 +2,22 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use async_caches_core::error::ConnectionError;
 use async_caches_core::resp::output::Output;
-use async_caches_core::sentinel::Watch;
+use async_caches_core::sentinel::{Event, Setup, Watch};
 use async_caches_core::time::Instant;
 use async_caches_core::url::Endpoint;
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 
 use super::Pool;
 use super::intake::Intake;
+use super::race::{self, Dialler, Greeted, Greeting, Plain, Tls, Wrap};
 use super::sentinels::Orders;
 use crate::error::LinkError;
+use crate::resolver::Resolve;
 use crate::runtime::{Socket, Timer};
 
 /// A connection to a sentinel, from before it is dialled to its end. Dropped, it tells the pool.
@@ -25,8 +26,13 @@ pub(crate) struct Watcher {
     pool: Arc<Pool>,
     at: Endpoint,
     orders: Arc<Orders>,
+    setup: Setup,
     /// When it was dialled.
     dialled: Instant,
+    /// Whether it is told how to connect, and not to what.
+    pub(super) has_one_address: bool,
+    /// Whether what it is going to say is in doubt, as it was told last.
+    doubted: Option<bool>,
     /// Why it ends, once it does.
     end: LinkError,
 }
@@ -35,76 +41,127 @@ impl Watcher {
     pub(super) fn new(
         pool: Arc<Pool>,
         at: Endpoint,
+        setup: Setup,
         orders: Arc<Orders>,
         dialled: Instant,
     ) -> Self {
-        Self { pool, at, orders, dialled, end: LinkError::Closed }
+        let (has_one_address, doubted, end) = (false, None, LinkError::Closed);
+        Self { pool, at, setup, orders, dialled, has_one_address, doubted, end }
     }
 
     /// Connects, asks and listens until the connection ends.
-    pub(super) async fn drive<S: Socket, T: Timer>(
+    pub(super) async fn drive<S: Socket, T: Timer, F>(
         mut self,
-        connect: impl Future<Output = io::Result<S>> + Send,
-        mut timer: T,
-    ) {
-        let Some(setup) = self.pool.sentinel_setup() else { return };
-        let mut out = Output::new();
-        let mut watch = Watch::open(setup, self.dialled, &mut out);
-        self.end = match self.dial(&mut watch, connect, &mut timer).await {
-            Err(error) => error,
-            Ok(socket) => match self.pool.tls.clone() {
-                None => self.listen(watch, out, socket, timer).await.0,
-                Some(tls) => match tls.wrap(&self.at, socket) {
-                    Err(error) => error,
-                    Ok(socket) => {
-                        let (end, socket) = self.listen(watch, out, socket, timer).await;
-                        socket.explain(end)
-                    }
-                },
-            },
+        resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
+        connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
+        timer: T,
+    ) where
+        F: Future<Output = io::Result<S>> + Send,
+    {
+        self.end = match self.pool.tls.clone() {
+            None => self.dial_and_listen(&Plain, resolve, connect, timer).await,
+            Some(tls) => {
+                let at = self.at.clone();
+                self.dial_and_listen(&Tls(&tls, &at), resolve, connect, timer).await
+            }
         };
     }
 
-    /// Asks and listens over a socket until the connection ends; answers why, and the socket.
-    async fn listen<S: Socket>(
-        &self,
-        watch: Watch,
-        out: Output,
-        socket: S,
-        timer: impl Timer,
-    ) -> (LinkError, S) {
-        let mut driver = Driver { socket, timer, watch, intake: Intake::new(), out };
+    /// The same over sockets that are wrapped so; returns why it ended.
+    async fn dial_and_listen<R, W: Wrap<R> + Sync, T: Timer, F>(
+        &mut self,
+        wrap: &W,
+        resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
+        connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
+        mut timer: T,
+    ) -> LinkError
+    where
+        F: Future<Output = io::Result<R>> + Send,
+    {
+        let addresses = match race::addresses(self, resolve, &mut timer).await {
+            Ok(addresses) => addresses,
+            Err(error) => return error,
+        };
+        let Greeted { socket, intake, out, greeting } =
+            match race::run(self, wrap, addresses, connect, &mut timer).await {
+                Ok(greeted) => greeted,
+                Err(error) => return error,
+            };
+        let Questions { mut watch, first } = greeting;
+        tell(&mut watch, self.doubted);
+        first.into_iter().for_each(|event| self.pool.heard(event));
+        let mut driver = Driver { socket, timer, watch, intake, out };
         let end = poll_fn(|cx| driver.poll(self, cx)).await;
-        (end, driver.socket)
-    }
-
-    async fn dial<S: Socket>(
-        &self,
-        watch: &mut Watch,
-        connect: impl Future<Output = io::Result<S>> + Send,
-        timer: &mut impl Timer,
-    ) -> Result<S, LinkError> {
-        let mut connect = pin!(connect);
-        poll_fn(|cx| {
-            self.obey(watch, cx)?;
-            if let Poll::Ready(socket) = connect.as_mut().poll(cx) {
-                return Poll::Ready(Ok(socket?));
-            }
-            ready!(timer.poll_until(watch.deadline().map(|due| due.at), cx));
-            Poll::Ready(Err(ConnectionError::NotReadyInTime.into()))
-        })
-        .await
+        wrap.explain(&driver.socket, end)
     }
 
     /// Passes on what the pool has told. The task is woken once there is more.
     fn obey(&self, watch: &mut Watch, cx: &Context<'_>) -> Result<(), LinkError> {
-        match self.orders.take(cx)? {
-            Some(true) => watch.doubt(),
-            Some(false) => watch.trust(),
-            None => {}
-        }
+        tell(watch, self.orders.take(cx)?);
         Ok(())
     }
+}
+
+fn tell(watch: &mut Watch, doubted: Option<bool>) {
+    match doubted {
+        Some(true) => watch.doubt(),
+        Some(false) => watch.trust(),
+        None => {}
+    }
+}
+
+impl Dialler for Watcher {
+    type Greeting = Questions;
+
+    fn now(&self) -> Instant {
+        self.pool.now()
+    }
+
+    fn until(&self) -> Instant {
+        self.dialled + self.setup.connect_timeout.min(Watch::PATIENCE)
+    }
+
+    fn at(&self) -> &Endpoint {
+        &self.at
+    }
+
+    fn has_one_address(&self) -> bool {
+        self.has_one_address
+    }
+
+    fn resolver(&self) -> Option<&Arc<dyn Resolve>> {
+        self.pool.resolver.0.as_ref()
+    }
+
+    fn greet(&self, out: &mut Output) -> Questions {
+        Questions { watch: Watch::open(self.setup.clone(), self.dialled, out), first: None }
+    }
+
+    fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError> {
+        self.doubted = self.orders.take(cx)?.or(self.doubted);
+        Ok(())
+    }
+}
+
+/// What a sentinel was asked, and what it has said first.
+#[derive(Debug)]
+pub(super) struct Questions {
+    watch: Watch,
+    first: Option<Event>,
+}
+
+impl Greeting for Questions {
+    fn take(
+        &mut self,
+        rx: &mut BytesMut,
+        now: Instant,
+        out: &mut Output,
+    ) -> Result<bool, LinkError> {
+        self.first = self.watch.poll(rx, now, out)?;
+        Ok(self.first.is_some())
+    }
+
+    fn wrote(&mut self, _: usize) {}
 }
 
 impl Drop for Watcher {

@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use super::{CLOSED, Closing, Driver, Measured, Shared, State};
 use crate::error::LinkError;
 use crate::notices::Push;
+use crate::redis::driver::Handshake;
 use crate::redis::slots::Outcome;
 use crate::sync::lock;
 
@@ -30,8 +31,6 @@ pub(in crate::redis) struct Settled {
 /// What a driver does after it has taken in what it read.
 #[derive(Debug)]
 pub(in crate::redis) struct Turn {
-    /// Whether the connection has just become ready.
-    pub(in crate::redis) ready: bool,
     /// Whether there is more to take in at once.
     pub(in crate::redis) more: bool,
     /// How many commands more are taken than before.
@@ -66,18 +65,30 @@ impl Settled {
 }
 
 impl Shared {
-    /// The driver gives its waker before there is a socket, to hear of [`close`](Self::close), and
-    /// learns until when it may dial, or that it need not.
-    pub(in crate::redis) fn dialling(
-        &self,
-        cx: &Context<'_>,
-    ) -> Result<Option<Deadline>, LinkError> {
+    /// The driver gives its waker before a server has greeted, to hear of [`close`](Self::close), and
+    /// learns whether it need not dial any more.
+    pub(in crate::redis) fn dialling(&self, cx: &Context<'_>) -> Result<(), LinkError> {
         let mut state = lock(&self.state);
-        if state.closing != Closing::No {
+        let awaited = planted::is(Bug::GreetingAwaited) && state.closing == Closing::Drained;
+        if state.closing != Closing::No && !awaited {
             return Err(state.closing.now().unwrap_or(LinkError::Closed));
         }
         state.waker = Some(cx.waker().clone());
-        Ok(state.connection.deadline())
+        Ok(())
+    }
+
+    /// When it was dialled.
+    pub(in crate::redis) fn dialled(&self) -> Instant {
+        self.dialled
+    }
+
+    /// A server has greeted: commands may be submitted from now on.
+    pub(in crate::redis) fn greeted(&self, handshake: Handshake) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.connection = handshake.connection;
+        state.server = handshake.server;
+        self.load.store(state.load(), Ordering::Relaxed);
     }
 
     /// The driver's turn: takes in a wave of what was read, settles what came of it and fetches
@@ -106,7 +117,7 @@ impl Shared {
             Some(meter) => meter.wrote(&mut state.connection, wrote, began),
         };
         let closing = state.closing;
-        let (mut ready, mut end) = (false, None);
+        let mut end = None;
         let wave = (state.connection.in_flight() / 2).clamp(WAVE_LEAST, WAVE_MOST);
         let more = loop {
             if settled.wakers.len() == wave {
@@ -127,7 +138,7 @@ impl Shared {
                         break true;
                     }
                 }
-                Ok(Some(event)) => ready |= state.take_in(event, settled),
+                Ok(Some(event)) => state.take_in(event, settled),
                 Err(error) => {
                     end = Some(LinkError::Connection(error));
                     break false;
@@ -159,7 +170,6 @@ impl Shared {
         let answered = if was_full { usize::MAX } else { settled.len() };
         let (room, lacks) = (state.room(self.bounds).min(answered), state.connection.lacks());
         Turn {
-            ready,
             more,
             room,
             unheard: state.slots.unheard(),
@@ -214,20 +224,15 @@ impl Shared {
 }
 
 impl State {
-    /// Settles what an event is about; answers whether it was that the connection is ready.
-    fn take_in(&mut self, event: Event, settled: &mut Settled) -> bool {
+    /// Settles what an event is about.
+    fn take_in(&mut self, event: Event, settled: &mut Settled) {
         let (tag, outcome) = match event {
             Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
             Event::Expired(tag) => (tag, Outcome::Expired),
             Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
-            Event::Ready(server) => {
-                self.server = server;
-                return true;
-            }
-            _ => return false,
+            _ => return,
         };
         self.settle(tag, outcome, settled);
-        false
     }
 
     #[inline(always)]

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use async_caches_core::connection::{Connection, Setup};
 use async_caches_core::pool::Input;
-use async_caches_core::resp::output::Output;
 use async_caches_core::url::Credentials;
 
 use super::Shared;
@@ -12,14 +10,6 @@ use crate::redis::{Pool, unlock_and_wake};
 use crate::sync::lock;
 
 impl Shared {
-    /// The connection begins anew as this one: to be called before a socket has taken anything.
-    pub(in crate::redis) fn begin_as(&self, credentials: Credentials, pool: &Pool) {
-        let setup = Setup { credentials: Some(credentials), ..pool.setup.clone() };
-        let mut state = lock(&self.state);
-        state.tx = Output::new();
-        state.connection = Connection::open(&setup, self.dialled, &mut state.tx);
-    }
-
     /// How often it had been said who we are when the link began.
     pub(in crate::redis) fn told(&self) -> u64 {
         self.told

@@ -1,0 +1,53 @@
+//! Which addresses a host name has, asked of something else than the runtime.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::builder::Builder;
+use crate::runtime::BoxFuture;
+
+/// Says which addresses a host name has: for names that the operating system does not know, and for
+/// resolvers with rules of their own.
+///
+/// Any `Fn(String, u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>` is one.
+pub trait Resolve: Send + Sync + 'static {
+    /// The addresses of a host now, in the order of preference, each with the port. Asked before each
+    /// dial, in the task of that connection, within its connect timeout; dropped when that is over.
+    /// Never asked about what is an IP address already.
+    ///
+    /// # Errors
+    /// Why there are none: the dial fails with [`LinkError::Name`](crate::LinkError::Name), as does
+    /// one for which this returns no address.
+    fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+}
+
+impl<F, A> Resolve for F
+where
+    F: Fn(String, u16) -> A + Send + Sync + 'static,
+    A: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+{
+    fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        Box::pin(self(host.into(), port))
+    }
+}
+
+/// The resolver of a cache, if it has one of its own.
+#[derive(Clone, Default)]
+pub(crate) struct Resolver(pub(crate) Option<Arc<dyn Resolve>>);
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("own", &self.0.is_some()).finish()
+    }
+}
+
+impl Builder {
+    /// What says which addresses the host names of servers have, those of sentinels and of a cluster's
+    /// nodes too; the runtime, if not given.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Resolver(Some(Arc::new(resolver)));
+        self
+    }
+}

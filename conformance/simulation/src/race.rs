@@ -1,0 +1,112 @@
+//! The addresses of the server: of several, one is alive.
+//!
+//! What must hold: while nothing goes wrong but that, whoever dials has a link within the connect
+//! timeout. The lines of one race count as one, as they are one connection that is being dialled.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use async_caches::runtime::Instant;
+use async_caches_conformance::random::Random;
+
+use crate::agenda::Event;
+use crate::line::Line;
+use crate::plan::{Fate, Plan, Ways};
+use crate::world::State;
+
+/// An address of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Address {
+    Alive,
+    /// What is sent there is lost.
+    Dead,
+    /// Somebody else accepts, and never says anything.
+    Deaf,
+    /// Nobody listens.
+    Refusing,
+}
+
+/// Connections that are being dialled, or were, by several addresses each.
+#[derive(Default)]
+pub(crate) struct Races {
+    /// The pool of each.
+    pools: Vec<usize>,
+}
+
+impl Plan {
+    /// Draws addresses, and rather none but the one that there is.
+    pub(crate) fn draw_addresses(&mut self, random: &mut Random) {
+        if self.connect_timeout < SHORTEST || random.below(3) > 0 {
+            return;
+        }
+        let count = 2 + random.below(5);
+        let alive = random.below(count);
+        self.addresses = (0..count)
+            .map(|index| match random.below(3) {
+                _ if index == alive => Address::Alive,
+                0 => Address::Dead,
+                1 => Address::Deaf,
+                _ => Address::Refusing,
+            })
+            .collect();
+    }
+
+    /// What a resolver says.
+    pub(crate) fn resolved(&self) -> Vec<SocketAddr> {
+        let address = |index| SocketAddrV4::new(Ipv4Addr::LOCALHOST, index as u16).into();
+        (0..self.addresses.len()).map(address).collect()
+    }
+}
+
+impl Address {
+    /// What becomes of a line to it.
+    pub(crate) fn shape(self, fate: Fate) -> Fate {
+        match self {
+            Self::Alive => fate,
+            Self::Dead => Fate { silent: true, ..fate },
+            Self::Deaf => Fate { mute: Some((Instant::ORIGIN, Ways::Both)), ..fate },
+            Self::Refusing => Fate { refused: true, ..fate },
+        }
+    }
+}
+
+impl State {
+    /// A pool dials all addresses of its server, as one connection.
+    pub(crate) fn race(&mut self, pool: usize) -> usize {
+        self.races.pools.push(pool);
+        let race = self.races.pools.len() - 1;
+        let at = self.now + self.plan.connect_timeout + LATE;
+        self.agenda.note(at, Event::Raced { race, at });
+        race
+    }
+
+    /// One of its attempts.
+    pub(crate) fn attempt(&mut self, race: usize, to: SocketAddr) -> usize {
+        let index = usize::from(to.port());
+        let fate = self.plan.fate(&mut self.random, self.now);
+        let fate = self.plan.addresses[index].shape(fate);
+        let pool = self.races.pools[race];
+        let line = self.open_line(pool, 0, fate, Some(race));
+        if self.lines.iter().filter(|line| line.race == Some(race)).count() == 1 {
+            self.note_dial(pool);
+        }
+        line
+    }
+
+    /// A race should have a winner, if nothing was in its way, unless the clock has jumped.
+    pub(crate) fn raced(&mut self, race: usize, at: Instant) {
+        let pool = self.races.pools[race];
+        let over = self.pools[pool].over || self.now.since(at) > LATE;
+        let greeted = |line: &Line| line.race == Some(race) && line.greeted;
+        if self.plan.is_calm() && !over && !self.lines.iter().any(greeted) {
+            let fault =
+                format!("pool {pool}: one address is alive, and no link within the timeout");
+            self.ledger.fail(fault);
+        }
+    }
+}
+
+/// With a shorter timeout a slow network is reason enough to fail.
+const SHORTEST: Duration = Duration::from_millis(200);
+/// How late a race may end: alarms may ring late, and the last bytes be under way.
+const LATE: Duration = Duration::from_millis(2);

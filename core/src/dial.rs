@@ -1,0 +1,201 @@
+//! The race of the addresses that a name has: which is tried when, and which wins.
+//!
+//! # Theory of operation
+//!
+//! RFC 8305 (happy eyeballs), with one change: the winner is the first address that has *greeted*, not
+//! the first that has connected. A proxy, or a kernel with a backlog, accepts on behalf of a server
+//! that is dead; only an answer proves that the server works.
+//!
+//! Addresses are [interleaved](order) by family, so that a family without a route costs one delay.
+//! The next address starts [`Dial::STAGGER`] after the one before, or at once when an attempt has
+//! failed. With many addresses the delay shrinks, so that the last one starts before half of the
+//! time is over. At most [`Dial::MOST_AT_ONCE`] attempts run at the same time; to start one more,
+//! the oldest is closed.
+//!
+//! The machine knows no socket and no resolver. The caller reports what became of an attempt
+//! (`handle`), carries out what `poll` says until that is `None`, and asks again at the `deadline`.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::planted::{self, Bug};
+use crate::time::{Deadline, Instant};
+
+/// The attempts to reach one server by its addresses, as one connection. Addresses are named by
+/// their index in the order in which they are to be tried.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    phases: Vec<Phase>,
+    /// How many have been started: the index of the next.
+    started: usize,
+    stagger: Duration,
+    next_at: Instant,
+    until: Instant,
+    end: Option<End>,
+    /// Whether the end was reported.
+    over: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Waiting,
+    Running,
+    Over,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// The attempt ended without a greeting.
+    Failed(usize),
+    /// The server at this address has greeted.
+    Greeted(usize),
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Connect to this address and greet the server there.
+    Start(usize),
+    /// Close this attempt, which has lost.
+    Close(usize),
+    /// The race is over, and nothing runs any more but the winner. The last action.
+    Finish(End),
+}
+
+/// How a race ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// This address won.
+    Won(usize),
+    /// Every attempt has failed, or there was no address.
+    AllFailed,
+    /// The time was over before any server had greeted.
+    OutOfTime,
+}
+
+impl Dial {
+    /// How long the next attempt waits for the one before at most: the *Connection Attempt Delay*
+    /// that RFC 8305, section 5, recommends.
+    pub const STAGGER: Duration = Duration::from_millis(250);
+    /// How many attempts run at the same time at most.
+    pub const MOST_AT_ONCE: usize = 32;
+
+    /// A race of so many addresses, which is over at `until`.
+    #[must_use]
+    pub fn new(addresses: usize, until: Instant, now: Instant) -> Self {
+        let count = u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
+        let stagger = Self::STAGGER.min(until.since(now) / count.saturating_mul(2));
+        let phases = alloc::vec![Phase::Waiting; addresses];
+        Self { phases, started: 0, stagger, next_at: now, until, end: None, over: false }
+    }
+
+    /// Takes in what became of an attempt. What is said of one that does not run is ignored.
+    pub fn handle(&mut self, input: Input) {
+        match input {
+            Input::Failed(index) => {
+                if self.stop(index) {
+                    self.next_at = Instant::ORIGIN;
+                }
+            }
+            Input::Greeted(index) => {
+                if self.end.is_none() && self.stop(index) {
+                    self.end = Some(End::Won(index));
+                }
+            }
+        }
+    }
+
+    /// What to do next; to be asked until it returns `None`.
+    pub fn poll(&mut self, now: Instant) -> Option<Action> {
+        if self.over {
+            return None;
+        }
+        if self.end.is_none() && self.until <= now {
+            self.end = Some(End::OutOfTime);
+        }
+        let left = self.started < self.phases.len();
+        if self.end.is_none() && self.running() == 0 && !left {
+            self.end = Some(End::AllFailed);
+        }
+        if let Some(end) = self.end {
+            return Some(self.close_first().unwrap_or_else(|| {
+                self.over = true;
+                Action::Finish(end)
+            }));
+        }
+        if !left || !self.may_start(now) {
+            return None;
+        }
+        if self.running() >= Self::MOST_AT_ONCE {
+            return self.close_first();
+        }
+        let index = self.started;
+        self.started += 1;
+        self.next_at = now + self.stagger;
+        *self.phases.get_mut(index)? = Phase::Running;
+        Some(Action::Start(index))
+    }
+
+    /// When [`poll`](Self::poll) may return something else though nothing happened.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        if self.over {
+            return None;
+        }
+        let end = Deadline { at: self.until, why: "the end of a dial" };
+        let left = self.started < self.phases.len() && !planted::is(Bug::AddressesInTurn);
+        let next = left.then_some(Deadline { at: self.next_at, why: "the next address" });
+        Deadline::earlier(next, Some(end))
+    }
+
+    fn may_start(&self, now: Instant) -> bool {
+        let in_turn = planted::is(Bug::AddressesInTurn);
+        self.running() == 0 || (self.next_at <= now && !in_turn)
+    }
+
+    fn running(&self) -> usize {
+        self.phases.iter().filter(|phase| **phase == Phase::Running).count()
+    }
+
+    /// The attempt runs no more; returns whether it did.
+    fn stop(&mut self, index: usize) -> bool {
+        let running = self.phases.get_mut(index).filter(|phase| **phase == Phase::Running);
+        running.is_some_and(|phase| {
+            *phase = Phase::Over;
+            true
+        })
+    }
+
+    /// Closes the attempt that was started first of those that run.
+    fn close_first(&mut self) -> Option<Action> {
+        let index = self.phases.iter().position(|phase| *phase == Phase::Running)?;
+        self.stop(index).then_some(Action::Close(index))
+    }
+}
+
+/// The addresses in the order in which they are to be tried: each once, those of both families in
+/// turn, beginning with the family that the resolver named first (RFC 8305, section 4). Within a
+/// family the resolver's order stays.
+#[must_use]
+pub fn order(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut seen = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        if !seen.contains(address) {
+            seen.push(*address);
+        }
+    }
+    let Some(first) = seen.first().map(SocketAddr::is_ipv6) else { return seen };
+    let family = |v6: bool| seen.iter().filter(move |address| address.is_ipv6() == v6).copied();
+    let (mut ours, mut others) = (family(first), family(!first));
+    let mut ordered = Vec::with_capacity(seen.len());
+    while ordered.len() < seen.len() {
+        ordered.extend(ours.next());
+        ordered.extend(others.next());
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests;
