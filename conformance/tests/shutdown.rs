@@ -1,40 +1,135 @@
-//! A cache outlives the runtime that it connected on: it says so, and connects on another.
+//! A cache outlives the runtime that it connected on, and goes on on its caller's.
 
 use std::time::{Duration, Instant};
 
 use async_caches_conformance::cluster::Cluster;
+use async_caches_conformance::sentinels::Trio;
 use async_caches_conformance::server::{Kind, Server, Setup};
 use async_caches_tokio::{Cache, Error, LinkError};
 use tokio::runtime::{Builder, Runtime};
 
 #[test]
-fn a_cache_whose_runtime_has_shut_down_fails_at_once_and_can_be_connected_on_another() {
+fn a_cache_whose_runtime_has_shut_down_opens_its_pool_again_on_the_callers() {
     let server = Server::start(Kind::Redis, &Setup::default());
-    let first = runtime();
-    let cache = first.block_on(async_caches_tokio::connect(&server.url(0))).unwrap();
-    first.block_on(cache.set("key", "value").into_future()).unwrap();
-    drop(first);
+    serves_on_several_runtimes(&server.url(0), 1);
+}
 
-    runtime().block_on(async {
-        fails_at_once(&cache, "key").await;
-        connects_again(&cache).await;
+#[test]
+fn a_cache_behind_sentinels_whose_runtime_has_shut_down_opens_its_pool_again_on_the_callers() {
+    let trio = Trio::start(Kind::Redis, None, UNDISTURBED);
+    serves_on_several_runtimes(&trio.url(0), 1);
+}
+
+#[test]
+fn a_cluster_whose_runtime_has_shut_down_opens_its_pools_again_on_the_callers() {
+    let cluster = Cluster::start(Kind::Redis, &Setup::default(), 2, 0, UNDISTURBED);
+    serves_on_several_runtimes(&cluster.url(), 20);
+}
+
+#[test]
+fn many_calls_that_find_their_runtime_gone_open_one_pool() {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cache = runtime().block_on(async_caches_tokio::connect(&server.url(0))).unwrap();
+    let threads = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    threads.block_on(async {
+        let calls: Vec<_> = (0..100)
+            .map(|n| {
+                let cache = cache.clone();
+                tokio::spawn(async move { cache.set(&n.to_string(), n).await })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        assert_eq!(server.raw(0).other_clients().len(), 1);
     });
 }
 
 #[test]
-fn a_cluster_whose_runtime_has_shut_down_fails_at_once_and_can_be_connected_on_another() {
+fn a_cache_whose_runtime_has_shut_down_fails_at_once_outside_of_any_and_serves_inside_of_one() {
+    let server = Server::start(Kind::Redis, &Setup::default());
     let cluster = Cluster::start(Kind::Redis, &Setup::default(), 2, 0, UNDISTURBED);
-    let first = runtime();
-    let cache = first.block_on(async_caches_tokio::connect(&cluster.url())).unwrap();
-    // Of two nodes one has links, and the other none so far.
-    first.block_on(cache.set("key", "value").into_future()).unwrap();
-    drop(first);
-
-    runtime().block_on(async {
+    for url in [server.url(0), cluster.url()] {
+        let cache = runtime().block_on(async_caches_tokio::connect(&url)).unwrap();
         for key in (0..20).map(|n| format!("key{n}")) {
-            fails_at_once(&cache, &key).await;
+            smol::block_on(fails_at_once(&cache, &key));
         }
-        connects_again(&cache).await;
+        runtime().block_on(serves(&cache, "key", 1));
+        assert!(cache.is_connected());
+        let again = runtime();
+        again.block_on(async {
+            cache.disconnect().await.unwrap();
+            cache.connect().await.unwrap();
+            serves(&cache, "key", 2).await;
+        });
+    }
+}
+
+#[test]
+fn a_call_from_another_runtime_waits_until_the_caches_own_runs_again() {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let brief = Duration::from_millis(100);
+    let own = runtime();
+    let builder = async_caches_tokio::builder(&server.url(0)).response_timeout(brief);
+    let cache = own.block_on(builder.connect()).unwrap();
+    let (calling, other) = (cache.clone(), runtime());
+    let call = std::thread::spawn(move || {
+        other.block_on(calling.set("key", "value").into_future()).is_ok()
+    });
+    // Nothing runs the connections, so nothing ends the call: not after its deadline either.
+    std::thread::sleep(brief * 5);
+    assert!(!call.is_finished());
+    own.block_on(async {
+        while !call.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    call.join().unwrap();
+}
+
+#[test]
+fn connecting_outside_of_a_runtime_is_an_error_and_inside_of_one_works_afterwards() {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cluster = Cluster::start(Kind::Redis, &Setup::default(), 2, 0, UNDISTURBED);
+    let trio = Trio::start(Kind::Redis, None, UNDISTURBED);
+    for url in [server.url(0), cluster.url(), trio.url(0)] {
+        let cache = async_caches_tokio::open(&url).unwrap();
+        for _ in 0..2 {
+            let error = smol::block_on(cache.connect()).unwrap_err();
+            assert!(matches!(error, Error::NoRuntime { .. }), "{error:?}");
+            assert!(error.to_string().contains("inside the runtime"), "{error}");
+            assert!(!cache.is_connected());
+        }
+        runtime().block_on(async {
+            cache.connect().await.unwrap();
+            serves(&cache, "key", 1).await;
+        });
+    }
+}
+
+#[test]
+fn connecting_on_a_runtime_that_shuts_down_is_an_error_and_on_another_works_afterwards() {
+    let server = Server::start(Kind::Redis, &Setup::default());
+    let cache = async_caches_tokio::open(&server.url(0)).unwrap();
+    let (first, connecting) = (runtime(), cache.clone());
+    /// Connects when it is dropped, which is while its runtime shuts down.
+    struct OnDrop(Cache);
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            let error = smol::block_on(self.0.connect()).unwrap_err();
+            assert!(matches!(error, Error::NoRuntime { .. } | Error::Unavailable { .. }));
+        }
+    }
+    let late = OnDrop(connecting);
+    first.spawn(async move {
+        let _late = late;
+        std::future::pending::<()>().await;
+    });
+    first.block_on(tokio::task::yield_now());
+    drop(first);
+    runtime().block_on(async {
+        cache.connect().await.unwrap();
+        serves(&cache, "key", 1).await;
     });
 }
 
@@ -68,12 +163,27 @@ async fn fails_at_once(cache: &Cache, key: &str) {
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
-/// And finds what was stored before.
-async fn connects_again(cache: &Cache) {
-    cache.disconnect().await.unwrap();
-    cache.connect().await.unwrap();
-    assert_eq!(cache.get("key").await.unwrap(), Some("value".to_owned()));
-    cache.disconnect().await.unwrap();
+/// As a `static` that several tests share, each on a runtime of its own.
+fn serves_on_several_runtimes(url: &str, keys: usize) {
+    let cache = async_caches_tokio::open(url).unwrap();
+    for round in 0..3 {
+        runtime().block_on(async {
+            if round == 0 {
+                cache.connect().await.unwrap();
+            }
+            assert!(cache.is_connected());
+            for n in 0..keys {
+                serves(&cache, &format!("key{n}"), round).await;
+            }
+            let loaded = cache.get_or_set(&format!("loaded{round}"), async { round }).await;
+            assert_eq!(loaded.unwrap(), round);
+        });
+    }
+}
+
+async fn serves(cache: &Cache, key: &str, value: i32) {
+    cache.set(key, value).await.unwrap();
+    assert_eq!(cache.get(key).await.unwrap(), Some(value));
 }
 
 fn runtime() -> Runtime {

@@ -35,6 +35,14 @@ pub(crate) enum Service {
 }
 
 impl Service {
+    /// It runs from now on, on the runtime that this is called on.
+    pub(crate) fn start(&self) {
+        match self {
+            Self::Redis(redis) => redis.start(),
+            Self::Cluster(cluster) => cluster.start(),
+        }
+    }
+
     /// Ready once it can be used, or cannot; for the caller that connects.
     pub(crate) fn poll_first(
         &self,
@@ -73,6 +81,24 @@ impl Service {
 }
 
 impl Backend {
+    /// Whether its runtime is gone, so that it serves no call any more.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Dummy | Self::Memory(_) => false,
+            Self::Redis { redis, .. } => redis.pool().is_over(),
+            Self::Cluster { cluster, .. } => cluster.is_over(),
+        }
+    }
+
+    /// What has to be closed, if anything has.
+    pub(crate) fn service(&self) -> Option<Service> {
+        match self {
+            Self::Dummy | Self::Memory(_) => None,
+            Self::Redis { redis, .. } => Some(Service::Redis(Arc::clone(redis))),
+            Self::Cluster { cluster, .. } => Some(Service::Cluster(Arc::clone(cluster))),
+        }
+    }
+
     /// Where callers meet who load the same key; the dummy shares nothing.
     pub(crate) fn desk(&self) -> Option<&Arc<Desk>> {
         match self {
@@ -239,8 +265,10 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
+        let mut revived = false;
         loop {
             let begun = cache.with_backend(|backend| match backend.busy_desk() {
+                _ if !revived && backend.is_over() => Begun::Over,
                 Some(desk) if !self.clear => Begun::Held(desk, backend.timed()),
                 _ => match backend {
                     Backend::Dummy => Begun::Answered(dummy::execute(command)),
@@ -252,6 +280,11 @@ impl Call {
                 },
             });
             match begun {
+                Ok(Begun::Over) => {
+                    revived = true;
+                    cache.revive();
+                    continue;
+                }
                 Ok(Begun::Held(desk, timed)) => {
                     if desk.poll_clear(command, cx).is_pending() {
                         return match timed {
@@ -285,6 +318,8 @@ pub(crate) enum AtOnce {
 
 /// What came of handing a command to a backend.
 enum Begun {
+    /// The runtime that ran the backend is gone.
+    Over,
     /// A load may be under way: it has to be asked first, outside of all locks. Whoever is held up
     /// waits as long as he would for a link of the pool.
     Held(Arc<Desk>, Timed),

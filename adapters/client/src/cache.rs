@@ -54,6 +54,46 @@ pub(crate) enum Target {
     Cluster(Box<Remote<View>>, Translation),
 }
 
+impl Target {
+    /// Whether this thread is inside the runtime that it needs.
+    fn is_here(&self) -> bool {
+        match self {
+            Self::Dummy | Self::Memory { .. } => true,
+            Self::Redis(remote) => remote.runtime.is_here(),
+            Self::Cluster(remote, _) => remote.runtime.is_here(),
+        }
+    }
+
+    /// A pool or a cluster that is not started yet, if it takes one.
+    fn service(&self, settings: &Settings) -> Option<(Service, Arc<Desk>)> {
+        match self {
+            Self::Dummy | Self::Memory { .. } => None,
+            Self::Redis(remote) => {
+                let Remote { server, terms, runtime, desk, seen } = &**remote;
+                let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
+                let redis = Redis::new(runtime, server, terms.clone(), settings, seen, None);
+                Some((Service::Redis(Arc::new(redis)), Arc::clone(desk)))
+            }
+            Self::Cluster(remote, translation) => {
+                let Remote { server, terms, runtime, desk, seen } = &**remote;
+                let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
+                let (terms, translation) = (terms.clone(), translation.clone());
+                let cluster = Cluster::new(runtime, server, terms, settings, translation, seen);
+                Some((Service::Cluster(Arc::new(cluster)), Arc::clone(desk)))
+            }
+        }
+    }
+}
+
+/// A cache that is idle again once this is dropped.
+struct Idle<'c>(&'c Cache);
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.idle();
+    }
+}
+
 /// A server or several, and what callers of this cache see of them.
 pub(crate) struct Remote<S> {
     server: Server,
@@ -251,27 +291,54 @@ impl Cache {
                 let bounds = Bounds { max_entries, max_bytes };
                 Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
-            Target::Redis(remote) => {
-                let Remote { server, terms, runtime, desk, seen } = &**remote;
+            Target::Redis(_) | Target::Cluster(..) => {
+                if !self.inner.target.is_here() {
+                    return Err(Error::NoRuntime { scheme: "redis" });
+                }
                 *phase = Phase::Connecting;
                 drop(phase);
-                let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
-                let redis = Redis::open(runtime, server, terms.clone(), settings, seen);
-                return Ok(Some((Service::Redis(Arc::new(redis)), Arc::clone(desk))));
-            }
-            Target::Cluster(remote, translation) => {
-                let Remote { server, terms, runtime, desk, seen } = &**remote;
-                *phase = Phase::Connecting;
-                drop(phase);
-                let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
-                let (terms, translation) = (terms.clone(), translation.clone());
-                let cluster = Cluster::open(runtime, server, terms, settings, translation, seen);
-                return Ok(Some((Service::Cluster(Arc::new(cluster)), Arc::clone(desk))));
+                // A runtime that panics leaves nothing behind.
+                let undo = Idle(self);
+                let service = self.inner.target.service(settings);
+                if let Some((service, _)) = &service {
+                    service.start();
+                }
+                std::mem::forget(undo);
+                return Ok(service);
             }
         };
         self.inner.backend.store(Some(Arc::new(backend)));
         *phase = Phase::Connected;
         Ok(None)
+    }
+
+    /// Opens the pool, or the cluster, again on the caller's runtime, if the one that ran it is gone
+    /// and the caller is on one.
+    #[cold]
+    pub(crate) fn revive(&self) {
+        let is_over = || self.inner.backend.load().as_deref().is_some_and(Backend::is_over);
+        if !is_over() || !self.inner.target.is_here() {
+            return;
+        }
+        let Some((service, desk)) = self.inner.target.service(&self.inner.settings) else { return };
+        let phase = lock(&self.inner.phase);
+        // Of several callers one comes first.
+        if *phase != Phase::Connected || !is_over() {
+            return;
+        }
+        let gone = self.inner.backend.load_full();
+        if let Some(gone) = gone.as_deref().and_then(Backend::service) {
+            gone.withdraw();
+        }
+        service.publish();
+        let backend = match &service {
+            Service::Redis(redis) => Backend::Redis { redis: Arc::clone(redis), desk },
+            Service::Cluster(cluster) => Backend::Cluster { cluster: Arc::clone(cluster), desk },
+        };
+        self.inner.backend.store(Some(Arc::new(backend)));
+        drop(phase);
+        drop(gone);
+        service.start();
     }
 
     pub(crate) fn connected(&self, service: Service, desk: Arc<Desk>) {
@@ -293,11 +360,7 @@ impl Cache {
             return Err(Error::NotConnected);
         }
         let gone = self.inner.backend.swap(None);
-        let service = match gone.as_deref() {
-            Some(Backend::Redis { redis, .. }) => Some(Service::Redis(Arc::clone(redis))),
-            Some(Backend::Cluster { cluster, .. }) => Some(Service::Cluster(Arc::clone(cluster))),
-            Some(Backend::Dummy | Backend::Memory(_)) | None => None,
-        };
+        let service = gone.as_deref().and_then(Backend::service);
         if let Some(service) = &service {
             service.withdraw();
         }

@@ -36,10 +36,11 @@ pub enum Error {
     /// The cache is connected, or connecting, already.
     #[error("the cache is already connected")]
     AlreadyConnected,
-    /// The URL's backend does I/O, which needs a runtime.
+    /// The URL's backend does I/O, which needs a runtime: the cache was opened without one, or was to
+    /// connect outside of it. It connects once it is asked to inside.
     #[error(
         "{scheme}:// needs a runtime: open it with async-caches-tokio, async-caches-smol or \
-         async-caches-async-std"
+         async-caches-async-std, and connect it inside the runtime"
     )]
     NoRuntime {
         /// The URL's scheme, as it was written.
@@ -187,8 +188,8 @@ pub enum LinkError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] async_caches_core::tls::TlsError),
-    /// The runtime that ran the cache's connections has shut down. Disconnect the cache and connect
-    /// it on another.
+    /// The runtime that ran the cache's connections has shut down, and the caller is on no other.
+    /// Otherwise its call opens them again on its own runtime.
     #[error("the runtime that ran the cache's connections has shut down")]
     RuntimeGone,
     /// The [`CredentialsProvider`](crate::CredentialsProvider) did not say who we are.

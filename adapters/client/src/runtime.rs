@@ -57,6 +57,13 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// What time it is, counted from an origin that stays the same.
     fn now(&self) -> Instant;
 
+    /// Whether tasks can be spawned, and timers made, on the thread that asks: `false` for a runtime
+    /// that has to be entered, outside of it. Asked before a cache connects, and before a cache whose
+    /// runtime has shut down opens its connections on another.
+    fn is_here(&self) -> bool {
+        true
+    }
+
     /// Runs a task in the background, to its end.
     fn spawn(&self, task: BoxFuture<'static, ()>);
 

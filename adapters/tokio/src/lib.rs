@@ -98,6 +98,10 @@ impl Runtime for Tokio {
         Instant::ORIGIN + self.origin.elapsed()
     }
 
+    fn is_here(&self) -> bool {
+        tokio::runtime::Handle::try_current().is_ok()
+    }
+
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
     }

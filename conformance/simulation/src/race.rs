@@ -36,10 +36,13 @@ pub(crate) struct Races {
 impl Plan {
     /// Draws addresses, and rather none but the one that there is.
     pub(crate) fn draw_addresses(&mut self, random: &mut Random) {
-        if self.connect_timeout < SHORTEST || random.below(3) > 0 {
+        let count = 2 + random.below(5);
+        let longest = (STAGGER * count as u32).min(self.connect_timeout / 2);
+        // Callers wait no longer for a link than for an answer.
+        let fits = self.connect_timeout >= SHORTEST && self.response_timeout >= longest + SHORTEST;
+        if !fits || random.below(2) > 0 {
             return;
         }
-        let count = 2 + random.below(5);
         let alive = random.below(count);
         self.addresses = (0..count)
             .map(|index| match random.below(3) {
@@ -106,6 +109,8 @@ impl State {
     }
 }
 
+/// How long an address waits for the one before.
+const STAGGER: Duration = Duration::from_millis(250);
 /// With a shorter timeout a slow network is reason enough to fail.
 const SHORTEST: Duration = Duration::from_millis(200);
 /// How late a race may end: alarms may ring late, and the last bytes be under way.

@@ -2,6 +2,7 @@
 //! that close, and ends waits that are over.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -73,7 +74,10 @@ impl Keeper {
             let refresh = if closed { None } else { state.refresh.deadline() };
             drop(state);
             woken.into_iter().for_each(Waker::wake);
-            beginning.iter().for_each(|redis| redis.start());
+            // One whose start panics is over, and its node gets another when it is needed.
+            for redis in beginning {
+                let _ = catch_unwind(AssertUnwindSafe(|| redis.start()));
+            }
             if closed && let Some(fetching) = self.fetching.take() {
                 self.leaving.extend(fetching.end().map(|redis| (redis, None)));
             }

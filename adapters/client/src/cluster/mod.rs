@@ -57,9 +57,9 @@ pub(crate) struct Cluster {
 pub(crate) struct Translation(Arc<dyn Fn(Address) -> Address + Send + Sync>);
 
 impl Cluster {
-    /// Begins a cluster: its keeper runs, and asks for the map from now on. Its nodes are seen in
+    /// A cluster that asks for nothing until it is [started](Self::start). Its nodes are seen in
     /// `published` once it is [published](Self::publish).
-    pub(crate) fn open(
+    pub(crate) fn new(
         runtime: Arc<dyn Runtime>,
         server: &Server,
         terms: Terms,
@@ -99,8 +99,17 @@ impl Cluster {
             state: Mutex::new(state),
             runtime,
         });
-        keeper::spawn(&nodes);
         Self { nodes }
+    }
+
+    /// Its keeper runs from now on, on the runtime that this is called on, and asks for the map.
+    pub(crate) fn start(&self) {
+        keeper::spawn(&self.nodes);
+    }
+
+    /// Whether its runtime is gone, so that it serves no call any more.
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.nodes.state).over
     }
 
     /// Ready once a map was read; for the caller that connects. A failure is final where every node

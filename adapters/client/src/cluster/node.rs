@@ -69,9 +69,9 @@ impl Node {
     pub(super) fn redis(&self, nodes: &Nodes, links: Option<usize>) -> Result<Arc<Redis>, Error> {
         let mut phase = lock(&self.phase);
         match &*phase {
-            Phase::Open(redis) => return Ok(Arc::clone(redis)),
+            Phase::Open(redis) if !redis.pool().is_over() => return Ok(Arc::clone(redis)),
             Phase::Left => return Err(Error::NotConnected),
-            Phase::Unopened => {}
+            Phase::Unopened | Phase::Open(_) => {}
         }
         // What is asked for its map alone is asked as seldom as maps are read.
         if links.is_none() && !nodes.may_dial() {

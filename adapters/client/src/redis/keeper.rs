@@ -1,12 +1,14 @@
 //! The background task of a pool: carries out its decisions and ends waits that are over.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::{Action, LinkId};
 use async_caches_core::time::{Deadline, Instant};
+use async_caches_core::url::Endpoint;
 
 use super::dial::Link;
 use super::link::{Closing, Link as Serving, Shared};
@@ -15,7 +17,7 @@ use super::sentinels::Sentinels;
 use super::watcher::Watcher;
 use super::{Pool, State};
 use crate::error::LinkError;
-use crate::runtime::Timer;
+use crate::runtime::{Runtime, Timer};
 use crate::sync::lock;
 
 /// Runs the pool's keeper until the pool is closed and its last link gone.
@@ -38,6 +40,11 @@ impl Drop for Keeper {
 }
 
 impl Pool {
+    /// Whether its runtime is gone, so that it serves no call any more.
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.state).over
+    }
+
     /// There is no keeper, and there will be none.
     pub(super) fn abandon(&self) {
         let mut state = lock(&self.state);
@@ -88,16 +95,22 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
                 end,
                 name: None,
             };
-            runtime.dial(at, Link::serving(link));
+            dial(runtime.as_ref(), at, Link::serving(link));
         }
         if let Some((at, setup, orders)) = ask {
             let watcher = Watcher::new(Arc::clone(pool), at.clone(), setup, orders, now);
-            pool.runtime.dial(at, Link::watching(watcher));
+            dial(pool.runtime.as_ref(), at, Link::watching(watcher));
         }
         if timer.poll_until(deadline.map(|due| due.at), cx).is_pending() {
             return Poll::Pending;
         }
     }
+}
+
+/// Hands a connection to the runtime. If that panics the connection is dropped, which is a dial that
+/// failed, and the keeper goes on.
+fn dial(runtime: &dyn Runtime, at: Endpoint, link: Link) {
+    let _ = catch_unwind(AssertUnwindSafe(|| runtime.dial(at, link)));
 }
 
 impl State {

@@ -27,6 +27,7 @@ mod slots;
 mod watcher;
 mod witness;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -115,21 +116,8 @@ struct State {
 }
 
 impl Redis {
-    /// Begins a pool: its keeper runs and dials from now on. Its links are seen in `routes` once
-    /// it is [published](Self::publish).
-    pub(crate) fn open(
-        runtime: Arc<dyn Runtime>,
-        server: &Server,
-        terms: Terms,
-        settings: &Settings,
-        routes: Arc<ArcSwapOption<Routes>>,
-    ) -> Self {
-        let this = Self::new(runtime, server, terms, settings, routes, None);
-        this.start();
-        this
-    }
-
-    /// The same of a pool that dials nothing, and ends no wait, until it is [started](Self::start).
+    /// A pool that dials nothing, and ends no wait, until it is [started](Self::start). Its links are
+    /// seen in `routes` once it is [published](Self::publish).
     pub(crate) fn new(
         runtime: Arc<dyn Runtime>,
         server: &Server,
@@ -293,6 +281,12 @@ impl Pool {
         self.runtime.now()
     }
 
+    /// The time for what runs as a connection is dropped, also while the task of that unwinds: there a
+    /// clock that panics would end the process.
+    fn now_anyhow(&self) -> Instant {
+        catch_unwind(AssertUnwindSafe(|| self.now())).unwrap_or(Instant::ORIGIN)
+    }
+
     fn response_timeout(&self) -> Duration {
         self.setup.response_timeout
     }
@@ -327,7 +321,7 @@ impl Pool {
 
     /// A link has ended, or could not be dialled.
     fn ended(&self, id: LinkId, endpoint: &Endpoint, error: &LinkError) {
-        let now = self.now();
+        let now = self.now_anyhow();
         let mut state = lock(&self.state);
         let dialled = state.dialling.iter().any(|(link, _)| *link == id);
         let known = self.remove(&mut state, id);

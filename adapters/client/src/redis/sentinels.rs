@@ -226,7 +226,7 @@ impl Pool {
 
     /// The connection to a sentinel has ended, or could not be opened.
     pub(super) fn unwatched(&self, at: &Endpoint, error: &LinkError) {
-        let now = self.now();
+        let now = self.now_anyhow();
         let mut state = lock(&self.state);
         if let Some(sentinels) = &mut state.sentinels {
             sentinels.orders = None;
