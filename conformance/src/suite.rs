@@ -372,6 +372,8 @@ macro_rules! __cases {
             }
             faults {
                 no_operation_outlives_its_deadline_on_a_stopped_server
+                a_stopped_server_costs_one_response_timeout_and_then_nothing
+                a_server_whose_dials_are_lost_costs_one_response_timeout_and_then_nothing
                 a_stopped_server_does_not_keep_a_disconnect
                 connecting_to_a_stopped_server_ends
                 a_pool_that_starved_is_back_within_a_second

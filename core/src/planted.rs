@@ -21,6 +21,8 @@ pub enum Bug {
     NoConnectTimeout,
     /// The next address of a name waits until the one before has failed.
     AddressesInTurn,
+    /// A server that was silent on one link is waited for on the next.
+    SilenceForgotten,
     /// Scripts that the server has forgotten are still called by their digests.
     ScriptsRemembered,
     /// A server that loads its data counts as ready.

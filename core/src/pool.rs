@@ -13,10 +13,14 @@
 //! one dial at a time. A link counts as a success only after it has lasted for [`Pool::STABLE`]: a
 //! server that accepts and hangs up is no reason for a storm.
 //!
-//! While there is no open link callers wait, each for its own deadline. Once every dial has failed
-//! for longer than the patience given, or the server refused the credentials, waiting is
+//! While there is no open link callers wait, each for its own deadline. Once that has lasted for the
+//! patience given, counted from the first dial, or the server refused the credentials, waiting is
 //! [hopeless](Pool::is_hopeless) and callers are to be failed at once until a link opens again, or
 //! until somebody wants one after the pool has been left alone for as long.
+//!
+//! A server that was [silent](Pool::silent) on one link for all the patience, and was not heard lately on
+//! another, is silent on all: no other is to cost its callers the same wait. Then there is no hope but
+//! for a moment in which a dial may prove the server alive.
 //!
 //! The pool knows no socket and no caller. It is told what happened (`handle`), says what to do
 //! (`poll`, until it answers `None`) and when to ask again (`deadline`).
@@ -45,8 +49,10 @@ pub struct Pool {
     troubled: bool,
     demand: bool,
     refused: bool,
-    /// Since when every dial has failed, or the credentials were refused, and no link was open.
-    failing_since: Option<Instant>,
+    /// From when on callers are failed at once, while no link is open.
+    failing_from: Option<Instant>,
+    /// Whether no caller has waited for the first link to open.
+    unproven: bool,
     /// When the server moved last.
     moved_at: Option<Instant>,
     history: History,
@@ -102,6 +108,8 @@ pub enum Action {
 impl Pool {
     /// How long a link above `minsize` may idle.
     pub const IDLE: Duration = Duration::from_secs(30);
+    /// How long callers may hope for a dial after a server fell silent.
+    pub const GRACE: Duration = Duration::from_millis(100);
     /// How long a link must last to count as a success.
     pub const STABLE: Duration = Duration::from_secs(1);
 
@@ -126,7 +134,8 @@ impl Pool {
             troubled: false,
             demand: false,
             refused: false,
-            failing_since: None,
+            failing_from: None,
+            unproven: false,
             moved_at: None,
             history: History::default(),
         }
@@ -145,19 +154,53 @@ impl Pool {
                 self.troubled = false;
                 self.refused = false;
                 self.demand = false;
-                self.failing_since = None;
+                self.failing_from = None;
+                self.unproven = false;
                 self.not_before = Instant::ORIGIN;
             }
             Input::Ended { link, refused } => self.ended(link, refused, now),
             Input::Demand => self.demanded(now),
             Input::Renewed if self.refused => {
                 self.refused = false;
-                self.failing_since = None;
+                self.failing_from = None;
                 self.not_before = now;
             }
             Input::Renewed => {}
             Input::Moved => self.moved(now),
         }
+    }
+
+    /// Callers come before any link was open: until one is, the first dial that fails leaves them no
+    /// hope.
+    pub fn begin_lazily(&mut self) {
+        self.unproven = true;
+    }
+
+    /// An open link is about to end, as nothing was heard on it for as long as a response may take.
+    /// Returns the other links that are to close, if nothing was heard on any of them for half as long:
+    /// each once what is under way there has ended. They count until they have ended.
+    pub fn silent(
+        &mut self,
+        link: LinkId,
+        now: Instant,
+        last_heard: impl Fn(LinkId) -> Instant,
+    ) -> Vec<LinkId> {
+        let others = |(id, phase): &(LinkId, Phase)| phase.is_open() && *id != link;
+        let mut open = self.links.iter().filter(|link| others(link));
+        let is_heard = |id| now.since(last_heard(id)) < self.patience / 2;
+        if planted::is(Bug::SilenceForgotten) || open.any(|(id, _)| is_heard(*id)) {
+            return Vec::new();
+        }
+        let from = now + Self::GRACE.min(self.patience);
+        self.failing_from = Some(self.failing_from.map_or(from, |before| before.min(from)));
+        let mut closing = Vec::new();
+        for (id, phase) in &mut self.links {
+            if phase.is_open() && *id != link {
+                *phase = Phase::Closing;
+                closing.push(*id);
+            }
+        }
+        closing
     }
 
     /// What to do next; to be asked until it answers `None`. `idle_since` tells for an open link
@@ -169,6 +212,9 @@ impl Pool {
     ) -> Option<Action> {
         if self.wants_dial() && self.not_before <= now {
             self.demand = false;
+            if self.open() == 0 && !planted::is(Bug::SilenceForgotten) {
+                self.failing_from.get_or_insert(now + self.patience);
+            }
             let id = LinkId(self.next);
             self.next += 1;
             self.links.push((id, Phase::Dialling));
@@ -197,7 +243,8 @@ impl Pool {
     /// Whether callers without a link should be failed at once instead of waiting.
     #[must_use]
     pub fn is_hopeless(&self, now: Instant) -> bool {
-        self.failing_since.is_some_and(|since| self.refused || now.since(since) >= self.patience)
+        let failed = self.refused || (self.unproven && self.history.has_failed());
+        self.failing_from.is_some_and(|from| failed || from <= now)
     }
 
     /// How many links are open.
@@ -244,7 +291,7 @@ impl Pool {
         // Where nobody has wanted a link for that long, what failed before says nothing of now.
         let left_alone = self.links.is_empty() && now.since(self.not_before) >= self.patience;
         if left_alone && !planted::is(Bug::OldTroubleKept) {
-            self.failing_since = None;
+            self.failing_from = None;
             self.refused = false;
         }
         self.demand |= !self.is_dialling();
@@ -262,7 +309,7 @@ impl Pool {
         }
         self.troubled = again;
         self.refused = false;
-        self.failing_since = None;
+        self.failing_from = None;
         self.not_before = if again { now + self.backoff.failed() } else { now };
     }
 
@@ -276,9 +323,9 @@ impl Pool {
             Phase::Open { .. } | Phase::Dialling => {}
             Phase::Closing => return,
         }
-        let failed = refused || matches!(phase, Phase::Dialling);
+        let failed = refused || matches!(phase, Phase::Dialling) || self.is_dialling();
         if failed && self.open() == 0 {
-            self.failing_since.get_or_insert(now);
+            self.failing_from.get_or_insert(now + self.patience);
         }
         self.troubled = true;
         self.refused = refused;

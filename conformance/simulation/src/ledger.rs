@@ -31,6 +31,10 @@ use crate::operation::Kind;
 use crate::said::Said;
 use crate::wire::Wire;
 
+/// How long after a silence callers may still hope, and how long what happens at once may take.
+const GRACE: Duration = Duration::from_millis(110);
+const MOMENT: Duration = Duration::from_millis(10);
+
 pub(crate) type OpId = usize;
 pub(crate) type EntryId = usize;
 pub(crate) type KeyId = usize;
@@ -45,6 +49,9 @@ pub(crate) struct Ledger {
     sweeps: Vec<OpId>,
     pub(crate) lines: Vec<Taint>,
     pub(crate) caches: Vec<Connection>,
+    pub(crate) heard: Vec<Heard>,
+    /// Which caches dial though no caller wants a link.
+    pub(crate) keeps_links: Vec<bool>,
     /// When keys of a cluster had nobody, and how long that may be seen.
     pub(crate) windows: Vec<Window>,
     /// Of how many nodes the servers are, and whether that is a cluster.
@@ -141,6 +148,15 @@ pub(crate) struct Taint {
     pub(crate) closed: Option<u64>,
 }
 
+/// What a cache has heard of its server, for the rule that silence costs one response timeout.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Heard {
+    /// When it last read anything, on any line.
+    at: Instant,
+    /// When a call ended unanswered that had all its time since then.
+    silent_from: Option<Instant>,
+}
+
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Connection {
     pub(crate) connected: bool,
@@ -219,6 +235,39 @@ impl Ledger {
             self.caches.resize_with(cache + 1, Connection::default);
         }
         self.caches[cache] = Connection { connected, away: self.step };
+        self.heard(cache);
+    }
+
+    /// A cache has read something.
+    pub(crate) fn heard(&mut self, cache: usize) {
+        if self.heard.len() <= cache {
+            self.heard.resize_with(cache + 1, Heard::default);
+        }
+        self.heard[cache] = Heard { at: self.now, silent_from: None };
+    }
+
+    /// A call has failed. Once a server was silent for a whole call, later ones fail at once until it
+    /// is heard again, but for a moment in which a dial may prove it alive.
+    pub(crate) fn check_silence(&mut self, id: OpId, unanswered: bool) {
+        let (op, now) = (&self.ops[id], self.now);
+        let heard = self.heard[op.cache];
+        let single =
+            op.kind != Kind::Connect && self.bound(op.kind) == self.response_timeout + SLACK;
+        if self.nodes.is_some() || !single {
+            return;
+        }
+        match heard.silent_from {
+            None if unanswered && heard.at + MOMENT < op.issued_at => {
+                self.heard[op.cache].silent_from = Some(now);
+            }
+            Some(from) if from + GRACE < op.issued_at => {
+                let waited = now.since(op.issued_at);
+                if waited > MOMENT && self.jumped == op.jumped && self.keeps_links[op.cache] {
+                    self.fail(format!("#{id} waited {waited:?} for a server known to be silent"));
+                }
+            }
+            Some(_) | None => {}
+        }
     }
 
     pub(crate) fn opened(&mut self, line: usize, cache: usize) {

@@ -294,6 +294,8 @@ impl State {
             let from = line.inward.read as usize;
             rx.extend_from_slice(&line.inward.said[from..from + count as usize]);
             line.inward.read += count;
+            let cache = self.pools[line.pool].cache;
+            self.ledger.heard(cache);
             return Poll::Ready(Ok(count as usize));
         }
         if line.inward.cut {

@@ -41,6 +41,9 @@ impl Ledger {
         {
             self.fail(format!("#{id} was written, and {outcome:?} says that it did not run"));
         }
+        if let Outcome::Failed(Failed::Outage { timeout, may_have_run, .. }) = outcome {
+            self.check_silence(id, *timeout && *may_have_run);
+        }
         let holds = self.holds(id, outcome);
         self.end(id, ended);
         if !holds {

@@ -386,6 +386,7 @@ fn ledger(plan: &Plan) -> Ledger {
     ledger.nodes = plan.cluster.as_ref().map(|plan| plan.cluster().nodes.len());
     for (index, cache) in plan.caches.iter().enumerate() {
         ledger.connected(index, false);
+        ledger.keeps_links.push(cache.minsize > 0);
         let mut add = |name: String, version, counts| {
             ledger.keys.push(Key::new(index, cache.prefix, name, version, counts));
         };

@@ -8,13 +8,14 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::{Space, run_in};
 
 /// Every bug that there is.
-const BUGS: [Bug; 39] = [
+const BUGS: [Bug; 40] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
     Bug::NoKeepalive,
     Bug::NoConnectTimeout,
     Bug::AddressesInTurn,
+    Bug::SilenceForgotten,
     Bug::ScriptsRemembered,
     Bug::LoadingIsReady,
     Bug::AddLivesForEver,

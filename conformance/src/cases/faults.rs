@@ -8,9 +8,10 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_caches::{Cache, Error, LoadError};
+use async_caches::{Cache, Error, LoadError, PoolInfo};
 
 use super::ops;
+use crate::abandon::after_pending;
 use crate::context::{Context, connected};
 use crate::proxy::{Ending, Proxy};
 use crate::server::{Server, Setup};
@@ -53,6 +54,59 @@ pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context)
     assert_eq!(cache.get::<String>("key").await.unwrap().unwrap(), "fresh");
     cx.until("the link was replaced", async || link_ids(&server).is_disjoint(&before)).await;
 }
+
+pub async fn a_stopped_server_costs_one_response_timeout_and_then_nothing(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let builder = cx.builder_of(&server.url(0)).minsize(3).maxsize(4);
+    let cache = connected(builder.response_timeout(BRIEF).connect_timeout(ENDLESS)).await;
+    cx.until("three links are open", async || open(&cache) == 3).await;
+    server.stop();
+    fails_fast_after_one_call(&cx, &cache).await;
+    server.resume();
+    cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
+    cx.until("it keeps three links", async || open(&cache) >= 3).await;
+}
+
+pub async fn a_server_whose_dials_are_lost_costs_one_response_timeout_and_then_nothing(
+    cx: Context,
+) {
+    let server = cx.start(&Setup::default());
+    let proxy = Proxy::start(server.address());
+    let builder = cx.builder_of(&server.url_at(proxy.address(), 0)).connect_timeout(BRIEF * 4);
+    let cache = connected(builder.response_timeout(BRIEF)).await;
+    proxy.lose_dials();
+    proxy.sever();
+    fails_fast_after_one_call(&cx, &cache).await;
+    proxy.heal();
+    cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
+}
+
+/// After one call every other one has its error, or its loader's value, in its first poll.
+async fn fails_fast_after_one_call(cx: &Context, cache: &Cache) {
+    let error = cx.within(BRIEF + SLACK, "a get", cache.get::<i32>("key")).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    // A dial that would open has a moment for it.
+    let start = Instant::now();
+    cx.until("calls fail at once", async || pool(cache).hopeless).await;
+    assert!(start.elapsed() < BRIEF * 2, "after {:?} more", start.elapsed());
+    for n in 0..100 {
+        let outcome = after_pending(1, cache.get::<i32>("key")).await;
+        assert!(outcome.is_some_and(|outcome| outcome.is_err()), "a get waits");
+        let loaded = after_pending(1, cache.get_or_set("key", async { n })).await;
+        assert_eq!(loaded.expect("a load waits").unwrap(), n);
+    }
+}
+
+fn open(cache: &Cache) -> usize {
+    pool(cache).open
+}
+
+fn pool(cache: &Cache) -> PoolInfo {
+    cache.info().pool().expect("it is on a server").clone()
+}
+
+/// Past all patience.
+const ENDLESS: Duration = Duration::from_secs(120);
 
 pub async fn a_stopped_server_does_not_keep_a_disconnect(cx: Context) {
     let server = cx.start(&Setup::default());

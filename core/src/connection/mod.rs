@@ -307,6 +307,12 @@ impl Connection {
         self.queue.front().is_some_and(|front| front.expires < self.next_expiry)
     }
 
+    /// When anything was last read, or else when it began.
+    #[must_use]
+    pub fn last_heard(&self) -> Instant {
+        self.last_read
+    }
+
     /// Since when no caller has had anything in flight; `None` while one has.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {

@@ -286,6 +286,79 @@ fn callers_may_hope_until_their_patience_ends_and_again_after_a_link_opened() {
 }
 
 #[test]
+fn a_dial_that_is_never_answered_takes_the_patience_as_one_that_fails_does() {
+    let mut pool = pool(1, 1);
+    let id = dials(&mut pool, at(0))[0];
+    pool.handle(Input::Opened(id), at(0));
+    pool.handle(ended(id), at(9_000));
+    let id = dials(&mut pool, at(9_100))[0];
+    assert!(!pool.is_hopeless(at(14_099)));
+    assert!(pool.is_hopeless(at(14_100)), "and it is still being dialled");
+    pool.handle(Input::Opened(id), at(14_200));
+    assert!(!pool.is_hopeless(at(14_200)));
+}
+
+#[test]
+fn a_link_lost_while_the_only_other_is_being_dialled_counts_from_then() {
+    let mut pool = pool(1, 2);
+    let id = dials(&mut pool, at(0))[0];
+    pool.handle(Input::Opened(id), at(0));
+    pool.handle(Input::Demand, at(1));
+    assert_eq!(dials(&mut pool, at(1)).len(), 1);
+    assert!(!pool.is_hopeless(at(50_000)), "one is open");
+    pool.handle(ended(id), at(50_000));
+    assert!(!pool.is_hopeless(at(54_999)));
+    assert!(pool.is_hopeless(at(55_000)));
+}
+
+#[test]
+fn a_server_that_is_silent_on_every_link_leaves_no_hope_once_its_patience_is_over() {
+    let mut pool = pool(3, 4);
+    let links = dials(&mut pool, at(0));
+    links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
+    let heard = |id| if id == links[0] { at(4_500) } else { at(2_000) };
+    assert_eq!(pool.silent(links[1], at(7_000), heard), [links[0], links[2]]);
+    pool.handle(ended(links[1]), at(7_000));
+    assert_eq!((pool.open(), pool.size()), (0, 2), "they count until they have ended");
+    assert!(!pool.is_hopeless(at(7_099)), "a dial may open by then");
+    assert!(pool.is_hopeless(at(7_100)));
+    let again = dials(&mut pool, at(12_000));
+    assert_eq!(again.len(), 1);
+    assert!(pool.is_hopeless(at(12_000)), "until one of them opens");
+    pool.handle(Input::Opened(again[0]), at(12_001));
+    assert!(!pool.is_hopeless(at(12_001)));
+}
+
+#[test]
+fn a_link_that_is_silent_alone_takes_no_hope_and_no_other_link() {
+    let mut pool = pool(2, 2);
+    let links = dials(&mut pool, at(0));
+    links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
+    let heard = |id| if id == links[1] { at(4_501) } else { at(2_000) };
+    assert_eq!(pool.silent(links[0], at(7_000), heard), []);
+    pool.handle(ended(links[0]), at(7_000));
+    assert_eq!(pool.open(), 1);
+    assert!(!pool.is_hopeless(at(7_000)));
+}
+
+#[test]
+fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() {
+    let mut pool = pool(1, 1);
+    pool.begin_lazily();
+    let id = dials(&mut pool, at(0))[0];
+    assert!(!pool.is_hopeless(at(4_999)), "it may open");
+    pool.handle(ended(id), at(100));
+    assert!(pool.is_hopeless(at(100)));
+    let id = dials(&mut pool, at(1_000))[0];
+    assert!(pool.is_hopeless(at(1_000)));
+    pool.handle(Input::Opened(id), at(1_001));
+    pool.handle(ended(id), at(9_000));
+    let id = dials(&mut pool, at(10_000))[0];
+    pool.handle(ended(id), at(10_001));
+    assert!(!pool.is_hopeless(at(10_001)), "from then on it is waited for");
+}
+
+#[test]
 fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later() {
     let mut pool = pool(1, 1);
     let link = dials(&mut pool, at(0))[0];

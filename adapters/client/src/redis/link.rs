@@ -280,6 +280,11 @@ impl Shared {
         self.load.load(Ordering::Relaxed)
     }
 
+    /// When anything was last read.
+    pub(super) fn last_heard(&self) -> Instant {
+        lock(&self.state).connection.last_heard()
+    }
+
     /// Since when nobody has waited for anything.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         lock(&self.state).connection.idle_since()

@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_caches_core::connection::{Role, Setup};
+use async_caches_core::error::ConnectionError;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
 use async_caches_core::planted::{self, Bug};
@@ -325,6 +326,7 @@ impl Pool {
         let mut state = lock(&self.state);
         let dialled = state.dialling.iter().any(|(link, _)| *link == id);
         let known = self.remove(&mut state, id);
+        let silent = known.as_ref().map(|link| self.silent(&mut state, id, link, error, now));
         let refused = error.is_refusal();
         state.decisions.handle(Input::Ended { link: id, refused }, now);
         let mut told = None;
@@ -346,11 +348,35 @@ impl Pool {
         woken.extend(told);
         unlock_and_wake(state);
         drop(known);
+        silent.into_iter().flatten().for_each(|link| link.close(Closing::Drained));
         self.witness.ended(endpoint, how, error, held_back);
         woken.into_iter().for_each(Waker::wake);
         if let Some(member) = self.member.as_ref().filter(|_| doubted) {
             member.doubt.raise();
         }
+    }
+
+    /// The links that take no more commands, as nothing is heard on any since nothing is on the one
+    /// that ends.
+    fn silent(
+        &self,
+        state: &mut State,
+        id: LinkId,
+        link: &Shared,
+        error: &LinkError,
+        now: Instant,
+    ) -> Vec<Arc<Shared>> {
+        let unanswered = matches!(error, LinkError::Connection(ConnectionError::Unresponsive));
+        if !unanswered || now.since(link.last_heard()) < self.response_timeout() {
+            return Vec::new();
+        }
+        let links = state.links.clone();
+        let heard = |id: LinkId| {
+            let link = links.iter().find(|(link, _)| *link == id);
+            link.map_or(Instant::ORIGIN, |(_, link)| link.last_heard())
+        };
+        let closing = state.decisions.silent(id, now, heard);
+        closing.into_iter().filter_map(|id| self.remove(state, id)).collect()
     }
 
     /// Lets callers see how things are now.
