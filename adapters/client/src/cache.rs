@@ -64,18 +64,27 @@ impl Target {
         }
     }
 
+    fn check_is_here(&self) -> Result<(), Error> {
+        let scheme = match self {
+            Self::Dummy | Self::Memory { .. } => return Ok(()),
+            Self::Redis(remote) => &remote.scheme,
+            Self::Cluster(remote, _) => &remote.scheme,
+        };
+        if self.is_here() { Ok(()) } else { Err(Error::NoRuntime { scheme: scheme.to_string() }) }
+    }
+
     /// A pool or a cluster that is not started yet, if it takes one.
     fn service(&self, settings: &Settings) -> Option<(Service, Arc<Desk>)> {
         match self {
             Self::Dummy | Self::Memory { .. } => None,
             Self::Redis(remote) => {
-                let Remote { server, terms, runtime, desk, seen } = &**remote;
+                let Remote { server, terms, runtime, desk, seen, .. } = &**remote;
                 let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
                 let redis = Redis::new(runtime, server, terms.clone(), settings, seen, None);
                 Some((Service::Redis(Arc::new(redis)), Arc::clone(desk)))
             }
             Self::Cluster(remote, translation) => {
-                let Remote { server, terms, runtime, desk, seen } = &**remote;
+                let Remote { server, terms, runtime, desk, seen, .. } = &**remote;
                 let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
                 let (terms, translation) = (terms.clone(), translation.clone());
                 let cluster = Cluster::new(runtime, server, terms, settings, translation, seen);
@@ -97,6 +106,8 @@ impl Drop for Idle<'_> {
 /// A server or several, and what callers of this cache see of them.
 pub(crate) struct Remote<S> {
     server: Server,
+    /// As its URL has it.
+    scheme: Box<str>,
     terms: Terms,
     runtime: Arc<dyn Runtime>,
     desk: Arc<Desk>,
@@ -105,9 +116,14 @@ pub(crate) struct Remote<S> {
 }
 
 impl<S> Remote<S> {
-    pub(crate) fn new(server: Server, terms: Terms, runtime: Arc<dyn Runtime>) -> Self {
+    pub(crate) fn new(
+        server: Server,
+        scheme: Box<str>,
+        terms: Terms,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
         let (desk, seen) = (Desk::of(&server, &runtime), Arc::default());
-        Self { server, terms, runtime, desk, seen }
+        Self { server, scheme, terms, runtime, desk, seen }
     }
 
     pub(crate) fn topology(&self) -> &Topology {
@@ -292,9 +308,7 @@ impl Cache {
                 Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
             Target::Redis(_) | Target::Cluster(..) => {
-                if !self.inner.target.is_here() {
-                    return Err(Error::NoRuntime { scheme: "redis" });
-                }
+                self.inner.target.check_is_here()?;
                 *phase = Phase::Connecting;
                 drop(phase);
                 // A runtime that panics leaves nothing behind.

@@ -171,12 +171,12 @@ pub enum LinkError {
     #[error("{0}")]
     Io(Arc<io::Error>),
     /// The host name of the server has no address, or that could not be found out.
-    #[error("the name {host} was not resolved: {source}")]
+    #[error("the name {host} was not resolved")]
     Name {
         /// The name.
         host: String,
         /// Why not.
-        source: Arc<io::Error>,
+        source: Shared<io::Error>,
     },
     /// The server closed the connection.
     #[error("the server closed the connection")]

@@ -21,6 +21,7 @@ use super::intake::Intake;
 use crate::error::LinkError;
 use crate::resolver::Resolve;
 use crate::runtime::{Socket, Timer};
+use crate::shared::Shared;
 use crate::tls::{TlsClient, TlsSocket};
 
 /// On whose behalf a race is run: a link, or a connection to a sentinel.
@@ -105,11 +106,11 @@ pub(super) async fn addresses<D: Dialler>(
         (Err(_), Some(resolver)) => in_time(dialler, resolver.resolve(&host, port), timer).await?,
         (Err(_), None) => in_time(dialler, resolve, timer).await?,
     };
-    let unnamed = |error| LinkError::Name { host: host.clone(), source: Arc::new(error) };
+    let unnamed = |error| LinkError::Name { host: host.clone(), source: Shared::new(error) };
     let found = dial::order(&found.map_err(unnamed)?);
     if found.is_empty() {
         let nothing = io::Error::new(io::ErrorKind::NotFound, "it has no address");
-        return Err(LinkError::Name { host, source: Arc::new(nothing) });
+        return Err(LinkError::Name { host, source: Shared::new(nothing) });
     }
     Ok(found.into_iter().map(Some).collect())
 }
