@@ -19,8 +19,8 @@ macro_rules! suite {
         fn harness() -> &'static dyn $crate::Harness {
             $harness
         }
-        $crate::__backend!(dummy, Dummy, [everywhere dummy]);
-        $crate::__backend!(locmem, Locmem, [everywhere storing locmem]);
+        $crate::__backend!(dummy, Dummy, [everywhere in_place dummy]);
+        $crate::__backend!(locmem, Locmem, [everywhere in_place storing locmem]);
         $crate::__backend!(redis, Redis, [everywhere storing served single tcp faults wire]);
         $crate::__backend!(redis_without_hello, RedisWithoutHello, [everywhere storing served single]);
         $crate::__backend!(redis_with_password, RedisWithPassword, [reached guarded]);
@@ -52,6 +52,7 @@ macro_rules! __backend {
 macro_rules! __cases {
     (everywhere $backend:ident) => {
         $crate::__tests! { $backend
+            turns { a_loop_of_calls_that_fail_at_once_lets_others_run }
             lifecycle {
                 no_operation_runs_before_connect
                 no_operation_runs_after_disconnect
@@ -215,8 +216,17 @@ macro_rules! __cases {
             }
         }
     };
+    (in_place $backend:ident) => {
+        $crate::__tests! { $backend
+            turns {
+                a_loop_of_any_operation_lets_others_run
+                a_timeout_around_a_loop_of_gets_fires
+            }
+        }
+    };
     (locmem $backend:ident) => {
         $crate::__tests! { $backend
+            turns { a_loop_that_waits_for_a_lock_ends_when_another_task_gives_it_back }
             locmem {
                 caches_of_one_name_share_a_store
                 caches_of_other_names_share_nothing

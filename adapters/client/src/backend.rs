@@ -244,6 +244,7 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
+        ready!(cache.poll_turn(cx));
         match cache.at_once(command, || self.redis.is_plain()) {
             Some(AtOnce::Read(value)) => Poll::Ready(Ok(Ok(Reply::Value(value)))),
             Some(AtOnce::Link { link, large }) => {
@@ -303,7 +304,10 @@ impl Call {
                 Ok(Begun::CallingNodes(nodes)) => {
                     return self.redis.poll_send_to(&nodes, command, cx).map(Err);
                 }
-                Err(error) => return Poll::Ready(Err(self.redis.over(error))),
+                Err(error) => {
+                    ready!(cache.poll_turn_to_fail(cx));
+                    return Poll::Ready(Err(self.redis.over(error)));
+                }
             }
             self.clear = true;
         }

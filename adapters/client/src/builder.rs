@@ -282,7 +282,7 @@ impl Builder {
         let mut settings = Settings::new(self.options.over(options))?;
         let reports = Reports::new(self.hooks.recorder.clone());
         let target = match (backend, self.runtime) {
-            (Backend::Dummy, _) => Target::Dummy,
+            (Backend::Dummy, runtime) => Target::Dummy { runtime },
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
                 settings.sentinel_credentials = server.sentinel_credentials(&settings)?;

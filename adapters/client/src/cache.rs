@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
 use async_caches_core::command::Command;
@@ -48,7 +49,7 @@ struct Inner {
 
 /// Where a cache is.
 pub(crate) enum Target {
-    Dummy,
+    Dummy { runtime: Option<Arc<dyn Runtime>> },
     Memory { name: Box<str>, runtime: Option<Arc<dyn Runtime>> },
     Redis(Box<Remote<Routes>>),
     Cluster(Box<Remote<View>>, Translation),
@@ -174,7 +175,7 @@ impl Cache {
     /// Backends that are no server have nobody to tell.
     pub fn reauthenticate(&self, credentials: &Credentials) {
         let who = match &self.inner.target {
-            Target::Dummy | Target::Memory { .. } => return,
+            Target::Dummy { .. } | Target::Memory { .. } => return,
             Target::Redis(remote) => &remote.terms.who,
             Target::Cluster(remote, _) => &remote.terms.who,
         };
@@ -230,7 +231,32 @@ impl Cache {
                     _,
                 ) => None,
             },
-            Target::Dummy | Target::Redis(_) | Target::Cluster(..) => None,
+            Target::Dummy { .. } | Target::Redis(_) | Target::Cluster(..) => None,
+        }
+    }
+
+    /// Ready once the calling task may do an operation here that waits for nothing: always where
+    /// operations wait for a server, and without a runtime.
+    #[inline(always)]
+    pub(crate) fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        match &self.inner.target {
+            Target::Dummy { runtime: Some(runtime) }
+            | Target::Memory { runtime: Some(runtime), .. } => poll_budget(&**runtime, cx),
+            Target::Dummy { runtime: None }
+            | Target::Memory { runtime: None, .. }
+            | Target::Redis(_)
+            | Target::Cluster(..) => Poll::Ready(()),
+        }
+    }
+
+    /// The same before an operation that fails at once, wherever the cache is.
+    #[cold]
+    pub(crate) fn poll_turn_to_fail(&self, cx: &Context<'_>) -> Poll<()> {
+        match &self.inner.target {
+            // It has had its turn.
+            Target::Dummy { .. } | Target::Memory { .. } => Poll::Ready(()),
+            Target::Redis(remote) => poll_budget(&*remote.runtime, cx),
+            Target::Cluster(remote, _) => poll_budget(&*remote.runtime, cx),
         }
     }
 
@@ -301,7 +327,7 @@ impl Cache {
         }
         let settings = &self.inner.settings;
         let backend = match &self.inner.target {
-            Target::Dummy => Backend::Dummy,
+            Target::Dummy { .. } => Backend::Dummy,
             Target::Memory { name, runtime } => {
                 let Settings { max_entries, max_bytes, .. } = *settings;
                 let bounds = Bounds { max_entries, max_bytes };
@@ -388,11 +414,15 @@ impl Cache {
     }
 }
 
+fn poll_budget(runtime: &dyn Runtime, cx: &Context<'_>) -> Poll<()> {
+    runtime.poll_budget(&mut Context::from_waker(cx.waker()))
+}
+
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Cache");
         match &self.inner.target {
-            Target::Dummy => debug.field("backend", &"dummy"),
+            Target::Dummy { .. } => debug.field("backend", &"dummy"),
             Target::Memory { name, .. } => debug.field("backend", &"locmem").field("name", name),
             Target::Redis(remote) => remote.debug("redis", &mut debug),
             Target::Cluster(remote, _) => remote.debug("cluster", &mut debug),

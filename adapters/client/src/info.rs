@@ -241,7 +241,7 @@ impl Cache {
         let backend = self.backend();
         let connected = backend.is_some();
         let backend = match target {
-            Target::Dummy => BackendInfo::Dummy,
+            Target::Dummy { .. } => BackendInfo::Dummy,
             Target::Memory { name, .. } => {
                 let store = match backend.as_deref() {
                     Some(Backend::Memory(store)) => Some(store),

@@ -8,6 +8,7 @@
 //! The crates `async-caches-tokio`, `async-caches-async-std` and `async-caches-smol` are such
 //! adapters; `async-caches-conformance` proves one.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -52,7 +53,8 @@ pub trait Timer: Send + 'static {
     fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// A runtime, as far as a cache needs one. Called on the cold path only: once a connection.
+/// A runtime, as far as a cache needs one. Called on the cold path only, once a connection, but for
+/// [`poll_budget`](Self::poll_budget).
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// What time it is, counted from an origin that stays the same.
     fn now(&self) -> Instant;
@@ -79,6 +81,23 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether the calling task may do one operation more before others get their turn. Asked
+    /// before each operation that waits for nothing: with `locmem://` and `dummy://`, and on a
+    /// cache that is not connected. If it is `Pending` the operation has done nothing yet, the task
+    /// is to be woken at once, and asks again.
+    ///
+    /// Without it a loop of such operations would keep its thread for itself: a task that is to end
+    /// it, or a timeout around it, would never run. Unless an adapter knows better, one in
+    /// 128 operations of a thread gives way; none on a runtime that is
+    /// [simulated](Self::is_simulated).
+    fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_simulated() || take_turn() {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// An alarm on the clock of [`now`](Self::now).
     fn timer(&self) -> Box<dyn Timer>;
 
@@ -88,6 +107,23 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// `TCP_NODELAY` set.
     fn dial(&self, to: Endpoint, link: Link);
 }
+
+/// Whether the thread has an operation left before it is to give way.
+fn take_turn() -> bool {
+    thread_local! {
+        static LEFT: Cell<u8> = const { Cell::new(TURNS) };
+    }
+    // A thread that is ending has nothing else to run.
+    let take = |left: &Cell<u8>| {
+        let rest = left.get().checked_sub(1);
+        left.set(rest.unwrap_or(TURNS));
+        rest.is_some()
+    };
+    LEFT.try_with(take).unwrap_or(true)
+}
+
+/// As many operations as tokio gives a task.
+const TURNS: u8 = 127;
 
 /// The system's monotonic clock, counted from the moment this was made: what most runtimes'
 /// [`Runtime::now`] needs.

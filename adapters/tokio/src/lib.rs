@@ -25,6 +25,7 @@ pub use async_caches::*;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::task::coop;
 use tokio::time::{self, Sleep};
 
 /// Opens a cache without connecting it.
@@ -104,6 +105,10 @@ impl Runtime for Tokio {
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
+    }
+
+    fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
+        coop::poll_proceed(cx).map(|progress| progress.made_progress())
     }
 
     fn timer(&self) -> Box<dyn async_caches::runtime::Timer> {

@@ -33,6 +33,7 @@ pub mod server;
 pub mod stats;
 pub mod timeouts;
 pub mod tls;
+pub mod turns;
 pub mod unreadable;
 pub mod values;
 pub mod waits;
