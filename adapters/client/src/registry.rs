@@ -108,7 +108,7 @@ mod tests {
         let many: Vec<_> =
             (0..1000).map(|number| registry.get_or_make(&format!("{number}"), || number)).collect();
         drop(many);
-        for number in 0..1000 {
+        for number in 0..1100 {
             registry.get_or_make(&format!("once {number}"), || number);
         }
         let things = lock(&registry.0);
