@@ -59,7 +59,7 @@ impl Target {
     /// Whether this thread is inside the runtime that it needs.
     fn is_here(&self) -> bool {
         match self {
-            Self::Dummy | Self::Memory { .. } => true,
+            Self::Dummy { .. } | Self::Memory { .. } => true,
             Self::Redis(remote) => remote.runtime.is_here(),
             Self::Cluster(remote, _) => remote.runtime.is_here(),
         }
@@ -67,7 +67,7 @@ impl Target {
 
     fn check_is_here(&self) -> Result<(), Error> {
         let scheme = match self {
-            Self::Dummy | Self::Memory { .. } => return Ok(()),
+            Self::Dummy { .. } | Self::Memory { .. } => return Ok(()),
             Self::Redis(remote) => &remote.scheme,
             Self::Cluster(remote, _) => &remote.scheme,
         };
@@ -77,7 +77,7 @@ impl Target {
     /// A pool or a cluster that is not started yet, if it takes one.
     fn service(&self, settings: &Settings) -> Option<(Service, Arc<Desk>)> {
         match self {
-            Self::Dummy | Self::Memory { .. } => None,
+            Self::Dummy { .. } | Self::Memory { .. } => None,
             Self::Redis(remote) => {
                 let Remote { server, terms, runtime, desk, seen, .. } = &**remote;
                 let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));

@@ -25,7 +25,6 @@ pub use async_caches::*;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::task::coop;
 use tokio::time::{self, Sleep};
 
 /// Opens a cache without connecting it.
@@ -108,7 +107,7 @@ impl Runtime for Tokio {
     }
 
     fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
-        coop::poll_proceed(cx).map(|progress| progress.made_progress())
+        tokio::task::coop::poll_proceed(cx).map(|progress| progress.made_progress())
     }
 
     fn timer(&self) -> Box<dyn async_caches::runtime::Timer> {
@@ -117,15 +116,13 @@ impl Runtime for Tokio {
 
     fn dial(&self, to: Endpoint, link: Link) {
         let timer = Timer::new(self);
-        match to {
+        drop(match to {
             Endpoint::Tcp { host, port } => {
                 let addresses = async move { Ok(lookup_host((host, port)).await?.collect()) };
-                tokio::spawn(link.race(addresses, Self::connect_tcp, timer));
+                tokio::spawn(link.race(addresses, Self::connect_tcp, timer))
             }
-            Endpoint::Unix { path } => {
-                tokio::spawn(link.drive(Self::connect_unix(path), timer));
-            }
-        }
+            Endpoint::Unix { path } => tokio::spawn(link.drive(Self::connect_unix(path), timer)),
+        });
     }
 }
 
@@ -177,9 +174,8 @@ impl async_caches::runtime::Timer for Timer {
         let Some(wanted) = at else { return Poll::Pending };
         if self.at != at {
             self.at = at;
-            let Some(deadline) = self.origin.checked_add(wanted.since(Instant::ORIGIN)) else {
-                return Poll::Pending;
-            };
+            let deadline = self.origin.checked_add(wanted.since(Instant::ORIGIN));
+            let Some(deadline) = deadline else { return Poll::Pending };
             self.sleep.as_mut().reset(deadline);
         }
         let rung = self.sleep.as_mut().poll(cx);
@@ -197,8 +193,7 @@ mod tests {
     #[tokio::test]
     async fn tcp_sockets_do_not_delay_small_writes() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = listener.local_addr().unwrap();
-        let Ok(Socket::Tcp(stream)) = Tokio::connect_tcp(to).await else { panic!("not connected") };
-        assert!(stream.nodelay().unwrap());
+        let socket = Tokio::connect_tcp(listener.local_addr().unwrap()).await.unwrap();
+        assert!(matches!(socket, Socket::Tcp(stream) if stream.nodelay().unwrap()));
     }
 }
