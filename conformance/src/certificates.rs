@@ -65,6 +65,25 @@ impl Authority {
     }
 }
 
+/// A certificate for hosts by these names and addresses that nobody has issued: it is signed with its own
+/// key. It may be an authority's, as OpenSSL makes them, or not; and it may have expired.
+///
+/// # Panics
+/// When there is no randomness.
+#[must_use]
+pub fn self_signed(names: &[&str], of_an_authority: bool, expired: bool) -> Certificate {
+    let mut params = params(names);
+    if of_an_authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    if expired {
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    }
+    let key = KeyPair::generate().expect("there is randomness");
+    let pem = params.self_signed(&key).expect("a key signs for itself").pem();
+    Certificate { pem, key: key.serialize_pem() }
+}
+
 impl Default for Authority {
     fn default() -> Self {
         Self::new()

@@ -452,6 +452,8 @@ macro_rules! __cases {
                 a_server_of_an_unknown_authority_is_refused_and_told_no_password
                 a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for
                 a_certificate_that_has_expired_is_refused
+                a_certificate_that_is_itself_in_the_file_is_accepted
+                a_certificate_for_no_name_is_accepted_if_its_authority_alone_is_to_vouch_for_it
                 any_certificate_is_accepted_where_that_was_asked_for_and_is_shown
                 a_server_that_asks_for_a_certificate_is_shown_ours
                 a_server_that_speaks_no_tls_is_an_error_and_told_nothing

@@ -25,7 +25,7 @@ mod tests;
 mod text;
 mod tls;
 
-pub use self::tls::{ClientCertificate, TlsSettings, Trust};
+pub use self::tls::{ClientCertificate, TlsSettings, TlsVerify, Trust};
 
 /// One layer of options; `None` says nothing about an option and lets a lower layer speak.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -68,6 +68,8 @@ pub struct Options {
     pub tls_key: Option<String>,
     /// The name or the address that the server's certificate must be for.
     pub tls_server_name: Option<String>,
+    /// How much of the server's certificate is verified.
+    pub tls_verify: Option<TlsVerify>,
     /// Whether whoever answers is taken for the server, whatever certificate it has.
     pub tls_dangerously_accept_any_certificate: Option<bool>,
     /// Which user sentinels are told we are.
@@ -104,6 +106,7 @@ impl Options {
             tls_cert: self.tls_cert.or(lower.tls_cert),
             tls_key: self.tls_key.or(lower.tls_key),
             tls_server_name: self.tls_server_name.or(lower.tls_server_name),
+            tls_verify: self.tls_verify.or(lower.tls_verify),
             tls_dangerously_accept_any_certificate: self
                 .tls_dangerously_accept_any_certificate
                 .or(lower.tls_dangerously_accept_any_certificate),

@@ -19,4 +19,5 @@ mod session;
 mod tests;
 
 pub use self::error::TlsError;
+pub use self::explain::{InWords, in_words};
 pub use self::session::Session;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::key::Version;
-use async_caches_core::options::{Options, Settings, Trust};
+use async_caches_core::options::{Options, Settings, TlsVerify, Trust};
 use async_caches_core::secret::Secret;
 use async_caches_core::ttl::Timeout;
 use async_caches_core::url::{
@@ -109,6 +109,7 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     options.tls_key = maybe(u, word)?;
     options.tls_server_name =
         maybe(u, |u| Ok((*u.choose(&["localhost", "127.0.0.1", "::1", "a.b-c.example"])?).into()))?;
+    options.tls_verify = maybe(u, |u| Ok(*u.choose(&[TlsVerify::Full, TlsVerify::Ca])?))?;
     options.tls_dangerously_accept_any_certificate = u.arbitrary()?;
     options.replica_reads = u.arbitrary()?;
     options.unreadable = maybe(u, |u| Ok(*u.choose(&[Unreadable::Error, Unreadable::Miss])?))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_caches_core::key::Version;
-use async_caches_core::options::{Options, Settings};
+use async_caches_core::options::{Options, Settings, TlsVerify};
 use async_caches_core::secret::Secret;
 use async_caches_core::ttl::Timeout;
 use async_caches_core::url::{Backend, CacheUrl, Credentials, Topology, UrlError};
@@ -248,6 +248,15 @@ impl Builder {
     /// is not the URL's host.
     pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
         self.options.tls_server_name = Some(name.into());
+        self
+    }
+
+    /// How much of a `rediss://` server's certificate is verified: all of it unless given, or all but
+    /// the name with [`TlsVerify::Ca`], for certificates that are for no name. Then any server with a
+    /// certificate by an authority in [`tls_ca`](Self::tls_ca) is taken for this one; without that
+    /// file it is an error.
+    pub fn tls_verify(mut self, verify: TlsVerify) -> Self {
+        self.options.tls_verify = Some(verify);
         self
     }
 

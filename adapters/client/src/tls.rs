@@ -16,6 +16,8 @@ mod files;
 mod socket;
 #[cfg(all(test, feature = "tls"))]
 mod tests;
+#[cfg(feature = "tls")]
+mod verify;
 #[cfg(not(feature = "tls"))]
 mod without;
 

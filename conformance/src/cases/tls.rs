@@ -18,11 +18,11 @@ use async_caches::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use async_caches::rustls::{
     ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, SignatureScheme,
 };
-use async_caches::{Builder, Cache, Error, LinkError, TlsConfigError, TlsError};
+use async_caches::{Builder, Cache, Error, LinkError, TlsConfigError, TlsError, TlsVerify};
 use tempfile::TempDir;
 
 use crate::backend::{CANARY, PASSWORD};
-use crate::certificates::{Authority, Certificate};
+use crate::certificates::{Authority, Certificate, self_signed};
 use crate::context::{Context, connected};
 use crate::proxy::{Ending, Proxy};
 use crate::sentinels::{self, Trio};
@@ -58,6 +58,48 @@ pub async fn a_certificate_that_has_expired_is_refused(cx: Context) {
     let server = cx.start(&Setup::default().tls(Tls { certificate, ..Tls::of(&authority) }));
     let error = refused(&cx, &server, cx.builder_of(&server.url(0))).await;
     assert_eq!(error, TlsError::Expired);
+}
+
+pub async fn a_certificate_that_is_itself_in_the_file_is_accepted(cx: Context) {
+    let start = |certificate: Certificate| {
+        let authority = certificate.pem.clone();
+        cx.start(&Setup::default().tls(Tls { authority, certificate, asks: Asks::Nobody }))
+    };
+    for of_an_authority in [true, false] {
+        let server = start(self_signed(&["127.0.0.1"], of_an_authority, false));
+        // Its name must fit all the same.
+        let builder = cx.builder_of(&server.url(0));
+        let error = refused(&cx, &server, builder.clone().tls_server_name("cache.example")).await;
+        assert_eq!(error, TlsError::WrongName { name: "cache.example".into() });
+        connected(builder).await.ping().await.unwrap();
+        let old = start(self_signed(&["127.0.0.1"], of_an_authority, true));
+        let error = refused(&cx, &old, cx.builder_of(&old.url(0))).await;
+        assert_eq!(error, TlsError::Expired);
+    }
+}
+
+pub async fn a_certificate_for_no_name_is_accepted_if_its_authority_alone_is_to_vouch_for_it(
+    cx: Context,
+) {
+    let authority = Authority::new();
+    let start = |certificate: Certificate| {
+        cx.start(&Setup::default().tls(Tls { certificate, ..Tls::of(&authority) }))
+    };
+    let server = start(authority.issue(&[]));
+    let error = refused(&cx, &server, cx.builder_of(&server.url(0))).await;
+    assert_eq!(error, TlsError::WrongName { name: "127.0.0.1".into() });
+    let files = Files::new();
+    let other = files.write("other.pem", Authority::new().pem());
+    let builder = cx.builder_of(&without_authority(&server)).tls_verify(TlsVerify::Ca);
+    let error = refused(&cx, &server, builder.tls_ca(other)).await;
+    assert_eq!(error, TlsError::UnknownIssuer);
+    let old = start(authority.issue_expired(&[]));
+    let error = refused(&cx, &old, cx.builder_of(&old.url(0)).tls_verify(TlsVerify::Ca)).await;
+    assert_eq!(error, TlsError::Expired);
+    let url = format!("{}&tls_verify=ca", server.url(0));
+    for builder in [cx.builder_of(&url), cx.builder_of(&server.url(0)).tls_verify(TlsVerify::Ca)] {
+        connected(builder).await.ping().await.unwrap();
+    }
 }
 
 pub async fn any_certificate_is_accepted_where_that_was_asked_for_and_is_shown(cx: Context) {

@@ -24,6 +24,7 @@ fn a_value_of(name: &str) -> &'static str {
     match name {
         tls::ACCEPT_ANY | "replica_reads" => "true",
         "unreadable" => "miss",
+        tls::VERIFY => "full",
         _ => "1",
     }
 }
@@ -288,6 +289,7 @@ fn options_of_tls_say_whom_to_trust_what_to_show_and_whose_name_to_look_for() {
         ("tls_cert", "/etc/own.pem"),
         ("tls_key", "/etc/own.key"),
         ("tls_server_name", "cache.example"),
+        ("tls_verify", "ca"),
         ("tls_dangerously_accept_any_certificate", "false"),
     ])
     .unwrap();
@@ -297,8 +299,35 @@ fn options_of_tls_say_whom_to_trust_what_to_show_and_whose_name_to_look_for() {
         trust: Trust::File { path: "/etc/ca.pem".into() },
         certificate: Some(certificate),
         server_name: Some("cache.example".into()),
+        verify: TlsVerify::Ca,
     };
+    // What says no to any certificate contradicts nothing.
     assert_eq!(settings.tls, tls);
+}
+
+#[test]
+fn a_certificate_is_verified_in_full_unless_an_authority_alone_is_to_vouch_for_it() {
+    let ca = ("tls_ca", "/ca.pem");
+    for (value, verify) in [("full", TlsVerify::Full), ("ca", TlsVerify::Ca)] {
+        assert_eq!(settings(&[ca, ("tls_verify", value)]).unwrap().tls.verify, verify);
+        assert_eq!(verify.to_string(), value);
+    }
+    assert_eq!(settings(&[ca]).unwrap().tls.verify, TlsVerify::Full);
+    assert!(settings(&[("tls_verify", "full")]).is_ok());
+    for value in ["none", "CA", "peer", "true", "verify-ca", " ca"] {
+        let error = set("tls_verify", value).unwrap_err();
+        let (option, words) = ("tls_verify", "full or ca");
+        assert_eq!(error, OptionError::NotAChoice { option, value: value.into(), words });
+    }
+    // All authorities of the world vouch for anybody.
+    let (option, missing) = ("tls_verify", "tls_ca");
+    let error = settings(&[(option, "ca")]).unwrap_err();
+    assert_eq!(error, OptionError::Half { option, missing });
+    let other = "tls_dangerously_accept_any_certificate";
+    for value in ["ca", "full"] {
+        let error = settings(&[(option, value), (other, "true")]).unwrap_err();
+        assert_eq!(error, OptionError::Contradiction { option, other });
+    }
 }
 
 #[test]

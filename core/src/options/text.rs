@@ -6,7 +6,7 @@ use core::fmt::{self, Write as _};
 use core::iter;
 use core::time::Duration;
 
-use super::{OptionError, Options, check, tls};
+use super::{OptionError, Options, TlsVerify, check, tls};
 use crate::key::{KeySpace, Version};
 use crate::nearest::nearest;
 use crate::secret::Secret;
@@ -35,6 +35,7 @@ impl Options {
         "tls_cert",
         "tls_key",
         "tls_server_name",
+        tls::VERIFY,
         tls::ACCEPT_ANY,
         "sentinel_username",
         "sentinel_password",
@@ -77,6 +78,7 @@ impl Options {
             "tls_server_name" => {
                 say("tls_server_name").once(&mut self.tls_server_name, Said::server_name)
             }
+            tls::VERIFY => say(tls::VERIFY).once(&mut self.tls_verify, Said::verification),
             tls::ACCEPT_ANY => say(tls::ACCEPT_ANY)
                 .once(&mut self.tls_dangerously_accept_any_certificate, Said::flag),
             "sentinel_username" => {
@@ -142,6 +144,7 @@ impl Options {
         next("tls_cert", shown(self.tls_cert.as_ref()))?;
         next("tls_key", shown(self.tls_key.as_ref()))?;
         next("tls_server_name", shown(self.tls_server_name.as_ref()))?;
+        next(tls::VERIFY, shown(self.tls_verify.as_ref()))?;
         next(tls::ACCEPT_ANY, shown(self.tls_dangerously_accept_any_certificate.as_ref()))?;
         next("sentinel_username", shown(self.sentinel_username.as_ref()))?;
         next("sentinel_password", shown(self.sentinel_password.as_ref()))?;
@@ -209,6 +212,17 @@ impl Said<'_> {
 
     fn server_name(self) -> Result<String, OptionError> {
         check::server_name(self.value)
+    }
+
+    fn verification(self) -> Result<TlsVerify, OptionError> {
+        match self.value {
+            "full" => Ok(TlsVerify::Full),
+            "ca" => Ok(TlsVerify::Ca),
+            value => {
+                let (option, value) = (self.option, check::cut(value));
+                Err(OptionError::NotAChoice { option, value, words: "full or ca" })
+            }
+        }
     }
 
     fn flag(self) -> Result<bool, OptionError> {

@@ -2,6 +2,7 @@
 //! lies in the files, and what a handshake makes of it, is not known here.
 
 use alloc::string::String;
+use core::fmt;
 
 use super::{OptionError, Options, check};
 
@@ -16,6 +17,30 @@ pub struct TlsSettings {
     /// The name or the address that the server's certificate must be for; that of the endpoint
     /// where there is none.
     pub server_name: Option<String>,
+    /// How much of the server's certificate is verified.
+    pub verify: TlsVerify,
+}
+
+/// How much of a server's certificate is verified. Its dates, its signatures and the chain to an authority
+/// that is trusted always are. Prints as the option `tls_verify` is written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum TlsVerify {
+    /// All of it: it must be for the server's name, too.
+    #[default]
+    Full,
+    /// All but the name, for certificates that have none. So any server with a certificate by one of the
+    /// authorities in the file is taken for this one; the option wants such a file.
+    Ca,
+}
+
+impl fmt::Display for TlsVerify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Ca => "ca",
+        })
+    }
 }
 
 /// Whose word is taken for a server's being the one that it says it is.
@@ -61,7 +86,18 @@ impl TlsSettings {
             (None, Some(_)) => return Err(OptionError::Half { option: KEY, missing: CERT }),
         };
         let server_name = options.tls_server_name.as_deref().map(check::server_name).transpose()?;
-        Ok(Self { trust, certificate, server_name })
+        let verify = options.tls_verify.unwrap_or_default();
+        match (options.tls_verify, &trust) {
+            (Some(_), Trust::DangerouslyAnyCertificate) => {
+                return Err(OptionError::Contradiction { option: VERIFY, other: ACCEPT_ANY });
+            }
+            // With all authorities of the world any certificate at all would do.
+            (Some(TlsVerify::Ca), Trust::Platform) => {
+                return Err(OptionError::Half { option: VERIFY, missing: CA });
+            }
+            (Some(TlsVerify::Full | TlsVerify::Ca) | None, _) => {}
+        }
+        Ok(Self { trust, certificate, server_name, verify })
     }
 
     /// One of the options that brought these about; none where they are the default.
@@ -71,6 +107,7 @@ impl TlsSettings {
             (Trust::DangerouslyAnyCertificate, ..) => Some(ACCEPT_ANY),
             (Trust::Platform, Some(_), _) => Some(CERT),
             (Trust::Platform, None, Some(_)) => Some(SERVER_NAME),
+            (Trust::Platform, None, None) if self.verify != TlsVerify::default() => Some(VERIFY),
             (Trust::Platform, None, None) => None,
         }
     }
@@ -87,4 +124,5 @@ const CA: &str = "tls_ca";
 const CERT: &str = "tls_cert";
 const KEY: &str = "tls_key";
 const SERVER_NAME: &str = "tls_server_name";
+pub(super) const VERIFY: &str = "tls_verify";
 pub(super) const ACCEPT_ANY: &str = "tls_dangerously_accept_any_certificate";

@@ -6,6 +6,7 @@ use std::{format, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::options::TlsVerify;
 use crate::ttl::Timeout;
 use crate::value::Unreadable;
 
@@ -422,6 +423,7 @@ fn options_of_tls_are_for_urls_that_ask_for_it() {
         ("tls_ca=/ca.pem", "tls_ca"),
         ("tls_cert=/c.pem&tls_key=/k.pem", "tls_cert"),
         ("tls_server_name=cache.example", "tls_server_name"),
+        ("tls_verify=ca&tls_ca=/ca.pem", "tls_ca"),
         ("tls_dangerously_accept_any_certificate=true", ACCEPT_ANY),
     ] {
         for plain in ["redis://host", "valkey://host/1", "redis+unix:///s"] {
@@ -642,6 +644,7 @@ fn options() -> impl Strategy<Value = Options> {
             tls_key: tls.0.1.clone(),
             sentinel_username: tls.0.1,
             tls_server_name: tls.0.2,
+            tls_verify: tls.0.3.map(|ca| if ca { TlsVerify::Ca } else { TlsVerify::Full }),
             tls_dangerously_accept_any_certificate: tls.0.3,
             sentinel_password: tls.1,
             replica_reads: tls.0.3,

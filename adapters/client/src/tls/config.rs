@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_caches_core::options::{ClientCertificate, OptionError, Settings, TlsSettings, Trust};
+use async_caches_core::options::{
+    ClientCertificate, OptionError, Settings, TlsSettings, TlsVerify, Trust,
+};
+use async_caches_core::tls::InWords;
 use async_caches_core::url::{Endpoint, Server, Topology};
-use rustls::client::WantsClientCert;
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
@@ -13,6 +16,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use super::TlsConfigError;
 use super::any::DangerouslyAnyCertificate;
 use super::files::File;
+use super::verify::TrustedFile;
 use crate::error::Error;
 use crate::shared::Shared;
 
@@ -84,6 +88,7 @@ fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigError> {
 /// What the options say is in the application's own configuration already.
 fn excluded(tls: &TlsSettings) -> Result<(), TlsConfigError> {
     let option = match (&tls.trust, &tls.certificate) {
+        (Trust::Platform, None) if tls.verify != TlsVerify::Full => VERIFY,
         (Trust::Platform, None) => return Ok(()),
         (Trust::Platform, Some(_)) => CERT,
         (Trust::File { .. }, _) => CA,
@@ -96,13 +101,14 @@ fn config(tls: &TlsSettings) -> Result<ClientConfig, TlsConfigError> {
     let installed = CryptoProvider::get_default().cloned();
     let provider = installed.unwrap_or_else(|| Arc::new(ring::default_provider()));
     let algorithms = provider.signature_verification_algorithms;
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| TlsConfigError::Provider { source: Shared::of(error) })?;
+        .map_err(|error| TlsConfigError::Provider { source: Shared::of(InWords(error)) })?;
     let builder = match &tls.trust {
         Trust::Platform => builder.with_root_certificates(platform_roots()?),
         Trust::File { path } => {
-            builder.with_root_certificates(roots_in(File { option: CA, path })?)
+            let verifier = verifier(File { option: CA, path }, tls.verify, provider)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Trust::DangerouslyAnyCertificate => builder
             .dangerous()
@@ -126,12 +132,19 @@ fn platform_roots() -> Result<RootCertStore, TlsConfigError> {
     Ok(roots)
 }
 
-fn roots_in(file: File<'_>) -> Result<RootCertStore, TlsConfigError> {
+fn verifier(
+    file: File<'_>,
+    verify: TlsVerify,
+    provider: Arc<CryptoProvider>,
+) -> Result<TrustedFile, TlsConfigError> {
+    let certificates = file.certificates()?;
     let mut roots = RootCertStore::empty();
-    for certificate in file.certificates()? {
-        roots.add(certificate).map_err(|error| file.unusable(error))?;
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| file.unusable(error))?;
     }
-    Ok(roots)
+    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let chain = chain.map_err(|error| file.unusable(rustls::Error::General(error.to_string())))?;
+    Ok(TrustedFile { chain, certificates, verify })
 }
 
 fn with_certificate(
@@ -163,4 +176,5 @@ impl fmt::Debug for Own {
 const CA: &str = "tls_ca";
 const CERT: &str = "tls_cert";
 const KEY: &str = "tls_key";
+const VERIFY: &str = "tls_verify";
 const ACCEPT_ANY: &str = "tls_dangerously_accept_any_certificate";

@@ -60,7 +60,7 @@ pub enum TlsConfigError {
         option: &'static str,
         /// The file.
         path: String,
-        /// Why not; a `rustls::Error`.
+        /// Why not; a `tls::InWords` of the core, around a `rustls::Error`.
         source: Shared<dyn StdError + Send + Sync>,
     },
     /// The operating system trusts nobody, as far as can be found out.
@@ -89,7 +89,7 @@ pub enum TlsConfigError {
     /// The cryptography that the process has installed as its default does not do.
     #[error("the process's default cryptography is of no use")]
     Provider {
-        /// Why not; a `rustls::Error`.
+        /// Why not; a `tls::InWords` of the core, around a `rustls::Error`.
         source: Shared<dyn StdError + Send + Sync>,
     },
 }

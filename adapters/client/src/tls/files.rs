@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use async_caches_core::tls::InWords;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -35,7 +36,7 @@ impl File<'_> {
 
     pub(super) fn unusable(self, error: rustls::Error) -> TlsConfigError {
         let Self { option, path } = self;
-        TlsConfigError::Unusable { option, path: path.into(), source: Shared::of(error) }
+        TlsConfigError::Unusable { option, path: path.into(), source: Shared::of(InWords(error)) }
     }
 
     fn read(self) -> Result<Vec<u8>, TlsConfigError> {

@@ -1,5 +1,6 @@
 mod socket;
 
+use std::error::Error as StdError;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -82,6 +83,94 @@ fn a_certificate_must_not_have_expired() {
     let (side, error) = shake(&client, &old.server(&TLS13)).unwrap_err();
     assert_eq!(side, Side::Client);
     assert!(error.to_string().contains("expired"), "{error}");
+}
+
+#[test]
+fn a_certificate_in_the_file_is_trusted_itself_for_its_name_and_as_long_as_it_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let unrelated = Authority::new();
+    for of_an_authority in [true, false] {
+        let change = |params: &mut CertificateParams| {
+            if of_an_authority {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            }
+        };
+        let own = self_signed(&["localhost"], change);
+        let ca = write(folder.path(), "ca.pem", format!("{}{}", unrelated.pem, own.pem));
+        let client = opened(&format!("rediss://localhost?tls_ca={ca}"));
+        // By the same name, and with another key.
+        let twin = self_signed(&["localhost"], change);
+        for version in [&TLS12, &TLS13] {
+            shake(&client, &own.server(version)).unwrap();
+            let (_, error) = shake(&client, &own.server_without_its_key(version)).unwrap_err();
+            assert_eq!(error, CertificateError::BadSignature.into());
+            let refused = shake(&client, &twin.server(version));
+            assert_eq!(refused.unwrap_err().0, Side::Client, "authority: {of_an_authority}");
+            let other = place("rediss://cache.example");
+            let (_, error) = shake_at(&other, &client, &own.server(version)).unwrap_err();
+            assert!(error.to_string().contains("not valid for name"), "{error}");
+        }
+        for (from, to, why) in [(2001, 2002, "expired"), (2090, 2091, "not valid yet")] {
+            let own = self_signed(&["localhost"], |params| {
+                change(params);
+                params.not_before = rcgen::date_time_ymd(from, 1, 1);
+                params.not_after = rcgen::date_time_ymd(to, 1, 1);
+            });
+            for verify in ["full", "ca"] {
+                let ca = write(folder.path(), "ca.pem", &own.pem);
+                let client = opened(&format!("rediss://localhost?tls_ca={ca}&tls_verify={verify}"));
+                let (side, error) = shake(&client, &own.server(&TLS13)).unwrap_err();
+                assert_eq!(side, Side::Client);
+                assert!(error.to_string().contains(why), "{of_an_authority} {verify}: {error}");
+            }
+        }
+    }
+    // One that another has issued is trusted as well, without that one.
+    let issued = unrelated.issue(&["localhost"]);
+    let ca = write(folder.path(), "ca.pem", &issued.pem);
+    shake(&opened(&format!("rediss://localhost?tls_ca={ca}")), &issued.server(&TLS13)).unwrap();
+}
+
+#[test]
+fn without_the_name_all_else_of_a_certificate_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) = (Authority::new(), Authority::new());
+    let ca = write(folder.path(), "ca.pem", &ours.pem);
+    let full = opened(&format!("rediss://localhost?tls_ca={ca}&tls_verify=full"));
+    let client = opened(&format!("rediss://localhost?tls_ca={ca}&tls_verify=ca"));
+    for version in [&TLS12, &TLS13] {
+        for names in [&[][..], &["cache.example"], &["10.0.0.1"]] {
+            let issued = ours.issue(names);
+            shake(&client, &issued.server(version)).unwrap();
+            let (_, error) = shake(&full, &issued.server(version)).unwrap_err();
+            assert!(error.to_string().contains("not valid for name"), "{error}");
+            let (_, error) = shake(&client, &issued.server_without_its_key(version)).unwrap_err();
+            assert_eq!(error, CertificateError::BadSignature.into());
+            let (_, error) = shake(&client, &other.issue(names).server(version)).unwrap_err();
+            assert_eq!(error, CertificateError::UnknownIssuer.into());
+            let old = ours.issue_with(names, |params| {
+                params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+            });
+            let (_, error) = shake(&client, &old.server(version)).unwrap_err();
+            assert!(error.to_string().contains("expired"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new();
+    let ca = write(folder.path(), "ca.pem", &ours.pem);
+    let cert = write(folder.path(), "own.pem", &ours.issue(&["worker"]).pem);
+    let key = write(folder.path(), "own.key", KeyPair::generate().unwrap().serialize_pem());
+    let error = refused(&format!("rediss://localhost?tls_ca={ca}&tls_cert={cert}&tls_key={key}"));
+    let why = |error: &TlsConfigError| StdError::source(error).unwrap().to_string();
+    assert_eq!(why(&error), "the private key does not belong to the certificate");
+    let malformed = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let ca = write(folder.path(), "ca.pem", malformed);
+    let error = refused(&format!("rediss://localhost?tls_ca={ca}"));
+    assert_eq!(why(&error), "the certificate is not accepted: it is malformed");
 }
 
 #[test]
@@ -262,6 +351,7 @@ fn an_applications_own_configuration_stands_for_all_options_but_the_name() {
         ("tls_ca=/ca.pem", "tls_ca"),
         ("tls_cert=/own.pem&tls_key=/own.key", "tls_cert"),
         ("tls_dangerously_accept_any_certificate=true", "tls_dangerously_accept_any_certificate"),
+        ("tls_ca=/ca.pem&tls_verify=ca", "tls_ca"),
     ] {
         let error = open(&format!("rediss://localhost?{query}"), own.clone()).unwrap_err();
         let Error::Tls(TlsConfigError::OwnConfig { option }) = error else { panic!("{error:?}") };
@@ -393,6 +483,15 @@ impl Issued {
         let chain = vec![self.certificate.clone()];
         Arc::new(builder.with_single_cert(chain, private(&self.key)).unwrap())
     }
+}
+
+fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
+    let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    Issued { pem: certificate.pem(), certificate: certificate.der().clone(), key }
 }
 
 fn private(key: &KeyPair) -> PrivateKeyDer<'static> {
