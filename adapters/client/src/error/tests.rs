@@ -58,6 +58,7 @@ fn link_errors() -> Vec<LinkError> {
             source: Shared::new(ConnectionError::Refused(server()).into()),
         },
         LinkError::Uncovered { slot: Some(7) },
+        LinkError::Crowded,
         LinkError::Closed,
     ];
     #[cfg(feature = "tls")]
@@ -76,6 +77,7 @@ fn link_errors() -> Vec<LinkError> {
             | LinkError::Node { .. }
             | LinkError::Map(_)
             | LinkError::Uncovered { .. }
+            | LinkError::Crowded
             | LinkError::Closed => {}
             #[cfg(feature = "tls")]
             LinkError::Tls(_) => {}
