@@ -15,7 +15,7 @@ use crate::value::Unreadable;
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 24] = [
+    pub const NAMES: [&'static str; 25] = [
         "timeout",
         "ttl",
         "version",
