@@ -121,6 +121,34 @@ impl Command<'_> {
         }
     }
 
+    /// The name of its key, of several the first, and how many there are; `None` if it names none.
+    #[must_use]
+    pub fn names(&self) -> Option<(&[u8], usize)> {
+        match self {
+            Self::Get(key) | Self::Contains(key) | Self::Remaining(key) => Some((key.name(), 1)),
+            Self::Set { key, .. }
+            | Self::Add { key, .. }
+            | Self::Touch { key, .. }
+            | Self::Incr { key, .. } => Some((key.name(), 1)),
+            Self::GetMany(keys) | Self::SetMany { keys, .. } | Self::Delete(keys) => {
+                Some((keys.iter().next()?.name(), keys.len()))
+            }
+            Self::Unlink(keys) => Some((keys.first()?, keys.len())),
+            Self::Clear
+            | Self::Scan { .. }
+            | Self::Ping
+            | Self::Topology(_)
+            | Self::ReadOnly => None,
+        }
+    }
+
+    /// Whether it can be sent as several of its kind, each for some of its keys, whose replies
+    /// together say the same, though not of one moment.
+    #[must_use]
+    pub fn is_divisible(&self) -> bool {
+        matches!(self, Self::GetMany(keys) if keys.len() > 1)
+    }
+
     /// Whether running this command changes nothing, however often and however late it runs.
     ///
     /// Only such a command may be sent again after it may have reached a server: the first of the

@@ -4,6 +4,8 @@
 //! Errors carry data and name the part of the input that is at fault. None of them ever holds a
 //! password. Text that a server sent is quoted and bounded ([`ServerError`]).
 
+mod proxies;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
@@ -131,6 +133,9 @@ pub enum ServerErrorKind {
     MaxClients,
     /// `DENIED`: it is in protected mode, and takes no connection from here.
     Denied,
+    /// A proxy in front of the server cannot reach it, or has lost it: Envoy's `upstream failure`,
+    /// Twemproxy's `ERR Connection refused`, predixy's `ERR server connection close` and the like.
+    Unreachable,
     /// Anything else.
     Other,
 }
@@ -164,6 +169,13 @@ impl ServerError {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// Whether the command may have run all the same: a proxy that has lost the server cannot know,
+    /// unless it never had a connection to it.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        self.kind == ServerErrorKind::Unreachable && !proxies::has_sent_nothing(&self.text)
+    }
 }
 
 impl ServerErrorKind {
@@ -195,8 +207,24 @@ impl ServerErrorKind {
             "ERR" if text.starts_with("ERR Client sent AUTH, but no password is set") => {
                 Self::WrongPass
             }
+            _ if proxies::is_outage(text) => Self::Unreachable,
             _ => Self::Other,
         }
+    }
+
+    /// Whether the server, or a proxy in front of it, says no more than that it cannot answer now:
+    /// trying again later may help.
+    #[must_use]
+    pub fn is_outage(self) -> bool {
+        matches!(
+            self,
+            Self::Loading
+                | Self::Busy
+                | Self::MasterDown
+                | Self::MaxClients
+                | Self::ClusterDown
+                | Self::Unreachable
+        )
     }
 
     /// Whether the server said no to who we are, so that trying to connect again with the same
@@ -279,6 +307,10 @@ pub enum ConnectionError {
     /// The server has become a replica, which takes no writes.
     #[error("the server has become a replica")]
     Demoted,
+    /// The server knew who we are, and no longer does: its answer to a command was `NOAUTH` or
+    /// `WRONGPASS`.
+    #[error("the server no longer knows who we are")]
+    Forgotten,
     /// Nothing was heard from the server for as long as a response may take.
     #[error("the server has gone silent")]
     Unresponsive,
@@ -368,6 +400,7 @@ mod tests {
             ("ERR invalid password", ServerErrorKind::WrongPass),
             ("ERR AUTH <password> called without any password", ServerErrorKind::WrongPass),
             ("ERR Client sent AUTH, but no password is set", ServerErrorKind::WrongPass),
+            ("upstream failure", ServerErrorKind::Unreachable),
             ("ERR unknown command", ServerErrorKind::Other),
             ("OOMPH", ServerErrorKind::Other),
             ("", ServerErrorKind::Other),

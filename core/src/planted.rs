@@ -113,6 +113,14 @@ pub enum Bug {
     LoadWaitIgnored,
     /// A follower whose wait is over is not woken.
     WaitNotTimed,
+    /// A command is sent again however many connections it has ended.
+    PoisonRepeated,
+    /// A command that may have ended its connection is sent again beside others.
+    SuspectInCompany,
+    /// A connection that has answered counts for nothing unless it was old.
+    AnswersForgotten,
+    /// An error inside of a reply ends the connection.
+    InnerErrorCloses,
 }
 
 /// Whether this bug is planted: never, without the feature.

@@ -10,8 +10,9 @@
 //!
 //! A link above `minsize` that has idled for [`Pool::IDLE`] is closed. After a dial failed or a
 //! link was lost, the next dial waits for the backoff, and until one succeeds again there is only
-//! one dial at a time. A link counts as a success only after it has lasted for [`Pool::STABLE`]: a
-//! server that accepts and hangs up is no reason for a storm.
+//! one dial at a time. A link counts as a success once it has answered a command, however soon it
+//! ended, or has lasted for [`Pool::STABLE`]: a server that accepts, greets and hangs up is no reason
+//! for a storm, and a server behind a short-lived proxy none for long waits.
 //!
 //! While there is no open link callers wait, each for its own deadline. Once that has lasted for the
 //! patience given, counted from the first dial, or the server refused the credentials, waiting is
@@ -25,11 +26,13 @@
 //! The pool knows no socket and no caller. It is told what happened (`handle`), says what to do
 //! (`poll`, until it answers `None`) and when to ask again (`deadline`).
 
+mod lanes;
 mod tally;
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub use self::lanes::{Allotment, Lane, allot};
 use self::tally::History;
 pub use self::tally::Tally;
 use crate::planted::{self, Bug};
@@ -83,6 +86,8 @@ pub enum Input {
         link: LinkId,
         /// Whether the server refused the credentials, so that trying again soon is no use.
         refused: bool,
+        /// Whether the server has answered a command on it.
+        answered: bool,
     },
     /// A caller found no link, or every link busy. Of no effect while a link is being dialled:
     /// whoever still wants for one afterwards says so again.
@@ -110,7 +115,7 @@ impl Pool {
     pub const IDLE: Duration = Duration::from_secs(30);
     /// How long callers may hope for a dial after a server fell silent.
     pub const GRACE: Duration = Duration::from_millis(100);
-    /// How long a link must last to count as a success.
+    /// How long a link that has answered nothing must last to count as a success.
     pub const STABLE: Duration = Duration::from_secs(1);
 
     /// A pool without links, which wants `minsize` of them. `patience` is how long callers may
@@ -158,7 +163,9 @@ impl Pool {
                 self.unproven = false;
                 self.not_before = Instant::ORIGIN;
             }
-            Input::Ended { link, refused } => self.ended(link, refused, now),
+            Input::Ended { link, refused, answered } => {
+                self.ended(link, refused, answered, now);
+            }
             Input::Demand => self.demanded(now),
             Input::Renewed if self.refused => {
                 self.refused = false;
@@ -313,13 +320,16 @@ impl Pool {
         self.not_before = if again { now + self.backoff.failed() } else { now };
     }
 
-    fn ended(&mut self, id: LinkId, refused: bool, now: Instant) {
+    fn ended(&mut self, id: LinkId, refused: bool, answered: bool, now: Instant) {
         let at = self.links.iter().position(|(link, _)| *link == id);
         let Some(at) = at.filter(|_| !planted::is(Bug::EndedLinkCounted)) else { return };
         let (_, phase) = self.links.remove(at);
         self.history.ended(phase);
+        let answered = answered && !planted::is(Bug::AnswersForgotten);
         match phase {
-            Phase::Open { since } if now.since(since) >= Self::STABLE => self.backoff.succeeded(),
+            Phase::Open { since } if answered || now.since(since) >= Self::STABLE => {
+                self.backoff.succeeded();
+            }
             Phase::Open { .. } | Phase::Dialling => {}
             Phase::Closing => return,
         }

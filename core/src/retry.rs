@@ -1,11 +1,18 @@
 //! Whether to try again, and after how long.
 
+mod halves;
+mod loss;
+
 use core::time::Duration;
 
 use crate::command::Command;
 use crate::error::{Failure, ServerErrorKind};
 use crate::planted::{self, Bug};
 use crate::reply::Answer;
+use crate::resp::answer::Expect;
+
+pub use self::halves::Halves;
+pub use self::loss::{Blame, Losses, Next};
 
 /// A delay before the next attempt to connect: exponential backoff with full jitter.
 ///
@@ -73,16 +80,35 @@ pub fn after_loss(command: &Command<'_>, may_have_run: bool) -> bool {
 }
 
 /// Whether an answered command is worth sending again at once: the server said that it did not run
-/// it, and sending it again mends the reason.
+/// it, and sending it again mends the reason. Only a command that is sent as a script is, as the
+/// server has forgotten the script.
 #[must_use]
-pub fn after_answer(answer: &Answer) -> bool {
-    matches!(answer, Err(Failure::Server(error)) if error.kind == ServerErrorKind::NoScript)
+pub fn after_answer(command: &Command<'_>, answer: &Answer) -> bool {
+    lacks_script(answer) && Expect::of(command).is_of_a_script()
+}
+
+/// Whether the server said that it does not know a script.
+pub(crate) fn lacks_script(answer: &Answer) -> bool {
+    is_error(answer, |kind| kind == ServerErrorKind::NoScript)
 }
 
 /// Whether another connection may lead to a server that does what this one refused.
 #[must_use]
 pub fn elsewhere(answer: &Answer) -> bool {
-    matches!(answer, Err(Failure::Server(error)) if error.kind == ServerErrorKind::ReadOnly)
+    is_error(answer, |kind| kind == ServerErrorKind::ReadOnly)
+}
+
+/// Whether the server no longer takes us for who we said to be. That a user may not do one thing
+/// ([`ServerErrorKind::NoPerm`]) is no such answer.
+#[must_use]
+pub fn as_a_stranger(answer: &Answer) -> bool {
+    is_error(answer, |kind| {
+        matches!(kind, ServerErrorKind::NoAuth | ServerErrorKind::WrongPass)
+    })
+}
+
+fn is_error(answer: &Answer, is: impl FnOnce(ServerErrorKind) -> bool) -> bool {
+    matches!(answer, Err(Failure::Server(error)) if is(error.kind))
 }
 
 /// SplitMix64: a small generator for jitter, where speed and quality matter little.
@@ -194,8 +220,27 @@ mod tests {
     #[test]
     fn only_a_missing_script_is_worth_sending_again_at_once() {
         let answer = |text: &[u8]| Err(Failure::Server(ServerError::parse(text)));
-        assert!(after_answer(&answer(b"NOSCRIPT No matching script.")));
-        assert!(!after_answer(&answer(b"OOM command not allowed")));
-        assert!(!after_answer(&Ok(crate::reply::Reply::Done)));
+        let space = KeySpace::new("", Version::None).unwrap();
+        let scope = space.scope(None).unwrap();
+        let incr = Command::Incr { key: scope.key(b"k"), delta: Number::Integer(1) };
+        let forgotten = answer(b"NOSCRIPT No matching script.");
+        assert!(after_answer(&incr, &forgotten));
+        assert!(!after_answer(&Command::Get(scope.key(b"k")), &forgotten));
+        assert!(!after_answer(&incr, &answer(b"OOM command not allowed")));
+        assert!(!after_answer(&incr, &Ok(crate::reply::Reply::Done)));
+    }
+
+    #[test]
+    fn only_a_server_that_does_not_know_us_answers_as_to_a_stranger() {
+        for (text, is_stranger) in [
+            ("NOAUTH Authentication required.", true),
+            ("WRONGPASS invalid username-password pair or user is disabled.", true),
+            ("NOPERM this user has no permissions to run the 'get' command", false),
+            ("ERR unknown command", false),
+        ] {
+            let answer = Err(Failure::Server(ServerError::parse(text.as_bytes())));
+            assert_eq!(as_a_stranger(&answer), is_stranger, "{text}");
+        }
+        assert!(!as_a_stranger(&Ok(crate::reply::Reply::Done)));
     }
 }

@@ -157,6 +157,11 @@ impl Call {
         Self { several: true, ..Self::default() }
     }
 
+    /// One for a part of the keys of this one, which ended its connection.
+    pub(crate) fn part(&self, several: bool) -> Self {
+        Self { several, redis: self.redis.part(), ..Self::default() }
+    }
+
     /// One for whichever node of a cluster serves this slot, as its keys do not say.
     pub(crate) fn for_slot(slot: Slot) -> Self {
         Self { redis: redis::Call::for_slot(slot), ..Self::default() }

@@ -210,10 +210,10 @@ impl Cache {
     pub(crate) fn at_once(
         &self,
         command: &Command<'_>,
-        is_plain: impl FnOnce() -> bool,
+        is_plain: impl Fn() -> bool,
     ) -> Option<AtOnce> {
         match &self.inner.target {
-            Target::Redis(remote) if !remote.desk.is_busy() => {
+            Target::Redis(remote) if is_plain() && !remote.desk.is_busy() => {
                 let (link, large) = remote.seen.load().as_ref()?.find(command)?;
                 Some(AtOnce::Link { link, large })
             }

@@ -11,6 +11,7 @@ pub use async_caches_core::cluster::redirect::TooManyRedirects;
 pub use async_caches_core::error::{
     ConnectionError, KeyError, ProtocolError, ServerError, ServerErrorKind,
 };
+use async_caches_core::command::Command;
 use async_caches_core::error::{Failure, NumberError, Quoted, TimeoutError};
 pub use async_caches_core::options::OptionError;
 pub use async_caches_core::url::UrlError;
@@ -150,6 +151,24 @@ pub enum Error {
         /// Whether the server may have done what it was asked.
         may_have_run: bool,
         /// Why it was lost.
+        source: LinkError,
+    },
+    /// The operation ended connections, and is not tried again: what came in place of its reply broke
+    /// the protocol, or the server hung up on it, and again when it was sent alone. Its value may be
+    /// larger than the server reads, or its reply larger than the server lets a client's output grow.
+    #[error(
+        "the operation on {key} ended {connections} connection{}{}: {source}",
+        plural(*.connections),
+        ran(*.may_have_run)
+    )]
+    ConnectionsEnded {
+        /// The key, quoted; of several the first, and how many others there are.
+        key: String,
+        /// How many connections ended: one or two.
+        connections: u8,
+        /// Whether the server may have done what it was asked.
+        may_have_run: bool,
+        /// Why the last of them ended.
         source: LinkError,
     },
     /// The nodes of a cluster sent the operation from one to the other, and none did it.
@@ -300,12 +319,14 @@ impl Error {
                     | ServerErrorKind::MaxClients
                     | ServerErrorKind::TryAgain
                     | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::Unreachable
             )
         };
         let refused =
             matches!(self, Self::Unavailable { source, .. } if source.is_refusal_of_tls());
         self.is_outage()
             && !refused
+            && !matches!(self, Self::ConnectionsEnded { .. })
             && !self.names_nothing()
             && self.server_error().is_none_or(|error| transient(error.kind))
     }
@@ -321,11 +342,25 @@ impl Error {
     /// Whether the operation failed here though the server may have done it.
     #[must_use]
     pub fn may_have_run(&self) -> bool {
-        matches!(
-            self,
-            Self::Timeout { may_have_run: true, .. }
-                | Self::Disconnected { may_have_run: true, .. }
-        )
+        match self {
+            Self::Timeout { may_have_run, .. }
+            | Self::Disconnected { may_have_run, .. }
+            | Self::ConnectionsEnded { may_have_run, .. } => *may_have_run,
+            Self::Server(error) => error.may_have_run(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is that of a command for many keys that may do better in parts: the server hung up
+    /// on it, or its reply is larger than this client reads.
+    pub(crate) fn may_do_in_parts(&self) -> bool {
+        let Self::ConnectionsEnded { source, .. } = self else { return false };
+        match source {
+            LinkError::Connection(ConnectionError::Protocol(error)) => {
+                matches!(error, ProtocolError::TooLarge { .. })
+            }
+            source => source.is_the_servers(),
+        }
     }
 
     /// The server's own error where one is at the bottom of this, as with wrong credentials; or a
@@ -352,6 +387,7 @@ impl Error {
                 | Self::Overloaded { .. }
                 | Self::Timeout { .. }
                 | Self::Disconnected { .. }
+                | Self::ConnectionsEnded { .. }
                 | Self::Redirects(_)
                 | Self::Server(_)
         )
@@ -373,6 +409,21 @@ impl Error {
             NumberError::NotAnInteger => Self::NotAnInteger { key },
             _ => Self::Overflow { key },
         }
+    }
+
+    /// An operation that ended its connections.
+    pub(crate) fn connections_ended(
+        command: &Command<'_>,
+        connections: u8,
+        may_have_run: bool,
+        source: LinkError,
+    ) -> Self {
+        let key = match command.names() {
+            None => "no key".to_owned(),
+            Some((name, 1)) => quoted(name),
+            Some((name, many)) => format!("{} and {} others", quoted(name), many - 1),
+        };
+        Self::ConnectionsEnded { key, connections, may_have_run, source }
     }
 
     /// A failure of a command about `key`.
@@ -425,6 +476,25 @@ impl LinkError {
         WithSources(self)
     }
 
+    /// Whether the server, or the way to it, ended the connection, so that a command may be the
+    /// reason; and not this side, nor a server that has gone silent.
+    pub(crate) fn is_the_servers(&self) -> bool {
+        match self {
+            Self::Io(_) | Self::Eof => true,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+            Self::Connection(error) => matches!(error, ConnectionError::Protocol(_)),
+            Self::RuntimeGone
+            | Self::Credentials(_)
+            | Self::Moved
+            | Self::Sentinel { .. }
+            | Self::Node { .. }
+            | Self::Map(_)
+            | Self::Uncovered { .. }
+            | Self::Closed => false,
+        }
+    }
+
     /// Whether one side of TLS has refused the other for what it is.
     pub(crate) fn is_refusal_of_tls(&self) -> bool {
         match self {
@@ -471,6 +541,10 @@ impl fmt::Display for OfSlot {
 
 fn quoted(key: &[u8]) -> String {
     Quoted(key).to_string()
+}
+
+fn plural(count: u8) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn ran(may_have_run: bool) -> &'static str {

@@ -291,6 +291,7 @@ fn trouble(kind: ServerErrorKind) -> Option<Trouble> {
         | ServerErrorKind::WrongType
         | ServerErrorKind::MaxClients
         | ServerErrorKind::Denied
+        | ServerErrorKind::Unreachable
         | ServerErrorKind::Other => None,
     }
 }

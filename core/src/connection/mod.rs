@@ -24,6 +24,10 @@
 //! doubt: the connection takes no more commands at once, and a write that was refused is given back
 //! as one that has not run, for another server to do.
 //!
+//! A server that answers `NOAUTH` or `WRONGPASS` though it knew us has forgotten us: its user was
+//! changed, or a password was set. The connection is left as well, and what was refused for that is
+//! given back as not run ([`Event::Refused`]): another connection says anew who we are.
+//!
 //! Deadlines: the handshake has one; each command has its own, and is answered
 //! [`Event::Expired`] by it. A connection on which nothing at all was read while a command waited
 //! for the whole response timeout is silent and ends; so does one whose front has been waiting for
@@ -56,7 +60,7 @@ pub use self::push::{Pushes, Tracking};
 pub use self::setup::{Role, ServerInfo, Setup};
 use crate::command::Command;
 use crate::copies::Copies;
-use crate::error::{ConnectionError, Failure, ProtocolError, Refused};
+use crate::error::{ConnectionError, Failure, ProtocolError, Refused, ServerError};
 use crate::planted::{self, Bug};
 use crate::reply::{Answer, Reply};
 use crate::resp::answer::Expect;
@@ -64,6 +68,7 @@ use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
 use crate::resp::output::Output;
 use crate::resp::scan::Scanner;
+use crate::retry::{self, Blame};
 use crate::time::Instant;
 
 /// The caller's name for a command, given back with what became of it.
@@ -96,6 +101,16 @@ pub enum Event {
         tag: Tag,
         /// Whether the server may have run the command.
         may_have_run: bool,
+        /// What the command has to do with that, should it be the server that ended the connection.
+        blame: Blame,
+    },
+    /// The server refused the command, which has not run, as it no longer knows who we are. The
+    /// connection is about to close.
+    Refused {
+        /// Which.
+        tag: Tag,
+        /// What the server said.
+        error: ServerError,
     },
 }
 
@@ -121,6 +136,14 @@ pub struct Connection {
     last_ours: Instant,
     next_expiry: Instant,
     sweep: Option<Sweep>,
+    /// Whether a command was answered.
+    answered: bool,
+    /// Whether the server has taken us for who we said to be.
+    known: bool,
+    /// Whether the connection ended for what came in place of the reply at the front.
+    broken: bool,
+    /// Whether the command at the front was told so.
+    blamed: bool,
     /// What no error may show.
     told: Told,
 }
@@ -152,6 +175,8 @@ struct Waiting {
     /// Whether one that came was none.
     ran: bool,
     expires: Instant,
+    /// How many bytes had been put before it.
+    begins_at: u64,
     /// How many bytes must have been written until it may have run: all of it, but for a run of
     /// commands, of which the first may have run once it has begun.
     runs_at: u64,
@@ -185,6 +210,10 @@ impl Connection {
             last_ours: now,
             next_expiry: Instant::MAX,
             sweep: None,
+            answered: false,
+            known: setup.credentials.is_some(),
+            broken: false,
+            blamed: false,
             told: Told::new(setup.credentials.as_ref()),
         }
     }
@@ -247,6 +276,7 @@ impl Connection {
             }
             let value = decode::take(rx, blob.next(), blob.body(), &mut self.copies);
             self.unscanned = rx.len();
+            self.answered = true;
             if let Some(tag) = self.pop_answered(now) {
                 return Some((tag, value));
             }
@@ -313,6 +343,12 @@ impl Connection {
         self.last_read
     }
 
+    /// Whether the server has answered a command, other than that it cannot be reached.
+    #[must_use]
+    pub fn has_answered(&self) -> bool {
+        self.answered
+    }
+
     /// Since when no caller has had anything in flight; `None` while one has.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
@@ -358,6 +394,7 @@ impl Connection {
             failure: None,
             ran: false,
             expires,
+            begins_at,
             runs_at,
         });
         // A sweep that is under way will come to it.
@@ -375,7 +412,9 @@ impl Connection {
             return Ok(Some(Event::Reply { tag, answer: Ok(Reply::Value(Some(value))) }));
         }
         self.look_at(rx, now);
-        while let Some(len) = self.scanner.scan(rx)? {
+        while let Some(len) = self.scanner.scan(rx).inspect_err(|_| {
+            self.broken = !decode::is_push(rx);
+        })? {
             let event = self.frame(rx, len, now, tx)?;
             self.unscanned = rx.len();
             if event.is_some() {
@@ -417,15 +456,23 @@ impl Connection {
         }
         let Some(front) = self.queue.front_mut() else { return Err(ProtocolError::Unasked.into()) };
         let expect = front.expect;
-        let mut answer = expect.read(rx, len, &mut self.copies)?;
+        let mut answer = expect.read(rx, len, &mut self.copies).inspect_err(|_| {
+            self.broken = true;
+        })?;
         if let Err(failure) = answer {
             answer = Err(self.told.conceal(failure));
         }
         front.left -= 1;
-        if crate::retry::after_answer(&answer) && !planted::is(Bug::ScriptsRemembered) {
+        if retry::lacks_script(&answer) && !planted::is(Bug::ScriptsRemembered) {
             self.scripts.forget();
         }
-        if crate::retry::elsewhere(&answer)
+        // An old server that was given a password, or one that has let a user go.
+        let is_stranger = retry::as_a_stranger(&answer) && expect != Expect::WELCOME;
+        if is_stranger && (self.known || self.answered) {
+            self.phase.leave(ConnectionError::Forgotten);
+        }
+        self.answered |= !is_stranger && !is_outage(&answer);
+        if retry::elsewhere(&answer)
             && let Phase::Ready { since } = self.phase
             && (self.role == Role::Master || since + Self::DEMOTED_FROM <= now)
         {
@@ -441,9 +488,18 @@ impl Connection {
         if let Some(failure) = front.failure.take() {
             answer = Err(*failure);
         }
-        if self.role == Role::Master && !front.ran && crate::retry::elsewhere(&answer) {
+        if self.role == Role::Master && !front.ran && retry::elsewhere(&answer) {
             let tag = self.pop_answered(now);
-            return Ok(tag.map(|tag| Event::Lost { tag, may_have_run: false }));
+            let blame = Blame::Innocent;
+            return Ok(tag.map(|tag| Event::Lost { tag, may_have_run: false, blame }));
+        }
+        if let (Phase::Leaving(why), false, Err(Failure::Server(error))) =
+            (&self.phase, front.ran, &answer)
+            && is_stranger
+            && **why == ConnectionError::Forgotten
+        {
+            let error = error.clone();
+            return Ok(self.pop_answered(now).map(|tag| Event::Refused { tag, error }));
         }
         if expect == Expect::WELCOME {
             self.authenticated(&answer);
@@ -477,13 +533,25 @@ impl Connection {
 
     fn next_lost(&mut self) -> Option<Event> {
         while let Some(waiting) = self.queue.pop_front() {
+            let own = self.broken && !core::mem::replace(&mut self.blamed, true);
             if let Some(tag) = waiting.tag {
                 let may_have_run = waiting.runs_at <= self.written;
-                return Some(Event::Lost { tag, may_have_run });
+                let blame = match (own, self.broken) {
+                    (true, _) => Blame::Guilty,
+                    (false, true) => Blame::Innocent,
+                    (false, false) if waiting.begins_at < self.written => Blame::Suspect,
+                    (false, false) => Blame::Innocent,
+                };
+                return Some(Event::Lost { tag, may_have_run, blame });
             }
         }
         None
     }
+}
+
+/// Whether the answer says only that the server cannot be reached.
+fn is_outage(answer: &Answer) -> bool {
+    matches!(answer, Err(Failure::Server(error)) if error.kind.is_outage())
 }
 
 impl Phase {

@@ -1,8 +1,10 @@
 //! Transcripts in virtual time: what the server says, what the connection makes of it.
 
+mod blame;
 mod pushes;
 mod role;
 mod secrets;
+mod stranger;
 
 use std::format;
 use std::string::{String, ToString};
@@ -335,7 +337,8 @@ fn a_run_of_commands_may_have_run_once_a_part_of_it_was_written() {
         desk.connection.submit(&command, Tag(1), desk.now + RESPONSE, &mut desk.tx).unwrap();
         desk.connection.wrote(written);
         desk.connection.close();
-        let lost = Event::Lost { tag: Tag(1), may_have_run };
+        let blame = if may_have_run { Blame::Suspect } else { Blame::Innocent };
+        let lost = Event::Lost { tag: Tag(1), may_have_run, blame };
         assert_eq!(desk.hear(b""), [lost]);
     }
 }
@@ -349,7 +352,8 @@ fn what_was_not_written_whole_cannot_have_run() {
     desk.connection.wrote(desk.tx.len() - 1);
     desk.connection.close();
     assert!(first < desk.tx.len());
-    let lost = |tag, may_have_run| Event::Lost { tag: Tag(tag), may_have_run };
+    let blame = Blame::Suspect;
+    let lost = |tag, may_have_run| Event::Lost { tag: Tag(tag), may_have_run, blame };
     assert_eq!(desk.hear(b":1\r\n"), [lost(1, true), lost(2, false)]);
     assert_eq!(desk.hear(b""), []);
 }
@@ -400,7 +404,8 @@ fn a_command_that_is_asked_for_is_lost_and_expires_as_any_other() {
         desk.connection.submit_asking(&get, Tag(1), expires, &mut desk.tx).unwrap();
         desk.connection.wrote(written.min(desk.tx.len()));
         desk.connection.close();
-        assert_eq!(desk.hear(b""), [Event::Lost { tag: Tag(1), may_have_run }]);
+        let blame = if may_have_run { Blame::Suspect } else { Blame::Innocent };
+        assert_eq!(desk.hear(b""), [Event::Lost { tag: Tag(1), may_have_run, blame }]);
     }
     let mut desk = Desk::ready();
     let key = desk.space.scope(None).unwrap().key(b"k");

@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn ended(link: LinkId) -> Input {
-        Input::Ended { link, refused: false }
+        Input::Ended { link, refused: false, answered: false }
     }
 
     #[test]

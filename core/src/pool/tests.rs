@@ -29,7 +29,7 @@ fn dials(pool: &mut Pool, now: Instant) -> Vec<LinkId> {
 }
 
 fn ended(link: LinkId) -> Input {
-    Input::Ended { link, refused: false }
+    Input::Ended { link, refused: false, answered: false }
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() 
 fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later() {
     let mut pool = pool(1, 1);
     let link = dials(&mut pool, at(0))[0];
-    pool.handle(Input::Ended { link, refused: true }, at(0));
+    pool.handle(Input::Ended { link, refused: true, answered: false }, at(0));
     assert!(pool.is_hopeless(at(0)));
     assert!(pool.deadline(at(0)).unwrap().at >= at(2_500));
 }
@@ -373,9 +373,9 @@ fn an_open_link_that_is_refused_leaves_no_hope_where_it_was_the_last() {
     let [one, other] = dials(&mut pool, at(0))[..] else { panic!() };
     pool.handle(Input::Opened(one), at(0));
     pool.handle(Input::Opened(other), at(0));
-    pool.handle(Input::Ended { link: one, refused: true }, at(5_000));
+    pool.handle(Input::Ended { link: one, refused: true, answered: false }, at(5_000));
     assert!(!pool.is_hopeless(at(5_000)), "the other one still serves");
-    pool.handle(Input::Ended { link: other, refused: true }, at(5_000));
+    pool.handle(Input::Ended { link: other, refused: true, answered: false }, at(5_000));
     assert!(pool.is_hopeless(at(5_000)));
 }
 
@@ -383,12 +383,12 @@ fn an_open_link_that_is_refused_leaves_no_hope_where_it_was_the_last() {
 fn other_credentials_are_tried_at_once_where_the_last_were_refused() {
     let mut pool = pool(1, 2);
     let link = dials(&mut pool, at(0))[0];
-    pool.handle(Input::Ended { link, refused: true }, at(0));
+    pool.handle(Input::Ended { link, refused: true, answered: false }, at(0));
     assert_eq!(pool.poll(at(1), busy), None);
     pool.handle(Input::Renewed, at(1));
     assert!(!pool.is_hopeless(at(1)));
     let link = dials(&mut pool, at(1))[0];
-    pool.handle(Input::Ended { link, refused: false }, at(1));
+    pool.handle(Input::Ended { link, refused: false, answered: false }, at(1));
     pool.handle(Input::Renewed, at(1));
     assert_eq!(pool.poll(at(1), busy), None, "a server that is away is another matter");
 }
@@ -411,4 +411,32 @@ fn two_hundred_clients_that_lost_one_server_do_not_come_back_together() {
     first_dials.sort_unstable();
     let most = first_dials.chunk_by(|a, b| a == b).map(<[u64]>::len).max().unwrap();
     assert!(most <= 12, "{most} of 200 dial within the same 100 ms");
+}
+
+#[test]
+fn a_connection_that_has_answered_is_a_success_however_short_it_lived() {
+    let mut pool = pool(1, 1);
+    let mut now = at(0);
+    for _ in 0..50 {
+        let link = dials(&mut pool, now)[0];
+        pool.handle(Input::Opened(link), now);
+        pool.handle(Input::Ended { link, refused: false, answered: true }, now + TICK);
+        let due = pool.deadline(now + TICK).unwrap().at;
+        assert!(due.since(now + TICK) < Backoff::BASE, "no wait grows");
+        now = due.max(now + TICK);
+    }
+}
+
+#[test]
+fn a_server_that_greets_and_answers_nothing_is_dialled_ever_less() {
+    let mut pool = pool(1, 1);
+    let (mut now, mut dialled) = (at(0), 0);
+    while now < at(60_000) {
+        let link = dials(&mut pool, now)[0];
+        dialled += 1;
+        pool.handle(Input::Opened(link), now);
+        pool.handle(Input::Ended { link, refused: false, answered: false }, now);
+        now = pool.deadline(now).unwrap().at.max(now + TICK);
+    }
+    assert!(dialled < 60, "{dialled} dials in a minute");
 }

@@ -2,7 +2,8 @@
 //!
 //! A reply is taken off the receive buffer whole, whatever it turns out to be, so the next one
 //! stands where it should even if this one is refused. A well-formed reply of another shape than
-//! the command can get is a protocol error: it answers something else.
+//! the command can get is a protocol error: it answers something else. Unless there is an error in
+//! it, at any depth: then that is the answer.
 //!
 //! This does not know which reply belongs to which command; the connection counts.
 
@@ -14,8 +15,9 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::command::Command;
 use crate::copies::Copies;
-use crate::error::{Failure, ProtocolError, ServerErrorKind};
+use crate::error::{Failure, ProtocolError};
 use crate::number::Number;
+use crate::planted::{self, Bug};
 use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
 use crate::ttl::Expiry;
@@ -122,6 +124,11 @@ impl Expect {
         self.0 == Shape::Value
     }
 
+    /// Whether its command is sent as a script.
+    pub(crate) const fn is_of_a_script(self) -> bool {
+        self.0.is_of_a_script()
+    }
+
     /// Reads the frame of `len` bytes at the start of `rx`, as
     /// [`Scanner::scan`](super::scan::Scanner::scan) found it, and takes it off `rx`.
     ///
@@ -175,19 +182,24 @@ impl Shape {
             return Ok(Read::Value(range));
         }
         if let Some(error) = part.error() {
-            // That it does not know a script answers no other command; and who was told so asks again.
-            if error.kind == ServerErrorKind::NoScript && !self.is_of_a_script() {
-                return Err(part.instead_of(self.expected()));
-            }
             return Ok(Read::Answer(Err(Failure::Server(error))));
         }
-        if let Self::Values(many) = self {
-            return Values::read(many, part, copies).map(Read::Values);
-        }
-        match self.answer(part) {
-            Some(answer) => Ok(Read::Answer(answer)),
-            None if self == Self::Topology && array(part).is_some() => Ok(Read::Whole),
-            None => Err(part.instead_of(self.expected())),
+        let read = match (self, self.answer(part)) {
+            (_, Some(answer)) => return Ok(Read::Answer(answer)),
+            (Self::Values(many), None) => Values::read(many, part, copies).map(Read::Values),
+            (Self::Topology, None) if array(part).is_some() && part.inner_error().is_none() => {
+                return Ok(Read::Whole);
+            }
+            (_, None) => Err(part.instead_of(self.expected())),
+        };
+        // A proxy puts what one of its servers has failed with in the place of what that had to say.
+        match (read, planted::is(Bug::InnerErrorCloses)) {
+            (Ok(read), _) => Ok(read),
+            (Err(broken), true) => Err(broken),
+            (Err(broken), false) => match part.inner_error() {
+                Some(error) => Ok(Read::Answer(Err(Failure::Server(error)))),
+                None => Err(broken),
+            },
         }
     }
 

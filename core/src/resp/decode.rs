@@ -136,6 +136,32 @@ impl<'a> Part<'a> {
         if is_error { self.raw().map(ServerError::parse) } else { None }
     }
 
+    /// The first error that stands inside of this aggregate, at any depth; what attributes say is no
+    /// part of it. Costs a look at each frame in it.
+    #[cold]
+    pub(crate) fn inner_error(&self) -> Option<ServerError> {
+        let Content::Frames { count: mut pending, mut at } = self.content else { return None };
+        while pending > 0 {
+            let (kind, content, next) = head(self.frame, at).ok()?;
+            at = next;
+            match content {
+                Content::Frames { count, .. } if kind == Kind::Attribute => {
+                    at = pass(self.frame, at, count).ok()?;
+                    continue;
+                }
+                Content::Frames { count, .. } => pending = pending.saturating_add(count),
+                Content::Null | Content::Bytes { .. } => {
+                    let part = Part { frame: self.frame, kind, content };
+                    if let Some(error) = part.error() {
+                        return Some(error);
+                    }
+                }
+            }
+            pending -= 1;
+        }
+        None
+    }
+
     /// What an aggregate holds; of a map, keys and values in turn.
     #[must_use]
     pub fn elements(&self) -> Option<Elements<'a>> {

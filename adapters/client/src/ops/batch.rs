@@ -8,17 +8,22 @@ use async_caches_core::command::Command;
 use async_caches_core::error::ServerErrorKind;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Reply;
+use async_caches_core::retry::Halves;
 
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
 
 /// The chunks of one batch, and the calls under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Batch {
     chunks: Vec<Range<usize>>,
     next: usize,
     active: Vec<(Range<usize>, Call)>,
+    /// Parts of chunks that ended their connections, last first. One at a time is under way.
+    parts: Vec<(Range<usize>, Call)>,
+    part: Option<Range<usize>>,
+    halves: Halves,
     /// How many chunks are under way at once.
     window: usize,
     begun: bool,
@@ -29,12 +34,12 @@ impl Batch {
     pub(super) fn of(sizes: impl ExactSizeIterator<Item = usize>) -> Self {
         let (len, mut sizes) = (sizes.len(), sizes);
         let chunks = cut(0..len, |_| sizes.next().unwrap_or_default());
-        Self { chunks, next: 0, active: Vec::new(), window: WINDOW, begun: false }
+        Self { chunks, window: WINDOW, ..Self::default() }
     }
 
     /// A batch that has begun, of these chunks, each for a node of a cluster.
     pub(super) fn of_chunks(chunks: Vec<Range<usize>>) -> Self {
-        Self { chunks, next: 0, active: Vec::new(), window: WINDOW_OF_PARTS, begun: true }
+        Self { chunks, window: WINDOW_OF_PARTS, begun: true, ..Self::default() }
     }
 
     /// To be said before anything else in every poll: without a connection no batch begins, not even
@@ -58,17 +63,23 @@ impl Batch {
         let mut at = 0;
         loop {
             if at == self.active.len() && at < self.window {
-                let Some(chunk) = self.chunks.get(self.next) else { break };
-                let call = if chunk.len() > 1 { Call::several() } else { Call::default() };
-                self.active.push((chunk.clone(), call));
-                self.next += 1;
+                let Some(next) = self.next() else { break };
+                self.active.push(next);
             }
             let Some((chunk, call)) = self.active.get_mut(at) else { break };
             match call.poll(cache, b"", cx, || Ok(command(chunk.clone()))) {
                 Poll::Pending => at += 1,
                 Poll::Ready(reply) => {
-                    let (chunk, _) = self.active.swap_remove(at);
+                    let (chunk, call) = self.active.swap_remove(at);
+                    if self.part.as_ref() == Some(&chunk) {
+                        self.part = None;
+                    }
                     match reply {
+                        Err(error) if chunk.len() > 1 && error.may_do_in_parts() => {
+                            self.halve(&chunk, &call);
+                            // Whichever has taken its place, and what came before, is looked at again.
+                            at = 0;
+                        }
                         // A slot is being moved: some of its keys are here, and some there.
                         Err(Error::Server(error))
                             if error.kind == ServerErrorKind::TryAgain && chunk.len() > 1 =>
@@ -80,7 +91,42 @@ impl Batch {
                 }
             }
         }
-        if self.active.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if self.active.is_empty() && self.parts.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+impl Batch {
+    /// What is to be sent next. Parts go one after the other, as each may end its connection.
+    fn next(&mut self) -> Option<(Range<usize>, Call)> {
+        let several = |chunk: &Range<usize>| chunk.len() > 1;
+        if self.part.is_none()
+            && let Some((part, call)) = self.parts.pop()
+        {
+            let (part, rest) = self.halves.cut(part);
+            if let Some(rest) = rest {
+                self.parts.push((rest.clone(), call.part(several(&rest))));
+            }
+            self.part = Some(part.clone());
+            let call = call.part(several(&part));
+            return Some((part, call));
+        }
+        let chunk = self.chunks.get_mut(self.next)?;
+        let (first, rest) = self.halves.cut(chunk.clone());
+        match rest {
+            Some(rest) => *chunk = rest,
+            None => self.next += 1,
+        }
+        let chunk = first;
+        let call = if several(&chunk) { Call::several() } else { Call::default() };
+        Some((chunk, call))
+    }
+
+    /// A chunk ended its connection: its halves go each by itself.
+    fn halve(&mut self, chunk: &Range<usize>, call: &Call) {
+        for half in self.halves.ended(chunk).into_iter().flatten().rev() {
+            let part = call.part(half.len() > 1);
+            self.parts.push((half, part));
+        }
     }
 }
 

@@ -138,7 +138,17 @@ impl Pool {
 
     /// A caller waits no more. Answers whether it did: otherwise it was woken.
     pub(super) fn forget(&self, ticket: Ticket) -> bool {
-        lock(&self.state).line.forget(ticket)
+        let mut state = lock(&self.state);
+        if state.line.suspects().is_empty() {
+            return state.line.forget(ticket);
+        }
+        let waker = state.line.suspects().forget(ticket);
+        let waited = state.line.forget(ticket) || waker.is_some();
+        let woken = state.allot(self.now(), None).woken;
+        unlock_and_wake(state);
+        drop(waker);
+        woken.into_iter().for_each(Waker::wake);
+        waited
     }
 
     /// A caller waits no more, as it has its link; its time was to be over then.

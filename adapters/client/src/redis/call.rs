@@ -5,12 +5,13 @@ mod trip;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use async_caches_core::cluster::address::Address;
 use async_caches_core::command::Command;
 use async_caches_core::connection::Tag;
 use async_caches_core::error::Refused;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Answer;
-use async_caches_core::retry;
+use async_caches_core::retry::{self, Blame, Losses, Next};
 use async_caches_core::time::Instant;
 use bytes::Bytes;
 
@@ -36,10 +37,20 @@ pub(crate) struct Call {
 /// What is to be known of a command that was not simply sent.
 #[derive(Debug, Default)]
 struct Past {
+    /// How often its connection ended, as far as it may be the reason, and when that was last.
+    losses: Losses,
+    since: Option<Since>,
     /// Why an earlier attempt was lost, where the server may have run that.
     lost: Option<LinkError>,
     /// Its way through a cluster.
     trip: Trip,
+}
+
+/// When a connection ended, and to which node of a cluster it led.
+#[derive(Clone, Debug)]
+struct Since {
+    at: Instant,
+    node: Option<Address>,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +93,11 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Result<(), (Arc<Shared>, Rejected)> {
-        match link.submit(command, &mut self.expires, cx.waker()) {
+        let submitted = match self.is_suspect() {
+            false => link.submit(command, &mut self.expires, cx.waker()),
+            true => link.submit_alone(command, &mut self.expires, cx.waker()),
+        };
+        match submitted {
             Ok(tag) => self.sent(link, tag, command),
             Err(rejected) => return Err((link, rejected)),
         }
@@ -152,11 +167,20 @@ impl Call {
     ) -> Poll<Error> {
         loop {
             let ticket = self.ticket(pool);
-            let acquired = match pool.acquire(ticket, &mut self.expires, cx) {
+            let alone = self.is_suspect();
+            let acquired = match alone {
+                false => pool.acquire(ticket, &mut self.expires, cx),
+                true => {
+                    let since = self.since(pool);
+                    pool.acquire_alone(ticket, since, &mut self.expires, cx)
+                }
+            };
+            let acquired = match acquired {
                 Acquired::Link(link) => match send(self, link) {
                     Ok(()) => return Poll::Pending,
-                    // It ended just now, and will not be acquired again.
+                    // It ended just now, and will not be acquired again; or is another's.
                     Err((_, Rejected::Closed)) => continue,
+                    Err((_, Rejected::Full)) if alone => continue,
                     Err((link, Rejected::Full)) => pool.queue(&link, ticket, &mut self.expires, cx),
                     Err((_, Rejected::Refused(Refused::TooLarge { len, limit }))) => {
                         Acquired::Failed(Error::TooLarge { len, limit })
@@ -185,25 +209,70 @@ impl Call {
     ) -> Option<Result<Answer, Error>> {
         let Stage::Sent(link, _) = std::mem::take(&mut self.stage) else { return None };
         match outcome {
-            Outcome::Answered(answer) => (!retry::after_answer(&answer)).then_some(Ok(answer)),
+            Outcome::Answered(answer) => {
+                (!retry::after_answer(command, &answer)).then_some(Ok(answer))
+            }
+            Outcome::Refused(error) => {
+                let again = self.past.get_or_insert_default().losses.refused();
+                (!again).then(|| Err(self.over(Error::Server(error))))
+            }
             Outcome::Expired => {
                 let after = link.response_timeout();
                 let error = Error::Timeout { after, may_have_run: true };
                 link.witness().failed(Some(link.at()), command, &error);
                 Some(Err(error))
             }
-            Outcome::Lost { may_have_run } => {
-                let source = link.why();
+            Outcome::Lost { may_have_run, blame } => {
+                let (source, at) = link.why();
+                let blame = if source.is_the_servers() { blame } else { Blame::Innocent };
+                let past = self.past.get_or_insert_default();
+                past.since = Some(Since { at, node: link.node().cloned() });
+                let ran = may_have_run || past.lost.is_some();
                 if may_have_run {
-                    self.past.get_or_insert_default().lost = Some(source.clone());
+                    past.lost = Some(source.clone());
                 }
-                let again = self.repeatable || !may_have_run;
-                if again {
-                    link.witness().sent_again(link.at(), command, &source, may_have_run);
+                match past.losses.lost(blame, may_have_run, self.repeatable) {
+                    Next::Alone if blame == Blame::Suspect && command.is_divisible() => {
+                        Some(Err(Error::connections_ended(command, 1, ran, source)))
+                    }
+                    Next::Again | Next::Alone => {
+                        link.witness().sent_again(link.at(), command, &source, may_have_run);
+                        None
+                    }
+                    Next::Settle => Some(Err(self.over(Error::Disconnected { may_have_run, source }))),
+                    Next::Fail { connections } => {
+                        Some(Err(Error::connections_ended(command, connections, ran, source)))
+                    }
                 }
-                (!again).then(|| Err(self.over(Error::Disconnected { may_have_run, source })))
             }
         }
+    }
+
+    /// A call for a part of the keys of this one, which ended its connection. Its time is the same,
+    /// and it is as suspect.
+    #[cold]
+    pub(crate) fn part(&self) -> Self {
+        let since = self.past.as_ref().and_then(|past| past.since.clone());
+        let past = Past { losses: Losses::suspected(), since, ..Past::default() };
+        let mut part = Self::default();
+        part.expires = self.expires;
+        part.past = Some(Box::new(past));
+        part
+    }
+
+    /// Since when a link of this pool is to be dialled for the command to be alone on it. Links to
+    /// other nodes have nothing to do with the one that ended.
+    fn since(&self, pool: &Pool) -> Instant {
+        let since = self.past.as_ref().and_then(|past| past.since.as_ref());
+        let node = pool.member.as_ref().map(|member| &member.address);
+        since.filter(|since| since.node.as_ref() == node).map_or(Instant::ORIGIN, |since| since.at)
+    }
+
+    /// Whether the command is to be alone on its link.
+    #[inline]
+    fn is_suspect(&self) -> bool {
+        self.past.as_ref().is_some_and(|past| past.losses.is_suspect())
+            && !planted::is(Bug::SuspectInCompany)
     }
 
     /// Gives up. What an earlier attempt may have done goes before why this one failed.

@@ -177,6 +177,8 @@ struct Driver<S, T> {
     more: bool,
     armed: Option<Instant>,
     yielded: bool,
+    /// Why the socket takes no more, once it does not; what there is to read may say more.
+    unwritable: Option<LinkError>,
 }
 
 impl<S: Socket, T: Timer> Driver<S, T> {
@@ -191,6 +193,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             more: false,
             armed: None,
             yielded: false,
+            unwritable: None,
         }
     }
 
@@ -220,7 +223,17 @@ impl<S: Socket, T: Timer> Driver<S, T> {
     fn round(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
         let mut exhausted = false;
         if !self.more {
-            let count = self.intake.read(&mut self.socket, cx)?;
+            let read = self.intake.read(&mut self.socket, cx);
+            // What a server says before it hangs up is worth hearing, as it may say why.
+            let count = match (read, self.unwritable.take()) {
+                (Ok(count), None) => count,
+                (Ok(0), Some(error)) | (Err(_), Some(error)) => return Err(error),
+                (Ok(count), error @ Some(_)) => {
+                    self.unwritable = error;
+                    count
+                }
+                (Err(error), None) => return Err(error),
+            };
             self.read += count;
             exhausted = count == 0;
         }
@@ -236,6 +249,9 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             self.tell_pushes(link);
         }
         self.settled.hand_out();
+        if turn.vacant {
+            link.pool.allot();
+        }
         if turn.room > 0 && link.pool.has_line() {
             link.pool.has_room(turn.room);
         }
@@ -249,7 +265,14 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             return Ok(Poll::Pending);
         }
         self.yielded = false;
-        self.write(&mut link.wrote, cx)?;
+        if self.unwritable.is_none()
+            && let Err(error) = self.write(&mut link.wrote, cx)
+        {
+            self.unwritable = Some(error.into());
+        }
+        if self.unwritable.is_some() {
+            return Ok(Poll::Ready(()));
+        }
         self.intake.resize(turn.lacks);
         let idle = exhausted && !turn.more && link.wrote == 0;
         let rests = idle

@@ -59,7 +59,8 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
     loop {
         let now = pool.now();
         let mut state = lock(&pool.state);
-        let woken = state.line.expire(now);
+        let mut woken = state.line.expire(now);
+        woken.extend(state.allot(now, None).woken);
         if state.closed && state.is_empty() {
             drop(state);
             woken.into_iter().for_each(Waker::wake);

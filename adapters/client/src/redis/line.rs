@@ -6,6 +6,8 @@ use std::task::Waker;
 
 use async_caches_core::time::Instant;
 
+use super::suspects::Suspects;
+
 /// Those who wait for something of a pool, and those whom something else holds up.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
@@ -13,13 +15,15 @@ pub(crate) struct Line {
     waiting: BTreeMap<Ticket, Waker>,
     /// For what wakes them by itself; only when their time is over is told from here.
     held: BTreeMap<Ticket, Waker>,
+    /// For a link of their own.
+    suspects: Suspects,
     last: u64,
 }
 
 /// A place among those who wait, ordered by when the wait is over.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Ticket {
-    expires: Instant,
+    pub(super) expires: Instant,
     number: u64,
 }
 
@@ -58,6 +62,24 @@ impl Line {
         ticket
     }
 
+    /// One waits for a link of its own, at its place or else at a new one; its last link ended then.
+    /// Returns the waker that was there, for the caller to drop.
+    pub(crate) fn wait_alone(
+        &mut self,
+        ticket: Option<Ticket>,
+        expires: Instant,
+        since: Instant,
+        waker: &Waker,
+    ) -> (Ticket, Option<Waker>) {
+        let ticket = ticket.unwrap_or_else(|| self.ticket(expires));
+        (ticket, self.suspects.wait(ticket, since, waker))
+    }
+
+    /// Those who wait for a link of their own.
+    pub(crate) fn suspects(&mut self) -> &mut Suspects {
+        &mut self.suspects
+    }
+
     /// One waits no more for something of the pool. Answers whether it did: otherwise it was woken.
     pub(crate) fn forget(&mut self, ticket: Ticket) -> bool {
         self.waiting.remove(&ticket).is_some()
@@ -81,7 +103,9 @@ impl Line {
     /// Takes out all.
     pub(crate) fn take_all(&mut self) -> Vec<Waker> {
         let held = mem::take(&mut self.held);
-        mem::take(&mut self.waiting).into_values().chain(held.into_values()).collect()
+        let mut all = self.suspects.take_all();
+        all.extend(mem::take(&mut self.waiting).into_values().chain(held.into_values()));
+        all
     }
 
     /// Takes out those whose time is over.
@@ -94,13 +118,15 @@ impl Line {
                 due.push(first.remove());
             }
         }
+        self.suspects.expire(now, &mut due);
         due
     }
 
     /// When the first one's time is over.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let first = |line: &BTreeMap<Ticket, Waker>| line.keys().next().map(|place| place.expires);
-        let due = first(&self.waiting).into_iter().chain(first(&self.held)).min();
+        let alone = self.suspects.deadline();
+        let due = first(&self.waiting).into_iter().chain(first(&self.held)).chain(alone).min();
         due.filter(|at| *at < Instant::MAX)
     }
 

@@ -7,6 +7,7 @@
 //! The clock is read once a batch: by the driver in its turn, and by the caller that finds it at
 //! rest. Who comes while the driver is about to run takes the time that is there.
 
+mod apart;
 mod census;
 mod closing;
 mod meter;
@@ -99,8 +100,10 @@ struct State {
     /// Until when large values are expected.
     heavy_until: Instant,
     closing: Closing,
-    /// Why the link ended, once it has.
-    ended: Option<LinkError>,
+    /// Whether it takes only commands that are to be alone, one at a time.
+    apart: bool,
+    /// Why the link ended, and when, once it has.
+    ended: Option<(LinkError, Instant)>,
     /// There where somebody records what it measures.
     meter: Option<Meter>,
 }
@@ -133,6 +136,7 @@ impl Shared {
             burden: 0,
             heavy_until: Instant::ORIGIN,
             closing: Closing::No,
+            apart: false,
             ended: None,
             meter: pool.witness.recorder.is_some().then(Meter::default),
         };
@@ -158,7 +162,7 @@ impl Shared {
         expires: &mut Option<Instant>,
         waker: &Waker,
     ) -> Result<Tag, Rejected> {
-        self.submit_by(expires, waker, |connection, tag, expires, tx| {
+        self.submit_by(State::is_full, expires, waker, |connection, tag, expires, tx| {
             connection.submit(command, tag, expires, tx)
         })
     }
@@ -171,7 +175,7 @@ impl Shared {
         expires: &mut Option<Instant>,
         waker: &Waker,
     ) -> Result<Tag, Rejected> {
-        self.submit_by(expires, waker, |connection, tag, expires, tx| {
+        self.submit_by(State::is_full, expires, waker, |connection, tag, expires, tx| {
             connection.submit_asking(command, tag, expires, tx)
         })
     }
@@ -179,6 +183,7 @@ impl Shared {
     #[inline(always)]
     fn submit_by(
         &self,
+        is_full: impl FnOnce(&State, Bounds) -> bool,
         expires: &mut Option<Instant>,
         waker: &Waker,
         submit: impl FnOnce(&mut Connection, Tag, Instant, &mut Output) -> Result<(), Refused>,
@@ -189,7 +194,7 @@ impl Shared {
             self.load.store(CLOSED, Ordering::Relaxed);
             return Err(Rejected::Closed);
         }
-        if state.is_full(self.bounds) {
+        if is_full(state, self.bounds) {
             return Err(Rejected::Full);
         }
         if state.driver != Driver::Running {
@@ -249,9 +254,15 @@ impl Shared {
         drop(left);
     }
 
-    /// Why the link ended; to be asked once it has.
-    pub(super) fn why(&self) -> LinkError {
-        lock(&self.state).ended.clone().unwrap_or(LinkError::Closed)
+    /// Why the link ended, and when; to be asked once it has.
+    pub(super) fn why(&self) -> (LinkError, Instant) {
+        let ended = lock(&self.state).ended.clone();
+        ended.unwrap_or_else(|| (LinkError::Closed, self.runtime.now()))
+    }
+
+    /// Whether the server has answered a command.
+    pub(super) fn has_answered(&self) -> bool {
+        lock(&self.state).connection.has_answered()
     }
 
     /// Whom to tell what happens.
@@ -334,8 +345,14 @@ impl State {
     }
 
     fn is_full(&self, bounds: Bounds) -> bool {
-        (self.connection.in_flight() >= bounds.in_flight && !planted::is(Bug::InFlightUnbounded))
+        self.apart
+            || (self.connection.in_flight() >= bounds.in_flight && !planted::is(Bug::InFlightUnbounded))
             || self.connection.unwritten() >= bounds.queued_bytes
+    }
+
+    /// The same for a command that is to be alone.
+    fn is_taken(&self, _: Bounds) -> bool {
+        !self.apart || self.connection.in_flight() > 0
     }
 
     /// How many commands more are taken.
@@ -345,7 +362,8 @@ impl State {
 
     fn load(&self) -> usize {
         let unwritten = self.connection.unwritten() / BYTES_OF_A_COMMAND;
-        self.connection.in_flight() + unwritten + self.burden
+        let apart = if self.apart { STALLED } else { 0 };
+        self.connection.in_flight() + unwritten + self.burden + apart
     }
 
     /// What keeps the link busy apart from what callers submit. Where a large value has come, more

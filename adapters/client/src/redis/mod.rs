@@ -24,6 +24,7 @@ mod race;
 mod routes;
 mod sentinels;
 mod slots;
+mod suspects;
 mod watcher;
 mod witness;
 
@@ -105,6 +106,8 @@ struct State {
     /// Whether callers are to see the links.
     published: bool,
     line: Line,
+    /// Whether links are kept apart, for commands that are to be alone.
+    apart: bool,
     keeper: Option<Waker>,
     /// Why the last link ended or could not be opened, if none was opened since.
     last_error: Option<LinkError>,
@@ -162,6 +165,7 @@ impl Redis {
             dialling: Links::new(),
             published: false,
             line: Line::default(),
+            apart: false,
             keeper: None,
             last_error: None,
             last_end: None,
@@ -310,6 +314,7 @@ impl Pool {
         }
         let mut woken = state.line.take_waiting();
         woken.extend(told);
+        woken.extend(state.allot(now, None).woken);
         unlock_and_wake(state);
         if let Some((who, link)) = late {
             link.authenticate(&who);
@@ -328,7 +333,8 @@ impl Pool {
         let known = self.remove(&mut state, id);
         let silent = known.as_ref().map(|link| self.silent(&mut state, id, link, error, now));
         let refused = error.is_refusal();
-        state.decisions.handle(Input::Ended { link: id, refused }, now);
+        let answered = known.as_ref().is_some_and(|link| link.has_answered());
+        state.decisions.handle(Input::Ended { link: id, refused, answered }, now);
         let mut told = None;
         let doubted = known.is_some() && !matches!(error, LinkError::Moved | LinkError::Closed);
         if known.is_some() {
@@ -346,6 +352,11 @@ impl Pool {
         // They see for themselves whether there is still a link, or room, or hope.
         let mut woken = state.line.take_waiting();
         woken.extend(told);
+        if state.decisions.is_hopeless(now) {
+            woken.extend(state.line.suspects().take_all());
+        } else {
+            woken.extend(state.allot(now, None).woken);
+        }
         unlock_and_wake(state);
         drop(known);
         silent.into_iter().flatten().for_each(|link| link.close(Closing::Drained));

@@ -8,8 +8,10 @@ use std::mem;
 use std::task::{Context, Poll, Waker};
 
 use async_caches_core::connection::Tag;
+use async_caches_core::error::ServerError;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::{Answer, Reply};
+use async_caches_core::retry::Blame;
 use bytes::Bytes;
 
 /// The places of one link's callers.
@@ -25,7 +27,9 @@ pub(super) struct Slots {
 pub(crate) enum Outcome {
     Answered(Answer),
     Expired,
-    Lost { may_have_run: bool },
+    Lost { may_have_run: bool, blame: Blame },
+    /// It has not run, as the server no longer knows who we are.
+    Refused(ServerError),
 }
 
 /// A place; while neither is there its caller has gone away, and whatever comes is thrown away.
@@ -144,7 +148,7 @@ impl Slots {
     }
 
     /// What becomes of a command of which nothing is known.
-    const NOBODYS: Outcome = Outcome::Lost { may_have_run: true };
+    const NOBODYS: Outcome = Outcome::Lost { may_have_run: true, blame: Blame::Innocent };
 }
 
 #[cfg(test)]

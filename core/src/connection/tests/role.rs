@@ -98,7 +98,8 @@ fn a_master_that_was_demoted_is_left_at_once_and_what_it_refused_has_not_run() {
     (1..=3).for_each(|tag| desk.incr(tag));
     desk.get(4);
     desk.send();
-    let lost = |tag| Event::Lost { tag: Tag(tag), may_have_run: false };
+    let blame = Blame::Innocent;
+    let lost = |tag| Event::Lost { tag: Tag(tag), may_have_run: false, blame };
     let events = desk.hear(&[b"$1\r\n7\r\n", READONLY].concat());
     let number = Event::Reply { tag: Tag(1), answer: Ok(Reply::Number(Number::Integer(7))) };
     assert_eq!(events, [number, lost(2)]);

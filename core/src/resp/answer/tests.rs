@@ -172,7 +172,6 @@ fn values_come_in_order_and_their_number_must_be_that_of_the_keys() {
             "%1\r\n_\r\n_\r\n",
             "*2\r\n:1\r\n_\r\n",
             "*2\r\n_\r\n*1\r\n_\r\n",
-            "*2\r\n_\r\n-ERR no\r\n",
             "$1\r\na\r\n",
         ],
     );
@@ -299,16 +298,43 @@ fn case_28_an_error_is_an_answer_to_every_command_typed_quoted_and_bounded() {
 }
 
 #[test]
-fn that_a_script_is_not_known_answers_nothing_but_a_script() {
-    let scripts = [Shape::ScriptFlag, Shape::Integer, Shape::Float];
-    let frame = "-NOSCRIPT No matching script.\r\n";
-    for shape in scripts {
-        let Ok(Err(Failure::Server(error))) = read(Expect(shape), frame) else { panic!() };
+fn that_a_script_is_not_known_is_an_answer_to_any_command() {
+    for shape in ALL {
+        let answer = read(Expect(shape), "-NOSCRIPT No matching script.\r\n");
+        let Ok(Err(Failure::Server(error))) = answer else { panic!("{shape:?}: {answer:?}") };
         assert_eq!(error.kind, ServerErrorKind::NoScript, "{shape:?}");
     }
-    for shape in ALL.into_iter().filter(|shape| !scripts.contains(shape)) {
-        unexpected(shape, &[frame]);
+}
+
+#[test]
+fn an_error_inside_of_a_reply_is_the_answer_at_any_depth() {
+    for shape in ALL {
+        for frame in [
+            "*2\r\n$1\r\n1\r\n-shard is away\r\n",
+            "*2\r\n-shard is away\r\n-ERR other\r\n",
+            "*1\r\n!13\r\nshard is away\r\n",
+            "*3\r\n$1\r\n1\r\n$1\r\n2\r\n-shard is away\r\n",
+            "*2\r\n$1\r\n0\r\n*2\r\n$1\r\nk\r\n-shard is away\r\n",
+            "%1\r\n+k\r\n-shard is away\r\n",
+            "~2\r\n:1\r\n-shard is away\r\n",
+            "*1\r\n%1\r\n*0\r\n~1\r\n*1\r\n-shard is away\r\n",
+            "|1\r\n+ttl\r\n-ERR no\r\n*2\r\n|1\r\n+a\r\n*1\r\n-ERR no\r\n:1\r\n-shard is away\r\n",
+        ] {
+            let answer = read(Expect(shape), frame);
+            let Ok(Err(Failure::Server(error))) = answer else {
+                panic!("{shape:?}: {frame:?}: {answer:?}")
+            };
+            assert_eq!(error.text(), "shard is away", "{shape:?}: {frame:?}");
+        }
     }
+}
+
+#[test]
+fn an_error_in_an_attribute_answers_nothing() {
+    let frame = "*2\r\n|1\r\n+k\r\n-ERR no\r\n$1\r\n1\r\n$1\r\n2\r\n";
+    let Reply::Values(values) = reply(Shape::Values(2), frame) else { panic!() };
+    assert_eq!(values, [Some("1".into()), Some("2".into())]);
+    unexpected(Shape::Done, &["*1\r\n|1\r\n+k\r\n-ERR no\r\n$1\r\n1\r\n"]);
 }
 
 #[test]

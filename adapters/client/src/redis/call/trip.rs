@@ -298,7 +298,11 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Result<(), (Arc<Shared>, Rejected)> {
-        match link.submit_asking(command, &mut self.expires, cx.waker()) {
+        let submitted = match self.is_suspect() {
+            false => link.submit_asking(command, &mut self.expires, cx.waker()),
+            true => link.submit_asking_alone(command, &mut self.expires, cx.waker()),
+        };
+        match submitted {
             Ok(tag) => self.sent(link, tag, command),
             Err(rejected) => return Err((link, rejected)),
         }

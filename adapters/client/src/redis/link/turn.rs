@@ -35,6 +35,8 @@ pub(in crate::redis) struct Turn {
     pub(in crate::redis) more: bool,
     /// How many commands more are taken than before.
     pub(in crate::redis) room: usize,
+    /// Whether the link is kept apart and has answered all it had.
+    pub(in crate::redis) vacant: bool,
     /// How many callers are on their way to hear what came of their commands.
     pub(in crate::redis) unheard: usize,
     /// How many bytes the frame that is being read still lacks, as far as that is known.
@@ -172,6 +174,7 @@ impl Shared {
         Turn {
             more,
             room,
+            vacant: state.apart && state.connection.in_flight() == 0,
             unheard: state.slots.unheard(),
             lacks,
             deadline: state.connection.deadline(),
@@ -207,7 +210,7 @@ impl Shared {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.closing = Closing::Now;
-        state.ended = Some(why);
+        state.ended = Some((why, self.runtime.now()));
         state.connection.wrote(wrote);
         state.connection.close();
         let (mut nothing, mut nowhere) = (BytesMut::new(), Output::new());
@@ -229,7 +232,10 @@ impl State {
         let (tag, outcome) = match event {
             Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
             Event::Expired(tag) => (tag, Outcome::Expired),
-            Event::Lost { tag, may_have_run } => (tag, Outcome::Lost { may_have_run }),
+            Event::Lost { tag, may_have_run, blame } => {
+                (tag, Outcome::Lost { may_have_run, blame })
+            }
+            Event::Refused { tag, error } => (tag, Outcome::Refused(error)),
             _ => return,
         };
         self.settle(tag, outcome, settled);

@@ -1,0 +1,214 @@
+//! Callers whose command may have ended its connection, and is to be repeated alone.
+//!
+//! They wait in the order in which their time is over. One that is called has [`GRACE`] to come:
+//! while it does not, its link is kept for it, and a future that is kept but not polled must not hold
+//! up the others. Which link is kept for whom is decided in the core.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use async_caches_core::pool::{Input, allot};
+use async_caches_core::time::Instant;
+
+use super::acquire::Acquired;
+use super::line::Ticket;
+use super::{Pool, Shared, State, unlock_and_wake};
+use crate::error::{Error, LinkError};
+use crate::sync::lock;
+
+/// Those who wait for a link of their own.
+#[derive(Debug, Default)]
+pub(crate) struct Suspects {
+    waiting: BTreeMap<Ticket, Waiting>,
+    /// Those who were called, and until when their link is kept for them.
+    called: BTreeMap<Ticket, Called>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// When the link of its command ended.
+    since: Instant,
+    waker: Waker,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Called {
+    since: Instant,
+    until: Instant,
+}
+
+impl Suspects {
+    /// One waits at this place. Returns the waker that was there, for the caller to drop.
+    pub(super) fn wait(&mut self, ticket: Ticket, since: Instant, waker: &Waker) -> Option<Waker> {
+        self.called.remove(&ticket);
+        let before = self.waiting.insert(ticket, Waiting { since, waker: waker.clone() });
+        before.map(|waiting| waiting.waker)
+    }
+
+    /// Whether any are waiting, or called.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.called.is_empty()
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// One waits no more. Returns its waker if it was not called.
+    pub(super) fn forget(&mut self, ticket: Ticket) -> Option<Waker> {
+        self.called.remove(&ticket);
+        self.waiting.remove(&ticket).map(|waiting| waiting.waker)
+    }
+
+    pub(super) fn take_all(&mut self) -> Vec<Waker> {
+        self.called.clear();
+        mem::take(&mut self.waiting).into_values().map(|waiting| waiting.waker).collect()
+    }
+
+    /// Takes out those whose time is over, or who did not come when they were called.
+    pub(super) fn expire(&mut self, now: Instant, due: &mut Vec<Waker>) {
+        self.called.retain(|_, called| called.until > now);
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().expires <= now
+        {
+            due.push(first.remove().waker);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let first = self.waiting.keys().next().map(|ticket| ticket.expires);
+        first.into_iter().chain(self.called.values().map(|called| called.until)).min()
+    }
+
+    /// Since when each of them waits, those who were called first.
+    fn line(&self) -> impl Iterator<Item = (Ticket, Instant)> {
+        let called = self.called.iter().map(|(ticket, called)| (*ticket, called.since));
+        called.chain(self.waiting.iter().map(|(ticket, waiting)| (*ticket, waiting.since)))
+    }
+
+    /// Calls one, unless it was.
+    fn call(&mut self, ticket: Ticket, now: Instant) -> Option<Waker> {
+        let Waiting { since, waker } = self.waiting.remove(&ticket)?;
+        let until = (now + GRACE).min(ticket.expires);
+        self.called.insert(ticket, Called { since, until });
+        Some(waker)
+    }
+}
+
+impl Pool {
+    /// A link for one command alone that was dialled since then; or else the caller waits until it is
+    /// woken to ask again, as with [`acquire`](Self::acquire).
+    #[cold]
+    pub(super) fn acquire_alone(
+        &self,
+        ticket: Option<Ticket>,
+        since: Instant,
+        expires: &mut Option<Instant>,
+        cx: &Context<'_>,
+    ) -> Acquired {
+        let now = self.now();
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Acquired::Failed(Error::NotConnected);
+        }
+        let expires = *expires.get_or_insert(now + self.response_timeout());
+        if state.decisions.is_hopeless(now) {
+            return Acquired::Failed(self.unavailable(&state));
+        }
+        if expires <= now {
+            return Acquired::Failed(self.given_up(&state));
+        }
+        if ticket.is_none() && state.line.suspects().waiting() >= self.bounds.waiting {
+            return Acquired::Failed(self.overloaded());
+        }
+        let (ticket, displaced) = state.line.wait_alone(ticket, expires, since, cx.waker());
+        let Allotted { own, woken, spare } = state.allot(now, Some(ticket));
+        let mut unused = None;
+        let acquired = match own {
+            Some(link) => {
+                unused = state.line.suspects().forget(ticket);
+                Acquired::Link(link)
+            }
+            // Nobody dials any more, nor ends waits.
+            None if state.over => {
+                unused = state.line.suspects().forget(ticket);
+                Acquired::Failed(self.failed_by(LinkError::RuntimeGone))
+            }
+            None => Acquired::Wait(ticket),
+        };
+        unlock_and_wake(state);
+        drop((displaced, unused, spare));
+        woken.into_iter().for_each(Waker::wake);
+        acquired
+    }
+
+    /// Allots links to suspects anew, as something has changed.
+    #[cold]
+    pub(super) fn allot(&self) {
+        let mut state = lock(&self.state);
+        let woken = state.allot(self.now(), None).woken;
+        unlock_and_wake(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// What came of allotting links to suspects.
+#[derive(Debug, Default)]
+pub(super) struct Allotted {
+    /// The link of the one who asks, if it may go.
+    own: Option<Arc<Shared>>,
+    /// Whom to wake: other suspects that may go, and those who can use a link that is no longer kept
+    /// apart.
+    pub(super) woken: Vec<Waker>,
+    /// The waker of the one who asks, for the caller to drop.
+    spare: Option<Waker>,
+}
+
+impl State {
+    /// Allots links to suspects, of which one may be asking.
+    pub(super) fn allot(&mut self, now: Instant, asking: Option<Ticket>) -> Allotted {
+        let mut allotted = Allotted::default();
+        let suspects = self.line.suspects();
+        if suspects.is_empty() && !self.apart {
+            return allotted;
+        }
+        let takes = |(_, link): &'_ (_, Arc<Shared>)| Some((Arc::clone(link), link.lane()?));
+        let links: Vec<_> = self.links.iter().filter_map(takes).collect();
+        let lanes: Vec<_> = links.iter().map(|(_, lane)| *lane).collect();
+        let allotment = allot(&lanes, suspects.line().map(|(_, since)| since));
+        let mut freed = false;
+        for ((link, lane), kept) in links.iter().zip(&allotment.kept) {
+            if lane.kept != *kept {
+                link.keep_apart(*kept);
+                freed |= lane.kept;
+            }
+        }
+        self.apart = allotment.kept.contains(&true);
+        let called = allotment.go.last().map_or(0, |(place, _)| place + 1);
+        let go: Vec<_> = suspects.line().take(called).map(|(ticket, _)| ticket).collect();
+        for (place, at) in allotment.go {
+            let Some(ticket) = go.get(place) else { continue };
+            let waker = suspects.call(*ticket, now);
+            if asking == Some(*ticket) {
+                allotted.own = links.get(at).map(|(link, _)| Arc::clone(link));
+                allotted.spare = waker;
+            } else {
+                allotted.woken.extend(waker);
+            }
+        }
+        if allotment.demand {
+            self.decisions.handle(Input::Demand, now);
+        }
+        if freed {
+            allotted.woken.extend(self.line.take_waiting());
+        }
+        allotted
+    }
+}
+
+/// How long a link is kept for a suspect that was called.
+const GRACE: Duration = Duration::from_millis(100);

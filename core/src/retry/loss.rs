@@ -1,0 +1,182 @@
+//! What becomes of a command whose connection ended.
+//!
+//! # Theory of operation
+//!
+//! A connection may end because of one command: its reply is larger than the server lets a client's
+//! output grow, its value larger than the server reads, or its reply is malformed. Repeated beside
+//! others, such a command would end one connection after the other, and each time lose what its
+//! neighbours asked. Which of the commands it was cannot be seen: a server that gives up a client
+//! drops the replies it has not sent yet, so the oldest command without a reply need not be the one.
+//!
+//! So every command of which the server had a part when it hung up is a [suspect](Blame::Suspect).
+//! A suspect that may be repeated is repeated once, alone on a connection. If that ends as well, the
+//! command has ended two connections, and fails. A command whose own reply broke the protocol is
+//! [guilty](Blame::Guilty), and is not repeated at all; then its neighbours are
+//! [innocent](Blame::Innocent), as are commands that had not begun to leave. Innocent commands are
+//! repeated beside others, as often as their deadlines allow.
+
+use crate::planted::{self, Bug};
+
+/// What a command has to do with the end of its connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Blame {
+    /// Nothing: it had not begun to leave, or another command's reply broke the protocol.
+    Innocent,
+    /// Perhaps all: some of it, or all, had left when the connection ended.
+    Suspect,
+    /// All: what came in place of its reply broke the protocol.
+    Guilty,
+}
+
+/// How a command goes on whose connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// It is sent again, beside others.
+    Again,
+    /// It is sent again, alone on a connection that was dialled after the one that ended.
+    Alone,
+    /// It may have run and is not sent again; the loss is what its caller hears of.
+    Settle,
+    /// It is not sent again, as it has ended this many connections.
+    Fail {
+        /// How many: one or two.
+        connections: u8,
+    },
+}
+
+/// How often the connection of one command ended, and how often it was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Losses {
+    ended: u8,
+    refused: bool,
+}
+
+impl Losses {
+    /// How many connections one command ends at most.
+    pub const MOST: u8 = 2;
+
+    /// The losses of a part of a command that ended a connection: a part of it may do so again.
+    #[must_use]
+    pub fn suspected() -> Self {
+        Self { ended: 1, refused: false }
+    }
+
+    /// Whether the command is to be alone on its connection.
+    #[must_use]
+    pub fn is_suspect(self) -> bool {
+        self.ended > 0
+    }
+
+    /// The connection ended before the command was answered. `repeatable` says whether it may be
+    /// sent again though it may have run.
+    pub fn lost(&mut self, blame: Blame, may_have_run: bool, repeatable: bool) -> Next {
+        let blame = if planted::is(Bug::PoisonRepeated) { Blame::Innocent } else { blame };
+        if blame != Blame::Innocent {
+            self.ended = self.ended.saturating_add(1);
+        }
+        let connections = self.ended;
+        match blame {
+            Blame::Guilty => Next::Fail { connections },
+            Blame::Innocent | Blame::Suspect if may_have_run && !repeatable => Next::Settle,
+            Blame::Suspect if connections >= Self::MOST => Next::Fail { connections },
+            Blame::Innocent | Blame::Suspect
+                if self.is_suspect() && !planted::is(Bug::SuspectInCompany) =>
+            {
+                Next::Alone
+            }
+            Blame::Innocent | Blame::Suspect => Next::Again,
+        }
+    }
+
+    /// The server refused the command, which has not run, as it no longer knows who we are. Returns
+    /// whether it is sent again, on a connection that says so anew: once.
+    pub fn refused(&mut self) -> bool {
+        !core::mem::replace(&mut self.refused, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: bool = true;
+    const SET: bool = false;
+
+    /// What a command hears after each of these losses: the blame, and whether it may have run.
+    fn after(repeatable: bool, losses: &[(Blame, bool)]) -> std::vec::Vec<Next> {
+        let mut own = Losses::default();
+        losses.iter().map(|&(blame, ran)| own.lost(blame, ran, repeatable)).collect()
+    }
+
+    #[test]
+    fn a_suspect_is_repeated_once_and_alone() {
+        let twice = [(Blame::Suspect, true); 2];
+        assert_eq!(after(GET, &twice), [Next::Alone, Next::Fail { connections: 2 }]);
+    }
+
+    #[test]
+    fn a_write_of_which_a_part_had_left_is_repeated_once_and_alone() {
+        let twice = [(Blame::Suspect, false); 2];
+        assert_eq!(after(SET, &twice), [Next::Alone, Next::Fail { connections: 2 }]);
+    }
+
+    #[test]
+    fn a_write_that_may_have_run_is_never_repeated() {
+        for blame in [Blame::Innocent, Blame::Suspect] {
+            assert_eq!(after(SET, &[(blame, true)]), [Next::Settle], "{blame:?}");
+        }
+        let losses = [(Blame::Suspect, false), (Blame::Suspect, true)];
+        assert_eq!(after(SET, &losses), [Next::Alone, Next::Settle]);
+    }
+
+    #[test]
+    fn a_command_whose_own_reply_is_malformed_is_not_repeated() {
+        for repeatable in [GET, SET] {
+            let losses = [(Blame::Guilty, true)];
+            assert_eq!(after(repeatable, &losses), [Next::Fail { connections: 1 }]);
+        }
+        let losses = [(Blame::Suspect, true), (Blame::Guilty, true)];
+        assert_eq!(after(GET, &losses), [Next::Alone, Next::Fail { connections: 2 }]);
+    }
+
+    #[test]
+    fn an_innocent_command_is_repeated_beside_others_and_a_suspect_stays_one() {
+        assert_eq!(after(GET, &[(Blame::Innocent, true); 9]), [Next::Again; 9]);
+        assert_eq!(after(SET, &[(Blame::Innocent, false); 9]), [Next::Again; 9]);
+        let losses = [(Blame::Suspect, true), (Blame::Innocent, true), (Blame::Innocent, false)];
+        assert_eq!(after(GET, &losses), [Next::Alone; 3]);
+    }
+
+    #[test]
+    fn no_command_ends_more_than_two_connections() {
+        let blames = [Blame::Innocent, Blame::Suspect, Blame::Guilty];
+        for history in 0..3_usize.pow(6) {
+            let mut own = Losses::default();
+            let mut ended = 0;
+            for step in 0..6 {
+                let blame = blames[history / 3_usize.pow(step) % 3];
+                ended += u8::from(blame != Blame::Innocent);
+                match own.lost(blame, true, GET) {
+                    Next::Again | Next::Alone => {}
+                    Next::Settle | Next::Fail { .. } => break,
+                }
+            }
+            assert!(ended <= Losses::MOST, "{history}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_suspect_ends_one_connection_more() {
+        let mut part = Losses::suspected();
+        assert!(part.is_suspect());
+        assert_eq!(part.lost(Blame::Suspect, true, GET), Next::Fail { connections: 2 });
+    }
+
+    #[test]
+    fn a_command_that_was_refused_is_sent_again_once() {
+        let mut own = Losses::default();
+        assert!(own.refused());
+        assert!(!own.refused());
+        assert!(!own.is_suspect());
+    }
+}
