@@ -401,6 +401,11 @@ macro_rules! __cases {
                 a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout
                 a_link_does_not_wait_to_fill_its_packets
             }
+            poison {
+                a_value_that_the_server_may_not_send_costs_two_connections_at_most
+                a_value_that_the_server_does_not_read_costs_two_connections_at_most
+                many_values_that_the_server_may_not_send_at_once_come_in_parts
+            }
             info {
                 commands_in_flight_are_told_while_a_server_is_paused
                 what_a_socket_does_not_take_is_told_as_queued
@@ -531,6 +536,17 @@ macro_rules! __cases {
                 ask_to_ever_new_addresses_that_are_silent_keeps_no_caller_busy
                 a_cluster_that_grows_by_a_hundred_nodes_at_once_is_followed
                 maps_of_ever_new_nodes_are_followed_at_a_bounded_pace
+            }
+            poison {
+                a_reply_that_is_none_to_its_command_is_not_asked_for_again
+                a_command_that_is_answered_by_hanging_up_is_repeated_once_and_alone
+                several_commands_that_are_answered_by_hanging_up_harm_no_neighbour_twice
+                a_suspect_that_is_given_up_keeps_no_connection_from_others
+                a_connection_that_has_answered_lengthens_no_backoff
+                an_error_inside_of_a_reply_is_its_calls_and_the_connection_is_kept
+                what_a_proxy_says_of_a_server_that_is_away_is_retryable
+                a_connection_that_forgot_who_we_are_is_left
+                many_values_of_a_peer_that_hangs_up_are_halved_and_no_more
             }
             info { servers_of_several_versions_are_told_apart }
         }

@@ -134,11 +134,9 @@ impl Command<'_> {
                 Some((keys.iter().next()?.name(), keys.len()))
             }
             Self::Unlink(keys) => Some((keys.first()?, keys.len())),
-            Self::Clear
-            | Self::Scan { .. }
-            | Self::Ping
-            | Self::Topology(_)
-            | Self::ReadOnly => None,
+            Self::Clear | Self::Scan { .. } | Self::Ping | Self::Topology(_) | Self::ReadOnly => {
+                None
+            }
         }
     }
 

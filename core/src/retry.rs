@@ -102,9 +102,7 @@ pub fn elsewhere(answer: &Answer) -> bool {
 /// ([`ServerErrorKind::NoPerm`]) is no such answer.
 #[must_use]
 pub fn as_a_stranger(answer: &Answer) -> bool {
-    is_error(answer, |kind| {
-        matches!(kind, ServerErrorKind::NoAuth | ServerErrorKind::WrongPass)
-    })
+    is_error(answer, |kind| matches!(kind, ServerErrorKind::NoAuth | ServerErrorKind::WrongPass))
 }
 
 fn is_error(answer: &Answer, is: impl FnOnce(ServerErrorKind) -> bool) -> bool {

@@ -259,7 +259,7 @@ impl Story {
                 assert!(!self.closed);
                 assert!(self.take(tag).expires <= self.now);
             }
-            Event::Lost { tag: Tag(tag), may_have_run } => {
+            Event::Lost { tag: Tag(tag), may_have_run, .. } => {
                 assert!(self.closed);
                 assert_eq!(self.take(tag).runs_at <= self.sent, may_have_run);
             }

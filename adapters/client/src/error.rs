@@ -8,10 +8,10 @@ use std::time::Duration;
 
 pub use async_caches_core::cluster::map::MapError;
 pub use async_caches_core::cluster::redirect::TooManyRedirects;
+use async_caches_core::command::Command;
 pub use async_caches_core::error::{
     ConnectionError, KeyError, ProtocolError, ServerError, ServerErrorKind,
 };
-use async_caches_core::command::Command;
 use async_caches_core::error::{Failure, NumberError, Quoted, TimeoutError};
 pub use async_caches_core::options::OptionError;
 pub use async_caches_core::url::UrlError;

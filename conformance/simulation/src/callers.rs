@@ -450,6 +450,9 @@ fn failed(error: &Error) -> Outcome {
         Error::Unavailable { .. } => Failed::Outage { may_have_run, timeout: false, lost: false },
         Error::Timeout { .. } => Failed::Outage { may_have_run, timeout: true, lost: false },
         Error::Disconnected { .. } => Failed::Outage { may_have_run, timeout: false, lost: true },
+        Error::ConnectionsEnded { .. } => {
+            Failed::Outage { may_have_run, timeout: false, lost: true }
+        }
         Error::Redirects(redirects) if redirects.redirects < 16 => {
             Failed::Outage { may_have_run, timeout: false, lost: false }
         }

@@ -22,6 +22,7 @@ pub mod numbers;
 mod ops;
 pub mod options;
 pub mod outages;
+pub mod poison;
 pub mod pushes;
 pub mod recorder;
 pub mod redirects;

@@ -23,8 +23,7 @@ impl Halves {
         if half == 0 {
             return None;
         }
-        let overlaps =
-            |last: &Range<usize>| last.start < piece.end && piece.start < last.end;
+        let overlaps = |last: &Range<usize>| last.start < piece.end && piece.start < last.end;
         if self.last.as_ref().is_some_and(|last| !overlaps(last)) {
             self.most = Some(self.most.map_or(half, |most| most.min(half)));
         }
@@ -60,7 +59,10 @@ mod tests {
 
     /// Asks for all keys, in pieces one after the other; returns how many connections ended and how
     /// many commands were answered, or the key that is too large by itself.
-    fn ask(len: usize, is_too_large: impl Fn(&Range<usize>) -> bool) -> Result<(u32, u32), (usize, u32)> {
+    fn ask(
+        len: usize,
+        is_too_large: impl Fn(&Range<usize>) -> bool,
+    ) -> Result<(u32, u32), (usize, u32)> {
         let (mut halves, mut left) = (Halves::default(), Vec::from([0..len]));
         let (mut ended, mut answered, mut seen) = (0, 0, 0);
         while let Some(piece) = left.pop() {

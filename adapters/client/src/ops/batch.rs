@@ -91,7 +91,11 @@ impl Batch {
                 }
             }
         }
-        if self.active.is_empty() && self.parts.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if self.active.is_empty() && self.parts.is_empty() {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 

@@ -239,7 +239,9 @@ impl Call {
                         link.witness().sent_again(link.at(), command, &source, may_have_run);
                         None
                     }
-                    Next::Settle => Some(Err(self.over(Error::Disconnected { may_have_run, source }))),
+                    Next::Settle => {
+                        Some(Err(self.over(Error::Disconnected { may_have_run, source })))
+                    }
                     Next::Fail { connections } => {
                         Some(Err(Error::connections_ended(command, connections, ran, source)))
                     }

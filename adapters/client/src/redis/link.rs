@@ -346,7 +346,8 @@ impl State {
 
     fn is_full(&self, bounds: Bounds) -> bool {
         self.apart
-            || (self.connection.in_flight() >= bounds.in_flight && !planted::is(Bug::InFlightUnbounded))
+            || (self.connection.in_flight() >= bounds.in_flight
+                && !planted::is(Bug::InFlightUnbounded))
             || self.connection.unwritten() >= bounds.queued_bytes
     }
 

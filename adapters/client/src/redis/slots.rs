@@ -27,7 +27,10 @@ pub(super) struct Slots {
 pub(crate) enum Outcome {
     Answered(Answer),
     Expired,
-    Lost { may_have_run: bool, blame: Blame },
+    Lost {
+        may_have_run: bool,
+        blame: Blame,
+    },
     /// It has not run, as the server no longer knows who we are.
     Refused(ServerError),
 }
