@@ -119,8 +119,6 @@ pub enum Bug {
     SuspectInCompany,
     /// A connection that has answered counts for nothing unless it was old.
     AnswersForgotten,
-    /// An error inside of a reply ends the connection.
-    InnerErrorCloses,
 }
 
 /// Whether this bug is planted: never, without the feature.

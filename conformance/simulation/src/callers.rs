@@ -135,18 +135,11 @@ impl Caller {
                     names.push(key.name.clone());
                 }
                 let whole = names.iter().map(|name| key.beside(name));
-                let whole: Option<Vec<Bytes>> = self.in_parts().then(|| whole.collect());
+                let whole: Vec<Bytes> = whole.collect();
                 let got = self.watch(id, kind, versioned!(key, cache.get_many_raw(names))).await;
-                let list = |got: Vec<Option<Bytes>>| {
-                    Said::List(
-                        got.into_iter().map(|value| value.map_or(Said::Null, Said::Bulk)).collect(),
-                    )
-                };
-                self.end(id, got, |got| match (whole, list(got)) {
-                    (Some(keys), Said::List(said)) => {
-                        Outcome::Parts(keys.into_iter().zip(said).collect())
-                    }
-                    (_, said) => Outcome::Said(Wire::GetMany, said),
+                self.end(id, got, |got| {
+                    let said = got.into_iter().map(|value| value.map_or(Said::Null, Said::Bulk));
+                    Outcome::Parts(whole.into_iter().zip(said).collect())
                 });
             }
             Kind::Set => {
@@ -450,9 +443,7 @@ fn failed(error: &Error) -> Outcome {
         Error::Unavailable { .. } => Failed::Outage { may_have_run, timeout: false, lost: false },
         Error::Timeout { .. } => Failed::Outage { may_have_run, timeout: true, lost: false },
         Error::Disconnected { .. } => Failed::Outage { may_have_run, timeout: false, lost: true },
-        Error::ConnectionsEnded { .. } => {
-            Failed::Outage { may_have_run, timeout: false, lost: true }
-        }
+        Error::ConnectionsEnded { .. } => Failed::Ended { may_have_run },
         Error::Redirects(redirects) if redirects.redirects < 16 => {
             Failed::Outage { may_have_run, timeout: false, lost: false }
         }

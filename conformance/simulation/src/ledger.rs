@@ -12,6 +12,8 @@
 //! * what was answered runs no more, so that no older value comes back: see [`order`](crate::order);
 //! * a value is stored for as long as its operation said, a touch likewise: so no timeout grows,
 //!   as the server changes one for nothing else;
+//! * a command ends two connections at most: one that it shares, and one of its own. If nothing else
+//!   goes wrong, those that it shares a connection with are answered;
 //! * a load that a write has overtaken is not stored; a write waits for a store under way;
 //! * one load of a key at a time, as long as no write has come in between and it is not too old, or
 //!   its caller has waited for `load_wait`;
@@ -28,6 +30,7 @@ use async_caches::runtime::Instant;
 use bytes::Bytes;
 
 use crate::operation::Kind;
+use crate::plan::POISON;
 use crate::said::Said;
 use crate::wire::Wire;
 
@@ -61,6 +64,10 @@ pub(crate) struct Ledger {
     pub(crate) late_stores: usize,
     /// Whether nothing goes wrong, so that no failure is excused.
     pub(crate) strict: bool,
+    /// Whether nothing goes wrong but that a key ends connections.
+    pub(crate) only_poison: bool,
+    /// How many connections that key has ended.
+    pub(crate) poisoned: usize,
     /// Counts what happens, one after the other.
     pub(crate) step: u64,
     pub(crate) now: Instant,
@@ -424,6 +431,28 @@ impl Ledger {
                 matches!(&entry.said, Some((_, Said::Error(text))) if text.starts_with("ASK "));
             entry.key == key && asks
         })
+    }
+
+    /// Whether an operation is about the key that ends connections.
+    pub(crate) fn is_poisoned(&self, id: OpId) -> bool {
+        self.ops[id].keys.iter().any(|key| self.keys[*key].name == POISON)
+    }
+
+    /// The key that ends connections has ended no more of them than commands for it may have.
+    pub(crate) fn check_poison(&mut self) {
+        let most = |kind| match kind {
+            Kind::Get => 2,
+            // It looks again if it missed just before another load ended.
+            Kind::Load => 6,
+            // In company, halved, and each alone; a key may be asked for twice.
+            Kind::GetMany => 8,
+            _ => 0,
+        };
+        let ops = (0..self.ops.len()).filter(|id| self.is_poisoned(*id));
+        let most: usize = ops.map(|id| most(self.ops[id].kind)).sum();
+        if self.poisoned > most {
+            self.fail(format!("{} connections ended by a key, of {most}", self.poisoned));
+        }
     }
 
     /// Whether no failure of an operation is excused.

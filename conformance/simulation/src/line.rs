@@ -31,6 +31,8 @@ pub(crate) struct Line {
     pub(crate) session: Option<Session>,
     /// Whether the server has answered the last command of the handshake.
     pub(crate) greeted: bool,
+    /// How many bytes the server had said by then.
+    pub(crate) greeting: u64,
     /// Whether replies may not be what the server said, or may be another command's.
     pub(crate) tainted: bool,
     /// When it was last asked for something, but for a PING.
@@ -100,6 +102,7 @@ impl Line {
             inward: Inward::default(),
             session: None,
             greeted: false,
+            greeting: 0,
             tainted: false,
             used: now,
             replies: 0,

@@ -94,6 +94,7 @@ impl State {
             return;
         }
         let failed = !line.greeted;
+        let answered = line.greeted && line.inward.read > line.greeting;
         let idle = self.now.since(line.used);
         let (over, whole) =
             (self.pools[line.pool].over, line.is_healthy(self.now) && !line.inward.cut);
@@ -112,7 +113,7 @@ impl State {
         self.log.add(self.now, || format!("line {id}: closed by the client"));
         let raced = |it: &Line| it.is_live() && it.race == race;
         if race.is_none() || !self.lines.iter().any(raced) {
-            self.note_end(pool, failed);
+            self.note_end(pool, failed, answered);
         }
     }
 
@@ -320,10 +321,15 @@ impl State {
         self.check(pool, checked);
     }
 
-    fn note_end(&mut self, pool: usize, failed: bool) {
+    fn note_end(&mut self, pool: usize, failed: bool, answered: bool) {
         let live = self.live(pool);
         let events = self.pools[pool].ended(self.now, failed, live);
         self.note_redial(pool, events);
+        // What has answered is no reason to wait for long, however soon it has ended.
+        if answered && self.plan.only_poison {
+            let at = self.now + SOON;
+            self.agenda.note(at, Event::Redial { pool, events, at });
+        }
     }
 
     fn note_redial(&mut self, pool: usize, events: usize) {
@@ -364,6 +370,10 @@ pub(crate) fn wake(waker: &mut Option<Waker>) {
 
 /// A link that has idled for less is not closed.
 const IDLE: Duration = Duration::from_secs(29);
+
+/// Within this time a pool below its smallest size dials again that has lost a line which has
+/// answered: the first delay, and what alarms are late.
+const SOON: Duration = Duration::from_millis(80);
 
 /// Within this time a pool below its smallest size dials again.
 const REDIAL: Duration = Duration::from_millis(5_050);

@@ -52,7 +52,15 @@ pub(crate) enum Outcome {
 pub(crate) enum Failed {
     NotConnected,
     Overloaded,
-    Outage { may_have_run: bool, timeout: bool, lost: bool },
+    Outage {
+        may_have_run: bool,
+        timeout: bool,
+        lost: bool,
+    },
+    /// It has ended its connections.
+    Ended {
+        may_have_run: bool,
+    },
     Server(String),
     Unreadable,
     Other(String),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_caches::runtime::Instant;
 
-use crate::ledger::{Ended, KeyId, LOAD_WAIT, Ledger, OpId, SLACK};
+use crate::ledger::{Ended, Entry, KeyId, LOAD_WAIT, Ledger, OpId, SLACK};
 use crate::operation::{Failed, Kind, Outcome};
 use crate::said::Said;
 use crate::wire::{Wire, in_value};
@@ -16,8 +16,10 @@ impl Ledger {
             Outcome::Failed(failed) => match failed {
                 Failed::NotConnected
                 | Failed::Overloaded
+                | Failed::Ended { may_have_run: false }
                 | Failed::Outage { may_have_run: false, .. } => Ended::NotRun,
                 Failed::Outage { may_have_run: true, .. }
+                | Failed::Ended { may_have_run: true }
                 | Failed::Server(_)
                 | Failed::Unreadable
                 | Failed::Other(_) => Ended::MayHaveRun,
@@ -35,6 +37,7 @@ impl Ledger {
         let parts = matches!(kind, Kind::GetMany | Kind::SetMany | Kind::DeleteMany | Kind::Clear);
         let several =
             matches!(kind, Kind::ClearPrefix | Kind::Load) || (parts && self.nodes.is_some());
+        let several = several || (kind == Kind::GetMany && self.was_halved(id));
         let ended = if several && ended == Ended::NotRun { Ended::MayHaveRun } else { ended };
         if ended == Ended::NotRun
             && self.entries.iter().any(|entry| entry.op == Some(id) && !entry.was_refused())
@@ -63,6 +66,11 @@ impl Ledger {
                 let all = keys.iter().all(|key| self.take(id, Wire::Set, Some(*key), &Said::OK));
                 all || tainted
             }
+            // One command, unless it was halved.
+            Outcome::Parts(values) if self.nodes.is_none() && !self.was_halved(id) => {
+                let said = Said::List(values.iter().map(|(_, said)| said.clone()).collect());
+                self.take(id, Wire::GetMany, key, &said) || tainted
+            }
             Outcome::Parts(values) => {
                 let values = values.iter();
                 values.clone().all(|(key, value)| self.was_told(id, key, value)) || tainted
@@ -87,6 +95,7 @@ impl Ledger {
                 let away = self.caches[op.cache].away >= op.issued && !*lost;
                 !early && (!self.is_strict(id) || away)
             }
+            Outcome::Failed(Failed::Ended { .. }) => !self.only_poison || self.is_poisoned(id),
             Outcome::Failed(Failed::Server(text)) => {
                 let said = Said::Error(text.clone());
                 // No caller is to go elsewhere itself; nor to be told of what is over in time.
@@ -112,6 +121,14 @@ impl Ledger {
             }
             Outcome::Failed(Failed::Other(_)) => false,
         }
+    }
+
+    /// Whether a command for many keys was sent again for half of them.
+    fn was_halved(&self, id: OpId) -> bool {
+        let of = |entry: &&Entry| entry.op == Some(id) && entry.wire == Wire::GetMany;
+        let mut sizes = self.entries.iter().filter(of).map(|entry| entry.words.len());
+        let first = sizes.next();
+        sizes.any(|size| Some(size) != first)
     }
 
     /// Takes the reply that this outcome is, where there is one: nobody else may have it, as far as it

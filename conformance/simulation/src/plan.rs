@@ -25,6 +25,10 @@ pub(crate) struct Plan {
     /// Nothing goes wrong from then on.
     pub(crate) faults_until: Instant,
     pub(crate) weather: Weather,
+    /// What comes of reading the key [`POISON`], if there is one.
+    pub(crate) poison: Option<Poison>,
+    /// Whether nothing else goes wrong.
+    pub(crate) only_poison: bool,
     pub(crate) strikes: Vec<(Instant, Strike)>,
     pub(crate) old_server: bool,
     pub(crate) password: bool,
@@ -81,6 +85,15 @@ pub(crate) struct Weather {
     pub(crate) corrupt: bool,
 }
 
+/// What a server does that is asked for the key [`POISON`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Poison {
+    /// It hangs up, and drops what it has not sent yet.
+    HangUp,
+    /// It answers what is no reply.
+    Malformed,
+}
+
 /// Something that happens to the server, or to the clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Strike {
@@ -101,6 +114,23 @@ pub(crate) enum Strike {
     /// Another client writes a key.
     Rival(u64),
 }
+
+impl Strike {
+    /// Whether it may make an operation fail.
+    fn is_a_fault(self) -> bool {
+        match self {
+            Self::Down { .. }
+            | Self::Up(_)
+            | Self::Mood(_)
+            | Self::Pause(_)
+            | Self::ClientClock(_) => true,
+            Self::ForgetScripts | Self::ServerClock(_) | Self::Rival(_) => false,
+        }
+    }
+}
+
+/// The name of the key that it may end a connection to read.
+pub(crate) const POISON: &str = "poison";
 
 /// What becomes of one line.
 #[derive(Clone, Debug, Default)]
@@ -175,6 +205,8 @@ impl Plan {
             connect_timeout,
             faults_until,
             weather,
+            poison: None,
+            only_poison: false,
             strikes,
             old_server: random.below(8) == 0,
             password: random.below(8) == 0,
@@ -223,6 +255,19 @@ impl Plan {
         plan
     }
 
+    /// Poisons a key in some seeds. In half of them nothing else goes wrong.
+    pub(crate) fn poison(&mut self, random: &mut Random) {
+        if self.is_calm() || random.below(8) > 0 {
+            return;
+        }
+        self.poison = Some([Poison::HangUp, Poison::Malformed][random.below(2) as usize]);
+        self.only_poison = random.below(2) == 0;
+        if self.only_poison {
+            self.weather = Weather { partial: self.weather.partial, ..Weather::default() };
+            self.strikes.retain(|(_, strike)| !strike.is_a_fault());
+        }
+    }
+
     /// Whether callers read from replicas.
     pub(crate) fn reads(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.reads)
@@ -240,14 +285,8 @@ impl Plan {
         } = self.weather;
         let late = slow || behind;
         let fair = !(refused || silent || cut_in || cut_out || mute || late || stray || corrupt);
-        fair && !self.strikes.iter().any(|(_, strike)| match strike {
-            Strike::Down { .. }
-            | Strike::Up(_)
-            | Strike::Mood(_)
-            | Strike::Pause(_)
-            | Strike::ClientClock(_) => true,
-            Strike::ForgetScripts | Strike::ServerClock(_) | Strike::Rival(_) => false,
-        })
+        let struck = self.strikes.iter().any(|(_, strike)| strike.is_a_fault());
+        fair && !struck && self.poison.is_none()
     }
 
     /// Draws what becomes of a line that is dialled now.

@@ -22,7 +22,7 @@ use crate::log::Log;
 use crate::memory;
 use crate::model::Model;
 use crate::operation::Kind;
-use crate::plan::{CachePlan, Plan};
+use crate::plan::{CachePlan, POISON, Plan};
 use crate::race::Races;
 use crate::serve::Server;
 use crate::turns::ClusterPlan;
@@ -74,6 +74,7 @@ pub fn run(seed: u64, keep_log: bool) -> Report {
     }
     let mut plan = Plan::draw(&mut random);
     plan.draw_addresses(&mut Random::new(!seed));
+    plan.poison(&mut Random::new(seed.rotate_left(32)));
     let mut run = Run::new(plan, random, keep_log);
     run.all();
     run.finish()
@@ -141,6 +142,7 @@ impl Run {
         self.probe();
         self.check_health();
         self.check_cluster();
+        self.world.with(|state| state.ledger.check_poison());
         self.close();
     }
 
@@ -383,6 +385,7 @@ fn nodes(plan: &Plan) -> Vec<Server> {
 
 fn ledger(plan: &Plan) -> Ledger {
     let mut ledger = Ledger::new(plan.response_timeout, plan.connect_timeout, plan.is_calm());
+    ledger.only_poison = plan.only_poison;
     ledger.nodes = plan.cluster.as_ref().map(|plan| plan.cluster().nodes.len());
     for (index, cache) in plan.caches.iter().enumerate() {
         ledger.connected(index, false);
@@ -395,6 +398,9 @@ fn ledger(plan: &Plan) -> Ledger {
         let tag = |key: u64| if key % 3 == 2 { "" } else { tag };
         (0..plan.keys).for_each(|key| add(format!("k{key}{}", tag(key)), None, false));
         add("n".into(), None, true);
+        if plan.poison.is_some() {
+            add(POISON.into(), None, false);
+        }
         add(format!("k0{}", tag(0)), Some(2), false);
     }
     ledger

@@ -10,7 +10,7 @@ use crate::ledger::EntryId;
 use crate::line::Phase;
 use crate::model::{Model, Mood};
 use crate::network::{PUSHES, STRAYS};
-use crate::plan::{Strike, Ways};
+use crate::plan::{POISON, Poison, Strike, Ways};
 use crate::request::Request;
 use crate::said::Said;
 use crate::wire::Wire;
@@ -92,12 +92,19 @@ impl State {
         }
         loop {
             let line = &mut self.lines[id];
-            let Some(session) = &mut line.session else { return };
+            if line.session.is_none() {
+                return;
+            }
             let Some(asked) = line.outward.asked.front() else { return };
             if asked.ends_at > line.outward.delivered {
                 return;
             }
             let Some(asked) = line.outward.asked.pop_front() else { return };
+            if self.poisons(id, &asked.request) {
+                return;
+            }
+            let line = &mut self.lines[id];
+            let Some(session) = &mut line.session else { return };
             let now = self.nodes[node].clock + (self.now.as_nanos() / 1_000_000) as i64;
             let model = &mut self.nodes[node].model;
             let asking = std::mem::replace(&mut line.asking.1, asked.request.is(0, "ASKING"));
@@ -108,7 +115,8 @@ impl State {
                 .and_then(|cluster| cluster.turn_away(node, &asked.request, before, model, now));
             let said = turned.unwrap_or_else(|| model.run(session, &asked.request, now));
             let protocol = session.protocol;
-            line.greeted |= said == Said::Status("PONG");
+            let greets = !line.greeted && said == Said::Status("PONG");
+            line.greeted |= greets;
             self.log.add(self.now, || format!("line {id}: {:?} comes to {said:?}", asked.request));
             let mut bytes = std::mem::take(&mut self.scratch);
             bytes.clear();
@@ -125,8 +133,33 @@ impl State {
             }
             self.lines[id].replies += 1;
             self.say(id, &bytes);
+            if greets {
+                self.lines[id].greeting = self.lines[id].inward.said.len() as u64;
+            }
             self.scratch = bytes;
         }
+    }
+
+    /// Ends the line for the key that it is asked for, or makes the client end it. Returns whether it
+    /// does.
+    fn poisons(&mut self, id: usize, request: &Request) -> bool {
+        let Some(poison) = self.plan.poison.filter(|_| self.is_foul()) else { return false };
+        let wire = Wire::of(request).filter(|wire| matches!(wire, Wire::Get | Wire::GetMany));
+        let Some(wire) = wire else { return false };
+        let is_poison = |at| request.word(at).ends_with(POISON.as_bytes());
+        if !wire.keys_at(request).any(is_poison) {
+            return false;
+        }
+        self.ledger.poisoned += 1;
+        self.log.add(self.now, || format!("line {id}: {poison:?} at {request:?}"));
+        match poison {
+            Poison::HangUp => self.die(id, false),
+            Poison::Malformed => {
+                self.say(id, b"@\r\n");
+                self.lines[id].session = None;
+            }
+        }
+        true
     }
 
     pub(crate) fn taint(&mut self, id: usize) {

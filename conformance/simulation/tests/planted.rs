@@ -8,7 +8,7 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::{Space, run_in};
 
 /// Every bug that there is.
-const BUGS: [Bug; 40] = [
+const BUGS: [Bug; 44] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
@@ -50,6 +50,9 @@ const BUGS: [Bug; 40] = [
     Bug::BoundsIgnored,
     Bug::ExpiredIsSeen,
     Bug::SlotSkipped,
+    Bug::PoisonRepeated,
+    Bug::SuspectInCompany,
+    Bug::AnswersForgotten,
 ];
 
 /// Every bug that only a cluster can have.

@@ -17,7 +17,6 @@ use crate::command::Command;
 use crate::copies::Copies;
 use crate::error::{Failure, ProtocolError};
 use crate::number::Number;
-use crate::planted::{self, Bug};
 use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
 use crate::ttl::Expiry;
@@ -193,14 +192,10 @@ impl Shape {
             (_, None) => Err(part.instead_of(self.expected())),
         };
         // A proxy puts what one of its servers has failed with in the place of what that had to say.
-        match (read, planted::is(Bug::InnerErrorCloses)) {
-            (Ok(read), _) => Ok(read),
-            (Err(broken), true) => Err(broken),
-            (Err(broken), false) => match part.inner_error() {
-                Some(error) => Ok(Read::Answer(Err(Failure::Server(error)))),
-                None => Err(broken),
-            },
-        }
+        read.or_else(|broken| match part.inner_error() {
+            Some(error) => Ok(Read::Answer(Err(Failure::Server(error)))),
+            None => Err(broken),
+        })
     }
 
     fn answer(self, part: &Part<'_>) -> Option<Answer> {

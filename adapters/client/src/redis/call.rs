@@ -255,7 +255,8 @@ impl Call {
     #[cold]
     pub(crate) fn part(&self) -> Self {
         let since = self.past.as_ref().and_then(|past| past.since.clone());
-        let past = Past { losses: Losses::suspected(), since, ..Past::default() };
+        let lost = self.past.as_ref().and_then(|past| past.lost.clone());
+        let past = Past { losses: Losses::suspected(), since, lost, ..Past::default() };
         let mut part = Self::default();
         part.expires = self.expires;
         part.past = Some(Box::new(past));

@@ -36,8 +36,9 @@ impl Ledger {
         let Some(op) = self.ops.get(id).filter(|op| op.issued <= self.step) else {
             return self.fail(format!("{asked:?}: asked for by nobody"));
         };
-        // In a cluster a key that is never stored may go by itself.
-        let alone = self.nodes.is_some() && key.is_none();
+        // In a cluster, and where a command for many keys was halved, a key that is never stored may go by itself.
+        let in_parts = self.nodes.is_some() || wire == Wire::GetMany;
+        let alone = in_parts && key.is_none();
         let of_its_keys = alone || key.is_some_and(|key| op.keys.contains(&key));
         if !op.kind.sends(wire) || !of_its_keys {
             return self.fail(format!("{asked:?}: not what #{id} asked for"));
