@@ -491,6 +491,7 @@ impl LinkError {
             | Self::Node { .. }
             | Self::Map(_)
             | Self::Uncovered { .. }
+            | Self::Crowded
             | Self::Closed => false,
         }
     }

@@ -221,6 +221,7 @@ impl Handshake {
             | ServerErrorKind::TryAgain
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::CrossSlot
+            | ServerErrorKind::Unreachable
             | ServerErrorKind::Other => true,
         }
     }

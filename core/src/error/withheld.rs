@@ -49,6 +49,7 @@ impl ServerErrorKind {
             | Self::ClusterDown
             | Self::CrossSlot
             | Self::MaxClients
+            | Self::Unreachable
             | Self::Other => "an error whose words may quote a password and are withheld",
         }
     }
