@@ -157,7 +157,7 @@ pub enum Error {
     /// the protocol, or the server hung up on it, and again when it was sent alone. Its value may be
     /// larger than the server reads, or its reply larger than the server lets a client's output grow.
     #[error(
-        "the operation on {key} ended {connections} connection{}{}: {source}",
+        "the operation on {key} ended {connections} connection{}{}",
         plural(*.connections),
         ran(*.may_have_run)
     )]
@@ -485,6 +485,7 @@ impl LinkError {
             Self::Tls(_) => true,
             Self::Connection(error) => matches!(error, ConnectionError::Protocol(_)),
             Self::RuntimeGone
+            | Self::Name { .. }
             | Self::Credentials(_)
             | Self::Moved
             | Self::Sentinel { .. }

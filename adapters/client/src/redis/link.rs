@@ -257,7 +257,7 @@ impl Shared {
     /// Why the link ended, and when; to be asked once it has.
     pub(super) fn why(&self) -> (LinkError, Instant) {
         let ended = lock(&self.state).ended.clone();
-        ended.unwrap_or_else(|| (LinkError::Closed, self.runtime.now()))
+        ended.unwrap_or_else(|| (LinkError::Closed, Instant::ORIGIN))
     }
 
     /// Whether the server has answered a command.
@@ -382,7 +382,7 @@ impl Drop for Link {
         if let Some(name) = self.name {
             self.shared.witness().no_more_pushes(name);
         }
-        self.shared.end(self.wrote, self.end.clone());
+        self.shared.end(self.wrote, self.end.clone(), self.pool.now_anyhow());
         self.pool.ended(self.id, &self.at, &self.end);
     }
 }

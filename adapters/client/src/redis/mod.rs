@@ -288,7 +288,7 @@ impl Pool {
 
     /// The time for what runs as a connection is dropped, also while the task of that unwinds: there a
     /// clock that panics would end the process.
-    fn now_anyhow(&self) -> Instant {
+    pub(super) fn now_anyhow(&self) -> Instant {
         catch_unwind(AssertUnwindSafe(|| self.now())).unwrap_or(Instant::ORIGIN)
     }
 

@@ -205,12 +205,12 @@ impl Shared {
     }
 
     /// The link has ended: whoever waits on it learns that its command is lost.
-    pub(in crate::redis) fn end(&self, wrote: usize, why: LinkError) {
+    pub(in crate::redis) fn end(&self, wrote: usize, why: LinkError, now: Instant) {
         let mut settled = Settled::default();
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         state.closing = Closing::Now;
-        state.ended = Some((why, self.runtime.now()));
+        state.ended = Some((why, now));
         state.connection.wrote(wrote);
         state.connection.close();
         let (mut nothing, mut nowhere) = (BytesMut::new(), Output::new());
