@@ -38,7 +38,7 @@ mod outcome;
 mod plan;
 mod pools;
 pub mod race;
-mod request;
+pub mod request;
 mod run;
 pub mod said;
 mod serve;
