@@ -21,7 +21,7 @@
 
 use super::ghosts::Absence;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Share {
     /// In parts of [`WHOLE`].
     parts: u32,

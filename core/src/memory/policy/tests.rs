@@ -1,303 +1,141 @@
-//! What the policy keeps, in caches of hashes alone.
+//! What the policy hits where the share that is learnt would not do, beside LRU.
 
 use alloc::collections::BTreeMap;
-use core::ops::Range;
 use std::vec::Vec;
 
 use super::*;
 use crate::memory::slab::Slab;
 
-impl Linked for Slab<Rank> {
-    fn links(&mut self, id: Id) -> Option<&mut Links> {
-        self.get_mut(id).map(|rank| &mut rank.links)
-    }
+/// A cache of keys that are numbers.
+struct Cache {
+    policy: Policy,
+    all: Slab<Rank>,
+    ids: BTreeMap<u32, Id>,
+    room: usize,
 }
 
-impl Residents for Slab<Rank> {
-    fn rank(&mut self, id: Id) -> Option<&mut Rank> {
-        self.get_mut(id)
-    }
+/// Keys by when they were asked for last.
+struct Lru {
+    last: BTreeMap<u32, u32>,
+    keys: BTreeMap<u32, u32>,
+    now: u32,
+    room: usize,
 }
 
-/// A cache of keys that are numbers, with room for so much weight.
-pub(super) struct Cache {
-    pub(super) policy: Policy,
-    pub(super) all: Slab<Rank>,
-    pub(super) ids: BTreeMap<u32, Id>,
-    room: u64,
-}
+/// A request: a key, and whether it is stored where it is not there.
+type Request = (u32, bool);
 
 impl Cache {
-    pub(super) fn new(room: u64) -> Self {
-        Self { policy: Policy::new(), all: Slab::new(), ids: BTreeMap::new(), room }
-    }
-
-    /// Whether it was a hit.
-    fn ask(&mut self, key: u32) -> bool {
-        self.ask_for(key, 1)
-    }
-
-    /// The same for an entry of some weight.
-    fn ask_for(&mut self, key: u32, weight: u64) -> bool {
-        let is_hit = self.use_one(key);
-        if !is_hit {
-            while self.policy.total() + weight > self.room {
-                let victim = self.victim(None).unwrap();
-                self.remove(self.ids[&victim]);
+    fn ask(&mut self, (key, stores): Request) -> bool {
+        let hash = hash(key);
+        if let Some(rank) = self.ids.get(&hash).and_then(|&id| self.all.get(id)) {
+            self.policy.hit(rank);
+            return true;
+        }
+        self.policy.miss(hash);
+        if stores {
+            while self.ids.len() >= self.room {
+                let victim = self.policy.victim(&mut self.all, Id::NONE).unwrap();
+                self.policy.remove(&mut self.all, victim);
+                self.ids.remove(&self.all.remove(victim).unwrap().hash);
             }
-            self.insert(key, weight);
+            let id = self.all.insert(Rank::new(hash));
+            self.policy.insert(&mut self.all, id, 1);
+            self.ids.insert(hash, id);
         }
-        is_hit
+        false
     }
+}
 
-    /// Uses an entry, if it is there.
-    pub(super) fn use_one(&mut self, key: u32) -> bool {
-        let id = self.ids.get(&key);
-        id.inspect(|&&id| self.policy.hit(self.all.get(id).unwrap())).is_some()
-    }
-
-    pub(super) fn insert(&mut self, key: u32, weight: u64) {
-        let id = self.all.insert(Rank::new(hash(key)));
-        self.policy.insert(&mut self.all, id, weight);
-        self.ids.insert(key, id);
-    }
-
-    pub(super) fn victim(&mut self, spared: Option<u32>) -> Option<u32> {
-        let spared = spared.map_or(Id::NONE, |key| self.ids[&key]);
-        let victim = self.policy.victim(&mut self.all, spared)?;
-        Some(key(self.all.get(victim).unwrap().hash))
-    }
-
-    pub(super) fn remove(&mut self, id: Id) {
-        self.policy.remove(&mut self.all, id);
-        let rank = self.all.remove(id).unwrap();
-        assert_eq!(self.ids.remove(&key(rank.hash)), Some(id));
-    }
-
-    /// What a queue holds, from its oldest to its newest: key, weight, uses, uses left.
-    pub(super) fn entries(&mut self, queue: Queue) -> Vec<(u32, u64, u8, u8)> {
-        let mut entries = Vec::new();
-        let mut id = self.policy.line(queue).fifo.oldest();
-        while let Some(rank) = self.all.get_mut(id) {
-            assert_eq!(rank.queue, queue);
-            let both = *rank.uses.0.get_mut();
-            let (uses, left) = (both & Uses::MOST, both >> 2);
-            entries.push((key(rank.hash), u64::from(rank.weight), uses, left));
-            id = rank.links.newer();
+impl Lru {
+    fn ask(&mut self, (key, stores): Request) -> bool {
+        self.now += 1;
+        let was = self.last.get(&key).copied();
+        if let Some(was) = was {
+            self.keys.remove(&was);
+        } else if !stores {
+            return false;
         }
-        entries
-    }
-
-    /// How many of them hit.
-    fn ask_all(&mut self, keys: Range<u32>) -> usize {
-        keys.filter(|&key| self.ask(key)).count()
-    }
-
-    fn queue(&self, key: u32) -> Option<Queue> {
-        self.ids.get(&key).map(|&id| self.all.get(id).unwrap().queue)
-    }
-}
-
-/// Multiplied by an odd number, which is undone by its inverse.
-pub(super) fn hash(key: u32) -> u32 {
-    key.wrapping_mul(0x9E37_79B1).swap_bytes()
-}
-
-fn key(hash: u32) -> u32 {
-    hash.swap_bytes().wrapping_mul(0x0E8B_2F51)
-}
-
-#[test]
-fn a_scan_does_not_flush_what_is_asked_for_again() {
-    let mut cache = Cache::new(100);
-    for _ in 0..3 {
-        cache.ask_all(0..50);
-    }
-    assert_eq!(cache.ask_all(1000..10_000), 0);
-    assert_eq!(cache.ask_all(0..50), 50);
-}
-
-#[test]
-fn a_key_that_comes_back_soon_after_it_went_enters_the_main_queue() {
-    let mut cache = Cache::new(20);
-    cache.ask_all(0..20);
-    cache.ask(100);
-    assert_eq!(cache.queue(0), None);
-    cache.ask(0);
-    assert_eq!(cache.queue(0), Some(Queue::Main));
-    cache.ask_all(200..230);
-    assert!(cache.ask(0));
-}
-
-#[test]
-fn what_is_never_asked_for_again_goes_in_the_order_it_came() {
-    let mut cache = Cache::new(4);
-    cache.ask_all(0..30);
-    let left: Vec<_> = cache.ids.keys().copied().collect();
-    assert_eq!(left, [26, 27, 28, 29]);
-}
-
-/// A main queue of so many entries, each asked for three times, and nothing else.
-fn in_use(count: u32) -> Cache {
-    let mut cache = Cache::new(u64::from(count));
-    cache.ask_all(0..count);
-    for id in cache.ids.values() {
-        cache.policy.turn(&mut cache.all, *id);
-    }
-    (0..3).for_each(|_| {
-        cache.ask_all(0..count);
-    });
-    cache
-}
-
-fn admits(cache: &mut Cache) -> bool {
-    cache.policy.admits(&mut cache.all, &mut { PATIENCE })
-}
-
-#[test]
-fn a_candidate_is_refused_by_three_entries_in_use_each_of_which_pays_with_a_use() {
-    let mut cache = in_use(100);
-    let uses = |cache: &mut Cache| -> Vec<u8> {
-        let used = |key| *cache.all.get_mut(cache.ids[&key]).unwrap().uses.0.get_mut() & Uses::MOST;
-        (0..5).map(used).collect()
-    };
-    assert!(!admits(&mut cache));
-    assert_eq!(uses(&mut cache), [2, 2, 2, 3, 3]);
-    assert_eq!(cache.policy.main.fifo.oldest(), cache.ids[&3]);
-}
-
-#[test]
-fn entries_that_nobody_asked_for_since_the_last_look_are_no_rivals() {
-    let mut cache = in_use(99);
-    assert!((0..33).all(|_| !admits(&mut cache)));
-    assert!((0..33).all(|_| admits(&mut cache)));
-}
-
-#[test]
-fn entries_that_are_asked_for_between_looks_stay_rivals() {
-    let mut cache = in_use(99);
-    for _ in 0..10 {
-        assert!((0..33).all(|_| !admits(&mut cache)));
-        cache.ask_all(0..99);
-    }
-}
-
-#[test]
-fn of_a_loop_that_is_longer_than_the_room_as_much_hits_as_there_is_room_for() {
-    for (room, length) in [(500_u32, 550), (500, 600), (1000, 1050), (1000, 1200), (1000, 2000)] {
-        let mut cache = Cache::new(u64::from(room));
-        (0..50).for_each(|_| {
-            cache.ask_all(0..length);
-        });
-        let hits: usize = (0..10).map(|_| cache.ask_all(0..length)).sum();
-        let most = 10 * usize::try_from(room).unwrap();
-        // More than a small queue of a tenth would leave.
-        assert!(hits * 100 >= most * 94, "{hits} of {most}, {room} of {length}");
-    }
-}
-
-#[test]
-fn a_loop_many_times_longer_than_the_room_fills_the_main_queue_all_the_same() {
-    let mut cache = Cache::new(1000);
-    (0..30).for_each(|_| {
-        cache.ask_all(0..10_000);
-    });
-    let hits = cache.ask_all(0..10_000);
-    assert!(hits > 800, "{hits}");
-}
-
-#[test]
-fn after_a_loop_what_is_asked_for_next_takes_its_place_within_a_few_rounds() {
-    let mut cache = Cache::new(1000);
-    (0..50).for_each(|_| {
-        cache.ask_all(0..1200);
-    });
-    (0..6).for_each(|_| {
-        cache.ask_all(5000..5900);
-    });
-    let hits = cache.ask_all(5000..5900);
-    assert!(hits >= 890, "{hits}");
-}
-
-#[test]
-fn after_a_loop_the_small_queue_gives_time_again_to_what_comes_back_soon() {
-    let mut cache = Cache::new(1000);
-    (0..50).for_each(|_| {
-        cache.ask_all(0..1200);
-    });
-    // Each key is asked for twice, with eighty others in between.
-    let mut twice = |keys: Range<u32>| {
-        keys.filter(|&key| {
-            cache.ask(key);
-            cache.ask(key - 80)
-        })
-        .count()
-    };
-    let learning = twice(10_000..14_000);
-    let learnt = twice(14_000..18_000);
-    assert!(learning < 4000 && learnt >= 3990, "{learning}, {learnt}");
-}
-
-#[test]
-fn the_spared_entry_is_never_the_victim() {
-    let mut cache = Cache::new(3);
-    cache.ask(1);
-    assert_eq!((cache.victim(Some(1)), cache.victim(None)), (None, Some(1)));
-    cache.ask(2);
-    assert!((0..10).all(|_| cache.victim(Some(1)) == Some(2)));
-}
-
-#[test]
-fn a_heavy_spared_entry_alone_in_main_makes_the_light_one_in_small_go() {
-    let mut cache = Cache::new(2000);
-    cache.ask_for(1, 1000);
-    cache.ask_for(2, 1);
-    for _ in 0..2 {
-        assert_eq!(cache.victim(Some(1)), Some(2));
-        assert_eq!(cache.queue(1), Some(Queue::Main));
-    }
-}
-
-#[test]
-fn an_empty_policy_has_no_victim() {
-    assert_eq!(Policy::new().victim(&mut Slab::<Rank>::new(), Id::NONE), None);
-}
-
-#[test]
-fn one_eviction_turns_a_bounded_number_of_entries_though_all_are_in_use() {
-    // All of them in main, whose oldest is then the key 64 turns after the first.
-    let mut cache = in_use(1000);
-    assert_eq!(cache.victim(None), Some(PATIENCE));
-    // All of them in the small queue, which passes them on until main's entries are its rivals.
-    let mut cache = Cache::new(1000);
-    (0..4).for_each(|_| {
-        cache.ask_all(0..1000);
-    });
-    assert_eq!(cache.victim(None), Some(PATIENCE));
-}
-
-#[test]
-fn one_candidate_turns_a_bounded_number_of_entries_though_none_is_a_rival() {
-    let mut cache = in_use(198);
-    assert!((0..66).all(|_| !admits(&mut cache)));
-    assert!(admits(&mut cache));
-    assert_eq!(cache.policy.main.fifo.oldest(), cache.ids[&PATIENCE]);
-}
-
-#[test]
-fn weights_follow_their_entries() {
-    let mut cache = Cache::new(60);
-    for round in 0..2000_u32 {
-        cache.ask_for(round * round % 37, u64::from(round % 7));
-        if let Some(&id) = cache.ids.get(&(round % 37)) {
-            cache.policy.reweigh(&mut cache.all, id, u64::from(round % 5));
+        self.last.insert(key, self.now);
+        self.keys.insert(self.now, key);
+        if self.keys.len() > self.room {
+            let (_, oldest) = self.keys.pop_first().unwrap();
+            self.last.remove(&oldest);
         }
-        let weight = |queue| -> u64 {
-            let ranks = cache.all.range(0..99).filter(|rank| rank.queue == queue);
-            ranks.map(|rank| u64::from(rank.weight)).sum()
-        };
-        assert_eq!(cache.policy.small.weight, weight(Queue::Small));
-        assert_eq!(cache.policy.main.weight, weight(Queue::Main));
-        assert_eq!(usize::try_from(cache.policy.len).unwrap(), cache.ids.len());
+        was.is_some()
     }
+}
+
+fn hash(key: u32) -> u32 {
+    (u64::from(key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) as u32
+}
+
+/// Hits from twelve times the room in requests on: of the policy in hundredths of LRU's.
+fn of_lru(room: usize, requests: &[Request]) -> usize {
+    let (all, ids) = (Slab::new(), BTreeMap::new());
+    let policy = Policy::new(Some(u32::try_from(room).unwrap()));
+    let mut cache = Cache { policy, all, ids, room };
+    let mut lru = Lru { last: BTreeMap::new(), keys: BTreeMap::new(), now: 0, room };
+    let (mut ours, mut hits) = (0, 0);
+    for (at, &request) in requests.iter().enumerate() {
+        let counts = at >= 12 * room;
+        ours += usize::from(cache.ask(request) && counts);
+        hits += usize::from(lru.ask(request) && counts);
+    }
+    assert!(hits > requests.len() / 5, "{hits} of {}", requests.len());
+    ours * 100 / hits
+}
+
+/// Each key is set, and asked for once more so many requests later.
+fn once_more(distance: u32, count: usize, read_through: bool) -> Vec<Request> {
+    let apart = (distance / 2).max(1);
+    (apart..).flat_map(|key| [(key, true), (key - apart, read_through)]).take(count).collect()
+}
+
+/// Sets of so many keys take each other's place, after so many rounds each.
+fn sets(size: u32, rounds: u32, count: usize) -> Vec<Request> {
+    let set =
+        |set| (0..rounds).flat_map(move |_| (set * size..(set + 1) * size).map(|key| (key, true)));
+    (0..).flat_map(set).take(count).collect()
+}
+
+const ROOMS: [usize; 3] = [100, 450, 1500];
+const TENTHS: [u32; 4] = [2, 4, 7, 9];
+
+fn each_room_and_size(test: impl Fn(usize, u32)) {
+    for room in ROOMS {
+        TENTHS.iter().for_each(|tenths| test(room, u32::try_from(room).unwrap() * tenths / 10));
+    }
+}
+
+#[test]
+fn keys_that_come_back_once_after_up_to_nine_tenths_of_the_room_hit_as_with_lru() {
+    each_room_and_size(|room, distance| {
+        for read_through in [true, false] {
+            let hits = of_lru(room, &once_more(distance, 30 * room, read_through));
+            assert!(hits >= 95, "{hits} %: {room}, {distance}, {read_through}");
+        }
+    });
+}
+
+#[test]
+fn a_set_of_keys_that_takes_the_place_of_another_hits_as_with_lru() {
+    each_room_and_size(|room, size| {
+        for rounds in [3, 5] {
+            let hits = of_lru(room, &sets(size, rounds, 40 * room));
+            assert!(hits >= 95, "{hits} %: {room}, {size}, {rounds}");
+        }
+    });
+}
+
+#[test]
+fn a_key_that_was_removed_is_forgotten_by_the_shadows() {
+    let mut policy = Policy::new(Some(10));
+    let mut all = Slab::new();
+    let id = all.insert(Rank::new(8));
+    policy.insert(&mut all, id, 1);
+    let held = |policy: &Policy| std::format!("{policy:?}").matches("hash: 8,").count();
+    assert_eq!(held(&policy), 3);
+    policy.forget(8);
+    assert_eq!(held(&policy), 0);
 }

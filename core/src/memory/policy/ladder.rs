@@ -1,0 +1,262 @@
+//! Which rule for the queues would hit most: told by *shadows*, small caches of nothing but hashes,
+//! one for each rule, which see a sample of the requests.
+//!
+//! The sample is by hash: of a key in it all requests are seen, and a shadow has as much less room
+//! as there are fewer keys. Where there are no more than [`SAMPLE`] entries all keys are in it.
+//!
+//! Each shadow has a score. The best of them has none to make up for, and the others are behind by
+//! the hits that they had fewer, at most by a third of a shadow's room. The rule whose shadow is as
+//! far behind as that yields to the best. So it takes few requests if one rule hits and the other
+//! does not, and many if they differ little; and what comes in runs, as the part of a loop that one
+//! rule has kept and another has not, decides nothing.
+//!
+//! A shadow may learn another share than the cache has learnt, as both learn from what they did
+//! before. If the cache falls behind the shadow of its own rule by as much, that rule yields too.
+//!
+//! Lookups only note that they were, in a few words that any number of them may write at once; the
+//! next write settles them. What does not fit in there is forgotten: a hit more or less that the
+//! shadows have not seen does no harm. So a write has a bounded number of requests to settle, and
+//! each is a step of O(1) for each shadow.
+//!
+//! The thoughts are from Waldspurger et al., "Cache modeling and optimization using miniature
+//! simulations" (ATC 2017).
+
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use super::queues::Rule;
+use super::shadow::Shadow;
+use crate::memory::share::Share;
+
+#[derive(Debug)]
+pub(super) struct Ladder {
+    /// Hashes below this are in the sample.
+    below: u32,
+    /// How many a shadow may hold.
+    room: u32,
+    heard: Heard,
+    shadows: Option<Box<[Shadow; RULES.len()]>>,
+    /// By how much each is behind the best: zero or less.
+    scores: [i32; RULES.len()],
+    /// How far the cache is behind the shadow of its own rule.
+    behind: i32,
+    /// Which rule the cache goes by.
+    ruling: usize,
+}
+
+/// Requests that were not settled yet: of each the hash but for its lowest bit, and there whether
+/// it was a hit.
+#[derive(Debug)]
+struct Heard {
+    count: AtomicUsize,
+    words: [AtomicU32; HEARD],
+}
+
+impl Ladder {
+    /// For about so many entries, if that is known.
+    pub(super) fn new(entries: Option<u32>) -> Self {
+        let mut ladder = Self {
+            below: u32::MAX,
+            room: u32::MAX,
+            heard: Heard {
+                count: AtomicUsize::new(0),
+                words: [const { AtomicU32::new(0) }; HEARD],
+            },
+            shadows: None,
+            scores: [0; RULES.len()],
+            behind: 0,
+            ruling: 0,
+        };
+        if let Some(entries) = entries {
+            ladder.resize(entries);
+        }
+        ladder
+    }
+
+    /// Whether a hash is in the sample.
+    #[inline]
+    pub(super) fn samples(&self, hash: u32) -> bool {
+        hash < self.below
+    }
+
+    /// Notes that a hash of the sample was asked for.
+    pub(super) fn hear(&self, hash: u32, is_hit: bool) {
+        let at = self.heard.count.load(Ordering::Relaxed);
+        if let Some(word) = self.heard.words.get(at) {
+            word.store(hash & !HIT | u32::from(is_hit), Ordering::Relaxed);
+            self.heard.count.store(at + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Has the shadows see what was heard. Returns the rule to go by from now on, if it is another,
+    /// and the share that its shadow has learnt.
+    pub(super) fn settle(&mut self) -> Option<(Rule, Share)> {
+        let ruling = self.ruling;
+        let count = core::mem::take(self.heard.count.get_mut());
+        for at in 0..count.min(HEARD) {
+            let word = self.heard.words.get_mut(at).map(AtomicU32::get_mut).copied();
+            self.request(word.unwrap_or_default());
+        }
+        if ruling == self.ruling {
+            return None;
+        }
+        let shadows = self.shadows.as_ref()?;
+        Some((*RULES.get(self.ruling)?, shadows.get(self.ruling)?.share()))
+    }
+
+    /// Notes that a hash of the sample was stored.
+    pub(super) fn insert(&mut self, hash: u32) {
+        let (hash, room) = (hash & !HIT, self.room);
+        let mut len = 0;
+        for shadow in self.shadows() {
+            if !shadow.has(hash) {
+                shadow.insert(hash, room);
+            }
+            len = shadow.len();
+        }
+        if len >= 2 * SAMPLE {
+            self.sample(self.below / 2);
+        }
+    }
+
+    /// Notes that a hash of the sample was removed, or has expired.
+    pub(super) fn forget(&mut self, hash: u32) {
+        let shadows = self.shadows.iter_mut().flat_map(|shadows| shadows.iter_mut());
+        shadows.for_each(|shadow| shadow.forget(hash & !HIT));
+    }
+
+    /// Notes that there is room for so many entries.
+    pub(super) fn resize(&mut self, entries: u32) {
+        let room = self.room_for(entries);
+        if room > 2 * SAMPLE || (room < SAMPLE / 4 && self.below < u32::MAX) {
+            let below = (u64::from(SAMPLE) << u32::BITS) / u64::from(entries.max(1));
+            self.sample(u32::try_from(below).unwrap_or(u32::MAX));
+        }
+        self.room = self.room_for(entries);
+    }
+
+    fn room_for(&self, entries: u32) -> u32 {
+        let room = u64::from(entries) * u64::from(self.below) >> u32::BITS;
+        u32::try_from(room + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Begins another sample, of hashes below this.
+    fn sample(&mut self, below: u32) {
+        self.below = below;
+        self.shadows = None;
+    }
+
+    fn shadows(&mut self) -> &mut [Shadow; RULES.len()] {
+        let chains = self.room.min(SAMPLE);
+        self.shadows.get_or_insert_with(|| Box::new(RULES.map(|rule| Shadow::new(rule, chains))))
+    }
+
+    fn request(&mut self, word: u32) {
+        let (hash, is_hit, room) = (word & !HIT, word & HIT == HIT, self.room);
+        let mut hits = [0; RULES.len()];
+        for (shadow, hit) in self.shadows().iter_mut().zip(&mut hits) {
+            let found = shadow.ask(hash);
+            *hit = i32::from(found);
+            // Of what the cache does not have either, a set tells, if one follows.
+            if is_hit && !found {
+                shadow.insert(hash, room);
+            }
+        }
+        self.count(hits, is_hit);
+    }
+
+    fn count(&mut self, hits: [i32; RULES.len()], is_hit: bool) {
+        let most = i32::try_from(self.room.min(SAMPLE) / 3).unwrap_or(i32::MAX).max(FEWEST);
+        for (score, hit) in self.scores.iter_mut().zip(hits) {
+            *score += hit;
+        }
+        let own = hits.get(self.ruling).copied().unwrap_or_default();
+        self.behind = (self.behind + own - i32::from(is_hit)).max(0);
+        if self.behind > most
+            && let Some(score) = self.scores.get_mut(self.ruling)
+        {
+            (*score, self.behind) = (i32::MIN / 2, 0);
+        }
+        let highest = self.scores.iter().copied().max().unwrap_or_default();
+        self.scores.iter_mut().for_each(|score| *score = (*score - highest).max(-most));
+        if self.scores.get(self.ruling).is_some_and(|&score| score <= -most) {
+            self.ruling = self.scores.iter().position(|&score| score == 0).unwrap_or_default();
+            self.behind = 0;
+        }
+    }
+}
+
+/// From the small queue that is right for loops and for what is popular to one that is nearly LRU.
+const RULES: [Rule; 3] = [Rule::Learnt, Rule::Fixed(50), Rule::Fixed(90)];
+/// Requests that are kept until the next write.
+const HEARD: usize = 16;
+/// About how many keys of the sample there is room for in a shadow.
+const SAMPLE: u32 = 512;
+/// No fewer hits than this decide.
+const FEWEST: i32 = 8;
+const HIT: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_settles_sixteen_requests_at_most_and_forgets_the_others() {
+        let mut ladder = Ladder::new(Some(100));
+        (0..1000).for_each(|hash| ladder.hear(2 * hash, true));
+        ladder.settle();
+        assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [16; RULES.len()]);
+        ladder.settle();
+        assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [16; RULES.len()]);
+    }
+
+    #[test]
+    fn a_shadow_keeps_about_as_many_of_many_as_of_few() {
+        for entries in [512, 5000, 100_000, 10_000_000] {
+            let mut ladder = Ladder::new(Some(entries));
+            assert!((500..=1025).contains(&ladder.room), "{entries}: {}", ladder.room);
+            (0..entries.min(200_000)).map(|n| n.wrapping_mul(0x9E37_79B1)).for_each(|hash| {
+                if ladder.samples(hash) {
+                    ladder.insert(hash);
+                }
+            });
+            assert!(ladder.shadows().iter().all(|shadow| shadow.len() <= 1025));
+        }
+    }
+
+    #[test]
+    fn a_sample_follows_the_number_of_entries_where_that_is_not_known_before() {
+        let mut ladder = Ladder::new(None);
+        (0..100_000_u32).map(|n| n.wrapping_mul(0x9E37_79B1)).for_each(|hash| {
+            if ladder.samples(hash) {
+                ladder.insert(hash);
+            }
+        });
+        assert!(
+            ladder.below < u32::MAX / 64 && ladder.shadows().iter().all(|one| one.len() <= 1024)
+        );
+        ladder.resize(100);
+        assert_eq!((ladder.below, ladder.room), (u32::MAX, 100));
+    }
+
+    #[test]
+    fn a_rule_yields_to_one_that_hits_where_it_does_not() {
+        let mut ladder = Ladder::new(Some(300));
+        let mut requests = 0;
+        while ladder.ruling == 0 {
+            ladder.count([0, 0, 1], false);
+            requests += 1;
+        }
+        assert_eq!((ladder.ruling, requests), (2, 100));
+        // And not back for as few.
+        (0..99).for_each(|_| ladder.count([1, 0, 0], true));
+        assert_eq!(ladder.ruling, 2);
+    }
+
+    #[test]
+    fn a_rule_yields_where_the_cache_falls_behind_its_shadow() {
+        let mut ladder = Ladder::new(Some(300));
+        (0..101).for_each(|_| ladder.count([1, 1, 1], false));
+        assert_ne!(ladder.ruling, 0);
+    }
+}

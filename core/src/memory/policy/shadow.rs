@@ -1,0 +1,129 @@
+//! A cache of nothing but hashes, which shows what a rule would hit. Every operation is O(1), and
+//! lets go of two at most.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::queues::{Queues, Rank, Residents, Rule};
+use crate::memory::fifo::{Linked, Links};
+use crate::memory::share::Share;
+use crate::memory::slab::{Id, Slab};
+
+#[derive(Debug)]
+pub(super) struct Shadow {
+    queues: Queues,
+    seen: Slab<Seen>,
+    /// By the low bits of a hash the first of its chain.
+    chains: Vec<Id>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    rank: Rank,
+    next: Id,
+}
+
+impl Linked for Slab<Seen> {
+    fn links(&mut self, id: Id) -> Option<&mut Links> {
+        self.get_mut(id).map(|seen| &mut seen.rank.links)
+    }
+}
+
+impl Residents for Slab<Seen> {
+    fn rank(&mut self, id: Id) -> Option<&mut Rank> {
+        self.get_mut(id).map(|seen| &mut seen.rank)
+    }
+}
+
+impl Shadow {
+    /// One for about so many.
+    pub(super) fn new(rule: Rule, chains: u32) -> Self {
+        let chains = usize::try_from(chains).unwrap_or(usize::MAX).next_power_of_two();
+        Self { queues: Queues::new(rule), seen: Slab::new(), chains: vec![Id::NONE; chains] }
+    }
+
+    /// What was learnt of the small queue's share.
+    pub(super) fn share(&self) -> Share {
+        self.queues.share()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> u32 {
+        self.seen.len()
+    }
+
+    /// Uses a hash, if it is there.
+    pub(super) fn ask(&mut self, hash: u32) -> bool {
+        let found = self.find(hash).and_then(|id| self.seen.get(id));
+        found.inspect(|seen| self.queues.hit(&seen.rank)).is_some()
+    }
+
+    /// Takes in a hash, which is not there. Before that it lets go of one, or of two if the room has
+    /// become less.
+    pub(super) fn insert(&mut self, hash: u32, room: u32) {
+        for _ in 0..2 {
+            if self.seen.len() >= room {
+                if let Some(id) = self.queues.victim(&mut self.seen, Id::NONE) {
+                    self.remove(id);
+                }
+            }
+        }
+        let next = self.chain(hash).map_or(Id::NONE, |first| *first);
+        let id = self.seen.insert(Seen { rank: Rank::new(hash), next });
+        if let Some(first) = self.chain(hash) {
+            *first = id;
+        }
+        self.queues.insert(&mut self.seen, id, 1);
+    }
+
+    /// Removes a hash, if it is there.
+    pub(super) fn forget(&mut self, hash: u32) {
+        if let Some(id) = self.find(hash) {
+            self.remove(id);
+        }
+    }
+
+    /// Whether a hash is there.
+    pub(super) fn has(&self, hash: u32) -> bool {
+        self.find(hash).is_some()
+    }
+
+    fn find(&self, hash: u32) -> Option<Id> {
+        let mut id = *self.chains.get(self.place(hash))?;
+        while let Some(seen) = self.seen.get(id) {
+            if seen.rank.hash == hash {
+                return Some(id);
+            }
+            id = seen.next;
+        }
+        None
+    }
+
+    fn remove(&mut self, id: Id) {
+        self.queues.remove(&mut self.seen, id);
+        let Some(Seen { rank, next }) = self.seen.remove(id) else { return };
+        let Some(mut at) = self.chain(rank.hash).copied() else { return };
+        if at == id {
+            if let Some(first) = self.chain(rank.hash) {
+                *first = next;
+            }
+            return;
+        }
+        while let Some(seen) = self.seen.get_mut(at) {
+            if seen.next == id {
+                seen.next = next;
+                return;
+            }
+            at = seen.next;
+        }
+    }
+
+    fn chain(&mut self, hash: u32) -> Option<&mut Id> {
+        let place = self.place(hash);
+        self.chains.get_mut(place)
+    }
+
+    fn place(&self, hash: u32) -> usize {
+        usize::try_from(hash).unwrap_or(usize::MAX) & self.chains.len().wrapping_sub(1)
+    }
+}
