@@ -95,13 +95,6 @@ impl Policy {
         self.queues.moved(all, id);
     }
 
-    /// Notes that the entry at `id` was at another number before.
-    pub(super) fn moved(&mut self, all: &mut impl Residents, id: Id) {
-        let Some(rank) = all.rank(id) else { return };
-        let queue = rank.queue;
-        self.line(queue).fifo.moved(all, id);
-    }
-
     /// Notes that an entry was asked for.
     #[inline]
     pub(super) fn hit(&self, rank: &Rank) {

@@ -75,6 +75,15 @@ impl Room {
         self.entries.most > 0 && to_usize(bytes) <= self.bytes.most
     }
 
+    /// How many entries a shard will about hold, as far as that is known before: not if only bytes
+    /// are bounded.
+    pub(super) fn entries_of_a_shard(&self) -> Option<u32> {
+        let unbounded = self.entries.most == usize::MAX;
+        let part = self.entries.most / self.shards.max(1);
+        let part = u32::try_from(part).unwrap_or(u32::MAX);
+        (!unbounded || !self.bounds_bytes()).then_some(part)
+    }
+
     pub(super) fn bounds_bytes(&self) -> bool {
         self.bytes.most < usize::MAX
     }

@@ -93,7 +93,7 @@ impl Shard {
             table: Table::new(),
             slab: Slab::new(),
             now: Instant::ORIGIN,
-            policy: Policy::new(),
+            policy: Policy::new(room.entries_of_a_shard()),
             wheel: Wheel::new(),
             changes: Changes::default(),
             bytes: 0,
@@ -112,9 +112,16 @@ impl Shard {
     /// timeout.
     #[inline]
     pub fn get(&self, key: Hashed<'_>, now: impl Fn() -> Instant) -> Option<Bytes> {
-        let entry = self.look(key, now)?;
-        self.policy.hit(&entry.rank);
-        Some(entry.body.share())
+        match self.look(key, now) {
+            Some(entry) => {
+                self.policy.hit(&entry.rank);
+                Some(entry.body.share())
+            }
+            None => {
+                self.policy.miss(key.print.0);
+                None
+            }
+        }
     }
 
     /// Whether a key is there. Does not count as a use of it.
@@ -305,7 +312,7 @@ impl Shard {
         self.now = self.now.max(now);
         self.changes.went(u64::from(self.slab.len()), Cause::Removed);
         self.wheel = Wheel::new();
-        self.policy = Policy::new();
+        self.policy = Policy::new(self.room.entries_of_a_shard());
         self.room.give(self.held());
         self.bytes = 0;
         self.hand_out_storage(dead);
@@ -438,6 +445,9 @@ impl Shard {
         self.policy.remove(&mut self.slab, id);
         let Some(entry) = self.slab.remove(id) else { return };
         self.table.remove(Print(entry.rank.hash), id, print_of(&self.slab));
+        if cause != Cause::Evicted {
+            self.policy.forget(entry.rank.hash);
+        }
         self.changes.went(1, cause);
         let bytes = entry.size();
         self.bytes = self.bytes.saturating_sub(bytes);

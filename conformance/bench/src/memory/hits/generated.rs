@@ -3,6 +3,8 @@
 //! | name | what |
 //! |---|---|
 //! | `loop` | a loop a fifth larger than the cache: LRU never hits |
+//! | `once-more` | every key twice, seven tenths of the room in requests apart: LRU hits each |
+//! | `sets` | keys for nine tenths of the room, five rounds, and then others: LRU hits from the second on |
 //! | `scan` | Zipf(0.9) and, after every 10,000 requests, 5,000 keys that come only once |
 //! | `mixture` | a loop of 3,000, Zipf(0.9) over 30,000 and a loop of 9,000, taking turns of 20,000 |
 //! | `zipf-0.7`, `zipf-0.99` | Zipf's law over 100,000 keys |
@@ -31,6 +33,21 @@ pub(crate) fn a_loop(room: u32) -> Trace {
     let length = room + room.div_ceil(5);
     let ids = (0..length).cycle().take(REQUESTS);
     Trace::new("made/loop".to_owned(), ids.collect())
+}
+
+/// Each key and, seven tenths of a cache's room in requests later, the same once more.
+pub(crate) fn once_more(room: u32) -> Trace {
+    let apart = (room * 7 / 20).max(1);
+    let ids = (apart..).flat_map(|key| [key, key - apart]).take(REQUESTS);
+    Trace::new("made/once-more".to_owned(), ids.collect())
+}
+
+/// Sets of keys that fit into a cache, each of which takes the place of another after five rounds.
+pub(crate) fn sets(room: u32) -> Trace {
+    let size = (room * 9 / 10).max(1);
+    let set = |set: u32| (0..5).flat_map(move |_| set * size..(set + 1) * size);
+    let ids = (0..).flat_map(set).take(REQUESTS);
+    Trace::new("made/sets".to_owned(), ids.collect())
 }
 
 /// The one that a cache is warmed for.

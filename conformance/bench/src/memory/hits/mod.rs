@@ -87,7 +87,11 @@ impl Hits {
         let mut cells = Vec::new();
         for &percent in percents {
             let room = LOOP_ROOM * percent / 100;
-            cells.push(Cell { trace: generated::a_loop(room), percent, room });
+            for trace in
+                [generated::a_loop(room), generated::once_more(room), generated::sets(room)]
+            {
+                cells.push(Cell { trace, percent, room });
+            }
             cells.extend(traces.iter().map(|trace| {
                 let room = (trace.distinct() * percent / 100).max(1);
                 Cell { trace: trace.clone(), percent, room }
