@@ -448,6 +448,7 @@ macro_rules! __cases {
                 a_server_without_replicas_refuses_writes_and_reads_and_loaders_go_on
                 a_replica_that_lost_its_master_refuses_everything_and_loaders_go_on
                 a_server_busy_with_a_script_says_so_and_loaders_go_on
+                a_user_who_may_neither_ping_nor_name_connections_is_served
             }
         }
     };
@@ -547,6 +548,14 @@ macro_rules! __cases {
                 what_a_proxy_says_of_a_server_that_is_away_is_retryable
                 a_connection_that_forgot_who_we_are_is_left
                 many_values_of_a_peer_that_hangs_up_are_halved_and_no_more
+            }
+            greetings {
+                a_server_that_refuses_hello_in_any_words_is_spoken_to_in_resp2
+                a_server_that_hangs_up_on_hello_is_spoken_to_in_resp2_at_once
+                a_server_that_hangs_up_on_every_greeting_is_dialled_with_backoff
+                a_name_that_a_server_refuses_ends_no_connection
+                the_protocol_that_is_asked_for_is_the_one_that_is_spoken
+                no_part_of_a_password_is_in_what_a_cache_shows_of_a_server_that_quotes_it
             }
             info { servers_of_several_versions_are_told_apart }
         }

@@ -347,6 +347,7 @@ impl Link {
             credentials: None,
             database: 0,
             name: None,
+            greeting: connection::Greeting::default(),
             limits: Limits::default(),
             role: connection::Role::Any,
             connect_timeout: Duration::from_secs(5),

@@ -292,6 +292,9 @@ pub enum ConnectionError {
     /// Pushes were asked for, and the server speaks no RESP3.
     #[error("the server speaks no RESP3, in which alone it pushes what it is to track")]
     NoPushes,
+    /// The option `protocol` asks for RESP3, and the server does not speak it.
+    #[error("the server speaks no RESP3, which the option protocol asks for")]
+    NoResp3,
     /// The connection was not ready within the connect timeout.
     #[error("the connection was not ready within the connect timeout")]
     NotReadyInTime,

@@ -13,6 +13,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use crate::connection::Protocol;
 use crate::error::{KeyError, TimeoutError};
 use crate::key::{KeySpace, Version};
 use crate::secret::Secret;
@@ -80,6 +81,8 @@ pub struct Options {
     pub replica_reads: Option<bool>,
     /// What an entry that cannot be read is to `get` and `get_many`.
     pub unreadable: Option<Unreadable>,
+    /// Which version of the protocol is spoken.
+    pub protocol: Option<Protocol>,
 }
 
 impl Options {
@@ -114,6 +117,7 @@ impl Options {
             sentinel_password: self.sentinel_password.or(lower.sentinel_password),
             replica_reads: self.replica_reads.or(lower.replica_reads),
             unreadable: self.unreadable.or(lower.unreadable),
+            protocol: self.protocol.or(lower.protocol),
         }
     }
 }
@@ -160,6 +164,8 @@ pub struct Settings {
     pub replica_reads: bool,
     /// What an entry that cannot be read is to `get` and `get_many`, unless an operation says.
     pub unreadable: Unreadable,
+    /// Which version of the protocol is spoken.
+    pub protocol: Protocol,
 }
 
 impl Settings {
@@ -236,6 +242,7 @@ impl Settings {
             sentinel_credentials,
             replica_reads: options.replica_reads.unwrap_or_default(),
             unreadable: options.unreadable.unwrap_or_default(),
+            protocol: options.protocol.unwrap_or_default(),
         })
     }
 }

@@ -91,6 +91,10 @@ pub enum Bug {
     ExpiredIsSeen,
     /// In memory, what hangs in one slot of the wheel never expires.
     SlotSkipped,
+    /// A server that hangs up on `HELLO` is told it again and again.
+    HangUpIsFinal,
+    /// Only a server that says it does not know `HELLO` is greeted in RESP2.
+    HelloMustBeUnknown,
     /// In a cluster, a command goes to where its slot is being moved without `ASKING`.
     AskingDropped,
     /// In a cluster, a slot that is being moved counts as moved.

@@ -89,6 +89,9 @@ pub enum Input {
         /// Whether the server has answered a command on it.
         answered: bool,
     },
+    /// A dialled link was hung up on as it greeted, and another one is to be dialled at once that greets
+    /// in other words: no failure.
+    GreetedAnew(LinkId),
     /// A caller found no link, or every link busy. Of no effect while a link is being dialled:
     /// whoever still wants for one afterwards says so again.
     Demand,
@@ -165,6 +168,11 @@ impl Pool {
             }
             Input::Ended { link, refused, answered } => {
                 self.ended(link, refused, answered, now);
+            }
+            Input::GreetedAnew(id) => {
+                let before = self.links.len();
+                self.links.retain(|(link, _)| *link != id);
+                self.demand |= self.links.len() < before;
             }
             Input::Demand => self.demanded(now),
             Input::Renewed if self.refused => {

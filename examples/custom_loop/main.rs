@@ -20,7 +20,7 @@ use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Pushes, Role, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Greeting, Pushes, Role, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::options::Settings;
 use async_caches_core::reply::Reply;
@@ -146,6 +146,7 @@ impl Client {
         let setup = Setup {
             credentials: server.credentials,
             database: server.database,
+            greeting: Greeting::default(),
             role: Role::Any,
             name: settings.name,
             limits: Limits::default(),

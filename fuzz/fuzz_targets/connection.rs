@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Pushes, Role, Setup, Tag, Tracking};
+use async_caches_core::connection::{Connection, Event, Greeting, Pushes, Role, Setup, Tag, Tracking};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;
@@ -28,6 +28,7 @@ fuzz_target!(|input: &[u8]| {
     let mut u = Unstructured::new(input);
     let setup = Setup {
         credentials: None,
+        greeting: Greeting::default(),
         database: 1,
         role: Role::Any,
         name: None,

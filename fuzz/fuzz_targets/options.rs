@@ -6,6 +6,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
+use async_caches_core::connection::Protocol;
 use async_caches_core::key::Version;
 use async_caches_core::options::{Options, Settings, TlsVerify, Trust};
 use async_caches_core::secret::Secret;
@@ -113,6 +114,8 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     options.tls_dangerously_accept_any_certificate = u.arbitrary()?;
     options.replica_reads = u.arbitrary()?;
     options.unreadable = maybe(u, |u| Ok(*u.choose(&[Unreadable::Error, Unreadable::Miss])?))?;
+    options.protocol =
+        maybe(u, |u| Ok(*u.choose(&[Protocol::Auto, Protocol::Resp2, Protocol::Resp3])?))?;
     options.sentinel_username = maybe(u, word)?;
     options.sentinel_password =
         maybe(u, |u| Ok(Secret::new(format!("{CANARY}{}", u.arbitrary::<&str>()?))))?;

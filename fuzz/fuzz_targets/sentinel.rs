@@ -132,6 +132,7 @@ impl Story {
                 self.master = port(&at);
                 self.rounds.handle(Input::Answered, self.now);
             }
+            Event::Polled => {}
             Event::Sentinels(others) => {
                 assert!(others.len() <= Rounds::MOST);
                 others.iter().for_each(check_place);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_caches_core::connection::Protocol;
 use async_caches_core::key::Version;
 use async_caches_core::options::{Options, Settings, TlsVerify};
 use async_caches_core::secret::Secret;
@@ -183,6 +184,14 @@ impl Builder {
     /// [`get_or_set`](Cache::get_or_set) it is always a miss.
     pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
         self.options.unreadable = Some(unreadable);
+        self
+    }
+
+    /// Which version of the protocol is spoken; RESP3 with a server that speaks it, and RESP2 with any
+    /// other, if not given. [`Protocol::Resp2`] asks for no other, and [`Protocol::Resp3`] makes a server
+    /// that speaks no RESP3 an error.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.options.protocol = Some(protocol);
         self
     }
 

@@ -497,6 +497,33 @@ impl LinkError {
         }
     }
 
+    /// Whether the other side has closed the connection, in order or not.
+    pub(crate) fn is_hang_up(&self) -> bool {
+        match self {
+            Self::Eof => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::UnexpectedEof
+            ),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => false,
+            Self::Sentinel { .. }
+            | Self::Node { .. }
+            | Self::Connection(_)
+            | Self::RuntimeGone
+            | Self::Credentials(_)
+            | Self::Moved
+            | Self::Map(_)
+            | Self::Uncovered { .. }
+            | Self::Crowded
+            | Self::Name { .. }
+            | Self::Closed => false,
+        }
+    }
+
     /// Whether one side of TLS has refused the other for what it is.
     pub(crate) fn is_refusal_of_tls(&self) -> bool {
         match self {

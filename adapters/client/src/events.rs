@@ -76,6 +76,16 @@ events! {
         );
     }
 
+    /// A server takes no names of connections. Told once a pool.
+    fn unnamed(place: Place<'_>) {
+        tell!(WARN, place, "the server refuses to name its connections");
+    }
+
+    /// A sentinel does not say of itself when the master is another. Told once a connection.
+    fn sentinel_polled(place: Place<'_>) {
+        tell!(WARN, place, "a sentinel refuses SUBSCRIBE and is asked every second");
+    }
+
     /// An open link has ended that was to stay.
     fn lost(place: Place<'_>, why: &LinkError) {
         tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a link was lost");
@@ -221,6 +231,7 @@ mod fields {
                 ConnectionError::Protocol(_) => "protocol",
                 ConnectionError::Refused(_) => "refused",
                 ConnectionError::NoPushes => "no_pushes",
+                ConnectionError::NoResp3 => "no_resp3",
                 ConnectionError::NotReadyInTime => "connect_timeout",
                 ConnectionError::NotMaster => "not_master",
                 ConnectionError::UnknownService { .. } => "unknown_service",

@@ -19,8 +19,8 @@ pub struct Model {
     databases: BTreeMap<i64, Database>,
     /// What everybody must give.
     pub password: Option<String>,
-    /// Whether it knows no `HELLO`, as servers before version 6.
-    pub old: bool,
+    /// What it makes of `HELLO`.
+    pub hello: Hello,
     /// What it takes.
     pub mood: Mood,
     /// How many keys a step of a scan finds at most, whatever it is asked for.
@@ -28,6 +28,20 @@ pub struct Model {
     scripts: Vec<&'static str>,
     cursors: Vec<Bytes>,
     sessions: i64,
+}
+
+/// What a server makes of `HELLO`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Hello {
+    /// It answers.
+    #[default]
+    Known,
+    /// It does not know it, and says so as servers before version 6 do.
+    Unknown,
+    /// It refuses it in words of its own, as proxies do.
+    Refused,
+    /// It hangs up, on `CLIENT` too.
+    HangsUp,
 }
 
 /// What a server takes.
@@ -119,11 +133,21 @@ impl Model {
         self.databases.entry(database).or_default().insert(key, Entry { value, until: None });
     }
 
+    /// Whether it closes the connection instead of answering this.
+    #[must_use]
+    pub fn hangs_up(&self, asked: &Request) -> bool {
+        self.hello == Hello::HangsUp && (asked.is(0, "HELLO") || asked.is(0, "CLIENT"))
+    }
+
     /// Runs a command at this time.
     pub fn run(&mut self, session: &mut Session, asked: &Request, now: i64) -> Said {
         let Some(name) = Name::of(asked) else { return unknown(asked) };
-        if self.old && name == Name::Hello {
-            return unknown(asked);
+        match self.hello {
+            Hello::Unknown | Hello::HangsUp if name == Name::Hello => return unknown(asked),
+            Hello::Refused if name == Name::Hello => {
+                return Said::error("ERR unsupported command `hello`");
+            }
+            Hello::Known | Hello::Unknown | Hello::Refused | Hello::HangsUp => {}
         }
         if !name.takes(asked.len()) {
             let name = String::from_utf8_lossy(asked.word(0)).to_lowercase();
@@ -133,7 +157,7 @@ impl Model {
             Name::Hello => return self.hello(session, asked),
             Name::Auth => return self.auth(session, asked),
             _ if !session.authenticated => return Said::error(NOAUTH),
-            Name::Client => return client(asked, self.old),
+            Name::Client => return client(asked, self.hello != Hello::Known),
             Name::Select => return select(session, asked),
             _ if self.mood == Mood::Loading => return Said::error(LOADING),
             Name::Set if self.mood == Mood::Full => return Said::error(OOM),

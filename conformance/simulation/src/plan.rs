@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_caches::runtime::Instant;
 use async_caches_conformance::random::Random;
 
-use crate::model::Mood;
+use crate::model::{Hello, Mood};
 use crate::race::Address;
 use crate::turns::ClusterPlan;
 
@@ -30,7 +30,7 @@ pub(crate) struct Plan {
     /// Whether nothing else goes wrong.
     pub(crate) only_poison: bool,
     pub(crate) strikes: Vec<(Instant, Strike)>,
-    pub(crate) old_server: bool,
+    pub(crate) hello: Hello,
     pub(crate) password: bool,
     pub(crate) database: i64,
     /// How many nanoseconds a way through the network takes at least, and at most.
@@ -208,7 +208,12 @@ impl Plan {
             poison: None,
             only_poison: false,
             strikes,
-            old_server: random.below(8) == 0,
+            hello: match random.below(8) {
+                0 => Hello::Unknown,
+                1 => Hello::Refused,
+                2 => Hello::HangsUp,
+                _ => Hello::Known,
+            },
             password: random.below(8) == 0,
             database,
             latency: if fast {

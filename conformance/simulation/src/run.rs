@@ -372,7 +372,7 @@ impl Caller {
 fn model(plan: &Plan) -> Model {
     let mut model = Model::default();
     model.password = plan.password.then(|| PASSWORD.to_owned());
-    model.old = plan.old_server;
+    model.hello = plan.hello;
     model.scan_step = Some(2);
     model
 }

@@ -103,6 +103,10 @@ impl State {
             if self.poisons(id, &asked.request) {
                 return;
             }
+            if self.nodes[node].model.hangs_up(&asked.request) {
+                self.log.add(self.now, || format!("line {id}: hangs up on {:?}", asked.request));
+                return self.cut(id);
+            }
             let line = &mut self.lines[id];
             let Some(session) = &mut line.session else { return };
             let now = self.nodes[node].clock + (self.now.as_nanos() / 1_000_000) as i64;

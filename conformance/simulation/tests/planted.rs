@@ -8,7 +8,7 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::{Space, run_in};
 
 /// Every bug that there is.
-const BUGS: [Bug; 44] = [
+const BUGS: [Bug; 46] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
@@ -53,6 +53,8 @@ const BUGS: [Bug; 44] = [
     Bug::PoisonRepeated,
     Bug::SuspectInCompany,
     Bug::AnswersForgotten,
+    Bug::HangUpIsFinal,
+    Bug::HelloMustBeUnknown,
 ];
 
 /// Every bug that only a cluster can have.

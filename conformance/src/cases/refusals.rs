@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use async_caches::{Error, ServerErrorKind};
+use async_caches::{Error, Protocol, ServerErrorKind};
 
 use crate::context::{Context, connected};
 use crate::server::{Server, Setup};
@@ -107,4 +107,19 @@ fn assert_kind<T>(name: &str, outcome: Result<T, Error>, kind: ServerErrorKind) 
     let Error::Server(refused) = &error else { panic!("{name}: {error:?}") };
     assert_eq!(refused.kind, kind, "{name}: {error}");
     assert!(error.is_retryable() && !error.may_have_run(), "{name}: {error:?}");
+}
+
+pub async fn a_user_who_may_neither_ping_nor_name_connections_is_served(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let rules = &["~*", "+@all", "-client", "-ping"];
+    let user = ["ACL", "SETUSER", "narrow", "on", ">secret"];
+    server.raw(0).call(&[&user[..], rules].concat());
+    let url = server.url(3).replace(&server.userinfo(), "narrow:secret@");
+    for (protocol, spoken) in [(Protocol::Auto, 3), (Protocol::Resp2, 2), (Protocol::Resp3, 3)] {
+        let builder = cx.builder_of(&url).name("web").protocol(protocol);
+        let cache = connected(builder).await;
+        cache.set("key", 1).await.unwrap();
+        assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
+        assert_eq!(cache.info().pool().unwrap().servers[0].protocol, spoken);
+    }
 }

@@ -36,7 +36,7 @@ impl Connection {
             return Err(Refused::NotOpen);
         }
         let (before, begins_at) = (tx.len(), self.put);
-        request(credentials, tx);
+        request(credentials, self.protocol, tx);
         self.put += (tx.len() - before) as u64;
         self.queue_up(Expect::WELCOME, None, now + self.response_timeout, begins_at);
         self.told.tell(credentials.password.clone());
@@ -89,10 +89,12 @@ impl Told {
     }
 }
 
-/// Puts the command alone.
-pub(crate) fn request(credentials: &Credentials, tx: &mut Output) {
+/// Puts the command alone. In RESP2 the default user is not named: servers before Redis 6 know no users,
+/// and the others take it for that one.
+pub(crate) fn request(credentials: &Credentials, protocol: u8, tx: &mut Output) {
     let password = credentials.password.expose().as_bytes();
-    match &credentials.username {
+    let named = |user: &&str| protocol > 2 || *user != super::handshake::DEFAULT_USER;
+    match credentials.username.as_deref().filter(named) {
         Some(user) => encode::request(tx, &[b"AUTH", user.as_bytes(), password]),
         None => encode::request(tx, &[b"AUTH", password]),
     }

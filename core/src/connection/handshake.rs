@@ -2,6 +2,7 @@
 //!
 //! Two round trips. First `HELLO 3` with the credentials and the client's name; a server that refuses
 //! it, in whatever words, is greeted in RESP2 with `AUTH` and `CLIENT SETNAME` instead.
+//! A [`Greeting`] may spare it `HELLO`, and all that can be left out.
 //! Then, in one pipeline: `SELECT` where a database was named, `CLIENT SETINFO` (since Redis 7.2;
 //! its errors are ignored), `CLIENT TRACKING` where pushes are asked for, and a `PING`, which a
 //! server that is still loading its data refuses.
@@ -18,7 +19,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Pushes, Role, ServerInfo, Setup, Tracking, auth};
+use super::{Greeting, Pushes, Role, ServerInfo, Setup, Tracking, auth};
 use crate::command::Command;
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::planted::{self, Bug};
@@ -34,6 +35,7 @@ pub(super) struct Handshake {
     credentials: Option<Credentials>,
     name: Option<String>,
     database: u32,
+    greeting: Greeting,
     /// What the server has not said yet that it is.
     role: Role,
     /// Whether it is told to answer reads as a replica.
@@ -59,6 +61,9 @@ enum Ask {
     Auth,
     /// Any error ends the handshake.
     Must,
+    /// The connection's name. A server that refuses it, as it knows no `CLIENT` or as the user may not,
+    /// serves all the same.
+    Name,
     /// An error is as good as a success.
     May,
     Role,
@@ -72,6 +77,7 @@ impl Handshake {
             credentials: setup.credentials.clone(),
             name: setup.name.clone(),
             database: setup.database,
+            greeting: setup.greeting,
             role: setup.role,
             reads: setup.role == Role::Reader,
             tracking: match &setup.pushes {
@@ -81,7 +87,14 @@ impl Handshake {
             asked: VecDeque::new(),
             info: ServerInfo::default(),
         };
-        this.hello(tx);
+        match this.greeting {
+            Greeting::Either | Greeting::Resp3 => this.hello(tx),
+            // Nothing of it depends on an answer, so all of it is one round trip.
+            Greeting::Resp2 | Greeting::Bare => {
+                this.greet_in_resp2(tx);
+                this.settle(tx);
+            }
+        }
         this
     }
 
@@ -96,6 +109,9 @@ impl Handshake {
             (None, _) => return Err(ProtocolError::Unasked.into()),
             (Some(Ask::Hello), None) => {
                 let hello = decode::hello(frame)?;
+                if self.greeting == Greeting::Resp3 && hello.proto != 3 {
+                    return Err(ConnectionError::NoResp3);
+                }
                 if let Some(role) = &hello.role {
                     self.be(role.as_bytes())?;
                 }
@@ -103,20 +119,27 @@ impl Handshake {
                     protocol: hello.proto,
                     server: self.concealed(hello.server),
                     version: self.concealed(hello.version),
+                    unnamed: false,
                 };
-                self.settle(tx)?;
+                self.go_on(tx)?;
             }
             (Some(Ask::Hello), Some(error)) if self.may_speak_resp2(&error) => {
-                self.info.protocol = 2;
+                if self.greeting == Greeting::Resp3 {
+                    return Err(ConnectionError::NoResp3);
+                }
                 self.greet_in_resp2(tx);
-                self.settle(tx)?;
+                self.go_on(tx)?;
             }
-            (Some(Ask::Auth | Ask::Must), None) | (Some(Ask::May), _) => {}
+            (Some(Ask::Auth | Ask::Must | Ask::Name), None) | (Some(Ask::May), _) => {}
+            (Some(Ask::Name), Some(error)) if is_worth_going_on(&error) => self.info.unnamed = true,
             (Some(Ask::Role), None) => {
                 let word = decode::elements(frame)?.next().transpose()?;
                 self.be(word.and_then(|word| word.bytes()).unwrap_or_default())?;
             }
-            (Some(Ask::Ping), error) if error.as_ref().is_none_or(is_ready_all_the_same) => {
+            (Some(Ask::Ping), None) if self.tracking.is_some() && self.info.protocol < 3 => {
+                return Err(ConnectionError::NoPushes);
+            }
+            (Some(Ask::Ping), error) if error.as_ref().is_none_or(is_worth_going_on) => {
                 return Ok(Step::Done(core::mem::take(&mut self.info)));
             }
             (Some(Ask::Hello), Some(error)) if self.credentials.is_none() => {
@@ -125,7 +148,7 @@ impl Handshake {
             (Some(Ask::Hello | Ask::Auth), Some(error)) => {
                 return Err(ConnectionError::Refused(error.withheld()));
             }
-            (Some(Ask::Must | Ask::Role | Ask::Ping), Some(error)) => {
+            (Some(Ask::Must | Ask::Name | Ask::Role | Ask::Ping), Some(error)) => {
                 return Err(ConnectionError::Refused(error.without(self.secret())));
             }
             (Some(Ask::Ping), None) => {}
@@ -148,26 +171,39 @@ impl Handshake {
 
     fn greet_in_resp2(&mut self, tx: &mut Output) {
         if let Some(credentials) = &self.credentials {
-            auth::request(credentials, tx);
+            auth::request(credentials, 2, tx);
             self.asked.push_back(Ask::Auth);
         }
         if let Some(name) = &self.name {
-            encode::request(tx, &[b"CLIENT", b"SETNAME", name.as_bytes()]);
-            self.asked.push_back(Ask::Must);
+            if self.greeting == Greeting::Bare {
+                self.info.unnamed = true;
+            } else {
+                encode::request(tx, &[b"CLIENT", b"SETNAME", name.as_bytes()]);
+                self.asked.push_back(Ask::Name);
+            }
         }
+        self.info.protocol = 2;
     }
 
-    fn settle(&mut self, tx: &mut Output) -> Result<(), ConnectionError> {
+    /// Goes on where `HELLO` was answered.
+    fn go_on(&mut self, tx: &mut Output) -> Result<(), ConnectionError> {
         // In RESP2 a server takes the request to track, and then says nothing.
         if self.tracking.is_some() && self.info.protocol < 3 {
             return Err(ConnectionError::NoPushes);
         }
+        self.settle(tx);
+        Ok(())
+    }
+
+    fn settle(&mut self, tx: &mut Output) {
         if self.database != 0 {
             let database = itoa::Buffer::new().format(self.database).as_bytes().to_vec();
             encode::request(tx, &[b"SELECT", &database]);
             self.asked.push_back(Ask::Must);
         }
-        for (what, value) in [("LIB-NAME", LIBRARY), ("LIB-VER", env!("CARGO_PKG_VERSION"))] {
+        let says_more = matches!(self.greeting, Greeting::Either | Greeting::Resp3);
+        let library = [("LIB-NAME", LIBRARY), ("LIB-VER", env!("CARGO_PKG_VERSION"))];
+        for (what, value) in library.into_iter().filter(|_| says_more) {
             encode::request(tx, &[b"CLIENT", b"SETINFO", what.as_bytes(), value.as_bytes()]);
             self.asked.push_back(Ask::May);
         }
@@ -179,13 +215,12 @@ impl Handshake {
             encode::command(&Command::ReadOnly, &mut Scripts::default(), tx);
             self.asked.push_back(Ask::Must);
         }
-        if let Some(tracking) = &self.tracking {
+        if let Some(tracking) = self.tracking.as_ref().filter(|_| self.info.protocol > 2) {
             tracking.request(tx);
             self.asked.push_back(Ask::Must);
         }
         encode::request(tx, &[b"PING"]);
         self.asked.push_back(Ask::Ping);
-        Ok(())
     }
 
     /// The server says what it is.
@@ -222,7 +257,10 @@ impl Handshake {
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::CrossSlot
             | ServerErrorKind::Unreachable
-            | ServerErrorKind::Other => true,
+            | ServerErrorKind::Other => {
+                !planted::is(Bug::HelloMustBeUnknown)
+                    || error.text().starts_with("ERR unknown command")
+            }
         }
     }
 
@@ -239,12 +277,12 @@ impl Handshake {
 
 /// A server that answers a `PING` with, say, `MISCONF` or `BUSY` still serves what it can; one that
 /// is loading, or does not know us, serves nothing.
-fn is_ready_all_the_same(error: &ServerError) -> bool {
+fn is_worth_going_on(error: &ServerError) -> bool {
     let loading = error.kind == ServerErrorKind::Loading && !planted::is(Bug::LoadingIsReady);
     !loading && !matches!(error.kind, ServerErrorKind::NoAuth | ServerErrorKind::MaxClients)
 }
 
 /// What `HELLO` wants to be told where the URL names no user.
-const DEFAULT_USER: &str = "default";
+pub(super) const DEFAULT_USER: &str = "default";
 
 const LIBRARY: &str = "async-caches-rs";

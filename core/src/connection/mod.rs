@@ -40,6 +40,7 @@
 mod asking;
 mod auth;
 mod due;
+mod greeting;
 mod handshake;
 mod push;
 mod setup;
@@ -55,6 +56,7 @@ use bytes::{Bytes, BytesMut};
 use self::auth::Told;
 pub(crate) use self::auth::request as put_auth;
 use self::due::Sweep;
+pub use self::greeting::{Greeting, Greetings, Protocol};
 use self::handshake::{Handshake, Step};
 pub use self::push::{Pushes, Tracking};
 pub use self::setup::{Role, ServerInfo, Setup};
@@ -146,6 +148,8 @@ pub struct Connection {
     blamed: bool,
     /// What no error may show.
     told: Told,
+    /// The version of RESP that is spoken, once the connection is ready.
+    protocol: u8,
 }
 
 #[derive(Debug)]
@@ -215,6 +219,7 @@ impl Connection {
             broken: false,
             blamed: false,
             told: Told::new(setup.credentials.as_ref()),
+            protocol: 2,
         }
     }
 
@@ -450,6 +455,7 @@ impl Connection {
                 Step::Done(info) => {
                     self.phase = Phase::Ready { since: now };
                     self.last_used = now;
+                    self.protocol = info.protocol;
                     Some(Event::Ready(info))
                 }
             });

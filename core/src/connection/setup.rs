@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::time::Duration;
 
+use super::greeting::Greeting;
 use super::push::Pushes;
 use crate::resp::scan::Limits;
 use crate::url::Credentials;
@@ -14,6 +15,8 @@ pub struct Setup {
     pub credentials: Option<Credentials>,
     /// Which database to select.
     pub database: u32,
+    /// How the server is greeted.
+    pub greeting: Greeting,
     /// What the server must be.
     pub role: Role,
     /// The name to show in the server's list of clients.
@@ -55,4 +58,7 @@ pub struct ServerInfo {
     pub server: String,
     /// The server's version; empty where it did not say.
     pub version: String,
+    /// Whether the connection has no name though it was to have one, as the server refused it or was not
+    /// asked ([`Greeting::Bare`]).
+    pub unnamed: bool,
 }

@@ -1,6 +1,7 @@
 //! Transcripts in virtual time: what the server says, what the connection makes of it.
 
 mod blame;
+mod greetings;
 mod pushes;
 mod role;
 mod secrets;
@@ -41,6 +42,7 @@ fn setup(url: &str) -> Setup {
     Setup {
         credentials: server.credentials,
         database: server.database,
+        greeting: Greeting::default(),
         role: Role::Any,
         name: None,
         limits: Limits::default(),

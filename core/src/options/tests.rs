@@ -25,6 +25,7 @@ fn a_value_of(name: &str) -> &'static str {
         tls::ACCEPT_ANY | "replica_reads" => "true",
         "unreadable" => "miss",
         tls::VERIFY => "full",
+        "protocol" => "2",
         _ => "1",
     }
 }

@@ -7,6 +7,7 @@ use core::iter;
 use core::time::Duration;
 
 use super::{OptionError, Options, TlsVerify, check, tls};
+use crate::connection::Protocol;
 use crate::key::{KeySpace, Version};
 use crate::nearest::nearest;
 use crate::secret::Secret;
@@ -15,7 +16,7 @@ use crate::value::Unreadable;
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 25] = [
+    pub const NAMES: [&'static str; 26] = [
         "timeout",
         "ttl",
         "version",
@@ -41,6 +42,7 @@ impl Options {
         "sentinel_password",
         "replica_reads",
         "unreadable",
+        "protocol",
     ];
 
     /// Says in this layer what one option's text says; an option can be said only once.
@@ -89,6 +91,7 @@ impl Options {
             }
             "replica_reads" => say("replica_reads").once(&mut self.replica_reads, Said::flag),
             "unreadable" => say("unreadable").once(&mut self.unreadable, Said::unreadable),
+            "protocol" => say("protocol").once(&mut self.protocol, Said::protocol),
             _ => {
                 // What is dangerous, or for sentinels, is no suggestion to somebody who looks for
                 // something else.
@@ -149,7 +152,8 @@ impl Options {
         next("sentinel_username", shown(self.sentinel_username.as_ref()))?;
         next("sentinel_password", shown(self.sentinel_password.as_ref()))?;
         next("replica_reads", shown(self.replica_reads.as_ref()))?;
-        next("unreadable", shown(self.unreadable.as_ref()))
+        next("unreadable", shown(self.unreadable.as_ref()))?;
+        next("protocol", shown(self.protocol.map(Protocol::as_text).as_ref()))
     }
 }
 
@@ -236,6 +240,15 @@ impl Said<'_> {
             option,
             value: check::cut(value),
             words: Unreadable::WORDS,
+        })
+    }
+
+    fn protocol(self) -> Result<Protocol, OptionError> {
+        let Self { option, value } = self;
+        Protocol::from_text(value).ok_or_else(|| OptionError::NotAChoice {
+            option,
+            value: check::cut(value),
+            words: "auto, 2 or 3",
         })
     }
 

@@ -440,3 +440,17 @@ fn a_server_that_greets_and_answers_nothing_is_dialled_ever_less() {
     }
     assert!(dialled < 60, "{dialled} dials in a minute");
 }
+
+#[test]
+fn a_link_that_greets_anew_is_dialled_at_once_and_is_no_failure() {
+    let mut pool = Pool::new(1, 4, Duration::from_secs(5), 42, Instant::ORIGIN);
+    let now = Instant::ORIGIN;
+    let Some(Action::Dial(first)) = pool.poll(now, |_| None) else { panic!() };
+    pool.handle(Input::GreetedAnew(first), now);
+    assert_eq!((pool.size(), pool.tally().failed_dials), (0, 0));
+    let Some(Action::Dial(second)) = pool.poll(now, |_| None) else { panic!("at once") };
+    assert_ne!(first, second);
+    assert_eq!(pool.poll(now, |_| None), None, "one in its place");
+    pool.handle(Input::GreetedAnew(first), now);
+    assert_eq!((pool.size(), pool.poll(now, |_| None)), (1, None), "it is known no more");
+}

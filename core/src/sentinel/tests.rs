@@ -282,3 +282,50 @@ fn no_part_of_a_password_is_in_an_error_of_a_sentinel() {
         }
     }
 }
+
+const NOPERM: &[u8] = b"-NOPERM this user has no permissions to run the 'subscribe' command\r\n";
+
+#[test]
+fn a_sentinel_that_lets_nobody_subscribe_is_polled_quietly() {
+    for refusal in [NOPERM, b"-ERR unknown command 'SUBSCRIBE'\r\n"] {
+        let mut desk = Desk::open(setup(None));
+        desk.sent();
+        let said = [MASTER, OTHERS, refusal].concat();
+        assert_eq!(desk.hear(&said), Ok(vec![master(27_110), others(), Event::Polled]));
+        for _ in 0..3 {
+            let before = desk.now;
+            assert_eq!(desk.wait(), Ok(Vec::new()));
+            assert_eq!(desk.now.since(before), Watch::POLLED);
+            assert_eq!(
+                desk.sent(),
+                ["SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", "SENTINEL SENTINELS mymaster"]
+            );
+            let answers = [MASTER, OTHERS].concat();
+            assert_eq!(desk.hear(&answers), Ok(vec![master(27_110), others()]), "told once");
+        }
+        desk.watch.doubt();
+        assert_eq!(desk.wait(), Ok(Vec::new()));
+        assert_eq!(desk.sent(), ["SENTINEL GET-MASTER-ADDR-BY-NAME mymaster"]);
+    }
+}
+
+#[test]
+fn a_sentinel_that_does_not_name_the_others_is_listened_to_all_the_same() {
+    let mut desk = Desk::open(setup(None));
+    desk.sent();
+    let said = [MASTER, NOPERM, SUBSCRIBED].concat();
+    assert_eq!(desk.hear(&said), Ok(vec![master(27_110)]));
+    assert!(desk.hear(SWITCHED).unwrap().contains(&master(27_111)));
+}
+
+#[test]
+fn a_sentinel_that_does_not_say_who_the_master_is_or_wants_credentials_is_left() {
+    for said in [
+        &[NOPERM][..],
+        &[MASTER, b"-NOAUTH Authentication required.\r\n"],
+        &[MASTER, OTHERS, b"-NOAUTH Authentication required.\r\n"],
+    ] {
+        let mut desk = Desk::open(setup(None));
+        assert!(matches!(desk.hear(&said.concat()), Err(ConnectionError::Refused(_))), "{said:?}");
+    }
+}

@@ -21,16 +21,20 @@
 //! sentinel knows a new master some time before it says so of itself. However often it is told to
 //! doubt, it asks no more often than that.
 //!
+//! A sentinel whose user may not `SUBSCRIBE` is asked every [`Watch::POLLED`] instead, and never to
+//! subscribe again. One that does not name the others is asked all the same.
+//!
 //! Whatever does not fit ends the watch, as on any connection; the next sentinel is to be asked then.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use core::mem;
 use core::time::Duration;
 
 use bytes::BytesMut;
 
 use super::said::{self, CHANNEL, Heard};
-use crate::error::{ConnectionError, ProtocolError};
+use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::resp::output::Output;
 use crate::resp::scan::{Limits, Scanner};
 use crate::resp::{decode, encode};
@@ -58,6 +62,9 @@ pub enum Event {
     Master(Endpoint),
     /// Where other sentinels of the service are: [`Rounds::MOST`](super::Rounds::MOST) at most.
     Sentinels(alloc::vec::Vec<Endpoint>),
+    /// The sentinel refused to say of itself when the master is another, and is asked every
+    /// [`Watch::POLLED`] instead. Told once a connection.
+    Polled,
 }
 
 /// A connection to a sentinel.
@@ -70,6 +77,8 @@ pub struct Watch {
     /// Until when all of it is to be answered.
     until: Instant,
     subscribed: bool,
+    /// Whether it refused to say of itself when the master is another: it is asked more often then.
+    polled: bool,
     /// Whether all was answered once.
     ready: bool,
     doubted: bool,
@@ -94,6 +103,9 @@ impl Watch {
     /// How long it is not asked again in doubt.
     pub const IN_DOUBT: Duration = Duration::from_millis(200);
 
+    /// How long one is not asked again that does not say of itself when the master is another.
+    pub const POLLED: Duration = Duration::from_secs(1);
+
     /// Begins a watch: its questions are put into `tx`. May be called before there is a socket; the
     /// connect timeout runs from `now`.
     #[must_use]
@@ -105,13 +117,14 @@ impl Watch {
             asked: VecDeque::new(),
             until,
             subscribed: false,
+            polled: false,
             ready: false,
             doubted: false,
             last_asked: now,
             closed: false,
         };
         if let Some(credentials) = &this.setup.credentials {
-            crate::connection::put_auth(credentials, tx);
+            crate::connection::put_auth(credentials, 2, tx);
             this.asked.push_back(Ask::Auth);
         }
         for ask in [Ask::Master, Ask::Sentinels, Ask::Subscribe] {
@@ -194,12 +207,11 @@ impl Watch {
             self.until = now + self.setup.response_timeout.min(Self::PATIENCE);
             // In doubt only the master is of interest.
             let others = (!self.doubted).then_some(Ask::Sentinels);
-            let first = [Ask::Unsubscribe, Ask::Master];
-            first
-                .into_iter()
-                .chain(others)
-                .chain([Ask::Subscribe])
-                .for_each(|ask| self.put(ask, tx));
+            let subscribes = !self.polled;
+            let before = subscribes.then_some(Ask::Unsubscribe);
+            let behind = subscribes.then_some(Ask::Subscribe);
+            let all = before.into_iter().chain([Ask::Master]).chain(others).chain(behind);
+            all.for_each(|ask| self.put(ask, tx));
         }
         Ok(None)
     }
@@ -207,6 +219,9 @@ impl Watch {
     fn answered(&mut self, frame: &[u8]) -> Result<Option<Event>, ConnectionError> {
         let ask = self.asked.pop_front().ok_or(ProtocolError::Unasked)?;
         if let Some(error) = decode::error(frame)? {
+            if let Some(event) = self.goes_on_without(ask, &error) {
+                return Ok(event);
+            }
             return Err(ConnectionError::Refused(match ask {
                 Ask::Auth => error.withheld(),
                 Ask::Master | Ask::Sentinels | Ask::Subscribe | Ask::Unsubscribe => {
@@ -239,8 +254,31 @@ impl Watch {
         }
     }
 
+    /// What becomes of a refusal that only takes away what can be done without: a user may be allowed
+    /// to ask for the master and no more.
+    fn goes_on_without(&mut self, ask: Ask, error: &ServerError) -> Option<Option<Event>> {
+        if !matches!(error.kind, ServerErrorKind::NoPerm | ServerErrorKind::Other) {
+            return None;
+        }
+        match ask {
+            Ask::Sentinels => Some(None),
+            Ask::Subscribe | Ask::Unsubscribe => {
+                self.ready = true;
+                self.subscribed = false;
+                let news = !mem::replace(&mut self.polled, true);
+                Some(news.then_some(Event::Polled))
+            }
+            Ask::Auth | Ask::Master => None,
+        }
+    }
+
     fn ask_at(&self) -> Instant {
-        self.last_asked + if self.doubted { Self::IN_DOUBT } else { Self::KEEPALIVE }
+        self.last_asked
+            + match (self.doubted, self.polled) {
+                (true, _) => Self::IN_DOUBT,
+                (false, true) => Self::POLLED,
+                (false, false) => Self::KEEPALIVE,
+            }
     }
 
     fn put(&mut self, ask: Ask, tx: &mut Output) {

@@ -6,6 +6,7 @@ use std::{format, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::connection::Protocol;
 use crate::options::TlsVerify;
 use crate::ttl::Timeout;
 use crate::value::Unreadable;
@@ -649,6 +650,10 @@ fn options() -> impl Strategy<Value = Options> {
             sentinel_password: tls.1,
             replica_reads: tls.0.3,
             unreadable: tls.0.3.map(|miss| if miss { Unreadable::Miss } else { Unreadable::Error }),
+            protocol: tls.0.3.map(|second| match second {
+                true => Protocol::Resp2,
+                false => Protocol::Resp3,
+            }),
             ..Options::default()
         })
 }

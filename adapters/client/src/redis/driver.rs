@@ -64,7 +64,10 @@ impl Link {
         F: Future<Output = io::Result<R>> + Send,
     {
         match self.dial(wrap, resolve, connect, &mut timer).await {
-            Err(error) => error,
+            Err(error) => {
+                self.greets = true;
+                error
+            }
             Ok(Greeted { socket, intake, out, greeting }) => {
                 self.shared.greeted(greeting);
                 let mut driver = Driver::new(socket, timer, intake, out);
@@ -123,7 +126,11 @@ impl Dialler for Link {
     }
 
     fn greet(&self, out: &mut Output) -> Handshake {
-        let setup = Setup { credentials: self.credentials.clone(), ..self.pool.setup.clone() };
+        let setup = Setup {
+            credentials: self.credentials.clone(),
+            greeting: self.shared.greeting(),
+            ..self.pool.setup.clone()
+        };
         let connection = Connection::open(&setup, self.shared.dialled(), out);
         Handshake { connection, server: ServerInfo::default() }
     }

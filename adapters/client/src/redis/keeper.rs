@@ -95,6 +95,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
                 wrote: 0,
                 end,
                 name: None,
+                greets: false,
             };
             dial(runtime.as_ref(), at, Link::serving(link));
         }
@@ -118,6 +119,7 @@ impl State {
     /// Asks the pool what to do until it has nothing more to say: what to dial, what to close.
     fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<Shared>>) {
         let (mut dials, mut closes) = (Links::new(), Vec::new());
+        let greeting = self.greetings.next(now);
         while let Some(at) = &self.at {
             let links = &self.links;
             let idle_since = |id: LinkId| {
@@ -127,7 +129,7 @@ impl State {
             match self.decisions.poll(now, idle_since) {
                 None => break,
                 Some(Action::Dial(id)) => {
-                    let shared = Arc::new(Shared::open(pool, at, now));
+                    let shared = Arc::new(Shared::open(pool, at, greeting, now));
                     self.dialling.push((id, Arc::clone(&shared)));
                     dials.push((id, shared));
                 }

@@ -35,7 +35,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use async_caches_core::connection::{Role, Setup};
+use async_caches_core::connection::{Greeting, Greetings, Role, Setup};
 use async_caches_core::error::ConnectionError;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
@@ -96,6 +96,10 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct State {
     decisions: pool::Pool,
+    /// How the next link greets its server.
+    greetings: Greetings,
+    /// Whether it was told that the server takes no names of connections.
+    unnamed: bool,
     /// Where links are dialled to; nowhere before it is known who the master is.
     at: Option<Endpoint>,
     /// Who says so, where it may change.
@@ -142,6 +146,7 @@ impl Redis {
         let setup = Setup {
             credentials: None,
             database: server.database,
+            greeting: Greeting::default(),
             role,
             name: settings.name.clone(),
             limits: Limits::default(),
@@ -159,6 +164,8 @@ impl Redis {
         );
         let state = State {
             decisions,
+            greetings: Greetings::new(settings.protocol, &setup),
+            unnamed: false,
             at,
             sentinels: Sentinels::of(&server.topology, settings, runtime.as_ref()),
             links: Links::new(),
@@ -304,9 +311,11 @@ impl Pool {
         if let Some(at) = state.dialling.iter().position(|(link, _)| *link == id) {
             let link = state.dialling.swap_remove(at);
             late = self.who.since(link.1.told()).map(|who| (who, Arc::clone(&link.1)));
+            let unnamed = link.1.is_unnamed() && !std::mem::replace(&mut state.unnamed, true);
             let before = state.decisions.tally().reconnects;
             state.decisions.handle(Input::Opened(id), now);
-            news = Some((Arc::clone(&link.1), state.decisions.tally().reconnects > before));
+            let reconnect = state.decisions.tally().reconnects > before;
+            news = Some((Arc::clone(&link.1), reconnect, unnamed));
             state.last_error = None;
             state.links.push(link);
             self.reroute(&state);
@@ -319,16 +328,23 @@ impl Pool {
         if let Some((who, link)) = late {
             link.authenticate(&who);
         }
-        if let Some((link, reconnect)) = news {
+        if let Some((link, reconnect, unnamed)) = news {
             self.witness.opened(endpoint, || link.census().server, reconnect);
+            if unnamed {
+                self.witness.unnamed(endpoint);
+            }
         }
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// A link has ended, or could not be dialled.
-    fn ended(&self, id: LinkId, endpoint: &Endpoint, error: &LinkError) {
+    /// A link has ended, or could not be dialled; `greets` says that its server has not greeted.
+    fn ended(&self, id: LinkId, endpoint: &Endpoint, error: &LinkError, greets: bool) {
         let now = self.now_anyhow();
         let mut state = lock(&self.state);
+        if greets && self.greets_anew(&mut state, id, error, now) {
+            unlock_and_wake(state);
+            return self.witness.ended(endpoint, Ending::Closed, error, None);
+        }
         let dialled = state.dialling.iter().any(|(link, _)| *link == id);
         let known = self.remove(&mut state, id);
         let silent = known.as_ref().map(|link| self.silent(&mut state, id, link, error, now));
@@ -388,6 +404,23 @@ impl Pool {
         };
         let closing = state.decisions.silent(id, now, heard);
         closing.into_iter().filter_map(|id| self.remove(state, id)).collect()
+    }
+
+    /// A link has ended whose server was being greeted. Returns whether that is no failure, as another
+    /// one is dialled at once that greets it in other words.
+    fn greets_anew(&self, state: &mut State, id: LinkId, error: &LinkError, now: Instant) -> bool {
+        let Some(at) = state.dialling.iter().position(|(link, _)| *link == id) else {
+            return false;
+        };
+        let greeting = state.dialling.get(at).map(|(_, link)| link.greeting());
+        let anew = greeting
+            .is_some_and(|greeting| state.greetings.ended(greeting, error.is_hang_up(), now));
+        if anew && !state.closed {
+            state.dialling.swap_remove(at);
+            state.decisions.handle(Input::GreetedAnew(id), now);
+            return true;
+        }
+        false
     }
 
     /// Lets callers see how things are now.

@@ -189,11 +189,15 @@ impl State {
 
 impl Pool {
     /// A sentinel has said something.
-    pub(super) fn heard(&self, event: Event) {
+    pub(super) fn heard(&self, at: &Endpoint, event: Event) {
         let now = self.now();
         let mut state = lock(&self.state);
         let Some(sentinels) = &mut state.sentinels else { return };
         match event {
+            Event::Polled => {
+                drop(state);
+                return self.witness.sentinel_polled(at);
+            }
             Event::Sentinels(others) => sentinels.rounds.handle(Input::Named(others), now),
             Event::Master(place) => {
                 sentinels.rounds.handle(Input::Answered, now);

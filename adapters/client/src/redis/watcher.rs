@@ -89,7 +89,7 @@ impl Watcher {
             };
         let Questions { mut watch, first } = greeting;
         tell(&mut watch, self.doubted);
-        first.into_iter().for_each(|event| self.pool.heard(event));
+        first.into_iter().for_each(|event| self.pool.heard(&self.at, event));
         let mut driver = Driver { socket, timer, watch, intake, out };
         let end = poll_fn(|cx| driver.poll(self, cx)).await;
         wrap.explain(&driver.socket, end)
@@ -198,7 +198,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         let count = self.intake.read(&mut self.socket, cx)?;
         let now = watcher.pool.now();
         while let Some(event) = self.watch.poll(&mut self.intake.rx, now, &mut self.out)? {
-            watcher.pool.heard(event);
+            watcher.pool.heard(&watcher.at, event);
         }
         self.intake.resize(0);
         self.write(cx)?;

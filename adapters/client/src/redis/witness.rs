@@ -107,6 +107,16 @@ impl Witness {
         }
     }
 
+    /// The server there takes no names of connections.
+    pub(super) fn unnamed(&self, endpoint: &Endpoint) {
+        events::unnamed(self.at(endpoint));
+    }
+
+    /// A sentinel does not say of itself when the master is another.
+    pub(super) fn sentinel_polled(&self, at: &Endpoint) {
+        events::sentinel_polled(Place { endpoint: Some(at), database: None });
+    }
+
     /// The server that this pool is about is another one now.
     pub(super) fn moved(&self, to: &Endpoint) {
         events::moved(self.at(to));

@@ -1,6 +1,6 @@
 //! A link says how it is.
 
-use async_caches_core::connection::ServerInfo;
+use async_caches_core::connection::{Greeting, ServerInfo};
 
 use super::Shared;
 use crate::info::ServerSeen;
@@ -20,11 +20,21 @@ pub(in crate::redis) struct Census {
 }
 
 impl Shared {
+    /// How it greets its server.
+    pub(in crate::redis) fn greeting(&self) -> Greeting {
+        self.greeting
+    }
+
+    /// Whether it is open and has no name though it was to have one.
+    pub(in crate::redis) fn is_unnamed(&self) -> bool {
+        lock(&self.state).server.unnamed
+    }
+
     pub(in crate::redis) fn census(&self) -> Census {
         let state = lock(&self.state);
         let connection = &state.connection;
         let queued = connection.unsent();
-        let ServerInfo { protocol, server, version } = &state.server;
+        let ServerInfo { protocol, server, version, unnamed: _ } = &state.server;
         let told = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Census {
             idle: connection.idle_since().is_some(),

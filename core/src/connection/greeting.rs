@@ -1,0 +1,208 @@
+//! How a server is greeted: in which version of the protocol, and with how many words.
+//!
+//! # Theory of operation
+//!
+//! A server that refuses `HELLO` by an error is greeted in RESP2 on the same connection. Some proxies hang
+//! up instead, on `HELLO` and on `CLIENT` as well. A connection that ends like that, before it was ready,
+//! has the next one say no more than it must ([`Greeting::Bare`]), and the next one may be dialled at
+//! once. If that gets ready, new connections are greeted like it for [`Greetings::BARE_FOR`], and then one
+//! tries all words again. If it ends before it is ready, whatever the reason, it was not the words: the next
+//! one says all of them again. So a server that is away is dialled twice at most where it would be
+//! dialled once.
+//!
+//! In RESP2 nothing is pushed, so what relies on pushes is never greeted barely.
+
+use core::time::Duration;
+
+use super::{Pushes, Setup};
+use crate::planted::{self, Bug};
+use crate::time::Instant;
+
+/// Which version of the protocol a cache speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// RESP3, or RESP2 if the server speaks no RESP3. In text: `auto`.
+    #[default]
+    Auto,
+    /// RESP2; the server is not asked for another. In text: `2`.
+    Resp2,
+    /// RESP3; a server that speaks no RESP3 is an error. In text: `3`.
+    Resp3,
+}
+
+/// How one connection greets its server.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Greeting {
+    /// With `HELLO 3`, and in RESP2 if the server refuses that.
+    #[default]
+    Either,
+    /// With `HELLO 3`; a server that refuses it ends the connection in
+    /// [`NoResp3`](crate::error::ConnectionError::NoResp3).
+    Resp3,
+    /// In RESP2, and with the name of the connection, if it has one.
+    Resp2,
+    /// In RESP2, and with what cannot be left out: the credentials, the database, and whatever the
+    /// connection's role asks for.
+    Bare,
+}
+
+/// How the connections of one pool greet their server, by what came of those before.
+#[derive(Clone, Debug)]
+pub struct Greetings {
+    protocol: Protocol,
+    /// Whether fewer words are of use: there are some to leave out, and nobody relies on pushes.
+    may_be_bare: bool,
+    bare_until: Option<Instant>,
+}
+
+impl Protocol {
+    /// The protocol that a text names: `auto`, `2` or `3`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [Self::Auto, Self::Resp2, Self::Resp3].into_iter().find(|it| it.as_text() == text)
+    }
+
+    /// What [`from_text`](Self::from_text) reads.
+    #[must_use]
+    pub const fn as_text(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Resp2 => "2",
+            Self::Resp3 => "3",
+        }
+    }
+}
+
+impl Greetings {
+    /// How long connections say no more than they must, before one tries all words again.
+    pub const BARE_FOR: Duration = Duration::from_secs(600);
+
+    /// How connections greet that are set up like this; what the setup itself says of it does not count.
+    #[must_use]
+    pub fn new(protocol: Protocol, setup: &Setup) -> Self {
+        let relies_on_pushes = matches!(setup.pushes, Pushes::Told { tracking: Some(_) });
+        let has_words = match protocol {
+            Protocol::Auto => true,
+            Protocol::Resp2 => setup.name.is_some(),
+            Protocol::Resp3 => false,
+        };
+        Self { protocol, may_be_bare: has_words && !relies_on_pushes, bare_until: None }
+    }
+
+    /// How the next connection greets. Changes with time and with [`ended`](Self::ended).
+    #[must_use]
+    pub fn next(&self, now: Instant) -> Greeting {
+        if self.bare_until.is_some_and(|until| now < until) {
+            return Greeting::Bare;
+        }
+        match self.protocol {
+            Protocol::Auto => Greeting::Either,
+            Protocol::Resp2 => Greeting::Resp2,
+            Protocol::Resp3 => Greeting::Resp3,
+        }
+    }
+
+    /// A connection that greeted like this has ended before it was ready; `hung_up` says that the server
+    /// closed it after it was dialled. Returns whether another one is worth dialling at once, in other
+    /// words.
+    pub fn ended(&mut self, greeting: Greeting, hung_up: bool, now: Instant) -> bool {
+        match greeting {
+            Greeting::Bare => self.bare_until = None,
+            Greeting::Either | Greeting::Resp2 if hung_up && self.may_be_bare => {
+                if planted::is(Bug::HangUpIsFinal) {
+                    return false;
+                }
+                self.bare_until = Some(now + Self::BARE_FOR);
+                return true;
+            }
+            Greeting::Either | Greeting::Resp2 | Greeting::Resp3 => {}
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Role, Tracking};
+    use super::*;
+    use crate::resp::scan::Limits;
+
+    const NOW: Instant = Instant::from_millis(1_000);
+
+    fn greetings(protocol: Protocol, change: impl FnOnce(&mut Setup)) -> Greetings {
+        let mut setup = Setup {
+            credentials: None,
+            database: 0,
+            greeting: Greeting::default(),
+            role: Role::Any,
+            name: None,
+            limits: Limits::default(),
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(1),
+            pushes: Pushes::Dropped,
+        };
+        change(&mut setup);
+        Greetings::new(protocol, &setup)
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_on_hello_is_greeted_barely_at_once_and_for_a_while() {
+        let mut it = greetings(Protocol::Auto, |_| {});
+        assert_eq!(it.next(NOW), Greeting::Either);
+        assert!(it.ended(Greeting::Either, true, NOW));
+        assert_eq!(it.next(NOW), Greeting::Bare);
+        assert!(it.ended(Greeting::Either, true, NOW), "one that was dialled meanwhile");
+        assert_eq!(it.next(NOW + Greetings::BARE_FOR / 2), Greeting::Bare);
+        assert_eq!(it.next(NOW + Greetings::BARE_FOR), Greeting::Either);
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_on_few_words_too_is_told_all_again_and_dialled_no_sooner() {
+        let mut it = greetings(Protocol::Auto, |_| {});
+        for _ in 0..3 {
+            assert!(it.ended(Greeting::Either, true, NOW));
+            assert!(!it.ended(Greeting::Bare, true, NOW));
+            assert_eq!(it.next(NOW), Greeting::Either);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_ends_for_another_reason_changes_nothing() {
+        let mut it = greetings(Protocol::Auto, |_| {});
+        assert!(!it.ended(Greeting::Either, false, NOW));
+        assert_eq!(it.next(NOW), Greeting::Either);
+    }
+
+    #[test]
+    fn a_protocol_that_is_asked_for_is_the_one_that_is_spoken() {
+        let mut it = greetings(Protocol::Resp3, |setup| setup.name = Some("n".into()));
+        assert_eq!(it.next(NOW), Greeting::Resp3);
+        assert!(!it.ended(Greeting::Resp3, true, NOW));
+        assert_eq!(it.next(NOW), Greeting::Resp3);
+        let mut it = greetings(Protocol::Resp2, |_| {});
+        assert_eq!(it.next(NOW), Greeting::Resp2);
+        assert!(!it.ended(Greeting::Resp2, true, NOW), "there is nothing to leave out");
+        let mut it = greetings(Protocol::Resp2, |setup| setup.name = Some("n".into()));
+        assert!(it.ended(Greeting::Resp2, true, NOW));
+        assert_eq!(it.next(NOW), Greeting::Bare);
+    }
+
+    #[test]
+    fn who_relies_on_pushes_is_never_greeted_barely() {
+        let tracking = Some(Tracking::Read);
+        let mut it = greetings(Protocol::Auto, |setup| setup.pushes = Pushes::Told { tracking });
+        assert!(!it.ended(Greeting::Either, true, NOW));
+        assert_eq!(it.next(NOW), Greeting::Either);
+    }
+
+    #[test]
+    fn a_protocol_reads_as_it_is_written() {
+        for protocol in [Protocol::Auto, Protocol::Resp2, Protocol::Resp3] {
+            assert_eq!(Protocol::from_text(protocol.as_text()), Some(protocol));
+        }
+        for text in ["", "1", "4", "resp3", "AUTO", "03"] {
+            assert_eq!(Protocol::from_text(text), None, "{text}");
+        }
+    }
+}
