@@ -149,7 +149,7 @@ impl Shard {
         key: Hashed<'_>,
         value: &Own<'_>,
         expiry: Expiry,
-        turn: Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Result<bool, Crowded> {
         let found = self.find(key, turn.now, turn.dead);
         let fits = self.fits(size(key.whole, value.bytes()));
@@ -175,7 +175,7 @@ impl Shard {
         key: Hashed<'_>,
         value: &Own<'_>,
         expiry: Expiry,
-        turn: Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Result<bool, Crowded> {
         if self.find(key, turn.now, turn.dead).is_some() {
             return Ok(false);
@@ -199,7 +199,7 @@ impl Shard {
 
     /// Lets go of entries for `more` that another shard is to hold: of no more than `part`, and
     /// none, if it yields fairly, once it holds no more than its part of the room.
-    pub(super) fn shed(&mut self, more: Load, part: Load, turn: Turn<'_>) -> Shed {
+    pub(super) fn shed(&mut self, more: Load, part: Load, turn: &mut Turn<'_>) -> Shed {
         self.enter(turn.now, turn.dead);
         let (mut shed, mut left) = (0, part);
         while !self.room.has(more) {
@@ -251,7 +251,7 @@ impl Shard {
         &mut self,
         key: Hashed<'_>,
         delta: Number,
-        turn: Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Result<Result<Number, NumberError>, Crowded> {
         let found = self.find(key, turn.now, turn.dead);
         let Some((id, entry)) = found.and_then(|id| Some((id, self.slab.get(id)?))) else {
@@ -390,7 +390,7 @@ impl Shard {
         key: Hashed<'_>,
         value: &Own<'_>,
         expiry: Expiry,
-        turn: Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Crowded> {
         let size = size(key.whole, value.bytes());
         let load = Load { entries: 1, bytes: size };

@@ -209,7 +209,7 @@ impl<S: Shards> Store<'_, S> {
         &self,
         key: &Key<'_>,
         now: Instant,
-        f: impl Fn(&mut Shard, Hashed<'_>, Turn<'_>) -> Result<R, Crowded>,
+        f: impl Fn(&mut Shard, Hashed<'_>, &mut Turn<'_>) -> Result<R, Crowded>,
     ) -> Option<R> {
         key.with_bytes(|whole| {
             let key = self.seed.hash(whole);
@@ -270,12 +270,12 @@ fn write<R>(
     shards: &impl Shards,
     key: Hashed<'_>,
     now: Instant,
-    f: impl Fn(&mut Shard, Turn<'_>) -> Result<R, Crowded>,
+    f: impl Fn(&mut Shard, &mut Turn<'_>) -> Result<R, Crowded>,
 ) -> Option<R> {
     let index = key.shard(shards.count());
     let attempt = |yields| {
         let mut dead = Graveyard::new();
-        shards.with(index, |shard| f(shard, Turn { now, yields, dead: &mut dead }))
+        shards.with(index, |shard| f(shard, &mut Turn { now, yields, dead: &mut dead }))
     };
     let mut yields = Yield::Fairly;
     for _ in 0..MOST_ATTEMPTS {
@@ -305,8 +305,8 @@ fn relieve(shards: &impl Shards, index: usize, load: Load, now: Instant) -> Shed
         for step in 1..count {
             let other = (index + step) % count;
             let mut dead = Graveyard::new();
-            let turn = Turn { now, yields, dead: &mut dead };
-            match shards.with(other, |shard| shard.shed(load, part, turn)) {
+            let mut turn = Turn { now, yields, dead: &mut dead };
+            match shards.with(other, |shard| shard.shed(load, part, &mut turn)) {
                 Shed::Enough => return Shed::Enough,
                 Shed::Some => all = Shed::Some,
                 Shed::None => {}

@@ -403,13 +403,13 @@ fn what_a_shard_lets_go_of_is_dropped_by_its_caller() {
         let mut shard = Shard::new(None, None);
         let mut dead = Graveyard::new();
         let value = Own::of(&[1; 1000]);
-        assert_eq!(shard.insert(key, &value, millis(1), turn(now, &mut dead)), Ok(true));
+        assert_eq!(shard.insert(key, &value, millis(1), &mut turn(now, &mut dead)), Ok(true));
         drop(value);
         let kept = shard.get(key, || now).unwrap();
         assert!(dead.is_empty() && !kept.is_unique());
         match step {
             0 => assert_eq!(
-                shard.insert(key, &Own::of(b""), Expiry::Never, turn(now, &mut dead)),
+                shard.insert(key, &Own::of(b""), Expiry::Never, &mut turn(now, &mut dead)),
                 Ok(true)
             ),
             1 => assert!(shard.remove(key, now, &mut dead)),
