@@ -16,6 +16,17 @@ pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 /// The suite calls [`block_on`](Self::block_on) once a test, from a thread of its own, and
 /// everything else from inside of it. An implementation is a value without state: a runtime that
 /// must be built is built in `block_on`, and is entered there.
+///
+/// The suite demands of a runtime that
+///
+/// * a task which wakes itself and returns `Pending` lets all other tasks run, and lets timers and
+///   sockets report, before it is polled again and again: a runtime that serves its ready tasks first
+///   and for as long as there are any never ends the cases that wait by turns;
+/// * tasks that were spawned go on while the test waits, and a panic in one ends no other;
+/// * `sleep` is woken within some tens of milliseconds of its end on a machine that is not overloaded.
+///
+/// Each case has 90 seconds by the runtime's own timer. A thread of the suite ends the process, with the
+/// name of the case, if a case is not over after 180 seconds.
 pub trait Harness: Send + Sync {
     /// The adapter's builder for this URL.
     fn builder(&self, url: &str) -> Builder;

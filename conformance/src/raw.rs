@@ -89,9 +89,12 @@ impl Raw {
                 return Ok(frame);
             }
             let mut piece = [0; 64 * 1024];
-            match self.stream.read(&mut piece)? {
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                length => self.unread.extend_from_slice(&piece[..length]),
+            match self.stream.read(&mut piece) {
+                Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => self.unread.extend_from_slice(&piece[..length]),
+                // A signal came, such as that of a child that has ended.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -3,6 +3,9 @@
 //! [`suite!`](crate::suite) names the groups that each backend gets, `__cases!` the cases in each
 //! group. Nothing else decides what runs.
 
+use std::io::Write as _;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use crate::backend::{Backend, Place};
@@ -604,9 +607,28 @@ where
 {
     let Some(place) = Place::new(backend) else { return };
     let context = Context::new(harness, place);
+    let done = watched(WATCHDOG);
     harness.block_on(Box::pin(async move {
         context.within(PATIENCE, "the test", case(context.clone())).await;
     }));
+    drop(done);
+}
+
+/// Ends the process unless what this returns is dropped in time. The runtime under test may starve its
+/// timers, or spin, so a case is bounded by a thread of the suite's own as well.
+fn watched(limit: Duration) -> mpsc::Sender<()> {
+    let case = thread::current().name().unwrap_or("a case").to_owned();
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        if is_done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let what =
+                format!("{case} is not over after {limit:?}, and the runtime's timer is late\n");
+            let _ = std::io::stderr().write_all(what.as_bytes());
+            std::process::exit(101);
+        }
+    });
+    done
 }
 
 const PATIENCE: Duration = Duration::from_secs(90);
+const WATCHDOG: Duration = Duration::from_secs(180);
