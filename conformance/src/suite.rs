@@ -182,6 +182,14 @@ macro_rules! __cases {
                 a_set_while_loading_wins
                 an_expired_value_is_loaded_again
             }
+            forms {
+                a_key_is_the_same_in_whatever_form_it_is_given
+                a_version_may_be_an_integer_of_any_type
+                integers_of_every_type_are_added
+                an_integer_that_no_sum_can_hold_overflows_and_changes_nothing
+                a_timeout_may_be_an_option_and_be_called_ttl
+                raw_bytes_are_added_and_stored_in_batches_as_they_are
+            }
             unreadable {
                 an_entry_that_cannot_be_read_is_loaded_anew_and_replaced
                 a_loader_that_fails_leaves_an_unreadable_entry_as_it_is

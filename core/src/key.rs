@@ -14,6 +14,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::error::KeyError;
 
+mod name;
+
+pub use self::name::{Digits, IntoName, Name, NameBytes};
+
 /// A version of a key: none, an integer or a text without colons.
 ///
 /// An integer and the text of its digits are the same version, as they are in the key's bytes;
@@ -61,14 +65,18 @@ impl Eq for Version {}
 
 macro_rules! version_from_integer {
     ($($integer:ty),*) => {$(
+        /// One that is no `i64` becomes the text of its digits, which is the same version.
         impl From<$integer> for Version {
             fn from(number: $integer) -> Self {
-                Self::Integer(i64::from(number))
+                match i64::try_from(number) {
+                    Ok(number) => Self::Integer(number),
+                    Err(_) => Self::Text(itoa::Buffer::new().format(number).into()),
+                }
             }
         }
     )*};
 }
-version_from_integer!(i8, i16, i32, i64, u8, u16, u32);
+version_from_integer!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize);
 
 impl From<&str> for Version {
     fn from(text: &str) -> Self {

@@ -57,6 +57,18 @@ impl Number {
         }
     }
 
+    /// Whether it may be added to what is stored: an integer within `i64`, or the opposite of one.
+    /// What is larger would fit some sums and no server's command, so it overflows everywhere.
+    #[must_use]
+    pub fn is_a_delta(self) -> bool {
+        match self {
+            Self::Integer(number) => {
+                (i128::from(i64::MIN)..=-i128::from(i64::MIN)).contains(&number)
+            }
+            Self::Float(_) => true,
+        }
+    }
+
     /// The number of the other sign. The lowest `i128` has none, and stays what it is: it
     /// overflows with any number, either way.
     #[must_use]

@@ -40,6 +40,13 @@ impl From<Duration> for Timeout {
     }
 }
 
+/// `None` says nothing, as if no timeout were given: the cache's default one.
+impl From<Option<Duration>> for Timeout {
+    fn from(span: Option<Duration>) -> Self {
+        span.map_or(Self::Default, Self::After)
+    }
+}
+
 /// How long an entry will live: a validated [`Timeout`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Expiry {
@@ -95,5 +102,8 @@ mod tests {
         assert_eq!(Timeout::Never.resolve(default), Ok(Expiry::Never));
         let minute = Timeout::from(Duration::from_secs(60));
         assert_eq!(minute.resolve(default), Expiry::after(Duration::from_secs(60)));
+        assert_eq!(Timeout::from(Some(Duration::from_secs(60))), minute);
+        assert_eq!(Timeout::from(None::<Duration>), Timeout::Default);
+        assert_eq!(Timeout::from(Some(Duration::ZERO)).resolve(default), Err(TimeoutError::Zero));
     }
 }

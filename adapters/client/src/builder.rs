@@ -84,9 +84,15 @@ impl Builder {
     }
 
     /// The default timeout, for operations that name none; zero is an error. Never, if not given.
+    /// `None` leaves it to the URL.
     pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
         self.options.timeout = Some(timeout.into());
         self
+    }
+
+    /// Another name of [`timeout`](Self::timeout).
+    pub fn ttl(self, timeout: impl Into<Timeout>) -> Self {
+        self.timeout(timeout)
     }
 
     /// No default timeout, whatever the URL says.

@@ -30,6 +30,24 @@ pub trait Encode: sealed::Sealed {
     fn encode(&self) -> Result<Bytes, serde_json::Error>;
 }
 
+/// A form that a `T` can be stored in, one of many. Sealed.
+pub trait EncodeAs<T>: sealed::Sealed {
+    #[doc(hidden)]
+    fn encode_as(value: T) -> Result<Bytes, serde_json::Error>;
+}
+
+impl<T: Serialize> EncodeAs<T> for Json<()> {
+    fn encode_as(value: T) -> Result<Bytes, serde_json::Error> {
+        Json(value).encode()
+    }
+}
+
+impl<T: Into<Bytes>> EncodeAs<T> for Raw {
+    fn encode_as(value: T) -> Result<Bytes, serde_json::Error> {
+        Ok(value.into())
+    }
+}
+
 impl<T: DeserializeOwned> Decode for Json<T> {
     type Value = T;
 

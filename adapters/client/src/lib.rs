@@ -115,7 +115,7 @@ mod unreadable;
 use std::hash::{BuildHasher, RandomState};
 
 pub use async_caches_core::connection::Protocol;
-pub use async_caches_core::key::Version;
+pub use async_caches_core::key::{IntoName, NameBytes, Version};
 pub use async_caches_core::memory::Stats;
 pub use async_caches_core::options::TlsVerify;
 pub use async_caches_core::reply::Remaining;
@@ -136,14 +136,14 @@ pub use self::error::{
     ConnectionError, Error, KeyError, LinkError, LoadError, MapError, OptionError, ProtocolError,
     ServerError, ServerErrorKind, TooManyRedirects, UrlError,
 };
-pub use self::form::{Decode, Encode, Json, Raw};
+pub use self::form::{Decode, Encode, EncodeAs, Json, Raw};
 pub use self::info::{
     BackendInfo, ClusterInfo, Info, LastError, MemoryInfo, NodeInfo, PoolInfo, ServerSeen,
 };
 pub use self::notices::{Invalidated, LinkName, Notice, Push, Tracking};
 pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteMany, Delta, Disconnect, Get,
-    GetEach, GetMany, GetOrSet, Incr, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
+    GetEach, GetMany, GetOrSet, Incr, Integer, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
 };
 pub use self::recorder::{Batch, Recorder};
 pub use self::resolver::Resolve;

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod drops;
 pub mod dummy;
 pub mod faults;
+pub mod forms;
 pub mod greetings;
 pub mod guarded;
 pub mod hostile;

@@ -33,7 +33,10 @@ pub(crate) fn all() -> Vec<Operation> {
         ("set", boxed!(cache => cache.set("key", 1))),
         ("set_raw", boxed!(cache => cache.set_raw("key", "1"))),
         ("set_many", boxed!(cache => cache.set_many([("key", 1), ("other", 2)]))),
+        ("set_many_raw", boxed!(cache => cache.set_many_raw([("key", "1"), ("other", "2")]))),
+        ("get_many each", boxed!(cache => cache.get_many::<i32>(["key", "other"]).each())),
         ("add", boxed!(cache => cache.add("key", 1))),
+        ("add_raw", boxed!(cache => cache.add_raw("key", "1"))),
         ("get_or_set", boxed!(cache => cache.get_or_set("key", async { 1 }))),
         ("try_get_or_set", boxed!(cache => try_get_or_set(&cache))),
         ("delete", boxed!(cache => cache.delete("key"))),
@@ -43,6 +46,8 @@ pub(crate) fn all() -> Vec<Operation> {
         ("touch", boxed!(cache => cache.touch("key"))),
         ("incr", boxed!(cache => cache.incr("key", 1))),
         ("decr", boxed!(cache => cache.decr("key", 1.5))),
+        ("incr_by", boxed!(cache => cache.incr_by("key", 1))),
+        ("decr_by", boxed!(cache => cache.decr_by("key", 1))),
         ("contains", boxed!(cache => cache.contains("key"))),
         ("remaining", boxed!(cache => cache.remaining("key"))),
         ("ping", boxed!(cache => cache.ping())),
@@ -55,7 +60,9 @@ pub(crate) fn writes() -> Vec<Operation> {
         ("set", boxed!(cache => cache.set("key", 1))),
         ("set_raw", boxed!(cache => cache.set_raw("key", "1"))),
         ("set_many", boxed!(cache => cache.set_many([("key", 1)]))),
+        ("set_many_raw", boxed!(cache => cache.set_many_raw([("key", "1")]))),
         ("add", boxed!(cache => cache.add("key", 1))),
+        ("add_raw", boxed!(cache => cache.add_raw("key", "1"))),
         ("delete", boxed!(cache => cache.delete("key"))),
         ("delete_many", boxed!(cache => cache.delete_many(["key", "other"]))),
         ("clear", boxed!(cache => cache.clear())),
@@ -63,6 +70,8 @@ pub(crate) fn writes() -> Vec<Operation> {
         ("touch for a while", boxed!(cache => cache.touch("key").timeout(LONG))),
         ("incr", boxed!(cache => cache.incr("key", 1))),
         ("decr", boxed!(cache => cache.decr("key", 1.5))),
+        ("incr_by", boxed!(cache => cache.incr_by("key", 1))),
+        ("decr_by", boxed!(cache => cache.decr_by("key", 1))),
     ]
 }
 
@@ -77,6 +86,8 @@ pub(crate) fn versioned() -> Vec<Versioned> {
         ("set_raw", boxed!(cache, v => cache.set_raw("key", "1").version(v))),
         ("set_many", boxed!(cache, v => cache.set_many([("key", 1)]).version(v))),
         ("add", boxed!(cache, v => cache.add("key", 1).version(v))),
+        ("add_raw", boxed!(cache, v => cache.add_raw("key", "1").version(v))),
+        ("set_many_raw", boxed!(cache, v => cache.set_many_raw([("key", "1")]).version(v))),
         ("get_or_set", boxed!(cache, v => cache.get_or_set("key", async { 1 }).version(v))),
         (
             "try_get_or_set",
@@ -87,6 +98,8 @@ pub(crate) fn versioned() -> Vec<Versioned> {
         ("touch", boxed!(cache, v => cache.touch("key").version(v))),
         ("incr", boxed!(cache, v => cache.incr("key", 1).version(v))),
         ("decr", boxed!(cache, v => cache.decr("key", 1).version(v))),
+        ("incr_by", boxed!(cache, v => cache.incr_by("key", 1).version(v))),
+        ("decr_by", boxed!(cache, v => cache.decr_by("key", 1).version(v))),
         ("contains", boxed!(cache, v => cache.contains("key").version(v))),
         ("remaining", boxed!(cache, v => cache.remaining("key").version(v))),
     ]
@@ -99,6 +112,8 @@ pub(crate) fn timed() -> Vec<Timed> {
         ("set_raw", boxed!(cache, t => cache.set_raw("key", "1").timeout(t))),
         ("set_many", boxed!(cache, t => cache.set_many([("key", 1)]).timeout(t))),
         ("add", boxed!(cache, t => cache.add("key", 1).timeout(t))),
+        ("add_raw", boxed!(cache, t => cache.add_raw("key", "1").timeout(t))),
+        ("set_many_raw", boxed!(cache, t => cache.set_many_raw([("key", "1")]).timeout(t))),
         ("get_or_set", boxed!(cache, t => cache.get_or_set("key", async { 1 }).timeout(t))),
         (
             "try_get_or_set",

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
-use async_caches_core::key::{Names, Version};
+use async_caches_core::key::{IntoName, Names, Version};
 use async_caches_core::reply::Reply;
 
 use super::batch::Batch;
@@ -42,7 +42,7 @@ impl Cache {
     /// # Errors
     /// Those of the backend. It is not sent twice, since the second answer would be wrong: where
     /// the link was lost in between the error says whether it [may have run](Error::may_have_run).
-    pub fn delete(&self, key: impl AsRef<[u8]>) -> Delete<'_> {
+    pub fn delete(&self, key: impl IntoName) -> Delete<'_> {
         Delete(self.delete_many([key]))
     }
 
@@ -52,8 +52,8 @@ impl Cache {
     ///
     /// # Errors
     /// As [`delete`](Self::delete); some of the keys may have been removed then.
-    pub fn delete_many(&self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> DeleteMany<'_> {
-        let names: Names = keys.into_iter().collect();
+    pub fn delete_many(&self, keys: impl IntoIterator<Item: IntoName>) -> DeleteMany<'_> {
+        let names: Names = keys.into_iter().map(IntoName::into_name).collect();
         let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
         let batch = Batch::of(sizes);
         DeleteMany { cache: self, names, version: None, deleted: 0, batch, spread: None }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
-use async_caches_core::key::Version;
+use async_caches_core::key::{IntoName, Version};
 use async_caches_core::reply::{Remaining, Reply};
 use async_caches_core::ttl::Timeout;
 
@@ -54,25 +54,25 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::ZeroTimeout`], and those of the backend.
-    pub fn touch<K: AsRef<[u8]>>(&self, key: K) -> Touch<'_, K> {
+    pub fn touch<K: IntoName>(&self, key: K) -> Touch<'_, K::Name> {
         let call = Call::default();
-        Touch { cache: self, key, version: None, timeout: Timeout::Default, call }
+        Touch { cache: self, key: key.into_name(), version: None, timeout: Timeout::Default, call }
     }
 
     /// How long a key has left.
     ///
     /// # Errors
     /// Those of the backend.
-    pub fn remaining<K: AsRef<[u8]>>(&self, key: K) -> Remains<'_, K> {
-        Remains { cache: self, key, version: None, call: Call::default() }
+    pub fn remaining<K: IntoName>(&self, key: K) -> Remains<'_, K::Name> {
+        Remains { cache: self, key: key.into_name(), version: None, call: Call::default() }
     }
 
     /// Whether a key is there.
     ///
     /// # Errors
     /// Those of the backend.
-    pub fn contains<K: AsRef<[u8]>>(&self, key: K) -> Contains<'_, K> {
-        Contains { cache: self, key, version: None, call: Call::default() }
+    pub fn contains<K: IntoName>(&self, key: K) -> Contains<'_, K::Name> {
+        Contains { cache: self, key: key.into_name(), version: None, call: Call::default() }
     }
 }
 

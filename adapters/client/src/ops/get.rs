@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
-use async_caches_core::key::Version;
+use async_caches_core::key::{IntoName, Version};
 use async_caches_core::value::Unreadable;
 use serde::de::DeserializeOwned;
 
@@ -41,9 +41,9 @@ impl Cache {
     /// [`ServerErrorKind::WrongType`](crate::ServerErrorKind::WrongType) or likewise `None`.
     pub fn get<T: DeserializeOwned>(
         &self,
-        key: impl AsRef<[u8]>,
+        key: impl IntoName,
     ) -> Get<'_, impl AsRef<[u8]>, Json<T>> {
-        get(self, key, self.unreadable())
+        get(self, key.into_name(), self.unreadable())
     }
 
     /// The bytes of a key, as they are stored.
@@ -53,8 +53,8 @@ impl Cache {
     ///
     /// # Errors
     /// Those of the backend.
-    pub fn get_raw<K: AsRef<[u8]>>(&self, key: K) -> Get<'_, K, Raw> {
-        get(self, key, Unreadable::Error)
+    pub fn get_raw<K: IntoName>(&self, key: K) -> Get<'_, K::Name, Raw> {
+        get(self, key.into_name(), Unreadable::Error)
     }
 }
 

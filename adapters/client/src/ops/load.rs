@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_caches_core::command::Command;
 use async_caches_core::flight::Seen;
-use async_caches_core::key::Version;
+use async_caches_core::key::{IntoName, Version};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::ttl::Timeout;
 use async_caches_core::value::Unreadable;
@@ -96,13 +96,13 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Serialize`], [`Error::ZeroTimeout`], [`Error::NotConnected`].
-    pub fn get_or_set<K, F, T>(&self, key: K, loader: F) -> GetOrSet<'_, K, F, T>
+    pub fn get_or_set<K, F, T>(&self, key: K, loader: F) -> GetOrSet<'_, K::Name, F, T>
     where
-        K: AsRef<[u8]>,
+        K: IntoName,
         F: Future<Output = T>,
         T: Serialize + DeserializeOwned,
     {
-        GetOrSet(try_get_or_set(self, key, Infallibly { inner: loader }))
+        GetOrSet(try_get_or_set(self, key.into_name(), Infallibly { inner: loader }))
     }
 
     /// [`get_or_set`](Self::get_or_set) with a loader that may fail. Its error reaches its caller
@@ -111,13 +111,13 @@ impl Cache {
     /// # Errors
     /// [`LoadError::Load`] with the loader's error, or [`LoadError::Cache`] with those of
     /// [`get_or_set`](Self::get_or_set).
-    pub fn try_get_or_set<K, F, T, E>(&self, key: K, loader: F) -> TryGetOrSet<'_, K, F, T>
+    pub fn try_get_or_set<K, F, T, E>(&self, key: K, loader: F) -> TryGetOrSet<'_, K::Name, F, T>
     where
-        K: AsRef<[u8]>,
+        K: IntoName,
         F: Future<Output = Result<T, E>>,
         T: Serialize + DeserializeOwned,
     {
-        try_get_or_set(self, key, loader)
+        try_get_or_set(self, key.into_name(), loader)
     }
 }
 
@@ -312,6 +312,11 @@ impl<K, F, T> GetOrSet<'_, K, F, T> {
     /// milliseconds rounded up. Zero is an error.
     pub fn timeout(self, timeout: impl Into<Timeout>) -> Self {
         Self(self.0.timeout(timeout))
+    }
+
+    /// Another name of [`timeout`](Self::timeout).
+    pub fn ttl(self, timeout: impl Into<Timeout>) -> Self {
+        self.timeout(timeout)
     }
 
     /// A loaded value is kept for ever, whatever the cache's default timeout.

@@ -1,4 +1,4 @@
-//! `get_many`, `get_many_raw` and `set_many`.
+//! `get_many`, `get_many_raw`, `set_many` and `set_many_raw`.
 
 use std::future::Future;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
-use async_caches_core::key::{Names, Version};
+use async_caches_core::key::{IntoName, Names, Version};
 use async_caches_core::reply::Reply;
 use async_caches_core::ttl::Timeout;
 use async_caches_core::value::Unreadable;
@@ -19,7 +19,7 @@ use super::spread::{Spread, take};
 use super::{takes_timeout, takes_unreadable, takes_version};
 use crate::cache::Cache;
 use crate::error::Error;
-use crate::form::{Decode, Encode, Form, Json, Raw};
+use crate::form::{Decode, EncodeAs, Form, Json, Raw};
 
 /// The future of [`Cache::get_many`] and [`Cache::get_many_raw`].
 #[derive(Debug)]
@@ -41,10 +41,10 @@ pub struct GetMany<'c, D> {
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct GetEach<'c, D>(GetMany<'c, D>);
 
-/// The future of [`Cache::set_many`].
+/// The future of [`Cache::set_many`] and [`Cache::set_many_raw`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct SetMany<'c, I> {
+pub struct SetMany<'c, I, F = Json<()>> {
     cache: &'c Cache,
     entries: Option<I>,
     names: Names,
@@ -54,10 +54,11 @@ pub struct SetMany<'c, I> {
     batch: Batch,
     /// There on a cluster, once it has begun.
     spread: Option<Box<Spread>>,
+    form: Form<F>,
 }
 
-takes_version!(GetMany<'c, D>, SetMany<'c, I>);
-takes_timeout!(SetMany<'c, I>);
+takes_version!(GetMany<'c, D>, SetMany<'c, I, F>);
+takes_timeout!(SetMany<'c, I, F>);
 takes_unreadable!(GetMany<'c; Json<T>>);
 
 impl Cache {
@@ -73,17 +74,17 @@ impl Cache {
     /// own. And those of the backend.
     pub fn get_many<T: DeserializeOwned>(
         &self,
-        keys: impl IntoIterator<Item: AsRef<[u8]>>,
+        keys: impl IntoIterator<Item: IntoName>,
     ) -> GetMany<'_, Json<T>> {
-        get_many(self, keys.into_iter().collect(), self.unreadable())
+        get_many(self, keys.into_iter().map(IntoName::into_name).collect(), self.unreadable())
     }
 
     /// The bytes of many keys, as they are stored; otherwise as [`get_many`](Self::get_many).
     ///
     /// # Errors
     /// Those of the backend.
-    pub fn get_many_raw(&self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> GetMany<'_, Raw> {
-        get_many(self, keys.into_iter().collect(), Unreadable::Error)
+    pub fn get_many_raw(&self, keys: impl IntoIterator<Item: IntoName>) -> GetMany<'_, Raw> {
+        get_many(self, keys.into_iter().map(IntoName::into_name).collect(), Unreadable::Error)
     }
 
     /// Stores many values. Each key gets its value and its timeout in one atomic step, so that no
@@ -98,19 +99,37 @@ impl Cache {
     pub fn set_many<I, K, T>(&self, entries: I) -> SetMany<'_, I>
     where
         I: IntoIterator<Item = (K, T)>,
-        K: AsRef<[u8]>,
+        K: IntoName,
         T: Serialize,
     {
-        SetMany {
-            cache: self,
-            entries: Some(entries),
-            names: Names::default(),
-            values: Vec::new(),
-            version: None,
-            timeout: Timeout::Default,
-            batch: Batch::of(std::iter::empty()),
-            spread: None,
-        }
+        set_many(self, entries)
+    }
+
+    /// Stores many values, each the bytes that it is; otherwise as [`set_many`](Self::set_many).
+    ///
+    /// # Errors
+    /// [`Error::ZeroTimeout`], and those of the backend.
+    pub fn set_many_raw<I, K, T>(&self, entries: I) -> SetMany<'_, I, Raw>
+    where
+        I: IntoIterator<Item = (K, T)>,
+        K: IntoName,
+        T: Into<Bytes>,
+    {
+        set_many(self, entries)
+    }
+}
+
+fn set_many<I, F>(cache: &Cache, entries: I) -> SetMany<'_, I, F> {
+    SetMany {
+        cache,
+        entries: Some(entries),
+        names: Names::default(),
+        values: Vec::new(),
+        version: None,
+        timeout: Timeout::Default,
+        batch: Batch::of(std::iter::empty()),
+        spread: None,
+        form: Form::default(),
     }
 }
 
@@ -203,13 +222,13 @@ impl<D: Decode> GetMany<'_, D> {
     }
 }
 
-impl<I> Unpin for SetMany<'_, I> {}
+impl<I, F> Unpin for SetMany<'_, I, F> {}
 
-impl<I, K, T> Future for SetMany<'_, I>
+impl<I, K, T, F> Future for SetMany<'_, I, F>
 where
     I: IntoIterator<Item = (K, T)>,
-    K: AsRef<[u8]>,
-    T: Serialize,
+    K: IntoName,
+    F: EncodeAs<T>,
 {
     type Output = Result<(), Error>;
 
@@ -223,8 +242,9 @@ where
         if let Some(entries) = this.entries.take() {
             let mut sizes = Vec::new();
             for (key, value) in entries {
+                let key = key.into_name();
                 let name = key.as_ref();
-                let encoded = Json(value).encode();
+                let encoded = F::encode_as(value);
                 let value = encoded.map_err(|source| Error::serialize(name, source))?;
                 sizes.push(name.len() + value.len());
                 this.names.push(name);

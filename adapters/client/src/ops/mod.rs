@@ -23,7 +23,7 @@ pub use get::Get;
 pub use lifecycle::{Connect, Disconnect, Ping};
 pub use load::{GetOrSet, TryGetOrSet};
 pub use many::{GetEach, GetMany, SetMany};
-pub use number::{Delta, Incr};
+pub use number::{Delta, Incr, Integer};
 pub use set::{Add, Set};
 
 /// Gives operations the option that all operations on keys have.
@@ -45,13 +45,18 @@ macro_rules! takes_timeout {
     ($($name:ident<$($parameter:tt),*>),* $(,)?) => {$(
         impl<$($parameter),*> $name<$($parameter),*> {
             /// How long from now, instead of the cache's default timeout, in whole milliseconds
-            /// rounded up. Zero is an error.
+            /// rounded up. Zero is an error; `None` is the default timeout.
             pub fn timeout(
                 mut self,
                 timeout: impl Into<async_caches_core::ttl::Timeout>,
             ) -> Self {
                 self.timeout = timeout.into();
                 self
+            }
+
+            /// Another name of [`timeout`](Self::timeout).
+            pub fn ttl(self, timeout: impl Into<async_caches_core::ttl::Timeout>) -> Self {
+                self.timeout(timeout)
             }
 
             /// For ever, whatever the cache's default timeout.

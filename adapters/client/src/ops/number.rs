@@ -1,11 +1,12 @@
-//! `incr` and `decr`.
+//! `incr`, `decr`, `incr_by` and `decr_by`.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
-use async_caches_core::key::Version;
+use async_caches_core::error::NumberError;
+use async_caches_core::key::{IntoName, Version};
 use async_caches_core::number::Number;
 use async_caches_core::reply::Reply;
 
@@ -13,22 +14,24 @@ use super::takes_version;
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::form::Form;
 
-/// The future of [`Cache::incr`] and [`Cache::decr`].
+/// The future of [`Cache::incr`], [`Cache::incr_by`] and their opposites. Its sum is a `D`.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Incr<'c, K, D> {
     cache: &'c Cache,
     key: K,
-    delta: D,
-    negated: bool,
+    delta: Number,
     version: Option<Version>,
     call: Call,
+    sum: Form<D>,
 }
 
 takes_version!(Incr<'c, K, D>);
 
-/// What can be added to a number in the cache: an `i64` or an `f64`. Sealed.
+/// What can be added to a number in the cache, and is of the sum's type: an `i64` or an `f64`. There
+/// are no more, so that a literal means an `i64`; [`Cache::incr_by`] takes all integers. Sealed.
 pub trait Delta: Copy + sealed::Sealed {
     #[doc(hidden)]
     fn number(self) -> Number;
@@ -62,6 +65,26 @@ impl Delta for f64 {
     }
 }
 
+/// An integer of any type. Sealed.
+pub trait Integer: Copy + sealed::Integer {
+    #[doc(hidden)]
+    fn number(self) -> Number;
+}
+
+macro_rules! integers {
+    ($($integer:ty)*) => {$(
+        impl sealed::Integer for $integer {}
+
+        impl Integer for $integer {
+            fn number(self) -> Number {
+                // What is larger overflows as well.
+                Number::Integer(i128::try_from(self).unwrap_or(i128::MAX))
+            }
+        }
+    )*};
+}
+integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+
 impl Cache {
     /// Adds to the number stored under a key and answers the sum: one atomic step, which leaves the
     /// key's timeout as it is. An `i64` adds to integers and answers an `i64`; an `f64` adds to any
@@ -71,8 +94,8 @@ impl Cache {
     /// [`Error::KeyNotFound`], [`Error::NotANumber`], [`Error::NotAnInteger`] for an `i64` and a
     /// stored fraction, [`Error::Overflow`], and those of the backend. It is not sent twice: where
     /// the link was lost in between the error says whether it [may have run](Error::may_have_run).
-    pub fn incr<K: AsRef<[u8]>, D: Delta>(&self, key: K, delta: D) -> Incr<'_, K, D> {
-        Incr { cache: self, key, delta, negated: false, version: None, call: Call::default() }
+    pub fn incr<K: IntoName, D: Delta>(&self, key: K, delta: D) -> Incr<'_, K::Name, D> {
+        incr(self, key.into_name(), delta.number())
     }
 
     /// Subtracts from the number stored under a key and answers the difference; otherwise as
@@ -80,9 +103,30 @@ impl Cache {
     ///
     /// # Errors
     /// As [`incr`](Self::incr).
-    pub fn decr<K: AsRef<[u8]>, D: Delta>(&self, key: K, delta: D) -> Incr<'_, K, D> {
-        Incr { negated: true, ..self.incr(key, delta) }
+    pub fn decr<K: IntoName, D: Delta>(&self, key: K, delta: D) -> Incr<'_, K::Name, D> {
+        incr(self, key.into_name(), delta.number().negated())
     }
+
+    /// [`incr`](Self::incr) by an integer of any type; the sum is an `i64`.
+    ///
+    /// # Errors
+    /// As [`incr`](Self::incr); [`Error::Overflow`] also if the integer itself is past what an `i64`
+    /// holds, whatever is stored. Then nothing is sent.
+    pub fn incr_by<K: IntoName>(&self, key: K, delta: impl Integer) -> Incr<'_, K::Name, i64> {
+        incr(self, key.into_name(), delta.number())
+    }
+
+    /// [`decr`](Self::decr) by an integer of any type; the difference is an `i64`.
+    ///
+    /// # Errors
+    /// As [`incr_by`](Self::incr_by).
+    pub fn decr_by<K: IntoName>(&self, key: K, delta: impl Integer) -> Incr<'_, K::Name, i64> {
+        incr(self, key.into_name(), delta.number().negated())
+    }
+}
+
+fn incr<K, D>(cache: &Cache, key: K, delta: Number) -> Incr<'_, K, D> {
+    Incr { cache, key, delta, version: None, call: Call::default(), sum: Form::default() }
 }
 
 impl<K, D> Unpin for Incr<'_, K, D> {}
@@ -93,11 +137,13 @@ impl<K: AsRef<[u8]>, D: Delta> Future for Incr<'_, K, D> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let (cache, version) = (this.cache, this.version.as_ref());
+        let (cache, version, delta) = (this.cache, this.version.as_ref(), this.delta);
         let incr = || {
-            let delta = this.delta.number();
-            let delta = if this.negated { delta.negated() } else { delta };
-            Ok(Command::Incr { key: cache.scope(version)?.key(name), delta })
+            let key = cache.scope(version)?.key(name);
+            if !delta.is_a_delta() {
+                return Err(Error::number(name, NumberError::Overflow));
+            }
+            Ok(Command::Incr { key, delta })
         };
         let Reply::Number(sum) = ready!(this.call.poll(cache, name, cx, incr))? else {
             return Poll::Ready(Err(Error::mismatch()));
@@ -110,4 +156,5 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for i64 {}
     impl Sealed for f64 {}
+    pub trait Integer {}
 }

@@ -1,11 +1,11 @@
-//! `set`, `set_raw` and `add`.
+//! `set`, `set_raw`, `add` and `add_raw`.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
-use async_caches_core::key::Version;
+use async_caches_core::key::{IntoName, Version};
 use async_caches_core::reply::Reply;
 use async_caches_core::ttl::Timeout;
 use bytes::Bytes;
@@ -29,7 +29,7 @@ pub struct Set<'c, K, V> {
     call: Call,
 }
 
-/// The future of [`Cache::add`].
+/// The future of [`Cache::add`] and [`Cache::add_raw`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Add<'c, K, V> {
@@ -60,16 +60,16 @@ impl Cache {
     /// [`Error::Serialize`] where the value has no JSON, [`Error::ZeroTimeout`], and those of the
     /// backend. It is not sent twice: where the link was lost in between the error says whether it
     /// [may have run](Error::may_have_run), or may yet.
-    pub fn set<K: AsRef<[u8]>, T: Serialize>(&self, key: K, value: T) -> Set<'_, K, Json<T>> {
-        set(self, key, Json(value))
+    pub fn set<K: IntoName, T: Serialize>(&self, key: K, value: T) -> Set<'_, K::Name, Json<T>> {
+        set(self, key.into_name(), Json(value))
     }
 
     /// Stores bytes as they are under a key, whatever was there.
     ///
     /// # Errors
     /// [`Error::ZeroTimeout`], and those of the backend.
-    pub fn set_raw<K: AsRef<[u8]>>(&self, key: K, value: impl Into<Bytes>) -> Set<'_, K, Raw> {
-        set(self, key, Raw(value.into()))
+    pub fn set_raw<K: IntoName>(&self, key: K, value: impl Into<Bytes>) -> Set<'_, K::Name, Raw> {
+        set(self, key.into_name(), Raw(value.into()))
     }
 
     /// Stores a value under a key where nothing is, or what was has expired; answers whether it
@@ -77,15 +77,27 @@ impl Cache {
     ///
     /// # Errors
     /// As [`set`](Self::set).
-    pub fn add<K: AsRef<[u8]>, T: Serialize>(&self, key: K, value: T) -> Add<'_, K, Json<T>> {
-        Add {
-            cache: self,
-            key,
-            value: Value::Given(Json(value)),
-            version: None,
-            timeout: Timeout::Default,
-            call: Call::default(),
-        }
+    pub fn add<K: IntoName, T: Serialize>(&self, key: K, value: T) -> Add<'_, K::Name, Json<T>> {
+        add(self, key.into_name(), Json(value))
+    }
+
+    /// Stores bytes as they are under a key where nothing is; otherwise as [`add`](Self::add).
+    ///
+    /// # Errors
+    /// As [`set_raw`](Self::set_raw).
+    pub fn add_raw<K: IntoName>(&self, key: K, value: impl Into<Bytes>) -> Add<'_, K::Name, Raw> {
+        add(self, key.into_name(), Raw(value.into()))
+    }
+}
+
+fn add<K, V>(cache: &Cache, key: K, value: V) -> Add<'_, K, V> {
+    Add {
+        cache,
+        key,
+        value: Value::Given(value),
+        version: None,
+        timeout: Timeout::Default,
+        call: Call::default(),
     }
 }
 
