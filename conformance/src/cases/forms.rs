@@ -1,4 +1,5 @@
 //! The forms in which operations take keys, versions, numbers, timeouts and bytes.
+#![allow(clippy::needless_borrows_for_generic_args, reason = "references are forms as well")]
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -96,9 +97,10 @@ pub async fn integers_of_every_type_are_added(cx: Context) {
     macro_rules! add {
         ($($integer:ty)*) => {$(
             sum += 2;
-            assert_eq!(cache.incr_by("n", 2 as $integer).await.unwrap(), sum);
+            let (two, one): ($integer, $integer) = (2, 1);
+            assert_eq!(cache.incr_by("n", two).await.unwrap(), sum);
             sum -= 1;
-            assert_eq!(cache.decr_by("n", 1 as $integer).await.unwrap(), sum);
+            assert_eq!(cache.decr_by("n", one).await.unwrap(), sum);
         )*};
     }
     add!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
