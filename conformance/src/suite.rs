@@ -65,6 +65,7 @@ macro_rules! __cases {
                 operations_do_nothing_until_they_are_awaited
                 a_dropped_connect_or_disconnect_locks_nothing
                 caches_of_one_url_connect_apart
+                a_cache_that_connects_lazily_is_connected_at_once_and_serves
             }
             keys { a_colon_in_a_version_is_an_error_in_every_operation }
             timeouts {
@@ -390,6 +391,8 @@ macro_rules! __cases {
                 a_name_is_resolved_anew_for_each_connection
                 a_name_that_does_not_resolve_is_an_error_that_names_it
                 an_ip_address_is_not_resolved
+                a_connection_past_its_age_is_replaced_and_no_call_fails
+                a_name_that_leads_elsewhere_is_followed_within_the_age_of_connections
             }
             faults {
                 no_operation_outlives_its_deadline_on_a_stopped_server
@@ -403,6 +406,8 @@ macro_rules! __cases {
                 sums_under_killed_links_are_never_counted_twice
                 sums_whose_answer_is_lost_are_never_counted_twice
                 a_server_that_restarts_is_found_again
+                a_cache_connects_lazily_while_its_server_is_away_and_uses_it_once_it_is_there
+                a_cache_that_connects_lazily_with_a_wrong_password_says_so
                 a_load_is_answered_by_its_loader_while_the_server_is_away
                 there_are_never_more_links_than_maxsize
                 at_least_minsize_links_are_kept
@@ -535,6 +540,7 @@ macro_rules! __cases {
                 a_peer_that_accepts_and_never_greets_is_given_up
                 a_peer_that_refuses_is_an_error_that_names_it
                 a_host_that_does_not_exist_is_an_error_that_names_it
+                sentinels_and_nodes_that_refuse_fail_at_once_whoever_has_connected_lazily
                 nulls_of_the_older_protocol_are_nulls_in_the_newer
                 a_malformed_reply_closes_the_link_and_reaches_nobody
                 a_reply_too_many_reaches_nobody

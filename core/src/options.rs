@@ -59,6 +59,8 @@ pub struct Options {
     pub response_timeout: Option<Duration>,
     /// How long a caller may wait for the load of another.
     pub load_wait: Option<Duration>,
+    /// How old a connection may become before another takes its place.
+    pub max_connection_age: Option<Duration>,
     /// What connections are called in the server's list of clients.
     pub name: Option<String>,
     /// The file of the authorities one of which must have issued the server's certificate.
@@ -104,6 +106,7 @@ impl Options {
             connect_timeout: self.connect_timeout.or(lower.connect_timeout),
             response_timeout: self.response_timeout.or(lower.response_timeout),
             load_wait: self.load_wait.or(lower.load_wait),
+            max_connection_age: self.max_connection_age.or(lower.max_connection_age),
             name: self.name.or(lower.name),
             tls_ca: self.tls_ca.or(lower.tls_ca),
             tls_cert: self.tls_cert.or(lower.tls_cert),
@@ -152,6 +155,9 @@ pub struct Settings {
     /// How long a caller may wait for the load of another before it loads by itself; with zero no
     /// caller waits.
     pub load_wait: Duration,
+    /// How old a connection may become before another takes its place, up to a quarter less; above
+    /// zero, without end where there is none.
+    pub max_connection_age: Option<Duration>,
     /// What connections are called in the server's list of clients: printable ASCII, no spaces.
     pub name: Option<String>,
     /// What is to be known for TLS; the default where no option is about it. Whether there is TLS
@@ -237,6 +243,10 @@ impl Settings {
             load_wait: options
                 .load_wait
                 .map_or(Ok(Self::LOAD_WAIT), |wait| check::wait("load_wait", wait))?,
+            max_connection_age: options
+                .max_connection_age
+                .map(|age| check::span("max_connection_age", age))
+                .transpose()?,
             name: options.name.map(check::client_name).transpose()?,
             tls,
             sentinel_credentials,

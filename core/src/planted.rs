@@ -23,6 +23,8 @@ pub enum Bug {
     AddressesInTurn,
     /// A server that was silent on one link is waited for on the next.
     SilenceForgotten,
+    /// A link is kept however old it is.
+    OldLinkKept,
     /// Scripts that the server has forgotten are still called by their digests.
     ScriptsRemembered,
     /// A server that loads its data counts as ready.

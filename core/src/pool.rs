@@ -23,6 +23,12 @@
 //! another, is silent on all: no other is to cost its callers the same wait. Then there is no hope but
 //! for a moment in which a dial may prove the server alive.
 //!
+//! With a [greatest age](Pool::limit_age) a link that has reached it is replaced, so that a name that
+//! leads elsewhere is followed: another link is dialled first, and only when that is open does the old
+//! one take no more commands. If the pool is full there is no room for that: then one old link at a time
+//! closes first, and only while dials succeed. Each link draws its age, so that those which were
+//! opened together do not close together.
+//!
 //! The pool knows no socket and no caller. It is told what happened (`handle`), says what to do
 //! (`poll`, until it answers `None`) and when to ask again (`deadline`).
 
@@ -36,7 +42,7 @@ pub use self::lanes::{Allotment, Lane, allot};
 use self::tally::History;
 pub use self::tally::Tally;
 use crate::planted::{self, Bug};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, Random};
 use crate::time::{Deadline, Instant};
 
 /// The decisions of one pool of links.
@@ -56,6 +62,12 @@ pub struct Pool {
     failing_from: Option<Instant>,
     /// Whether no caller has waited for the first link to open.
     unproven: bool,
+    max_age: Option<Duration>,
+    ages: Random,
+    /// The link that is being dialled in the place of one that is too old.
+    renewing: Option<LinkId>,
+    /// Whether such a link has opened, so that an old one may close.
+    renewed: bool,
     /// When the server moved last.
     moved_at: Option<Instant>,
     history: History,
@@ -70,6 +82,8 @@ enum Phase {
     Dialling,
     Open {
         since: Instant,
+        /// When it is too old.
+        until: Instant,
     },
     /// It idled, or its server is no longer the one, and is to close.
     Closing,
@@ -144,6 +158,10 @@ impl Pool {
             refused: false,
             failing_from: None,
             unproven: false,
+            max_age: None,
+            ages: Random::new(seed ^ AGES),
+            renewing: None,
+            renewed: false,
             moved_at: None,
             history: History::default(),
         }
@@ -153,11 +171,15 @@ impl Pool {
     pub fn handle(&mut self, input: Input, now: Instant) {
         match input {
             Input::Opened(id) => {
+                let until = now + self.age();
                 for (link, phase) in &mut self.links {
                     if *link == id {
-                        *phase = Phase::Open { since: now };
+                        *phase = Phase::Open { since: now, until };
                         self.history.opened();
                     }
+                }
+                if self.renewing == Some(id) {
+                    (self.renewing, self.renewed) = (None, true);
                 }
                 self.troubled = false;
                 self.refused = false;
@@ -183,6 +205,11 @@ impl Pool {
             Input::Renewed => {}
             Input::Moved => self.moved(now),
         }
+    }
+
+    /// Replaces links once they are so old, or up to a quarter younger; never, unless said.
+    pub fn limit_age(&mut self, max_age: Option<Duration>) {
+        self.max_age = max_age;
     }
 
     /// Callers come before any link was open: until one is, the first dial that fails leaves them no
@@ -225,13 +252,18 @@ impl Pool {
         now: Instant,
         idle_since: impl Fn(LinkId) -> Option<Instant>,
     ) -> Option<Action> {
-        if self.wants_dial() && self.not_before <= now {
+        if let Some(id) = self.next_too_old(now) {
+            return Some(Action::Close(id));
+        }
+        let renews = self.wants_renewal(now);
+        if (self.wants_dial() || renews) && self.not_before <= now {
             self.demand = false;
             if self.open() == 0 && !planted::is(Bug::SilenceForgotten) {
                 self.failing_from.get_or_insert(now + self.patience);
             }
             let id = LinkId(self.next);
             self.next += 1;
+            self.renewing = if renews { Some(id) } else { self.renewing };
             self.links.push((id, Phase::Dialling));
             return Some(Action::Dial(id));
         }
@@ -248,11 +280,15 @@ impl Pool {
     /// When [`poll`](Self::poll) may answer otherwise though nothing happened.
     #[must_use]
     pub fn deadline(&self, now: Instant) -> Option<Deadline> {
-        if self.wants_dial() {
+        if self.wants_dial() || self.wants_renewal(now) {
             return Some(Deadline { at: self.not_before, why: "dial" });
         }
+        let ages = self.links.iter().filter_map(|(_, phase)| phase.until());
+        let age = ages.filter(|until| *until > now && *until < Instant::MAX).min();
+        let age = age.map(|at| Deadline { at, why: "the age of a link" });
         let spare = self.open() > self.minsize.max(1);
-        spare.then(|| Deadline { at: now + Self::IDLE / 2, why: "close idle links" })
+        let spare = spare.then(|| Deadline { at: now + Self::IDLE / 2, why: "close idle links" });
+        Deadline::earlier(age, spare)
     }
 
     /// Whether callers without a link should be failed at once instead of waiting.
@@ -302,6 +338,46 @@ impl Pool {
         self.kept() < self.minsize || self.demand
     }
 
+    /// How old the next link may become.
+    fn age(&mut self) -> Duration {
+        let Some(most) = self.max_age.filter(|_| !planted::is(Bug::OldLinkKept)) else {
+            return Duration::MAX;
+        };
+        most.saturating_sub(self.ages.below(most / 4))
+    }
+
+    fn too_old(&self, now: Instant) -> Option<LinkId> {
+        let old = |phase: Phase| phase.until().is_some_and(|until| until <= now);
+        self.links.iter().find(|(_, phase)| old(*phase)).map(|(id, _)| *id)
+    }
+
+    /// Whether a link is to be dialled in the place of one that is too old.
+    fn wants_renewal(&self, now: Instant) -> bool {
+        let free = !self.is_full() && !self.is_dialling() && !self.renewed;
+        free && self.too_old(now).is_some()
+    }
+
+    /// The link that closes now as it is too old, if one is.
+    fn next_too_old(&mut self, now: Instant) -> Option<LinkId> {
+        let id = self.too_old(now);
+        if id.is_none() {
+            self.renewed = false;
+        }
+        let id = id?;
+        // Without room for another, one that works is only given up while others would open.
+        let in_turn = self.is_full() && !self.troubled && self.kept() == self.links.len();
+        if !self.renewed && !(in_turn && !self.is_dialling()) {
+            return None;
+        }
+        self.renewed = false;
+        for (link, phase) in &mut self.links {
+            if *link == id {
+                *phase = Phase::Closing;
+            }
+        }
+        Some(id)
+    }
+
     fn demanded(&mut self, now: Instant) {
         // Where nobody has wanted a link for that long, what failed before says nothing of now.
         let left_alone = self.links.is_empty() && now.since(self.not_before) >= self.patience;
@@ -333,9 +409,10 @@ impl Pool {
         let Some(at) = at.filter(|_| !planted::is(Bug::EndedLinkCounted)) else { return };
         let (_, phase) = self.links.remove(at);
         self.history.ended(phase);
+        self.renewing = self.renewing.filter(|renewing| *renewing != id);
         let answered = answered && !planted::is(Bug::AnswersForgotten);
         match phase {
-            Phase::Open { since } if answered || now.since(since) >= Self::STABLE => {
+            Phase::Open { since, .. } if answered || now.since(since) >= Self::STABLE => {
                 self.backoff.succeeded();
             }
             Phase::Open { .. } | Phase::Dialling => {}
@@ -356,7 +433,18 @@ impl Phase {
     fn is_open(self) -> bool {
         matches!(self, Self::Open { .. })
     }
+
+    /// When it is too old, if it is open.
+    fn until(self) -> Option<Instant> {
+        match self {
+            Self::Open { until, .. } => Some(until),
+            Self::Dialling | Self::Closing => None,
+        }
+    }
 }
+
+/// Makes another seed of one.
+const AGES: u64 = 0xa5a5_a5a5_a5a5_a5a5;
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,15 @@ pub(crate) enum Service {
 }
 
 impl Service {
+    /// Calls come before it has connected to anything.
+    pub(crate) fn begin_lazily(&self) {
+        match self {
+            Self::Redis(redis) => redis.begin_lazily(),
+            // Its calls wait for the first map, and fail once all nodes of the URL have.
+            Self::Cluster(_) => {}
+        }
+    }
+
     /// It runs from now on, on the runtime that this is called on.
     pub(crate) fn start(&self) {
         match self {

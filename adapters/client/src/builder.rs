@@ -232,6 +232,16 @@ impl Builder {
         self
     }
 
+    /// How old a connection may become before another takes its place, so that a name that leads
+    /// elsewhere is followed; without end, if not given. Each connection draws an age of its own,
+    /// up to a quarter less. No call fails by it: another connection is dialled first, unless
+    /// `maxsize` leaves no room for one, and the old one answers what it was asked and closes. If
+    /// the other cannot be dialled the old one stays.
+    pub fn max_connection_age(mut self, age: Duration) -> Self {
+        self.options.max_connection_age = Some(age);
+        self
+    }
+
     /// The name to show in the server's list of clients.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.options.name = Some(name.into());
@@ -338,6 +348,24 @@ impl Builder {
     pub async fn connect(self) -> Result<Cache, Error> {
         let cache = self.build()?;
         cache.connect().await?;
+        Ok(cache)
+    }
+
+    /// The cache, connected at once: its connections are dialled in the background, and dialled again
+    /// until they open. So a service starts while its server is away.
+    ///
+    /// Until the first dial has opened or failed calls wait for it, within their response timeout.
+    /// Once it has failed, calls fail at once until one opens: `get_or_set` then returns what its
+    /// loader gives. What is wrong, a password for example, is in [`Cache::info`], in the errors of
+    /// calls and in the events of dials.
+    ///
+    /// To be called inside the runtime, if that has to be entered.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build), [`Error::NoRuntime`] and [`Error::OtherBounds`].
+    pub fn connect_lazily(self) -> Result<Cache, Error> {
+        let cache = self.build()?;
+        cache.connect_lazily()?;
         Ok(cache)
     }
 

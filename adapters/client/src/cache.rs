@@ -144,6 +144,13 @@ impl<S> Remote<S> {
     }
 }
 
+/// Whether the first connection is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Begin {
+    Waiting,
+    Lazily,
+}
+
 /// How far a cache is connected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -320,7 +327,7 @@ impl Cache {
 
     /// Begins to connect. What needs no I/O is connected at once; a pool is to be waited for, and
     /// then handed to [`connected`](Self::connected) or given up with [`idle`](Self::idle).
-    pub(crate) fn begin_connect(&self) -> Result<Option<(Service, Arc<Desk>)>, Error> {
+    pub(crate) fn begin_connect(&self, how: Begin) -> Result<Option<(Service, Arc<Desk>)>, Error> {
         let mut phase = lock(&self.inner.phase);
         if *phase != Phase::Idle {
             return Err(Error::AlreadyConnected);
@@ -341,6 +348,9 @@ impl Cache {
                 let undo = Idle(self);
                 let service = self.inner.target.service(settings);
                 if let Some((service, _)) = &service {
+                    if how == Begin::Lazily {
+                        service.begin_lazily();
+                    }
                     service.start();
                 }
                 std::mem::forget(undo);
@@ -350,6 +360,14 @@ impl Cache {
         self.inner.backend.store(Some(Arc::new(backend)));
         *phase = Phase::Connected;
         Ok(None)
+    }
+
+    /// Connects at once, and dials in the background.
+    pub(crate) fn connect_lazily(&self) -> Result<(), Error> {
+        if let Some((service, desk)) = self.begin_connect(Begin::Lazily)? {
+            self.connected(service, desk);
+        }
+        Ok(())
     }
 
     /// Opens the pool, or the cluster, again on the caller's runtime, if the one that ran it is gone

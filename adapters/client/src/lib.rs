@@ -48,7 +48,7 @@
 //!
 //! Options stand in the URL's query or are given to the [`Builder`], which wins: `timeout`,
 //! `version`, `key_prefix`, `minsize`, `maxsize`, `max_in_flight`, `max_queued_bytes`,
-//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `load_wait`, `name`,
+//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `load_wait`, `max_connection_age`, `name`,
 //! `replica_reads`, `unreadable`, `protocol`, `tls_ca`, `tls_cert`, `tls_key`, `tls_server_name`, `tls_verify`, `tls_dangerously_accept_any_certificate`. Spans in a URL are seconds, with decimals or without.
 //!
 //! # What every operation has in common

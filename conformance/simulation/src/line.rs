@@ -33,6 +33,8 @@ pub(crate) struct Line {
     pub(crate) greeted: bool,
     /// How many bytes the server had said by then.
     pub(crate) greeting: u64,
+    /// When it was.
+    pub(crate) greeted_at: Instant,
     /// Whether replies may not be what the server said, or may be another command's.
     pub(crate) tainted: bool,
     /// When it was last asked for something, but for a PING.
@@ -103,6 +105,7 @@ impl Line {
             session: None,
             greeted: false,
             greeting: 0,
+            greeted_at: now,
             tainted: false,
             used: now,
             replies: 0,

@@ -98,7 +98,9 @@ impl State {
         let idle = self.now.since(line.used);
         let (over, whole) =
             (self.pools[line.pool].over, line.is_healthy(self.now) && !line.inward.cut);
-        let may_leave = self.cluster.is_some();
+        let age = self.now.since(line.greeted_at);
+        let is_old = self.plan.max_age.is_some_and(|most| age >= most / 4 * 3);
+        let may_leave = self.cluster.is_some() || is_old;
         if self.ledger.strict && whole && !over && !may_leave && !line.tainted && idle < IDLE {
             self.ledger.fail(format!("line {id}: closed though nothing was wrong with it"));
         }

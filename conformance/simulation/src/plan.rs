@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     /// Whether callers do hardly anything but load.
     pub(crate) loads: bool,
     /// What there is of a cluster, where there is one.
+    /// How old a line may become.
+    pub(crate) max_age: Option<Duration>,
     /// The addresses of the server, if there are several.
     pub(crate) addresses: Vec<Address>,
     pub(crate) cluster: Option<ClusterPlan>,
@@ -228,6 +230,7 @@ impl Plan {
             drops: [0, 8, 3][random.below(3) as usize],
             span: span_of(random, faults_until.since(Instant::ORIGIN)),
             loads: random.below(8) == 0,
+            max_age: None,
             addresses: Vec::new(),
             cluster: None,
             reconnects: [0, 0, 1, 3][random.below(4) as usize],

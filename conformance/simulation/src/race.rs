@@ -1,4 +1,4 @@
-//! The addresses of the server: of several, one is alive.
+//! The addresses of the server, of which one is alive, and the age of lines.
 //!
 //! What must hold: while nothing goes wrong but that, whoever dials has a link within the connect
 //! timeout. The lines of one race count as one, as they are one connection that is being dialled.
@@ -54,6 +54,14 @@ impl Plan {
             .collect();
     }
 
+    /// Draws how old lines may become, and rather none: replacing one takes as long as it takes to
+    /// dial, which is not to be longer than callers wait.
+    pub(crate) fn draw_age(&mut self, random: &mut Random) {
+        if random.below(3) == 0 && self.response_timeout >= SHORTEST {
+            self.max_age = Some(Duration::from_millis([300, 2_000][random.below(2) as usize]));
+        }
+    }
+
     /// What a resolver says.
     pub(crate) fn resolved(&self) -> Vec<SocketAddr> {
         let address = |index| SocketAddrV4::new(Ipv4Addr::LOCALHOST, index as u16).into();
@@ -94,6 +102,20 @@ impl State {
             self.note_dial(pool);
         }
         line
+    }
+
+    /// Where nothing goes wrong no line outlives its age, but for the time in which another is dialled
+    /// in its place and what is under way on it ends.
+    pub(crate) fn check_ages(&mut self) {
+        let Some(age) = self.plan.max_age.filter(|_| self.plan.is_calm()) else { return };
+        let most = age + self.plan.connect_timeout + 2 * self.plan.response_timeout;
+        let old = |line: &Line| {
+            let idle = self.pools[line.pool].over || !line.is_healthy(self.now);
+            !idle && self.now.since(line.greeted_at) > most
+        };
+        if let Some(id) = self.lines.iter().position(old) {
+            self.ledger.fail(format!("line {id} is older than {age:?}"));
+        }
     }
 
     /// A race should have a winner, if nothing was in its way, unless the clock has jumped.

@@ -73,7 +73,9 @@ pub fn run(seed: u64, keep_log: bool) -> Report {
         return memory::run(seed, random, keep_log);
     }
     let mut plan = Plan::draw(&mut random);
-    plan.draw_addresses(&mut Random::new(!seed));
+    let mut other = Random::new(!seed);
+    plan.draw_addresses(&mut other);
+    plan.draw_age(&mut other);
     plan.poison(&mut Random::new(seed.rotate_left(32)));
     let mut run = Run::new(plan, random, keep_log);
     run.all();
@@ -227,6 +229,7 @@ impl Run {
 
     /// What caches tell of themselves adds up, whatever is going on.
     fn check_info(&self) {
+        self.world.with(State::check_ages);
         for (index, cache) in self.caches.iter().enumerate() {
             let info = cache.info();
             let Some(pool) = info.pool() else { continue };
@@ -266,7 +269,9 @@ impl Run {
                 let lines = state.lines.iter().filter(|line| line.pool == index && line.is_live());
                 let (live, healthy) =
                     (lines.clone().count(), lines.filter(|line| line.is_healthy(state.now)).count());
-                let least = if pool.over { 0 } else { pool.minsize };
+                // Without room for another, a line that is too old goes first.
+                let renews = self.plan.max_age.is_some() && pool.minsize == pool.maxsize;
+                let least = if pool.over { 0 } else { pool.minsize - usize::from(renews) };
                 let most = if pool.over { 0 } else { pool.maxsize };
                 let gone = |cluster: &Cluster| cluster.is_gone(pool.node, self.plan.reads());
                 let gone = state.cluster.as_ref().is_some_and(gone);
@@ -428,6 +433,9 @@ fn caches(plan: &Plan, world: &World) -> Vec<Cache> {
             .max_waiting(cache.max_waiting)
             .connect_timeout(plan.connect_timeout)
             .response_timeout(plan.response_timeout);
+        if let Some(age) = plan.max_age {
+            builder = builder.max_connection_age(age);
+        }
         if let Some(millis) = cache.timeout {
             builder = builder.timeout(Duration::from_millis(millis));
         }

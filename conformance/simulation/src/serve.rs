@@ -121,6 +121,9 @@ impl State {
             let protocol = session.protocol;
             let greets = !line.greeted && said == Said::Status("PONG");
             line.greeted |= greets;
+            if greets {
+                line.greeted_at = self.now;
+            }
             self.log.add(self.now, || format!("line {id}: {:?} comes to {said:?}", asked.request));
             let mut bytes = std::mem::take(&mut self.scratch);
             bytes.clear();

@@ -8,7 +8,7 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::{Space, run_in};
 
 /// Every bug that there is.
-const BUGS: [Bug; 46] = [
+const BUGS: [Bug; 47] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
@@ -16,6 +16,7 @@ const BUGS: [Bug; 46] = [
     Bug::NoConnectTimeout,
     Bug::AddressesInTurn,
     Bug::SilenceForgotten,
+    Bug::OldLinkKept,
     Bug::ScriptsRemembered,
     Bug::LoadingIsReady,
     Bug::AddLivesForEver,

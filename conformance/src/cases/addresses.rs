@@ -1,5 +1,7 @@
-//! A name with several addresses, of which one leads to a server that greets.
+//! A name with several addresses, of which one leads to a server that greets; and a name that leads
+//! elsewhere while the cache is connected.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -125,6 +127,62 @@ pub async fn an_ip_address_is_not_resolved(cx: Context) {
     let resolver = |_: String, _| async { Err(io::Error::other("asked about an IP address")) };
     let cache = connected(cx.builder_of(&server.url(0)).resolver(resolver)).await;
     assert_serves(&cache).await;
+}
+
+pub async fn a_connection_past_its_age_is_replaced_and_no_call_fails(cx: Context) {
+    let server = cx.start(&Setup::default());
+    // With room for another connection meanwhile, and without.
+    for maxsize in [2, 1] {
+        let builder = cx.builder_of(&server.url(0)).name("aging").maxsize(maxsize);
+        let cache = connected(builder.max_connection_age(Duration::from_millis(100))).await;
+        let mut seen = BTreeSet::new();
+        cx.until("four connections have served", async || {
+            for n in 0..20 {
+                cache.set("key", n).await.unwrap();
+                assert_eq!(cache.get("key").await.unwrap(), Some(n));
+            }
+            let now = ids(&server);
+            assert!(now.len() <= maxsize, "{now:?}");
+            seen.extend(now);
+            seen.len() >= 4
+        })
+        .await;
+        assert_eq!(cache.info().pool().map(|pool| pool.lost), Some(0), "none was lost");
+        cache.disconnect().await.unwrap();
+    }
+}
+
+pub async fn a_name_that_leads_elsewhere_is_followed_within_the_age_of_connections(cx: Context) {
+    let (old, new) = (cx.start(&Setup::default()), cx.start(&Setup::default()));
+    let now = Arc::new(Mutex::new(vec![old.address()]));
+    let told = Arc::clone(&now);
+    let builder = cx.builder_of(&url(&old)).max_connection_age(Duration::from_millis(100));
+    let cache = connected(builder.resolver(move |_: String, _| {
+        let addresses = told.lock().expect("no test panics here").clone();
+        async move { Ok(addresses) }
+    }))
+    .await;
+    cache.set("key", 1).await.unwrap();
+    assert_eq!(old.raw(0).text(&["GET", "::key"]), "1");
+    // While nothing can be dialled there, the connection stays.
+    *now.lock().expect("no test panics here") = Vec::new();
+    for n in 0..50 {
+        cache.set("key", n).await.unwrap();
+        cx.sleep(Duration::from_millis(5)).await;
+    }
+    *now.lock().expect("no test panics here") = vec![new.address()];
+    cx.until("the new server is used", async || {
+        cache.set("key", 2).await.unwrap();
+        new.raw(0).number(&["EXISTS", "::key"]) == 1
+    })
+    .await;
+    cx.until("the old one is left", async || old.raw(0).other_clients().is_empty()).await;
+}
+
+fn ids(server: &Server) -> BTreeSet<String> {
+    let clients = server.raw(0).other_clients();
+    let id = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
+    clients.iter().filter(|line| line.contains(" name=aging ")).map(id).collect()
 }
 
 /// A cache of a server whose name has these addresses.

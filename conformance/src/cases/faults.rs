@@ -8,7 +8,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_caches::{Cache, Error, LoadError, PoolInfo};
+use async_caches::{Cache, Credentials, Error, LoadError, PoolInfo, Secret, ServerErrorKind};
 
 use super::ops;
 use crate::abandon::after_pending;
@@ -107,6 +107,43 @@ fn pool(cache: &Cache) -> PoolInfo {
 
 /// Past all patience.
 const ENDLESS: Duration = Duration::from_secs(120);
+
+pub async fn a_cache_connects_lazily_while_its_server_is_away_and_uses_it_once_it_is_there(
+    cx: Context,
+) {
+    let mut server = cx.start(&Setup::default());
+    server.kill();
+    let builder = cx.builder_of(&server.url(0)).response_timeout(ENDLESS);
+    let cache = builder.connect_lazily().unwrap();
+    assert!(cache.is_connected());
+    // The deadline is far off, so what comes in time came of the dial that failed.
+    let load = cx.within(SOON, "a load", cache.get_or_set("key", async { 1 }));
+    assert_eq!(load.await.unwrap(), 1);
+    let error = cx.within(SOON, "a set", cache.set("key", 2)).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    assert!(error.is_retryable() && !error.may_have_run());
+    assert!(pool(&cache).last_error.is_some());
+    server.revive();
+    cx.until("the server is used", async || cache.set("key", 3).await.is_ok()).await;
+    assert_eq!(cache.get_or_set("key", async { 4 }).await.unwrap(), 3);
+}
+
+pub async fn a_cache_that_connects_lazily_with_a_wrong_password_says_so(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let wrong = Credentials { username: None, password: Secret::new("wrong") };
+    let builder = cx.builder_of(&server.url(0)).response_timeout(ENDLESS).credentials(wrong);
+    let cache = builder.connect_lazily().unwrap();
+    let error = cx.within(SOON, "a get", cache.get::<i32>("key")).await.unwrap_err();
+    let kind = error.server_error().map(|error| error.kind);
+    assert_eq!(kind, Some(ServerErrorKind::WrongPass), "{error:?}");
+    let load = cx.within(SOON, "a load", cache.get_or_set("key", async { 1 }));
+    assert_eq!(load.await.unwrap(), 1);
+    let last = pool(&cache).last_error.expect("the dial has failed");
+    assert!(last.error.to_string().contains("WRONGPASS"), "{last:?}");
+}
+
+/// Long enough for a busy machine, and far from the deadline.
+const SOON: Duration = Duration::from_secs(20);
 
 pub async fn a_stopped_server_does_not_keep_a_disconnect(cx: Context) {
     let server = cx.start(&Setup::default());

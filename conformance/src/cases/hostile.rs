@@ -1,5 +1,6 @@
 //! Bytes that no real server sends, from a peer of our own.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use async_caches::{Cache, Error};
@@ -204,3 +205,26 @@ async fn own_name(cache: Cache, n: u32) -> bool {
 const GREETING: &[u8] = b"%1\r\n+proto\r\n:3\r\n";
 const BRIEF: Duration = Duration::from_millis(100);
 const SLACK: Duration = Duration::from_secs(3);
+
+pub async fn sentinels_and_nodes_that_refuse_fail_at_once_whoever_has_connected_lazily(
+    cx: Context,
+) {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let (soon, endless) = (Duration::from_secs(20), Duration::from_secs(120));
+    let urls = [
+        format!("redis://{address}"),
+        format!("redis-sentinel://{address}/service"),
+        format!("redis-cluster://{address}"),
+    ];
+    for url in urls {
+        let builder = cx.builder_of(&url).response_timeout(endless);
+        let cache = builder.connect_lazily().unwrap();
+        let error = cx.within(soon, &url, cache.get::<i32>("key")).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        let load = cx.within(soon, &url, cache.get_or_set("key", async { 1 }));
+        assert_eq!(load.await.unwrap(), 1);
+        cx.within(soon, &url, cache.disconnect()).await.unwrap();
+    }
+}

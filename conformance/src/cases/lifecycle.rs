@@ -97,3 +97,21 @@ pub async fn caches_of_one_url_connect_apart(cx: Context) {
     let error = first.ping().await.unwrap_err();
     assert!(matches!(error, Error::NotConnected), "{error:?}");
 }
+
+pub async fn a_cache_that_connects_lazily_is_connected_at_once_and_serves(cx: Context) {
+    let cache = cx.builder().connect_lazily().unwrap();
+    assert!(cache.is_connected());
+    let error = cache.connect().await.unwrap_err();
+    assert!(matches!(error, Error::AlreadyConnected), "{error:?}");
+    cache.set("key", 1).await.unwrap();
+    cache.ping().await.unwrap();
+    assert_eq!(cache.get_or_set("loaded", async { 2 }).await.unwrap(), 2);
+    cache.disconnect().await.unwrap();
+    let error = cache.ping().await.unwrap_err();
+    assert!(matches!(error, Error::NotConnected), "{error:?}");
+    // Nothing was dialled yet.
+    let cache = cx.builder().connect_lazily().unwrap();
+    cache.disconnect().await.unwrap();
+    let error = cx.builder().key_prefix("a:b").connect_lazily().unwrap_err();
+    assert!(matches!(error, Error::Key(_)), "{error:?}");
+}

@@ -71,6 +71,7 @@ fn every_option_is_read_from_its_text() {
         ("connect_timeout", "0.25"),
         ("response_timeout", "1"),
         ("load_wait", "2.5"),
+        ("max_connection_age", "3600"),
         ("name", "web-1"),
     ])
     .unwrap();
@@ -82,6 +83,7 @@ fn every_option_is_read_from_its_text() {
     assert_eq!(settings.connect_timeout, Duration::from_millis(250));
     assert_eq!(settings.response_timeout, Duration::from_secs(1));
     assert_eq!(settings.load_wait, Duration::from_millis(2_500));
+    assert_eq!(settings.max_connection_age, Some(Duration::from_secs(3_600)));
     assert_eq!(settings.name.as_deref(), Some("web-1"));
 }
 
@@ -152,7 +154,9 @@ fn what_is_no_number_of_seconds_is_refused_by_name_and_value() {
         "-1", "+1", "-0", "NaN", "nan", "inf", "Infinity", "1e9", "0x10", "1_000", "1,5", ".5",
         "5.", ".", "1.2.3", " 1", "1s", "ten", "١", "None",
     ] {
-        for option in ["timeout", "ttl", "connect_timeout", "response_timeout"] {
+        for option in
+            ["timeout", "ttl", "connect_timeout", "response_timeout", "max_connection_age"]
+        {
             let error = set(option, text).unwrap_err();
             assert_eq!(error, OptionError::NotSeconds { option, value: text.into() });
             let message = error.to_string();
@@ -177,7 +181,7 @@ fn zero_and_too_long_are_refused_wherever_they_are_given() {
         for name in ["timeout", "ttl"] {
             assert_eq!(set(name, text), Err(OptionError::Timeout(TimeoutError::Zero)));
         }
-        for option in ["connect_timeout", "response_timeout"] {
+        for option in ["connect_timeout", "response_timeout", "max_connection_age"] {
             assert_eq!(set(option, text), Err(OptionError::Zero { option }));
         }
     }

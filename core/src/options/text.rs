@@ -16,7 +16,7 @@ use crate::value::Unreadable;
 
 impl Options {
     /// The names that [`Options::set`] takes.
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 27] = [
         "timeout",
         "ttl",
         "version",
@@ -31,6 +31,7 @@ impl Options {
         "connect_timeout",
         "response_timeout",
         "load_wait",
+        "max_connection_age",
         "name",
         "tls_ca",
         "tls_cert",
@@ -73,6 +74,9 @@ impl Options {
                 say("response_timeout").once(&mut self.response_timeout, Said::span)
             }
             "load_wait" => say("load_wait").once(&mut self.load_wait, Said::wait),
+            "max_connection_age" => {
+                say("max_connection_age").once(&mut self.max_connection_age, Said::span)
+            }
             "name" => say("name").once(&mut self.name, Said::client_name),
             "tls_ca" => say("tls_ca").once(&mut self.tls_ca, Said::text),
             "tls_cert" => say("tls_cert").once(&mut self.tls_cert, Said::text),
@@ -129,6 +133,7 @@ impl Options {
         let connect_timeout = self.connect_timeout.map(Seconds);
         let response_timeout = self.response_timeout.map(Seconds);
         let load_wait = self.load_wait.map(Seconds);
+        let max_connection_age = self.max_connection_age.map(Seconds);
         next("timeout", shown(timeout.as_ref()))?;
         next("version", shown(version.as_ref()))?;
         next("key_prefix", shown(prefix))?;
@@ -142,6 +147,7 @@ impl Options {
         next("connect_timeout", shown(connect_timeout.as_ref()))?;
         next("response_timeout", shown(response_timeout.as_ref()))?;
         next("load_wait", shown(load_wait.as_ref()))?;
+        next("max_connection_age", shown(max_connection_age.as_ref()))?;
         next("name", shown(self.name.as_ref()))?;
         next("tls_ca", shown(self.tls_ca.as_ref()))?;
         next("tls_cert", shown(self.tls_cert.as_ref()))?;

@@ -358,6 +358,89 @@ fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() 
     assert!(!pool.is_hopeless(at(10_001)), "from then on it is waited for");
 }
 
+/// A pool whose links may be 1,000 ms old, all of them open at 0.
+fn aging(minsize: usize, maxsize: usize) -> (Pool, Vec<LinkId>) {
+    let mut pool = pool(minsize, maxsize);
+    pool.limit_age(Some(Duration::from_secs(1)));
+    let links = dials(&mut pool, at(0));
+    links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
+    (pool, links)
+}
+
+#[test]
+fn a_link_past_its_age_closes_once_another_is_open() {
+    let (mut pool, old) = aging(1, 2);
+    let due = pool.deadline(at(0)).unwrap();
+    assert_eq!(due.why, "the age of a link");
+    assert!((at(750)..=at(1_000)).contains(&due.at), "{due:?}");
+    assert_eq!(pool.poll(at(749), busy), None);
+    let new = dials(&mut pool, due.at);
+    assert_eq!((new.len(), pool.open()), (1, 1), "the old one serves meanwhile");
+    assert_eq!(pool.poll(at(1_500), busy), None, "one dial is enough");
+    pool.handle(Input::Opened(new[0]), at(1_500));
+    assert_eq!(pool.poll(at(1_500), busy), Some(Action::Close(old[0])));
+    assert_eq!(pool.poll(at(1_500), busy), None);
+    pool.handle(ended(old[0]), at(1_501));
+    assert_eq!((pool.open(), pool.size(), pool.tally().lost), (1, 1, 0));
+}
+
+#[test]
+fn a_link_past_its_age_is_kept_while_no_other_opens() {
+    let (mut pool, _) = aging(1, 2);
+    let mut now = at(1_000);
+    for _ in 0..10 {
+        let failing = dials(&mut pool, now);
+        assert_eq!(failing.len(), 1);
+        pool.handle(ended(failing[0]), now);
+        assert_eq!(pool.open(), 1);
+        assert!(!pool.is_hopeless(now));
+        now = pool.deadline(now).unwrap().at;
+    }
+}
+
+#[test]
+fn of_a_full_pool_one_link_past_its_age_closes_at_a_time() {
+    let (mut pool, links) = aging(3, 3);
+    for old in links {
+        let now = at(1_000);
+        assert_eq!(pool.poll(now, busy), Some(Action::Close(old)));
+        assert_eq!(pool.poll(now, busy), None, "the next waits");
+        pool.handle(ended(old), now);
+        let new = dials(&mut pool, now);
+        assert_eq!((new.len(), pool.size()), (1, 3));
+        assert_eq!(pool.poll(now, busy), None);
+        pool.handle(Input::Opened(new[0]), now);
+    }
+    assert_eq!(pool.poll(at(1_000), busy), None);
+}
+
+#[test]
+fn a_full_pool_whose_dials_fail_keeps_its_old_links() {
+    let (mut pool, links) = aging(2, 2);
+    pool.handle(ended(links[0]), at(900));
+    let failing = dials(&mut pool, at(1_000));
+    assert_eq!(failing.len(), 1);
+    assert_eq!(pool.poll(at(1_000), busy), None, "the other is kept while that is dialled");
+    pool.handle(ended(failing[0]), at(1_000));
+    assert_eq!(pool.open(), 1);
+    let due = pool.deadline(at(1_000)).unwrap().at;
+    let again = dials(&mut pool, due);
+    assert_eq!((again.len(), pool.open()), (1, 1));
+}
+
+#[test]
+fn links_that_opened_together_grow_old_apart_and_none_without_an_age() {
+    let (pool, _) = aging(8, 8);
+    let mut ages: Vec<_> = pool.links.iter().filter_map(|(_, phase)| phase.until()).collect();
+    ages.dedup();
+    assert_eq!(ages.len(), 8);
+    let mut ageless = super::tests::pool(1, 2);
+    let link = dials(&mut ageless, at(0))[0];
+    ageless.handle(Input::Opened(link), at(0));
+    assert_eq!(ageless.deadline(at(0)), None);
+    assert_eq!(ageless.poll(at(u64::MAX / 2_000_000), busy), None);
+}
+
 #[test]
 fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later() {
     let mut pool = pool(1, 1);

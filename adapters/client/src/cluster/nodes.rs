@@ -223,6 +223,13 @@ impl Nodes {
         if until <= now || maps.is_some_and(|maps| maps != state.maps) {
             return Ok(None);
         }
+        // Who did not wait for the first map is not to wait for one that does not come.
+        if state.maps == 0
+            && let Some(why) = &state.last_error
+            && (why.is_refusal() || state.failures >= self.seeds)
+        {
+            return Err(self.failed_by(why.clone()));
+        }
         if ticket.is_none() && state.line.waiting() >= self.settings.max_waiting {
             return Err(Error::Overloaded { to: self.topology.to_string() });
         }

@@ -57,6 +57,7 @@ fn link_errors() -> Vec<LinkError> {
             at: at(),
             source: Shared::new(ConnectionError::Refused(server()).into()),
         },
+        LinkError::Name { host: at(), source: Shared::new(std::io::Error::other("gone")) },
         LinkError::Uncovered { slot: Some(7) },
         LinkError::Crowded,
         LinkError::Closed,
@@ -68,6 +69,7 @@ fn link_errors() -> Vec<LinkError> {
     for error in &all {
         match error {
             LinkError::Io(_)
+            | LinkError::Name { .. }
             | LinkError::Eof
             | LinkError::Connection(_)
             | LinkError::RuntimeGone

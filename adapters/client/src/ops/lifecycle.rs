@@ -9,7 +9,7 @@ use async_caches_core::command::Command;
 use async_caches_core::reply::Reply;
 
 use crate::backend::{Call, Service};
-use crate::cache::Cache;
+use crate::cache::{Begin, Cache};
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::redis::Ticket;
@@ -77,7 +77,7 @@ impl Future for Connect<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.waiting.is_none() {
-            match this.cache.begin_connect()? {
+            match this.cache.begin_connect(Begin::Waiting)? {
                 None => return Poll::Ready(Ok(())),
                 waiting => this.waiting = waiting,
             }

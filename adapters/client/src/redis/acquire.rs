@@ -48,7 +48,7 @@ impl Pool {
         let expires = *expires.get_or_insert(now + self.response_timeout());
         let acquired = if let Some((link, _)) = found {
             Acquired::Link(link)
-        } else if state.decisions.is_hopeless(now) {
+        } else if state.decisions.is_hopeless(now) || state.knows_no_master() {
             Acquired::Failed(self.unavailable(&state))
         } else if expires <= now {
             Acquired::Failed(self.given_up(&state))

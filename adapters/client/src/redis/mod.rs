@@ -155,13 +155,14 @@ impl Redis {
             pushes: terms.hooks.pushes(&settings.key_space),
         };
         let now = runtime.now();
-        let decisions = pool::Pool::new(
+        let mut decisions = pool::Pool::new(
             settings.minsize,
             settings.maxsize,
             settings.response_timeout,
             runtime.seed(),
             now,
         );
+        decisions.limit_age(settings.max_connection_age);
         let state = State {
             decisions,
             greetings: Greetings::new(settings.protocol, &setup),
@@ -207,6 +208,11 @@ impl Redis {
             state: Mutex::new(state),
         });
         Self { pool }
+    }
+
+    /// Calls come before any link was open: they fail at once when the first dial has failed.
+    pub(crate) fn begin_lazily(&self) {
+        lock(&self.pool.state).decisions.begin_lazily();
     }
 
     /// The keeper of a new pool runs from now on, on the runtime that this is called on.

@@ -175,6 +175,12 @@ impl Orders {
 }
 
 impl State {
+    /// Whether no sentinel could say who the master is, and none has before.
+    pub(super) fn knows_no_master(&self) -> bool {
+        let in_vain = |sentinels: &Sentinels| sentinels.rounds.is_in_vain();
+        self.at.is_none() && self.sentinels.as_ref().is_some_and(in_vain)
+    }
+
     /// The sentinel to ask now, what to say to it first, and what the connection to it is to be told
     /// by.
     pub(super) fn ask(&mut self, now: Instant) -> Option<(Endpoint, Setup, Arc<Orders>)> {
