@@ -13,6 +13,7 @@ fn every_test_that_a_document_names_exists() {
         ("docs/faults.md", 20),
         ("docs/sentinel.md", 10),
         ("docs/cluster.md", 10),
+        ("docs/timeouts.md", 3),
         ("SECURITY.md", 20),
     ] {
         let named = names(&page_text(page));
