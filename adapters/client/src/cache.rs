@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::flights::Desk;
 use crate::memory::Store;
 use crate::redis::{Redis, Routes};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, poll_turn};
 use crate::sync::lock;
 use crate::terms::Terms;
 use crate::unreadable::Reports;
@@ -248,7 +248,7 @@ impl Cache {
     pub(crate) fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.inner.target {
             Target::Dummy { runtime: Some(runtime) }
-            | Target::Memory { runtime: Some(runtime), .. } => poll_budget(&**runtime, cx),
+            | Target::Memory { runtime: Some(runtime), .. } => poll_turn(&**runtime, cx.waker()),
             Target::Dummy { runtime: None }
             | Target::Memory { runtime: None, .. }
             | Target::Redis(_)
@@ -262,8 +262,8 @@ impl Cache {
         match &self.inner.target {
             // It has had its turn.
             Target::Dummy { .. } | Target::Memory { .. } => Poll::Ready(()),
-            Target::Redis(remote) => poll_budget(&*remote.runtime, cx),
-            Target::Cluster(remote, _) => poll_budget(&*remote.runtime, cx),
+            Target::Redis(remote) => poll_turn(&*remote.runtime, cx.waker()),
+            Target::Cluster(remote, _) => poll_turn(&*remote.runtime, cx.waker()),
         }
     }
 
@@ -430,10 +430,6 @@ impl Cache {
     pub(crate) fn idle(&self) {
         *lock(&self.inner.phase) = Phase::Idle;
     }
-}
-
-fn poll_budget(runtime: &dyn Runtime, cx: &Context<'_>) -> Poll<()> {
-    runtime.poll_budget(&mut Context::from_waker(cx.waker()))
 }
 
 impl fmt::Debug for Cache {
