@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant as Clock};
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Pushes, Role, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Greeting, Pushes, Role, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
@@ -38,6 +38,7 @@ fn receive(reply: &[u8], piece: usize) -> Duration {
     let setup = Setup {
         credentials: None,
         database: 0,
+        greeting: Greeting::default(),
         role: Role::Any,
         name: None,
         limits: Limits::default(),

@@ -325,11 +325,11 @@ impl Builder {
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
                 let terms = Terms { who, tls, resolver: self.resolver, hooks: self.hooks };
                 match &server.topology {
-                    Topology::Standalone(_) | Topology::Sentinel(_) => Target::Redis(Box::new(
-                        Remote::new(server, self.scheme.into(), terms, runtime),
-                    )),
+                    Topology::Standalone(_) | Topology::Sentinel(_) => {
+                        Target::Redis(Box::new(Remote::new(server, self.scheme, terms, runtime)))
+                    }
                     Topology::Cluster(_) => {
-                        let remote = Remote::new(server, self.scheme.into(), terms, runtime);
+                        let remote = Remote::new(server, self.scheme, terms, runtime);
                         Target::Cluster(Box::new(remote), self.translation)
                     }
                 }

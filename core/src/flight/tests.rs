@@ -392,7 +392,9 @@ fn waiters_of_one_key_cost_a_few_steps_each() {
 fn a_load_of_another_key_visits_no_waiters() {
     let mut desk = Desk::new(1);
     lead(&mut desk);
-    (0..10_000).for_each(|_| drop(follow(&mut desk, "f")));
+    for _ in 0..10_000 {
+        follow(&mut desk, "f");
+    }
     let before = desk.visited.steps();
     let Role::Lead(id) = desk.join(&Bytes::from_static(b"other"), None, NOW, WAIT) else {
         panic!()

@@ -442,7 +442,7 @@ mod tests {
                 });
                 steps += 1;
                 // By turns it grows to twice the size and shrinks to a tenth.
-                if (steps + seed) / 20 % 2 == 0 {
+                if ((steps + seed) / 20).is_multiple_of(2) {
                     for _ in 0..100 {
                         table.insert(print(Id::new(more)), Id::new(more), print);
                         more += 1;

@@ -53,7 +53,7 @@ impl Halves {
 
 #[cfg(test)]
 mod tests {
-    use std::vec::Vec;
+    use std::vec;
 
     use super::*;
 
@@ -63,7 +63,7 @@ mod tests {
         len: usize,
         is_too_large: impl Fn(&Range<usize>) -> bool,
     ) -> Result<(u32, u32), (usize, u32)> {
-        let (mut halves, mut left) = (Halves::default(), Vec::from([0..len]));
+        let (mut halves, mut left) = (Halves::default(), vec![Range::from(0..len)]);
         let (mut ended, mut answered, mut seen) = (0, 0, 0);
         while let Some(piece) = left.pop() {
             let (piece, rest) = halves.cut(piece);

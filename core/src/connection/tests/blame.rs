@@ -5,9 +5,9 @@ use super::*;
 /// What became of each command once the connection has closed.
 fn blames(desk: &mut Desk) -> Vec<(u64, Blame)> {
     desk.connection.close();
-    let lost = |event| match event {
-        Event::Lost { tag, blame, .. } => (tag.0, blame),
-        other => panic!("{other:?}"),
+    let lost = |event| {
+        let Event::Lost { tag, blame, .. } = event else { panic!("{event:?}") };
+        (tag.0, blame)
     };
     desk.hear(b"").into_iter().map(lost).collect()
 }

@@ -62,10 +62,10 @@ impl Shadow {
     /// become less.
     pub(super) fn insert(&mut self, hash: u32, room: u32) {
         for _ in 0..2 {
-            if self.seen.len() >= room {
-                if let Some(id) = self.queues.victim(&mut self.seen, Id::NONE) {
-                    self.remove(id);
-                }
+            if self.seen.len() >= room
+                && let Some(id) = self.queues.victim(&mut self.seen, Id::NONE)
+            {
+                self.remove(id);
             }
         }
         let next = self.chain(hash).map_or(Id::NONE, |first| *first);
