@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Pushes, Role, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Greeting, Pushes, Role, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::Limits;
@@ -102,6 +102,7 @@ fn ready(pushes: Pushes) -> (Connection, Instant) {
     let setup = Setup {
         credentials: None,
         database: 0,
+        greeting: Greeting::default(),
         role: Role::Any,
         name: None,
         limits: Limits::default(),
