@@ -366,7 +366,7 @@ impl Pool {
         let id = id?;
         // Without room for another, one that works is only given up while others would open.
         let in_turn = self.is_full() && !self.troubled && self.kept() == self.links.len();
-        if !self.renewed && !(in_turn && !self.is_dialling()) {
+        if !self.renewed && (!in_turn || self.is_dialling()) {
             return None;
         }
         self.renewed = false;

@@ -100,6 +100,7 @@ fn last_reference(cache: &'static Cache) -> Waker {
 
 fn poll_with<F: Future + Unpin>(future: &mut F, waker: Waker) {
     assert!(Pin::new(future).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
 }
 
 #[test]

@@ -63,7 +63,8 @@ mod tests {
         len: usize,
         is_too_large: impl Fn(&Range<usize>) -> bool,
     ) -> Result<(u32, u32), (usize, u32)> {
-        let (mut halves, mut left) = (Halves::default(), vec![Range::from(0..len)]);
+        let whole = 0..len;
+        let (mut halves, mut left) = (Halves::default(), vec![whole]);
         let (mut ended, mut answered, mut seen) = (0, 0, 0);
         while let Some(piece) = left.pop() {
             let (piece, rest) = halves.cut(piece);
