@@ -19,6 +19,7 @@
 //! | `operation`, `wire` | what may be asked, and what of it is on the wire |
 //! | `ledger`, `order`, `outcome`, `pools` | what must hold |
 //! | `memory` | one seed of the store in memory, beside a map |
+//! | `loads` | one seed of loads that wait for loads |
 //! | `log` | what happened, to be read |
 
 mod agenda;
@@ -28,6 +29,7 @@ mod executor;
 mod ledger;
 mod line;
 mod loader;
+mod loads;
 mod log;
 mod memory;
 pub mod model;

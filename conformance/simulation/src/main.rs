@@ -5,6 +5,7 @@
 //! simulate replay 1234         # one seed, with all that happens
 //! simulate kept FILE           # the seeds that a file lists, one a line
 //! simulate cluster seeds 1 50  # any of them, where each seed is of a cluster
+//! simulate loads seeds 1 50    # or of loads that wait for loads
 //! ```
 //!
 //! A seed that fails is printed with what did not hold and the command that replays it; then the
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (space, words) = match words[..] {
         ["cluster", ref words @ ..] => (Space::Cluster, words),
+        ["loads", ref words @ ..] => (Space::Loads, words),
         ref words => (Space::Server, words),
     };
     match *words {
@@ -82,6 +84,7 @@ fn all(space: Space, seeds: &[u64]) -> ExitCode {
                             let space = match space {
                                 Space::Server => "",
                                 Space::Cluster => "cluster ",
+                                Space::Loads => "loads ",
                             };
                             println!("    replay with: simulate {space}replay {seed}");
                         }
@@ -113,7 +116,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn usage() -> ExitCode {
-    println!("simulate [cluster] seeds START COUNT | replay SEED | kept FILE");
+    println!("simulate [cluster | loads] seeds START COUNT | replay SEED | kept FILE");
     ExitCode::FAILURE
 }
 

@@ -48,6 +48,8 @@ pub enum Space {
     Server,
     /// A cluster.
     Cluster,
+    /// Loads that wait for loads, in memory.
+    Loads,
 }
 
 /// Runs a seed of this space; keeps a log where somebody will read it.
@@ -55,6 +57,7 @@ pub enum Space {
 pub fn run_in(space: Space, seed: u64, keep_log: bool) -> Report {
     match space {
         Space::Server => run(seed, keep_log),
+        Space::Loads => crate::loads::run(seed, keep_log),
         Space::Cluster => {
             let (mut random, mut other) = (Random::new(seed), Random::new(!seed));
             let plan = Plan::draw_cluster(&mut random, &mut other);

@@ -68,10 +68,15 @@ const BUGS_OF_CLUSTERS: [Bug; 6] = [
     Bug::DeadReaderKept,
 ];
 
+/// Every bug of loads that wait for loads.
+const BUGS_OF_LOADS: [Bug; 4] =
+    [Bug::CirclesWait, Bug::LoadWaitIgnored, Bug::WaitNotTimed, Bug::NobodyInherits];
+
 #[test]
 fn every_planted_bug_is_found() {
     let all = BUGS.into_iter().map(|bug| (Space::Server, bug));
     let all = all.chain(BUGS_OF_CLUSTERS.into_iter().map(|bug| (Space::Cluster, bug)));
+    let all = all.chain(BUGS_OF_LOADS.into_iter().map(|bug| (Space::Loads, bug)));
     let missed: Vec<_> = all.filter(|(space, bug)| !is_found(*space, *bug)).collect();
     plant(None);
     assert!(missed.is_empty(), "within {SEEDS} seeds nobody found {missed:?}");
