@@ -35,6 +35,8 @@ pub(crate) struct Line {
     pub(crate) greeting: u64,
     /// When it was.
     pub(crate) greeted_at: Instant,
+    /// How many replies those were.
+    pub(crate) greetings: u64,
     /// Whether replies may not be what the server said, or may be another command's.
     pub(crate) tainted: bool,
     /// When it was last asked for something, but for a PING.
@@ -106,6 +108,7 @@ impl Line {
             greeted: false,
             greeting: 0,
             greeted_at: now,
+            greetings: 0,
             tainted: false,
             used: now,
             replies: 0,

@@ -141,7 +141,9 @@ impl State {
             self.lines[id].replies += 1;
             self.say(id, &bytes);
             if greets {
-                self.lines[id].greeting = self.lines[id].inward.said.len() as u64;
+                let line = &mut self.lines[id];
+                line.greeting = line.inward.said.len() as u64;
+                line.greetings = line.replies;
             }
             self.scratch = bytes;
         }
@@ -163,7 +165,12 @@ impl State {
             Poison::HangUp => self.die(id, false),
             Poison::Malformed => {
                 self.say(id, b"@\r\n");
-                self.lines[id].session = None;
+                let line = &mut self.lines[id];
+                // That answers nothing.
+                if line.replies == line.greetings {
+                    line.greeting = line.inward.said.len() as u64;
+                }
+                line.session = None;
             }
         }
         true
