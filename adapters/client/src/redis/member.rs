@@ -47,14 +47,18 @@ impl Pool {
 
     /// Whether it is [down](Self::is_down) though it is to keep links, or somebody waits for one.
     pub(crate) fn is_missed(&self) -> bool {
-        let state = lock(&self.state);
-        let is_wanted = state.decisions.keeps_links() || state.line.waiting() > 0;
+        let mut state = lock(&self.state);
+        let waits = state.line.waiting() > 0 || !state.line.suspects().is_empty();
+        let is_wanted = state.decisions.keeps_links() || waits;
         is_wanted && state.is_down()
     }
 
     /// Has all who wait for a link, or for room, look anew where they belong.
     pub(crate) fn rouse(&self) {
-        let woken = lock(&self.state).line.take_waiting();
+        let mut state = lock(&self.state);
+        let mut woken = state.line.take_waiting();
+        woken.extend(state.line.suspects().take_all());
+        drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
 }
