@@ -133,7 +133,11 @@ impl Dialler for Watcher {
         self.pool.resolver.0.as_ref()
     }
 
-    fn greet(&self, out: &mut Output) -> Questions {
+    fn may_greet_barely(&self) -> bool {
+        false
+    }
+
+    fn greet(&self, _: bool, out: &mut Output) -> Questions {
         Questions { watch: Watch::open(self.setup.clone(), self.dialled, out), first: None }
     }
 
