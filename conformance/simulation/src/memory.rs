@@ -458,4 +458,4 @@ static STORES: AtomicU64 = AtomicU64::new(0);
 const PREFIXES: [&str; 2] = ["p", "q"];
 const KEYS: u64 = 8;
 /// So many keys that each part of a store has many of them.
-const OTHERS: usize = 100;
+const OTHERS: usize = 600;
