@@ -109,10 +109,6 @@ pub enum Bug {
     RefusalsTold,
     /// In a cluster, a replica that is down is read from.
     DeadReaderKept,
-    /// In a cluster, nodes are dialled wherever redirects lead, however many those are.
-    RedirectsUnbounded,
-    /// In a cluster, a caller for whose node there is no room does not wait for any.
-    RoomNotAwaited,
     /// Loads wait for one another in a circle.
     CirclesWait,
     /// A follower waits for as long as its leader takes.

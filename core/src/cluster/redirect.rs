@@ -213,11 +213,7 @@ impl Hops {
         now: Instant,
         expires: Instant,
     ) -> Result<Next, TooManyRedirects> {
-        let at = match planted::is(Bug::RoomNotAwaited) {
-            true => Some(now),
-            false => self.wait(now, expires),
-        };
-        match at {
+        match self.wait(now, expires) {
             Some(at) => Ok(Next::Wait { at, trouble: Trouble::Crowded }),
             None => {
                 let (slot, redirects, last) = (redirect.slot, self.redirects, redirect.to);
