@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_caches_core::connection::{Connection, Event, Greeting as How, ServerInfo, Setup};
+use async_caches_core::connection::{Connection, Event, ServerInfo, Setup};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
@@ -69,9 +69,6 @@ impl Link {
                 error
             }
             Ok(Greeted { socket, intake, out, greeting }) => {
-                if greeting.barely {
-                    self.pool.greet_barely(self.shared.greeting());
-                }
                 self.shared.greeted(greeting);
                 let mut driver = Driver::new(socket, timer, intake, out);
                 driver.opened(self);
@@ -128,18 +125,14 @@ impl Dialler for Link {
         self.pool.resolver.0.as_ref()
     }
 
-    fn greet(&self, barely: bool, out: &mut Output) -> Handshake {
+    fn greet(&self, out: &mut Output) -> Handshake {
         let setup = Setup {
             credentials: self.credentials.clone(),
-            greeting: if barely { How::Bare } else { self.shared.greeting() },
+            greeting: self.shared.greeting(),
             ..self.pool.setup.clone()
         };
         let connection = Connection::open(&setup, self.shared.dialled(), out);
-        Handshake { connection, server: ServerInfo::default(), barely }
-    }
-
-    fn may_greet_barely(&self) -> bool {
-        self.pool.may_greet_barely(self.shared.greeting())
+        Handshake { connection, server: ServerInfo::default() }
     }
 
     fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError> {
@@ -152,8 +145,6 @@ impl Dialler for Link {
 pub(super) struct Handshake {
     pub(super) connection: Connection,
     pub(super) server: ServerInfo,
-    /// Whether it took fewer words than were said to it first.
-    barely: bool,
 }
 
 impl Greeting for Handshake {

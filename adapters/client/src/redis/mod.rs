@@ -412,18 +412,6 @@ impl Pool {
         closing.into_iter().filter_map(|id| self.remove(state, id)).collect()
     }
 
-    /// Whether a server that hung up on this greeting is worth fewer words.
-    fn may_greet_barely(&self, greeting: Greeting) -> bool {
-        let mut greetings = lock(&self.state).greetings.clone();
-        greetings.ended(greeting, true, self.now())
-    }
-
-    /// A server has hung up on this greeting, and takes fewer words: other links say no more.
-    fn greet_barely(&self, greeting: Greeting) {
-        let now = self.now();
-        lock(&self.state).greetings.ended(greeting, true, now);
-    }
-
     /// A link has ended whose server was being greeted. Returns whether that is no failure, as another
     /// one is dialled at once that greets it in other words.
     fn greets_anew(&self, state: &mut State, id: LinkId, error: &LinkError, now: Instant) -> bool {

@@ -43,12 +43,8 @@ pub(super) trait Dialler: Send {
     /// Whether it is told how to connect, and not to what.
     fn has_one_address(&self) -> bool;
 
-    /// Begins to greet a server, with no more words than it must if it is to do so `barely`; the first
-    /// words are put into `out`.
-    fn greet(&self, barely: bool, out: &mut Output) -> Self::Greeting;
-
-    /// Whether fewer words are worth a try on a server that has hung up.
-    fn may_greet_barely(&self) -> bool;
+    /// Begins to greet a server; the first words are put into `out`.
+    fn greet(&self, out: &mut Output) -> Self::Greeting;
 
     /// The task is woken when this would return something else.
     ///
@@ -153,8 +149,7 @@ where
     F: Future<Output = io::Result<R>> + Send,
 {
     let decisions = Dial::new(addresses.len(), dialler.until(), dialler.now());
-    let (attempts, barely) = (Vec::new(), Vec::new());
-    let mut race = Race { decisions, addresses, connect, attempts, barely, failed: None };
+    let mut race = Race { decisions, addresses, connect, attempts: Vec::new(), failed: None };
     std::future::poll_fn(|cx| race.poll(dialler, wrap, timer, cx)).await
 }
 
@@ -163,8 +158,6 @@ struct Race<C, F, S, G> {
     addresses: Vec<Option<SocketAddr>>,
     connect: C,
     attempts: Vec<(usize, Attempt<F, S, G>)>,
-    /// The addresses whose servers have hung up, and are greeted once more, with fewer words.
-    barely: Vec<usize>,
     /// What the race fails with if no server greets: why the last attempt failed, or the last one that
     /// was refused.
     failed: Option<LinkError>,
@@ -208,40 +201,28 @@ impl<C, F, S: Socket, G: Greeting> Race<C, F, S, G> {
                     }
                 }
             }
-            let mut changed = false;
+            let before = self.attempts.len();
             let mut at = 0;
             while let Some((index, attempt)) = self.attempts.get_mut(at).filter(|_| won.is_none()) {
                 let index = *index;
-                let barely = self.barely.contains(&index);
-                match attempt.poll(dialler, barely, wrap, cx) {
+                match attempt.poll(dialler, wrap, cx) {
                     Poll::Pending => at += 1,
                     Poll::Ready(result) => {
-                        changed = true;
                         let (_, attempt) = self.attempts.remove(at);
                         match (result, attempt) {
                             (Ok(()), Attempt::Greeting(greeted)) => {
                                 self.decisions.handle(Input::Greeted(index));
                                 won = Some(greeted);
                             }
-                            (result, attempt) => {
-                                let greeted = matches!(attempt, Attempt::Greeting(_));
-                                let why = result.err();
-                                // Among others its turn would not come again in another race.
-                                let hung_up = why.as_ref().is_some_and(LinkError::is_hang_up);
-                                let again = greeted && hung_up && self.addresses.len() > 1;
-                                if again && !barely && dialler.may_greet_barely() {
-                                    self.barely.push(index);
-                                    self.start(index);
-                                } else {
-                                    self.decisions.handle(Input::Failed(index));
-                                }
-                                self.note(why);
+                            (result, Attempt::Connecting(_) | Attempt::Greeting(_)) => {
+                                self.decisions.handle(Input::Failed(index));
+                                self.note(result.err());
                             }
                         }
                     }
                 }
             }
-            if changed {
+            if self.attempts.len() < before {
                 continue;
             }
             if timer.poll_until(self.decisions.deadline().map(|due| due.at), cx).is_pending() {
@@ -288,7 +269,6 @@ impl<F, S: Socket, G: Greeting> Attempt<F, S, G> {
     fn poll<D, W, R>(
         &mut self,
         dialler: &D,
-        barely: bool,
         wrap: &W,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), LinkError>>
@@ -300,7 +280,7 @@ impl<F, S: Socket, G: Greeting> Attempt<F, S, G> {
         if let Self::Connecting(connect) = self {
             let Poll::Ready(socket) = connect.as_mut().poll(cx) else { return Poll::Pending };
             let (socket, mut out) = (wrap.wrap(socket?)?, Output::new());
-            let greeting = dialler.greet(barely, &mut out);
+            let greeting = dialler.greet(&mut out);
             *self = Self::Greeting(Greeted { socket, intake: Intake::new(), out, greeting });
         }
         let Self::Greeting(greeted) = self else { return Poll::Pending };

@@ -133,11 +133,7 @@ impl Dialler for Watcher {
         self.pool.resolver.0.as_ref()
     }
 
-    fn may_greet_barely(&self) -> bool {
-        false
-    }
-
-    fn greet(&self, _: bool, out: &mut Output) -> Questions {
+    fn greet(&self, out: &mut Output) -> Questions {
         Questions { watch: Watch::open(self.setup.clone(), self.dialled, out), first: None }
     }
 
