@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_caches_core::connection::{Connection, Event, ServerInfo, Setup};
+use async_caches_core::connection::{Connection, Event, Greeting as Words, ServerInfo, Setup};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
@@ -128,11 +128,25 @@ impl Dialler for Link {
     fn greet(&self, out: &mut Output) -> Handshake {
         let setup = Setup {
             credentials: self.credentials.clone(),
-            greeting: self.shared.greeting(),
+            greeting: self.greeting,
             ..self.pool.setup.clone()
         };
         let connection = Connection::open(&setup, self.shared.dialled(), out);
-        Handshake { connection, server: ServerInfo::default() }
+        Handshake { connection, server: ServerInfo::default(), greeting: self.greeting }
+    }
+
+    fn greets_anew(&mut self, greeting: &Handshake, why: &LinkError) -> bool {
+        // Who is told how to connect is told it once: then the pool dials again.
+        if self.has_one_address {
+            return false;
+        }
+        match self.pool.greets_anew(greeting.greeting, why) {
+            Some(greeting) => {
+                self.greeting = greeting;
+                true
+            }
+            None => false,
+        }
     }
 
     fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError> {
@@ -145,6 +159,7 @@ impl Dialler for Link {
 pub(super) struct Handshake {
     pub(super) connection: Connection,
     pub(super) server: ServerInfo,
+    greeting: Words,
 }
 
 impl Greeting for Handshake {

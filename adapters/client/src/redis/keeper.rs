@@ -69,6 +69,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         let (dials, closes) =
             if state.closed { Default::default() } else { state.decide(pool, now) };
         let at = state.at.clone();
+        let greeting = state.greetings.next(now);
         let ask = if state.closed { None } else { state.ask(now) };
         let deadline = state.deadline(now);
         match &mut state.keeper {
@@ -96,6 +97,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
                 end,
                 name: None,
                 greets: false,
+                greeting,
             };
             dial(runtime.as_ref(), at, Link::serving(link));
         }
@@ -119,7 +121,6 @@ impl State {
     /// Asks the pool what to do until it has nothing more to say: what to dial, what to close.
     fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<Shared>>) {
         let (mut dials, mut closes) = (Links::new(), Vec::new());
-        let greeting = self.greetings.next(now);
         while let Some(at) = &self.at {
             let links = &self.links;
             let idle_since = |id: LinkId| {
@@ -129,7 +130,7 @@ impl State {
             match self.decisions.poll(now, idle_since) {
                 None => break,
                 Some(Action::Dial(id)) => {
-                    let shared = Arc::new(Shared::open(pool, at, greeting, now));
+                    let shared = Arc::new(Shared::open(pool, at, now));
                     self.dialling.push((id, Arc::clone(&shared)));
                     dials.push((id, shared));
                 }

@@ -64,6 +64,8 @@ pub(crate) struct Link {
     pub(super) name: Option<LinkName>,
     /// Whether it has ended before its server greeted.
     pub(super) greets: bool,
+    /// How it greets its server.
+    pub(super) greeting: Greeting,
 }
 
 /// What the callers and the driver of a link share.
@@ -78,8 +80,6 @@ pub(crate) struct Shared {
     dialled: Instant,
     /// How often it had been said who we are by then.
     told: u64,
-    /// How it greets its server.
-    greeting: Greeting,
     /// Which node of a cluster it leads to, if it does.
     node: Option<Address>,
     state: Mutex<State>,
@@ -125,7 +125,7 @@ enum Driver {
 
 impl Shared {
     /// A link of this pool to there, whose connection begins now, before it has a socket.
-    pub(super) fn open(pool: &Pool, at: &Endpoint, greeting: Greeting, now: Instant) -> Self {
+    pub(super) fn open(pool: &Pool, at: &Endpoint, now: Instant) -> Self {
         // Takes no command, and gives way to the one whose server greets.
         let connection = Connection::open(&pool.setup, now, &mut Output::new());
         let state = State {
@@ -152,7 +152,6 @@ impl Shared {
             at: at.clone(),
             dialled: now,
             told: pool.who.now().1,
-            greeting,
             node: pool.member.as_ref().map(|member| member.address.clone()),
             state: Mutex::new(state),
             load: AtomicUsize::new(0),
@@ -388,7 +387,8 @@ impl Drop for Link {
             self.shared.witness().no_more_pushes(name);
         }
         self.shared.end(self.wrote, self.end.clone(), self.pool.now_anyhow());
-        self.pool.ended(self.id, &self.at, &self.end, self.greets);
+        let greeting = self.greets.then_some(self.greeting);
+        self.pool.ended(self.id, &self.at, &self.end, greeting);
     }
 }
 

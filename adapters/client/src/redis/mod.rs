@@ -343,11 +343,25 @@ impl Pool {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// A link has ended, or could not be dialled; `greets` says that its server has not greeted.
-    fn ended(&self, id: LinkId, endpoint: &Endpoint, error: &LinkError, greets: bool) {
+    /// A link has ended, or could not be dialled; `greeting` is how its server was greeted last, if it
+    /// has not answered that.
+    fn ended(
+        &self,
+        id: LinkId,
+        endpoint: &Endpoint,
+        error: &LinkError,
+        greeting: Option<Greeting>,
+    ) {
         let now = self.now_anyhow();
         let mut state = lock(&self.state);
-        if greets && self.greets_anew(&mut state, id, error, now) {
+        if let Some(greeting) = greeting
+            && state.greetings.ended(greeting, error.is_hang_up(), now)
+            && !state.closed
+            && let Some(at) = state.dialling.iter().position(|(link, _)| *link == id)
+        {
+            // Whoever was told how to connect once cannot do so again in its own race.
+            state.dialling.swap_remove(at);
+            state.decisions.handle(Input::GreetedAnew(id), now);
             unlock_and_wake(state);
             return self.witness.ended(endpoint, Ending::Closed, error, None);
         }
@@ -412,21 +426,13 @@ impl Pool {
         closing.into_iter().filter_map(|id| self.remove(state, id)).collect()
     }
 
-    /// A link has ended whose server was being greeted. Returns whether that is no failure, as another
-    /// one is dialled at once that greets it in other words.
-    fn greets_anew(&self, state: &mut State, id: LinkId, error: &LinkError, now: Instant) -> bool {
-        let Some(at) = state.dialling.iter().position(|(link, _)| *link == id) else {
-            return false;
-        };
-        let greeting = state.dialling.get(at).map(|(_, link)| link.greeting());
-        let anew = greeting
-            .is_some_and(|greeting| state.greetings.ended(greeting, error.is_hang_up(), now));
-        if anew && !state.closed {
-            state.dialling.swap_remove(at);
-            state.decisions.handle(Input::GreetedAnew(id), now);
-            return true;
-        }
-        false
+    /// A server was greeted like this, and the dial has failed for this reason. Returns how to greet it
+    /// instead, if it is worth dialling again at once.
+    fn greets_anew(&self, greeting: Greeting, why: &LinkError) -> Option<Greeting> {
+        let now = self.now_anyhow();
+        let mut state = lock(&self.state);
+        let anew = state.greetings.ended(greeting, why.is_hang_up(), now);
+        anew.then(|| state.greetings.next(now))
     }
 
     /// Lets callers see how things are now.

@@ -46,6 +46,10 @@ pub(super) trait Dialler: Send {
     /// Begins to greet a server; the first words are put into `out`.
     fn greet(&self, out: &mut Output) -> Self::Greeting;
 
+    /// A server was greeted like this, and the attempt has failed. Returns whether its address is worth
+    /// dialling again at once, as it is greeted in other words from now on.
+    fn greets_anew(&mut self, greeting: &Self::Greeting, why: &LinkError) -> bool;
+
     /// The task is woken when this would return something else.
     ///
     /// # Errors
@@ -201,18 +205,25 @@ impl<C, F, S: Socket, G: Greeting> Race<C, F, S, G> {
                     }
                 }
             }
-            let before = self.attempts.len();
+            let mut changed = false;
             let mut at = 0;
             while let Some((index, attempt)) = self.attempts.get_mut(at).filter(|_| won.is_none()) {
                 let index = *index;
                 match attempt.poll(dialler, wrap, cx) {
                     Poll::Pending => at += 1,
                     Poll::Ready(result) => {
+                        changed = true;
                         let (_, attempt) = self.attempts.remove(at);
                         match (result, attempt) {
                             (Ok(()), Attempt::Greeting(greeted)) => {
                                 self.decisions.handle(Input::Greeted(index));
                                 won = Some(greeted);
+                            }
+                            (Err(why), Attempt::Greeting(greeted))
+                                if dialler.greets_anew(&greeted.greeting, &why) =>
+                            {
+                                self.note(Some(why));
+                                self.start(index);
                             }
                             (result, Attempt::Connecting(_) | Attempt::Greeting(_)) => {
                                 self.decisions.handle(Input::Failed(index));
@@ -222,7 +233,7 @@ impl<C, F, S: Socket, G: Greeting> Race<C, F, S, G> {
                     }
                 }
             }
-            if self.attempts.len() < before {
+            if changed {
                 continue;
             }
             if timer.poll_until(self.decisions.deadline().map(|due| due.at), cx).is_pending() {

@@ -137,6 +137,10 @@ impl Dialler for Watcher {
         Questions { watch: Watch::open(self.setup.clone(), self.dialled, out), first: None }
     }
 
+    fn greets_anew(&mut self, _: &Questions, _: &LinkError) -> bool {
+        false
+    }
+
     fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError> {
         self.doubted = self.orders.take(cx)?.or(self.doubted);
         Ok(())

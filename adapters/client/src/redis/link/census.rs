@@ -1,6 +1,6 @@
 //! A link says how it is.
 
-use async_caches_core::connection::{Greeting, ServerInfo};
+use async_caches_core::connection::ServerInfo;
 
 use super::Shared;
 use crate::info::ServerSeen;
@@ -20,11 +20,6 @@ pub(in crate::redis) struct Census {
 }
 
 impl Shared {
-    /// How it greets its server.
-    pub(in crate::redis) fn greeting(&self) -> Greeting {
-        self.greeting
-    }
-
     /// Whether it is open and has no name though it was to have one.
     pub(in crate::redis) fn is_unnamed(&self) -> bool {
         lock(&self.state).server.unnamed
