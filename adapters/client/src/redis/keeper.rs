@@ -130,7 +130,8 @@ impl State {
             match self.decisions.poll(now, idle_since) {
                 None => break,
                 Some(Action::Dial(id)) => {
-                    let shared = Arc::new(Shared::open(pool, at, now));
+                    let shared =
+                        Arc::new(Shared::open(pool, at, self.dialled_anew.take().unwrap_or(now)));
                     self.dialling.push((id, Arc::clone(&shared)));
                     dials.push((id, shared));
                 }

@@ -98,6 +98,8 @@ struct State {
     decisions: pool::Pool,
     /// How the next link greets its server.
     greetings: Greetings,
+    /// When the link was dialled in whose place another one is dialled now, that has no more time.
+    dialled_anew: Option<Instant>,
     /// Whether it was told that the server takes no names of connections.
     unnamed: bool,
     /// Where links are dialled to; nowhere before it is known who the master is.
@@ -166,6 +168,7 @@ impl Redis {
         let state = State {
             decisions,
             greetings: Greetings::new(settings.protocol, &setup),
+            dialled_anew: None,
             unnamed: false,
             at,
             sentinels: Sentinels::of(&server.topology, settings, runtime.as_ref()),
@@ -360,7 +363,8 @@ impl Pool {
             && let Some(at) = state.dialling.iter().position(|(link, _)| *link == id)
         {
             // Whoever was told how to connect once cannot do so again in its own race.
-            state.dialling.swap_remove(at);
+            let (_, link) = state.dialling.swap_remove(at);
+            state.dialled_anew = Some(link.dialled());
             state.decisions.handle(Input::GreetedAnew(id), now);
             unlock_and_wake(state);
             return self.witness.ended(endpoint, Ending::Closed, error, None);
