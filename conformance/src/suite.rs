@@ -536,6 +536,7 @@ macro_rules! __cases {
     };
     (hostile $backend:ident) => {
         $crate::__tests! { $backend
+            addresses { a_server_that_hangs_up_on_hello_is_found_among_addresses_that_never_greet }
             hostile {
                 a_peer_that_accepts_and_never_greets_is_given_up
                 a_peer_that_refuses_is_an_error_that_names_it

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use async_caches::{Builder, Error, LinkError};
 
 use crate::context::{Context, connected};
+use crate::peer::{Act, Asked, Peer};
 use crate::proxy::Proxy;
 use crate::server::{Server, Setup};
 
@@ -48,6 +49,26 @@ pub async fn an_address_that_refuses_or_hangs_up_gives_way_to_the_next_at_once(c
     drop(gone);
     let all = vec![refusing, closing.address(), server.address()];
     let cache = connected(named(&cx, &server, all)).await;
+    assert_serves(&cache).await;
+}
+
+pub async fn a_server_that_hangs_up_on_hello_is_found_among_addresses_that_never_greet(
+    cx: Context,
+) {
+    let words = |asked: &Asked| match asked.words[0].as_str() {
+        "HELLO" | "CLIENT" => Act::SayAndClose(Vec::new()),
+        "AUTH" | "SELECT" | "SET" => Act::Say(b"+OK\r\n".to_vec()),
+        "PING" => Act::Say(b"+PONG\r\n".to_vec()),
+        _ => Act::Say(b"$1\r\n1\r\n".to_vec()),
+    };
+    let (plain, deaf) = (Peer::bare(words), Peer::bare(|_| Act::Silence));
+    let addresses = vec![plain.address(), deaf.address(), deaf.address()];
+    let builder = cx.builder_of("redis://localhost").connect_timeout(CONNECT).maxsize(1);
+    let resolver = move |_: String, _| {
+        let addresses = addresses.clone();
+        async move { Ok(addresses) }
+    };
+    let cache = connected(builder.resolver(resolver)).await;
     assert_serves(&cache).await;
 }
 
