@@ -233,6 +233,8 @@ impl Pool {
         if planted::is(Bug::SilenceForgotten) || open.any(|(id, _)| is_heard(*id)) {
             return Vec::new();
         }
+        // The link may have been closing already, and then its end is no failure of its own.
+        self.not_before = self.not_before.max(now);
         let from = now + Self::GRACE.min(self.patience);
         self.failing_from = Some(self.failing_from.map_or(from, |before| before.min(from)));
         let mut closing = Vec::new();

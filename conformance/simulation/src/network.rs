@@ -351,7 +351,8 @@ impl State {
         self.check(pool, checked);
     }
 
-    fn live(&self, pool: usize) -> usize {
+    /// How many connections a pool has, of which one that is raced for is one.
+    pub(crate) fn live(&self, pool: usize) -> usize {
         let lines = || self.lines.iter().filter(|line| line.pool == pool && line.is_live());
         let races: BTreeSet<_> = lines().filter_map(|line| line.race).collect();
         lines().filter(|line| line.race.is_none()).count() + races.len()

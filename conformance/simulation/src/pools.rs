@@ -71,8 +71,9 @@ impl Pool {
             return Ok(());
         };
         let delay = now.since(failed);
-        // Drawn to the nanosecond, two delays are never the same.
-        if delay > Duration::ZERO && self.delays.contains(&delay) {
+        // Drawn to the nanosecond, two delays are never the same. A dial at once is no delay, however
+        // long the task that dials takes to run.
+        if delay > AT_ONCE && self.delays.contains(&delay) {
             return Err(Fault::NoJitter { delay });
         }
         self.delays.push(delay);
@@ -113,3 +114,5 @@ impl fmt::Display for Fault {
 const WINDOW: Duration = Duration::from_secs(1);
 const STORM: usize = 20;
 const STORM_A_LINK: usize = 8;
+/// How late a dial may be that waits for nothing.
+const AT_ONCE: Duration = Duration::from_micros(10);

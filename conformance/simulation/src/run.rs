@@ -18,6 +18,7 @@ use crate::callers::Caller;
 use crate::cluster::{Cluster, port};
 use crate::executor::Executor;
 use crate::ledger::{Key, Ledger, SLACK};
+use crate::line::Line;
 use crate::log::Log;
 use crate::memory;
 use crate::model::Model;
@@ -269,12 +270,12 @@ impl Run {
             let well = state.server_is_well();
             for index in 0..state.pools.len() {
                 let pool = &state.pools[index];
-                let lines = state.lines.iter().filter(|line| line.pool == index && line.is_live());
-                let (live, healthy) =
-                    (lines.clone().count(), lines.filter(|line| line.is_healthy(state.now)).count());
+                let is_healthy = |line: &&Line| line.pool == index && line.is_healthy(state.now);
+                let healthy = state.lines.iter().filter(is_healthy).count();
+                let live = state.live(index);
                 // Without room for another, a line that is too old goes first.
-                let renews = self.plan.max_age.is_some() && pool.minsize == pool.maxsize;
-                let least = if pool.over { 0 } else { pool.minsize - usize::from(renews) };
+                let renews = self.plan.max_age.is_some();
+                let least = if pool.over { 0 } else { pool.minsize.saturating_sub(usize::from(renews)) };
                 let most = if pool.over { 0 } else { pool.maxsize };
                 let gone = |cluster: &Cluster| cluster.is_gone(pool.node, self.plan.reads());
                 let gone = state.cluster.as_ref().is_some_and(gone);

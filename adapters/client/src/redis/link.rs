@@ -387,8 +387,7 @@ impl Drop for Link {
             self.shared.witness().no_more_pushes(name);
         }
         self.shared.end(self.wrote, self.end.clone(), self.pool.now_anyhow());
-        let greeting = self.greets.then_some(self.greeting);
-        self.pool.ended(self.id, &self.at, &self.end, greeting);
+        self.pool.ended(self);
     }
 }
 

@@ -346,23 +346,17 @@ impl Pool {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// A link has ended, or could not be dialled; `greeting` is how its server was greeted last, if it
-    /// has not answered that.
-    fn ended(
-        &self,
-        id: LinkId,
-        endpoint: &Endpoint,
-        error: &LinkError,
-        greeting: Option<Greeting>,
-    ) {
+    /// A link has ended, or could not be dialled.
+    fn ended(&self, link: &link::Link) {
+        let (id, endpoint, error) = (link.id, &link.at, &link.end);
         let now = self.now_anyhow();
         let mut state = lock(&self.state);
-        if let Some(greeting) = greeting
-            && state.greetings.ended(greeting, error.is_hang_up(), now)
+        if link.greets
+            && state.greetings.ended(link.greeting, error.is_hang_up(), now)
             && !state.closed
             && let Some(at) = state.dialling.iter().position(|(link, _)| *link == id)
         {
-            // Whoever was told how to connect once cannot do so again in its own race.
+            // A dial that was told how to connect cannot do so again in its own race.
             let (_, link) = state.dialling.swap_remove(at);
             state.dialled_anew = Some(link.dialled());
             state.decisions.handle(Input::GreetedAnew(id), now);
@@ -371,7 +365,7 @@ impl Pool {
         }
         let dialled = state.dialling.iter().any(|(link, _)| *link == id);
         let known = self.remove(&mut state, id);
-        let silent = known.as_ref().map(|link| self.silent(&mut state, id, link, error, now));
+        let silent = self.silent(&mut state, link, now);
         let refused = error.is_refusal();
         let answered = known.as_ref().is_some_and(|link| link.has_answered());
         state.decisions.handle(Input::Ended { link: id, refused, answered }, now);
@@ -399,7 +393,7 @@ impl Pool {
         }
         unlock_and_wake(state);
         drop(known);
-        silent.into_iter().flatten().for_each(|link| link.close(Closing::Drained));
+        silent.into_iter().for_each(|link| link.close(Closing::Drained));
         self.witness.ended(endpoint, how, error, held_back);
         woken.into_iter().for_each(Waker::wake);
         if let Some(member) = self.member.as_ref().filter(|_| doubted) {
@@ -408,17 +402,13 @@ impl Pool {
     }
 
     /// The links that take no more commands, as nothing is heard on any since nothing is on the one
-    /// that ends.
-    fn silent(
-        &self,
-        state: &mut State,
-        id: LinkId,
-        link: &Shared,
-        error: &LinkError,
-        now: Instant,
-    ) -> Vec<Arc<Shared>> {
-        let unanswered = matches!(error, LinkError::Connection(ConnectionError::Unresponsive));
-        if !unanswered || now.since(link.last_heard()) < self.response_timeout() {
+    /// that ends. That one may have taken none already, as it was too old, if it leads to where the
+    /// server still is.
+    fn silent(&self, state: &mut State, link: &link::Link, now: Instant) -> Vec<Arc<Shared>> {
+        let unanswered = matches!(link.end, LinkError::Connection(ConnectionError::Unresponsive));
+        let elsewhere = state.at.as_ref() != Some(&link.at);
+        let heard = link.shared.last_heard();
+        if !unanswered || elsewhere || now.since(heard) < self.response_timeout() {
             return Vec::new();
         }
         let links = state.links.clone();
@@ -426,7 +416,7 @@ impl Pool {
             let link = links.iter().find(|(link, _)| *link == id);
             link.map_or(Instant::ORIGIN, |(_, link)| link.last_heard())
         };
-        let closing = state.decisions.silent(id, now, heard);
+        let closing = state.decisions.silent(link.id, now, heard);
         closing.into_iter().filter_map(|id| self.remove(state, id)).collect()
     }
 
