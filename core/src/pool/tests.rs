@@ -330,6 +330,16 @@ fn a_server_that_is_silent_on_every_link_leaves_no_hope_once_its_patience_is_ove
 }
 
 #[test]
+fn a_server_that_is_silent_on_a_link_past_its_age_leaves_no_hope_either() {
+    let (mut pool, links) = aging(1, 1);
+    assert_eq!(pool.poll(at(1_000), |_| None), Some(Action::Close(links[0])));
+    assert_eq!(pool.silent(links[0], at(9_000), |_| at(1_000)), []);
+    pool.handle(ended(links[0]), at(9_000));
+    pool.handle(Input::Demand, at(9_050));
+    assert!(pool.is_hopeless(at(9_100)));
+}
+
+#[test]
 fn a_link_that_is_silent_alone_takes_no_hope_and_no_other_link() {
     let mut pool = pool(2, 2);
     let links = dials(&mut pool, at(0));
