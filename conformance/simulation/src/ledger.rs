@@ -160,8 +160,9 @@ pub(crate) struct Taint {
 pub(crate) struct Heard {
     /// When it last read anything, on any line.
     at: Instant,
-    /// When a call ended unanswered that had all its time since then.
-    silent_from: Option<Instant>,
+    /// When a call ended unanswered that had all its time since then, and how much the clock
+    /// had jumped by then.
+    silent_from: Option<(Instant, Duration)>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -265,11 +266,12 @@ impl Ledger {
         }
         match heard.silent_from {
             None if unanswered && heard.at + MOMENT < op.issued_at => {
-                self.heard[op.cache].silent_from = Some(now);
+                self.heard[op.cache].silent_from = Some((now, self.jumped));
             }
-            Some(from) if from + GRACE < op.issued_at => {
+            // In a jump of the clock no call came, and what was known of the server is forgotten.
+            Some((from, jumped)) if from + GRACE < op.issued_at && self.jumped == jumped => {
                 let waited = now.since(op.issued_at);
-                if waited > MOMENT && self.jumped == op.jumped && self.keeps_links[op.cache] {
+                if waited > MOMENT && self.keeps_links[op.cache] {
                     self.fail(format!("#{id} waited {waited:?} for a server known to be silent"));
                 }
             }
