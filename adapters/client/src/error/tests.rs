@@ -137,7 +137,9 @@ fn errors() -> Vec<Error> {
     ];
     for source in link_errors() {
         all.push(Error::Unavailable { to: "127.0.0.1:1".into(), source: source.clone() });
-        all.push(Error::Disconnected { may_have_run: true, source });
+        all.push(Error::Disconnected { may_have_run: true, source: source.clone() });
+        let (connections, may_have_run) = (2, true);
+        all.push(Error::ConnectionsEnded { key: key(), connections, may_have_run, source });
     }
     all.extend(tls_config_errors().into_iter().map(Error::from));
     for error in &all {
@@ -163,6 +165,7 @@ fn errors() -> Vec<Error> {
             | Error::Overloaded { .. }
             | Error::Timeout { .. }
             | Error::Disconnected { .. }
+            | Error::ConnectionsEnded { .. }
             | Error::Redirects(_)
             | Error::Server(_)
             | Error::Protocol(_) => {}
