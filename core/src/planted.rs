@@ -55,8 +55,6 @@ pub enum Bug {
     StoreNotAwaited,
     /// Everybody loads.
     EverybodyLeads,
-    /// A load that hangs keeps its key for ever.
-    FlightsNeverAge,
     /// A write that has waited for a store is not woken.
     WriterNotWoken,
     /// The time that a write has waited for a store is not counted.

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Greeting, Pushes, Role, Setup, Tag, Tracking};
+use async_caches_core::connection::{
+    Connection, Event, Greeting, Pushes, Role, Setup, Tag, Tracking,
+};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;

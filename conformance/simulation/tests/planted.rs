@@ -32,7 +32,6 @@ const BUGS: [Bug; 47] = [
     Bug::LoadBeatsDelete,
     Bug::StoreNotAwaited,
     Bug::EverybodyLeads,
-    Bug::FlightsNeverAge,
     Bug::WriterNotWoken,
     Bug::WriterNotTimed,
     Bug::LoadLivesForEver,

@@ -285,8 +285,10 @@ pub async fn many_values_of_a_peer_that_hangs_up_are_halved_and_no_more(cx: Cont
     // One that hangs up on all of them costs a connection for each halving.
     asked.lock().unwrap().clear();
     let peer = most(0, true);
-    let cache = connected(cx.builder_of(&peer.url()).maxsize(1)).await;
-    let error = cx.within(PATIENCE, "get_many", cache.get_many_raw(&keys)).await.unwrap_err();
+    let builder = cx.builder_of(&peer.url()).maxsize(1);
+    // Each of those is dialled after a longer backoff.
+    let cache = connected(builder.response_timeout(PATIENCE * 3)).await;
+    let error = cx.within(PATIENCE * 3, "get_many", cache.get_many_raw(&keys)).await.unwrap_err();
     assert!(!error.is_retryable(), "{error:?}");
     assert!(asked.lock().unwrap().len() <= 10, "{:?}", asked.lock().unwrap().len());
     // One whose replies are malformed is not asked again.

@@ -198,7 +198,7 @@ impl<W> Flights<W> {
             && let Some(flight) = self.flights.get_mut(&id)
             && !planted::is(Bug::EverybodyLeads)
         {
-            if now.since(flight.began) < Self::MAX_AGE || planted::is(Bug::FlightsNeverAge) {
+            if now.since(flight.began) < Self::MAX_AGE {
                 self.visited.count();
                 return Role::Follow(id, flight.seats.take(now + wait));
             }
