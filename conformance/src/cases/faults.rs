@@ -312,7 +312,9 @@ pub async fn a_load_is_answered_by_its_loader_while_the_server_is_away(cx: Conte
 pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
     const MAXSIZE: usize = 3;
     let server = Arc::new(cx.start(&Setup::default()));
-    let cache = connected(cx.builder_of(&server.url(0)).maxsize(MAXSIZE)).await;
+    // Of a thousand calls whose connection is killed each is repeated alone.
+    let builder = cx.builder_of(&server.url(0)).response_timeout(Duration::from_secs(20));
+    let cache = connected(builder.maxsize(MAXSIZE)).await;
     cache.set("key", "x".repeat(5_000)).await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let watcher = thread::spawn({
