@@ -17,7 +17,10 @@ use async_caches_core::ttl::{Expiry, Timeout};
 use bytes::Bytes;
 
 const BOUND: u64 = 64 << 20;
-const MIXTURES: [(&str, fn(&mut Store)); 7] = [
+/// What a mixture is called, and what stores it.
+type Mixture = (&'static str, fn(&mut Store));
+
+const MIXTURES: [Mixture; 7] = [
     ("tiny values", tiny),
     ("300 bytes of 64 KiB each", slices),
     ("vectors with spare capacity", spare),
@@ -128,7 +131,7 @@ impl Store {
     fn set(&mut self, number: u64, value: &[u8], expiry: Expiry) {
         let key = format!("::user:{number}");
         insert(self, self.seed.hash(key.as_bytes()), value, expiry, self.now);
-        if number % 256 == 0 {
+        if number.is_multiple_of(256) {
             self.look();
         }
     }
