@@ -113,7 +113,6 @@ impl KeySpace {
         head.push(b':');
         let stem_len = head.len();
         version.label()?.put(&mut head);
-        head.push(b':');
         Ok(Self { head: head.into(), stem_len })
     }
 
@@ -168,6 +167,7 @@ impl Label<'_> {
         }
     }
 
+    /// Appends the version and its colon.
     fn put(self, buf: &mut impl BufMut) {
         match self {
             Self::Text(text) => buf.put_slice(text.as_bytes()),
@@ -175,6 +175,7 @@ impl Label<'_> {
                 buf.put_slice(itoa::Buffer::new().format(number).as_bytes());
             }
         }
+        buf.put_u8(b':');
     }
 }
 
@@ -216,12 +217,11 @@ impl<'a> Key<'a> {
     }
 
     /// Appends the whole key to `buf`.
-    #[inline]
+    #[inline(always)]
     pub fn put(&self, buf: &mut impl BufMut) {
         buf.put_slice(self.scope.head);
         if let Some(version) = self.scope.version {
             version.put(buf);
-            buf.put_u8(b':');
         }
         buf.put_slice(self.name);
     }

@@ -38,7 +38,7 @@ impl LargeKeys {
     }
 
     /// Whether a command is for a large value, as far as that can be told.
-    #[inline]
+    #[inline(always)]
     pub fn expects(&self, command: &Command<'_>) -> bool {
         match command {
             Command::Get(key) => self.contains(key.name()),

@@ -258,12 +258,12 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
-        ready!(cache.poll_turn(cx));
-        match cache.at_once(command, || self.redis.is_plain()) {
+        match cache.at_once(command, cx, || self.redis.is_plain()) {
             Some(AtOnce::Read(value)) => Poll::Ready(Ok(Ok(Reply::Value(value)))),
+            Some(AtOnce::GiveWay) => Poll::Pending,
             Some(AtOnce::Link { link, large }) => {
                 self.large = large;
-                match self.redis.send(link, command, cx) {
+                match self.redis.send_plain(link, command, cx) {
                     Ok(()) => Poll::Pending,
                     Err(_) => self.poll_begin(cache, command, cx),
                 }
@@ -280,6 +280,7 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
+        ready!(cache.poll_turn(cx));
         let mut revived = false;
         loop {
             let begun = cache.with_backend(|backend| match backend.busy_desk() {
@@ -332,6 +333,8 @@ impl Call {
 pub(crate) enum AtOnce {
     Link { link: Arc<Shared>, large: bool },
     Read(Option<Bytes>),
+    /// Other tasks run first; this one has been woken to ask again.
+    GiveWay,
 }
 
 /// What came of handing a command to a backend.

@@ -217,6 +217,7 @@ impl Cache {
     pub(crate) fn at_once(
         &self,
         command: &Command<'_>,
+        cx: &Context<'_>,
         is_plain: impl Fn() -> bool,
     ) -> Option<AtOnce> {
         match &self.inner.target {
@@ -229,7 +230,10 @@ impl Cache {
                 Some(AtOnce::Link { link, large })
             }
             Target::Memory { .. } => match (self.inner.backend.load().as_deref()?, command) {
-                (Backend::Memory(store), Command::Get(key)) => Some(AtOnce::Read(store.get(key))),
+                (Backend::Memory(store), Command::Get(key)) => Some(match self.poll_turn(cx) {
+                    Poll::Ready(()) => AtOnce::Read(store.get(key)),
+                    Poll::Pending => AtOnce::GiveWay,
+                }),
                 (
                     Backend::Dummy
                     | Backend::Memory(_)

@@ -227,7 +227,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Refused`], and then nothing was put and no event will come.
-    #[inline]
+    #[inline(always)]
     pub fn submit(
         &mut self,
         command: &Command<'_>,

@@ -85,9 +85,24 @@ impl Call {
         Poll::Ready(Some(outcome))
     }
 
-    /// Sends the command on a link, which is given back where it does not take it.
+    /// Sends a [plain](Self::is_plain) command on a link, unless that does not take it.
+    ///
+    /// # Errors
+    /// Why the link does not take it.
     #[inline(always)]
-    pub(crate) fn send(
+    pub(crate) fn send_plain(
+        &mut self,
+        link: Arc<Shared>,
+        command: &Command<'_>,
+        cx: &Context<'_>,
+    ) -> Result<(), Rejected> {
+        let tag = link.submit(command, &mut self.expires, cx.waker())?;
+        self.sent(link, tag, command);
+        Ok(())
+    }
+
+    /// Sends the command on a link, which is given back where it does not take it.
+    fn send(
         &mut self,
         link: Arc<Shared>,
         command: &Command<'_>,
