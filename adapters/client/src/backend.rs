@@ -331,7 +331,10 @@ impl Call {
 
 /// What a command came to at once.
 pub(crate) enum AtOnce {
-    Link { link: Arc<Shared>, large: bool },
+    Link {
+        link: Arc<Shared>,
+        large: bool,
+    },
     Read(Option<Bytes>),
     /// Other tasks run first; this one has been woken to ask again.
     GiveWay,

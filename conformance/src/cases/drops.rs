@@ -1,9 +1,8 @@
 //! Calls that are given up at any point, by the thousand: whoever stays gets their own value.
 
-use std::time::Duration;
-
 use async_caches::Cache;
 
+use super::ops;
 use crate::abandon::{after_pending, after_polls};
 use crate::context::{Context, connected};
 use crate::random::Random;
@@ -24,12 +23,13 @@ pub async fn ten_thousand_gets_under_random_drops_see_their_own_value(cx: Contex
 
 pub async fn a_thousand_tasks_on_few_links_are_all_served_while_others_give_up(cx: Context) {
     // So few places that all links are in use, and most callers wait for room.
-    let cache = connected(cx.builder().minsize(1).maxsize(4).max_in_flight(32)).await;
+    let builder = cx.builder().minsize(1).maxsize(4).max_in_flight(32);
+    let cache = connected(builder.response_timeout(ops::LONG)).await;
     store_all(&cache).await;
     let tasks: Vec<_> =
         (0..1_000).map(|seed| cx.spawn(get_and_drop(cache.clone(), 1_000 + seed, 3))).collect();
     for task in tasks {
-        cx.in_time(Duration::from_secs(30), "a task", task).await;
+        cx.in_time(ops::LONG, "a task", task).await;
     }
 }
 

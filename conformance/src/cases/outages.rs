@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_caches::{Cache, Error, LinkError, ServerErrorKind};
 
+use super::ops;
 use crate::context::{Context, connected};
 use crate::packets::Loss;
 use crate::proxy::{Ending, Proxy};
@@ -195,7 +196,8 @@ async fn unresponsive_for(cx: &Context, server: &Server, span: Duration, begin: 
 
 pub async fn a_server_without_room_for_more_clients_says_so_and_open_links_go_on(cx: Context) {
     let server = cx.start(&Setup::default());
-    let cache = connected(cx.builder_of(&server.url(0)).maxsize(3)).await;
+    let builder = cx.builder_of(&server.url(0)).maxsize(3).response_timeout(ops::LONG);
+    let cache = connected(builder).await;
     cache.set("key", "x".repeat(2_000)).await.unwrap();
     let mut raw = server.raw(0);
     raw.call(&["CONFIG", "SET", "maxclients", "2"]);

@@ -80,7 +80,8 @@ pub async fn sentinels_that_are_all_away_are_an_error_that_names_one(cx: Context
     let Error::Unavailable { source: LinkError::Sentinel { at, source }, .. } = &error else {
         panic!("{error:?}")
     };
-    assert_eq!(*at, gone.address().to_string());
+    // The last one that was asked, which on a slow machine may be either.
+    assert!([&server, &gone].iter().any(|away| *at == away.address().to_string()), "{at}");
     assert!(matches!(**source, LinkError::Io(_)) && error.is_retryable(), "{error:?}");
 }
 

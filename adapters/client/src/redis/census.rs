@@ -29,7 +29,8 @@ impl Pool {
         for (_, link) in &state.links {
             let census = link.census();
             info.idle += usize::from(census.idle);
-            info.busy += usize::from(link.load() >= self.bounds.busy());
+            // One that takes no more commands, or is kept apart, may be idle all the same.
+            info.busy += usize::from(!census.idle && census.load >= self.bounds.busy());
             info.queued += census.queued;
             info.in_flight += census.in_flight;
             info.queued_bytes += census.queued_bytes;

@@ -11,6 +11,8 @@ use crate::sync::lock;
 pub(in crate::redis) struct Census {
     /// Whether no caller waits for anything.
     pub(in crate::redis) idle: bool,
+    /// How much it has to do, as the pool counts it.
+    pub(in crate::redis) load: usize,
     /// Commands that are not written yet.
     pub(in crate::redis) queued: usize,
     /// Commands that are written and not answered.
@@ -33,6 +35,8 @@ impl Shared {
         let told = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Census {
             idle: connection.idle_since().is_some(),
+            // It changes under this lock alone.
+            load: self.load(),
             queued,
             in_flight: connection.in_flight() - queued,
             queued_bytes: connection.unwritten(),
