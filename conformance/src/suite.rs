@@ -250,6 +250,7 @@ macro_rules! __cases {
                 a_store_keeps_no_more_bytes_than_it_may
                 what_has_expired_goes_though_nobody_touches_it
                 a_value_larger_than_its_store_is_refused_and_evicts_nothing_else
+                a_cold_value_of_most_of_the_room_is_refused_until_it_is_asked_for_often
                 hits_and_misses_are_counted
                 whatever_came_and_is_gone_is_counted_by_why_it_went
                 caches_of_one_name_share_its_counts

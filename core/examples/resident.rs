@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::indexing_slicing, reason = "a tool")]
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::process::Command as Process;
 
 use async_caches_core::memory::{Bounds, Lookups, Seed, Shard, Shards, insert, new_shards, stats};
@@ -20,12 +21,13 @@ const BOUND: u64 = 64 << 20;
 /// What a mixture is called, and what stores it.
 type Mixture = (&'static str, fn(&mut Store));
 
-const MIXTURES: [Mixture; 7] = [
+const MIXTURES: [Mixture; 8] = [
     ("tiny values", tiny),
     ("300 bytes of 64 KiB each", slices),
     ("vectors with spare capacity", spare),
     ("1 MiB values", large),
     ("by turns 100 B, 3 kB, 50 kB, 700 kB", turns),
+    ("the same, in a queue of vectors", queue),
     ("any size at once", any),
     ("any size, most of them expired", expired),
 ];
@@ -82,15 +84,32 @@ fn large(store: &mut Store) {
 }
 
 fn turns(store: &mut Store) {
-    let mut number = 0;
-    for _ in 0..3 {
-        for len in [100, 3_000, 50_000, 700_000] {
-            for _ in 0..2 * BOUND / (len + 200) {
-                number += 1;
-                store.set(number, &vec![7; to_usize(len)], Expiry::Never);
-            }
+    for (number, len) in (1..).zip(turns_of()) {
+        store.set(number, &vec![7; to_usize(len)], Expiry::Never);
+    }
+}
+
+/// The values of [`turns`] without any store: the first of them goes when the bound is reached.
+fn queue(store: &mut Store) {
+    let (mut queue, mut held, mut number) = (VecDeque::new(), 0, 0_u64);
+    for len in turns_of() {
+        held += len;
+        queue.push_back(vec![7_u8; to_usize(len)]);
+        while held > BOUND {
+            held -= queue.pop_front().map_or(0, |value| value.len() as u64);
+        }
+        number += 1;
+        if number.is_multiple_of(256) {
+            store.look();
         }
     }
+    store.look();
+}
+
+/// Three times: twice as many values of each length as fit.
+fn turns_of() -> impl Iterator<Item = u64> {
+    let many = |len| core::iter::repeat_n(len, to_usize(2 * BOUND / (len + 200)));
+    (0..3).flat_map(move |_| [100, 3_000, 50_000, 700_000].into_iter().flat_map(many))
 }
 
 fn any(store: &mut Store) {

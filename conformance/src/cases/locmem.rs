@@ -110,6 +110,34 @@ pub async fn a_value_larger_than_its_store_is_refused_and_evicts_nothing_else(cx
     assert_eq!(cache.stats().unwrap().entries, 1);
 }
 
+pub async fn a_cold_value_of_most_of_the_room_is_refused_until_it_is_asked_for_often(cx: Context) {
+    const ROOM: usize = 4 << 20;
+    let cache = connected(cx.builder().max_bytes(ROOM as u64)).await;
+    let keys: Vec<_> = (0..3_000).map(|n| format!("hot-{n}")).collect();
+    for key in &keys {
+        cache.set_raw(key, vec![1; 1_000]).await.unwrap();
+    }
+    let left = async || {
+        let found = cache.get_many_raw(&keys).await.unwrap();
+        found.iter().flatten().count()
+    };
+    assert_eq!(left().await, keys.len());
+    cache.set_raw("large", vec![7; ROOM * 9 / 10]).await.unwrap();
+    assert_eq!(cache.get_raw("large").await.unwrap(), None);
+    assert!(!cache.add("other", "x".repeat(ROOM / 2)).await.unwrap());
+    assert_eq!((left().await, cache.stats().unwrap().refused), (keys.len(), 2));
+    // An eighth is kept, and costs no more than it takes.
+    cache.set_raw("eighth", vec![7; ROOM / 8 - 1_000]).await.unwrap();
+    assert!(cache.get_raw("eighth").await.unwrap().is_some());
+    assert!(left().await >= keys.len() * 85 / 100);
+    let mut tries = 0;
+    while cache.get_raw("large").await.unwrap().is_none() {
+        cache.set_raw("large", vec![7; ROOM * 9 / 10]).await.unwrap();
+        tries += 1;
+        assert!(tries <= 8);
+    }
+}
+
 pub async fn hits_and_misses_are_counted(cx: Context) {
     let cache = cx.cache().await;
     cache.get_raw("key").await.unwrap();

@@ -78,6 +78,14 @@ impl Body {
         self.split().1
     }
 
+    /// How long key and value are together, and whether they are in one block. Does not look at them.
+    pub(super) fn len(&self) -> (usize, bool) {
+        match self {
+            Self::Near(block) => (block.len().saturating_sub(1), true),
+            Self::Far(far) => (far.key.len().saturating_add(far.value.len()), false),
+        }
+    }
+
     /// The value for a caller to keep.
     #[inline]
     pub(super) fn share(&self) -> Bytes {
@@ -161,6 +169,7 @@ mod tests {
                 let body = Body::new(&key, &Own::of(&value));
                 assert_eq!((body.key(), body.value()), (&*key, &*value));
                 assert_eq!(body.share(), value);
+                assert_eq!(body.len(), (key_len + value_len, is_near(&key, &value)));
                 assert_eq!(matches!(body, Body::Near(_)), is_near(&key, &value));
             }
         }

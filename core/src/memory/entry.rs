@@ -28,14 +28,19 @@ pub(super) struct Entry {
 impl Entry {
     /// What this entry counts towards a bound on bytes.
     pub(super) fn size(&self) -> u64 {
-        size(self.body.key(), self.body.value())
+        let (len, is_near) = self.body.len();
+        counted(len, is_near)
     }
 }
 
 /// What an entry of `key` and `value` counts towards a bound on bytes.
 pub(super) fn size(key: &[u8], value: &[u8]) -> u64 {
-    let bytes = u64::try_from(key.len().saturating_add(value.len())).unwrap_or(u64::MAX);
-    let times = if is_near(key, value) { 1 } else { 2 };
+    counted(key.len().saturating_add(value.len()), is_near(key, value))
+}
+
+fn counted(len: usize, is_near: bool) -> u64 {
+    let bytes = u64::try_from(len).unwrap_or(u64::MAX);
+    let times = if is_near { 1 } else { 2 };
     bytes.saturating_add(times * ENTRY_OVERHEAD)
 }
 

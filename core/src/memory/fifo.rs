@@ -15,7 +15,6 @@ pub(super) struct Links {
 impl Links {
     pub(super) const NONE: Self = Self { newer: Id::NONE, older: Id::NONE };
 
-    #[cfg(test)]
     pub(super) fn newer(&self) -> Id {
         self.newer
     }
@@ -48,6 +47,11 @@ impl Fifo {
     /// Whether `id` and nothing else is queued.
     pub(super) fn is_only(&self, id: Id) -> bool {
         id != Id::NONE && self.oldest == id && self.newest == id
+    }
+
+    /// Whether exactly one thing is queued.
+    pub(super) fn is_single(&self) -> bool {
+        self.is_only(self.oldest)
     }
 
     /// Puts `id`, which is in no queue, at the end.

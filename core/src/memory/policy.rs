@@ -31,6 +31,10 @@
 //! fill. So while it is short of its share, one in thirty-two of the unused that leave the small
 //! queue moves on instead; they are the first to make way.
 //!
+//! What a candidate is worth is asked of its size as well: a *heavy* one is to displace few that are in
+//! use. A value that takes more than an eighth of the room is weighed before it is let in at all, by the
+//! store, as it displaces entries of all shards: [`Refusals`] says how often it was asked for since.
+//!
 //! A hit writes one small counter and moves nothing, and notes the key if it is in the sample.
 //!
 //! The policy knows neither keys nor values, nor when there is room.
@@ -45,10 +49,12 @@
 use self::ladder::Ladder;
 use self::queues::{Queues, Rule};
 pub(super) use self::queues::{Rank, Residents};
+use self::refusals::Refusals;
 use super::slab::Id;
 
 mod ladder;
 mod queues;
+mod refusals;
 mod shadow;
 #[cfg(test)]
 mod tests;
@@ -57,12 +63,15 @@ mod tests;
 pub(super) struct Policy {
     queues: Queues,
     ladder: Ladder,
+    refusals: Refusals,
 }
 
 impl Policy {
-    /// For about so many entries, if that is known.
-    pub(super) fn new(entries: Option<u32>) -> Self {
-        Self { queues: Queues::new(Rule::Learnt), ladder: Ladder::new(entries) }
+    /// For about so many entries, if that is known. An entry of `outsized` weight or more is a large part
+    /// of what its shard may hold.
+    pub(super) fn new(entries: Option<u32>, outsized: u64) -> Self {
+        let (queues, ladder) = (Queues::new(Rule::Learnt, outsized), Ladder::new(entries));
+        Self { queues, ladder, refusals: Refusals::new() }
     }
 
     /// Takes in an entry whose rank is new.
@@ -110,6 +119,29 @@ impl Policy {
         if self.ladder.samples(hash) {
             self.ladder.hear(hash, false);
         }
+        self.refusals.hear(hash);
+    }
+
+    /// The weight of outsized entries that are in the main queue.
+    pub(super) fn proven(&self) -> u64 {
+        self.queues.proven()
+    }
+
+    /// Notes that a value was refused for its size, whose key had been used so often before.
+    pub(super) fn refuse(&mut self, hash: u32, uses: u8) {
+        self.refusals.note(hash, uses);
+    }
+
+    /// How often a key was asked for since it was refused.
+    pub(super) fn asks(&self, hash: u32) -> u8 {
+        self.refusals.asks(hash)
+    }
+
+    /// Has an entry that was refused before, and is there now, begin in the main queue.
+    pub(super) fn promote(&mut self, all: &mut impl Residents, id: Id) {
+        let Some(rank) = all.rank(id) else { return };
+        self.refusals.forget(rank.hash);
+        self.queues.promote(all, id);
     }
 
     /// Notes that an entry weighs something else now.
@@ -117,10 +149,15 @@ impl Policy {
         self.queues.reweigh(all, id, weight);
     }
 
-    /// Chooses the entry that should go next, other than `spared`, and leaves it to the caller to
-    /// remove it. None if there is no other.
-    pub(super) fn victim(&mut self, all: &mut impl Residents, spared: Id) -> Option<Id> {
+    /// Chooses the entry that should go next, other than `spared`, for one of so much weight that is
+    /// to come, and leaves it to the caller to remove it. None if there is no other.
+    pub(super) fn victim(
+        &mut self,
+        all: &mut impl Residents,
+        spared: Id,
+        coming: u64,
+    ) -> Option<Id> {
         self.ladder.resize(self.queues.len());
-        self.queues.victim(all, spared)
+        self.queues.victim(all, spared, coming)
     }
 }

@@ -75,6 +75,30 @@ impl Room {
         self.entries.most > 0 && to_usize(bytes) <= self.bytes.most
     }
 
+    /// Whether so many bytes are more than an eighth of the room.
+    #[inline]
+    pub(super) fn is_large(&self, bytes: u64) -> bool {
+        self.bounds_bytes() && to_usize(bytes) > self.bytes.most / PARTS
+    }
+
+    /// How many parts of the room so many bytes take, beyond the first.
+    pub(super) fn further_parts(&self, bytes: u64) -> usize {
+        let parts = wide(to_usize(bytes)) * wide(PARTS);
+        let parts = parts.div_ceil(wide(self.bytes.most).max(1));
+        usize::try_from(parts).unwrap_or(usize::MAX).saturating_sub(1)
+    }
+
+    /// Whether a value of so many bytes displaces few of the entries that are `in_use`, as all others
+    /// can go for it: if they take no more than an eighth of the room, or are no more than
+    /// [`FEW`] of average size.
+    pub(super) fn displaces_few(&self, bytes: u64, in_use: Load) -> bool {
+        let (entries, used) = in_use.numbers();
+        let displaced = wide(used).saturating_add(wide(to_usize(bytes)));
+        let displaced = displaced.saturating_sub(wide(self.bytes.most));
+        displaced <= wide(self.bytes.most / PARTS)
+            || displaced.saturating_mul(wide(entries)) <= wide(FEW).saturating_mul(wide(used))
+    }
+
     /// How many entries a shard will about hold, as far as that is known before: not if only bytes
     /// are bounded.
     pub(super) fn entries_of_a_shard(&self) -> Option<u32> {
@@ -82,6 +106,18 @@ impl Room {
         let part = self.entries.most / self.shards.max(1);
         let part = u32::try_from(part).unwrap_or(u32::MAX);
         (!unbounded || !self.bounds_bytes()).then_some(part)
+    }
+
+    /// How many bytes an equal part of the room has, if bytes are bounded.
+    pub(super) fn bytes_of_a_shard(&self) -> Option<u64> {
+        let part = u64::try_from(self.bytes.most / self.shards.max(1)).unwrap_or(u64::MAX);
+        self.bounds_bytes().then_some(part)
+    }
+
+    /// How many bytes are short of room for so much.
+    pub(super) fn lacks(&self, load: Load) -> u64 {
+        let free = self.bytes.most.saturating_sub(self.bytes.taken.load(Ordering::Relaxed));
+        load.bytes.saturating_sub(u64::try_from(free).unwrap_or(u64::MAX))
     }
 
     pub(super) fn bounds_bytes(&self) -> bool {
@@ -173,6 +209,11 @@ fn wide(number: usize) -> u128 {
     u128::try_from(number).unwrap_or(u128::MAX)
 }
 
+/// One of so many parts of the room is for a value that proves nothing.
+const PARTS: usize = 8;
+/// So few entries in use are displaced whatever they take, so that a room for few works as any other.
+const FEW: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +253,30 @@ mod tests {
             assert!(room.take(load(u32::MAX, u64::MAX)));
         }
         assert!(room.fits(u64::MAX) && !room.bounds_bytes());
+    }
+
+    #[test]
+    fn a_value_is_large_from_more_than_an_eighth_of_the_room_on_and_takes_its_further_parts() {
+        let room = room(None, Some(800), 4);
+        for (bytes, parts) in [(1, 0), (100, 0), (101, 1), (200, 1), (201, 2), (701, 7), (800, 7)] {
+            assert_eq!((room.is_large(bytes), room.further_parts(bytes)), (parts > 0, parts));
+        }
+        assert!(!super::tests::room(Some(1), None, 1).is_large(u64::MAX));
+    }
+
+    #[test]
+    fn a_value_displaces_what_is_in_use_once_all_else_is_gone() {
+        let room = room(None, Some(8000), 4);
+        assert!(room.displaces_few(4000, load(500, 5000)));
+        assert!(!room.displaces_few(4001, load(500, 5000)));
+        // Sixteen of average size.
+        assert!(
+            room.displaces_few(6000, load(20, 5000)) && !room.displaces_few(6000, load(27, 5000))
+        );
+        assert!(
+            room.displaces_few(8000, load(16, 8000)) && !room.displaces_few(8000, load(17, 8000))
+        );
+        assert!(room.displaces_few(8000, load(0, 0)));
     }
 
     #[test]

@@ -29,6 +29,10 @@ impl<T> Row<T> {
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
     pub(super) fn push(&mut self, thing: T) {
         let chunk = self.len / CHUNK;
         if self.chunks.len() <= chunk {

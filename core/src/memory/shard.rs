@@ -10,10 +10,14 @@
 //!
 //! Bounds hold at any time, as an entry takes its [`Room`] first. If there is none a write lets go of
 //! what has expired, and then of what the policy says, unless the shard holds less than its part: then
-//! it reports that it is [`Crowded`] and has changed nothing, so that others can [`shed`](Shard::shed)
+//! it reports that it is [`NoRoom::Crowded`] and has changed nothing, so that others can [`shed`](Shard::shed)
 //! something before it is tried again. An entry that alone is larger than all the room is refused: it
 //! is not stored, nothing else makes room for it, and whatever its key held before is removed, for it
 //! would be stale.
+//!
+//! A value of more than an eighth of the room is weighed first, by whoever holds all shards, against
+//! the entries that it would displace; a shard says what it has [in use](Shard::in_use), and whether a
+//! key was asked for while its value was refused.
 //!
 //! A shard knows no lock, and drops neither keys nor values: they go to the [`Graveyard`].
 
@@ -57,10 +61,25 @@ pub struct Shard {
     room: Arc<Room>,
 }
 
-/// There is no room for this much more, and other shards hold what should go first. Nothing was
-/// changed.
+/// Why there is no room. Nothing was changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Crowded(pub(super) Load);
+pub(super) enum NoRoom {
+    /// For this much more: other shards hold what should go first.
+    Crowded(Load),
+    /// For a value that takes so many bytes more than its key has earned: others go for one as large
+    /// as that only once it was [granted](Grant).
+    Unweighed(u64),
+}
+
+/// Whether others go for a value of more than an eighth of the room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Grant {
+    NotYet,
+    /// As few of them are in use.
+    Cheap,
+    /// As its key was asked for again and again.
+    Wanted,
+}
 
 /// What a shard has shed for another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +112,7 @@ impl Shard {
             table: Table::new(),
             slab: Slab::new(),
             now: Instant::ORIGIN,
-            policy: Policy::new(room.entries_of_a_shard()),
+            policy: Policy::new(room.entries_of_a_shard(), outsized(&room)),
             wheel: Wheel::new(),
             changes: Changes::default(),
             bytes: 0,
@@ -150,12 +169,12 @@ impl Shard {
         value: &Own<'_>,
         expiry: Expiry,
         turn: &mut Turn<'_>,
-    ) -> Result<bool, Crowded> {
+    ) -> Result<bool, NoRoom> {
         let found = self.find(key, turn.now, turn.dead);
         let fits = self.fits(size(key.whole, value.bytes()));
         match found {
             Some(id) if fits => {
-                self.replace(id, value, turn.yields, turn.dead)?;
+                self.replace(id, value, turn)?;
                 self.start_timer(id, expiry);
             }
             Some(id) => self.remove_entry(id, Cause::Evicted, turn.dead),
@@ -176,7 +195,7 @@ impl Shard {
         value: &Own<'_>,
         expiry: Expiry,
         turn: &mut Turn<'_>,
-    ) -> Result<bool, Crowded> {
+    ) -> Result<bool, NoRoom> {
         if self.find(key, turn.now, turn.dead).is_some() {
             return Ok(false);
         }
@@ -191,10 +210,43 @@ impl Shard {
 
     /// Counts a value as refused for which no room could be made, and removes what its key held.
     pub(super) fn refuse(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) {
-        if let Some(id) = self.find(key, now, dead) {
+        let found = self.find(key, now, dead);
+        let uses = found.map_or(0, |id| self.uses(id));
+        if let Some(id) = found {
             self.remove_entry(id, Cause::Evicted, dead);
         }
+        self.policy.refuse(key.print.0, uses);
         self.changes.refused();
+    }
+
+    /// What it holds that was asked for lately, and has not expired. Looks at every entry: in the order
+    /// in which they lie in memory, and at nothing of their keys and values.
+    pub(super) fn in_use(&self, now: Instant) -> Load {
+        let now = self.now.max(now);
+        let used = |entry: &&Entry| entry.rank.uses() > 0 && !entry.timer.is_due(now);
+        self.slab.iter().filter(used).fold(Load { entries: 0, bytes: 0 }, |sum, entry| Load {
+            entries: sum.entries + 1,
+            bytes: sum.bytes.saturating_add(entry.size()),
+        })
+    }
+
+    /// Whether a value of so many bytes may displace others, with so much in use in all shards: as it
+    /// displaces few, or as its key was asked for once for each eighth of the room beyond the first.
+    pub(super) fn grant(&self, key: Hashed<'_>, bytes: u64, in_use: Load) -> Grant {
+        let uses = self.entry_of(key).map_or(0, |(id, _)| self.uses(id));
+        let asks = usize::from(self.policy.asks(key.print.0).max(uses));
+        if asks >= self.room.further_parts(bytes) {
+            Grant::Wanted
+        } else if self.room.displaces_few(bytes, in_use) {
+            Grant::Cheap
+        } else {
+            Grant::NotYet
+        }
+    }
+
+    /// How many bytes are short of room for so much.
+    pub(super) fn lacks(&self, load: Load) -> u64 {
+        self.room.lacks(load)
     }
 
     /// Lets go of entries for `more` that another shard is to hold: of no more than `part`, and
@@ -202,11 +254,18 @@ impl Shard {
     pub(super) fn shed(&mut self, more: Load, part: Load, turn: &mut Turn<'_>) -> Shed {
         self.enter(turn.now, turn.dead);
         let (mut shed, mut left) = (0, part);
+        let mut steps = STEPS_PER_OPERATION;
         while !self.room.has(more) {
+            if self.expires(&mut steps, Id::NONE, turn.dead) {
+                continue;
+            }
             let goes_on = (left.entries > 0 || left.bytes > 0)
-                && (turn.yields == Yield::Fully || self.room.is_over_its_part(self.held(), more));
+                && (turn.yields == Yield::Fully
+                    || self.room.is_over_its_part(self.of_its_part(), more));
             let before = self.bytes;
-            let victim = goes_on.then(|| self.policy.victim(&mut self.slab, Id::NONE)).flatten();
+            let weight = self.weight(left.bytes);
+            let victim =
+                goes_on.then(|| self.policy.victim(&mut self.slab, Id::NONE, weight)).flatten();
             let Some(id) = victim else { return if shed > 0 { Shed::Some } else { Shed::None } };
             self.remove_entry(id, Cause::Evicted, turn.dead);
             shed += 1;
@@ -252,7 +311,7 @@ impl Shard {
         key: Hashed<'_>,
         delta: Number,
         turn: &mut Turn<'_>,
-    ) -> Result<Result<Number, NumberError>, Crowded> {
+    ) -> Result<Result<Number, NumberError>, NoRoom> {
         let found = self.find(key, turn.now, turn.dead);
         let Some((id, entry)) = found.and_then(|id| Some((id, self.slab.get(id)?))) else {
             return Ok(Err(NumberError::KeyNotFound));
@@ -262,7 +321,9 @@ impl Shard {
             Err(error) => return Ok(Err(error)),
         };
         if self.fits(size(key.whole, &text)) {
-            self.replace(id, &Own::of(&text), turn.yields, turn.dead)?;
+            // A longer number is not what displaces many.
+            turn.grant = Grant::Cheap;
+            self.replace(id, &Own::of(&text), turn)?;
             if planted::is(Bug::IncrLosesTimeout) {
                 self.start_timer(id, Expiry::Never);
             }
@@ -312,7 +373,7 @@ impl Shard {
         self.now = self.now.max(now);
         self.changes.went(u64::from(self.slab.len()), Cause::Removed);
         self.wheel = Wheel::new();
-        self.policy = Policy::new(self.room.entries_of_a_shard());
+        self.policy = Policy::new(self.room.entries_of_a_shard(), outsized(&self.room));
         self.room.give(self.held());
         self.bytes = 0;
         self.hand_out_storage(dead);
@@ -391,10 +452,10 @@ impl Shard {
         value: &Own<'_>,
         expiry: Expiry,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Crowded> {
+    ) -> Result<(), NoRoom> {
         let size = size(key.whole, value.bytes());
         let load = Load { entries: 1, bytes: size };
-        self.take_room(load, Id::NONE, turn.yields, turn.dead)?;
+        self.take_room(load, Id::NONE, size, turn)?;
         let id = self.slab.insert(Entry {
             body: Body::new(key.whole, value),
             timer: Timer::NEVER,
@@ -405,34 +466,42 @@ impl Shard {
         self.bytes = self.bytes.saturating_add(size);
         let weight = self.weight(size);
         self.policy.insert(&mut self.slab, id, weight);
+        self.settle(id, turn.grant);
         self.start_timer(id, expiry);
         Ok(())
     }
 
     /// Gives an entry another value, with which it fits.
-    fn replace(
-        &mut self,
-        id: Id,
-        value: &Own<'_>,
-        yields: Yield,
-        dead: &mut Graveyard,
-    ) -> Result<(), Crowded> {
+    fn replace(&mut self, id: Id, value: &Own<'_>, turn: &mut Turn<'_>) -> Result<(), NoRoom> {
         let Some(entry) = self.slab.get(id) else { return Ok(()) };
         let (old, new) = (entry.size(), size(entry.body.key(), value.bytes()));
         if new != old {
             let more = Load { entries: 0, bytes: new.saturating_sub(old) };
-            self.take_room(more, id, yields, dead)?;
+            let unproven = if entry.rank.uses() > 0 { more.bytes } else { new };
+            self.take_room(more, id, unproven, turn)?;
             self.room.give(Load { entries: 0, bytes: old.saturating_sub(new) });
             self.bytes = self.bytes.saturating_sub(old).saturating_add(new);
             let weight = self.weight(new);
             self.policy.reweigh(&mut self.slab, id, weight);
+            self.settle(id, turn.grant);
         }
         if let Some(entry) = self.slab.get_mut(id) {
             let body = Body::new(entry.body.key(), value);
-            dead.bury(core::mem::replace(&mut entry.body, body));
+            turn.dead.bury(core::mem::replace(&mut entry.body, body));
             self.policy.hit(&entry.rank);
         }
         Ok(())
+    }
+
+    /// Has a large value that was asked for before it was there begin as one that was used.
+    fn settle(&mut self, id: Id, grant: Grant) {
+        if grant == Grant::Wanted {
+            self.policy.promote(&mut self.slab, id);
+        }
+    }
+
+    fn uses(&self, id: Id) -> u8 {
+        self.slab.get(id).map_or(0, |entry| entry.rank.uses())
     }
 
     fn remove_entry(&mut self, id: Id, cause: Cause, dead: &mut Graveyard) {
@@ -492,34 +561,55 @@ impl Shard {
         self.wheel.start(&mut self.slab, id, at);
     }
 
-    /// Takes room for `load`, and lets entries go for it, other than `spared`.
+    /// Takes room for `load`, and lets entries go for it, other than `spared`. Of it so many bytes are
+    /// `unproven`, for which no key was asked yet.
     fn take_room(
         &mut self,
         load: Load,
         spared: Id,
-        yields: Yield,
-        dead: &mut Graveyard,
-    ) -> Result<(), Crowded> {
+        unproven: u64,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), NoRoom> {
+        let Turn { yields, grant, ref mut dead, .. } = *turn;
         let mut steps = STEPS_PER_OPERATION;
         while !self.take(load) {
             if planted::is(Bug::BoundsIgnored) {
                 return Ok(());
             }
-            if steps > 0 {
-                match self.wheel.step(&mut self.slab, self.now) {
-                    Step::Expired(id) => self.remove_sparing(id, spared, Cause::Expired, dead),
-                    Step::Moved => steps -= 1,
-                    Step::Idle => steps = 0,
-                }
-            } else if (yields == Yield::Fully || self.makes_way(load))
-                && let Some(id) = self.policy.victim(&mut self.slab, spared)
+            if grant == Grant::NotYet && self.room.is_large(unproven) {
+                return Err(NoRoom::Unweighed(unproven));
+            }
+            if self.expires(&mut steps, spared, dead) {
+                continue;
+            }
+            if (yields == Yield::Fully || self.makes_way(load))
+                && let Some(id) = self.victim(load, spared)
             {
                 self.remove_sparing(id, spared, Cause::Evicted, dead);
             } else {
-                return Err(Crowded(load));
+                return Err(NoRoom::Crowded(load));
             }
         }
         Ok(())
+    }
+
+    /// One of so many steps of the wheel's work, for which no step is taken if it brings an entry that has
+    /// expired. Returns whether there was any.
+    fn expires(&mut self, steps: &mut u32, spared: Id, dead: &mut Graveyard) -> bool {
+        if *steps == 0 {
+            return false;
+        }
+        match self.wheel.step(&mut self.slab, self.now) {
+            Step::Expired(id) => self.remove_sparing(id, spared, Cause::Expired, dead),
+            Step::Moved => *steps -= 1,
+            Step::Idle => *steps = 0,
+        }
+        true
+    }
+
+    fn victim(&mut self, load: Load, spared: Id) -> Option<Id> {
+        let weight = self.weight(load.bytes);
+        self.policy.victim(&mut self.slab, spared, weight)
     }
 
     #[inline]
@@ -531,9 +621,10 @@ impl Shard {
     /// Whether it is to make room by itself: if it has its part of what is short, or as many
     /// entries as it can tell apart.
     fn makes_way(&self, load: Load) -> bool {
-        self.slab.len() >= Id::LIMIT || self.room.makes_way(self.held(), load)
+        self.slab.len() >= Id::LIMIT || self.room.makes_way(self.of_its_part(), load)
     }
 
+    /// What it holds.
     fn held(&self) -> Load {
         Load { entries: self.slab.len(), bytes: self.bytes }
     }
@@ -547,6 +638,13 @@ impl Shard {
         if self.room.bounds_bytes() { size.div_ceil(GRAIN) } else { 1 }
     }
 
+    /// What it holds of its part of the room: without what is large and proven, which would have it let
+    /// go of all else.
+    fn of_its_part(&self) -> Load {
+        let proven = self.policy.proven().saturating_mul(GRAIN);
+        Load { entries: self.slab.len(), bytes: self.bytes.saturating_sub(proven) }
+    }
+
     fn reclaim(&mut self, steps: u32, dead: &mut Graveyard) {
         for _ in 0..steps {
             match self.wheel.step(&mut self.slab, self.now) {
@@ -556,6 +654,11 @@ impl Shard {
             }
         }
     }
+}
+
+/// The weight from which on an entry is a large part of what a shard may hold: half of it.
+fn outsized(room: &Room) -> u64 {
+    room.bytes_of_a_shard().map_or(u64::MAX, |bytes| bytes / 2 / GRAIN)
 }
 
 /// The prints of the entries of a slab, by their numbers.
@@ -568,6 +671,7 @@ fn print_of(slab: &Slab<Entry>) -> impl Fn(Id) -> Print {
 pub(super) struct Turn<'a> {
     pub(super) now: Instant,
     pub(super) yields: Yield,
+    pub(super) grant: Grant,
     pub(super) dead: &'a mut Graveyard,
 }
 

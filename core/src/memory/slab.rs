@@ -125,6 +125,14 @@ impl<T> Slab<T> {
         range.filter_map(|number| self.get(Id(number)))
     }
 
+    /// All things, in the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Full(thing) => Some(thing),
+            Slot::Free { .. } => None,
+        })
+    }
+
     /// Whether it takes more than twice the memory that its things need, and some that is kept for
     /// things to come.
     pub(super) fn is_sparse(&self) -> bool {

@@ -30,8 +30,9 @@ pub struct Stats {
     pub expired: u64,
     /// Entries that were deleted or cleared.
     pub removed: u64,
-    /// Values that were not stored because there is no room for them: each alone is larger than the
-    /// bound.
+    /// Values that were not stored because there is no room for them: as each alone is larger than the
+    /// bound, or as it takes more than an eighth of it and is not worth the entries in use that it would
+    /// displace (see [`Bounds::max_bytes`](super::Bounds::max_bytes)).
     pub refused: u64,
     /// How many entries there are, among them those that have expired and still take memory.
     pub entries: u64,

@@ -4,8 +4,8 @@
 //! a shard's policy serves worse among few entries: one shard for [`FEWEST_ENTRIES`] entries or
 //! [`FEWEST_BYTES`] bytes, and [`MOST_SHARDS`] at most.
 //!
-//! A write whose shard holds less than its part of the room while others hold more is [`Crowded`]
-//! out: the others, one at a time, let go of what they have too much, and it is tried again. So at
+//! A write whose shard holds less than its part of the room while others hold more is
+//! [crowded](NoRoom::Crowded) out: the others, one at a time, let go of what they have too much, and it is tried again. So at
 //! most one shard is lent out at a time, and a write is still one step: before it succeeds it has
 //! changed nothing.
 //!
@@ -21,7 +21,7 @@ use super::body::Own;
 use super::graveyard::Graveyard;
 use super::hash::{Hashed, Seed};
 use super::room::{Load, Room};
-use super::shard::{Crowded, Shard, Shed, Turn, Yield};
+use super::shard::{Grant, NoRoom, Shard, Shed, Turn, Yield};
 use super::stats::{Lookups, Stats};
 use crate::command::Command;
 use crate::error::{NumberError, ServerError};
@@ -37,7 +37,10 @@ pub struct Bounds {
     pub max_entries: Option<u64>,
     /// The most bytes, counting each entry's key, its value and
     /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD); none for no bound. An entry that alone is larger
-    /// is refused, and a set of one removes what its key held.
+    /// is refused, and a set of one removes what its key held. So is one of more than an eighth of the
+    /// bound that would displace, once all other entries are gone, more than an eighth in entries that
+    /// were asked for lately and more than sixteen of them. It is taken in once its key was looked up,
+    /// while it was not there, as often as it takes further eighths.
     pub max_bytes: Option<u64>,
 }
 
@@ -209,7 +212,7 @@ impl<S: Shards> Store<'_, S> {
         &self,
         key: &Key<'_>,
         now: Instant,
-        f: impl Fn(&mut Shard, Hashed<'_>, &mut Turn<'_>) -> Result<R, Crowded>,
+        f: impl Fn(&mut Shard, Hashed<'_>, &mut Turn<'_>) -> Result<R, NoRoom>,
     ) -> Option<R> {
         key.with_bytes(|whole| {
             let key = self.seed.hash(whole);
@@ -264,33 +267,70 @@ impl<S: Shards> Store<'_, S> {
 }
 
 /// Runs a write on the shard of `key`, and has others make room for it as long as it is crowded
-/// out. `None` if no room can be made, as others who write take what is made: then the value is
-/// refused, and what the key held is removed.
+/// out. `None` if no room can be made, as others who write take what is made, or if a large value is not
+/// worth what it would displace: then the value is refused, and what the key held is removed.
 fn write<R>(
     shards: &impl Shards,
     key: Hashed<'_>,
     now: Instant,
-    f: impl Fn(&mut Shard, &mut Turn<'_>) -> Result<R, Crowded>,
+    f: impl Fn(&mut Shard, &mut Turn<'_>) -> Result<R, NoRoom>,
 ) -> Option<R> {
     let index = key.shard(shards.count());
-    let attempt = |yields| {
+    let attempt = |yields, grant| {
         let mut dead = Graveyard::new();
-        shards.with(index, |shard| f(shard, &mut Turn { now, yields, dead: &mut dead }))
+        shards.with(index, |shard| f(shard, &mut Turn { now, yields, grant, dead: &mut dead }))
     };
-    let mut yields = Yield::Fairly;
+    let (mut yields, mut grant) = (Yield::Fairly, Grant::NotYet);
     for _ in 0..MOST_ATTEMPTS {
-        match attempt(yields) {
+        match attempt(yields, grant) {
             Ok(result) => return Some(result),
-            Err(Crowded(load)) => {
+            Err(NoRoom::Crowded(load)) => {
                 if relieve(shards, index, load, now) == Shed::None {
                     yields = Yield::Fully;
                 }
+            }
+            Err(NoRoom::Unweighed(bytes)) => {
+                grant = weigh(shards, key, bytes, now);
+                if grant == Grant::NotYet {
+                    break;
+                }
+                share_out(shards, Load { entries: 1, bytes }, now);
             }
         }
     }
     let mut dead = Graveyard::new();
     shards.with(index, |shard| shard.refuse(key, now, &mut dead));
     None
+}
+
+/// Weighs a value of more than an eighth of the room against all entries. That takes a look at each of
+/// them, which is little beside the copy that was made of the value.
+#[cold]
+fn weigh(shards: &impl Shards, key: Hashed<'_>, bytes: u64, now: Instant) -> Grant {
+    let mut in_use = Load { entries: 0, bytes: 0 };
+    for index in 0..shards.count() {
+        let more = shards.read(index, |shard| shard.in_use(now));
+        in_use.entries = in_use.entries.saturating_add(more.entries);
+        in_use.bytes = in_use.bytes.saturating_add(more.bytes);
+    }
+    shards.read(key.shard(shards.count()), |shard| shard.grant(key, bytes, in_use))
+}
+
+/// Has all shards let go of an equal part of what is short for a large value, after those that hold more
+/// than their part of the room.
+#[cold]
+fn share_out(shards: &impl Shards, load: Load, now: Instant) {
+    let count = shards.count();
+    for yields in [Yield::Fairly, Yield::Fully] {
+        let lacks = shards.read(0, |shard| shard.lacks(load));
+        let equal = lacks.div_ceil(u64::try_from(count).unwrap_or(u64::MAX).max(1));
+        let bytes = if yields == Yield::Fairly { lacks } else { equal };
+        for index in 0..count {
+            let (mut dead, grant) = (Graveyard::new(), Grant::NotYet);
+            let mut turn = Turn { now, yields, grant, dead: &mut dead };
+            shards.with(index, |shard| shard.shed(load, Load { entries: 0, bytes }, &mut turn));
+        }
+    }
 }
 
 /// Has the shards other than the one at `index` let go of entries until there is room for `load`:
@@ -305,7 +345,8 @@ fn relieve(shards: &impl Shards, index: usize, load: Load, now: Instant) -> Shed
         for step in 1..count {
             let other = (index + step) % count;
             let mut dead = Graveyard::new();
-            let mut turn = Turn { now, yields, dead: &mut dead };
+            let grant = Grant::NotYet;
+            let mut turn = Turn { now, yields, grant, dead: &mut dead };
             match shards.with(other, |shard| shard.shed(load, part, &mut turn)) {
                 Shed::Enough => return Shed::Enough,
                 Shed::Some => all = Shed::Some,

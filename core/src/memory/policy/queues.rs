@@ -6,7 +6,11 @@
 //! choose the same victims.
 //!
 //! Lengths of queues are measured in *weight*: one an entry, or more where what it takes of the bound
-//! is more.
+//! is more. An entry that is *heavy*, of more weight than [`HEAVY`] others have on average, passes
+//! through a queue of its own instead of the small one, so that heavy ones displace one another: once
+//! they have an eighth of all weight, or an eighth of the others' has gone since, the oldest of them
+//! goes, or goes around if it was used. It is let into the main queue only if, of as many entries at
+//! main's end as it would displace or [`PATIENCE`] if that is less, fewer than [`RIVALS`] are in use.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -19,6 +23,9 @@ use crate::memory::slab::Id;
 mod model;
 #[cfg(test)]
 mod tests;
+mod weight;
+
+use self::weight::Weight;
 
 /// What the policy keeps of an entry.
 #[derive(Debug)]
@@ -26,7 +33,7 @@ pub(in crate::memory) struct Rank {
     /// Of its key's hash what is kept, which its owner may read too.
     pub(in crate::memory) hash: u32,
     pub(in crate::memory) links: Links,
-    weight: u16,
+    weight: Weight,
     queue: Queue,
     uses: Uses,
 }
@@ -39,13 +46,19 @@ struct Uses(AtomicU8);
 impl Rank {
     pub(in crate::memory) fn new(hash: u32) -> Self {
         let uses = Uses::default();
-        Self { hash, links: Links::NONE, weight: 0, queue: Queue::Small, uses }
+        Self { hash, links: Links::NONE, weight: Weight::NONE, queue: Queue::Small, uses }
+    }
+
+    /// How many uses it has left.
+    pub(in crate::memory) fn uses(&self) -> u8 {
+        self.uses.0.load(Ordering::Relaxed) & Uses::MOST
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Queue {
     Small,
+    Heavy,
     Main,
 }
 
@@ -76,7 +89,13 @@ pub(in crate::memory) enum Rule {
 #[derive(Debug)]
 pub(in crate::memory) struct Queues {
     small: Line,
+    heavy: Line,
     main: Line,
+    /// The weight of others that went since the oldest heavy one was looked at.
+    worn: u64,
+    /// Entries of at least this weight, once they are in main, count in no queue's share of the rest.
+    outsized: u64,
+    proven: u64,
     len: u32,
     ghosts: Ghosts,
     share: Share,
@@ -92,25 +111,33 @@ struct Line {
 }
 
 impl Queues {
-    pub(in crate::memory) fn new(rule: Rule) -> Self {
-        let (small, main) = (Line::new(), Line::new());
+    pub(in crate::memory) fn new(rule: Rule, outsized: u64) -> Self {
+        let (small, heavy, main) = (Line::new(), Line::new(), Line::new());
         let (ghosts, share) = (Ghosts::new(), Share::new());
-        Self { small, main, len: 0, ghosts, share, rule, unused: 0 }
+        let (worn, proven) = (0, 0);
+        Self { small, heavy, main, worn, outsized, proven, len: 0, ghosts, share, rule, unused: 0 }
+    }
+
+    /// The weight of what is in the main queue though it is a large part of what a shard may hold.
+    pub(super) fn proven(&self) -> u64 {
+        self.proven
     }
 
     /// Takes in an entry whose rank is new.
     pub(in crate::memory) fn insert(&mut self, all: &mut impl Residents, id: Id, weight: u64) {
         let Some(rank) = all.rank(id) else { return };
-        rank.weight = narrow(weight);
-        let queue = match self.ghosts.take(rank.hash) {
+        rank.weight = Weight::of(weight);
+        let (hash, weight) = (rank.hash, rank.weight.get());
+        let first = if self.is_heavy(weight) { Queue::Heavy } else { Queue::Small };
+        let queue = match self.ghosts.take(hash) {
             Some(absence) => {
                 if self.rule == Rule::Learnt {
                     self.share.learn(absence, self.len);
                 }
                 let mut patience = PATIENCE;
-                if self.admits(all, &mut patience) { Queue::Main } else { Queue::Small }
+                if self.admits(all, weight, &mut patience) { Queue::Main } else { first }
             }
-            None => Queue::Small,
+            None => first,
         };
         self.len += 1;
         self.push(all, id, queue);
@@ -154,35 +181,63 @@ impl Queues {
     /// Notes that an entry weighs something else now.
     pub(in crate::memory) fn reweigh(&mut self, all: &mut impl Residents, id: Id, weight: u64) {
         let Some(rank) = all.rank(id) else { return };
-        let old = core::mem::replace(&mut rank.weight, narrow(weight));
-        let (new, queue) = (rank.weight, rank.queue);
-        let line = self.line(queue);
-        line.weight = line.weight.saturating_sub(u64::from(old)).saturating_add(u64::from(new));
+        let old = core::mem::replace(&mut rank.weight, Weight::of(weight));
+        let (new, queue) = (rank.weight.get(), rank.queue);
+        self.lighten(queue, old.get());
+        self.weigh(queue, new);
+        if new > old.get() && self.is_heavy(new) {
+            // What it was used for is no evidence for so much more.
+            let Some(rank) = all.rank(id) else { return };
+            rank.uses = Uses::default();
+            self.shift(all, id, Queue::Heavy);
+        }
     }
 
-    /// Chooses the entry that should go next, other than `spared`, and leaves it to the caller to
-    /// remove it. None if there is no other.
-    pub(in crate::memory) fn victim(&mut self, all: &mut impl Residents, spared: Id) -> Option<Id> {
+    /// Has an entry that was asked for before it was there begin in the main queue, with all the uses
+    /// that one can have.
+    pub(super) fn promote(&mut self, all: &mut impl Residents, id: Id) {
+        if let Some(rank) = all.rank(id) {
+            rank.uses = Uses(AtomicU8::new(Uses::MOST));
+        }
+        self.shift(all, id, Queue::Main);
+    }
+
+    /// Chooses the entry that should go next, other than `spared`, for one of so much weight that is
+    /// to come, and leaves it to the caller to remove it. None if there is no other.
+    pub(in crate::memory) fn victim(
+        &mut self,
+        all: &mut impl Residents,
+        spared: Id,
+        coming: u64,
+    ) -> Option<Id> {
+        let coming = if self.is_heavy(coming) { coming } else { 0 };
         let mut patience = PATIENCE;
         loop {
-            let queue = self.due(spared);
+            let queue = self.due(spared, coming);
             let id = self.line(queue).fifo.oldest();
             let rank = all.rank(id)?;
-            let hash = rank.hash;
+            let (hash, weight) = (rank.hash, rank.weight.get());
             if id == spared {
                 if self.len == 1 {
                     return None;
                 }
-                self.turn(all, id);
+                self.shift(all, id, if queue == Queue::Heavy { queue } else { Queue::Main });
                 continue;
             }
             let goes = match queue {
                 Queue::Small => patience == 0 || self.leaves(all, id, &mut patience),
+                Queue::Heavy => {
+                    self.worn = 0;
+                    patience == 0 || self.drops(all, id, &mut patience)
+                }
                 Queue::Main => patience == 0 || matches!(self.look(all), Look::Free),
             };
             if goes {
-                if queue == Queue::Small {
+                if queue != Queue::Main {
                     self.ghosts.note(hash, self.len);
+                }
+                if queue != Queue::Heavy && !self.heavy.fifo.is_empty() {
+                    self.worn = self.worn.saturating_add(weight);
                 }
                 return Some(id);
             }
@@ -190,35 +245,64 @@ impl Queues {
         }
     }
 
-    /// Which queue's oldest entry is next: the small queue's if that has its share, or if main has
-    /// none but the spared one.
-    fn due(&self, spared: Id) -> Queue {
+    /// Which queue's oldest entry is next: that of the heavy ones if they have too much or it is time to
+    /// look at one, the small queue's if that has its share, main's if it has any.
+    fn due(&self, spared: Id, coming: u64) -> Queue {
+        let is_none = |line: &Line| line.fifo.is_empty() || line.fifo.is_only(spared);
+        let light = self.light();
+        let most = self.total() / HEAVY_PART;
+        let heavy_is_long = match coming {
+            0 => self.heavy.weight > most && !self.heavy.fifo.is_single(),
+            coming => self.heavy.weight.saturating_add(coming) > most,
+        };
+        let rest_is_none = is_none(&self.main) && is_none(&self.small);
+        let heavy_is_due = heavy_is_long || self.worn > light / HEAVY_PART || rest_is_none;
+        if heavy_is_due && !is_none(&self.heavy) {
+            return Queue::Heavy;
+        }
         let small_is_long = self.is_reached(self.small.weight);
-        let main_has_none = self.main.fifo.is_empty() || self.main.fifo.is_only(spared);
-        if main_has_none || (small_is_long && !self.small.fifo.is_empty()) {
+        if is_none(&self.main) || (small_is_long && !self.small.fifo.is_empty()) {
             Queue::Small
         } else {
             Queue::Main
         }
     }
 
+    /// Whether the oldest of the heavy entries goes; else it has moved on to the main queue, or around.
+    fn drops(&mut self, all: &mut impl Residents, id: Id, patience: &mut u32) -> bool {
+        let Some(rank) = all.rank(id) else { return true };
+        let weight = rank.weight.get();
+        if !rank.uses.take() {
+            return true;
+        }
+        let to = if self.admits(all, weight, patience) { Queue::Main } else { Queue::Heavy };
+        self.shift(all, id, to);
+        false
+    }
+
     /// Whether the oldest entry of the small queue goes; else it has moved on to the main queue.
     fn leaves(&mut self, all: &mut impl Residents, id: Id, patience: &mut u32) -> bool {
         let Some(rank) = all.rank(id) else { return true };
-        let weight = u64::from(rank.weight);
+        let weight = rank.weight.get();
         let is_used = rank.uses.take();
-        let moves_on = if is_used { self.admits(all, patience) } else { self.fills(weight) };
+        let moves_on =
+            if is_used { self.admits(all, weight, patience) } else { self.fills(weight) };
         if moves_on {
             if is_used {
                 self.share.earn();
             }
-            self.turn(all, id);
+            self.shift(all, id, Queue::Main);
         }
         !moves_on
     }
 
-    /// Whether a candidate may enter the main queue.
-    fn admits(&mut self, all: &mut impl Residents, patience: &mut u32) -> bool {
+    /// Whether a candidate of this weight may enter the main queue.
+    fn admits(&mut self, all: &mut impl Residents, weight: u64, patience: &mut u32) -> bool {
+        let is_heavy = self.is_heavy(weight);
+        if is_heavy && !self.outdoes(all, weight) {
+            self.wear(all, patience);
+            return false;
+        }
         let mut rivals = RIVALS;
         while rivals > 0 && *patience > 0 {
             match self.look(all) {
@@ -231,13 +315,41 @@ impl Queues {
         rivals > 0
     }
 
+    /// Whether a heavy candidate would displace so few that are in use.
+    fn outdoes(&self, all: &mut impl Residents, weight: u64) -> bool {
+        let (mut id, mut displaced, mut rivals) = (self.main.fifo.oldest(), 0_u64, 0);
+        for _ in 0..PATIENCE {
+            let Some(rank) = all.rank(id) else { break };
+            rivals += u32::from(rank.uses.has_any());
+            displaced = displaced.saturating_add(rank.weight.get());
+            id = rank.links.newer();
+            if rivals >= RIVALS || displaced >= weight {
+                break;
+            }
+        }
+        rivals < RIVALS
+    }
+
+    /// Has the entries at main's end pay for having refused a heavy candidate, as many as one refusal
+    /// may turn.
+    fn wear(&mut self, all: &mut impl Residents, patience: &mut u32) {
+        while *patience > 0 && !matches!(self.look(all), Look::Free) {
+            *patience -= 1;
+        }
+    }
+
+    /// Whether an entry of this weight takes as much room as many others do.
+    fn is_heavy(&self, weight: u64) -> bool {
+        weight.saturating_mul(self.len.into()) > self.total().saturating_mul(HEAVY)
+    }
+
     /// Looks at the entry at main's end, and takes one of its uses.
     fn look(&mut self, all: &mut impl Residents) -> Look {
         let id = self.main.fifo.oldest();
         let Some(rank) = all.rank(id) else { return Look::Free };
         let look = rank.uses.look();
         if !matches!(look, Look::Free) {
-            self.turn(all, id);
+            self.shift(all, id, Queue::Main);
         }
         look
     }
@@ -255,43 +367,64 @@ impl Queues {
 
     fn is_reached(&self, small: u64) -> bool {
         match self.rule {
-            Rule::Learnt => self.share.is_reached(small, self.total()),
+            Rule::Learnt => self.share.is_reached(small, self.light()),
             Rule::Fixed(percent) => {
-                u128::from(small) * 100 >= u128::from(self.total()) * u128::from(percent)
+                u128::from(small) * 100 >= u128::from(self.light()) * u128::from(percent)
             }
         }
     }
 
-    fn total(&self) -> u64 {
-        self.small.weight.saturating_add(self.main.weight)
+    /// What the small and the main queue weigh, without what is outsized.
+    fn light(&self) -> u64 {
+        self.small.weight.saturating_add(self.main.weight).saturating_sub(self.proven)
     }
 
-    /// Moves an entry to the beginning of the main queue.
-    fn turn(&mut self, all: &mut impl Residents, id: Id) {
+    fn total(&self) -> u64 {
+        let light = self.small.weight.saturating_add(self.main.weight);
+        light.saturating_add(self.heavy.weight)
+    }
+
+    /// Moves an entry to the beginning of a queue.
+    fn shift(&mut self, all: &mut impl Residents, id: Id, queue: Queue) {
         self.unlink(all, id);
-        self.push(all, id, Queue::Main);
+        self.push(all, id, queue);
     }
 
     fn push(&mut self, all: &mut impl Residents, id: Id, queue: Queue) {
         let Some(rank) = all.rank(id) else { return };
         rank.queue = queue;
-        let weight = u64::from(rank.weight);
-        let line = self.line(queue);
-        line.weight = line.weight.saturating_add(weight);
-        line.fifo.push(all, id);
+        let weight = rank.weight.get();
+        self.weigh(queue, weight);
+        self.line(queue).fifo.push(all, id);
     }
 
     fn unlink(&mut self, all: &mut impl Residents, id: Id) {
         let Some(rank) = all.rank(id) else { return };
-        let (queue, weight) = (rank.queue, u64::from(rank.weight));
+        let (queue, weight) = (rank.queue, rank.weight.get());
+        self.lighten(queue, weight);
+        self.line(queue).fifo.remove(all, id);
+    }
+
+    fn weigh(&mut self, queue: Queue, weight: u64) {
+        if queue == Queue::Main && weight >= self.outsized {
+            self.proven = self.proven.saturating_add(weight);
+        }
+        let line = self.line(queue);
+        line.weight = line.weight.saturating_add(weight);
+    }
+
+    fn lighten(&mut self, queue: Queue, weight: u64) {
+        if queue == Queue::Main && weight >= self.outsized {
+            self.proven = self.proven.saturating_sub(weight);
+        }
         let line = self.line(queue);
         line.weight = line.weight.saturating_sub(weight);
-        line.fifo.remove(all, id);
     }
 
     fn line(&mut self, queue: Queue) -> &mut Line {
         match queue {
             Queue::Small => &mut self.small,
+            Queue::Heavy => &mut self.heavy,
             Queue::Main => &mut self.main,
         }
     }
@@ -307,6 +440,10 @@ impl Uses {
         if both & Self::MOST < Self::MOST {
             self.0.store(both + 1, Ordering::Relaxed);
         }
+    }
+
+    fn has_any(&mut self) -> bool {
+        *self.0.get_mut() & Self::MOST > 0
     }
 
     /// Forgets all of them; whether there was any.
@@ -330,15 +467,14 @@ impl Line {
     }
 }
 
-/// A weight past what fits counts as that: it steers the choice, and bounds nothing.
-fn narrow(weight: u64) -> u16 {
-    u16::try_from(weight).unwrap_or(u16::MAX)
-}
-
 /// How many entries in use refuse a candidate. With more of them the entries of a loop would be
 /// looked at more often than they are asked for.
 const RIVALS: u32 = 3;
 /// One in this many fills a main queue that is short of its share.
 const FILL: u8 = 32;
+/// A heavy entry weighs more than so many others on average.
+const HEAVY: u64 = 16;
+/// One in so many parts of all weight is for heavy entries.
+const HEAVY_PART: u64 = 8;
 /// How many entries may go around again before one goes in any case.
 const PATIENCE: u32 = 64;

@@ -39,7 +39,11 @@ impl Shadow {
     /// One for about so many.
     pub(super) fn new(rule: Rule, chains: u32) -> Self {
         let chains = usize::try_from(chains).unwrap_or(usize::MAX).next_power_of_two();
-        Self { queues: Queues::new(rule), seen: Slab::new(), chains: vec![Id::NONE; chains] }
+        Self {
+            queues: Queues::new(rule, u64::MAX),
+            seen: Slab::new(),
+            chains: vec![Id::NONE; chains],
+        }
     }
 
     /// What was learnt of the small queue's share.
@@ -63,7 +67,7 @@ impl Shadow {
     pub(super) fn insert(&mut self, hash: u32, room: u32) {
         for _ in 0..2 {
             if self.seen.len() >= room
-                && let Some(id) = self.queues.victim(&mut self.seen, Id::NONE)
+                && let Some(id) = self.queues.victim(&mut self.seen, Id::NONE, 1)
             {
                 self.remove(id);
             }

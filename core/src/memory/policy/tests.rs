@@ -35,7 +35,7 @@ impl Cache {
         self.policy.miss(hash);
         if stores {
             while self.ids.len() >= self.room {
-                let victim = self.policy.victim(&mut self.all, Id::NONE).unwrap();
+                let victim = self.policy.victim(&mut self.all, Id::NONE, 1).unwrap();
                 self.policy.remove(&mut self.all, victim);
                 self.ids.remove(&self.all.remove(victim).unwrap().hash);
             }
@@ -73,7 +73,7 @@ fn hash(key: u32) -> u32 {
 /// Hits from twelve times the room in requests on: of the policy in hundredths of LRU's.
 fn of_lru(room: usize, requests: &[Request]) -> usize {
     let (all, ids) = (Slab::new(), BTreeMap::new());
-    let policy = Policy::new(Some(u32::try_from(room).unwrap()));
+    let policy = Policy::new(Some(u32::try_from(room).unwrap()), u64::MAX);
     let mut cache = Cache { policy, all, ids, room };
     let mut lru = Lru { last: BTreeMap::new(), keys: BTreeMap::new(), now: 0, room };
     let (mut ours, mut hits) = (0, 0);
@@ -122,7 +122,7 @@ fn a_set_of_keys_that_takes_the_place_of_another_hits_as_with_lru() {
 
 #[test]
 fn a_key_that_was_removed_is_forgotten_by_the_shadows() {
-    let mut policy = Policy::new(Some(10));
+    let mut policy = Policy::new(Some(10), u64::MAX);
     let mut all = Slab::new();
     let id = all.insert(Rank::new(8));
     policy.insert(&mut all, id, 1);

@@ -29,7 +29,12 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(room: u64) -> Self {
-        Self { policy: Queues::new(Rule::Learnt), all: Slab::new(), ids: BTreeMap::new(), room }
+        Self {
+            policy: Queues::new(Rule::Learnt, u64::MAX),
+            all: Slab::new(),
+            ids: BTreeMap::new(),
+            room,
+        }
     }
 
     /// Whether it was a hit.
@@ -42,7 +47,7 @@ impl Cache {
         let is_hit = self.use_one(key);
         if !is_hit {
             while self.policy.total() + weight > self.room {
-                let victim = self.victim(None).unwrap();
+                let victim = self.victim(None, weight).unwrap();
                 self.remove(self.ids[&victim]);
             }
             self.insert(key, weight);
@@ -62,9 +67,9 @@ impl Cache {
         self.ids.insert(key, id);
     }
 
-    pub(super) fn victim(&mut self, spared: Option<u32>) -> Option<u32> {
+    pub(super) fn victim(&mut self, spared: Option<u32>, coming: u64) -> Option<u32> {
         let spared = spared.map_or(Id::NONE, |key| self.ids[&key]);
-        let victim = self.policy.victim(&mut self.all, spared)?;
+        let victim = self.policy.victim(&mut self.all, spared, coming)?;
         Some(key(self.all.get(victim).unwrap().hash))
     }
 
@@ -82,7 +87,7 @@ impl Cache {
             assert_eq!(rank.queue, queue);
             let both = *rank.uses.0.get_mut();
             let (uses, left) = (both & Uses::MOST, both >> 2);
-            entries.push((key(rank.hash), u64::from(rank.weight), uses, left));
+            entries.push((key(rank.hash), rank.weight.get(), uses, left));
             id = rank.links.newer();
         }
         entries
@@ -142,7 +147,7 @@ fn in_use(count: u32) -> Cache {
     let mut cache = Cache::new(u64::from(count));
     cache.ask_all(0..count);
     for id in cache.ids.values() {
-        cache.policy.turn(&mut cache.all, *id);
+        cache.policy.shift(&mut cache.all, *id, Queue::Main);
     }
     (0..3).for_each(|_| {
         cache.ask_all(0..count);
@@ -151,7 +156,7 @@ fn in_use(count: u32) -> Cache {
 }
 
 fn admits(cache: &mut Cache) -> bool {
-    cache.policy.admits(&mut cache.all, &mut { PATIENCE })
+    cache.policy.admits(&mut cache.all, 1, &mut { PATIENCE })
 }
 
 #[test]
@@ -242,9 +247,9 @@ fn after_a_loop_the_small_queue_gives_time_again_to_what_comes_back_soon() {
 fn the_spared_entry_is_never_the_victim() {
     let mut cache = Cache::new(3);
     cache.ask(1);
-    assert_eq!((cache.victim(Some(1)), cache.victim(None)), (None, Some(1)));
+    assert_eq!((cache.victim(Some(1), 1), cache.victim(None, 1)), (None, Some(1)));
     cache.ask(2);
-    assert!((0..10).all(|_| cache.victim(Some(1)) == Some(2)));
+    assert!((0..10).all(|_| cache.victim(Some(1), 1) == Some(2)));
 }
 
 #[test]
@@ -253,27 +258,30 @@ fn a_heavy_spared_entry_alone_in_main_makes_the_light_one_in_small_go() {
     cache.ask_for(1, 1000);
     cache.ask_for(2, 1);
     for _ in 0..2 {
-        assert_eq!(cache.victim(Some(1)), Some(2));
+        assert_eq!(cache.victim(Some(1), 1), Some(2));
         assert_eq!(cache.queue(1), Some(Queue::Main));
     }
 }
 
 #[test]
 fn an_empty_policy_has_no_victim() {
-    assert_eq!(Queues::new(Rule::Learnt).victim(&mut Slab::<Rank>::new(), Id::NONE), None);
+    assert_eq!(
+        Queues::new(Rule::Learnt, u64::MAX).victim(&mut Slab::<Rank>::new(), Id::NONE, 1),
+        None
+    );
 }
 
 #[test]
 fn one_eviction_turns_a_bounded_number_of_entries_though_all_are_in_use() {
     // All of them in main, whose oldest is then the key 64 turns after the first.
     let mut cache = in_use(1000);
-    assert_eq!(cache.victim(None), Some(PATIENCE));
+    assert_eq!(cache.victim(None, 1), Some(PATIENCE));
     // All of them in the small queue, which passes them on until main's entries are its rivals.
     let mut cache = Cache::new(1000);
     (0..4).for_each(|_| {
         cache.ask_all(0..1000);
     });
-    assert_eq!(cache.victim(None), Some(PATIENCE));
+    assert_eq!(cache.victim(None, 1), Some(PATIENCE));
 }
 
 #[test]
@@ -294,10 +302,11 @@ fn weights_follow_their_entries() {
         }
         let weight = |queue| -> u64 {
             let ranks = cache.all.range(0..99).filter(|rank| rank.queue == queue);
-            ranks.map(|rank| u64::from(rank.weight)).sum()
+            ranks.map(|rank| rank.weight.get()).sum()
         };
         assert_eq!(cache.policy.small.weight, weight(Queue::Small));
         assert_eq!(cache.policy.main.weight, weight(Queue::Main));
+        assert_eq!(cache.policy.heavy.weight, weight(Queue::Heavy));
         assert_eq!(usize::try_from(cache.policy.len).unwrap(), cache.ids.len());
     }
 }

@@ -1,0 +1,98 @@
+//! Which keys had values that were refused for their size lately, and how often each was asked for
+//! since: a few, of which the one that was refused first makes way.
+//!
+//! Lookups count in place, as many of them at once as like; one that is lost does no harm.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+#[derive(Debug)]
+pub(super) struct Refusals {
+    slots: [Refused; SLOTS],
+    /// Those from here on are empty.
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Refused {
+    hash: u32,
+    asks: AtomicU8,
+}
+
+impl Refusals {
+    pub(super) const fn new() -> Self {
+        let slots = [const { Refused { hash: 0, asks: AtomicU8::new(0) } }; SLOTS];
+        Self { slots, len: 0 }
+    }
+
+    /// Notes that a value was refused, whose key had been asked for so often before. Its count stays
+    /// if it was refused before.
+    pub(super) fn note(&mut self, hash: u32, asks: u8) {
+        if let Some(refused) = self.find(hash) {
+            refused.asks.fetch_max(asks, Ordering::Relaxed);
+            return;
+        }
+        if self.len == SLOTS {
+            self.slots.rotate_left(1);
+            self.len -= 1;
+        }
+        if let Some(slot) = self.slots.get_mut(self.len) {
+            *slot = Refused { hash, asks: asks.into() };
+            self.len += 1;
+        }
+    }
+
+    /// Notes that a key was asked for that is not there.
+    #[inline]
+    pub(super) fn hear(&self, hash: u32) {
+        if self.len > 0
+            && let Some(refused) = self.find(hash)
+        {
+            let asks = refused.asks.load(Ordering::Relaxed);
+            refused.asks.store(asks.saturating_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// How often a key was asked for.
+    pub(super) fn asks(&self, hash: u32) -> u8 {
+        self.find(hash).map_or(0, |refused| refused.asks.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn forget(&mut self, hash: u32) {
+        let (noted, _) = self.slots.split_at_mut(self.len.min(SLOTS));
+        if let Some(at) = noted.iter().position(|refused| refused.hash == hash) {
+            noted.get_mut(at..).into_iter().for_each(|rest| rest.rotate_left(1));
+            self.len -= 1;
+        }
+    }
+
+    fn find(&self, hash: u32) -> Option<&Refused> {
+        self.slots.iter().take(self.len).find(|refused| refused.hash == hash)
+    }
+}
+
+const SLOTS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_key_is_counted_until_it_is_forgotten_or_eight_others_were_refused() {
+        let mut refusals = Refusals::new();
+        refusals.hear(0);
+        assert_eq!(refusals.asks(0), 0);
+        refusals.note(0, 2);
+        (0..3).for_each(|_| refusals.hear(0));
+        refusals.note(0, 1);
+        assert_eq!((refusals.asks(0), refusals.asks(1)), (5, 0));
+        (1..8).for_each(|hash| refusals.note(hash, 1));
+        refusals.forget(3);
+        assert_eq!((refusals.asks(0), refusals.asks(3), refusals.asks(4)), (5, 0, 1));
+        refusals.note(8, 0);
+        assert_eq!(refusals.asks(0), 5);
+        refusals.note(9, 0);
+        assert_eq!((refusals.asks(0), refusals.asks(1)), (0, 1));
+        (0..300).for_each(|_| refusals.hear(9));
+        assert_eq!(refusals.asks(9), u8::MAX);
+    }
+}
