@@ -11,17 +11,21 @@
 //! rule has kept and another has not, decides nothing.
 //!
 //! A shadow may learn another share than the cache has learnt, as both learn from what they did
-//! before. If the cache falls behind the shadow of its own rule by as much, that rule yields too.
+//! before. If the cache falls behind the shadow of its own rule by as much, that rule yields too, unless no other
+//! comes near it: then the cache takes the share from its shadow once more, and has time to catch up, as after
+//! another rule the part of a loop that is kept must be found anew.
 //!
-//! Lookups only note that they were, in a few words that any number of them may write at once; the
-//! next write settles them. What does not fit in there is forgotten: a hit more or less that the
-//! shadows have not seen does no harm. So a write has a bounded number of requests to settle, and
-//! each is a step of O(1) for each shadow.
+//! Lookups only note that they were, in a ring of words that any number of them may write at once; the
+//! next writes settle them in their order, a bounded number each, and each is a step of O(1) for each
+//! shadow. What does not fit in the ring is forgotten. It has room for a run of hits of every key in the
+//! sample: if the hits of a loop's part that is kept were forgotten, and not the misses of the others, the
+//! shadows would take the others for a short loop, which LRU hits.
 //!
 //! The thoughts are from Waldspurger et al., "Cache modeling and optimization using miniature
 //! simulations" (ATC 2017).
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::queues::Rule;
@@ -42,14 +46,47 @@ pub(super) struct Ladder {
     behind: i32,
     /// Which rule the cache goes by.
     ruling: usize,
+    /// Whether the cache is to take over anew what the shadow of its rule has learnt.
+    renews: bool,
 }
 
-/// Requests that were not settled yet: of each the hash but for its lowest bit, and there whether
-/// it was a hit.
+/// Requests that were not settled yet: of each the hash but for its lowest bits, and there what it was.
 #[derive(Debug)]
 struct Heard {
-    count: AtomicUsize,
-    words: [AtomicU32; HEARD],
+    /// How many were settled, and how many were noted: a place is one of them, modulo the length.
+    settled: usize,
+    noted: AtomicUsize,
+    words: Box<[AtomicU32]>,
+}
+
+impl Heard {
+    fn new() -> Self {
+        let words: Vec<_> = (0..HEARD).map(|_| AtomicU32::new(0)).collect();
+        Self { settled: 0, noted: AtomicUsize::new(0), words: words.into_boxed_slice() }
+    }
+
+    fn push(&self, word: u32) {
+        let at = self.noted.load(Ordering::Relaxed);
+        if at.wrapping_sub(self.settled) < HEARD
+            && let Some(place) = self.words.get(at % HEARD)
+        {
+            place.store(word, Ordering::Relaxed);
+            self.noted.store(at.wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    fn pop(&mut self) -> Option<u32> {
+        if self.is_empty() {
+            return None;
+        }
+        let word = self.words.get_mut(self.settled % HEARD).map(|place| *place.get_mut());
+        self.settled = self.settled.wrapping_add(1);
+        word
+    }
+
+    fn is_empty(&mut self) -> bool {
+        *self.noted.get_mut() == self.settled
+    }
 }
 
 impl Ladder {
@@ -58,14 +95,12 @@ impl Ladder {
         let mut ladder = Self {
             below: u32::MAX,
             room: u32::MAX,
-            heard: Heard {
-                count: AtomicUsize::new(0),
-                words: [const { AtomicU32::new(0) }; HEARD],
-            },
+            heard: Heard::new(),
             shadows: None,
             scores: [0; RULES.len()],
             behind: 0,
             ruling: 0,
+            renews: false,
         };
         if let Some(entries) = entries {
             ladder.resize(entries);
@@ -81,32 +116,42 @@ impl Ladder {
 
     /// Notes that a hash of the sample was asked for.
     pub(super) fn hear(&self, hash: u32, is_hit: bool) {
-        let at = self.heard.count.load(Ordering::Relaxed);
-        if let Some(word) = self.heard.words.get(at) {
-            word.store((hash & !HIT) | u32::from(is_hit), Ordering::Relaxed);
-            self.heard.count.store(at + 1, Ordering::Relaxed);
-        }
+        self.heard.push((hash & !KIND) | if is_hit { HIT } else { MISS });
     }
 
-    /// Has the shadows see what was heard. Returns the rule to go by from now on, if it is another,
-    /// and the share that its shadow has learnt.
+    /// Has the shadows see a part of what was heard. Returns the rule to go by from now on, if it is another,
+    /// and the share that its shadow has learnt; or the same rule with its shadow's share.
     pub(super) fn settle(&mut self) -> Option<(Rule, Share)> {
         let ruling = self.ruling;
-        let count = core::mem::take(self.heard.count.get_mut());
-        for at in 0..count.min(HEARD) {
-            let word = self.heard.words.get_mut(at).map(AtomicU32::get_mut).copied();
-            self.request(word.unwrap_or_default());
+        for _ in 0..SETTLED_BY_A_WRITE {
+            let Some(word) = self.heard.pop() else { break };
+            let (hash, kind) = (word & !KIND, word & KIND);
+            if !self.samples(hash) {
+                continue;
+            }
+            match kind {
+                STORED => self.store(hash),
+                kind => self.request(hash, kind == HIT),
+            }
         }
-        if ruling == self.ruling {
+        if !core::mem::take(&mut self.renews) && ruling == self.ruling {
             return None;
         }
         let shadows = self.shadows.as_ref()?;
         Some((*RULES.get(self.ruling)?, shadows.get(self.ruling)?.share()))
     }
 
-    /// Notes that a hash of the sample was stored.
+    /// Notes that a hash of the sample was stored: after the requests that were heard before.
     pub(super) fn insert(&mut self, hash: u32) {
-        let (hash, room) = (hash & !HIT, self.room);
+        if self.heard.is_empty() {
+            self.store(hash & !KIND);
+        } else {
+            self.heard.push((hash & !KIND) | STORED);
+        }
+    }
+
+    fn store(&mut self, hash: u32) {
+        let room = self.room;
         let mut len = 0;
         for shadow in self.shadows() {
             if !shadow.has(hash) {
@@ -122,7 +167,7 @@ impl Ladder {
     /// Notes that a hash of the sample was removed, or has expired.
     pub(super) fn forget(&mut self, hash: u32) {
         let shadows = self.shadows.iter_mut().flat_map(|shadows| shadows.iter_mut());
-        shadows.for_each(|shadow| shadow.forget(hash & !HIT));
+        shadows.for_each(|shadow| shadow.forget(hash & !KIND));
     }
 
     /// Notes that there is room for so many entries.
@@ -151,8 +196,8 @@ impl Ladder {
         self.shadows.get_or_insert_with(|| Box::new(RULES.map(|rule| Shadow::new(rule, chains))))
     }
 
-    fn request(&mut self, word: u32) {
-        let (hash, is_hit, room) = (word & !HIT, word & HIT == HIT, self.room);
+    fn request(&mut self, hash: u32, is_hit: bool) {
+        let room = self.room;
         let mut hits = [0; RULES.len()];
         for (shadow, hit) in self.shadows().iter_mut().zip(&mut hits) {
             let found = shadow.ask(hash);
@@ -172,10 +217,17 @@ impl Ladder {
         }
         let own = hits.get(self.ruling).copied().unwrap_or_default();
         self.behind = (self.behind + own - i32::from(is_hit)).max(0);
-        if self.behind > most
-            && let Some(score) = self.scores.get_mut(self.ruling)
-        {
-            (*score, self.behind) = (i32::MIN / 2, 0);
+        if self.behind > most {
+            self.behind = 0;
+            let highest = self.scores.iter().copied().max().unwrap_or_default();
+            let is_rival = |(rule, score): (usize, &i32)| {
+                rule != self.ruling && score.saturating_sub(highest) > -most / NEAR
+            };
+            if !self.scores.iter().enumerate().any(is_rival) {
+                self.renews = true;
+            } else if let Some(score) = self.scores.get_mut(self.ruling) {
+                *score = i32::MIN / 2;
+            }
         }
         let highest = self.scores.iter().copied().max().unwrap_or_default();
         self.scores.iter_mut().for_each(|score| *score = (*score - highest).max(-most));
@@ -188,26 +240,49 @@ impl Ladder {
 
 /// From the small queue that is right for loops and for what is popular to one that is nearly LRU.
 const RULES: [Rule; 3] = [Rule::Learnt, Rule::Fixed(50), Rule::Fixed(90)];
-/// Requests that are kept until the next write.
-const HEARD: usize = 16;
+/// Requests that are kept until they are settled: as many as there may be keys in the sample.
+const HEARD: usize = 2 * SAMPLE as usize;
+/// How many of them a write settles.
+const SETTLED_BY_A_WRITE: usize = 16;
 /// About how many keys of the sample there is room for in a shadow.
 const SAMPLE: u32 = 512;
 /// No fewer hits than this decide.
 const FEWEST: i32 = 8;
+/// A rule comes near another if it is behind by no more than this part of what decides.
+const NEAR: i32 = 8;
+/// What a word says beside the hash.
+const KIND: u32 = 3;
+const MISS: u32 = 0;
 const HIT: u32 = 1;
+const STORED: u32 = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_write_settles_sixteen_requests_at_most_and_forgets_the_others() {
-        let mut ladder = Ladder::new(Some(100));
-        (0..1000).for_each(|hash| ladder.hear(2 * hash, true));
+    fn a_write_settles_sixteen_requests_at_most_and_the_next_ones_the_others() {
+        let mut ladder = Ladder::new(Some(1000));
+        (0..3000).for_each(|hash| ladder.hear(4 * hash, true));
+        for settled in (1..=40).map(|writes| 16 * writes) {
+            ladder.settle();
+            assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [settled; RULES.len()]);
+        }
+        while ladder.heard.pop().is_some() {}
+        ladder.hear(0, true);
+        assert_eq!((ladder.heard.pop(), ladder.heard.pop()), (Some(HIT), None));
+    }
+
+    #[test]
+    fn what_was_stored_is_seen_after_what_was_asked_for_before() {
+        let mut ladder = Ladder::new(Some(1000));
+        (0..20).for_each(|hash| ladder.hear(4 * hash, false));
         ladder.settle();
-        assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [16; RULES.len()]);
+        ladder.insert(4 * 19);
+        assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [0; RULES.len()]);
         ladder.settle();
-        assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [16; RULES.len()]);
+        assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [1; RULES.len()]);
+        assert_eq!((ladder.scores, ladder.behind), ([0; RULES.len()], 0));
     }
 
     #[test]
@@ -258,5 +333,16 @@ mod tests {
         let mut ladder = Ladder::new(Some(300));
         (0..101).for_each(|_| ladder.count([1, 1, 1], false));
         assert_ne!(ladder.ruling, 0);
+    }
+
+    #[test]
+    fn a_rule_that_no_other_comes_near_is_renewed_where_the_cache_falls_behind_its_shadow() {
+        let mut ladder = Ladder::new(Some(300));
+        ladder.insert(4);
+        (0..100).for_each(|_| ladder.count([1, 0, 0], true));
+        (0..101).for_each(|_| ladder.count([1, 0, 0], false));
+        assert_eq!(ladder.ruling, 0);
+        assert_eq!(ladder.settle().map(|(rule, _)| rule), Some(Rule::Learnt));
+        assert_eq!(ladder.settle().map(|(rule, _)| rule), None);
     }
 }

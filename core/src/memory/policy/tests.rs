@@ -26,6 +26,12 @@ struct Lru {
 type Request = (u32, bool);
 
 impl Cache {
+    fn new(room: u32) -> Self {
+        let (all, ids) = (Slab::new(), BTreeMap::new());
+        let policy = Policy::new(Some(room), u64::MAX);
+        Self { policy, all, ids, room: usize::try_from(room).unwrap() }
+    }
+
     fn ask(&mut self, (key, stores): Request) -> bool {
         let hash = hash(key);
         if let Some(rank) = self.ids.get(&hash).and_then(|&id| self.all.get(id)) {
@@ -72,9 +78,7 @@ fn hash(key: u32) -> u32 {
 
 /// Hits from twelve times the room in requests on: of the policy in hundredths of LRU's.
 fn of_lru(room: usize, requests: &[Request]) -> usize {
-    let (all, ids) = (Slab::new(), BTreeMap::new());
-    let policy = Policy::new(Some(u32::try_from(room).unwrap()), u64::MAX);
-    let mut cache = Cache { policy, all, ids, room };
+    let mut cache = Cache::new(u32::try_from(room).unwrap());
     let mut lru = Lru { last: BTreeMap::new(), keys: BTreeMap::new(), now: 0, room };
     let (mut ours, mut hits) = (0, 0);
     for (at, &request) in requests.iter().enumerate() {
@@ -117,6 +121,21 @@ fn a_set_of_keys_that_takes_the_place_of_another_hits_as_with_lru() {
     for (room, size) in SIZES {
         let hits = of_lru(room, &sets(size, 4, 30 * room));
         assert!(hits >= 95, "{hits} %: {room}, {size}");
+    }
+}
+
+#[test]
+fn a_loop_longer_than_the_room_keeps_hitting() {
+    for room in [500, 1000, 3000_u32] {
+        let mut cache = Cache::new(room);
+        let round =
+            |cache: &mut Cache| (0..room * 6 / 5).filter(|&key| cache.ask((key, true))).count();
+        (0..40).for_each(|_| {
+            round(&mut cache);
+        });
+        let hits: usize = (0..20).map(|_| round(&mut cache)).sum();
+        let most = 20 * usize::try_from(room).unwrap();
+        assert!(hits * 100 >= most * 75, "{hits} of {most}, {room}");
     }
 }
 
