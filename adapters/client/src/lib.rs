@@ -111,6 +111,7 @@ mod sync;
 mod terms;
 mod tls;
 mod unreadable;
+mod waker;
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::task::{Context, Waker};
 
 use crate::sync::lock;
+use crate::waker::Spare;
 
 /// Whether the map is in doubt, and whom that wakes. Knows neither, so that a pool can have it
 /// without knowing of clusters.
@@ -39,8 +40,9 @@ impl Doubt {
 
     /// Whether the map was doubted since this was asked last. The keeper is woken once there is more.
     pub(super) fn take(&self, cx: &Context<'_>) -> bool {
+        let mut waker = Spare::of(cx);
         let mut told = lock(&self.0);
-        told.keeper = Some(cx.waker().clone());
+        waker.put(&mut told.keeper);
         std::mem::take(&mut told.raised)
     }
 }

@@ -45,6 +45,7 @@ use crate::redis::{Closing, Line, Ticket};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::terms::Terms;
+use crate::waker::Spare;
 
 /// A cluster in use. Dropped before [`poll_close`](Self::poll_close), it closes all links at once.
 #[derive(Debug)]
@@ -121,6 +122,7 @@ impl Cluster {
     ) -> Poll<Result<(), Error>> {
         let nodes = &self.nodes;
         let now = nodes.now();
+        let mut waker = Spare::of(cx);
         let mut state = lock(&nodes.state);
         if state.maps > 0 {
             return Poll::Ready(Ok(()));
@@ -134,7 +136,7 @@ impl Cluster {
             let why = why.unwrap_or(ConnectionError::NotReadyInTime.into());
             return Poll::Ready(Err(nodes.failed_by(why)));
         }
-        *ticket = Some(state.line.wait(*ticket, nodes.first_until, cx.waker()));
+        *ticket = Some(state.line.wait(*ticket, nodes.first_until, &mut waker));
         drop(state);
         nodes.doubt.wake();
         Poll::Pending
@@ -176,11 +178,12 @@ impl Cluster {
     /// done, which the response timeout bounds; goes on in the background if dropped.
     pub(crate) fn poll_close(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<()> {
         self.nodes.close(Closing::Drained);
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.nodes.state);
         if state.over {
             return Poll::Ready(());
         }
-        *ticket = Some(state.line.wait(*ticket, Instant::MAX, cx.waker()));
+        *ticket = Some(state.line.wait(*ticket, Instant::MAX, &mut waker));
         Poll::Pending
     }
 }

@@ -79,8 +79,9 @@ impl Node {
         }
         let redis = Arc::new(self.new_pool(nodes, links));
         redis.publish();
-        *phase = Phase::Open(Arc::clone(&redis));
+        let gone = std::mem::replace(&mut *phase, Phase::Open(Arc::clone(&redis)));
         drop(phase);
+        drop(gone);
         nodes.start(&redis)?;
         Ok(redis)
     }

@@ -27,6 +27,7 @@ use crate::redis::{Closing, Line, Redis, Ticket, Witness};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::terms::Terms;
+use crate::waker::Spare;
 
 /// The nodes of a cluster, and the callers that wait for something of it.
 #[derive(Debug)]
@@ -218,6 +219,7 @@ impl Nodes {
         cx: &Context<'_>,
     ) -> Result<Option<Ticket>, Error> {
         let now = self.now();
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         self.check(&state)?;
         if until <= now || maps.is_some_and(|maps| maps != state.maps) {
@@ -233,7 +235,7 @@ impl Nodes {
         if ticket.is_none() && state.line.waiting() >= self.settings.max_waiting {
             return Err(Error::Overloaded { to: self.topology.to_string() });
         }
-        let ticket = state.line.wait(ticket, until, cx.waker());
+        let ticket = state.line.wait(ticket, until, &mut waker);
         drop(state);
         self.doubt.wake();
         Ok(Some(ticket))
@@ -250,6 +252,7 @@ impl Nodes {
         cx: &Context<'_>,
     ) -> Result<Ticket, Error> {
         let now = self.now();
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         self.check(&state)?;
         if expires <= now {
@@ -258,7 +261,7 @@ impl Nodes {
         if ticket.is_none() && state.line.held() >= self.settings.max_waiting {
             return Err(Error::Overloaded { to: self.topology.to_string() });
         }
-        let ticket = state.line.hold(ticket, expires, cx.waker());
+        let ticket = state.line.hold(ticket, expires, &mut waker);
         drop(state);
         self.doubt.wake();
         Ok(ticket)
@@ -267,8 +270,9 @@ impl Nodes {
     /// A caller waits no more, or is held up no more.
     pub(crate) fn leave(&self, ticket: Ticket) {
         let mut state = lock(&self.state);
-        state.line.forget(ticket);
-        state.line.let_go(ticket);
+        let wakers = (state.line.forget(ticket), state.line.let_go(ticket));
+        drop(state);
+        drop(wakers);
     }
 
     /// Nobody serves the slot, or any.

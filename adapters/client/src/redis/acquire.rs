@@ -15,6 +15,7 @@ use super::routes::pick;
 use super::{Pool, State, unlock_and_wake};
 use crate::error::{Error, LinkError};
 use crate::sync::lock;
+use crate::waker::Spare;
 
 /// What a caller without a link gets.
 pub(super) enum Acquired {
@@ -33,6 +34,7 @@ impl Pool {
         cx: &Context<'_>,
     ) -> Acquired {
         let now = self.now();
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
@@ -53,7 +55,7 @@ impl Pool {
         } else if expires <= now {
             Acquired::Failed(self.given_up(&state))
         } else {
-            self.line_up(&mut state, ticket, expires, cx)
+            self.line_up(&mut state, ticket, expires, &mut waker)
         };
         unlock_and_wake(state);
         acquired
@@ -69,6 +71,7 @@ impl Pool {
         cx: &Context<'_>,
     ) -> Acquired {
         let now = self.now();
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
@@ -77,7 +80,7 @@ impl Pool {
         if expires <= now {
             return Acquired::Failed(self.overloaded());
         }
-        let acquired = self.line_up(&mut state, ticket, expires, cx);
+        let acquired = self.line_up(&mut state, ticket, expires, &mut waker);
         self.lined_up.store(true, Ordering::Relaxed);
         unlock_and_wake(state);
         // Whoever makes room after this look, which the link's lock puts in order, sees the line.
@@ -95,12 +98,12 @@ impl Pool {
         state: &mut State,
         ticket: Option<Ticket>,
         expires: Instant,
-        cx: &Context<'_>,
+        waker: &mut Spare,
     ) -> Acquired {
         if ticket.is_none() && state.line.waiting() >= self.bounds.waiting {
             return Acquired::Failed(self.overloaded());
         }
-        Acquired::Wait(state.line.wait(ticket, expires, cx.waker()))
+        Acquired::Wait(state.line.wait(ticket, expires, waker))
     }
 
     /// The caller waits for something else than the pool, which wakes it; or until its time is over.
@@ -111,6 +114,7 @@ impl Pool {
         cx: &Context<'_>,
     ) -> Acquired {
         let now = self.now();
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
@@ -125,7 +129,7 @@ impl Pool {
         } else if ticket.is_none() && state.line.held() >= self.bounds.waiting {
             Acquired::Failed(self.overloaded())
         } else {
-            Acquired::Wait(state.line.hold(ticket, expires, cx.waker()))
+            Acquired::Wait(state.line.hold(ticket, expires, &mut waker))
         };
         unlock_and_wake(state);
         held
@@ -133,22 +137,23 @@ impl Pool {
 
     /// A caller is held up no more.
     pub(super) fn let_go(&self, ticket: Ticket) {
-        lock(&self.state).line.let_go(ticket);
+        let waker = lock(&self.state).line.let_go(ticket);
+        drop(waker);
     }
 
     /// A caller waits no more. Answers whether it did: otherwise it was woken.
     pub(super) fn forget(&self, ticket: Ticket) -> bool {
         let mut state = lock(&self.state);
+        let waited = state.line.forget(ticket);
         if state.line.suspects().is_empty() {
-            return state.line.forget(ticket);
+            drop(state);
+            return waited.is_some();
         }
-        let waker = state.line.suspects().forget(ticket);
-        let waited = state.line.forget(ticket) || waker.is_some();
+        let alone = state.line.suspects().forget(ticket);
         let woken = state.allot(self.now(), None).woken;
         unlock_and_wake(state);
-        drop(waker);
         woken.into_iter().for_each(Waker::wake);
-        waited
+        waited.is_some() || alone.is_some()
     }
 
     /// A caller waits no more, as it has its link; its time was to be over then.

@@ -27,6 +27,7 @@ use crate::error::LinkError;
 use crate::resolver::Resolve;
 use crate::runtime::{Socket, Timer};
 use crate::shared::Shared;
+use crate::waker::Spare;
 
 impl Link {
     /// Connects and then serves the callers of this link until it ends: the whole life of a
@@ -199,6 +200,8 @@ struct Driver<S, T> {
     more: bool,
     armed: Option<Instant>,
     yielded: bool,
+    /// For when the driver rests.
+    waker: Spare,
     /// Why the socket takes no more, once it does not; what there is to read may say more.
     unwritable: Option<LinkError>,
 }
@@ -215,6 +218,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
             more: false,
             armed: None,
             yielded: false,
+            waker: Spare::default(),
             unwritable: None,
         }
     }
@@ -297,9 +301,11 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         }
         self.intake.resize(turn.lacks);
         let idle = exhausted && !turn.more && link.wrote == 0;
-        let rests = idle
-            && !self.is_due(turn.deadline, cx)
-            && link.shared.rest(&turn, self.out.is_empty(), cx);
+        if !idle || self.is_due(turn.deadline, cx) {
+            return Ok(Poll::Ready(()));
+        }
+        self.waker.renew(cx);
+        let rests = link.shared.rest(&turn, self.out.is_empty(), &mut self.waker);
         Ok(if rests { Poll::Pending } else { Poll::Ready(()) })
     }
 

@@ -19,6 +19,7 @@ use super::{Pool, State};
 use crate::error::LinkError;
 use crate::runtime::{Runtime, Timer};
 use crate::sync::lock;
+use crate::waker::Spare;
 
 /// Runs the pool's keeper until the pool is closed and its last link gone.
 pub(super) fn spawn(pool: &Arc<Pool>) {
@@ -58,6 +59,7 @@ impl Pool {
 fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<()> {
     loop {
         let now = pool.now();
+        let mut waker = Spare::of(cx);
         let mut state = lock(&pool.state);
         let mut woken = state.line.expire(now);
         woken.extend(state.allot(now, None).woken);
@@ -72,11 +74,9 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         let greeting = state.greetings.next(now);
         let ask = if state.closed { None } else { state.ask(now) };
         let deadline = state.deadline(now);
-        match &mut state.keeper {
-            Some(keeper) => keeper.clone_from(cx.waker()),
-            keeper @ None => *keeper = Some(cx.waker().clone()),
-        }
+        waker.put(&mut state.keeper);
         drop(state);
+        drop(waker);
         woken.into_iter().for_each(Waker::wake);
         if !planted::is(Bug::IdleLinkLeaked) {
             closes.iter().for_each(|link| link.close(Closing::Drained));

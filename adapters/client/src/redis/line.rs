@@ -1,4 +1,7 @@
 //! Callers that wait, each until it is woken to ask again or its time is over.
+//!
+//! It stands under a lock, so it drops and clones no waker: the caller of each method does, once the
+//! lock is free.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -7,6 +10,7 @@ use std::task::Waker;
 use async_caches_core::time::Instant;
 
 use super::suspects::Suspects;
+use crate::waker::Spare;
 
 /// Those who wait for something of a pool, and those whom something else holds up.
 #[derive(Debug, Default)]
@@ -43,10 +47,10 @@ impl Line {
         &mut self,
         ticket: Option<Ticket>,
         expires: Instant,
-        waker: &Waker,
+        waker: &mut Spare,
     ) -> Ticket {
         let ticket = ticket.unwrap_or_else(|| self.ticket(expires));
-        self.waiting.insert(ticket, waker.clone());
+        waker.put_by(|waker| self.waiting.insert(ticket, waker));
         ticket
     }
 
@@ -55,24 +59,24 @@ impl Line {
         &mut self,
         ticket: Option<Ticket>,
         expires: Instant,
-        waker: &Waker,
+        waker: &mut Spare,
     ) -> Ticket {
         let ticket = ticket.unwrap_or_else(|| self.ticket(expires));
-        self.held.insert(ticket, waker.clone());
+        waker.put_by(|waker| self.held.insert(ticket, waker));
         ticket
     }
 
     /// One waits for a link of its own, at its place or else at a new one; its last link ended then.
-    /// Returns the waker that was there, for the caller to drop.
     pub(crate) fn wait_alone(
         &mut self,
         ticket: Option<Ticket>,
         expires: Instant,
         since: Instant,
-        waker: &Waker,
-    ) -> (Ticket, Option<Waker>) {
+        waker: &mut Spare,
+    ) -> Ticket {
         let ticket = ticket.unwrap_or_else(|| self.ticket(expires));
-        (ticket, self.suspects.wait(ticket, since, waker))
+        waker.put_by(|waker| self.suspects.wait(ticket, since, waker));
+        ticket
     }
 
     /// Those who wait for a link of their own.
@@ -80,14 +84,14 @@ impl Line {
         &mut self.suspects
     }
 
-    /// One waits no more for something of the pool. Answers whether it did: otherwise it was woken.
-    pub(crate) fn forget(&mut self, ticket: Ticket) -> bool {
-        self.waiting.remove(&ticket).is_some()
+    /// One waits no more for something of the pool. Returns its waker, unless it was woken.
+    pub(crate) fn forget(&mut self, ticket: Ticket) -> Option<Waker> {
+        self.waiting.remove(&ticket)
     }
 
-    /// One is held up no more.
-    pub(crate) fn let_go(&mut self, ticket: Ticket) {
-        self.held.remove(&ticket);
+    /// One is held up no more. Returns its waker, unless it was woken.
+    pub(crate) fn let_go(&mut self, ticket: Ticket) -> Option<Waker> {
+        self.held.remove(&ticket)
     }
 
     /// Takes out the one whose time to wait for something of the pool is over first.

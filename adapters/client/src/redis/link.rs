@@ -36,12 +36,13 @@ use self::meter::Meter;
 pub(super) use self::turn::Settled;
 use super::Pool;
 use super::routes::{BUSY, Bounds};
-use super::slots::{Outcome, Slots};
+use super::slots::{OtherTask, Outcome, Slots};
 use super::witness::Witness;
 use crate::error::LinkError;
 use crate::notices::LinkName;
 use crate::runtime::Runtime;
 use crate::sync::lock;
+use crate::waker::Spare;
 
 /// A connection to a server, from before it is dialled to its end. Dropped without having been
 /// driven, it counts as a dial that failed.
@@ -192,6 +193,7 @@ impl Shared {
         waker: &Waker,
         submit: impl FnOnce(&mut Connection, Tag, Instant, &mut Output) -> Result<(), Refused>,
     ) -> Result<Tag, Rejected> {
+        let waker = waker.clone();
         let mut guard = lock(&self.state);
         let state = &mut *guard;
         if state.closing != Closing::No || !state.connection.is_ready() {
@@ -207,7 +209,9 @@ impl Shared {
         let expires = *expires.get_or_insert(state.expires);
         let tag = state.slots.take(waker);
         if let Err(refused) = submit(&mut state.connection, tag, expires, &mut state.tx) {
-            state.slots.give_back(tag);
+            let unused = state.slots.give_back(tag);
+            drop(guard);
+            drop(unused);
             return Err(refused.into());
         }
         self.load.store(state.load(), Ordering::Relaxed);
@@ -249,7 +253,18 @@ impl Shared {
     /// A caller asks what became of its command.
     #[inline(always)]
     pub(super) fn outcome(&self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
-        lock(&self.state).slots.poll(tag, cx)
+        let polled = lock(&self.state).slots.poll(tag, cx.waker());
+        polled.unwrap_or_else(|OtherTask| self.outcome_elsewhere(tag, cx))
+    }
+
+    /// The same by another task than the one that asked before.
+    #[cold]
+    fn outcome_elsewhere(&self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
+        let mut waker = Spare::of(cx);
+        let mut state = lock(&self.state);
+        state.slots.wait(tag, &mut waker);
+        // What came in between has woken the other one.
+        state.slots.poll(tag, cx.waker()).unwrap_or(Poll::Pending)
     }
 
     /// A caller goes away.

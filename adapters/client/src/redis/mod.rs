@@ -65,6 +65,7 @@ use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::terms::Terms;
 use crate::tls::TlsClient;
+use crate::waker::Spare;
 
 /// A pool in use. Dropped before [`poll_close`](Self::poll_close), it closes its links at once.
 #[derive(Debug)]
@@ -230,6 +231,7 @@ impl Redis {
         ticket: &mut Option<Ticket>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), Error>> {
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.pool.state);
         if !state.links.is_empty() {
             return Poll::Ready(Ok(()));
@@ -246,7 +248,7 @@ impl Redis {
             return Poll::Ready(Err(self.pool.unavailable(&state)));
         }
         state.decisions.handle(Input::Demand, now);
-        *ticket = Some(state.line.wait(*ticket, until, cx.waker()));
+        *ticket = Some(state.line.wait(*ticket, until, &mut waker));
         unlock_and_wake(state);
         Poll::Pending
     }
@@ -282,11 +284,12 @@ impl Redis {
     pub(crate) fn poll_close(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<()> {
         let cuts = planted::is(Bug::DisconnectCuts);
         self.pool.close(if cuts { Closing::Now } else { Closing::Drained });
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.pool.state);
         if state.over {
             return Poll::Ready(());
         }
-        *ticket = Some(state.line.wait(*ticket, Instant::MAX, cx.waker()));
+        *ticket = Some(state.line.wait(*ticket, Instant::MAX, &mut waker));
         Poll::Pending
     }
 }

@@ -24,6 +24,7 @@ use crate::error::LinkError;
 use crate::runtime::Runtime;
 use crate::shared::Shared;
 use crate::sync::lock;
+use crate::waker::Spare;
 
 /// The sentinels of a service, as a pool knows them.
 #[derive(Debug)]
@@ -165,11 +166,12 @@ impl Orders {
     /// # Errors
     /// Why it is to end.
     pub(super) fn take(&self, cx: &Context<'_>) -> Result<Option<bool>, LinkError> {
+        let mut waker = Spare::of(cx);
         let mut told = lock(&self.0);
         if let Some(why) = told.end.take() {
             return Err(why);
         }
-        told.waker = Some(cx.waker().clone());
+        waker.put(&mut told.waker);
         Ok(told.doubted.take())
     }
 }
@@ -237,9 +239,10 @@ impl Pool {
     /// The connection to a sentinel has ended, or could not be opened.
     pub(super) fn unwatched(&self, at: &Endpoint, error: &LinkError) {
         let now = self.now_anyhow();
+        let mut orders = None;
         let mut state = lock(&self.state);
         if let Some(sentinels) = &mut state.sentinels {
-            sentinels.orders = None;
+            orders = sentinels.orders.take();
             sentinels.rounds.handle(Input::Ended, now);
             let source = Shared::new(error.clone());
             sentinels.last_error = Some(LinkError::Sentinel { at: at.to_string(), source });
@@ -248,6 +251,7 @@ impl Pool {
         let woken = state.line.take_waiting();
         let wanted = !state.closed;
         unlock_and_wake(state);
+        drop(orders);
         if wanted {
             self.witness.sentinel_lost(at, error);
         }

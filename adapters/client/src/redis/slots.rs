@@ -5,7 +5,7 @@
 //! generation in a tag makes sure that a place used again is not mistaken for the earlier one.
 
 use std::mem;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use async_caches_core::connection::Tag;
 use async_caches_core::error::ServerError;
@@ -13,6 +13,8 @@ use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::retry::Blame;
 use bytes::Bytes;
+
+use crate::waker::Spare;
 
 /// The places of one link's callers.
 #[derive(Debug, Default)]
@@ -35,6 +37,10 @@ pub(crate) enum Outcome {
     Refused(ServerError),
 }
 
+/// The task that waits in a place is not the one that asks.
+#[derive(Debug)]
+pub(super) struct OtherTask;
+
 /// A place; while neither is there its caller has gone away, and whatever comes is thrown away.
 #[derive(Debug)]
 struct Place {
@@ -49,22 +55,22 @@ struct Place {
 impl Slots {
     /// Takes a place for a caller.
     #[inline]
-    pub(super) fn take(&mut self, waker: &Waker) -> Tag {
+    pub(super) fn take(&mut self, waker: Waker) -> Tag {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, waker: None, outcome: None });
             u32::try_from(self.places.len() - 1).expect("fewer than 2^32 commands in flight")
         });
         let place = &mut self.places[index as usize];
-        place.waker = Some(waker.clone());
+        place.waker = Some(waker);
         Tag(u64::from(place.generation) << 32 | u64::from(index))
     }
 
-    /// Frees a place whose command was not submitted after all.
-    pub(super) fn give_back(&mut self, tag: Tag) {
-        if let Some((index, place)) = self.place(tag) {
-            place.waker = None;
-            self.free(index);
-        }
+    /// Frees a place whose command was not submitted after all. Returns its waker.
+    pub(super) fn give_back(&mut self, tag: Tag) -> Option<Waker> {
+        let (index, place) = self.place(tag)?;
+        let waker = place.waker.take();
+        self.free(index);
+        waker
     }
 
     /// The link's side: says what became of a command, and answers whom to wake; or gives the
@@ -100,16 +106,30 @@ impl Slots {
     }
 
     /// The caller's side: what became of its command, once that is known. Then its place is free.
+    ///
+    /// # Errors
+    /// It is not known yet, and another task would be woken: see [`wait`](Self::wait).
     #[inline(always)]
-    pub(super) fn poll(&mut self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
-        let Some((index, place)) = self.place(tag) else { return Poll::Ready(Self::NOBODYS) };
+    pub(super) fn poll(&mut self, tag: Tag, waker: &Waker) -> Result<Poll<Outcome>, OtherTask> {
+        let Some((index, place)) = self.place(tag) else { return Ok(Poll::Ready(Self::NOBODYS)) };
         if let Some(outcome) = place.outcome.take() {
             self.heard(index);
-            return Poll::Ready(outcome);
+            return Ok(Poll::Ready(outcome));
         }
-        let Some(waker) = &mut place.waker else { return Poll::Ready(Self::NOBODYS) };
-        waker.clone_from(cx.waker());
-        Poll::Pending
+        match &place.waker {
+            Some(kept) if kept.will_wake(waker) => Ok(Poll::Pending),
+            Some(_) => Err(OtherTask),
+            None => Ok(Poll::Ready(Self::NOBODYS)),
+        }
+    }
+
+    /// The caller's side: another task waits from now on, if this place is one of those that wait.
+    pub(super) fn wait(&mut self, tag: Tag, waker: &mut Spare) {
+        if let Some((_, place)) = self.place(tag)
+            && place.waker.is_some()
+        {
+            waker.put(&mut place.waker);
+        }
     }
 
     /// The caller goes away: its place is freed once the link has settled it. What was in there is
@@ -156,12 +176,15 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::task::{Context, Wake};
+
     use super::*;
 
     fn poll(slots: &mut Slots, tag: Tag) -> Option<Outcome> {
-        match slots.poll(tag, &Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => Some(outcome),
-            Poll::Pending => None,
+        match slots.poll(tag, Waker::noop()) {
+            Ok(Poll::Ready(outcome)) => Some(outcome),
+            Ok(Poll::Pending) | Err(OtherTask) => None,
         }
     }
 
@@ -172,7 +195,7 @@ mod tests {
     #[test]
     fn a_caller_hears_once_what_became_of_its_command() {
         let mut slots = Slots::default();
-        let tag = slots.take(Waker::noop());
+        let tag = slots.take(Waker::noop().clone());
         assert!(poll(&mut slots, tag).is_none());
         assert!(slots.settle(tag, done()).is_ok());
         assert!(matches!(poll(&mut slots, tag), Some(Outcome::Answered(Ok(Reply::Done)))));
@@ -183,14 +206,14 @@ mod tests {
     fn a_value_is_taken_by_itself_and_once_and_nothing_else_is() {
         let mut slots = Slots::default();
         for value in [None, Some(Bytes::from_static(b"value"))] {
-            let tag = slots.take(Waker::noop());
+            let tag = slots.take(Waker::noop().clone());
             assert_eq!(slots.take_value(tag), None, "it is to come");
             assert!(slots.settle(tag, Outcome::Answered(Ok(Reply::Value(value.clone())))).is_ok());
             assert_eq!(slots.take_value(tag), Some(value));
             assert_eq!(slots.take_value(tag), None);
             assert_eq!((slots.unheard(), slots.free.len()), (0, 1));
         }
-        let tag = slots.take(Waker::noop());
+        let tag = slots.take(Waker::noop().clone());
         assert!(slots.settle(tag, done()).is_ok());
         assert_eq!(slots.take_value(tag), None);
         assert!(poll(&mut slots, tag).is_some(), "it is left for those who take anything");
@@ -199,10 +222,10 @@ mod tests {
     #[test]
     fn a_place_used_again_is_another_place() {
         let mut slots = Slots::default();
-        let old = slots.take(Waker::noop());
+        let old = slots.take(Waker::noop().clone());
         assert!(matches!(slots.abandon(old), (Some(_), None)));
         assert!(slots.settle(old, done()).is_err(), "nobody wants an abandoned command's reply");
-        let new = slots.take(Waker::noop());
+        let new = slots.take(Waker::noop().clone());
         assert_ne!(old, new);
         assert!(slots.settle(old, done()).is_err(), "a stale tag settles nothing");
         assert!(poll(&mut slots, new).is_none());
@@ -212,9 +235,37 @@ mod tests {
     #[test]
     fn an_outcome_nobody_fetched_is_handed_out_on_the_way_out() {
         let mut slots = Slots::default();
-        let tag = slots.take(Waker::noop());
+        let tag = slots.take(Waker::noop().clone());
         assert!(slots.settle(tag, done()).is_ok());
         assert!(matches!(slots.abandon(tag), (None, Some(_))));
         assert!(matches!(slots.abandon(tag), (None, None)));
+    }
+
+    #[test]
+    fn a_place_given_back_hands_out_its_waker() {
+        let mut slots = Slots::default();
+        let tag = slots.take(Waker::noop().clone());
+        assert!(slots.give_back(tag).is_some());
+        assert_eq!(slots.free.len(), 1);
+    }
+
+    #[test]
+    fn the_waker_of_another_task_is_displaced_into_the_hands_of_the_caller() {
+        struct Task;
+        impl Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let mut slots = Slots::default();
+        let tag = slots.take(Waker::noop().clone());
+        let task = Arc::new(Task);
+        let waker = Waker::from(Arc::clone(&task));
+        assert!(matches!(slots.poll(tag, &waker), Err(OtherTask)));
+        slots.wait(tag, &mut Spare::of(&Context::from_waker(&waker)));
+        let mut spare = Spare::of(&Context::from_waker(Waker::noop()));
+        slots.wait(tag, &mut spare);
+        drop(waker);
+        assert_eq!(Arc::strong_count(&task), 2, "it is not dropped in the place");
+        drop(spare);
+        assert_eq!(Arc::strong_count(&task), 1);
     }
 }

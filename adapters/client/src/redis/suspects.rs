@@ -18,6 +18,7 @@ use super::line::Ticket;
 use super::{Pool, Shared, State, unlock_and_wake};
 use crate::error::{Error, LinkError};
 use crate::sync::lock;
+use crate::waker::Spare;
 
 /// Those who wait for a link of their own.
 #[derive(Debug, Default)]
@@ -42,9 +43,9 @@ struct Called {
 
 impl Suspects {
     /// One waits at this place. Returns the waker that was there, for the caller to drop.
-    pub(super) fn wait(&mut self, ticket: Ticket, since: Instant, waker: &Waker) -> Option<Waker> {
+    pub(super) fn wait(&mut self, ticket: Ticket, since: Instant, waker: Waker) -> Option<Waker> {
         self.called.remove(&ticket);
-        let before = self.waiting.insert(ticket, Waiting { since, waker: waker.clone() });
+        let before = self.waiting.insert(ticket, Waiting { since, waker });
         before.map(|waiting| waiting.waker)
     }
 
@@ -111,6 +112,7 @@ impl Pool {
         cx: &Context<'_>,
     ) -> Acquired {
         let now = self.now();
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         if state.closed {
             return Acquired::Failed(Error::NotConnected);
@@ -125,7 +127,7 @@ impl Pool {
         if ticket.is_none() && state.line.suspects().waiting() >= self.bounds.waiting {
             return Acquired::Failed(self.overloaded());
         }
-        let (ticket, displaced) = state.line.wait_alone(ticket, expires, since, cx.waker());
+        let ticket = state.line.wait_alone(ticket, expires, since, &mut waker);
         let Allotted { own, woken, spare } = state.allot(now, Some(ticket));
         let mut unused = None;
         let acquired = match own {
@@ -141,7 +143,7 @@ impl Pool {
             None => Acquired::Wait(ticket),
         };
         unlock_and_wake(state);
-        drop((displaced, unused, spare));
+        drop((unused, spare));
         woken.into_iter().for_each(Waker::wake);
         acquired
     }

@@ -17,6 +17,7 @@ use crate::notices::Push;
 use crate::redis::driver::Handshake;
 use crate::redis::slots::Outcome;
 use crate::sync::lock;
+use crate::waker::Spare;
 
 /// What came of a batch of events, for outside of the lock: callers to wake, and outcomes whose
 /// callers went away.
@@ -70,12 +71,13 @@ impl Shared {
     /// The driver gives its waker before a server has greeted, to hear of [`close`](Self::close), and
     /// learns whether it need not dial any more.
     pub(in crate::redis) fn dialling(&self, cx: &Context<'_>) -> Result<(), LinkError> {
+        let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         let awaited = planted::is(Bug::GreetingAwaited) && state.closing == Closing::Drained;
         if state.closing != Closing::No && !awaited {
             return Err(state.closing.now().unwrap_or(LinkError::Closed));
         }
-        state.waker = Some(cx.waker().clone());
+        waker.put(&mut state.waker);
         Ok(())
     }
 
@@ -186,7 +188,7 @@ impl Shared {
     /// The driver is about to rest: until there is something to send, where `drained` says that
     /// it has sent all it had, or else until its socket takes more. Answers `false` where it must
     /// not, because something has changed since its `turn`.
-    pub(in crate::redis) fn rest(&self, turn: &Turn, drained: bool, cx: &Context<'_>) -> bool {
+    pub(in crate::redis) fn rest(&self, turn: &Turn, drained: bool, waker: &mut Spare) -> bool {
         let mut state = lock(&self.state);
         let missed = if drained {
             !state.tx.is_empty()
@@ -197,10 +199,7 @@ impl Shared {
             return false;
         }
         state.driver = if drained { Driver::Resting } else { Driver::Blocked };
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            waker @ None => *waker = Some(cx.waker().clone()),
-        }
+        waker.put(&mut state.waker);
         true
     }
 
@@ -219,9 +218,11 @@ impl Shared {
         {
             state.take_in(event, &mut settled);
         }
-        state.tx = Output::new();
+        let unsent = std::mem::take(&mut state.tx);
         self.load.store(CLOSED, Ordering::Relaxed);
         drop(guard);
+        // Its values may be the caller's own bytes.
+        drop(unsent);
         settled.hand_out();
     }
 }
