@@ -21,13 +21,13 @@ pub enum KeyError {
     /// The prefix holds a colon, which would let one cache reach another's keys.
     #[error("the key prefix {prefix:?} holds a colon")]
     ColonInPrefix {
-        /// The prefix.
+        /// The prefix, cut to a sane length.
         prefix: Box<str>,
     },
     /// The version holds a colon, which would let one version reach another's keys.
     #[error("the version {version:?} holds a colon")]
     ColonInVersion {
-        /// The version.
+        /// The version, cut to a sane length.
         version: Box<str>,
     },
 }

@@ -39,7 +39,7 @@ impl Version {
             Self::None => Ok(Label::Text("")),
             Self::Integer(number) => Ok(Label::Integer(*number)),
             Self::Text(text) if text.contains(':') => {
-                Err(KeyError::ColonInVersion { version: text.clone() })
+                Err(KeyError::ColonInVersion { version: cut(text) })
             }
             Self::Text(text) => Ok(Label::Text(text)),
         }
@@ -107,7 +107,7 @@ impl KeySpace {
     #[allow(clippy::needless_pass_by_value, reason = "it is made for this alone")]
     pub fn new(prefix: &str, version: Version) -> Result<Self, KeyError> {
         if prefix.contains(':') {
-            return Err(KeyError::ColonInPrefix { prefix: prefix.into() });
+            return Err(KeyError::ColonInPrefix { prefix: cut(prefix) });
         }
         let mut head = Vec::from(prefix);
         head.push(b':');
@@ -329,6 +329,11 @@ impl<'a> Keys<'a> {
         let end = range.end.min(self.names.len());
         Self { range: range.start.min(end)..end, ..self.clone() }
     }
+}
+
+/// What an error shows of a prefix or a version.
+fn cut(text: &str) -> Box<str> {
+    text.chars().take(64).collect()
 }
 
 #[cfg(test)]

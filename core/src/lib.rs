@@ -55,9 +55,11 @@ pub mod retry;
 pub mod script;
 pub mod secret;
 pub mod sentinel;
+pub mod shown;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod ttl;
 pub mod url;
 pub mod value;
+mod work;

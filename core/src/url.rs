@@ -5,11 +5,11 @@
 //! locmem://name
 //! redis://user:password@host:port/database      (valkey://; or ?db=database)
 //! rediss://user:password@host:port/database     (valkeys://; the same over TLS)
-//! redis+unix://user:password@/path?db=database  (valkey+unix://)
+//! redis+unix://user:password@/path?db=database  (valkey+unix://, unix://, redis+socket://)
 //! redis-sentinel://user:password@host:port,host:port/service/database
 //!                        (redis+sentinel://, valkey-sentinel://, valkey+sentinel://)
 //! rediss-sentinel://…    the same, sentinels and servers over TLS (and valkeys-sentinel:// and so on)
-//! redis-cluster://user:password@host:port,host:port
+//! redis-cluster://user:password@host:port,host:port/database
 //!                        (redis+cluster://, valkey-cluster://, valkey+cluster://; ?cluster=true)
 //! rediss-cluster://user:password@host:port,host:port     (the same over TLS)
 //! ```
@@ -30,6 +30,7 @@ use thiserror::Error;
 
 use crate::options::{Hint, OptionError, Options, Settings, TlsSettings};
 use crate::secret::Secret;
+use crate::shown::{self, Shown};
 
 mod parse;
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod tests;
 /// A parsed cache URL.
 ///
 /// Prints as a URL that says the same, but for the password, in whose place stands
-/// [`Secret::MASK`].
+/// [`Secret::MASK`], as in place of what stands before an `@` in the name of a store.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CacheUrl {
     /// Where the cache is.
@@ -48,7 +49,7 @@ pub struct CacheUrl {
 }
 
 /// Where a cache is.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Backend {
     /// Nowhere: nothing is cached.
     Dummy,
@@ -59,6 +60,18 @@ pub enum Backend {
     },
     /// On a Redis or Valkey server.
     Redis(Server),
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dummy => f.write_str("Dummy"),
+            Self::Memory { name } => {
+                f.debug_struct("Memory").field("name", &shown::name(name)).finish()
+            }
+            Self::Redis(server) => f.debug_tuple("Redis").field(server).finish(),
+        }
+    }
 }
 
 /// A server, and what to say to it first.
@@ -106,7 +119,8 @@ pub enum Wire {
     Tls,
 }
 
-/// Where a server listens. Prints as `host:port`, `[address]:port` or `unix:/path`.
+/// Where a server listens. Prints as `host:port`, `[address]:port` or `unix:/path`, of a path what a line may
+/// hold ([`Shown`]).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Endpoint {
     /// On a port.
@@ -138,7 +152,7 @@ impl fmt::Display for CacheUrl {
         match &self.backend {
             Backend::Dummy => f.write_str("dummy://")?,
             Backend::Memory { name } => {
-                write!(f, "locmem://{}", utf8_percent_encode(name, IN_PATH))?;
+                write!(f, "locmem://{}", utf8_percent_encode(&shown::name(name), IN_PATH))?;
             }
             Backend::Redis(server) => server.write(f, &mut query)?,
         }
@@ -245,7 +259,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix { path } => write!(f, "unix:{path}"),
+            Self::Unix { path } => write!(f, "unix:{}", Shown(path, Shown::NAME)),
         }
     }
 }
@@ -300,7 +314,10 @@ pub enum UrlError {
         at: usize,
     },
     /// It holds a `#`, after which nothing has a meaning here.
-    #[error("the URL holds a '#', and a cache has no fragments; within a password write %23")]
+    #[error(
+        "the URL holds a '#', and a cache has no fragments; within a password write %23, and instead of \
+         #insecure name the authority that vouches for the server with tls_ca"
+    )]
     Fragment,
     /// It holds an `@` that does not end credentials.
     #[error(
@@ -321,8 +338,33 @@ pub enum UrlError {
         part: Part,
     },
     /// There are credentials and no password, or an empty one.
-    #[error("the URL's credentials have no password; write user:password@ or :password@")]
+    #[error(
+        "the URL's credentials have no password; write user:password@host or :password@host, or the host \
+         alone where there is none"
+    )]
     NoPassword,
+    /// It names several hosts, and its scheme asks for one server.
+    #[error(
+        "the URL names several hosts; write redis-cluster://host,host for a cluster and \
+         redis-sentinel://host,host/service for sentinels"
+    )]
+    Hosts,
+    /// An option has this name in other clients, and is said in another way here.
+    #[error("the URL's option {option} is one of other clients; write {write}")]
+    Elsewhere {
+        /// The option.
+        option: &'static str,
+        /// How it is said here.
+        write: &'static str,
+    },
+    /// A part is longer than any can be.
+    #[error("the URL's {part} is longer than {most} bytes")]
+    Long {
+        /// Which.
+        part: Part,
+        /// How long it may be.
+        most: usize,
+    },
     /// The host is neither a name nor an IPv4 address.
     #[error("the URL's host is neither a name nor an address")]
     Host,
@@ -354,12 +396,6 @@ pub enum UrlError {
         path: u32,
         /// The database in the query.
         query: u32,
-    },
-    /// It asks for a database of a cluster, which has one, number 0.
-    #[error("the URL names the database {database}, and a cluster has none but 0")]
-    ClusterDatabase {
-        /// The database.
-        database: u32,
     },
     /// An option cannot be.
     #[error(transparent)]

@@ -9,6 +9,7 @@ use async_caches_core::command::Command;
 use async_caches_core::key::{Scope, Version};
 use async_caches_core::memory::{Bounds, Stats};
 use async_caches_core::options::Settings;
+use async_caches_core::shown;
 use async_caches_core::ttl::{Expiry, Timeout};
 use async_caches_core::url::{Credentials, Server, Topology};
 use async_caches_core::value::Unreadable;
@@ -441,7 +442,9 @@ impl fmt::Debug for Cache {
         let mut debug = f.debug_struct("Cache");
         match &self.inner.target {
             Target::Dummy { .. } => debug.field("backend", &"dummy"),
-            Target::Memory { name, .. } => debug.field("backend", &"locmem").field("name", name),
+            Target::Memory { name, .. } => {
+                debug.field("backend", &"locmem").field("name", &shown::name(name))
+            }
             Target::Redis(remote) => remote.debug("redis", &mut debug),
             Target::Cluster(remote, _) => remote.debug("cluster", &mut debug),
         };

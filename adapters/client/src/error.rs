@@ -14,6 +14,7 @@ pub use async_caches_core::error::{
 };
 use async_caches_core::error::{Failure, NumberError, Quoted, TimeoutError};
 pub use async_caches_core::options::OptionError;
+use async_caches_core::shown::Shown;
 pub use async_caches_core::url::UrlError;
 use thiserror::Error;
 
@@ -394,11 +395,11 @@ impl Error {
     }
 
     pub(crate) fn serialize(key: &[u8], source: serde_json::Error) -> Self {
-        Self::Serialize { key: quoted(key), source: Shared::new(source) }
+        Self::Serialize { key: quoted(key), source: Shared::new(bounded(source)) }
     }
 
     pub(crate) fn deserialize(key: &[u8], source: serde_json::Error) -> Self {
-        Self::Deserialize { key: quoted(key), source: Shared::new(source) }
+        Self::Deserialize { key: quoted(key), source: Shared::new(bounded(source)) }
     }
 
     pub(crate) fn number(key: &[u8], error: NumberError) -> Self {
@@ -566,6 +567,13 @@ impl fmt::Display for OfSlot {
             None => f.write_str("any slot"),
         }
     }
+}
+
+/// What serde has to say, escaped and cut: it may quote a whole value.
+fn bounded(error: serde_json::Error) -> serde_json::Error {
+    let text = error.to_string();
+    let shown = Shown(&text, Shown::WORDS).to_string();
+    if shown == text { error } else { serde::de::Error::custom(shown) }
 }
 
 fn quoted(key: &[u8]) -> String {

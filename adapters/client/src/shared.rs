@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use async_caches_core::shown::Shown;
+
 /// Another error inside one of ours, which clones share.
 ///
 /// It is a pointer and no error itself, so that [`source`](StdError::source) returns the error
@@ -53,7 +55,8 @@ impl fmt::Display for WithSources<'_> {
         write!(f, "{}", self.0)?;
         let mut source = self.0.source();
         while let Some(error) = source {
-            write!(f, ": {error}")?;
+            // It may be of another library, which quotes what it was given.
+            write!(f, ": {}", Shown(&error.to_string(), 2 * Shown::WORDS))?;
             source = error.source();
         }
         Ok(())

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::FlightId;
-use super::work::Work;
 use crate::memory::Seed;
+use crate::work::Work;
 
 /// The flight of each key that has one.
 #[derive(Debug)]

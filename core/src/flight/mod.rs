@@ -58,7 +58,6 @@ mod seats;
 #[cfg(test)]
 mod tests;
 mod waits;
-mod work;
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -73,9 +72,9 @@ use self::index::Index;
 pub use self::seats::Seat;
 use self::seats::Seats;
 pub use self::waits::Waits;
-use self::work::Work;
 use crate::planted::{self, Bug};
 use crate::time::{Deadline, Instant};
+use crate::work::Work;
 
 /// All loads under way in one cache. `W` is what the caller wakes a follower with.
 #[derive(Debug)]

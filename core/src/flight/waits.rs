@@ -16,8 +16,8 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 
-use super::work::Work;
 use crate::planted::{self, Bug};
+use crate::work::Work;
 
 /// The loads that wait. `N` names a load, in all tables of the process, and is never used twice.
 #[derive(Debug)]

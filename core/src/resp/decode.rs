@@ -3,14 +3,16 @@
 //! All of it works on frames that [`scan`](super::scan) found complete, and answers a typed error
 //! rather than trusting that it did. Nothing recurses.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::copies::Copies;
 use crate::error::{ProtocolError, ServerError};
+use crate::shown::Shown;
 
 use super::glance::Blob;
 use super::kind::{Kind, Layout};
@@ -245,7 +247,7 @@ pub struct Hello {
 
 /// Reads the answer to HELLO: a map, or the flat array that RESP2 has for one.
 ///
-/// Fields that this does not know are passed over; texts are cut after 64 bytes.
+/// Fields that this does not know are passed over; texts are cut after 64 bytes, and escaped ([`Shown`]).
 ///
 /// # Errors
 /// [`ProtocolError::Unexpected`] if it is another frame or does not name a protocol version that
@@ -280,8 +282,9 @@ pub fn hello(frame: &[u8]) -> Result<Hello, ProtocolError> {
     Ok(Hello { server, version, proto, mode, role })
 }
 
-/// Something that a server said without being asked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Something that a server said without being asked. Its `Debug` output says how long it is and not what is in
+/// it, which may be anything that the server was ever told.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Push {
     /// What it is about, such as `invalidate` or `message`.
     pub kind: Bytes,
@@ -318,6 +321,12 @@ pub enum Invalidated<'a> {
     All,
     /// These have changed, or have expired, or went for a lack of room.
     Keys(Vec<&'a [u8]>),
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push").field("len", &self.frame.len()).finish_non_exhaustive()
+    }
 }
 
 impl Push {
@@ -456,7 +465,8 @@ fn behind_format(frame: &[u8], start: usize) -> Result<usize, ProtocolError> {
 
 fn text(bytes: &[u8]) -> String {
     const KEPT: usize = 64;
-    String::from_utf8_lossy(bytes.get(..KEPT).unwrap_or(bytes)).into_owned()
+    let text = String::from_utf8_lossy(bytes.get(..KEPT).unwrap_or(bytes));
+    Shown(&text, KEPT).to_string()
 }
 
 const INCOMPLETE: ProtocolError = ProtocolError::Unterminated("a frame");

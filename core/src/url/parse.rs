@@ -16,15 +16,17 @@ use super::{
     Backend, CacheUrl, Credentials, Endpoint, Part, Server, Service, Topology, UrlError, Wire,
 };
 use crate::cluster::address::Address;
+use crate::error::KeyError;
 use crate::nearest::nearest;
 use crate::options::{OptionError, Options};
 use crate::secret::Secret;
+use crate::shown::Shown;
 
 impl CacheUrl {
     /// Parses a cache URL.
     ///
     /// Without a host it is `localhost`; without a port, 6379, with TLS as without, and 26379 of a
-    /// sentinel; without a database, 0, which is the only one of a cluster. A `+` in the query is a space, as the Python package reads it. Each option is
+    /// sentinel; without a database, 0. Whether a cluster has others is for its servers to say. A `+` in the query is a space, as the Python package reads it. Each option is
     /// checked on its own, neither against the others nor against the scheme, since a builder may
     /// still override it.
     ///
@@ -99,7 +101,9 @@ impl Kind {
             "locmem" => Ok(Self::Memory),
             "redis" | "valkey" => Ok(Self::Server(Transport::Tcp(Wire::Plain))),
             "rediss" | "valkeys" => Ok(Self::Server(Transport::Tcp(Wire::Tls))),
-            "redis+unix" | "valkey+unix" => Ok(Self::Server(Transport::Unix)),
+            "redis+unix" | "valkey+unix" | "unix" | "redis+socket" | "redis-socket" => {
+                Ok(Self::Server(Transport::Unix))
+            }
             "redis-sentinel" | "redis+sentinel" | "valkey-sentinel" | "valkey+sentinel" => {
                 Ok(Self::Server(Transport::Sentinel(Wire::Plain)))
             }
@@ -117,7 +121,7 @@ impl Kind {
                 None => UrlError::UnknownScheme {
                     // What stands before "://" may be the beginning of a password.
                     scheme: (!rest.contains('@')).then(|| other.chars().take(32).collect()),
-                    nearest: nearest(other, &SCHEMES),
+                    nearest: nearest_scheme(other),
                 },
             }),
         }
@@ -141,9 +145,11 @@ impl Server {
         }
         let credentials = credentials.map(Credentials::parse).transpose()?;
         let path_of_tcp = path.strip_prefix('/').unwrap_or_default();
+        let path_of_tcp = path_of_tcp.strip_suffix('/').unwrap_or(path_of_tcp);
         let mut said = OfServer::default();
         read_query(query, options, Some(&mut said))?;
         let (topology, wire, database) = match transport.clustered(said.cluster)? {
+            Transport::Tcp(_) if host.contains(',') => return Err(UrlError::Hosts),
             Transport::Tcp(wire) => {
                 (Topology::Standalone(Endpoint::tcp(host, DEFAULT_PORT)?), wire, path_of_tcp)
             }
@@ -162,9 +168,6 @@ impl Server {
             }
             (in_path, in_query) => in_path.or(in_query).unwrap_or_default(),
         };
-        if database != 0 && matches!(topology, Topology::Cluster(_)) {
-            return Err(UrlError::ClusterDatabase { database });
-        }
         Ok(Self { topology, wire, credentials, database })
     }
 }
@@ -208,6 +211,9 @@ fn read_nodes(hosts: &str) -> Result<Vec<Endpoint>, UrlError> {
 impl Service {
     fn parse(name: &str, hosts: &str) -> Result<Self, UrlError> {
         let name = decode(name, Part::Service)?.into_owned();
+        if name.len() > Shown::NAME {
+            return Err(UrlError::Long { part: Part::Service, most: Shown::NAME });
+        }
         // A sentinel says what happens to a service in words with spaces in between.
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(UrlError::Service);
@@ -236,12 +242,12 @@ impl Endpoint {
         let (host, port) = match text.strip_prefix('[') {
             Some(text) => {
                 let (address, port) = text.split_once(']').ok_or(UrlError::Ipv6)?;
-                let address: Ipv6Addr = address.parse().map_err(|_| UrlError::Ipv6)?;
+                let address = read_ipv6(address)?;
                 let port = match port {
                     "" => None,
                     port => Some(port.strip_prefix(':').ok_or(UrlError::Port)?),
                 };
-                (address.to_string(), port)
+                (address, port)
             }
             None => match text.split_once(':') {
                 Some((_, port)) if port.contains(':') => return Err(UrlError::Ipv6),
@@ -270,11 +276,32 @@ impl Endpoint {
 
 fn read_host(text: &str) -> Result<String, UrlError> {
     let host = decode(text, Part::Host)?;
-    let is_mark = |c: char| c.is_whitespace() || c.is_control() || "/?#@:[]%\\,".contains(c);
+    let is_of_a_host = |c: char| c.is_alphanumeric() || "-._".contains(c);
     match &*host {
         "" => Ok(DEFAULT_HOST.into()),
-        host if host.contains(is_mark) => Err(UrlError::Host),
+        host if host.len() > Address::MAX_HOST => {
+            Err(UrlError::Long { part: Part::Host, most: Address::MAX_HOST })
+        }
+        host if !host.chars().all(is_of_a_host) => Err(UrlError::Host),
         host => Ok(host.into()),
+    }
+}
+
+/// An IPv6 address, maybe with the zone that it is in (RFC 6874): behind `%25`, or behind `%` as it is written
+/// elsewhere.
+fn read_ipv6(text: &str) -> Result<String, UrlError> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone.strip_prefix("25").unwrap_or(zone))),
+        None => (text, None),
+    };
+    let address: Ipv6Addr = address.parse().map_err(|_| UrlError::Ipv6)?;
+    let is_of_a_zone = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    match zone {
+        None => Ok(address.to_string()),
+        Some(zone) if (1..=32).contains(&zone.len()) && zone.bytes().all(is_of_a_zone) => {
+            Ok([&address.to_string(), "%", zone].concat())
+        }
+        Some(_) => Err(UrlError::Ipv6),
     }
 }
 
@@ -338,21 +365,55 @@ fn read_query(
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decode(&spaced(name), Part::OptionName)?.into_owned();
         let value = decode(&spaced(value), Part::OptionValue)?.into_owned();
-        if let Some(server) = &mut server
-            && server.set(&name, &value)?
-        {
-            continue;
-        }
         // What comes behind a password may be a part of it, which has an '&' unencoded.
         let hides = options.sentinel_password.is_some();
-        let set = options.set(&name, &value);
-        if hides && matches!(set, Err(OptionError::Unknown { .. })) {
-            let name = Secret::MASK.into();
-            return Err(OptionError::Unknown { name, nearest: None }.into());
-        }
-        set?;
+        let set = match &mut server {
+            Some(server) => server.set(&name, &value),
+            None => Ok(false),
+        };
+        let set = set.and_then(|done| match FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
+            _ if done => Ok(()),
+            Some((option, write)) => Err(UrlError::Elsewhere { option, write }),
+            None => Ok(options.set(&name, &value)?),
+        });
+        set.map_err(|error| if hides { concealed(error) } else { error })?;
     }
     Ok(())
+}
+
+/// The error without what it quotes.
+fn concealed(error: UrlError) -> UrlError {
+    use OptionError::{
+        Key, Name, NotAChoice, NotAFlag, NotANumber, NotSeconds, ServerName, Unknown,
+    };
+    let masked = || Secret::MASK.to_string();
+    UrlError::Option(match error {
+        UrlError::Database { .. } => return UrlError::Database { database: masked() },
+        UrlError::Option(Unknown { .. }) => Unknown { name: masked(), nearest: None },
+        UrlError::Option(NotANumber { option, .. }) => NotANumber { option, value: masked() },
+        UrlError::Option(NotSeconds { option, .. }) => NotSeconds { option, value: masked() },
+        UrlError::Option(NotAFlag { option, .. }) => NotAFlag { option, value: masked() },
+        UrlError::Option(NotAChoice { option, words, .. }) => {
+            NotAChoice { option, value: masked(), words }
+        }
+        UrlError::Option(Name { .. }) => Name { name: masked() },
+        UrlError::Option(ServerName { .. }) => ServerName { name: masked() },
+        UrlError::Option(Key(KeyError::ColonInPrefix { .. })) => {
+            Key(KeyError::ColonInPrefix { prefix: Secret::MASK.into() })
+        }
+        UrlError::Option(Key(KeyError::ColonInVersion { .. })) => {
+            Key(KeyError::ColonInVersion { version: Secret::MASK.into() })
+        }
+        error => return error,
+    })
+}
+
+/// The known scheme nearest to one that is not. What asks for TLS is nearer to TLS than to plain text.
+fn nearest_scheme(other: &str) -> Option<&'static str> {
+    match other {
+        other if other.contains("tls") || other.contains("ssl") => Some("rediss"),
+        other => nearest(other, &SCHEMES),
+    }
 }
 
 fn spaced(text: &str) -> String {
@@ -402,6 +463,26 @@ const SCHEMES: [&str; 24] = [
     "valkeys-sentinel",
     "valkeys+sentinel",
 ];
+/// What options are called in other clients, and how that is said here.
+const FOREIGN: [(&str, &str); 16] = [
+    ("password", IN_PLACE),
+    ("username", IN_PLACE),
+    ("database", "db"),
+    ("virtual_host", "db"),
+    ("ssl", "rediss:// in front"),
+    ("tls", "rediss:// in front"),
+    ("ssl_ca_certs", "tls_ca"),
+    ("ssl_certfile", "tls_cert"),
+    ("ssl_keyfile", "tls_key"),
+    ("ssl_cert_reqs", "tls_verify"),
+    ("socket_timeout", "response_timeout"),
+    ("socket_connect_timeout", "connect_timeout"),
+    ("max_connections", "maxsize"),
+    ("client_name", "name"),
+    ("clientName", "name"),
+    ("sentinelMasterId", "the service behind the hosts: redis-sentinel://host,host/service"),
+];
+const IN_PLACE: &str = "user:password@ before the host, percent-encoded";
 const TLS_ON_UNIX: &str = "TLS on a unix socket";
 const CLUSTER_ON_UNIX: &str = "a cluster on a unix socket";
 const CLUSTER_WITH_SENTINEL: &str = "a cluster with Sentinel";

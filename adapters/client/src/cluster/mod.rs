@@ -87,6 +87,7 @@ impl Cluster {
         let nodes = Arc::new(Nodes {
             topology: server.topology.clone(),
             wire: server.wire,
+            database: server.database,
             terms,
             settings: settings.clone(),
             translation,

@@ -91,7 +91,7 @@ impl Node {
             topology: Topology::Standalone(Endpoint::from(self.address.clone())),
             wire: nodes.wire,
             credentials: None,
-            database: 0,
+            database: nodes.database,
         };
         let (mut settings, mut terms) = (nodes.settings.clone(), nodes.terms.clone());
         if let Some(links) = links {

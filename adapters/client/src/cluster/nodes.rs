@@ -35,6 +35,7 @@ pub(crate) struct Nodes {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) topology: Topology,
     pub(super) wire: Wire,
+    pub(super) database: u32,
     pub(super) terms: Terms,
     pub(super) settings: Settings,
     pub(super) translation: Translation,
@@ -93,7 +94,12 @@ impl Nodes {
     /// Whom to tell what happens to a command that has no link.
     pub(crate) fn witness(&self) -> Witness {
         let recorder = self.terms.hooks.recorder.clone();
-        Witness { topology: self.topology.clone(), database: 0, recorder, subscriber: None }
+        Witness {
+            topology: self.topology.clone(),
+            database: self.database,
+            recorder,
+            subscriber: None,
+        }
     }
 
     /// A node has sent a command elsewhere.

@@ -263,3 +263,31 @@ fn the_error_of_a_load_becomes_the_loaders_or_the_caches_own() {
     assert!(any(LoadError::Load(Box::new(Empty))).unwrap_err().is::<Empty>());
     assert!(any(LoadError::Cache(Error::NotConnected)).unwrap_err().is::<Error>());
 }
+
+#[test]
+fn what_another_library_quotes_is_escaped_and_cut() {
+    let long = "\u{202e}\\r\\n".repeat(1 << 18);
+    let text = format!("{{\"{long}\":1}}");
+    let source = serde_json::from_str::<Result<u8, u8>>(&text).unwrap_err();
+    assert!(source.to_string().len() > 1 << 20, "serde quotes all of it");
+    for error in [Error::deserialize(b"k", source), Error::serialize(b"k", de(&long))] {
+        for shown in [
+            error.with_sources().to_string(),
+            error.source().unwrap().to_string(),
+            format!("{error:?}"),
+        ] {
+            assert!(shown.len() < 10_000, "{} bytes", shown.len());
+            assert!(!shown.contains(['\u{202e}', '\r', '\n']), "{shown}");
+        }
+    }
+    let short = Error::deserialize(b"k", json());
+    assert!(short.with_sources().to_string().ends_with("line 1 column 6"), "{short}");
+    // So is that of an application, and of the operating system.
+    let named = LinkError::Name { host: "h".into(), source: Shared::new(io::Error::other(long)) };
+    let error = Error::Unavailable { to: "h".into(), source: named };
+    assert!(error.with_sources().to_string().len() < 10_000);
+}
+
+fn de(text: &str) -> serde_json::Error {
+    serde::de::Error::custom(text)
+}

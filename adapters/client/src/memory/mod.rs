@@ -18,6 +18,7 @@ use async_caches_core::command::Command;
 use async_caches_core::key::Key;
 use async_caches_core::memory::{self, Bounds, Lookups, Seed, Stats};
 use async_caches_core::reply::Answer;
+use async_caches_core::shown::{self, Shown};
 use async_caches_core::ttl::Expiry;
 use bytes::Bytes;
 
@@ -59,7 +60,8 @@ impl Store {
             Some(runtime) => Self::simulated(bounds, runtime),
             None => Self::new(bounds),
         });
-        let other = |option| Error::OtherBounds { name: name.into(), option };
+        let shown = || Shown(&shown::name(name), Shown::NAME).to_string();
+        let other = |option| Error::OtherBounds { name: shown(), option };
         if bounds.max_entries.is_some() && bounds.max_entries != store.bounds.max_entries {
             return Err(other("max_entries"));
         }

@@ -81,7 +81,9 @@ impl TlsClient {
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigError> {
-    let unusable = |_| TlsConfigError::ServerName { name: name.to_owned() };
+    let unusable = |_| TlsConfigError::ServerName { name: name.chars().take(255).collect() };
+    // The zone of an address says on which of our networks it is, and is nobody's name.
+    let name = name.split_once('%').map_or(name, |(address, _)| address);
     ServerName::try_from(name.to_owned()).map_err(unusable)
 }
 

@@ -10,7 +10,7 @@ use crate::shared::Shared;
 /// Why a cache that is to speak TLS could not be opened. Nothing was sent, least of all in plain
 /// text.
 ///
-/// Files are named, and nothing of what they hold is shown.
+/// Files are named, by the first 255 characters of their paths, and nothing of what they hold is shown.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum TlsConfigError {
@@ -32,6 +32,24 @@ pub enum TlsConfigError {
         path: String,
         /// What the operating system said.
         source: Shared<io::Error>,
+    },
+    /// What should be a file is a directory, a device or a pipe.
+    #[error("the option {option} names {path:?}, which is no regular file")]
+    NotAFile {
+        /// Which option names it.
+        option: &'static str,
+        /// The file.
+        path: String,
+    },
+    /// A file is larger than any of its kind.
+    #[error("the option {option} names {path:?}, which is larger than {limit} bytes")]
+    TooLarge {
+        /// Which option names it.
+        option: &'static str,
+        /// The file.
+        path: String,
+        /// How large it may be.
+        limit: u64,
     },
     /// A file is not the text that it should be.
     #[error("the option {option} names {path:?}, which is no PEM file: {problem}")]

@@ -4,7 +4,9 @@
 //! that is malformed.
 
 use std::fs;
+use std::io::Read;
 
+use async_caches_core::shown::Shown;
 use async_caches_core::tls::InWords;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -35,21 +37,36 @@ impl File<'_> {
     }
 
     pub(super) fn unusable(self, error: rustls::Error) -> TlsConfigError {
-        let Self { option, path } = self;
-        TlsConfigError::Unusable { option, path: path.into(), source: Shared::of(InWords(error)) }
+        let (option, path) = (self.option, self.shown());
+        TlsConfigError::Unusable { option, path, source: Shared::of(InWords(error)) }
     }
 
     fn read(self) -> Result<Vec<u8>, TlsConfigError> {
-        let Self { option, path } = self;
-        fs::read(path).map_err(|error| {
-            let source = Shared::new(error);
-            TlsConfigError::Read { option, path: path.into(), source }
-        })
+        let unread = |error| TlsConfigError::Read {
+            option: self.option,
+            path: self.shown(),
+            source: Shared::new(error),
+        };
+        // Looked at before it is opened: to open a pipe waits for its other end.
+        if !fs::metadata(self.path).map_err(unread)?.is_file() {
+            return Err(TlsConfigError::NotAFile { option: self.option, path: self.shown() });
+        }
+        let file = fs::File::open(self.path).map_err(unread)?;
+        let mut text = Vec::new();
+        file.take(MOST + 1).read_to_end(&mut text).map_err(unread)?;
+        if text.len() as u64 > MOST {
+            let (option, path) = (self.option, self.shown());
+            return Err(TlsConfigError::TooLarge { option, path, limit: MOST });
+        }
+        Ok(text)
+    }
+
+    fn shown(self) -> String {
+        self.path.chars().take(Shown::NAME).collect()
     }
 
     fn nothing(self, wanted: &'static str) -> TlsConfigError {
-        let Self { option, path } = self;
-        TlsConfigError::Nothing { option, path: path.into(), wanted }
+        TlsConfigError::Nothing { option: self.option, path: self.shown(), wanted }
     }
 
     fn malformed(self, error: &pem::Error, wanted: &'static str) -> TlsConfigError {
@@ -62,10 +79,12 @@ impl File<'_> {
             pem::Error::Base64Decode(_) => "a section is not base64",
             _ => "it is malformed",
         };
-        let Self { option, path } = self;
-        TlsConfigError::Pem { option, path: path.into(), problem }
+        TlsConfigError::Pem { option: self.option, path: self.shown(), problem }
     }
 }
 
+/// How large a file of certificates or of a key may be: all authorities that operating systems trust
+/// come to a quarter of a mebibyte.
+const MOST: u64 = 4 << 20;
 const CERTIFICATE: &str = "certificate";
 const KEY: &str = "private key";

@@ -267,6 +267,39 @@ fn a_file_that_cannot_be_read_is_named_with_what_the_system_said() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let ours = Authority::new();
+    let ca = write(folder.path(), "ca.pem", &ours.pem);
+    let pipe = pipe.display().to_string();
+    let folder = folder.path().display().to_string();
+    for path in ["/dev/zero", "/dev/null", "/dev/tty", pipe.as_str(), folder.as_str()] {
+        for url in [
+            format!("rediss://h?tls_ca={path}"),
+            format!("rediss://h?tls_ca={ca}&tls_cert={path}&tls_key={path}"),
+            format!("rediss://h?tls_ca={ca}&tls_cert={ca}&tls_key={path}"),
+        ] {
+            let error = refused(&url);
+            assert!(matches!(error, TlsConfigError::NotAFile { .. }), "{url}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_larger_than_any_certificates_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new();
+    let pem = format!("{}{}", ours.pem, "\n".repeat(5 << 20));
+    let large = write(folder.path(), "large.pem", pem);
+    let error = refused(&format!("rediss://h?tls_ca={large}"));
+    assert!(matches!(error, TlsConfigError::TooLarge { option: "tls_ca", .. }), "{error:?}");
+    let ca = write(folder.path(), "ca.pem", format!("{}{}", ours.pem, "\n".repeat(3 << 20)));
+    opened(&format!("rediss://h?tls_ca={ca}"));
+}
+
+#[test]
 fn a_file_of_no_use_is_named_with_what_is_wrong_and_shows_nothing_of_what_it_holds() {
     const CANARY: &str = "aHVudGVyMg";
     let folder = tempfile::tempdir().unwrap();

@@ -2,14 +2,14 @@
 
 /// How many steps were taken.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(crate) struct Work {
     #[cfg(test)]
     steps: core::cell::Cell<u64>,
 }
 
 impl Work {
     /// No steps.
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             #[cfg(test)]
             steps: core::cell::Cell::new(0),
@@ -18,13 +18,13 @@ impl Work {
 
     /// One step more.
     #[inline(always)]
-    pub(super) fn count(&self) {
+    pub(crate) fn count(&self) {
         #[cfg(test)]
         self.steps.set(self.steps.get() + 1);
     }
 
     #[cfg(test)]
-    pub(super) fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.steps.get()
     }
 }
