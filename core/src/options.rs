@@ -155,8 +155,8 @@ pub struct Settings {
     /// How long a caller may wait for the load of another before it loads by itself; with zero no
     /// caller waits.
     pub load_wait: Duration,
-    /// How old a connection may become before another takes its place, up to a quarter less; above
-    /// zero, without end where there is none.
+    /// How old a connection may become before another takes its place, up to a quarter less; at
+    /// least [`LEAST_AGE`](Self::LEAST_AGE), without end where there is none.
     pub max_connection_age: Option<Duration>,
     /// What connections are called in the server's list of clients: printable ASCII, no spaces.
     pub name: Option<String>,
@@ -179,6 +179,12 @@ impl Settings {
     pub const MINSIZE: usize = 1;
     /// How many links a pool may open unless told otherwise.
     pub const MAXSIZE: usize = 10;
+    /// The shortest age at which a connection gives way to another: a server is not to be kept busy with
+    /// greetings.
+    pub const LEAST_AGE: Duration = Duration::from_millis(100);
+    /// How many links a pool may open at most, whatever it is told: as many as a server takes from all
+    /// its clients unless told otherwise (`maxclients`).
+    pub const MOST_LINKS: usize = 10_000;
     /// How many commands one link may have in flight unless told otherwise.
     pub const MAX_IN_FLIGHT: usize = 16 * 1024;
     /// How many bytes may be queued on one link unless told otherwise.
@@ -208,6 +214,9 @@ impl Settings {
         };
         let minsize = options.minsize.unwrap_or(Self::MINSIZE);
         let maxsize = bound("maxsize", options.maxsize, Self::MAXSIZE)?;
+        for (option, links) in [("minsize", minsize), ("maxsize", maxsize)] {
+            check::at_most(option, links, Self::MOST_LINKS)?;
+        }
         if minsize > maxsize {
             let default = options.maxsize.is_none();
             return Err(OptionError::Sizes { minsize, maxsize, default });
@@ -245,7 +254,7 @@ impl Settings {
                 .map_or(Ok(Self::LOAD_WAIT), |wait| check::wait("load_wait", wait))?,
             max_connection_age: options
                 .max_connection_age
-                .map(|age| check::span("max_connection_age", age))
+                .map(|age| check::age("max_connection_age", age))
                 .transpose()?,
             name: options.name.map(check::client_name).transpose()?,
             tls,
@@ -310,6 +319,22 @@ pub enum OptionError {
     TooLarge {
         /// Which.
         option: &'static str,
+    },
+    /// The value is a number past a bound of its own.
+    #[error("the option {option} is more than {most}, which is the most that it may be")]
+    TooMany {
+        /// Which.
+        option: &'static str,
+        /// What it may be at most.
+        most: usize,
+    },
+    /// The value is a span below a bound of its own.
+    #[error("the option {option} is shorter than {least:?}, which is the least that it may be")]
+    TooShort {
+        /// Which.
+        option: &'static str,
+        /// What it may be at least.
+        least: Duration,
     },
     /// The pool should keep more links than it may open.
     #[error(
@@ -419,6 +444,14 @@ mod check {
         if number == N::default() { Err(OptionError::Zero { option }) } else { Ok(number) }
     }
 
+    pub(super) fn at_most(
+        option: &'static str,
+        number: usize,
+        most: usize,
+    ) -> Result<(), OptionError> {
+        if number > most { Err(OptionError::TooMany { option, most }) } else { Ok(()) }
+    }
+
     /// The spans that operations may take have the bounds that timeouts of entries have.
     pub(super) fn span(option: &'static str, span: Duration) -> Result<Duration, OptionError> {
         match Expiry::after(span) {
@@ -426,6 +459,13 @@ mod check {
             Err(TimeoutError::TooLong) => Err(OptionError::TooLarge { option }),
             Ok(_) => Ok(span),
         }
+    }
+
+    /// The same for how old a connection may become, which has a bound of its own.
+    pub(super) fn age(option: &'static str, age: Duration) -> Result<Duration, OptionError> {
+        let age = span(option, age)?;
+        let least = Settings::LEAST_AGE;
+        if age < least { Err(OptionError::TooShort { option, least }) } else { Ok(age) }
     }
 
     /// The same, but that zero means not to wait at all.

@@ -5,7 +5,8 @@
 //! A link is dialling, open or closing. The pool keeps `minsize` links and may have `maxsize`, all states
 //! counted together. It dials
 //!
-//! * to reach `minsize`, all that is missing at once while things go well, and
+//! * to reach `minsize`, up to [`Pool::DIALS`] at a time while things go well, and a few while no link has
+//!   proved yet that any opens, and
 //! * one more at a time when callers found every link busy ([`Input::Demand`]).
 //!
 //! A link above `minsize` that has idled for [`Pool::IDLE`] is closed. After a dial failed or a
@@ -33,12 +34,14 @@
 //! (`poll`, until it answers `None`) and when to ask again (`deadline`).
 
 mod lanes;
+mod links;
 mod tally;
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::lanes::{Allotment, Lane, allot};
+use self::links::Links;
 use self::tally::History;
 pub use self::tally::Tally;
 use crate::planted::{self, Bug};
@@ -51,8 +54,10 @@ pub struct Pool {
     minsize: usize,
     maxsize: usize,
     patience: Duration,
-    links: Vec<(LinkId, Phase)>,
+    links: Links,
     next: u64,
+    /// Which open links were found not to have idled at a time: none from this one on.
+    looked: Option<(Instant, LinkId)>,
     backoff: Backoff,
     not_before: Instant,
     troubled: bool,
@@ -74,7 +79,7 @@ pub struct Pool {
 }
 
 /// One link's name; never used twice in one pool.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(u64);
 
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +137,10 @@ impl Pool {
     pub const IDLE: Duration = Duration::from_secs(30);
     /// How long callers may hope for a dial after a server fell silent.
     pub const GRACE: Duration = Duration::from_millis(100);
+    /// How many links are being dialled at the same time, at most.
+    pub const DIALS: usize = 64;
+    /// The same while none is open: one failure of these is as good as a thousand.
+    pub const FIRST_DIALS: usize = 8;
     /// How long a link that has answered nothing must last to count as a success.
     pub const STABLE: Duration = Duration::from_secs(1);
 
@@ -149,8 +158,9 @@ impl Pool {
             minsize,
             maxsize,
             patience,
-            links: Vec::new(),
+            links: Links::new(),
             next: 0,
+            looked: None,
             backoff: Backoff::new(seed),
             not_before: now,
             troubled: false,
@@ -172,11 +182,9 @@ impl Pool {
         match input {
             Input::Opened(id) => {
                 let until = now + self.age();
-                for (link, phase) in &mut self.links {
-                    if *link == id {
-                        *phase = Phase::Open { since: now, until };
-                        self.history.opened();
-                    }
+                if self.links.contains(id) {
+                    self.links.put(id, Phase::Open { since: now, until });
+                    self.history.opened();
                 }
                 if self.renewing == Some(id) {
                     (self.renewing, self.renewed) = (None, true);
@@ -192,9 +200,7 @@ impl Pool {
                 self.ended(link, refused, answered, now);
             }
             Input::GreetedAnew(id) => {
-                let before = self.links.len();
-                self.links.retain(|(link, _)| *link != id);
-                self.demand |= self.links.len() < before;
+                self.demand |= self.links.remove(id).is_some();
             }
             Input::Demand => self.demanded(now),
             Input::Renewed if self.refused => {
@@ -227,24 +233,18 @@ impl Pool {
         now: Instant,
         last_heard: impl Fn(LinkId) -> Instant,
     ) -> Vec<LinkId> {
-        let others = |(id, phase): &(LinkId, Phase)| phase.is_open() && *id != link;
-        let mut open = self.links.iter().filter(|link| others(link));
+        let mut others: Vec<_> = self.links.open_before(None).filter(|id| *id != link).collect();
         let is_heard = |id| now.since(last_heard(id)) < self.patience / 2;
-        if planted::is(Bug::SilenceForgotten) || open.any(|(id, _)| is_heard(*id)) {
+        if planted::is(Bug::SilenceForgotten) || others.iter().any(|id| is_heard(*id)) {
             return Vec::new();
         }
         // The link may have been closing already, and then its end is no failure of its own.
         self.not_before = self.not_before.max(now);
         let from = now + Self::GRACE.min(self.patience);
         self.failing_from = Some(self.failing_from.map_or(from, |before| before.min(from)));
-        let mut closing = Vec::new();
-        for (id, phase) in &mut self.links {
-            if phase.is_open() && *id != link {
-                *phase = Phase::Closing;
-                closing.push(*id);
-            }
-        }
-        closing
+        others.reverse();
+        others.iter().for_each(|id| self.links.put(*id, Phase::Closing));
+        others
     }
 
     /// What to do next; to be asked until it answers `None`. `idle_since` tells for an open link
@@ -266,15 +266,19 @@ impl Pool {
             let id = LinkId(self.next);
             self.next += 1;
             self.renewing = if renews { Some(id) } else { self.renewing };
-            self.links.push((id, Phase::Dialling));
+            self.links.put(id, Phase::Dialling);
             return Some(Action::Dial(id));
         }
         if self.open() > self.minsize.max(1) {
             let idle = |id: LinkId| idle_since(id).is_some_and(|at| now.since(at) >= Self::IDLE);
-            let tired = self.links.iter().rposition(|&(id, phase)| phase.is_open() && idle(id))?;
-            let (id, phase) = self.links.get_mut(tired)?;
-            *phase = Phase::Closing;
-            return Some(Action::Close(*id));
+            // What was not idle a moment ago is not either when this is asked again.
+            let looked = self.looked.filter(|(at, _)| *at == now).map(|(_, id)| id);
+            let tired = self.links.open_before(looked).find(|id| idle(*id));
+            self.looked = Some((now, tired.unwrap_or(LinkId(0))));
+            if let Some(id) = tired {
+                self.links.put(id, Phase::Closing);
+                return Some(Action::Close(id));
+            }
         }
         None
     }
@@ -285,9 +289,7 @@ impl Pool {
         if self.wants_dial() || self.wants_renewal(now) {
             return Some(Deadline { at: self.not_before, why: "dial" });
         }
-        let ages = self.links.iter().filter_map(|(_, phase)| phase.until());
-        let age = ages.filter(|until| *until > now && *until < Instant::MAX).min();
-        let age = age.map(|at| Deadline { at, why: "the age of a link" });
+        let age = self.links.next_age(now).map(|at| Deadline { at, why: "the age of a link" });
         let spare = self.open() > self.minsize.max(1);
         let spare = spare.then(|| Deadline { at: now + Self::IDLE / 2, why: "close idle links" });
         Deadline::earlier(age, spare)
@@ -303,7 +305,7 @@ impl Pool {
     /// How many links are open.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.links.iter().filter(|(_, phase)| phase.is_open()).count()
+        self.links.open()
     }
 
     /// How many links there are, open or not: never more than `maxsize`.
@@ -325,16 +327,21 @@ impl Pool {
     }
 
     fn is_dialling(&self) -> bool {
-        self.links.iter().any(|(_, phase)| matches!(phase, Phase::Dialling))
+        self.links.dialling() > 0
     }
 
     /// How many links there are that are not to close.
     fn kept(&self) -> usize {
-        self.links.iter().filter(|(_, phase)| !matches!(phase, Phase::Closing)).count()
+        self.links.len() - self.links.closing()
     }
 
     fn wants_dial(&self) -> bool {
-        if self.is_full() || (self.troubled && self.is_dialling()) {
+        let most = match (self.troubled, self.open()) {
+            (true, _) => 1,
+            (false, 0) => Self::FIRST_DIALS,
+            (false, _) => Self::DIALS,
+        };
+        if self.is_full() || self.links.dialling() >= most {
             return false;
         }
         self.kept() < self.minsize || self.demand
@@ -349,8 +356,7 @@ impl Pool {
     }
 
     fn too_old(&self, now: Instant) -> Option<LinkId> {
-        let old = |phase: Phase| phase.until().is_some_and(|until| until <= now);
-        self.links.iter().find(|(_, phase)| old(*phase)).map(|(id, _)| *id)
+        self.links.too_old(now)
     }
 
     /// Whether a link is to be dialled in the place of one that is too old.
@@ -372,11 +378,7 @@ impl Pool {
             return None;
         }
         self.renewed = false;
-        for (link, phase) in &mut self.links {
-            if *link == id {
-                *phase = Phase::Closing;
-            }
-        }
+        self.links.put(id, Phase::Closing);
         Some(id)
     }
 
@@ -393,7 +395,7 @@ impl Pool {
     fn moved(&mut self, now: Instant) {
         // Whoever had a link, or waited for one, wants one there.
         self.demand |= !self.links.is_empty();
-        self.links.iter_mut().for_each(|(_, phase)| *phase = Phase::Closing);
+        self.links.close_all();
         // Where nothing was dialled yet it only becomes known where the server is.
         let again = self.next > 0
             && self.moved_at.replace(now).is_some_and(|at| now.since(at) < Self::STABLE);
@@ -407,9 +409,10 @@ impl Pool {
     }
 
     fn ended(&mut self, id: LinkId, refused: bool, answered: bool, now: Instant) {
-        let at = self.links.iter().position(|(link, _)| *link == id);
-        let Some(at) = at.filter(|_| !planted::is(Bug::EndedLinkCounted)) else { return };
-        let (_, phase) = self.links.remove(at);
+        if planted::is(Bug::EndedLinkCounted) {
+            return;
+        }
+        let Some(phase) = self.links.remove(id) else { return };
         self.history.ended(phase);
         self.renewing = self.renewing.filter(|renewing| *renewing != id);
         let answered = answered && !planted::is(Bug::AnswersForgotten);
@@ -428,20 +431,6 @@ impl Pool {
         self.refused = refused;
         let delay = if refused { self.backoff.refused() } else { self.backoff.failed() };
         self.not_before = now + delay;
-    }
-}
-
-impl Phase {
-    fn is_open(self) -> bool {
-        matches!(self, Self::Open { .. })
-    }
-
-    /// When it is too old, if it is open.
-    fn until(self) -> Option<Instant> {
-        match self {
-            Self::Open { until, .. } => Some(until),
-            Self::Dialling | Self::Closing => None,
-        }
     }
 }
 

@@ -119,8 +119,8 @@ impl Builder {
         self
     }
 
-    /// How many links the pool may open; 10 if not given. Zero, or fewer than `minsize`, is an
-    /// error.
+    /// How many links the pool may open; 10 if not given. Zero, fewer than `minsize`, or more than
+    /// 10,000 is an error.
     pub fn maxsize(mut self, links: usize) -> Self {
         self.options.maxsize = Some(links);
         self
@@ -236,7 +236,7 @@ impl Builder {
     /// elsewhere is followed; without end, if not given. Each connection draws an age of its own,
     /// up to a quarter less. No call fails by it: another connection is dialled first, unless
     /// `maxsize` leaves no room for one, and the old one answers what it was asked and closes. If
-    /// the other cannot be dialled the old one stays.
+    /// the other cannot be dialled the old one stays. Less than 100 milliseconds is an error.
     pub fn max_connection_age(mut self, age: Duration) -> Self {
         self.options.max_connection_age = Some(age);
         self

@@ -241,6 +241,32 @@ fn a_pool_cannot_keep_more_links_than_it_may_open() {
 }
 
 #[test]
+fn a_pool_of_more_links_than_a_server_takes_is_refused() {
+    for text in ["10001", "1000000", "4294967296", "18446744073709551615"] {
+        let both = settings(&[("minsize", text), ("maxsize", text)]).unwrap_err();
+        let said = "the option minsize is more than 10000, which is the most that it may be";
+        assert_eq!(both.to_string(), said);
+        let maxsize = settings(&[("maxsize", text)]).unwrap_err();
+        assert_eq!(maxsize, OptionError::TooMany { option: "maxsize", most: Settings::MOST_LINKS });
+        let minsize = settings(&[("minsize", text)]).unwrap_err();
+        assert_eq!(minsize, OptionError::TooMany { option: "minsize", most: Settings::MOST_LINKS });
+    }
+    assert!(settings(&[("minsize", "10000"), ("maxsize", "10000")]).is_ok());
+    let built = Options { maxsize: Some(usize::MAX), ..Options::default() };
+    assert!(matches!(Settings::new(built), Err(OptionError::TooMany { option: "maxsize", .. })));
+}
+
+#[test]
+fn an_age_at_which_connections_do_nothing_but_greet_is_refused() {
+    for text in ["0.000000001", "0.0999"] {
+        let error = settings(&[("max_connection_age", text)]).unwrap_err();
+        let said = "the option max_connection_age is shorter than 100ms, which is the least that it may be";
+        assert_eq!(error.to_string(), said);
+    }
+    assert!(settings(&[("max_connection_age", "0.1")]).is_ok());
+}
+
+#[test]
 fn an_option_is_given_once_and_has_a_value() {
     for name in Options::NAMES {
         let mut options = set(name, a_value_of(name)).unwrap();

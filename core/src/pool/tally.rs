@@ -56,15 +56,14 @@ impl Pool {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let History { lost, reconnects, failed_dials } = self.history;
-        let mut tally = Tally { lost, reconnects, failed_dials, ..Tally::default() };
-        for (_, phase) in &self.links {
-            match phase {
-                Phase::Dialling => tally.dialling += 1,
-                Phase::Open { .. } => tally.open += 1,
-                Phase::Closing => tally.closing += 1,
-            }
+        Tally {
+            dialling: self.links.dialling(),
+            open: self.links.open(),
+            closing: self.links.closing(),
+            lost,
+            reconnects,
+            failed_dials,
         }
-        tally
     }
 
     /// How long the next dial is held back by the backoff; `None` where none is wanted, or it may

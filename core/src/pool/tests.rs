@@ -410,10 +410,12 @@ fn a_link_past_its_age_is_kept_while_no_other_opens() {
 
 #[test]
 fn of_a_full_pool_one_link_past_its_age_closes_at_a_time() {
-    let (mut pool, links) = aging(3, 3);
-    for old in links {
+    let (mut pool, mut links) = aging(3, 3);
+    while !links.is_empty() {
         let now = at(1_000);
-        assert_eq!(pool.poll(now, busy), Some(Action::Close(old)));
+        let Some(Action::Close(old)) = pool.poll(now, busy) else { panic!("no old one closes") };
+        assert!(links.contains(&old));
+        links.retain(|link| *link != old);
         assert_eq!(pool.poll(now, busy), None, "the next waits");
         pool.handle(ended(old), now);
         let new = dials(&mut pool, now);
@@ -441,7 +443,7 @@ fn a_full_pool_whose_dials_fail_keeps_its_old_links() {
 #[test]
 fn links_that_opened_together_grow_old_apart_and_none_without_an_age() {
     let (pool, _) = aging(8, 8);
-    let mut ages: Vec<_> = pool.links.iter().filter_map(|(_, phase)| phase.until()).collect();
+    let mut ages: Vec<_> = pool.links.ages().collect();
     ages.dedup();
     assert_eq!(ages.len(), 8);
     let mut ageless = super::tests::pool(1, 2);
@@ -546,4 +548,62 @@ fn a_link_that_greets_anew_is_dialled_at_once_and_is_no_failure() {
     assert_eq!(pool.poll(now, |_| None), None, "one in its place");
     pool.handle(Input::GreetedAnew(first), now);
     assert_eq!((pool.size(), pool.poll(now, |_| None)), (1, None), "it is known no more");
+}
+
+#[test]
+fn few_connections_are_dialled_at_a_time_until_one_opens_and_then_some_more() {
+    let mut pool = pool(10_000, 10_000);
+    let first = dials(&mut pool, at(0));
+    assert_eq!(first.len(), Pool::FIRST_DIALS);
+    pool.handle(Input::Opened(first[0]), at(1));
+    let more = dials(&mut pool, at(1));
+    assert_eq!(first.len() - 1 + more.len(), Pool::DIALS);
+    // One fails: then there is one dial at a time.
+    pool.handle(ended(more[0]), at(2));
+    assert!(dials(&mut pool, at(60_000)).is_empty(), "others are being dialled");
+}
+
+#[test]
+fn the_smallest_size_is_reached_however_few_are_dialled_at_a_time() {
+    let mut pool = pool(1_000, 1_000);
+    let mut dialling = std::collections::VecDeque::from(dials(&mut pool, at(0)));
+    while let Some(id) = dialling.pop_front() {
+        pool.handle(Input::Opened(id), at(1));
+        dialling.extend(dials(&mut pool, at(1)));
+        assert!(dialling.len() <= Pool::DIALS);
+    }
+    assert_eq!(pool.open(), 1_000);
+}
+
+#[test]
+fn the_work_of_a_pool_is_linear_in_its_size() {
+    let steps = |size: usize| {
+        let mut pool = pool(1, size);
+        pool.limit_age(Some(Duration::from_secs(3_600)));
+        pool.handle(Input::Demand, at(0));
+        let mut open = vec![];
+        for _ in 0..size {
+            pool.handle(Input::Demand, at(0));
+            for id in dials(&mut pool, at(0)) {
+                pool.handle(Input::Opened(id), at(0));
+                assert!(pool.deadline(at(0)).is_some() && pool.tally().open > 0);
+                open.push(id);
+            }
+        }
+        assert_eq!(pool.open(), size);
+        // Half of them have idled, every second one.
+        let idle = |id: LinkId| (id.0 % 2 == 0).then_some(at(0));
+        let mut closing = vec![];
+        while let Some(Action::Close(id)) = pool.poll(at(30_000), idle) {
+            closing.push(id);
+        }
+        assert_eq!(closing.len(), size / 2);
+        for id in open {
+            pool.handle(ended(id), at(40_000));
+        }
+        assert_eq!(pool.size(), 0);
+        pool.links.visited()
+    };
+    let (few, many) = (steps(500), steps(4_000));
+    assert!(few > 500 && many <= 9 * few, "{few} steps for 500 connections, {many} for 4,000");
 }

@@ -1,5 +1,7 @@
 //! The background task of a pool: carries out its decisions and ends waits that are over.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -121,11 +123,11 @@ impl State {
     /// Asks the pool what to do until it has nothing more to say: what to dial, what to close.
     fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<Shared>>) {
         let (mut dials, mut closes) = (Links::new(), Vec::new());
+        let links: OnceCell<HashMap<_, _>> = OnceCell::new();
         while let Some(at) = &self.at {
-            let links = &self.links;
             let idle_since = |id: LinkId| {
-                let link = links.iter().find(|(link, _)| *link == id);
-                link.and_then(|(_, link)| link.idle_since())
+                let links = links.get_or_init(|| self.links.iter().cloned().collect());
+                links.get(&id).and_then(|link| link.idle_since())
             };
             match self.decisions.poll(now, idle_since) {
                 None => break,
@@ -135,11 +137,16 @@ impl State {
                     self.dialling.push((id, Arc::clone(&shared)));
                     dials.push((id, shared));
                 }
-                Some(Action::Close(id)) => closes.extend(pool.remove(self, id)),
+                Some(Action::Close(id)) => {
+                    let at = self.links.iter().position(|(link, _)| *link == id);
+                    closes.extend(at.map(|at| self.links.remove(at).1));
+                }
             }
         }
-        if !dials.is_empty() || !closes.is_empty() {
+        if !closes.is_empty() {
             pool.reroute(self);
+        } else if !dials.is_empty() {
+            pool.reroute_grown(self);
         }
         (dials, closes)
     }

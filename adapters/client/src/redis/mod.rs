@@ -112,6 +112,8 @@ struct State {
     dialling: Links,
     /// Whether callers are to see the links.
     published: bool,
+    /// How many links they were shown last, and whether there was room for more.
+    shown: (usize, bool),
     line: Line,
     /// Whether links are kept apart, for commands that are to be alone.
     apart: bool,
@@ -176,6 +178,7 @@ impl Redis {
             links: Links::new(),
             dialling: Links::new(),
             published: false,
+            shown: (0, false),
             line: Line::default(),
             apart: false,
             keeper: None,
@@ -262,7 +265,7 @@ impl Redis {
     pub(crate) fn publish(&self) {
         let mut state = lock(&self.pool.state);
         state.published = true;
-        self.pool.reroute(&state);
+        self.pool.reroute(&mut state);
     }
 
     /// Callers see no links any more.
@@ -330,7 +333,7 @@ impl Pool {
             news = Some((Arc::clone(&link.1), reconnect, unnamed));
             state.last_error = None;
             state.links.push(link);
-            self.reroute(&state);
+            self.reroute_grown(&mut state);
             told = state.sentinels.as_mut().and_then(Sentinels::trust);
         }
         let mut woken = state.line.take_waiting();
@@ -378,7 +381,7 @@ impl Pool {
             told = state.sentinels.as_mut().and_then(|sentinels| sentinels.doubt(error));
             state.last_end = Some((error.clone(), now));
             state.last_error = Some(error.clone());
-            self.reroute(&state);
+            self.reroute(&mut state);
         }
         let how = match dialled {
             _ if known.is_none() || state.closed => Ending::Closed,
@@ -433,11 +436,25 @@ impl Pool {
     }
 
     /// Lets callers see how things are now.
-    fn reroute(&self, state: &State) {
+    fn reroute(&self, state: &mut State) {
         if state.published {
             let (links, full) = (state.links.clone(), state.decisions.is_full());
+            state.shown = (links.len(), full);
             let (busy, large) = (self.bounds.busy(), Arc::clone(&self.large));
             self.routes.store(Some(Arc::new(Routes { links, full, busy, large })));
+        }
+    }
+
+    /// The same after a link has opened, or is being dialled. While many more are to come callers are
+    /// shown some at a time, as to show them costs as much as there are; who finds none with room
+    /// asks the pool.
+    fn reroute_grown(&self, state: &mut State) {
+        let (shown, was_full) = state.shown;
+        let is_little = state.links.len() >= MANY
+            && state.links.len() - shown.min(state.links.len()) < shown / 16;
+        let waits = is_little && !state.dialling.is_empty();
+        if !waits || was_full != state.decisions.is_full() {
+            self.reroute(state);
         }
     }
 
@@ -469,6 +486,9 @@ impl Pool {
         woken.into_iter().for_each(Waker::wake);
     }
 }
+
+/// From so many links on callers are shown new ones some at a time.
+const MANY: usize = 128;
 
 /// Lets the keeper see what has changed. No waker is called under a lock.
 fn unlock_and_wake(mut state: MutexGuard<'_, State>) {

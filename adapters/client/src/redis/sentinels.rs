@@ -228,7 +228,7 @@ impl Pool {
         }
         let open = std::mem::take(&mut state.links);
         let links: Vec<_> = open.into_iter().chain(std::mem::take(&mut state.dialling)).collect();
-        self.reroute(&state);
+        self.reroute(&mut state);
         unlock_and_wake(state);
         links.iter().for_each(|(_, link)| link.close(Closing::Moved));
         if before.is_some() {
