@@ -21,6 +21,9 @@ pub enum Act {
     SayAndClose(Vec<u8>),
     /// Reads on and says nothing.
     Silence,
+    /// Sends the first bytes, and then the others again and again until the link is gone, or so many
+    /// bytes were sent.
+    Flood(Vec<u8>, Vec<u8>, usize),
 }
 
 /// A command, and on which link it came: links are counted from zero.
@@ -47,6 +50,7 @@ struct Shared {
     accepted: AtomicUsize,
     hosts: Mutex<BTreeSet<IpAddr>>,
     asked: AtomicUsize,
+    flooded: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -114,6 +118,12 @@ impl Peer {
         self.shared.asked.load(Ordering::SeqCst)
     }
 
+    /// How many bytes of floods were sent so far; those that wait in the system's buffers included.
+    #[must_use]
+    pub fn flooded(&self) -> usize {
+        self.shared.flooded.load(Ordering::SeqCst)
+    }
+
     /// The address of the peer.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -161,7 +171,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
         let asked = Arc::clone(shared);
         let script = script.clone();
         thread::spawn(move || {
-            let _ = converse(&stream, (link, at), &asked.asked, &*script);
+            let _ = converse(&stream, (link, at), &asked, &*script);
             let _ = stream.shutdown(Shutdown::Both);
         });
     }
@@ -170,7 +180,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
 fn converse(
     mut stream: &TcpStream,
     (link, at): (usize, SocketAddr),
-    asked: &AtomicUsize,
+    shared: &Shared,
     script: &Script,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -187,11 +197,20 @@ fn converse(
             let Frame::List(words) = frame else { return Ok(()) };
             let mut words: Vec<String> = words.iter().map(Frame::text).collect();
             words[0].make_ascii_uppercase();
-            asked.fetch_add(1, Ordering::SeqCst);
+            shared.asked.fetch_add(1, Ordering::SeqCst);
             match script(&Asked { link, at, words }) {
                 Act::Say(bytes) => stream.write_all(&bytes)?,
                 Act::SayAndClose(bytes) => return stream.write_all(&bytes),
                 Act::Silence => {}
+                Act::Flood(head, piece, most) => {
+                    stream.write_all(&head)?;
+                    let mut sent = head.len();
+                    while sent < most {
+                        let count = stream.write(&piece)?;
+                        shared.flooded.fetch_add(count, Ordering::SeqCst);
+                        sent += count;
+                    }
+                }
             }
         }
     }

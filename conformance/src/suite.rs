@@ -550,6 +550,14 @@ macro_rules! __cases {
                 a_servers_error_text_is_quoted_and_bounded
                 a_peer_that_hangs_up_on_every_command_ends_in_an_error
             }
+            extremes {
+                a_greeting_without_end_is_cut_off_after_few_bytes
+                what_was_not_asked_for_is_cut_off_after_few_bytes
+                an_answer_that_carries_no_value_is_cut_off_after_few_bytes
+                a_pool_dials_few_connections_until_one_opens
+                a_pool_of_many_connections_opens_all_of_them
+                a_url_of_extreme_numbers_is_refused_or_serves
+            }
             redirects {
                 moved_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call
                 ask_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call

@@ -417,6 +417,42 @@ pub enum OptionError {
     Key(#[from] KeyError),
 }
 
+impl OptionError {
+    /// The error without what it quotes.
+    pub(crate) fn concealed(self) -> Self {
+        let masked = || String::from(Secret::MASK);
+        match self {
+            Self::Unknown { .. } => Self::Unknown { name: masked(), nearest: None },
+            Self::NotANumber { option, .. } => Self::NotANumber { option, value: masked() },
+            Self::NotSeconds { option, .. } => Self::NotSeconds { option, value: masked() },
+            Self::NotAFlag { option, .. } => Self::NotAFlag { option, value: masked() },
+            Self::NotAChoice { option, words, .. } => {
+                Self::NotAChoice { option, value: masked(), words }
+            }
+            Self::Name { .. } => Self::Name { name: masked() },
+            Self::ServerName { .. } => Self::ServerName { name: masked() },
+            Self::Key(KeyError::ColonInPrefix { .. }) => {
+                Self::Key(KeyError::ColonInPrefix { prefix: Secret::MASK.into() })
+            }
+            Self::Key(KeyError::ColonInVersion { .. }) => {
+                Self::Key(KeyError::ColonInVersion { version: Secret::MASK.into() })
+            }
+            error @ (Self::Repeated { .. }
+            | Self::Empty { .. }
+            | Self::Zero { .. }
+            | Self::TooLarge { .. }
+            | Self::TooMany { .. }
+            | Self::TooShort { .. }
+            | Self::Sizes { .. }
+            | Self::Half { .. }
+            | Self::Contradiction { .. }
+            | Self::NotTls { .. }
+            | Self::NotSentinel { .. }
+            | Self::Timeout(_)) => error,
+        }
+    }
+}
+
 fn alias(option: &str) -> &'static str {
     if matches!(option, "timeout" | "ttl") { " (timeout and ttl are one option)" } else { "" }
 }

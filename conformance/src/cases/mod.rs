@@ -9,6 +9,7 @@ pub mod clear;
 pub mod cluster;
 pub mod drops;
 pub mod dummy;
+pub mod extremes;
 pub mod faults;
 pub mod forms;
 pub mod greetings;

@@ -43,6 +43,8 @@ pub(super) struct Handshake {
     tracking: Option<Tracking>,
     asked: VecDeque<Ask>,
     info: ServerInfo,
+    /// How many bytes were heard.
+    heard: usize,
 }
 
 /// What came of a reply.
@@ -86,6 +88,7 @@ impl Handshake {
             },
             asked: VecDeque::new(),
             info: ServerInfo::default(),
+            heard: 0,
         };
         match this.greeting {
             Greeting::Either | Greeting::Resp3 => this.hello(tx),
@@ -96,6 +99,16 @@ impl Handshake {
             }
         }
         this
+    }
+
+    /// So many more bytes were heard, pushes included.
+    pub(super) fn bear(&mut self, len: usize) -> Result<(), ProtocolError> {
+        self.heard = self.heard.saturating_add(len);
+        if self.heard > MOST_HEARD {
+            let (value, limit) = (self.heard as u64, MOST_HEARD as u64);
+            return Err(ProtocolError::TooLarge { what: "a greeting's length", value, limit });
+        }
+        Ok(())
     }
 
     /// Takes in the reply to what was asked first.
@@ -284,5 +297,8 @@ fn is_worth_going_on(error: &ServerError) -> bool {
 
 /// What `HELLO` wants to be told where the URL names no user.
 pub(super) const DEFAULT_USER: &str = "default";
+
+/// How many bytes all that a server says in the handshake may have.
+const MOST_HEARD: usize = 1 << 20;
 
 const LIBRARY: &str = "async-caches-rs";

@@ -69,7 +69,7 @@ use crate::resp::answer::Expect;
 use crate::resp::decode::{self, Push};
 use crate::resp::encode::{self, Scripts};
 use crate::resp::output::Output;
-use crate::resp::scan::Scanner;
+use crate::resp::scan::{Expected, Scanner};
 use crate::retry::{self, Blame};
 use crate::time::Instant;
 
@@ -417,9 +417,7 @@ impl Connection {
             return Ok(Some(Event::Reply { tag, answer: Ok(Reply::Value(Some(value))) }));
         }
         self.look_at(rx, now);
-        while let Some(len) = self.scanner.scan(rx).inspect_err(|_| {
-            self.broken = !decode::is_push(rx);
-        })? {
+        while let Some(len) = self.scan(rx)? {
             let event = self.frame(rx, len, now, tx)?;
             self.unscanned = rx.len();
             if event.is_some() {
@@ -435,6 +433,19 @@ impl Connection {
         }
     }
 
+    /// The length of the next frame, once all of it is there and if it is one that may come now.
+    #[inline]
+    fn scan(&mut self, rx: &[u8]) -> Result<Option<usize>, ProtocolError> {
+        self.scanner.expect(match (&self.phase, self.queue.front()) {
+            (Phase::Handshake { .. }, _) => Expected::Small,
+            (_, Some(front)) => front.expect.expected(),
+            (_, None) => Expected::Nothing,
+        });
+        self.scanner.scan(rx).inspect_err(|_| {
+            self.broken = !decode::is_push(rx);
+        })
+    }
+
     /// Takes in one frame of `len` bytes.
     fn frame(
         &mut self,
@@ -443,6 +454,9 @@ impl Connection {
         now: Instant,
         tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
+        if let Phase::Handshake { steps, .. } = &mut self.phase {
+            steps.bear(len)?;
+        }
         if decode::is_push(rx) && !planted::is(Bug::PushIsAReply) {
             return Ok(self.pushed(rx, len)?);
         }

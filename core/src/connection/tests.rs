@@ -6,6 +6,7 @@ mod pushes;
 mod role;
 mod secrets;
 mod stranger;
+mod unasked;
 
 use std::format;
 use std::string::{String, ToString};

@@ -592,7 +592,7 @@ fn the_work_of_a_pool_is_linear_in_its_size() {
         }
         assert_eq!(pool.open(), size);
         // Half of them have idled, every second one.
-        let idle = |id: LinkId| (id.0 % 2 == 0).then_some(at(0));
+        let idle = |id: LinkId| id.0.is_multiple_of(2).then_some(at(0));
         let mut closing = vec![];
         while let Some(Action::Close(id)) = pool.poll(at(30_000), idle) {
             closing.push(id);

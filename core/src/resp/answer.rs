@@ -23,6 +23,7 @@ use crate::ttl::Expiry;
 
 use super::decode::{self, Elements, Part};
 use super::kind::Kind;
+use super::scan::Expected;
 
 /// What a command expects to be answered with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +122,25 @@ impl Expect {
     #[inline]
     pub(crate) fn is_value(self) -> bool {
         self.0 == Shape::Value
+    }
+
+    /// What may come while it is waited for: few replies carry a value.
+    #[inline]
+    pub(crate) fn expected(self) -> Expected {
+        match self.0 {
+            Shape::Done
+            | Shape::Welcome
+            | Shape::DoneMany(_)
+            | Shape::Pong(_)
+            | Shape::Added
+            | Shape::Flag
+            | Shape::ScriptFlag
+            | Shape::Count(_)
+            | Shape::Integer
+            | Shape::Float
+            | Shape::Remaining => Expected::Small,
+            Shape::Value | Shape::Values(_) | Shape::Scanned | Shape::Topology => Expected::Any,
+        }
     }
 
     /// Whether its command is sent as a script.

@@ -5,6 +5,8 @@
 
 use core::ops::Range;
 
+use super::scan::Limits;
+
 /// A whole blob in a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Blob {
@@ -50,6 +52,12 @@ impl Blob {
     #[inline]
     pub(super) fn len(self) -> usize {
         self.end - self.start
+    }
+
+    /// Whether it is within the limits.
+    #[inline]
+    pub(super) fn is_within(self, limits: &Limits) -> bool {
+        self.len() <= limits.blob && self.end <= limits.frame
     }
 
     /// Where the next frame begins.

@@ -5,6 +5,10 @@
 //! change neither a frame's length nor an error. It remembers how far it has come, looks at no
 //! byte twice and at a blob's body not at all; its memory is one count for each open aggregate.
 //!
+//! What may come is told before a frame begins ([`Scanner::expect`]): a value that was asked for may be large,
+//! what only says that something is done may not, and neither may what was not asked for. Pushes and attributes
+//! never are.
+//!
 //! It checks all that framing needs and all that costs nothing extra: lengths, counts, integers,
 //! terminators. It does not know what doubles, attributes or pushes mean, nor which frame answers
 //! which command.
@@ -36,6 +40,54 @@ pub struct Limits {
     pub frame: usize,
 }
 
+impl Limits {
+    /// For what is never large: a greeting, and a reply that carries no value.
+    pub const SMALL: Self = Self {
+        depth: 8,
+        elements: 4 << 10,
+        total: 16 << 10,
+        blob: 64 << 10,
+        line: 64 << 10,
+        frame: 256 << 10,
+    };
+
+    /// For what a server says unasked: pushes, which name keys, and attributes. One flush of many keys
+    /// is one push.
+    pub const UNASKED: Self = Self {
+        depth: 32,
+        elements: 256 << 10,
+        total: 256 << 10,
+        blob: 1 << 20,
+        line: 64 << 10,
+        frame: 4 << 20,
+    };
+
+    /// The smaller of each.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self {
+            depth: self.depth.min(other.depth),
+            elements: self.elements.min(other.elements),
+            total: self.total.min(other.total),
+            blob: self.blob.min(other.blob),
+            line: self.line.min(other.line),
+            frame: self.frame.min(other.frame),
+        }
+    }
+}
+
+/// What may come next, apart from pushes and attributes, which always may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Expected {
+    /// Any frame within the scanner's limits.
+    #[default]
+    Any,
+    /// A frame within [`Limits::SMALL`] as well.
+    Small,
+    /// None: nothing was asked.
+    Nothing,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -52,7 +104,14 @@ impl Default for Limits {
 /// Finds where the frame at the start of a growing buffer ends.
 #[derive(Debug)]
 pub struct Scanner {
+    /// Those of the frame that is being read.
     limits: Limits,
+    limited: Limited,
+    /// Those of a large frame, of a small one and of one that nobody asked for.
+    large: Limits,
+    small: Limits,
+    unasked: Limits,
+    expected: Expected,
     /// How many bytes of the current frame are behind the automaton.
     at: usize,
     state: State,
@@ -63,6 +122,14 @@ pub struct Scanner {
     /// How many frames all aggregates have declared so far.
     total: usize,
     failed: Option<ProtocolError>,
+}
+
+/// Which limits hold for a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Limited {
+    Large,
+    Small,
+    Unasked,
 }
 
 /// What the next byte should be.
@@ -123,6 +190,11 @@ impl Scanner {
         };
         Self {
             limits,
+            limited: Limited::Large,
+            large: limits,
+            small: limits.min(Limits::SMALL),
+            unasked: limits.min(Limits::UNASKED),
+            expected: Expected::Any,
             at: 0,
             state: State::Kind,
             left: 1,
@@ -130,6 +202,13 @@ impl Scanner {
             total: 0,
             failed: None,
         }
+    }
+
+    /// What may come from here on. Of no effect on a frame of which a part was seen already, but for one that
+    /// an attribute stands before.
+    #[inline]
+    pub fn expect(&mut self, expected: Expected) {
+        self.expected = expected;
     }
 
     /// The length of the frame at the start of `rx`, or `None` until all of it is there.
@@ -144,8 +223,8 @@ impl Scanner {
     #[inline]
     pub fn scan(&mut self, rx: &[u8]) -> Result<Option<usize>, ProtocolError> {
         match self.glance(rx) {
-            Some(blob) => Ok(Some(blob.next())),
-            None => self.scan_source(rx),
+            Some(blob) if self.expected == Expected::Any => Ok(Some(blob.next())),
+            Some(_) | None => self.scan_source(rx),
         }
     }
 
@@ -155,7 +234,7 @@ impl Scanner {
         if self.at > 0 || self.failed.is_some() {
             return None;
         }
-        Blob::at(rx, 0).filter(|blob| self.allows(*blob))
+        Blob::at(rx, 0).filter(|blob| blob.is_within(&self.large))
     }
 
     /// How many bytes the blob and its end still lack that the last scan ended in; zero where it ended
@@ -192,10 +271,13 @@ impl Scanner {
     fn run<S: Source + ?Sized>(&mut self, rx: &S) -> Result<Option<usize>, ProtocolError> {
         self.pass_body(rx.len());
         while let Some(byte) = rx.byte(self.at) {
+            if self.outer.is_empty() && matches!(self.state, State::Kind) {
+                self.begin(byte)?;
+            }
             if byte == b'$'
                 && matches!(self.state, State::Kind)
                 && let Some(blob) = rx.blob(self.at)
-                && self.allows(blob)
+                && blob.is_within(&self.limits)
             {
                 self.at = blob.next();
                 match self.complete() {
@@ -272,10 +354,26 @@ impl Scanner {
         Ok(None)
     }
 
-    /// Whether a blob is within the limits.
+    /// A frame begins with this byte, or what an attribute stands before.
     #[inline]
-    fn allows(&self, blob: Blob) -> bool {
-        blob.len() <= self.limits.blob && blob.end <= self.limits.frame
+    fn begin(&mut self, byte: u8) -> Result<(), ProtocolError> {
+        let limited = match self.expected {
+            _ if matches!(byte, b'>' | b'|') => Limited::Unasked,
+            Expected::Any => Limited::Large,
+            Expected::Small => Limited::Small,
+            // What is no frame at all is another error.
+            Expected::Nothing if Kind::of(byte).is_some() => return Err(ProtocolError::Unasked),
+            Expected::Nothing => Limited::Small,
+        };
+        if limited != self.limited {
+            self.limited = limited;
+            self.limits = match limited {
+                Limited::Large => self.large,
+                Limited::Small => self.small,
+                Limited::Unasked => self.unasked,
+            };
+        }
+        Ok(())
     }
 
     /// Skips as much of a blob's body, without its line break, as `end` bytes hold.

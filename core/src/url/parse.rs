@@ -16,7 +16,6 @@ use super::{
     Backend, CacheUrl, Credentials, Endpoint, Part, Server, Service, Topology, UrlError, Wire,
 };
 use crate::cluster::address::Address;
-use crate::error::KeyError;
 use crate::nearest::nearest;
 use crate::options::{OptionError, Options};
 use crate::secret::Secret;
@@ -383,29 +382,11 @@ fn read_query(
 
 /// The error without what it quotes.
 fn concealed(error: UrlError) -> UrlError {
-    use OptionError::{
-        Key, Name, NotAChoice, NotAFlag, NotANumber, NotSeconds, ServerName, Unknown,
-    };
-    let masked = || Secret::MASK.to_string();
-    UrlError::Option(match error {
-        UrlError::Database { .. } => return UrlError::Database { database: masked() },
-        UrlError::Option(Unknown { .. }) => Unknown { name: masked(), nearest: None },
-        UrlError::Option(NotANumber { option, .. }) => NotANumber { option, value: masked() },
-        UrlError::Option(NotSeconds { option, .. }) => NotSeconds { option, value: masked() },
-        UrlError::Option(NotAFlag { option, .. }) => NotAFlag { option, value: masked() },
-        UrlError::Option(NotAChoice { option, words, .. }) => {
-            NotAChoice { option, value: masked(), words }
-        }
-        UrlError::Option(Name { .. }) => Name { name: masked() },
-        UrlError::Option(ServerName { .. }) => ServerName { name: masked() },
-        UrlError::Option(Key(KeyError::ColonInPrefix { .. })) => {
-            Key(KeyError::ColonInPrefix { prefix: Secret::MASK.into() })
-        }
-        UrlError::Option(Key(KeyError::ColonInVersion { .. })) => {
-            Key(KeyError::ColonInVersion { version: Secret::MASK.into() })
-        }
-        error => return error,
-    })
+    if let UrlError::Database { .. } = error {
+        return UrlError::Database { database: Secret::MASK.to_string() };
+    }
+    let UrlError::Option(error) = error else { return error };
+    UrlError::Option(error.concealed())
 }
 
 /// The known scheme nearest to one that is not. What asks for TLS is nearer to TLS than to plain text.

@@ -46,7 +46,9 @@ fn ends(what: &'static str, act: impl FnOnce() + Send + 'static) {
 }
 
 fn poll<F: Future + Unpin>(future: &mut F, waker: Waker) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(&waker))
+    let outcome = Pin::new(future).poll(&mut Context::from_waker(&waker));
+    drop(waker);
+    outcome
 }
 
 /// An operation that has begun to wait, owned by whoever asks.

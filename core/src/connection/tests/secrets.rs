@@ -26,10 +26,23 @@ const QUOTES: [fn(&str) -> String; 6] = [
     },
 ];
 
-/// The frames that an error comes in.
-fn frames(text: &str) -> [Vec<u8>; 2] {
+/// The frames that an error comes in: alone, within others, in a push and behind an attribute.
+fn frames(text: &str) -> [Vec<u8>; 10] {
     let line = text.replace(['\r', '\n'], " ");
-    [format!("-{line}\r\n").into_bytes(), format!("!{}\r\n{text}\r\n", text.len()).into_bytes()]
+    let (blob, len) = (text, text.len());
+    [
+        format!("-{line}\r\n"),
+        format!("!{len}\r\n{blob}\r\n"),
+        format!("*1\r\n-{line}\r\n"),
+        format!("*2\r\n+OK\r\n*1\r\n!{len}\r\n{blob}\r\n"),
+        format!("%1\r\n+proto\r\n-{line}\r\n"),
+        format!("%2\r\n+proto\r\n:3\r\n+{line}\r\n+{line}\r\n"),
+        format!("~1\r\n-{line}\r\n"),
+        format!(">2\r\n+message\r\n-{line}\r\n"),
+        format!(">1\r\n${len}\r\n{blob}\r\n"),
+        format!("|1\r\n+{line}\r\n-{line}\r\n-{line}\r\n"),
+    ]
+    .map(String::into_bytes)
 }
 
 /// Whether eight characters in a row of the secret are in what is shown.
@@ -80,6 +93,26 @@ proptest! {
             ] {
                 let (shown, _) = refused(&secret, good, &bad);
                 prop_assert!(!shows(&secret, &shown), "{good:?} {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_in_what_is_nested_or_pushed_later(
+        secret in prop_oneof![text(' ', '~'), text('!', '\u{2fff}')],
+        quote in 0..QUOTES.len(),
+    ) {
+        for bad in frames(&QUOTES[quote](&secret)) {
+            for ask in [|_: &mut Desk| {}, |desk: &mut Desk| desk.get(1)] {
+                let told = Pushes::Told { tracking: None };
+                let mut desk = Desk::dial(&Setup { pushes: told, ..with_password("another one") });
+                desk.hear(HELLO);
+                desk.hear(b"+OK\r\n+OK\r\n+OK\r\n+PONG\r\n");
+                desk.authenticate(None, &secret);
+                ask(&mut desk);
+                let outcome = desk.try_hear(&[&bad[..], OK].concat());
+                let shown = format!("{outcome:?} {:?} {:?}", desk.connection, desk.tx);
+                prop_assert!(!shows(&secret, &shown), "{shown}");
             }
         }
     }
