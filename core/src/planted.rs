@@ -107,6 +107,14 @@ pub enum Bug {
     RefusalsTold,
     /// In a cluster, a replica that is down is read from.
     DeadReaderKept,
+    /// In a cluster, nodes are dialled wherever redirects lead, however many those are.
+    RedirectsUnbounded,
+    /// A lookup of many keys that is too much for a server is not halved.
+    ChunksNotHalved,
+    /// An error inside an array ends the connection.
+    InnerErrorIsBroken,
+    /// A connection whose server has forgotten who it is is kept.
+    StrangersStay,
     /// Loads wait for one another in a circle.
     CirclesWait,
     /// A follower waits for as long as its leader takes.

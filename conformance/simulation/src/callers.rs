@@ -447,6 +447,7 @@ fn failed(error: &Error) -> Outcome {
         Error::Redirects(redirects) if redirects.redirects < 16 => {
             Failed::Outage { may_have_run, timeout: false, lost: false }
         }
+        Error::Redirects(_) => Failed::Redirects,
         Error::Server(error) => Failed::Server(error.text().into()),
         Error::Deserialize { .. } => Failed::Unreadable,
         other => Failed::Other(format!("{other:?}")),

@@ -30,7 +30,7 @@ use async_caches::runtime::Instant;
 use bytes::Bytes;
 
 use crate::operation::Kind;
-use crate::plan::POISON;
+use crate::plan::{POISON, Poison};
 use crate::said::Said;
 use crate::wire::Wire;
 
@@ -66,8 +66,11 @@ pub(crate) struct Ledger {
     pub(crate) strict: bool,
     /// Whether nothing goes wrong but that a key ends connections.
     pub(crate) only_poison: bool,
+    pub(crate) poison: Option<Poison>,
     /// How many connections that key has ended.
     pub(crate) poisoned: usize,
+    /// Whether nodes send callers to addresses that nobody has.
+    pub(crate) lies: bool,
     /// Counts what happens, one after the other.
     pub(crate) step: u64,
     pub(crate) now: Instant,
@@ -437,11 +440,15 @@ impl Ledger {
 
     /// Whether an operation is about the key that ends connections.
     pub(crate) fn is_poisoned(&self, id: OpId) -> bool {
-        self.ops[id].keys.iter().any(|key| self.keys[*key].name == POISON)
+        let is_of_a_key = self.poison.is_some_and(Poison::is_of_a_key);
+        is_of_a_key && self.ops[id].keys.iter().any(|key| self.keys[*key].name == POISON)
     }
 
-    /// The key that ends connections has ended no more of them than commands for it may have.
+    /// What ends connections has ended no more of them than commands of that kind may have.
     pub(crate) fn check_poison(&mut self) {
+        if self.poison == Some(Poison::Chunk) {
+            return self.check_chunks();
+        }
         let most = |kind| match kind {
             Kind::Get => 2,
             // It looks again if it missed just before another load ended.
@@ -454,6 +461,16 @@ impl Ledger {
         let most: usize = ops.map(|id| most(self.ops[id].kind)).sum();
         if self.poisoned > most {
             self.fail(format!("{} connections ended by a key, of {most}", self.poisoned));
+        }
+    }
+
+    /// A lookup of many keys is halved until each is looked up alone: it ends a connection for each
+    /// half that is none yet, and one more where it was in company.
+    fn check_chunks(&mut self) {
+        let lookups = self.ops.iter().filter(|op| op.kind == Kind::GetMany);
+        let most: usize = lookups.map(|op| 2 + op.keys.len()).sum();
+        if self.poisoned > most {
+            self.fail(format!("{} connections ended by lookups, of {most}", self.poisoned));
         }
     }
 
@@ -472,8 +489,8 @@ pub(crate) const FLIGHT: Duration = Duration::from_secs(30);
 pub(crate) const LOAD_WAIT: Duration = Duration::from_secs(10);
 
 /// How a reply begins that says that the command has not run.
-const REFUSALS: [&str; 7] =
-    ["NOSCRIPT", "MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING"];
+const REFUSALS: [&str; 8] =
+    ["NOSCRIPT", "MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING", "NOAUTH"];
 
 /// How late an operation may be over.
 pub(crate) const SLACK: Duration = Duration::from_millis(20);

@@ -80,6 +80,18 @@ pub(crate) struct Entry {
     until: Option<i64>,
 }
 
+impl Session {
+    /// The server forgets who it is.
+    pub(crate) fn forget(&mut self) {
+        self.authenticated = false;
+    }
+
+    /// Whether the server knows who it is.
+    pub(crate) fn is_known(&self) -> bool {
+        self.authenticated
+    }
+}
+
 impl Model {
     /// Greets a connection.
     pub fn session(&mut self) -> Session {

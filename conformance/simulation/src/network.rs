@@ -15,6 +15,7 @@ use bytes::BytesMut;
 use crate::agenda::Event;
 use crate::ledger::SLACK;
 use crate::line::{Asked, Line, Phase};
+use crate::model::Session;
 use crate::plan::{Fate, Ways};
 use crate::pools::Fault;
 use crate::request::Request;
@@ -94,13 +95,14 @@ impl State {
             return;
         }
         let failed = !line.greeted;
-        let answered = line.greeted && line.inward.read > line.greeting;
+        let is_known = line.session.as_ref().is_none_or(Session::is_known);
+        let answered = line.greeted && line.inward.read > line.greeting && is_known;
         let idle = self.now.since(line.used);
         let (over, whole) =
             (self.pools[line.pool].over, line.is_healthy(self.now) && !line.inward.cut);
         let age = self.now.since(line.greeted_at);
         let is_old = self.plan.max_age.is_some_and(|most| age >= most / 4 * 3);
-        let may_leave = self.cluster.is_some() || is_old;
+        let may_leave = self.cluster.is_some() || is_old || !is_known;
         if self.ledger.strict && whole && !over && !may_leave && !line.tainted && idle < IDLE {
             self.ledger.fail(format!("line {id}: closed though nothing was wrong with it"));
         }

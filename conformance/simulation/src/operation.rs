@@ -62,6 +62,8 @@ pub(crate) enum Failed {
         may_have_run: bool,
     },
     Server(String),
+    /// As many redirects as are followed.
+    Redirects,
     Unreadable,
     Other(String),
 }

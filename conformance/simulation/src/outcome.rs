@@ -21,6 +21,7 @@ impl Ledger {
                 Failed::Outage { may_have_run: true, .. }
                 | Failed::Ended { may_have_run: true }
                 | Failed::Server(_)
+                | Failed::Redirects
                 | Failed::Unreadable
                 | Failed::Other(_) => Ended::MayHaveRun,
             },
@@ -103,7 +104,8 @@ impl Ledger {
                 let trouble = redirect
                     || text.starts_with("TRYAGAIN")
                     || text.starts_with("CLUSTERDOWN")
-                    || text.starts_with("READONLY");
+                    || text.starts_with("READONLY")
+                    || text.starts_with("NOAUTH");
                 if !tainted && (redirect || (trouble && self.is_strict(id))) {
                     return false;
                 }
@@ -115,6 +117,8 @@ impl Ledger {
                 let mut sent = Wire::ALL.into_iter().filter(|wire| kind.sends(*wire));
                 sent.any(|wire| self.take(id, wire, key, &said)) || tainted
             }
+            // Nodes that tell the truth agree long before that.
+            Outcome::Failed(Failed::Redirects) => self.lies && !self.is_strict(id),
             // A load replaces what it cannot read.
             Outcome::Failed(Failed::Unreadable) => {
                 (op.kind == Kind::Get && self.found_no_number(id)) || tainted
@@ -141,7 +145,7 @@ impl Ledger {
             let fits = !entry.taken && entry.wire == wire && (key.is_none() || entry.key == key);
             let whose = entry.op == Some(id) || (entry.op.is_none() && !bears_token);
             fits && whose
-                && matches!(&entry.said, Some((at, said)) if *at >= issued && said == wanted)
+                && matches!(&entry.said, Some((at, said)) if *at >= issued && is_or_has(said, wanted))
         });
         match found {
             Some(entry) => {
@@ -279,3 +283,9 @@ impl Ledger {
 /// How much earlier than its time an operation may be over: who comes while a link is about to be
 /// looked at takes the time that it was when the others came, and all tasks may have a turn in between.
 const STALE: Duration = Duration::from_millis(1);
+
+/// Whether a reply comes to this: an error in a list is what the list comes to.
+fn is_or_has(said: &Said, wanted: &Said) -> bool {
+    let has = |values: &[Said]| matches!(wanted, Said::Error(_)) && values.contains(wanted);
+    said == wanted || matches!(said, Said::List(values) if has(values))
+}

@@ -94,6 +94,22 @@ pub(crate) enum Poison {
     HangUp,
     /// It answers what is no reply.
     Malformed,
+    /// It hangs up on a lookup of several keys, whichever they are, as if all their values together
+    /// were too much for it.
+    Chunk,
+    /// It puts an error in the place of a value of a lookup of several keys, as a proxy does that
+    /// cannot reach one of its servers.
+    Shard,
+}
+
+impl Poison {
+    /// Whether it is in one key alone.
+    pub(crate) fn is_of_a_key(self) -> bool {
+        match self {
+            Self::HangUp | Self::Malformed => true,
+            Self::Chunk | Self::Shard => false,
+        }
+    }
 }
 
 /// Something that happens to the server, or to the clocks.
@@ -107,6 +123,8 @@ pub(crate) enum Strike {
     Mood(Mood),
     /// The server forgets its scripts.
     ForgetScripts,
+    /// The server forgets who has given it the password.
+    ForgetClients,
     /// The server says nothing for so many nanoseconds.
     Pause(u64),
     /// The server's clock jumps by so many milliseconds.
@@ -126,7 +144,9 @@ impl Strike {
             | Self::Mood(_)
             | Self::Pause(_)
             | Self::ClientClock(_) => true,
-            Self::ForgetScripts | Self::ServerClock(_) | Self::Rival(_) => false,
+            Self::ForgetScripts | Self::ForgetClients | Self::ServerClock(_) | Self::Rival(_) => {
+                false
+            }
         }
     }
 }
@@ -247,6 +267,7 @@ impl Plan {
             Strike::Down { .. } | Strike::Up(_) => false,
             Strike::Mood(_)
             | Strike::ForgetScripts
+            | Strike::ForgetClients
             | Strike::Pause(_)
             | Strike::ServerClock(_)
             | Strike::ClientClock(_)
@@ -255,7 +276,9 @@ impl Plan {
         if !calm {
             plan.strikes.push((plan.faults_until, Strike::Mood(Mood::Well)));
         }
-        plan.cluster = Some(ClusterPlan::draw(random, other, plan.faults_until));
+        let mut cluster = ClusterPlan::draw(random, other, plan.faults_until);
+        cluster.lies &= !calm;
+        plan.cluster = Some(cluster);
         if plan.batches() {
             // Both of one slot.
             plan.keys = 2;
@@ -274,6 +297,19 @@ impl Plan {
             self.weather = Weather { partial: self.weather.partial, ..Weather::default() };
             self.strikes.retain(|(_, strike)| !strike.is_a_fault());
         }
+        if random.below(2) == 0 {
+            self.poison = Some([Poison::Chunk, Poison::Shard][random.below(2) as usize]);
+        }
+    }
+
+    /// Lets the server forget in some seeds who has given it the password.
+    pub(crate) fn forget_clients(&mut self, random: &mut Random) {
+        if self.password && random.below(2) == 0 {
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(self.faults_until.since(Instant::ORIGIN).as_nanos() as u64);
+                self.strikes.push((Instant::from_nanos(at), Strike::ForgetClients));
+            }
+        }
     }
 
     /// Whether callers read from replicas.
@@ -284,6 +320,11 @@ impl Plan {
     /// Whether callers do hardly anything but what is for many keys.
     pub(crate) fn batches(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.batches)
+    }
+
+    /// Whether nodes send callers to addresses that nobody has.
+    pub(crate) fn lies(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.lies)
     }
 
     /// Whether nothing goes wrong in it.

@@ -80,6 +80,11 @@ impl Pool {
         Ok(())
     }
 
+    /// When it was dialled first.
+    pub(crate) fn first_dial(&self) -> Option<Instant> {
+        self.dials.first().copied()
+    }
+
     /// One of its lines ended, and so many are left; answers how often something has happened.
     pub(crate) fn ended(&mut self, now: Instant, failed: bool, live: usize) -> usize {
         self.failed = (failed && live == 0).then_some(now);

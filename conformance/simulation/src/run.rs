@@ -81,6 +81,7 @@ pub fn run(seed: u64, keep_log: bool) -> Report {
     plan.draw_addresses(&mut other);
     plan.draw_age(&mut other);
     plan.poison(&mut Random::new(seed.rotate_left(32)));
+    plan.forget_clients(&mut Random::new(seed.rotate_left(16)));
     let mut run = Run::new(plan, random, keep_log);
     run.all();
     run.finish()
@@ -113,6 +114,7 @@ impl Run {
             ledger: ledger(&plan),
             log,
             scratch: Vec::new(),
+            lied: 0,
         };
         for (index, (at, _)) in plan.strikes.iter().enumerate() {
             let at = state.now + at.since(Instant::ORIGIN);
@@ -395,6 +397,8 @@ fn nodes(plan: &Plan) -> Vec<Server> {
 fn ledger(plan: &Plan) -> Ledger {
     let mut ledger = Ledger::new(plan.response_timeout, plan.connect_timeout, plan.is_calm());
     ledger.only_poison = plan.only_poison;
+    ledger.poison = plan.poison;
+    ledger.lies = plan.lies();
     ledger.nodes = plan.cluster.as_ref().map(|plan| plan.cluster().nodes.len());
     for (index, cache) in plan.caches.iter().enumerate() {
         ledger.connected(index, false);

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
+use async_caches_core::cluster::slot::Slot;
 
 use crate::agenda::Event;
 use crate::ledger::EntryId;
 use crate::line::Phase;
-use crate::model::{Model, Mood};
+use crate::model::{Model, Mood, Session};
 use crate::network::{PUSHES, STRAYS};
 use crate::plan::{POISON, Poison, Strike, Ways};
 use crate::request::Request;
@@ -91,6 +92,7 @@ impl State {
             return;
         }
         loop {
+            let (lie, foul) = (self.new_address(), self.is_foul());
             let line = &mut self.lines[id];
             if line.session.is_none() {
                 return;
@@ -115,9 +117,17 @@ impl State {
             let greets = !line.greeted && !asked.request.is(0, "READONLY");
             let cluster = self.cluster.as_ref().filter(|_| !greets);
             let before = (asking, line.reads);
+            let lie = lie.filter(|_| !greets).and_then(|port| lie_about(&asked.request, port));
+            let cluster = cluster.filter(|_| lie.is_none());
             let turned = cluster
                 .and_then(|cluster| cluster.turn_away(node, &asked.request, before, model, now));
-            let said = turned.unwrap_or_else(|| model.run(session, &asked.request, now));
+            let said = lie.or(turned).unwrap_or_else(|| model.run(session, &asked.request, now));
+            let said = match (self.plan.poison, said) {
+                (Some(Poison::Shard), Said::List(values)) if foul && !values.is_empty() => {
+                    shard_away(values)
+                }
+                (_, said) => said,
+            };
             let protocol = session.protocol;
             let greets = !line.greeted && said == Said::Status("PONG");
             line.greeted |= greets;
@@ -156,13 +166,18 @@ impl State {
         let wire = Wire::of(request).filter(|wire| matches!(wire, Wire::Get | Wire::GetMany));
         let Some(wire) = wire else { return false };
         let is_poison = |at| request.word(at).ends_with(POISON.as_bytes());
-        if !wire.keys_at(request).any(is_poison) {
+        let poisons = match poison {
+            Poison::HangUp | Poison::Malformed => wire.keys_at(request).any(is_poison),
+            Poison::Chunk => wire.keys_at(request).count() > 1,
+            Poison::Shard => false,
+        };
+        if !poisons {
             return false;
         }
         self.ledger.poisoned += 1;
         self.log.add(self.now, || format!("line {id}: {poison:?} at {request:?}"));
         match poison {
-            Poison::HangUp => self.die(id, false),
+            Poison::HangUp | Poison::Chunk | Poison::Shard => self.die(id, false),
             Poison::Malformed => {
                 self.say(id, b"@\r\n");
                 let line = &mut self.lines[id];
@@ -174,6 +189,15 @@ impl State {
             }
         }
         true
+    }
+
+    /// Where a node that lies sends a caller: to an address that nobody has, and none was sent to before.
+    fn new_address(&mut self) -> Option<i64> {
+        if !self.plan.lies() || !self.is_foul() || self.random.below(8) == 0 {
+            return None;
+        }
+        self.lied += 1;
+        Some(20_000 + self.lied % 40_000)
     }
 
     pub(crate) fn taint(&mut self, id: usize) {
@@ -220,6 +244,10 @@ impl State {
             Strike::Mood(mood) => self.nodes[0].model.mood = mood,
             Strike::ForgetScripts => {
                 self.nodes.iter_mut().for_each(|node| node.model.forget_scripts());
+            }
+            Strike::ForgetClients => {
+                let greeted = self.lines.iter_mut().filter(|line| line.greeted);
+                greeted.filter_map(|line| line.session.as_mut()).for_each(Session::forget);
             }
             Strike::Pause(nanos) => {
                 self.nodes[0].paused_until = self.now + Duration::from_nanos(nanos);
@@ -282,4 +310,19 @@ impl State {
     pub(crate) fn server_is_well(&self) -> bool {
         self.nodes.iter().all(|node| !node.down && node.model.mood == Mood::Well)
     }
+}
+
+/// What a node that lies says to a command for a key: that the key is at this port, for good or this once.
+fn lie_about(asked: &Request, port: i64) -> Option<Said> {
+    let wire = Wire::of(asked)?;
+    let slot = Slot::of(asked.word(wire.keys_at(asked).next()?));
+    let word = if port % 2 == 0 { "MOVED" } else { "ASK" };
+    Some(Said::error(format!("{word} {} :{port}", slot.number())))
+}
+
+/// The same values, but for the last: it is an error, as the server that has it is away.
+fn shard_away(mut values: Vec<Said>) -> Said {
+    values.pop();
+    values.push(Said::error("ERR shard is away"));
+    Said::List(values)
 }

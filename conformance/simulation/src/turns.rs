@@ -36,6 +36,8 @@ pub(crate) struct ClusterPlan {
     pub(crate) reads: bool,
     /// Whether callers do hardly anything but what is for many keys.
     pub(crate) batches: bool,
+    /// Whether nodes send most callers to addresses that nobody has, each to another one.
+    pub(crate) lies: bool,
 }
 
 /// Something that happens to a cluster.
@@ -109,6 +111,7 @@ impl ClusterPlan {
             modern: other.below(2) == 0,
             reads,
             batches: other.below(4) == 0,
+            lies: other.below(8) == 0,
         }
     }
 

@@ -53,6 +53,8 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     pub(crate) log: Log,
     pub(crate) scratch: Vec<u8>,
+    /// How many addresses that nobody has were named.
+    pub(crate) lied: i64,
 }
 
 impl World {
@@ -252,7 +254,22 @@ impl State {
             self.pools.push(Pool::of_node(cache, node, most));
             self.pools.len() - 1
         });
+        self.check_addresses(cache);
         self.dial(pool, node)
+    }
+
+    /// Since a cache was connected it has not dialled more addresses that only redirects name than it
+    /// may: 64, and one more in each second.
+    fn check_addresses(&mut self, cache: usize) {
+        let known = self.nodes.len();
+        let of_cache = self.pools.iter().filter(|pool| pool.cache == cache && !pool.over);
+        let alone = of_cache.filter(|pool| pool.node >= known && pool.node != usize::MAX);
+        let since = alone.clone().filter_map(Pool::first_dial).min().unwrap_or(self.now);
+        let (dialled, most) = (alone.count() as u64, 65 + self.now.since(since).as_secs());
+        if dialled > most {
+            let what = format!("cache {cache}: {dialled} addresses of redirects, of {most}");
+            self.ledger.fail(what);
+        }
     }
 
     /// A cache has let go of its pool, or is about to.

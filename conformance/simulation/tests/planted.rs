@@ -8,7 +8,7 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::{Space, run_in};
 
 /// Every bug that there is.
-const BUGS: [Bug; 47] = [
+const BUGS: [Bug; 49] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
@@ -53,18 +53,22 @@ const BUGS: [Bug; 47] = [
     Bug::PoisonRepeated,
     Bug::SuspectInCompany,
     Bug::AnswersForgotten,
+    Bug::ChunksNotHalved,
+    Bug::InnerErrorIsBroken,
+    Bug::StrangersStay,
     Bug::HangUpIsFinal,
     Bug::HelloMustBeUnknown,
 ];
 
 /// Every bug that only a cluster can have.
-const BUGS_OF_CLUSTERS: [Bug; 6] = [
+const BUGS_OF_CLUSTERS: [Bug; 7] = [
     Bug::AskingDropped,
     Bug::AskRemembered,
     Bug::DoubtsIgnored,
     Bug::PartsMisplaced,
     Bug::RefusalsTold,
     Bug::DeadReaderKept,
+    Bug::RedirectsUnbounded,
 ];
 
 /// Every bug of loads that wait for loads.

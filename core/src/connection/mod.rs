@@ -488,7 +488,8 @@ impl Connection {
         }
         // An old server that was given a password, or one that has let a user go.
         let is_stranger = retry::as_a_stranger(&answer) && expect != Expect::WELCOME;
-        if is_stranger && (self.known || self.answered) {
+        let has_met = (self.known || self.answered) && !planted::is(Bug::StrangersStay);
+        if is_stranger && has_met {
             self.phase.leave(ConnectionError::Forgotten);
         }
         self.answered |= !is_stranger && !is_outage(&answer);

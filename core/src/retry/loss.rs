@@ -16,6 +16,7 @@
 //! repeated beside others, as often as their deadlines allow.
 
 use crate::planted::{self, Bug};
+use crate::time::Instant;
 
 /// What a command has to do with the end of its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -48,7 +49,8 @@ pub enum Next {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Losses {
     ended: u8,
-    refused: bool,
+    /// When the server refused it first.
+    refused: Option<Instant>,
 }
 
 impl Losses {
@@ -58,7 +60,7 @@ impl Losses {
     /// The losses of a part of a command that ended a connection: a part of it may do so again.
     #[must_use]
     pub fn suspected() -> Self {
-        Self { ended: 1, refused: false }
+        Self { ended: 1, refused: None }
     }
 
     /// Whether the command is to be alone on its connection.
@@ -89,9 +91,18 @@ impl Losses {
     }
 
     /// The server refused the command, which has not run, as it no longer knows who we are. Returns
-    /// whether it is sent again, on a connection that says so anew: once.
-    pub fn refused(&mut self) -> bool {
-        !core::mem::replace(&mut self.refused, true)
+    /// whether it is sent again.
+    ///
+    /// It is, until a connection refuses it that was dialled after the first refusal, and so has told
+    /// the server anew who we are. Each refusal ends a connection, so it ends soon.
+    pub fn refused(&mut self, dialled: Instant, now: Instant) -> bool {
+        match self.refused {
+            None => {
+                self.refused = Some(now);
+                true
+            }
+            Some(first) => dialled < first,
+        }
     }
 }
 
@@ -173,10 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_was_refused_is_sent_again_once() {
+    fn a_refused_command_is_sent_again_until_a_connection_of_after_that_refuses_it() {
+        let at = Instant::from_millis;
         let mut own = Losses::default();
-        assert!(own.refused());
-        assert!(!own.refused());
+        assert!(own.refused(at(1), at(10)));
+        // Connections that were open by then do not know better.
+        assert!(own.refused(at(9), at(11)));
+        assert!(own.refused(at(2), at(12)));
+        assert!(!own.refused(at(10), at(13)));
         assert!(!own.is_suspect());
     }
 }

@@ -228,7 +228,8 @@ impl Call {
                 (!retry::after_answer(command, &answer)).then_some(Ok(answer))
             }
             Outcome::Refused(error) => {
-                let again = self.past.get_or_insert_default().losses.refused();
+                let (dialled, now) = (link.dialled(), link.now());
+                let again = self.past.get_or_insert_default().losses.refused(dialled, now);
                 (!again).then(|| Err(self.over(Error::Server(error))))
             }
             Outcome::Expired => {

@@ -81,6 +81,11 @@ impl Shared {
         Ok(())
     }
 
+    /// What time it is.
+    pub(in crate::redis) fn now(&self) -> Instant {
+        self.runtime.now()
+    }
+
     /// When it was dialled.
     pub(in crate::redis) fn dialled(&self) -> Instant {
         self.dialled
