@@ -428,7 +428,9 @@ impl Connection {
         match &self.phase {
             Phase::Handshake { until, .. } if *until <= now => Err(ConnectionError::NotReadyInTime),
             Phase::Handshake { .. } | Phase::Closed => Ok(None),
-            Phase::Leaving(why) if self.queue.is_empty() => Err((**why).clone()),
+            Phase::Leaving(why) if self.queue.iter().all(|waiting| waiting.tag.is_none()) => {
+                Err((**why).clone())
+            }
             Phase::Ready { .. } | Phase::Leaving(_) => self.due(now, tx),
         }
     }

@@ -38,6 +38,17 @@ fn a_connection_that_is_forgotten_is_left_and_what_it_refused_has_not_run() {
 }
 
 #[test]
+fn a_connection_that_is_left_ends_once_the_last_caller_has_given_up() {
+    let mut desk = authenticated();
+    desk.get(1);
+    desk.get(2);
+    desk.send();
+    assert_eq!(desk.hear(NOAUTH), [refused(1, NOAUTH)]);
+    // The server owes another reply; but nobody waits for it any more.
+    assert_eq!(desk.wait(RESPONSE), Err(ConnectionError::Forgotten));
+}
+
+#[test]
 fn a_connection_without_credentials_is_left_if_it_has_answered_before() {
     for answers in [true, false] {
         let mut desk = Desk::ready();
