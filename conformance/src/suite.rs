@@ -157,6 +157,24 @@ macro_rules! __cases {
                 a_sum_keeps_its_keys_timeout
                 sums_of_many_tasks_lose_nothing
             }
+            counters {
+                an_absent_number_begins_with_its_initial_value
+                a_first_sum_is_stored_as_any_other_is
+                a_timeout_begins_when_the_number_does
+                a_number_that_begins_takes_the_default_timeout
+                a_first_sum_that_overflows_creates_nothing
+                of_many_first_additions_none_is_lost
+                a_number_that_begins_while_loading_wins
+                a_limit_of_calls_in_a_window_is_kept
+            }
+            compare {
+                a_key_is_deleted_if_it_holds_the_value
+                values_of_every_shape_are_compared_as_they_are_stored
+                raw_bytes_are_compared_byte_for_byte
+                a_lock_that_has_expired_is_not_taken_from_its_next_holder
+                of_many_that_delete_one_value_one_succeeds
+                a_delete_if_equals_while_loading_wins
+            }
             clear {
                 clear_removes_every_key_whatever_its_prefix_and_version
                 clear_prefix_removes_every_version_of_its_prefix_and_counts
@@ -222,6 +240,7 @@ macro_rules! __cases {
                 nothing_is_kept
                 nothing_is_added_touched_or_deleted
                 nothing_is_added_to
+                every_first_sum_is_forgotten
                 every_call_loads
                 values_must_serialize_all_the_same
                 every_operation_succeeds_but_those_that_need_a_number
@@ -367,6 +386,7 @@ macro_rules! __cases {
                 a_password_changed_under_a_cache_starts_no_storm
                 a_user_with_signs_that_urls_reserve_gets_in
                 what_a_user_may_not_do_is_a_servers_error
+                a_user_who_may_run_no_scripts_is_told_so_by_what_is_one
                 a_password_is_in_no_debug_output_of_a_connected_cache
             }
             info { a_password_is_in_nothing_that_is_told }

@@ -3,9 +3,12 @@
 //! A command says *what*, never *how*: the in-memory store executes it, a connection encodes it.
 //! Expiry is resolved, keys are validated and values are bytes by the time a command exists.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::cluster::map::Form;
+use crate::error::NumberError;
 use crate::key::{Key, Keys};
 use crate::number::Number;
 use crate::planted::{self, Bug};
@@ -80,6 +83,17 @@ pub enum Command<'a> {
         key: Key<'a>,
         /// How much; its kind is the kind of the answer.
         delta: Number,
+        /// What to begin with if the key is not there, in the same atomic step; without it an absent
+        /// key is an error.
+        start: Option<&'a Start>,
+    },
+    /// Removes a key if its value is this one, byte for byte, in one atomic step. Answered by
+    /// [`Reply::Flag`](crate::reply::Reply::Flag): whether it was removed.
+    DeleteIf {
+        /// Which.
+        key: Key<'a>,
+        /// What it must hold.
+        value: &'a Bytes,
     },
     /// Whether a key is there. Answered by [`Reply::Flag`](crate::reply::Reply::Flag).
     Contains(Key<'a>),
@@ -96,10 +110,29 @@ pub enum Command<'a> {
     ReadOnly,
 }
 
+/// What an absent key is given before it is added to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Start {
+    /// The number that is added to first.
+    pub initial: Number,
+    /// How long the key lives from then on; later additions leave that as it is.
+    pub expiry: Expiry,
+}
+
+impl Start {
+    /// The number of a key that begins with this and is added to at once, and its text.
+    ///
+    /// # Errors
+    /// As [`Number::add_to`], for the initial number.
+    pub fn first(&self, delta: Number) -> Result<(Number, Vec<u8>), NumberError> {
+        delta.add_to(&self.initial.text().ok_or(NumberError::Overflow)?)
+    }
+}
+
 impl Command<'_> {
     /// What a server calls it, for logs and counts: `GET`. It tells nothing of keys or values. A command
     /// that is sent as several, or as a script, goes by what it comes to: [`SetMany`](Self::SetMany) by `MSET`,
-    /// [`Incr`](Self::Incr) by `INCRBY`.
+    /// [`Incr`](Self::Incr) by `INCRBY`, [`DeleteIf`](Self::DeleteIf) by `UNLINK`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -108,7 +141,7 @@ impl Command<'_> {
             Self::Set { .. } => "SET",
             Self::Add { .. } => "SETNX",
             Self::SetMany { .. } => "MSET",
-            Self::Delete(_) | Self::Unlink(_) => "UNLINK",
+            Self::Delete(_) | Self::Unlink(_) | Self::DeleteIf { .. } => "UNLINK",
             Self::Clear => "FLUSHDB",
             Self::Scan { .. } => "SCAN",
             Self::Touch { .. } => "PEXPIRE",
@@ -130,7 +163,8 @@ impl Command<'_> {
             Self::Set { key, .. }
             | Self::Add { key, .. }
             | Self::Touch { key, .. }
-            | Self::Incr { key, .. } => Some((key.name(), 1)),
+            | Self::Incr { key, .. }
+            | Self::DeleteIf { key, .. } => Some((key.name(), 1)),
             Self::GetMany(keys) | Self::SetMany { keys, .. } | Self::Delete(keys) => {
                 Some((keys.iter().next()?.name(), keys.len()))
             }
@@ -170,7 +204,8 @@ impl Command<'_> {
             | Self::Clear
             | Self::Unlink(_)
             | Self::Touch { .. }
-            | Self::Incr { .. } => false,
+            | Self::Incr { .. }
+            | Self::DeleteIf { .. } => false,
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::reply::{Answer, Remaining, Reply};
 /// Answers `command` as a cache that holds nothing and takes nothing.
 ///
 /// # Errors
-/// [`NumberError::KeyNotFound`] for [`Command::Incr`], as wherever a key is not there; and what a
-/// server answers that is no cluster, where it is asked about one.
+/// [`NumberError`] for [`Command::Incr`]: [`KeyNotFound`](NumberError::KeyNotFound), as wherever a
+/// key is not there, unless it says what to begin with, which is added to each time. And what a server answers that is no cluster, where it is asked about one.
 pub fn execute(command: &Command<'_>) -> Answer {
     match command {
         Command::Get(_) => Ok(Reply::Value(None)),
@@ -22,12 +22,16 @@ pub fn execute(command: &Command<'_>) -> Answer {
         Command::Set { .. } | Command::SetMany { .. } | Command::Clear | Command::Ping => {
             Ok(Reply::Done)
         }
-        Command::Add { .. } | Command::Touch { .. } | Command::Contains(_) => {
-            Ok(Reply::Flag(false))
-        }
+        Command::Add { .. }
+        | Command::Touch { .. }
+        | Command::Contains(_)
+        | Command::DeleteIf { .. } => Ok(Reply::Flag(false)),
         Command::Delete(_) | Command::Unlink(_) => Ok(Reply::Count(0)),
         Command::Scan { .. } => Ok(Reply::Scanned { cursor: 0, keys: Vec::new() }),
-        Command::Incr { .. } => Err(NumberError::KeyNotFound.into()),
+        Command::Incr { start: None, .. } => Err(NumberError::KeyNotFound.into()),
+        Command::Incr { delta, start: Some(start), .. } => {
+            Ok(Reply::Number(start.first(*delta)?.0))
+        }
         Command::Remaining(_) => Ok(Reply::Remaining(Remaining::Absent)),
         Command::Topology(_) | Command::ReadOnly => Err(ServerError::no_cluster().into()),
     }
@@ -39,6 +43,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::map::Form;
+    use crate::command::Start;
     use crate::key::{KeySpace, Names};
     use crate::number::Number;
     use crate::ttl::Expiry;
@@ -65,6 +70,7 @@ mod tests {
             Command::Add { key, value, expiry },
             Command::Touch { key, expiry },
             Command::Contains(key),
+            Command::DeleteIf { key, value },
         ];
         for command in &no {
             assert_eq!(execute(command), Ok(Reply::Flag(false)), "{command:?}");
@@ -77,8 +83,11 @@ mod tests {
             execute(&Command::Scan { stem: b":", cursor: 0 }),
             Ok(Reply::Scanned { cursor: 0, keys: vec![] })
         );
-        let incr = Command::Incr { key, delta: Number::Integer(1) };
+        let (delta, initial) = (Number::Integer(1), Number::Integer(40));
+        let incr = Command::Incr { key, delta, start: None };
         assert_eq!(execute(&incr), Err(NumberError::KeyNotFound.into()));
+        let incr = Command::Incr { key, delta, start: Some(&Start { initial, expiry }) };
+        assert_eq!(execute(&incr), Ok(Reply::Number(Number::Integer(41))));
         assert_eq!(execute(&Command::Remaining(key)), Ok(Reply::Remaining(Remaining::Absent)));
         for command in [Command::Topology(Form::Shards), Command::ReadOnly] {
             assert_eq!(execute(&command), Err(ServerError::no_cluster().into()));

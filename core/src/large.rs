@@ -42,7 +42,9 @@ impl LargeKeys {
     pub fn expects(&self, command: &Command<'_>) -> bool {
         match command {
             Command::Get(key) => self.contains(key.name()),
-            Command::Set { value, .. } | Command::Add { value, .. } => value.len() >= Self::FROM,
+            Command::Set { value, .. }
+            | Command::Add { value, .. }
+            | Command::DeleteIf { value, .. } => value.len() >= Self::FROM,
             Command::GetMany(_)
             | Command::SetMany { .. }
             | Command::Delete(_)

@@ -57,6 +57,19 @@ impl Number {
         }
     }
 
+    /// The text that this number is stored as; `None` if a backend could not keep it: for an integer
+    /// past `i64`, and a double that is not finite.
+    #[must_use]
+    pub fn text(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Integer(number) => i64::try_from(number).ok().map(|it| it.to_string().into()),
+            Self::Float(number) => {
+                // Adding zero makes a zero of a negative zero, and changes nothing else.
+                number.is_finite().then(|| spell(number + 0.0).into_bytes())
+            }
+        }
+    }
+
     /// Whether it may be added to what is stored: an integer within `i64`, or the opposite of one.
     /// What is larger would fit some sums and no server's command, so it overflows everywhere.
     #[must_use]
@@ -271,6 +284,18 @@ mod tests {
         ];
         for (stored, delta, spelled) in cases {
             assert_eq!(text(Float(delta), stored).unwrap(), spelled, "{stored} + {delta}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_spelled_as_the_sum_of_it_and_zero_is() {
+        for number in [Integer(0), Integer(-7), Integer(i64::MAX.into()), Float(1.5), Float(-0.0)] {
+            let text = number.text().unwrap();
+            let zero = if let Integer(_) = number { Integer(0) } else { Float(0.0) };
+            assert_eq!(zero.add_to(&text).unwrap().1, text, "{number:?}");
+        }
+        for number in [Integer(1 << 63), Float(f64::NAN), Float(f64::INFINITY)] {
+            assert_eq!(number.text(), None, "{number:?}");
         }
     }
 

@@ -127,6 +127,10 @@ pub enum Bug {
     SuspectInCompany,
     /// A connection that has answered counts for nothing unless it was old.
     AnswersForgotten,
+    /// A number that begins with an initial value never expires.
+    CounterLivesForEver,
+    /// In memory, a key is deleted whatever it holds.
+    AnyValueIsDeleted,
 }
 
 /// Whether this bug is planted: never, without the feature.

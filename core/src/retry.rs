@@ -206,7 +206,7 @@ mod tests {
         let set = Command::Set { key, value: &value, expiry };
         let touch = Command::Touch { key, expiry };
         assert!(after_loss(&get, true) && after_loss(&Command::Ping, true));
-        let incr = Command::Incr { key, delta: Number::Integer(1) };
+        let incr = Command::Incr { key, delta: Number::Integer(1), start: None };
         let names: Names = ["k"].into_iter().collect();
         let delete = Command::Delete(scope.keys(&names));
         for write in [set, touch, incr, delete, Command::Clear] {
@@ -220,7 +220,7 @@ mod tests {
         let answer = |text: &[u8]| Err(Failure::Server(ServerError::parse(text)));
         let space = KeySpace::new("", Version::None).unwrap();
         let scope = space.scope(None).unwrap();
-        let incr = Command::Incr { key: scope.key(b"k"), delta: Number::Integer(1) };
+        let incr = Command::Incr { key: scope.key(b"k"), delta: Number::Integer(1), start: None };
         let forgotten = answer(b"NOSCRIPT No matching script.");
         assert!(after_answer(&incr, &forgotten));
         assert!(!after_answer(&Command::Get(scope.key(b"k")), &forgotten));

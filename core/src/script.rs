@@ -1,6 +1,6 @@
-//! The two operations that no single command of a server does: Lua that runs there in one step.
+//! The operations that no single command of a server does: Lua that runs there in one step.
 //!
-//! Both work on Redis since 4.0 and on Valkey, and never raise an error of their own: what a
+//! All of them work on Redis since 4.0 and on Valkey, and never raise an error of their own: what a
 //! command in them was refused with is answered as it is, so that its first word keeps its place
 //! (a raised error is wrapped by servers before 7.0).
 //!
@@ -23,7 +23,7 @@ pub struct Script {
 
 impl Script {
     /// How many scripts there are.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 3;
 }
 
 /// Takes a key's timeout away: 1, or 0 where there is no such key.
@@ -42,6 +42,10 @@ return 1",
 /// Adds `ARGV[2]` to a number, as an integer where `ARGV[1]` is `i` and as a double where it is
 /// `f`; the new value as a blob, or the reason why there is none as a status.
 ///
+/// If the key is not there and `ARGV[3]` is, that is stored and returned, for `ARGV[4]` milliseconds
+/// if they are given: the sum of the number to begin with and `ARGV[2]`, which the client has worked
+/// out. If that has no sum either, `ARGV[3]` is the status that says so, which begins with a letter.
+///
 /// INCRBY takes no 2^63, the opposite of the lowest integer, so that is added in two steps, where the
 /// number is negative and both must succeed.
 ///
@@ -54,7 +58,19 @@ pub const INCR: Script = Script {
 local key, kind, delta = KEYS[1], ARGV[1], ARGV[2]
 local text = redis.pcall('GET', key)
 if type(text) == 'table' then return text end
-if not text then return {ok = 'ABSENT'} end
+if not text then
+  local first = ARGV[3]
+  if not first then return {ok = 'ABSENT'} end
+  if string.find(first, '^%a') then return {ok = first} end
+  local set
+  if ARGV[4] then
+    set = redis.pcall('SET', key, first, 'PX', ARGV[4])
+  else
+    set = redis.pcall('SET', key, first)
+  end
+  if set.err then return set end
+  return first
+end
 local whole, rest = string.match(text, '^%-?(%d+)(.*)$')
 if not whole or (#whole > 1 and string.sub(whole, 1, 1) == '0') then return {ok = 'NOTANUMBER'} end
 local fraction = string.match(rest, '^%.%d+') or ''
@@ -108,8 +124,30 @@ if set.err and string.find(set.err, 'syntax error', 1, true) then
 end
 if set.err then return set end
 return new",
-    digest: "c9da3858600d0e0ae19616d1070ab23635f484cf",
+    digest: "7f287a2164d6ae068d5df482a50f13eeb6181924",
 };
+
+/// Removes a key if it holds `ARGV[1]`, byte for byte: 1, or 0 if it holds something else or
+/// nothing.
+pub const DELETE_IF: Script = Script {
+    index: 2,
+    source: "\
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then return held end
+if held ~= ARGV[1] then return 0 end
+return redis.pcall('UNLINK', KEYS[1])",
+    digest: "7cdd3339632568fea131b3b47fefb558fbb028f6",
+};
+
+/// The status that [`INCR`] is given, and returns, for a number that cannot be added to.
+pub(crate) const fn status(error: NumberError) -> &'static [u8] {
+    match error {
+        NumberError::KeyNotFound => b"ABSENT",
+        NumberError::NotANumber => b"NOTANUMBER",
+        NumberError::NotAnInteger => b"NOTANINTEGER",
+        NumberError::Overflow => b"OVERFLOW",
+    }
+}
 
 /// What a status that [`INCR`] answers with means.
 #[must_use]
@@ -131,15 +169,24 @@ mod tests {
 
     #[test]
     fn the_digests_are_those_of_the_sources() {
-        for script in [PERSIST, INCR] {
+        for script in [PERSIST, INCR, DELETE_IF] {
             let digest = sha1_smol::Sha1::from(script.source).digest().to_string();
             assert_eq!(script.digest, digest, "script {}", script.index);
         }
     }
 
     #[test]
+    fn a_refusal_is_told_by_the_status_that_is_sent_for_it() {
+        use NumberError::{KeyNotFound, NotANumber, NotAnInteger, Overflow};
+        for error in [KeyNotFound, NotANumber, NotAnInteger, Overflow] {
+            assert_eq!(refusal(status(error)), Some(error));
+            assert!(status(error).first().is_some_and(u8::is_ascii_alphabetic));
+        }
+    }
+
+    #[test]
     fn scripts_are_counted_from_zero_without_gaps() {
-        assert_eq!([PERSIST.index, INCR.index], [0, 1]);
-        assert_eq!(Script::COUNT, 2);
+        assert_eq!([PERSIST.index, INCR.index, DELETE_IF.index], [0, 1, 2]);
+        assert_eq!(Script::COUNT, 3);
     }
 }

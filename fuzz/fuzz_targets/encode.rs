@@ -6,7 +6,8 @@ use std::num::NonZeroU64;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::cluster::map::Form;
-use async_caches_core::command::Command;
+use async_caches_core::command::{Command, Start};
+use async_caches_core::error::NumberError;
 use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::number::Number;
 use async_caches_core::resp::answer::Expect;
@@ -79,7 +80,13 @@ impl Story {
         } else {
             Number::Float(u.arbitrary()?)
         };
-        let command = match u.int_in_range(0..=13_u8)? {
+        let initial = if u.arbitrary()? {
+            Number::Integer(u.arbitrary::<i64>()?.into())
+        } else {
+            Number::Float(u.arbitrary()?)
+        };
+        let start = Start { initial, expiry };
+        let command = match u.int_in_range(0..=14_u8)? {
             0 => Command::Get(key),
             1 => Command::GetMany(keys),
             2 => Command::Set { key, value, expiry },
@@ -90,7 +97,8 @@ impl Story {
             7 => Command::Scan { stem: &stem, cursor: u.arbitrary()? },
             8 => Command::Unlink(&values),
             9 => Command::Touch { key, expiry },
-            10 => Command::Incr { key, delta },
+            10 => Command::Incr { key, delta, start: u.arbitrary::<bool>()?.then_some(&start) },
+            14 => Command::DeleteIf { key, value },
             11 => Command::Contains(key),
             12 => Command::Remaining(key),
             _ => Command::Ping,
@@ -160,12 +168,26 @@ impl Story {
                 let millis = word(&millis.to_string());
                 vec![vec![word("PEXPIRE"), key.to_bytes().to_vec(), millis]]
             }
-            Command::Incr { key, delta } => {
-                let arguments = match delta {
+            Command::Incr { key, delta, start } => {
+                let mut arguments = match delta {
                     Number::Integer(delta) => vec![word("i"), word(&delta.to_string())],
                     Number::Float(delta) => vec![word("f"), word(&format!("{delta:?}"))],
                 };
+                if let Some(start) = start {
+                    let first = start.first(*delta).map(|(_, text)| text);
+                    arguments.push(first.unwrap_or_else(|error| match error {
+                        NumberError::NotAnInteger => word("NOTANINTEGER"),
+                        _ => word("OVERFLOW"),
+                    }));
+                    if let Expiry::Millis(millis) = start.expiry {
+                        arguments.push(word(&millis.to_string()));
+                    }
+                }
                 vec![self.script(1, script::INCR, key.to_bytes().to_vec(), arguments)]
+            }
+            Command::DeleteIf { key, value } => {
+                let key = key.to_bytes().to_vec();
+                vec![self.script(2, script::DELETE_IF, key, vec![value.to_vec()])]
             }
             Command::Contains(key) => vec![vec![word("EXISTS"), key.to_bytes().to_vec()]],
             Command::Remaining(key) => vec![vec![word("PTTL"), key.to_bytes().to_vec()]],

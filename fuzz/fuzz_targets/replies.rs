@@ -89,8 +89,9 @@ fuzz_target!(|input: (Said, [u8; 3])| {
         Command::Clear,
         Command::Scan { stem: b"", cursor: 0 },
         Command::Touch { key, expiry },
-        Command::Incr { key, delta: Number::Integer(1) },
-        Command::Incr { key, delta: Number::Float(1.0) },
+        Command::Incr { key, delta: Number::Integer(1), start: None },
+        Command::Incr { key, delta: Number::Float(1.0), start: None },
+        Command::DeleteIf { key, value },
         Command::Contains(key),
         Command::Remaining(key),
         Command::Ping,
@@ -114,7 +115,10 @@ impl Said {
             let error = ServerError::parse(&text);
             // Only of a script is it an answer that the script is not known.
             let answers = error.kind != ServerErrorKind::NoScript
-                || matches!(command, Command::Incr { .. } | Command::Touch { .. });
+                || matches!(
+                    command,
+                    Command::Incr { .. } | Command::Touch { .. } | Command::DeleteIf { .. }
+                );
             return answers.then_some(Err(Failure::Server(error)));
         }
         let reply = match command {
@@ -141,7 +145,7 @@ impl Said {
                 Reply::Count(u64::try_from(self.integer()?).ok().filter(|count| *count <= 2)?)
             }
             Command::Scan { .. } => self.scanned()?,
-            Command::Touch { .. } | Command::Contains(_) => match self.integer()? {
+            Command::Touch { .. } | Command::Contains(_) | Command::DeleteIf { .. } => match self.integer()? {
                 0 => Reply::Flag(false),
                 1 => Reply::Flag(true),
                 _ => return None,

@@ -122,7 +122,7 @@ impl Pair {
                 } else {
                     Number::Float(f64::from(u.arbitrary::<i8>()?) / 4.0)
                 };
-                let answer = self.run(&Command::Incr { key, delta });
+                let answer = self.run(&Command::Incr { key, delta, start: None });
                 match self.map.get(&whole).cloned() {
                     None => assert_eq!(answer, Err(NumberError::KeyNotFound.into())),
                     Some((value, until)) => match delta.add_to(&value) {

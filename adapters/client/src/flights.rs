@@ -141,7 +141,10 @@ impl Desk {
     /// load is not stored any more, and one that is being stored just now is waited for.
     pub(crate) fn poll_clear(&self, command: &Command<'_>, cx: &Context<'_>) -> Poll<()> {
         match command {
-            Command::Set { key, .. } | Command::Add { key, .. } => self.clear([key.to_bytes()], cx),
+            Command::Set { key, .. }
+            | Command::Add { key, .. }
+            | Command::DeleteIf { key, .. }
+            | Command::Incr { key, start: Some(_), .. } => self.clear([key.to_bytes()], cx),
             Command::SetMany { keys, .. } | Command::Delete(keys) => {
                 self.clear(keys.iter().map(|key| key.to_bytes()), cx)
             }
@@ -152,7 +155,7 @@ impl Desk {
             | Command::Get(_)
             | Command::GetMany(_)
             | Command::Touch { .. }
-            | Command::Incr { .. }
+            | Command::Incr { start: None, .. }
             | Command::Contains(_)
             | Command::Remaining(_)
             | Command::Ping

@@ -143,8 +143,9 @@ pub use self::info::{
 };
 pub use self::notices::{Invalidated, LinkName, Notice, Push, Tracking};
 pub use self::ops::{
-    Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteMany, Delta, Disconnect, Get,
-    GetEach, GetMany, GetOrSet, Incr, Integer, Ping, Remains, Set, SetMany, Touch, TryGetOrSet,
+    Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteIfEquals, DeleteMany, Delta,
+    Disconnect, Get, GetEach, GetMany, GetOrSet, Incr, IncrOrInsert, Integer, Ping, Remains, Set,
+    SetMany, Touch, TryGetOrSet,
 };
 pub use self::recorder::{Batch, Recorder};
 pub use self::resolver::Resolve;

@@ -80,10 +80,12 @@ impl Caller {
             8..11 => Kind::Set,
             11 => Kind::Add,
             12 => Kind::SetMany,
-            13..16 => Kind::Delete,
+            13 | 14 => Kind::Delete,
+            15 => Kind::DeleteIf,
             16 => Kind::DeleteMany,
             17 => Kind::Touch,
-            18..21 => Kind::Incr,
+            18 | 19 => Kind::Incr,
+            20 => Kind::Count,
             21 => Kind::Contains,
             22 => Kind::Remaining,
             23 => Kind::Ping,
@@ -100,7 +102,7 @@ impl Caller {
             // Under some keys another program keeps numbers, which are no value of a load.
             Kind::Load if self.random.below(8) == 0 => None,
             Kind::Load | Kind::SetMany => Some(false),
-            Kind::Incr if self.random.below(8) > 0 => Some(true),
+            Kind::Incr | Kind::Count if self.random.below(8) > 0 => Some(true),
             _ => None,
         };
         let (first, key) = self.key(index, counts);
@@ -221,6 +223,29 @@ impl Caller {
                 };
                 let sum = self.watch(id, kind, versioned!(key, incr)).await;
                 self.end(id, sum, |sum| Outcome::Said(Wire::Incr, Said::text(&sum.to_string())));
+            }
+            Kind::Count => {
+                let keeps = self.keeps(index);
+                let id = self.reserve_for(kind, index, vec![first], keeps);
+                let count = cache.incr(name, id as i64).or_insert(7).timeout(keeps.said);
+                let sum = self.watch(id, kind, versioned!(key, count)).await;
+                self.end(id, sum, |sum| Outcome::Said(Wire::Incr, Said::text(&sum.to_string())));
+            }
+            Kind::DeleteIf => {
+                // What it held a moment ago is as good as the value of a lock.
+                let id = self.reserve(Kind::Get, index, vec![first]);
+                let held = versioned!(key, cache.get_raw(name.clone()));
+                let held = self.watch(id, Kind::Get, held).await;
+                let value = held.as_ref().and_then(|held| held.as_ref().ok()).cloned().flatten();
+                self.end(id, held, |value| {
+                    Outcome::Said(Wire::Get, value.map_or(Said::Null, Said::Bulk))
+                });
+                let id = self.reserve(kind, index, vec![first]);
+                let delete = cache.delete_if_equals_raw(name, value.unwrap_or_default());
+                let done = self.watch(id, kind, versioned!(key, delete)).await;
+                self.end(id, done, |found| {
+                    Outcome::Said(Wire::DeleteIf, Said::Integer(found.into()))
+                });
             }
             Kind::Contains => {
                 let id = self.reserve(kind, index, vec![first]);

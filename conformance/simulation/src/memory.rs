@@ -183,6 +183,17 @@ impl Story {
                     (false, _) => {}
                 }
             }
+            9 if self.number % 2 == 0 => {
+                let held = self.map.get(&key).map(|kept| kept.value.clone());
+                let guess = held.clone().filter(|_| self.number % 4 == 0).unwrap_or(value);
+                let deleted = done(cache.delete_if_equals(&name, &guess))?;
+                self.overtake(key);
+                let equals = held.is_some_and(|held| held == guess);
+                self.agree(key, "deleted if equal", deleted, equals)?;
+                if equals {
+                    self.map.remove(&key);
+                }
+            }
             9 | 10 => {
                 let deleted = done(cache.delete(&name))?;
                 self.overtake(key);
@@ -232,6 +243,21 @@ impl Story {
             let until = Some(self.now() + 900_000_000);
             self.map.insert(key, Kept { value: delta.to_string(), until });
             return Ok(());
+        }
+        if delta == 4 {
+            let minute = Duration::from_secs(60);
+            let sum = done(cache.incr(&number, delta).or_insert(10).timeout(minute))?;
+            let kept = self.map.get(&key).map(|kept| (kept.value.parse(), kept.until));
+            let (before, until) = match kept {
+                Some((Ok(before), until)) if sum != 14 || !self.may_evict() => (before, until),
+                _ => (10, Some(self.now() + 60_000_000_000)),
+            };
+            if sum != before + delta {
+                return Err(format!("{key}: {before} or nothing, and {delta}, are {sum}"));
+            }
+            self.map.insert(key, Kept { value: sum.to_string(), until });
+            let left = done(cache.remaining(&number))?;
+            return self.left(key, left);
         }
         let sum = match now_or_never(cache.incr(&number, delta)) {
             Some(Ok(sum)) => Some(sum),

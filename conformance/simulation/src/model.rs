@@ -203,19 +203,27 @@ impl Model {
                 Said::OK
             }
             Name::Eval | Name::EvalSha => {
-                let known = [script::PERSIST, script::INCR].into_iter();
+                let known = [script::PERSIST, script::INCR, script::DELETE_IF].into_iter();
                 let body = asked.word(1);
                 let mut known = known.filter(|script| match name {
                     Name::Eval => script.source.as_bytes() == body,
                     _ => script.digest.as_bytes().eq_ignore_ascii_case(body),
                 });
-                match known.next() {
-                    Some(script) if name == Name::Eval => self.scripts.push(script.digest),
-                    Some(script) if self.scripts.contains(&script.digest) => {}
+                let script = match known.next() {
+                    Some(script) if name == Name::Eval => {
+                        self.scripts.push(script.digest);
+                        script
+                    }
+                    Some(script) if self.scripts.contains(&script.digest) => script,
                     Some(_) | None => return Said::error(NOSCRIPT),
-                }
-                match asked.len() {
-                    4 => persist(database, asked.word(3), now),
+                };
+                match script.digest {
+                    digest if digest == script::PERSIST.digest => {
+                        persist(database, asked.word(3), now)
+                    }
+                    digest if digest == script::DELETE_IF.digest => {
+                        delete_if(database, asked.word(3), asked.word(4), now)
+                    }
                     _ if self.mood == Mood::Full => Said::error(OOM),
                     _ => incr(database, asked, now),
                 }
@@ -409,8 +417,15 @@ fn persist(database: &mut Database, key: &[u8], now: i64) -> Said {
     Said::Integer(1)
 }
 
+fn delete_if(database: &mut Database, key: &[u8], value: &[u8], now: i64) -> Said {
+    let equals = find(database, key, now).is_some_and(|entry| entry.value == value);
+    Said::Integer((equals && remove(database, key, now)).into())
+}
+
 fn incr(database: &mut Database, asked: &Request, now: i64) -> Said {
-    let Some(entry) = find(database, asked.word(3), now) else { return Said::Status("ABSENT") };
+    let Some(entry) = find(database, asked.word(3), now) else {
+        return begin(database, asked, now);
+    };
     let text = std::str::from_utf8(asked.word(5)).unwrap_or_default();
     let delta = match asked.word(4) {
         b"i" => Number::Integer(text.parse().unwrap_or(i128::MAX)),
@@ -422,12 +437,25 @@ fn incr(database: &mut Database, asked: &Request, now: i64) -> Said {
             Said::Bulk(entry.value.clone())
         }
         Err(error) => {
-            let all = ["ABSENT", "NOTANUMBER", "NOTANINTEGER", "OVERFLOW"].into_iter();
-            let mut fitting =
-                all.filter(|status| script::refusal(status.as_bytes()) == Some(error));
-            Said::Status(fitting.next().unwrap_or("OVERFLOW"))
+            let refusal = |status: &&str| script::refusal(status.as_bytes()) == Some(error);
+            Said::Status(STATUSES.into_iter().find(refusal).unwrap_or("OVERFLOW"))
         }
     }
+}
+
+/// An addition to a key that is not there.
+fn begin(database: &mut Database, asked: &Request, now: i64) -> Said {
+    if asked.len() < 7 {
+        return Said::Status("ABSENT");
+    }
+    let first = asked.word(6);
+    if first.first().is_some_and(u8::is_ascii_alphabetic) {
+        let said = STATUSES.into_iter().find(|status| status.as_bytes() == first);
+        return Said::Status(said.unwrap_or("OVERFLOW"));
+    }
+    let until = (asked.len() > 7).then(|| asked.integer(7).unwrap_or(0) + now);
+    database.insert(asked.share(3), Entry { value: asked.share(6), until });
+    Said::Bulk(asked.share(6))
 }
 
 /// A step finds the keys behind the one that its cursor stands for, in order.
@@ -500,6 +528,7 @@ fn unknown(asked: &Request) -> Said {
     Said::error(text)
 }
 
+const STATUSES: [&str; 4] = ["ABSENT", "NOTANUMBER", "NOTANINTEGER", "OVERFLOW"];
 const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 const NOSCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
 const LOADING: &str = "LOADING Redis is loading the dataset in memory";

@@ -17,6 +17,9 @@ pub(crate) enum Kind {
     DeleteMany,
     Touch,
     Incr,
+    /// An addition that creates its key if need be.
+    Count,
+    DeleteIf,
     Contains,
     Remaining,
     Ping,
@@ -77,6 +80,8 @@ impl Kind {
             | Self::SetMany
             | Self::Delete
             | Self::DeleteMany
+            | Self::Count
+            | Self::DeleteIf
             | Self::Clear
             | Self::ClearPrefix => true,
             Self::Get
@@ -102,7 +107,8 @@ impl Kind {
                 | (Self::Add, Wire::Add)
                 | (Self::Delete | Self::DeleteMany | Self::ClearPrefix, Wire::Unlink)
                 | (Self::Touch, Wire::Expire | Wire::Persist)
-                | (Self::Incr, Wire::Incr)
+                | (Self::Incr | Self::Count, Wire::Incr)
+                | (Self::DeleteIf, Wire::DeleteIf)
                 | (Self::Contains, Wire::Exists)
                 | (Self::Remaining, Wire::Remaining)
                 | (Self::Ping, Wire::Ping)

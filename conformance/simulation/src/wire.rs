@@ -19,6 +19,7 @@ pub(crate) enum Wire {
     Expire,
     Persist,
     Incr,
+    DeleteIf,
     Scan,
     Flush,
     Ping,
@@ -26,7 +27,7 @@ pub(crate) enum Wire {
 
 impl Wire {
     /// All kinds.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Scan,
         Self::Get,
         Self::GetMany,
@@ -38,6 +39,7 @@ impl Wire {
         Self::Expire,
         Self::Persist,
         Self::Incr,
+        Self::DeleteIf,
         Self::Flush,
         Self::Ping,
     ];
@@ -54,6 +56,7 @@ impl Wire {
             b"PTTL" => Self::Remaining,
             b"PEXPIRE" => Self::Expire,
             b"EVAL" | b"EVALSHA" if asked.len() == 4 => Self::Persist,
+            b"EVAL" | b"EVALSHA" if asked.len() == 5 => Self::DeleteIf,
             b"EVAL" | b"EVALSHA" => Self::Incr,
             b"SCAN" => Self::Scan,
             b"FLUSHDB" => Self::Flush,
@@ -73,7 +76,7 @@ impl Wire {
             | Self::Exists
             | Self::Remaining
             | Self::Expire => Some(1),
-            Self::Persist | Self::Incr => Some(3),
+            Self::Persist | Self::Incr | Self::DeleteIf => Some(3),
             Self::Scan | Self::Flush | Self::Ping => None,
         }
     }
@@ -104,6 +107,7 @@ impl Wire {
             | Self::Exists
             | Self::Remaining
             | Self::Persist
+            | Self::DeleteIf
             | Self::Scan
             | Self::Flush
             | Self::Ping => None,
@@ -125,12 +129,16 @@ impl Wire {
             | Self::Expire
             | Self::Persist
             | Self::Incr
+            | Self::DeleteIf
             | Self::Flush => false,
         }
     }
 
     /// For how many milliseconds the command stores something.
     pub(crate) fn expiry(self, asked: &Request) -> Option<usize> {
+        if self == Self::Incr {
+            return (asked.len() > 7).then(|| number(asked.word(7))).flatten();
+        }
         let at = (3..asked.len()).find(|at| asked.word(*at) == b"PX")?;
         number(asked.word(at + 1))
     }

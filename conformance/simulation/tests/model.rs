@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_caches_conformance::frame::{Frame, command};
 use async_caches_conformance::random::Random;
 use async_caches_conformance::server::{Kind, Server, Setup};
-use async_caches_core::script::{INCR, PERSIST};
+use async_caches_core::script::{DELETE_IF, INCR, PERSIST};
 use async_caches_simulation::model::{Model, Session};
 use async_caches_simulation::request::Request;
 
@@ -154,7 +154,7 @@ fn any(random: &mut Random) -> Words {
     let (key, other) = (one_of(random, KEYS), one_of(random, KEYS));
     let (value, millis) = (one_of(random, VALUES), one_of(random, MILLIS));
     let delta = one_of(random, DELTAS);
-    match random.below(44) {
+    match random.below(50) {
         0..6 => words(&["GET", key]),
         6..12 => words(&["SET", key, value]),
         12..14 => words(&["SET", key, value, "PX", millis]),
@@ -177,6 +177,11 @@ fn any(random: &mut Random) -> Words {
         39 if random.below(20) == 0 => words(&["SCRIPT", "FLUSH"]),
         40 => words(one_of(random, WRONG)),
         41 | 42 => greeting(random),
+        43 => words(&["EVAL", DELETE_IF.source, "1", key, value]),
+        44 | 45 => words(&["EVALSHA", DELETE_IF.digest, "1", key, value]),
+        46 => words(&["EVALSHA", INCR.digest, "1", key, "i", delta, one_of(random, FIRSTS)]),
+        47 => words(&["EVALSHA", INCR.digest, "1", key, "f", "0.5", one_of(random, FIRSTS)]),
+        48 => words(&["EVALSHA", INCR.digest, "1", key, "i", delta, "7", "100000"]),
         _ => words(&["FLUSHDB"]),
     }
 }
@@ -243,6 +248,7 @@ const VALUES: &[&str] = &[
 const MILLIS: &[&str] = &["100000", "2000000", "0", "-1", "x", "9223372036854775807", "01", "1.5"];
 const DELTAS: &[&str] =
     &["1", "-1", "0", "41", "9223372036854775807", "-9223372036854775808", "9223372036854775808"];
+const FIRSTS: &[&str] = &["1", "-5", "0.5", "OVERFLOW", "NOTANINTEGER"];
 const FLOATS: &[&str] =
     &["0.5", "-0.5", "1.0", "0.1", "1e308", "-1.5", "0.0", "1e-7", "inf", "NaN"];
 const PATTERNS: &[&str] = &["*", "p:*", "p::*", "p\\*\\[q:*", "x*"];

@@ -58,6 +58,8 @@ const BUGS: [Bug; 49] = [
     Bug::StrangersStay,
     Bug::HangUpIsFinal,
     Bug::HelloMustBeUnknown,
+    Bug::CounterLivesForEver,
+    Bug::AnyValueIsDeleted,
 ];
 
 /// Every bug that only a cluster can have.

@@ -29,7 +29,20 @@ pub async fn nothing_is_added_touched_or_deleted(cx: Context) {
     assert!(!cache.delete("key").await.unwrap());
     assert_eq!(cache.delete_many(["key", "other"]).await.unwrap(), 0);
     assert_eq!(cache.clear_prefix().await.unwrap(), 0);
+    assert!(!cache.delete_if_equals("key", 1).await.unwrap());
+    assert!(!cache.delete_if_equals_raw("key", "").await.unwrap());
     cache.clear().await.unwrap();
+}
+
+pub async fn every_first_sum_is_forgotten(cx: Context) {
+    let cache = cx.cache().await;
+    for _ in 0..3 {
+        assert_eq!(cache.incr("key", 2).or_insert(40).timeout(LONG).await.unwrap(), 42);
+        assert_eq!(cache.decr("key", 0.5).or_insert(1.0).await.unwrap(), 0.5);
+        let error = cache.incr("key", 1).or_insert(i64::MAX).await.unwrap_err();
+        assert!(matches!(error, Error::Overflow { .. }), "{error:?}");
+    }
+    assert!(!cache.contains("key").await.unwrap());
 }
 
 pub async fn nothing_is_added_to(cx: Context) {
@@ -60,6 +73,7 @@ pub async fn values_must_serialize_all_the_same(cx: Context) {
     let errors = [
         cache.set("a key", unspeakable()).await.unwrap_err(),
         cache.add("a key", unspeakable()).await.unwrap_err(),
+        cache.delete_if_equals("a key", unspeakable()).await.unwrap_err(),
         cache.set_many([("a key", unspeakable())]).await.unwrap_err(),
         cache.get_or_set("a key", async { unspeakable() }).await.unwrap_err(),
     ];

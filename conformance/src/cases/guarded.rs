@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_caches::{Error, ServerErrorKind};
 
+use super::ops::LONG;
 use crate::backend::{CANARY, PASSWORD};
 use crate::context::{Context, connected};
 use crate::proxy::Proxy;
@@ -78,6 +79,26 @@ pub async fn what_a_user_may_not_do_is_a_servers_error(cx: Context) {
     let Error::Server(error) = cache.set("key", 1).await.unwrap_err() else { panic!() };
     assert_eq!(error.kind, ServerErrorKind::NoPerm, "{error}");
     assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
+}
+
+pub async fn a_user_who_may_run_no_scripts_is_told_so_by_what_is_one(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let rules = ["ACL", "SETUSER", "plain", "on", ">pass", "~*", "+@all", "-@scripting"];
+    server.raw(0).call(&rules);
+    let url = format!("redis://plain:pass@{}", server.address());
+    let cache = connected(cx.builder_of(&url)).await;
+    cache.set("key", 1).await.unwrap();
+    let refused = [
+        cache.incr("key", 1).await.map(drop),
+        cache.incr("absent", 1).or_insert(0).timeout(LONG).await.map(drop),
+        cache.incr("absent", 0.5).or_insert(0.0).await.map(drop),
+        cache.delete_if_equals("key", 1).await.map(drop),
+    ];
+    for outcome in refused {
+        let Error::Server(error) = outcome.unwrap_err() else { panic!() };
+        assert_eq!(error.kind, ServerErrorKind::NoPerm, "{error}");
+    }
+    assert_eq!(cache.get_many::<i32>(["key", "absent"]).await.unwrap(), [Some(1), None]);
 }
 
 pub async fn a_password_is_in_no_debug_output_of_a_connected_cache(cx: Context) {

@@ -7,6 +7,8 @@
 pub mod addresses;
 pub mod clear;
 pub mod cluster;
+pub mod compare;
+pub mod counters;
 pub mod drops;
 pub mod dummy;
 pub mod extremes;

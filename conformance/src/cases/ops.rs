@@ -48,6 +48,9 @@ pub(crate) fn all() -> Vec<Operation> {
         ("decr", boxed!(cache => cache.decr("key", 1.5))),
         ("incr_by", boxed!(cache => cache.incr_by("key", 1))),
         ("decr_by", boxed!(cache => cache.decr_by("key", 1))),
+        ("incr or_insert", boxed!(cache => cache.incr("key", 1).or_insert(0))),
+        ("delete_if_equals", boxed!(cache => cache.delete_if_equals("key", 1))),
+        ("delete_if_equals_raw", boxed!(cache => cache.delete_if_equals_raw("key", "1"))),
         ("contains", boxed!(cache => cache.contains("key"))),
         ("remaining", boxed!(cache => cache.remaining("key"))),
         ("ping", boxed!(cache => cache.ping())),
@@ -72,6 +75,9 @@ pub(crate) fn writes() -> Vec<Operation> {
         ("decr", boxed!(cache => cache.decr("key", 1.5))),
         ("incr_by", boxed!(cache => cache.incr_by("key", 1))),
         ("decr_by", boxed!(cache => cache.decr_by("key", 1))),
+        ("incr or_insert", boxed!(cache => cache.incr("key", 1).or_insert(0).timeout(LONG))),
+        ("delete_if_equals", boxed!(cache => cache.delete_if_equals("key", 1))),
+        ("delete_if_equals_raw", boxed!(cache => cache.delete_if_equals_raw("key", "1"))),
     ]
 }
 
@@ -100,6 +106,12 @@ pub(crate) fn versioned() -> Vec<Versioned> {
         ("decr", boxed!(cache, v => cache.decr("key", 1).version(v))),
         ("incr_by", boxed!(cache, v => cache.incr_by("key", 1).version(v))),
         ("decr_by", boxed!(cache, v => cache.decr_by("key", 1).version(v))),
+        ("incr or_insert", boxed!(cache, v => cache.incr("key", 1).or_insert(0).version(v))),
+        ("delete_if_equals", boxed!(cache, v => cache.delete_if_equals("key", 1).version(v))),
+        (
+            "delete_if_equals_raw",
+            boxed!(cache, v => cache.delete_if_equals_raw("key", "1").version(v)),
+        ),
         ("contains", boxed!(cache, v => cache.contains("key").version(v))),
         ("remaining", boxed!(cache, v => cache.remaining("key").version(v))),
     ]
@@ -119,6 +131,7 @@ pub(crate) fn timed() -> Vec<Timed> {
             "try_get_or_set",
             boxed!(cache, t => flat(cache.try_get_or_set("key", async { Ok(1) }).timeout(t))),
         ),
+        ("incr or_insert", boxed!(cache, t => cache.incr("key", 1).or_insert(0).timeout(t))),
         ("touch", boxed!(cache, t => cache.touch("key").timeout(t))),
     ]
 }

@@ -27,6 +27,7 @@ impl Way {
             | Command::Add { key, .. }
             | Command::Touch { key, .. }
             | Command::Incr { key, .. }
+            | Command::DeleteIf { key, .. }
             | Command::Contains(key)
             | Command::Remaining(key) => Self::Slot(Slot::of_key(key)),
             Command::GetMany(keys) | Command::Delete(keys) => {

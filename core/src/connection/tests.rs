@@ -110,7 +110,11 @@ impl Desk {
     }
 
     fn incr(&mut self, tag: u64) {
-        self.submit(tag, |scope| Command::Incr { key: scope.key(b"k"), delta: Number::Integer(1) });
+        self.submit(tag, |scope| Command::Incr {
+            key: scope.key(b"k"),
+            delta: Number::Integer(1),
+            start: None,
+        });
     }
 
     fn ping(&mut self, tag: u64) {

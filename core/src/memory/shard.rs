@@ -38,6 +38,7 @@ use super::stats::{Cause, Changes, Stats};
 use super::store::Bounds;
 use super::table::Table;
 use super::wheel::{Step, Timer, Wheel};
+use crate::command::Start;
 use crate::error::NumberError;
 use crate::number::Number;
 use crate::planted::{self, Bug};
@@ -284,6 +285,24 @@ impl Shard {
         found.is_some()
     }
 
+    /// Removes a key if it holds this value. Returns whether it did.
+    pub(super) fn remove_if(
+        &mut self,
+        key: Hashed<'_>,
+        value: &[u8],
+        now: Instant,
+        dead: &mut Graveyard,
+    ) -> bool {
+        let found = self.find(key, now, dead).filter(|id| {
+            planted::is(Bug::AnyValueIsDeleted)
+                || self.slab.get(*id).is_some_and(|entry| *entry.body.value() == *value)
+        });
+        if let Some(id) = found {
+            self.remove_entry(id, Cause::Removed, dead);
+        }
+        found.is_some()
+    }
+
     /// Gives a key a new timeout, from now. Answers whether the key was there.
     pub fn touch(
         &mut self,
@@ -302,7 +321,7 @@ impl Shard {
     }
 
     /// Adds to a number; the key keeps its timeout. A sum whose text makes the entry too large is
-    /// answered, and the entry goes.
+    /// answered, and the entry goes. If the key is not there it begins with `start`, if that is given.
     ///
     /// # Errors
     /// [`NumberError`]; the value is then unchanged.
@@ -310,11 +329,18 @@ impl Shard {
         &mut self,
         key: Hashed<'_>,
         delta: Number,
+        start: Option<&Start>,
         turn: &mut Turn<'_>,
     ) -> Result<Result<Number, NumberError>, NoRoom> {
         let found = self.find(key, turn.now, turn.dead);
         let Some((id, entry)) = found.and_then(|id| Some((id, self.slab.get(id)?))) else {
-            return Ok(Err(NumberError::KeyNotFound));
+            let Some(start) = start else { return Ok(Err(NumberError::KeyNotFound)) };
+            let (first, text) = match start.first(delta) {
+                Ok(both) => both,
+                Err(error) => return Ok(Err(error)),
+            };
+            self.insert(key, &Own::of(&text), start.expiry, turn)?;
+            return Ok(Ok(first));
         };
         let (sum, text) = match delta.add_to(entry.body.value()) {
             Ok(both) => both,

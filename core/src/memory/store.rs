@@ -154,8 +154,12 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
         Command::Touch { key, expiry } => {
             Reply::Flag(store.on(key, |shard, key, dead| shard.touch(key, *expiry, now, dead)))
         }
-        Command::Incr { key, delta } => {
-            let sum = store.write(key, now, |shard, key, turn| shard.incr(key, *delta, turn));
+        Command::DeleteIf { key, value } => Reply::Flag(
+            store.on(key, |shard, key, dead| shard.remove_if(key, value.as_ref(), now, dead)),
+        ),
+        Command::Incr { key, delta, start } => {
+            let sum =
+                store.write(key, now, |shard, key, turn| shard.incr(key, *delta, *start, turn));
             Reply::Number(sum.unwrap_or(Err(NumberError::KeyNotFound))?)
         }
         Command::Contains(key) => {

@@ -94,7 +94,7 @@ impl Cells {
 
     fn incr(&self, name: &str, delta: i128) -> Answer {
         let key = self.scope().key(name.as_bytes());
-        self.run(&Command::Incr { key, delta: Number::Integer(delta) })
+        self.run(&Command::Incr { key, delta: Number::Integer(delta), start: None })
     }
 
     fn touch(&self, name: &str) -> Answer {

@@ -97,7 +97,9 @@ impl Expect {
             Command::Delete(keys) => Self::count(keys.len()),
             Command::Unlink(keys) => Self::count(keys.len()),
             Command::Scan { .. } => Shape::Scanned,
-            Command::Touch { expiry: Expiry::Never, .. } => Shape::ScriptFlag,
+            Command::Touch { expiry: Expiry::Never, .. } | Command::DeleteIf { .. } => {
+                Shape::ScriptFlag
+            }
             Command::Touch { expiry: Expiry::Millis(_), .. } | Command::Contains(_) => Shape::Flag,
             Command::Incr { delta: Number::Integer(_), .. } => Shape::Integer,
             Command::Incr { delta: Number::Float(_), .. } => Shape::Float,

@@ -11,7 +11,7 @@ use core::fmt::{self, Write};
 use bytes::Bytes;
 
 use crate::cluster::map::Form;
-use crate::command::Command;
+use crate::command::{Command, Start};
 use crate::key::{Key, Keys};
 use crate::number::Number;
 use crate::planted::{self, Bug};
@@ -62,14 +62,8 @@ fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
             put_key(tx, key);
             put_blob(tx, millis.as_bytes());
         }
-        Command::Incr { key, delta: Number::Integer(delta) } => {
-            let mut digits = itoa::Buffer::new();
-            run(tx, scripts, script::INCR, key, &[b"i", digits.format(*delta).as_bytes()]);
-        }
-        Command::Incr { key, delta: Number::Float(delta) } => {
-            let delta = Decimal::of(*delta);
-            run(tx, scripts, script::INCR, key, &[b"f", delta.as_bytes()]);
-        }
+        Command::Incr { key, delta, start } => incr(tx, scripts, key, *delta, *start),
+        Command::DeleteIf { key, value } => run(tx, scripts, script::DELETE_IF, key, &[value]),
         Command::Contains(key) => keyed(tx, b"*2\r\n$6\r\nEXISTS\r\n", key),
         Command::Remaining(key) => keyed(tx, b"*2\r\n$4\r\nPTTL\r\n", key),
         Command::Ping => ping(tx),
@@ -110,9 +104,9 @@ fn largest_of_any(command: &Command<'_>) -> usize {
         | Command::Incr { key, .. }
         | Command::Contains(key)
         | Command::Remaining(key) => key.len(),
-        Command::Set { key, value, .. } | Command::Add { key, value, .. } => {
-            key.len().max(value.len())
-        }
+        Command::Set { key, value, .. }
+        | Command::Add { key, value, .. }
+        | Command::DeleteIf { key, value } => key.len().max(value.len()),
         Command::GetMany(keys) | Command::Delete(keys) => longest(keys.iter().map(|key| key.len())),
         Command::SetMany { keys, values, .. } => {
             longest(keys.iter().map(|key| key.len())).max(longest(values.iter().map(Bytes::len)))
@@ -188,6 +182,39 @@ fn set(tx: &mut Output, key: &Key<'_>, value: &Bytes, expiry: Expiry, condition:
         put_blob(tx, millis.as_bytes());
     }
     tx.put_slice(condition);
+}
+
+fn incr(
+    tx: &mut Output,
+    scripts: &mut Scripts,
+    key: &Key<'_>,
+    delta: Number,
+    start: Option<&Start>,
+) {
+    let (mut digits, mut span) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let decimal;
+    let (kind, number) = match delta {
+        Number::Integer(delta) => (&b"i"[..], digits.format(delta).as_bytes()),
+        Number::Float(delta) => {
+            decimal = Decimal::of(delta);
+            (&b"f"[..], decimal.as_bytes())
+        }
+    };
+    let Some(start) = start else {
+        return run(tx, scripts, script::INCR, key, &[kind, number]);
+    };
+    let first = start.first(delta);
+    let first = first.as_ref().map_or_else(|error| script::status(*error), |(_, text)| text);
+    match start.expiry {
+        Expiry::Never => run(tx, scripts, script::INCR, key, &[kind, number, first]),
+        Expiry::Millis(_) if planted::is(Bug::CounterLivesForEver) => {
+            run(tx, scripts, script::INCR, key, &[kind, number, first]);
+        }
+        Expiry::Millis(millis) => {
+            let millis = span.format(millis.get()).as_bytes();
+            run(tx, scripts, script::INCR, key, &[kind, number, first, millis]);
+        }
+    }
 }
 
 /// Whole keys, put together or not.

@@ -146,13 +146,14 @@ fn expiry(command: &Command<'_>) -> Expiry {
         | Command::Add { expiry, .. }
         | Command::SetMany { expiry, .. }
         | Command::Touch { expiry, .. } => *expiry,
+        Command::Incr { start, .. } => start.map_or(Expiry::Never, |start| start.expiry),
         Command::Get(_)
         | Command::GetMany(_)
         | Command::Delete(_)
         | Command::Clear
         | Command::Scan { .. }
         | Command::Unlink(_)
-        | Command::Incr { .. }
+        | Command::DeleteIf { .. }
         | Command::Contains(_)
         | Command::Remaining(_)
         | Command::Ping

@@ -6,6 +6,7 @@
 
 mod batch;
 mod clear;
+mod compare;
 mod delete;
 mod expiry;
 mod get;
@@ -17,13 +18,14 @@ mod set;
 mod spread;
 
 pub use clear::{Clear, ClearPrefix};
+pub use compare::DeleteIfEquals;
 pub use delete::{Delete, DeleteMany};
 pub use expiry::{Contains, Remains, Touch};
 pub use get::Get;
 pub use lifecycle::{Connect, Disconnect, Ping};
 pub use load::{GetOrSet, TryGetOrSet};
 pub use many::{GetEach, GetMany, SetMany};
-pub use number::{Delta, Incr, Integer};
+pub use number::{Delta, Incr, IncrOrInsert, Integer};
 pub use set::{Add, Set};
 
 /// Gives operations the option that all operations on keys have.

@@ -4,13 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use async_caches_core::command::Command;
+use async_caches_core::command::{Command, Start};
 use async_caches_core::error::NumberError;
 use async_caches_core::key::{IntoName, Version};
 use async_caches_core::number::Number;
 use async_caches_core::reply::Reply;
+use async_caches_core::ttl::Timeout;
 
-use super::takes_version;
+use super::{takes_timeout, takes_version};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
@@ -28,10 +29,23 @@ pub struct Incr<'c, K, D> {
     sum: Form<D>,
 }
 
+/// The future of [`Incr::or_insert`].
+#[derive(Debug)]
+#[must_use = "an operation does nothing until it is awaited"]
+pub struct IncrOrInsert<'c, K, D> {
+    incr: Incr<'c, K, D>,
+    initial: Number,
+    timeout: Timeout,
+    start: Option<Start>,
+}
+
 takes_version!(Incr<'c, K, D>);
+takes_timeout!(IncrOrInsert<'c, K, D>);
 
 /// What can be added to a number in the cache, and is of the sum's type: an `i64` or an `f64`. There
-/// are no more, so that a literal means an `i64`; [`Cache::incr_by`] takes all integers. Sealed.
+/// are no more: a literal in `incr("n", 1)` is an `i64` because it is the only integer here, and with
+/// all integers it would be an `i32`, whose sum overflows at 2^31. [`Cache::incr_by`] takes all
+/// integers. Sealed.
 pub trait Delta: Copy + sealed::Sealed {
     #[doc(hidden)]
     fn number(self) -> Number;
@@ -129,26 +143,89 @@ fn incr<K, D>(cache: &Cache, key: K, delta: Number) -> Incr<'_, K, D> {
     Incr { cache, key, delta, version: None, call: Call::default(), sum: Form::default() }
 }
 
-impl<K, D> Unpin for Incr<'_, K, D> {}
+impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
+    /// If the key is not there it is created with `initial`, which is then added to like any other
+    /// number: of many callers that come first each is counted. Creating and adding are one
+    /// atomic step.
+    ///
+    /// A [`timeout`](IncrOrInsert::timeout), or else the cache's default one, begins when the key is
+    /// created; later additions leave it as it is. So a counter covers one window of fixed length:
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use async_caches::{Cache, Error};
+    /// /// Whether a user has asked at most 100 times in this minute.
+    /// async fn is_allowed(cache: &Cache, user: &str) -> Result<bool, Error> {
+    ///     let minute = Duration::from_secs(60);
+    ///     let count = cache.incr(format!("rate:{user}"), 1).or_insert(0).timeout(minute).await?;
+    ///     Ok(count <= 100)
+    /// }
+    /// ```
+    ///
+    /// With `dummy://` the key is never there, so the sum is always the first one. A load of the key
+    /// that is under way in this process is not stored any more.
+    ///
+    /// # Errors
+    /// As [`Cache::incr`], but for [`Error::KeyNotFound`]; [`Error::ZeroTimeout`]; and
+    /// [`Error::Overflow`] also if the key is not there and the initial number has no sum. Then
+    /// nothing is created. A server's user needs the permission to run `EVAL` and `EVALSHA`, as for
+    /// every `incr`.
+    pub fn or_insert(self, initial: D) -> IncrOrInsert<'c, K, D> {
+        let initial = initial.number();
+        IncrOrInsert { incr: self, initial, timeout: Timeout::Default, start: None }
+    }
 
-impl<K: AsRef<[u8]>, D: Delta> Future for Incr<'_, K, D> {
-    type Output = Result<D, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let name = this.key.as_ref();
-        let (cache, version, delta) = (this.cache, this.version.as_ref(), this.delta);
+    fn poll_sum(&mut self, start: Option<&Start>, cx: &Context<'_>) -> Poll<Result<D, Error>> {
+        let name = self.key.as_ref();
+        let (cache, version, delta) = (self.cache, self.version.as_ref(), self.delta);
         let incr = || {
             let key = cache.scope(version)?.key(name);
             if !delta.is_a_delta() {
                 return Err(Error::number(name, NumberError::Overflow));
             }
-            Ok(Command::Incr { key, delta })
+            Ok(Command::Incr { key, delta, start })
         };
-        let Reply::Number(sum) = ready!(this.call.poll(cache, name, cx, incr))? else {
+        let Reply::Number(sum) = ready!(self.call.poll(cache, name, cx, incr))? else {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(D::of(sum).ok_or_else(Error::mismatch))
+    }
+}
+
+impl<K, D> IncrOrInsert<'_, K, D> {
+    /// The version of the key, instead of the cache's default one. A text with a colon is an
+    /// error.
+    pub fn version(mut self, version: impl Into<Version>) -> Self {
+        self.incr = self.incr.version(version);
+        self
+    }
+}
+
+impl<K, D> Unpin for Incr<'_, K, D> {}
+
+impl<K, D> Unpin for IncrOrInsert<'_, K, D> {}
+
+impl<K: AsRef<[u8]>, D: Delta> Future for IncrOrInsert<'_, K, D> {
+    type Output = Result<D, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let start = match this.start {
+            Some(start) => start,
+            None => {
+                let expiry = this.incr.cache.expiry(this.timeout)?;
+                *this.start.insert(Start { initial: this.initial, expiry })
+            }
+        };
+        this.incr.poll_sum(Some(&start), cx)
+    }
+}
+
+impl<K: AsRef<[u8]>, D: Delta> Future for Incr<'_, K, D> {
+    type Output = Result<D, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().poll_sum(None, cx)
     }
 }
 

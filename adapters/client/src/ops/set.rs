@@ -46,7 +46,7 @@ takes_timeout!(Set<'c, K, V>, Add<'c, K, V>);
 
 /// A value, encoded once: when it is first needed.
 #[derive(Debug)]
-enum Value<V> {
+pub(super) enum Value<V> {
     Given(V),
     Encoded(Bytes),
 }
@@ -113,7 +113,7 @@ fn set<K, V>(cache: &Cache, key: K, value: V) -> Set<'_, K, V> {
 }
 
 impl<V: Encode> Value<V> {
-    fn encoded(&mut self, name: &[u8]) -> Result<&Bytes, Error> {
+    pub(super) fn encoded(&mut self, name: &[u8]) -> Result<&Bytes, Error> {
         if let Self::Given(value) = self {
             let bytes = value.encode().map_err(|source| Error::serialize(name, source))?;
             *self = Self::Encoded(bytes);

@@ -43,7 +43,7 @@ impl Ledger {
         if !op.kind.sends(wire) || !of_its_keys {
             return self.fail(format!("{asked:?}: not what #{id} asked for"));
         }
-        if matches!(wire, Wire::Set | Wire::Add) && wire.expiry(asked) != op.expiry {
+        if matches!(wire, Wire::Set | Wire::Add | Wire::Incr) && wire.expiry(asked) != op.expiry {
             return self.fail(format!("{asked:?}: #{id} said {:?}", op.expiry));
         }
         let tainted = self.lines.iter().any(|line| line.tainted);
@@ -127,7 +127,19 @@ impl Ledger {
     fn wait_for_stores(&mut self, op: Option<OpId>, wire: Wire, key: Option<KeyId>) {
         let (Some(id), Some(key)) = (op, key) else { return };
         let write = &self.ops[id];
-        if !write.kind.writes() || !matches!(wire, Wire::Set | Wire::Add | Wire::Unlink) {
+        let writes = match wire {
+            Wire::Set | Wire::Add | Wire::Unlink | Wire::Incr | Wire::DeleteIf => true,
+            Wire::Get
+            | Wire::GetMany
+            | Wire::Exists
+            | Wire::Remaining
+            | Wire::Expire
+            | Wire::Persist
+            | Wire::Scan
+            | Wire::Flush
+            | Wire::Ping => false,
+        };
+        if !write.kind.writes() || !writes {
             return;
         }
         let storing = self.ops.iter().position(|load| {

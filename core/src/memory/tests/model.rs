@@ -9,6 +9,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::command::Start;
 use crate::memory::store::shards_of;
 
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ enum Act {
     ClearStem(usize),
     Touch(usize, Expiry),
     Incr(usize, Number),
+    Count(usize, Number, Number, Expiry),
+    DeleteIf(usize, Bytes),
     Contains(usize),
     Ping,
     Pass(Duration),
@@ -77,6 +80,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => many().prop_map(Act::Unlink),
         3 => (keys(), expiries()).prop_map(|(key, expiry)| Act::Touch(key, expiry)),
         3 => (keys(), numbers()).prop_map(|(key, delta)| Act::Incr(key, delta)),
+        2 => (keys(), numbers(), numbers(), expiries())
+            .prop_map(|(key, delta, initial, expiry)| Act::Count(key, delta, initial, expiry)),
+        1 => (keys(), values()).prop_map(|(key, value)| Act::DeleteIf(key, value)),
         1 => keys().prop_map(Act::Contains),
         1 => prop_oneof![Just(Act::Clear), (0..STEMS.len()).prop_map(Act::ClearStem), Just(Act::Ping)],
         4 => spans().prop_map(|span| Act::Pass(Duration::from_micros(span * 250))),
@@ -200,7 +206,7 @@ impl Pair {
                 self.check(&command, &Ok(Reply::Flag(wanted)));
             }
             Act::Incr(index, delta) => {
-                let command = Command::Incr { key: key(index), delta: *delta };
+                let command = Command::Incr { key: key(index), delta: *delta, start: None };
                 let Some(kept) = self.plain.get(&whole(index)) else {
                     self.check(&command, &Err(NumberError::KeyNotFound.into()));
                     return;
@@ -212,6 +218,29 @@ impl Pair {
                     }
                     Err(error) => self.check(&command, &Err(error.into())),
                 }
+            }
+            Act::Count(index, delta, initial, expiry) => {
+                let start = Start { initial: *initial, expiry: *expiry };
+                let command = Command::Incr { key: key(index), delta: *delta, start: Some(&start) };
+                let (stored, until) = match self.plain.get(&whole(index)) {
+                    Some(kept) => (kept.value.to_vec(), kept.until),
+                    None => (initial.text().unwrap(), self.until(*expiry)),
+                };
+                match delta.add_to(&stored) {
+                    Ok((sum, text)) => {
+                        let stored = self.keep(whole(index), text.into(), until);
+                        self.check_write(&command, &Ok(Reply::Number(sum)), stored.as_ref());
+                    }
+                    Err(error) => self.check(&command, &Err(error.into())),
+                }
+            }
+            Act::DeleteIf(index, value) => {
+                let equals = self.plain.get(&whole(index)).is_some_and(|kept| kept.value == value);
+                if equals {
+                    self.plain.remove(&whole(index));
+                }
+                let command = Command::DeleteIf { key: key(index), value };
+                self.check(&command, &Ok(Reply::Flag(equals)));
             }
             Act::Contains(index) => {
                 let wanted = self.plain.contains_key(&whole(index));

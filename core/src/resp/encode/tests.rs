@@ -90,7 +90,7 @@ fn every_command_has_its_form_on_the_wire() {
         assert_eq!(expected[0].get(..sent_as.len()), Some(sent_as), "{command:?}");
     }
     let delta = Number::Integer(1);
-    assert_eq!(Command::Incr { key, delta }.name(), "INCRBY", "it is a script");
+    assert_eq!(Command::Incr { key, delta, start: None }.name(), "INCRBY", "it is a script");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_script_is_sent_in_full_once_and_again_after_it_was_forgotten() {
     let key = space.scope(None).unwrap().key(b"k");
     let mut scripts = Scripts::default();
     let persist = Command::Touch { key, expiry: Expiry::Never };
-    let incr = Command::Incr { key, delta: Number::Integer(-3) };
+    let incr = Command::Incr { key, delta: Number::Integer(-3), start: None };
     let full = [b"EVAL", script::PERSIST.source.as_bytes(), b"1", b"p:1:k"].map(<[u8]>::to_vec);
     let short = [&b"EVALSHA"[..], script::PERSIST.digest.as_bytes(), b"1", b"p:1:k"];
     assert_eq!(words(&persist, &mut scripts), full);
@@ -130,6 +130,44 @@ fn a_script_is_sent_in_full_once_and_again_after_it_was_forgotten() {
     scripts.forget();
     assert_eq!(words(&incr, &mut scripts)[0], b"EVAL");
     assert_eq!(words(&persist, &mut scripts), full);
+}
+
+#[test]
+fn a_number_to_begin_with_is_sent_as_the_first_sum_or_the_reason_why_there_is_none() {
+    let space = space();
+    let key = space.scope(None).unwrap().key(b"k");
+    let mut sent = |delta, initial, expiry| {
+        let start = Start { initial, expiry };
+        let command = Command::Incr { key, delta, start: Some(&start) };
+        let words = words(&command, &mut Scripts::default());
+        words[4..].iter().map(|word| String::from_utf8(word.clone()).unwrap()).collect::<Vec<_>>()
+    };
+    let (integer, float) = (Number::Integer, Number::Float);
+    let second = Expiry::Millis(1_000.try_into().unwrap());
+    assert_eq!(sent(integer(2), integer(40), Expiry::Never), ["i", "2", "42"]);
+    assert_eq!(sent(integer(-2), integer(-40), second), ["i", "-2", "-42", "1000"]);
+    assert_eq!(sent(float(0.5), float(1.0), second), ["f", "0.5", "1.5", "1000"]);
+    let past = [integer(i64::MAX.into()), integer(1 << 63)];
+    for initial in past {
+        assert_eq!(sent(integer(1), initial, second), ["i", "1", "OVERFLOW", "1000"]);
+    }
+    assert_eq!(sent(float(1.0), float(f64::NAN), Expiry::Never), ["f", "1.0", "OVERFLOW"]);
+    assert_eq!(sent(integer(1), float(0.5), Expiry::Never), ["i", "1", "NOTANINTEGER"]);
+}
+
+#[test]
+fn a_value_to_be_compared_is_sent_with_a_script_of_its_own() {
+    let space = space();
+    let key = space.scope(None).unwrap().key(b"k");
+    let (value, mut scripts) = (Bytes::from_static(b"\0\r\n\xff"), Scripts::default());
+    let command = Command::DeleteIf { key, value: &value };
+    let source = script::DELETE_IF.source.as_bytes();
+    assert_eq!(words(&command, &mut scripts), [&b"EVAL"[..], source, b"1", b"p:1:k", &value]);
+    let digest = script::DELETE_IF.digest.as_bytes();
+    assert_eq!(words(&command, &mut scripts), [&b"EVALSHA"[..], digest, b"1", b"p:1:k", &value]);
+    assert_eq!(super::largest(&command), 5);
+    let value = Bytes::from(vec![b'v'; 9]);
+    assert_eq!(super::largest(&Command::DeleteIf { key, value: &value }), 9);
 }
 
 #[test]
@@ -146,7 +184,7 @@ fn a_double_is_sent_as_the_shortest_text_that_reads_back() {
         (123_456_789_012_345_680.0, "1.2345678901234568e17"),
         (f64::NEG_INFINITY, "-inf"),
     ] {
-        let command = Command::Incr { key, delta: Number::Float(delta) };
+        let command = Command::Incr { key, delta: Number::Float(delta), start: None };
         let words = words(&command, &mut Scripts::default());
         assert_eq!(words[4..], [b"f", expected.as_bytes()], "{delta}");
     }
@@ -192,7 +230,7 @@ fn the_largest_argument_is_found_before_anything_is_written() {
         (Command::Delete(keys), 10),
         (Command::Unlink(&values), 2),
         (Command::Scan { stem: b"a*", cursor: 0 }, 4),
-        (Command::Incr { key, delta: Number::Integer(1) }, 8),
+        (Command::Incr { key, delta: Number::Integer(1), start: None }, 8),
         (Command::Ping, 0),
     ] {
         assert_eq!(largest(&command), expected, "{command:?}");
@@ -214,7 +252,7 @@ fn case_27_numbers_and_lengths_at_every_digit_boundary_go_out_whole() {
             assert_eq!(words(&touch, &mut Scripts::default())[2], digits.as_bytes());
         }
         for delta in [i128::from(number), -i128::from(number)] {
-            let incr = Command::Incr { key, delta: Number::Integer(delta) };
+            let incr = Command::Incr { key, delta: Number::Integer(delta), start: None };
             let sent = words(&incr, &mut Scripts::default());
             assert_eq!(sent[5], delta.to_string().as_bytes());
         }
