@@ -68,6 +68,7 @@ macro_rules! __cases {
                 a_cache_that_connects_lazily_is_connected_at_once_and_serves
             }
             keys { a_colon_in_a_version_is_an_error_in_every_operation }
+            views { a_prefix_with_a_colon_makes_no_view }
             timeouts {
                 a_timeout_of_zero_is_an_error_in_every_operation
                 a_timeout_past_the_longest_is_an_error_in_every_operation
@@ -174,6 +175,24 @@ macro_rules! __cases {
                 a_lock_that_has_expired_is_not_taken_from_its_next_holder
                 of_many_that_delete_one_value_one_succeeds
                 a_delete_if_equals_while_loading_wins
+            }
+            loaded {
+                bytes_are_loaded_and_stored_as_they_are
+                callers_share_one_load_of_bytes
+                a_loaded_value_says_how_long_it_is_kept
+                a_value_that_is_there_is_not_asked_how_long_it_is_kept
+                a_loaded_value_that_says_zero_is_an_error_and_locks_nothing
+            }
+            views {
+                a_view_has_its_prefix_in_place_of_the_caches
+                every_operation_of_a_view_is_under_its_prefix
+                a_view_clears_its_own_prefix_and_no_other
+                a_view_connects_and_disconnects_with_its_cache
+            }
+            owned {
+                a_task_is_spawned_from_every_operation
+                an_operation_that_owns_its_cache_outlives_its_callers
+                an_operation_that_is_under_way_becomes_owned_and_goes_on
             }
             clear {
                 clear_removes_every_key_whatever_its_prefix_and_version

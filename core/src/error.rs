@@ -76,7 +76,8 @@ pub enum Failure {
 
 /// An error reply of a server.
 ///
-/// The kind is the reply's first word. The text is what the server wrote, with control characters
+/// The kind is the reply's first word. The text is what the server wrote, and behind it
+/// [which key](ServerError::about) that was about, if it named none, with control characters
 /// escaped and cut after [`ServerError::MAX_TEXT`] characters, or where it names another node, which may
 /// have a long name, after [`ServerError::MAX_REDIRECT`]. It may quote what the server was sent, such as
 /// a command's first arguments; but where a password was among those the words are
@@ -156,6 +157,14 @@ impl ServerError {
         let kept = if is_redirect { Self::MAX_REDIRECT } else { Self::MAX_TEXT };
         let text = text.chars().take(kept).collect::<String>().into();
         Self { kind, text }
+    }
+
+    /// The same error with the key that it is about behind the server's words, which name none.
+    #[must_use]
+    pub fn about(self, key: &[u8]) -> Self {
+        let key = alloc::format!("{}", Quoted(key));
+        let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(&key);
+        Self { kind: self.kind, text: alloc::format!("{} (key: {key})", self.text).into() }
     }
 
     /// What a server answers that is no cluster, where it is asked about one: the backends that are no

@@ -116,6 +116,19 @@ impl KeySpace {
         Ok(Self { head: head.into(), stem_len })
     }
 
+    /// The same version under another prefix, in place of this one.
+    ///
+    /// # Errors
+    /// [`KeyError`] if it holds a colon.
+    pub fn with_prefix(&self, prefix: &str) -> Result<Self, KeyError> {
+        if prefix.contains(':') {
+            return Err(KeyError::ColonInPrefix { prefix: prefix.into() });
+        }
+        let version = self.head.get(self.stem_len..).unwrap_or_default();
+        let head = [prefix.as_bytes(), b":", version].concat();
+        Ok(Self { head: head.into(), stem_len: prefix.len() + 1 })
+    }
+
     /// The prefix and version that keys are built from; `version` beats the space's own.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
 use async_caches_core::command::Command;
-use async_caches_core::key::{Scope, Version};
+use async_caches_core::key::{KeySpace, Scope, Version};
 use async_caches_core::memory::{Bounds, Stats};
 use async_caches_core::options::Settings;
 use async_caches_core::shown;
@@ -37,6 +37,8 @@ use crate::unreadable::Reports;
 #[derive(Clone)]
 pub struct Cache {
     inner: Arc<Inner>,
+    /// Beside the rest, as views of one cache have each their own.
+    key_space: Arc<KeySpace>,
 }
 
 struct Inner {
@@ -164,7 +166,8 @@ enum Phase {
 impl Cache {
     pub(crate) fn new(target: Target, settings: Settings, reports: Reports) -> Self {
         let (phase, backend) = (Mutex::new(Phase::Idle), ArcSwapOption::empty());
-        Self { inner: Arc::new(Inner { target, settings, phase, backend, reports }) }
+        let key_space = Arc::new(settings.key_space.clone());
+        Self { key_space, inner: Arc::new(Inner { target, settings, phase, backend, reports }) }
     }
 
     /// Whether the cache is connected: `connect` has succeeded and `disconnect` was not called. It
@@ -172,6 +175,33 @@ impl Cache {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.inner.backend.load().is_some()
+    }
+
+    /// The same cache under another prefix, which takes the place of its own: `posts:version:key`, as
+    /// a cache has it that is opened with `key_prefix=posts`. The default version and timeout are the
+    /// same.
+    ///
+    /// It opens no connection and no store: the two connect and disconnect together, as clones do,
+    /// and have one [`info`](Self::info). [`clear_prefix`](Self::clear_prefix) removes the keys of its
+    /// own prefix and of no other, and [`clear`](Self::clear) every key, whatever its prefix. Prefixes
+    /// do not nest, as keys hold one: a view of a view has the last prefix alone. Pushes
+    /// ([`Builder::on_notice`](crate::Builder::on_notice)) tell of the prefix that the cache was opened with.
+    ///
+    /// ```
+    /// # use async_caches::{Cache, Error};
+    /// # async fn publish(cache: &Cache) -> Result<(), Error> {
+    /// let (posts, users) = (cache.with_prefix("posts")?, cache.with_prefix("users")?);
+    /// posts.set(1, "a post").await?;
+    /// assert!(!users.contains(1).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Key`] if the prefix holds a colon.
+    pub fn with_prefix(&self, prefix: impl AsRef<str>) -> Result<Self, Error> {
+        let key_space = Arc::new(self.key_space.with_prefix(prefix.as_ref())?);
+        Ok(Self { inner: Arc::clone(&self.inner), key_space })
     }
 
     /// Tells the server who we are from now on: on each open connection at once, in line with the
@@ -317,12 +347,12 @@ impl Cache {
     /// Where the keys of an operation are that names `version`, or none.
     #[inline(always)]
     pub(crate) fn scope<'a>(&'a self, version: Option<&'a Version>) -> Result<Scope<'a>, Error> {
-        Ok(self.inner.settings.key_space.scope(version)?)
+        Ok(self.key_space.scope(version)?)
     }
 
     /// What all keys of this cache begin with.
     pub(crate) fn stem(&self) -> bytes::Bytes {
-        self.inner.settings.key_space.stem()
+        self.key_space.stem()
     }
 
     /// What an operation's timeout comes to here.

@@ -431,6 +431,11 @@ impl Error {
     pub(crate) fn failure(key: &[u8], failure: Failure) -> Self {
         match failure {
             Failure::Number(error) => Self::number(key, error),
+            Failure::Server(error)
+                if error.kind == ServerErrorKind::WrongType && !key.is_empty() =>
+            {
+                Self::Server(error.about(key))
+            }
             Failure::Server(error) => Self::Server(error),
             _ => Self::mismatch(),
         }

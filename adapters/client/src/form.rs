@@ -36,6 +36,31 @@ pub trait EncodeAs<T>: sealed::Sealed {
     fn encode_as(value: T) -> Result<Bytes, serde_json::Error>;
 }
 
+/// A form that a loaded `T` is stored in and read back from. Sealed.
+pub trait Codec<T>: sealed::Sealed {
+    #[doc(hidden)]
+    type Decode: Decode<Value = T>;
+
+    #[doc(hidden)]
+    fn encode_value(value: &T) -> Result<Bytes, serde_json::Error>;
+}
+
+impl<T: Serialize + DeserializeOwned> Codec<T> for Json<()> {
+    type Decode = Json<T>;
+
+    fn encode_value(value: &T) -> Result<Bytes, serde_json::Error> {
+        Json(value).encode()
+    }
+}
+
+impl Codec<Bytes> for Raw {
+    type Decode = Self;
+
+    fn encode_value(value: &Bytes) -> Result<Bytes, serde_json::Error> {
+        Ok(value.clone())
+    }
+}
+
 impl<T: Serialize> EncodeAs<T> for Json<()> {
     fn encode_as(value: T) -> Result<Bytes, serde_json::Error> {
         Json(value).encode()

@@ -96,6 +96,7 @@ mod error;
 mod events;
 mod flights;
 mod form;
+mod handle;
 mod hooks;
 mod info;
 mod memory;

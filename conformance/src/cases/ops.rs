@@ -39,6 +39,11 @@ pub(crate) fn all() -> Vec<Operation> {
         ("add_raw", boxed!(cache => cache.add_raw("key", "1"))),
         ("get_or_set", boxed!(cache => cache.get_or_set("key", async { 1 }))),
         ("try_get_or_set", boxed!(cache => try_get_or_set(&cache))),
+        ("get_or_set_raw", boxed!(cache => cache.get_or_set_raw("key", async { "1" }))),
+        (
+            "try_get_or_set_raw",
+            boxed!(cache => flat(cache.try_get_or_set_raw("key", async { Ok("1") }))),
+        ),
         ("delete", boxed!(cache => cache.delete("key"))),
         ("delete_many", boxed!(cache => cache.delete_many(["key", "other"]))),
         ("clear", boxed!(cache => cache.clear())),
@@ -99,6 +104,10 @@ pub(crate) fn versioned() -> Vec<Versioned> {
             "try_get_or_set",
             boxed!(cache, v => flat(cache.try_get_or_set("key", async { Ok(1) }).version(v))),
         ),
+        (
+            "get_or_set_raw",
+            boxed!(cache, v => cache.get_or_set_raw("key", async { "1" }).version(v)),
+        ),
         ("delete", boxed!(cache, v => cache.delete("key").version(v))),
         ("delete_many", boxed!(cache, v => cache.delete_many(["key"]).version(v))),
         ("touch", boxed!(cache, v => cache.touch("key").version(v))),
@@ -130,6 +139,14 @@ pub(crate) fn timed() -> Vec<Timed> {
         (
             "try_get_or_set",
             boxed!(cache, t => flat(cache.try_get_or_set("key", async { Ok(1) }).timeout(t))),
+        ),
+        (
+            "get_or_set_raw",
+            boxed!(cache, t => cache.get_or_set_raw("key", async { "1" }).timeout(t)),
+        ),
+        (
+            "timeout_with",
+            boxed!(cache, t => cache.get_or_set("key", async { 1 }).timeout_with(move |_| t)),
         ),
         ("incr or_insert", boxed!(cache, t => cache.incr("key", 1).or_insert(0).timeout(t))),
         ("touch", boxed!(cache, t => cache.touch("key").timeout(t))),

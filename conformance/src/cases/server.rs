@@ -113,6 +113,7 @@ pub async fn a_key_of_another_type_is_a_servers_error(cx: Context) {
     for error in errors {
         let Error::Server(error) = error else { panic!("{error:?}") };
         assert_eq!(error.kind, ServerErrorKind::WrongType, "{error}");
+        assert!(error.to_string().contains("(key: list)"), "{error}");
     }
     // The link goes on in step.
     cache.set("key", 1).await.unwrap();

@@ -304,6 +304,8 @@ pub async fn an_entry_of_another_type_of_the_servers_is_replaced(cx: Context) {
         panic!("it is the server's error")
     };
     assert_eq!(error.kind, ServerErrorKind::WrongType);
+    assert!(error.to_string().contains("(key: list)"), "{error}");
+    assert_eq!(cache.get_many::<User>(["list"]).await.unwrap(), [None]);
     assert_eq!(cache.get::<User>("list").unreadable_as_miss().await.unwrap(), None);
     assert_eq!(cache.get_or_set("list", async { user() }).await.unwrap(), user());
     assert_eq!(cache.get::<User>("list").await.unwrap(), Some(user()));

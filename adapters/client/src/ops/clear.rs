@@ -12,15 +12,17 @@ use async_caches_core::reply::Reply;
 use bytes::Bytes;
 
 use super::batch::{Batch, cut};
+use super::owns_its_cache;
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::handle::Handle;
 
 /// The future of [`Cache::clear`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Clear<'c> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     call: Call,
     /// There on a cluster, once it has begun: a call for each master that has not answered.
     shards: Option<Vec<Call>>,
@@ -32,7 +34,7 @@ pub struct Clear<'c> {
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct ClearPrefix<'c> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     stem: Bytes,
     cursor: u64,
     found: Vec<Bytes>,
@@ -53,6 +55,11 @@ struct Shards {
     batch: Batch,
 }
 
+owns_its_cache!(
+    Clear { call, shards, failed },
+    ClearPrefix { stem, cursor, found, removed, call, shards },
+);
+
 impl Cache {
     /// Removes every key of the database, or of the store in memory, whatever its prefix and
     /// whoever wrote it. On a cluster each master does so by itself: where one fails, others have
@@ -61,7 +68,7 @@ impl Cache {
     /// # Errors
     /// Those of the backend.
     pub fn clear(&self) -> Clear<'_> {
-        Clear { cache: self, call: Call::default(), shards: None, failed: None }
+        Clear { cache: self.into(), call: Call::default(), shards: None, failed: None }
     }
 
     /// Removes every key under this cache's prefix, of whatever version, and no other; answers how
@@ -75,7 +82,7 @@ impl Cache {
     /// Those of the backend.
     pub fn clear_prefix(&self) -> ClearPrefix<'_> {
         ClearPrefix {
-            cache: self,
+            cache: self.into(),
             stem: self.stem(),
             cursor: 0,
             found: Vec::new(),
@@ -98,10 +105,10 @@ impl Future for Clear<'_> {
             this.shards = Some(calls.collect());
         }
         let Some(shards) = &mut this.shards else {
-            return this.call.poll(this.cache, b"", cx, || Ok(Command::Clear)).map(done);
+            return this.call.poll(&this.cache, b"", cx, || Ok(Command::Clear)).map(done);
         };
         shards.retain_mut(|call| {
-            match call.poll(this.cache, b"", cx, || Ok(Command::Clear)).map(done) {
+            match call.poll(&this.cache, b"", cx, || Ok(Command::Clear)).map(done) {
                 Poll::Pending => true,
                 Poll::Ready(outcome) => {
                     this.failed = outcome.err().or(this.failed.take());
@@ -137,7 +144,7 @@ impl Future for ClearPrefix<'_> {
             // A step is a scan, and the removal of what it found.
             if this.found.is_empty() {
                 let scan = || Ok(Command::Scan { stem: &this.stem, cursor: this.cursor });
-                let reply = ready!(this.call.poll(this.cache, b"", cx, scan))?;
+                let reply = ready!(this.call.poll(&this.cache, b"", cx, scan))?;
                 let Reply::Scanned { cursor, keys } = reply else {
                     return Poll::Ready(Err(Error::mismatch()));
                 };
@@ -151,7 +158,7 @@ impl Future for ClearPrefix<'_> {
             } else if let Some(shards) = &mut this.shards {
                 let (found, removed) = (&this.found, &mut this.removed);
                 let unlink = |chunk: Range<usize>| Command::Unlink(&found[chunk]);
-                ready!(shards.batch.poll(this.cache, cx, unlink, |_, reply| {
+                ready!(shards.batch.poll(&this.cache, cx, unlink, |_, reply| {
                     let Reply::Count(count) = reply else { return Err(Error::mismatch()) };
                     *removed += count;
                     Ok(())
@@ -159,7 +166,7 @@ impl Future for ClearPrefix<'_> {
                 this.found.clear();
             } else {
                 let unlink = || Ok(Command::Unlink(&this.found));
-                let reply = ready!(this.call.poll(this.cache, b"", cx, unlink))?;
+                let reply = ready!(this.call.poll(&this.cache, b"", cx, unlink))?;
                 let Reply::Count(removed) = reply else {
                     return Poll::Ready(Err(Error::mismatch()));
                 };

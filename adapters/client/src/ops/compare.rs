@@ -11,17 +11,18 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::set::Value;
-use super::takes_version;
+use super::{becomes_owned, takes_version};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::form::{Encode, Json, Raw};
+use crate::handle::Handle;
 
 /// The future of [`Cache::delete_if_equals`] and [`Cache::delete_if_equals_raw`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct DeleteIfEquals<'c, K, V> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     key: K,
     value: Value<V>,
     version: Option<Version>,
@@ -29,6 +30,7 @@ pub struct DeleteIfEquals<'c, K, V> {
 }
 
 takes_version!(DeleteIfEquals<'c, K, V>);
+becomes_owned!(DeleteIfEquals<V> { value, version, call });
 
 impl Cache {
     /// Removes a key if it holds this value, and returns whether it did. One atomic step, so that a
@@ -80,7 +82,7 @@ impl Cache {
 
 fn delete_if_equals<K, V>(cache: &Cache, key: K, value: V) -> DeleteIfEquals<'_, K, V> {
     let (value, call) = (Value::Given(value), Call::default());
-    DeleteIfEquals { cache, key, value, version: None, call }
+    DeleteIfEquals { cache: cache.into(), key, value, version: None, call }
 }
 
 impl<K, V> Unpin for DeleteIfEquals<'_, K, V> {}
@@ -91,7 +93,7 @@ impl<K: AsRef<[u8]>, V: Encode> Future for DeleteIfEquals<'_, K, V> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let (cache, version, value) = (this.cache, this.version.as_ref(), &mut this.value);
+        let (cache, version, value) = (&*this.cache, this.version.as_ref(), &mut this.value);
         let reply = ready!(this.call.poll(cache, name, cx, || {
             let key = cache.scope(version)?.key(name);
             Ok(Command::DeleteIf { key, value: value.encoded(name)? })

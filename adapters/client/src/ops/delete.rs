@@ -10,9 +10,10 @@ use async_caches_core::reply::Reply;
 
 use super::batch::Batch;
 use super::spread::{Spread, take};
-use super::takes_version;
+use super::{owns_its_cache, takes_version};
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::handle::Handle;
 
 /// The future of [`Cache::delete`].
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct Delete<'c>(DeleteMany<'c>);
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct DeleteMany<'c> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     names: Names,
     version: Option<Version>,
     deleted: u64,
@@ -33,6 +34,7 @@ pub struct DeleteMany<'c> {
 }
 
 takes_version!(DeleteMany<'c>);
+owns_its_cache!(DeleteMany { names, version, deleted, batch, spread });
 
 impl Cache {
     /// Removes a key; answers whether it was there.
@@ -56,7 +58,7 @@ impl Cache {
         let names: Names = keys.into_iter().map(IntoName::into_name).collect();
         let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
         let batch = Batch::of(sizes);
-        DeleteMany { cache: self, names, version: None, deleted: 0, batch, spread: None }
+        DeleteMany { cache: self.into(), names, version: None, deleted: 0, batch, spread: None }
     }
 }
 
@@ -65,6 +67,12 @@ impl Delete<'_> {
     /// error.
     pub fn version(self, version: impl Into<Version>) -> Self {
         Self(self.0.version(version))
+    }
+
+    /// The same operation with a clone of the cache, so that it does not borrow it, and a task can be
+    /// spawned from it.
+    pub fn into_owned(self) -> Delete<'static> {
+        Delete(self.0.into_owned())
     }
 }
 
@@ -81,17 +89,17 @@ impl Future for DeleteMany<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.batch.begin(this.cache)?;
+        this.batch.begin(&this.cache)?;
         let scope = this.cache.scope(this.version.as_ref())?;
         let keys = scope.keys(&this.names);
         if this.spread.is_none() && this.cache.is_cluster() {
-            let (spread, batch) = Spread::of_keys(this.cache, &keys);
+            let (spread, batch) = Spread::of_keys(&this.cache, &keys);
             (this.spread, this.batch) = (Some(Box::new(spread)), batch);
         }
         if let Some(spread) = &mut this.spread {
             let (keys, places, gather) = spread.parts(scope);
             let command = |chunk| Command::Delete(keys.window(chunk));
-            ready!(this.batch.poll(this.cache, cx, command, |chunk, reply| {
+            ready!(this.batch.poll(&this.cache, cx, command, |chunk, reply| {
                 take(gather, places, chunk, reply)
             }))?;
         }
@@ -100,7 +108,7 @@ impl Future for DeleteMany<'_> {
         }
         let deleted = &mut this.deleted;
         ready!(this.batch.poll(
-            this.cache,
+            &this.cache,
             cx,
             |chunk| Command::Delete(keys.window(chunk)),
             |_, reply| {

@@ -9,16 +9,17 @@ use async_caches_core::key::{IntoName, Version};
 use async_caches_core::reply::{Remaining, Reply};
 use async_caches_core::ttl::Timeout;
 
-use super::{takes_timeout, takes_version};
+use super::{becomes_owned, takes_timeout, takes_version};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::handle::Handle;
 
 /// The future of [`Cache::touch`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Touch<'c, K> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     key: K,
     version: Option<Version>,
     timeout: Timeout,
@@ -29,7 +30,7 @@ pub struct Touch<'c, K> {
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Remains<'c, K> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     key: K,
     version: Option<Version>,
     call: Call,
@@ -39,7 +40,7 @@ pub struct Remains<'c, K> {
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Contains<'c, K> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     key: K,
     version: Option<Version>,
     call: Call,
@@ -47,6 +48,11 @@ pub struct Contains<'c, K> {
 
 takes_version!(Touch<'c, K>, Remains<'c, K>, Contains<'c, K>);
 takes_timeout!(Touch<'c, K>);
+becomes_owned!(
+    Touch<> { version, timeout, call },
+    Remains<> { version, call },
+    Contains<> { version, call },
+);
 
 impl Cache {
     /// Gives a key a new timeout: the one named, or else the cache's default one, or else none, so
@@ -56,7 +62,13 @@ impl Cache {
     /// [`Error::ZeroTimeout`], and those of the backend.
     pub fn touch<K: IntoName>(&self, key: K) -> Touch<'_, K::Name> {
         let call = Call::default();
-        Touch { cache: self, key: key.into_name(), version: None, timeout: Timeout::Default, call }
+        Touch {
+            cache: self.into(),
+            key: key.into_name(),
+            version: None,
+            timeout: Timeout::Default,
+            call,
+        }
     }
 
     /// How long a key has left.
@@ -64,7 +76,7 @@ impl Cache {
     /// # Errors
     /// Those of the backend.
     pub fn remaining<K: IntoName>(&self, key: K) -> Remains<'_, K::Name> {
-        Remains { cache: self, key: key.into_name(), version: None, call: Call::default() }
+        Remains { cache: self.into(), key: key.into_name(), version: None, call: Call::default() }
     }
 
     /// Whether a key is there.
@@ -72,7 +84,7 @@ impl Cache {
     /// # Errors
     /// Those of the backend.
     pub fn contains<K: IntoName>(&self, key: K) -> Contains<'_, K::Name> {
-        Contains { cache: self, key: key.into_name(), version: None, call: Call::default() }
+        Contains { cache: self.into(), key: key.into_name(), version: None, call: Call::default() }
     }
 }
 
@@ -84,7 +96,7 @@ impl<K: AsRef<[u8]>> Future for Touch<'_, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let (cache, version) = (this.cache, this.version.as_ref());
+        let (cache, version) = (&*this.cache, this.version.as_ref());
         let touch = || {
             let key = cache.scope(version)?.key(name);
             Ok(Command::Touch { key, expiry: cache.expiry(this.timeout)? })
@@ -104,7 +116,7 @@ impl<K: AsRef<[u8]>> Future for Remains<'_, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let (cache, version) = (this.cache, this.version.as_ref());
+        let (cache, version) = (&*this.cache, this.version.as_ref());
         let remaining = || Ok(Command::Remaining(cache.scope(version)?.key(name)));
         let Reply::Remaining(remaining) = ready!(this.call.poll(cache, name, cx, remaining))?
         else {
@@ -122,7 +134,7 @@ impl<K: AsRef<[u8]>> Future for Contains<'_, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let (cache, version) = (this.cache, this.version.as_ref());
+        let (cache, version) = (&*this.cache, this.version.as_ref());
         let contains = || Ok(Command::Contains(cache.scope(version)?.key(name)));
         let Reply::Flag(found) = ready!(this.call.poll(cache, name, cx, contains))? else {
             return Poll::Ready(Err(Error::mismatch()));

@@ -9,17 +9,18 @@ use async_caches_core::key::{IntoName, Version};
 use async_caches_core::value::Unreadable;
 use serde::de::DeserializeOwned;
 
-use super::{takes_unreadable, takes_version};
+use super::{becomes_owned, takes_unreadable, takes_version};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::form::{Decode, Form, Json, Raw};
+use crate::handle::Handle;
 
 /// The future of [`Cache::get`] and [`Cache::get_raw`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Get<'c, K, D> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     key: K,
     version: Option<Version>,
     call: Call,
@@ -28,6 +29,7 @@ pub struct Get<'c, K, D> {
 }
 
 takes_version!(Get<'c, K, D>);
+becomes_owned!(Get<D> { version, call, unreadable, form });
 takes_unreadable!(Get<'c, K; Json<T>>);
 
 impl Cache {
@@ -38,7 +40,8 @@ impl Cache {
     /// [`Error::Deserialize`] if the value is no `T`, which names the key and says why; with
     /// [`unreadable_as_miss`](Get::unreadable_as_miss), or the option of that kind, it is `None`
     /// instead. And those of the backend; a list, or another type of a server's own, is a
-    /// [`ServerErrorKind::WrongType`](crate::ServerErrorKind::WrongType) or likewise `None`.
+    /// [`ServerErrorKind::WrongType`](crate::ServerErrorKind::WrongType), which names the key, or
+    /// likewise `None`.
     pub fn get<T: DeserializeOwned>(
         &self,
         key: impl IntoName,
@@ -59,7 +62,14 @@ impl Cache {
 }
 
 fn get<K, D>(cache: &Cache, key: K, unreadable: Unreadable) -> Get<'_, K, D> {
-    Get { cache, key, version: None, call: Call::default(), unreadable, form: Form::default() }
+    Get {
+        cache: cache.into(),
+        key,
+        version: None,
+        call: Call::default(),
+        unreadable,
+        form: Form::default(),
+    }
 }
 
 impl<K, D> Unpin for Get<'_, K, D> {}
@@ -70,7 +80,7 @@ impl<K: AsRef<[u8]>, D: Decode> Future for Get<'_, K, D> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let (cache, version) = (this.cache, this.version.as_ref());
+        let (cache, version) = (&*this.cache, this.version.as_ref());
         let get = || Ok(Command::Get(cache.scope(version)?.key(name)));
         Poll::Ready(match ready!(this.call.poll_value(cache, name, cx, get)) {
             Ok(Some(bytes)) => cache.reports().read::<D>(name, bytes, this.unreadable, "GET"),

@@ -8,17 +8,19 @@ use std::task::{Context, Poll, ready};
 use async_caches_core::command::Command;
 use async_caches_core::reply::Reply;
 
+use super::owns_its_cache;
 use crate::backend::{Call, Service};
 use crate::cache::{Begin, Cache};
 use crate::error::Error;
 use crate::flights::Desk;
+use crate::handle::Handle;
 use crate::redis::Ticket;
 
 /// The future of [`Cache::connect`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Connect<'c> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     waiting: Option<(Service, Arc<Desk>)>,
     ticket: Option<Ticket>,
 }
@@ -27,7 +29,7 @@ pub struct Connect<'c> {
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Disconnect<'c> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     waiting: Option<(Service, Option<Ticket>)>,
 }
 
@@ -35,7 +37,7 @@ pub struct Disconnect<'c> {
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Ping<'c> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     call: Call,
 }
 
@@ -48,7 +50,7 @@ impl Cache {
     /// # Errors
     /// [`Error::AlreadyConnected`], [`Error::Unavailable`], [`Error::OtherBounds`].
     pub fn connect(&self) -> Connect<'_> {
-        Connect { cache: self, waiting: None, ticket: None }
+        Connect { cache: self.into(), waiting: None, ticket: None }
     }
 
     /// Disconnects: no operation begins any more, those in flight may end, bounded by the response
@@ -59,7 +61,7 @@ impl Cache {
     /// # Errors
     /// [`Error::NotConnected`].
     pub fn disconnect(&self) -> Disconnect<'_> {
-        Disconnect { cache: self, waiting: None }
+        Disconnect { cache: self.into(), waiting: None }
     }
 
     /// Whether the backend is there and answers.
@@ -67,7 +69,26 @@ impl Cache {
     /// # Errors
     /// Those of the backend.
     pub fn ping(&self) -> Ping<'_> {
-        Ping { cache: self, call: Call::default() }
+        Ping { cache: self.into(), call: Call::default() }
+    }
+}
+
+owns_its_cache!(Ping { call });
+
+impl Connect<'_> {
+    /// The same operation with a clone of the cache, so that it does not borrow it, and a task can be
+    /// spawned from it.
+    pub fn into_owned(mut self) -> Connect<'static> {
+        let (waiting, ticket) = (self.waiting.take(), self.ticket.take());
+        Connect { cache: self.cache.owned(), waiting, ticket }
+    }
+}
+
+impl Disconnect<'_> {
+    /// The same operation with a clone of the cache, so that it does not borrow it, and a task can be
+    /// spawned from it.
+    pub fn into_owned(mut self) -> Disconnect<'static> {
+        Disconnect { cache: self.cache.owned(), waiting: self.waiting.take() }
     }
 }
 
@@ -133,7 +154,8 @@ impl Future for Ping<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Reply::Done = ready!(this.call.poll(this.cache, b"", cx, || Ok(Command::Ping)))? else {
+        let Reply::Done = ready!(this.call.poll(&this.cache, b"", cx, || Ok(Command::Ping)))?
+        else {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(Ok(()))

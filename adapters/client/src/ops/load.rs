@@ -1,4 +1,4 @@
-//! `get_or_set` and `try_get_or_set`.
+//! `get_or_set` and `try_get_or_set`, of JSON and of bytes.
 //!
 //! ```text
 //!          hit                      value of the leader
@@ -28,33 +28,43 @@ use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{takes_timeout, takes_version};
+use super::{becomes_owned, takes_timeout, takes_version};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::{Error, LoadError};
 use crate::flights::{Followed, Joined, Place};
-use crate::form::{Encode, Json};
+use crate::form::{Codec, Form, Json, Raw};
+use crate::handle::Handle;
 
 /// The future of [`Cache::try_get_or_set`].
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct TryGetOrSet<'c, K, F, T> {
-    cache: &'c Cache,
+pub struct TryGetOrSet<'c, K, F, T, C = Json<()>> {
+    cache: Handle<'c>,
     key: K,
     loader: Option<F>,
     version: Option<Version>,
     timeout: Timeout,
+    /// What says the timeout of a loaded value, if the value itself decides.
+    decide: Option<Decide<T>>,
     load_wait: Option<Duration>,
     /// Whether the lookup failed because the server is away: then nothing is stored either.
     away: bool,
     stage: Stage<F, T>,
+    form: Form<C>,
 }
+
+/// Says the timeout of a value.
+type Decide<T> = Box<dyn FnOnce(&T) -> Timeout + Send>;
 
 /// The future of [`Cache::get_or_set`].
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct GetOrSet<'c, K, F, T>(TryGetOrSet<'c, K, Infallibly<F>, T>);
+pub struct GetOrSet<'c, K, F, T, C = Json<()>>(TryGetOrSet<'c, K, Infallibly<F>, T, C>);
 
-takes_version!(TryGetOrSet<'c, K, F, T>);
-takes_timeout!(TryGetOrSet<'c, K, F, T>);
+takes_version!(TryGetOrSet<'c, K, F, T, C>);
+takes_timeout!(TryGetOrSet<'c, K, F, T, C>);
+becomes_owned!(TryGetOrSet<F, T, C> {
+    loader, version, timeout, decide, load_wait, away, stage, form
+});
 
 enum Stage<F, T> {
     Look { seen: Option<Seen>, again: bool, call: Call },
@@ -119,28 +129,68 @@ impl Cache {
     {
         try_get_or_set(self, key.into_name(), loader)
     }
+
+    /// [`get_or_set`](Self::get_or_set) of bytes as they are, without JSON: those that are stored, or
+    /// those that `loader` comes to. Any bytes can be read, so an entry is a miss only if it is of
+    /// another type of the server's.
+    ///
+    /// # Errors
+    /// As [`get_or_set`](Self::get_or_set), but for [`Error::Serialize`].
+    pub fn get_or_set_raw<K, F, V>(
+        &self,
+        key: K,
+        loader: F,
+    ) -> GetOrSet<'_, K::Name, IntoBytes<F>, Bytes, Raw>
+    where
+        K: IntoName,
+        F: Future<Output = V>,
+        V: Into<Bytes>,
+    {
+        let loader = Infallibly { inner: IntoBytes { inner: loader } };
+        GetOrSet(try_get_or_set(self, key.into_name(), loader))
+    }
+
+    /// [`get_or_set_raw`](Self::get_or_set_raw) with a loader that may fail, as in
+    /// [`try_get_or_set`](Self::try_get_or_set).
+    ///
+    /// # Errors
+    /// As [`try_get_or_set`](Self::try_get_or_set), but for [`Error::Serialize`].
+    pub fn try_get_or_set_raw<K, F, V, E>(
+        &self,
+        key: K,
+        loader: F,
+    ) -> TryGetOrSet<'_, K::Name, TryIntoBytes<F>, Bytes, Raw>
+    where
+        K: IntoName,
+        F: Future<Output = Result<V, E>>,
+        V: Into<Bytes>,
+    {
+        try_get_or_set(self, key.into_name(), TryIntoBytes { inner: loader })
+    }
 }
 
-fn try_get_or_set<K, F, T>(cache: &Cache, key: K, loader: F) -> TryGetOrSet<'_, K, F, T> {
+fn try_get_or_set<K, F, T, C>(cache: &Cache, key: K, loader: F) -> TryGetOrSet<'_, K, F, T, C> {
     TryGetOrSet {
-        cache,
+        cache: cache.into(),
         key,
         loader: Some(loader),
         version: None,
         timeout: Timeout::Default,
+        decide: None,
         load_wait: None,
         away: false,
         stage: Stage::look(false),
+        form: Form::default(),
     }
 }
 
-impl<K, F, T> Unpin for TryGetOrSet<'_, K, F, T> {}
+impl<K, F, T, C> Unpin for TryGetOrSet<'_, K, F, T, C> {}
 
-impl<K, F, T, E> Future for TryGetOrSet<'_, K, F, T>
+impl<K, F, T, C, E> Future for TryGetOrSet<'_, K, F, T, C>
 where
     K: AsRef<[u8]>,
     F: Future<Output = Result<T, E>>,
-    T: Serialize + DeserializeOwned,
+    C: Codec<T>,
 {
     type Output = Result<T, LoadError<E>>;
 
@@ -177,12 +227,12 @@ where
 }
 
 /// The steps. Each answers the value once it is there, or else has moved on to another stage.
-impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T> {
+impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
     fn poll_look(&mut self, cx: &Context<'_>) -> Poll<Result<Option<T>, Error>> {
         let Stage::Look { seen, again, call } = &mut self.stage else {
             return Poll::Ready(Ok(None));
         };
-        let (cache, version, name) = (self.cache, self.version.as_ref(), self.key.as_ref());
+        let (cache, version, name) = (&*self.cache, self.version.as_ref(), self.key.as_ref());
         let key = || Ok::<_, Error>(cache.scope(version)?.key(name));
         if seen.is_none() {
             cache.expiry(self.timeout)?;
@@ -234,7 +284,11 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
 
     fn loaded(&mut self, value: T) -> Result<Option<T>, Error> {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
-        let encoded = Json(&value).encode();
+        if let Some(decide) = self.decide.take() {
+            self.timeout = decide(&value);
+            self.cache.expiry(self.timeout)?;
+        }
+        let encoded = C::encode_value(&value);
         let bytes = encoded.map_err(|source| Error::serialize(self.key.as_ref(), source))?;
         let Stage::Load { place: Some(mut place), .. } = stage else { return Ok(Some(value)) };
         if !place.share(bytes.clone()) || self.away {
@@ -255,7 +309,7 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
             let timeout = if lives_on { Timeout::Never } else { self.timeout };
             Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(timeout)? })
         };
-        if let Err(error) = ready!(call.poll(self.cache, name, cx, set)) {
+        if let Err(error) = ready!(call.poll(&self.cache, name, cx, set)) {
             // The value is good though it could not be kept: the cache was disconnected meanwhile,
             // or its server is away or takes no writes.
             if !error.is_outage() && !matches!(error, Error::NotConnected) {
@@ -272,7 +326,7 @@ impl<K: AsRef<[u8]>, F, T: Serialize + DeserializeOwned> TryGetOrSet<'_, K, F, T
         let (name, reports) = (self.key.as_ref(), self.cache.reports());
         let told = planted::is(Bug::UnreadableIsTold);
         let unreadable = if told { Unreadable::Error } else { Unreadable::Miss };
-        reports.read::<Json<T>>(name, bytes, unreadable, "GET")
+        reports.read::<C::Decode>(name, bytes, unreadable, "GET")
     }
 }
 
@@ -286,7 +340,23 @@ fn poll_inside<F: Future>(
     loading.as_mut().poll(cx)
 }
 
-impl<K, F, T> TryGetOrSet<'_, K, F, T> {
+impl<K, F, T, C> TryGetOrSet<'_, K, F, T, C> {
+    /// The loaded value says how long it is kept: `decide` is called with it, once, when it has been
+    /// loaded, and what it returns is taken as [`timeout`](Self::timeout) takes it. So a token is
+    /// kept until it expires, and a negative answer for a shorter time. It beats
+    /// [`timeout`](Self::timeout); without a load it is not called, and other callers get the value
+    /// all the same.
+    ///
+    /// A timeout of zero is an error here as well; a value that is not to be kept at all is loaded
+    /// without the cache.
+    pub fn timeout_with<R: Into<Timeout>>(
+        mut self,
+        decide: impl FnOnce(&T) -> R + Send + 'static,
+    ) -> Self {
+        self.decide = Some(Box::new(|value| decide(value).into()));
+        self
+    }
+
     /// How long this caller waits for the load of another before it loads by itself, instead of
     /// the cache's `load_wait`. With zero it never waits.
     pub fn load_wait(mut self, wait: Duration) -> Self {
@@ -301,7 +371,35 @@ impl<F, T> Stage<F, T> {
     }
 }
 
-impl<K, F, T> GetOrSet<'_, K, F, T> {
+impl<K: AsRef<[u8]>, F, T, C> GetOrSet<'_, K, F, T, C> {
+    /// The same operation with a clone of the cache and a copy of the key, so that it borrows neither,
+    /// and a task can be spawned from it. Costs an allocation.
+    pub fn into_owned(self) -> GetOrSet<'static, Bytes, F, T, C> {
+        GetOrSet(self.0.into_owned())
+    }
+}
+
+impl<K, F, T, C> GetOrSet<'_, K, F, T, C> {
+    /// The loaded value says how long it is kept, such as a token that expires: see
+    /// [`TryGetOrSet::timeout_with`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use async_caches::{Cache, Error};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Token { lives: Duration }
+    /// # async fn sign_in() -> Token { todo!() }
+    /// # async fn token(cache: &Cache) -> Result<Token, Error> {
+    /// cache.get_or_set("token", sign_in()).timeout_with(|token| token.lives / 2).await
+    /// # }
+    /// ```
+    pub fn timeout_with<R: Into<Timeout>>(
+        self,
+        decide: impl FnOnce(&T) -> R + Send + 'static,
+    ) -> Self {
+        Self(self.0.timeout_with(decide))
+    }
+
     /// The version of the key, instead of the cache's default one. A text with a colon is an
     /// error.
     pub fn version(self, version: impl Into<Version>) -> Self {
@@ -331,11 +429,11 @@ impl<K, F, T> GetOrSet<'_, K, F, T> {
     }
 }
 
-impl<K, F, T> Future for GetOrSet<'_, K, F, T>
+impl<K, F, T, C> Future for GetOrSet<'_, K, F, T, C>
 where
     K: AsRef<[u8]>,
     F: Future<Output = T>,
-    T: Serialize + DeserializeOwned,
+    C: Codec<T>,
 {
     type Output = Result<T, Error>;
 
@@ -347,13 +445,13 @@ where
     }
 }
 
-impl<K: fmt::Debug, F, T> fmt::Debug for TryGetOrSet<'_, K, F, T> {
+impl<K: fmt::Debug, F, T, C> fmt::Debug for TryGetOrSet<'_, K, F, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TryGetOrSet").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
-impl<K: fmt::Debug, F, T> fmt::Debug for GetOrSet<'_, K, F, T> {
+impl<K: fmt::Debug, F, T, C> fmt::Debug for GetOrSet<'_, K, F, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GetOrSet").field("key", &self.0.key).finish_non_exhaustive()
     }
@@ -373,5 +471,39 @@ impl<F: Future> Future for Infallibly<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().inner.poll(cx).map(Ok)
+    }
+}
+
+pin_project! {
+    /// A loader of bytes, whatever they come as.
+    #[doc(hidden)]
+    pub struct IntoBytes<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F: Future<Output: Into<Bytes>>> Future for IntoBytes<F> {
+    type Output = Bytes;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(cx).map(Into::into)
+    }
+}
+
+pin_project! {
+    /// The same for one that may fail.
+    #[doc(hidden)]
+    pub struct TryIntoBytes<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F: Future<Output = Result<V, E>>, V: Into<Bytes>, E> Future for TryIntoBytes<F> {
+    type Output = Result<Bytes, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(cx).map_ok(Into::into)
     }
 }

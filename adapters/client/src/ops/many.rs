@@ -16,16 +16,17 @@ use serde::de::DeserializeOwned;
 
 use super::batch::Batch;
 use super::spread::{Spread, take};
-use super::{takes_timeout, takes_unreadable, takes_version};
+use super::{owns_its_cache, takes_timeout, takes_unreadable, takes_version};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::form::{Decode, EncodeAs, Form, Json, Raw};
+use crate::handle::Handle;
 
 /// The future of [`Cache::get_many`] and [`Cache::get_many_raw`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct GetMany<'c, D> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     names: Names,
     version: Option<Version>,
     values: Vec<Option<Bytes>>,
@@ -45,7 +46,7 @@ pub struct GetEach<'c, D>(GetMany<'c, D>);
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct SetMany<'c, I, F = Json<()>> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     entries: Option<I>,
     names: Names,
     values: Vec<Bytes>,
@@ -60,10 +61,15 @@ pub struct SetMany<'c, I, F = Json<()>> {
 takes_version!(GetMany<'c, D>, SetMany<'c, I, F>);
 takes_timeout!(SetMany<'c, I, F>);
 takes_unreadable!(GetMany<'c; Json<T>>);
+owns_its_cache!(
+    GetMany<D> { names, version, values, batch, spread, unreadable, form },
+    SetMany<I, F> { entries, names, values, version, timeout, batch, spread, form },
+);
 
 impl Cache {
     /// The values of many keys, in the order asked, each `None` where there is none. A key may be
-    /// asked for twice. No keys: no round trip.
+    /// asked for twice. No keys: no round trip. A list, or another type of a server's own, is `None`, as
+    /// the server says no more of it.
     ///
     /// Keys are asked for in chunks of at most 512; the chunks are not one atomic step.
     ///
@@ -121,7 +127,7 @@ impl Cache {
 
 fn set_many<I, F>(cache: &Cache, entries: I) -> SetMany<'_, I, F> {
     SetMany {
-        cache,
+        cache: cache.into(),
         entries: Some(entries),
         names: Names::default(),
         values: Vec::new(),
@@ -138,7 +144,16 @@ fn get_many<D>(cache: &Cache, names: Names, unreadable: Unreadable) -> GetMany<'
     let batch = Batch::of(sizes);
     let values = vec![None; names.len()];
     let form = Form::default();
-    GetMany { cache, names, version: None, values, batch, spread: None, unreadable, form }
+    GetMany {
+        cache: cache.into(),
+        names,
+        version: None,
+        values,
+        batch,
+        spread: None,
+        unreadable,
+        form,
+    }
 }
 
 impl<D> Unpin for GetMany<'_, D> {}
@@ -149,6 +164,14 @@ impl<'c, T> GetMany<'c, Json<T>> {
     /// call as a whole fails only with the backend.
     pub fn each(self) -> GetEach<'c, Json<T>> {
         GetEach(self.unreadable_as_error())
+    }
+}
+
+impl<D> GetEach<'_, D> {
+    /// The same operation with a clone of the cache, so that it does not borrow it, and a task can be
+    /// spawned from it.
+    pub fn into_owned(self) -> GetEach<'static, D> {
+        GetEach(self.0.into_owned())
     }
 }
 
@@ -176,23 +199,23 @@ impl<D: Decode> GetMany<'_, D> {
     /// Ready once the bytes of all values are there.
     fn poll_values(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         let this = self;
-        this.batch.begin(this.cache)?;
+        this.batch.begin(&this.cache)?;
         let scope = this.cache.scope(this.version.as_ref())?;
         let keys = scope.keys(&this.names);
         if this.spread.is_none() && this.cache.is_cluster() {
-            let (spread, batch) = Spread::of_keys(this.cache, &keys);
+            let (spread, batch) = Spread::of_keys(&this.cache, &keys);
             (this.spread, this.batch) = (Some(Box::new(spread)), batch);
         }
         if let Some(spread) = &mut this.spread {
             let (keys, places, gather) = spread.parts(scope);
             let command = |chunk| Command::GetMany(keys.window(chunk));
-            ready!(this.batch.poll(this.cache, cx, command, |chunk, reply| {
+            ready!(this.batch.poll(&this.cache, cx, command, |chunk, reply| {
                 take(gather, places, chunk, reply)
             }))?;
         } else {
             let values = &mut this.values;
             ready!(this.batch.poll(
-                this.cache,
+                &this.cache,
                 cx,
                 |chunk| Command::GetMany(keys.window(chunk)),
                 |chunk, reply| {
@@ -235,7 +258,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.entries.is_some() {
-            this.batch.begin(this.cache)?;
+            this.batch.begin(&this.cache)?;
         }
         let scope = this.cache.scope(this.version.as_ref())?;
         let expiry = this.cache.expiry(this.timeout)?;
@@ -253,7 +276,7 @@ where
             this.batch = Batch::of(sizes.into_iter());
             if this.cache.is_cluster() {
                 let keys = scope.keys(&this.names);
-                let (spread, batch) = Spread::of_writes(this.cache, &keys);
+                let (spread, batch) = Spread::of_writes(&this.cache, &keys);
                 (this.spread, this.batch) = (Some(Box::new(spread)), batch);
             }
         }
@@ -266,11 +289,11 @@ where
             };
             return this
                 .batch
-                .poll(this.cache, cx, command, |chunk, reply| take(gather, places, chunk, reply));
+                .poll(&this.cache, cx, command, |chunk, reply| take(gather, places, chunk, reply));
         }
         let keys = scope.keys(&this.names);
         this.batch.poll(
-            this.cache,
+            &this.cache,
             cx,
             |chunk| Command::SetMany {
                 keys: keys.window(chunk.clone()),

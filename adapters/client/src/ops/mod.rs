@@ -2,7 +2,8 @@
 //!
 //! All of them are put together alike. A future keeps what its caller gave it, makes a borrowed
 //! [`Command`](async_caches_core::command::Command) of that in every poll, and hands it to its
-//! [`Call`](crate::backend::Call). None of them is self-referential, so all are `Unpin`.
+//! [`Call`](crate::backend::Call). None of them is self-referential, so all are `Unpin`. Each borrows
+//! its cache, unless `into_owned` has given it a clone of its own.
 
 mod batch;
 mod clear;
@@ -88,4 +89,34 @@ macro_rules! takes_unreadable {
     )*};
 }
 
-use {takes_timeout, takes_unreadable, takes_version};
+/// Gives operations the form that owns all that it needs: the cache, and a copy of the key.
+macro_rules! becomes_owned {
+    ($($name:ident<$($parameter:ident),*> { $($field:ident),* $(,)? }),* $(,)?) => {$(
+        impl<K: AsRef<[u8]>, $($parameter),*> $name<'_, K, $($parameter),*> {
+            /// The same operation with a clone of the cache and a copy of the key, so that it borrows
+            /// neither, and a task can be spawned from it. Costs an allocation.
+            pub fn into_owned(self) -> $name<'static, bytes::Bytes, $($parameter),*> {
+                $name {
+                    cache: self.cache.owned(),
+                    key: bytes::Bytes::copy_from_slice(self.key.as_ref()),
+                    $($field: self.$field),*
+                }
+            }
+        }
+    )*};
+}
+
+/// The same for operations on no key, or with keys of their own.
+macro_rules! owns_its_cache {
+    ($($name:ident$(<$($parameter:ident),*>)? { $($field:ident),* $(,)? }),* $(,)?) => {$(
+        impl$(<$($parameter),*>)? $name<'_, $($($parameter),*)?> {
+            /// The same operation with a clone of the cache, so that it does not borrow it, and a task
+            /// can be spawned from it.
+            pub fn into_owned(self) -> $name<'static, $($($parameter),*)?> {
+                $name { cache: self.cache.owned(), $($field: self.$field),* }
+            }
+        }
+    )*};
+}
+
+use {becomes_owned, owns_its_cache, takes_timeout, takes_unreadable, takes_version};

@@ -10,18 +10,20 @@ use async_caches_core::key::{IntoName, Version};
 use async_caches_core::number::Number;
 use async_caches_core::reply::Reply;
 use async_caches_core::ttl::Timeout;
+use bytes::Bytes;
 
-use super::{takes_timeout, takes_version};
+use super::{becomes_owned, takes_timeout, takes_version};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::form::Form;
+use crate::handle::Handle;
 
 /// The future of [`Cache::incr`], [`Cache::incr_by`] and their opposites. Its sum is a `D`.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Incr<'c, K, D> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     key: K,
     delta: Number,
     version: Option<Version>,
@@ -41,6 +43,7 @@ pub struct IncrOrInsert<'c, K, D> {
 
 takes_version!(Incr<'c, K, D>);
 takes_timeout!(IncrOrInsert<'c, K, D>);
+becomes_owned!(Incr<D> { delta, version, call, sum });
 
 /// What can be added to a number in the cache, and is of the sum's type: an `i64` or an `f64`. There
 /// are no more: a literal in `incr("n", 1)` is an `i64` because it is the only integer here, and with
@@ -140,7 +143,14 @@ impl Cache {
 }
 
 fn incr<K, D>(cache: &Cache, key: K, delta: Number) -> Incr<'_, K, D> {
-    Incr { cache, key, delta, version: None, call: Call::default(), sum: Form::default() }
+    Incr {
+        cache: cache.into(),
+        key,
+        delta,
+        version: None,
+        call: Call::default(),
+        sum: Form::default(),
+    }
 }
 
 impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
@@ -177,7 +187,7 @@ impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
 
     fn poll_sum(&mut self, start: Option<&Start>, cx: &Context<'_>) -> Poll<Result<D, Error>> {
         let name = self.key.as_ref();
-        let (cache, version, delta) = (self.cache, self.version.as_ref(), self.delta);
+        let (cache, version, delta) = (&*self.cache, self.version.as_ref(), self.delta);
         let incr = || {
             let key = cache.scope(version)?.key(name);
             if !delta.is_a_delta() {
@@ -189,6 +199,15 @@ impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(D::of(sum).ok_or_else(Error::mismatch))
+    }
+}
+
+impl<K: AsRef<[u8]>, D> IncrOrInsert<'_, K, D> {
+    /// The same operation with a clone of the cache and a copy of the key, so that it borrows neither,
+    /// and a task can be spawned from it. Costs an allocation.
+    pub fn into_owned(self) -> IncrOrInsert<'static, Bytes, D> {
+        let Self { incr, initial, timeout, start } = self;
+        IncrOrInsert { incr: incr.into_owned(), initial, timeout, start }
     }
 }
 

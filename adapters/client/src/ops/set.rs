@@ -11,17 +11,18 @@ use async_caches_core::ttl::Timeout;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{takes_timeout, takes_version};
+use super::{becomes_owned, takes_timeout, takes_version};
 use crate::backend::Call;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::form::{Encode, Json, Raw};
+use crate::handle::Handle;
 
 /// The future of [`Cache::set`] and [`Cache::set_raw`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Set<'c, K, V> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     key: K,
     value: Value<V>,
     version: Option<Version>,
@@ -33,7 +34,7 @@ pub struct Set<'c, K, V> {
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Add<'c, K, V> {
-    cache: &'c Cache,
+    cache: Handle<'c>,
     key: K,
     value: Value<V>,
     version: Option<Version>,
@@ -43,6 +44,11 @@ pub struct Add<'c, K, V> {
 
 takes_version!(Set<'c, K, V>, Add<'c, K, V>);
 takes_timeout!(Set<'c, K, V>, Add<'c, K, V>);
+
+becomes_owned!(
+    Set<V> { value, version, timeout, call },
+    Add<V> { value, version, timeout, call },
+);
 
 /// A value, encoded once: when it is first needed.
 #[derive(Debug)]
@@ -92,7 +98,7 @@ impl Cache {
 
 fn add<K, V>(cache: &Cache, key: K, value: V) -> Add<'_, K, V> {
     Add {
-        cache,
+        cache: cache.into(),
         key,
         value: Value::Given(value),
         version: None,
@@ -103,7 +109,7 @@ fn add<K, V>(cache: &Cache, key: K, value: V) -> Add<'_, K, V> {
 
 fn set<K, V>(cache: &Cache, key: K, value: V) -> Set<'_, K, V> {
     Set {
-        cache,
+        cache: cache.into(),
         key,
         value: Value::Given(value),
         version: None,
@@ -133,7 +139,7 @@ impl<K: AsRef<[u8]>, V: Encode> Future for Set<'_, K, V> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let (cache, version, value) = (this.cache, this.version.as_ref(), &mut this.value);
+        let (cache, version, value) = (&*this.cache, this.version.as_ref(), &mut this.value);
         let reply = ready!(this.call.poll(cache, name, cx, || {
             let key = cache.scope(version)?.key(name);
             let expiry = cache.expiry(this.timeout)?;
@@ -152,7 +158,7 @@ impl<K: AsRef<[u8]>, V: Encode> Future for Add<'_, K, V> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let name = this.key.as_ref();
-        let (cache, version, value) = (this.cache, this.version.as_ref(), &mut this.value);
+        let (cache, version, value) = (&*this.cache, this.version.as_ref(), &mut this.value);
         let reply = ready!(this.call.poll(cache, name, cx, || {
             let key = cache.scope(version)?.key(name);
             let expiry = cache.expiry(this.timeout)?;

@@ -1,0 +1,44 @@
+//! The cache of an operation: borrowed from its caller, or a clone that the operation owns.
+
+use std::fmt;
+use std::ops::Deref;
+
+use crate::cache::Cache;
+
+/// What an operation goes out from.
+pub(crate) enum Handle<'c> {
+    Borrowed(&'c Cache),
+    Owned(Cache),
+}
+
+impl Handle<'_> {
+    /// The same cache, which is now the operation's own.
+    pub(crate) fn owned(&self) -> Handle<'static> {
+        Handle::Owned(Cache::clone(self))
+    }
+}
+
+impl Deref for Handle<'_> {
+    type Target = Cache;
+
+    #[inline(always)]
+    fn deref(&self) -> &Cache {
+        match self {
+            Self::Borrowed(cache) => cache,
+            Self::Owned(cache) => cache,
+        }
+    }
+}
+
+impl<'c> From<&'c Cache> for Handle<'c> {
+    #[inline(always)]
+    fn from(cache: &'c Cache) -> Self {
+        Self::Borrowed(cache)
+    }
+}
+
+impl fmt::Debug for Handle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
