@@ -102,7 +102,9 @@ impl Caller {
             // Under some keys another program keeps numbers, which are no value of a load.
             Kind::Load if self.random.below(8) == 0 => None,
             Kind::Load | Kind::SetMany => Some(false),
-            Kind::Incr | Kind::Count if self.random.below(8) > 0 => Some(true),
+            // It creates a number, which is no value of other keys.
+            Kind::Count => Some(true),
+            Kind::Incr if self.random.below(8) > 0 => Some(true),
             _ => None,
         };
         let (first, key) = self.key(index, counts);

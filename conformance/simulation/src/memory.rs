@@ -245,12 +245,12 @@ impl Story {
             return Ok(());
         }
         if delta == 4 {
-            let minute = Duration::from_secs(60);
-            let sum = done(cache.incr(&number, delta).or_insert(10).timeout(minute))?;
+            let span = Duration::from_millis(900);
+            let sum = done(cache.incr(&number, delta).or_insert(10).timeout(span))?;
             let kept = self.map.get(&key).map(|kept| (kept.value.parse(), kept.until));
             let (before, until) = match kept {
                 Some((Ok(before), until)) if sum != 14 || !self.may_evict() => (before, until),
-                _ => (10, Some(self.now() + 60_000_000_000)),
+                _ => (10, Some(self.now() + 900_000_000)),
             };
             if sum != before + delta {
                 return Err(format!("{key}: {before} or nothing, and {delta}, are {sum}"));

@@ -386,12 +386,16 @@ impl<K, F, T, C> GetOrSet<'_, K, F, T, C> {
     /// ```
     /// # use std::time::Duration;
     /// # use async_caches::{Cache, Error};
-    /// # #[derive(serde::Serialize, serde::Deserialize)]
-    /// # struct Token { lives: Duration }
-    /// # async fn sign_in() -> Token { todo!() }
-    /// # async fn token(cache: &Cache) -> Result<Token, Error> {
-    /// cache.get_or_set("token", sign_in()).timeout_with(|token| token.lives / 2).await
-    /// # }
+    /// /// A token, and for how many seconds it is valid.
+    /// async fn sign_in() -> (String, u64) {
+    ///     ("secret".into(), 3600)
+    /// }
+    ///
+    /// async fn token(cache: &Cache) -> Result<String, Error> {
+    ///     let token = cache.get_or_set("token", sign_in());
+    ///     let (token, _) = token.timeout_with(|(_, lives)| Duration::from_secs(lives / 2)).await?;
+    ///     Ok(token)
+    /// }
     /// ```
     pub fn timeout_with<R: Into<Timeout>>(
         self,
