@@ -183,9 +183,9 @@ impl Story {
                     (false, _) => {}
                 }
             }
-            9 if self.number % 2 == 0 => {
+            9 if self.number.is_multiple_of(2) => {
                 let held = self.map.get(&key).map(|kept| kept.value.clone());
-                let guess = held.clone().filter(|_| self.number % 4 == 0).unwrap_or(value);
+                let guess = held.clone().filter(|_| self.number.is_multiple_of(4)).unwrap_or(value);
                 let deleted = done(cache.delete_if_equals(&name, &guess))?;
                 self.overtake(key);
                 let equals = held.is_some_and(|held| held == guess);

@@ -52,13 +52,14 @@ pub async fn a_task_is_spawned_from_every_operation(cx: Context) {
 pub async fn an_operation_that_owns_its_cache_outlives_its_callers(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 1).await.unwrap();
-    let Pending { first, second } = named(cache);
+    let Pending { first, second } = named(&cache);
+    drop(cache);
     assert_eq!(cx.spawn(first).await.unwrap(), Some(1));
     assert_eq!(second.await.unwrap(), None);
 }
 
-/// The caller's cache and its keys are gone when this returns.
-fn named(cache: Cache) -> Pending {
+/// The keys are gone when this returns.
+fn named(cache: &Cache) -> Pending {
     let (key, other) = (String::from("key"), vec![b'k'; 3]);
     Pending { first: cache.get(&key).into_owned(), second: cache.get(&other).into_owned() }
 }

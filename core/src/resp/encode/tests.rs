@@ -136,7 +136,7 @@ fn a_script_is_sent_in_full_once_and_again_after_it_was_forgotten() {
 fn a_number_to_begin_with_is_sent_as_the_first_sum_or_the_reason_why_there_is_none() {
     let space = space();
     let key = space.scope(None).unwrap().key(b"k");
-    let mut sent = |delta, initial, expiry| {
+    let sent = |delta, initial, expiry| {
         let start = Start { initial, expiry };
         let command = Command::Incr { key, delta, start: Some(&start) };
         let words = words(&command, &mut Scripts::default());
