@@ -69,6 +69,10 @@ macro_rules! __cases {
             }
             keys { a_colon_in_a_version_is_an_error_in_every_operation }
             views { a_prefix_with_a_colon_makes_no_view }
+            clocks {
+                every_operation_fails_as_a_test_wants_it
+                an_operation_fails_in_the_way_that_was_asked_for
+            }
             timeouts {
                 a_timeout_of_zero_is_an_error_in_every_operation
                 a_timeout_past_the_longest_is_an_error_in_every_operation
@@ -189,6 +193,7 @@ macro_rules! __cases {
                 a_view_clears_its_own_prefix_and_no_other
                 a_view_connects_and_disconnects_with_its_cache
             }
+            clocks { a_wait_for_a_load_ends_by_a_clock_that_is_set_by_hand }
             owned {
                 a_task_is_spawned_from_every_operation
                 an_operation_that_owns_its_cache_outlives_its_callers
@@ -293,6 +298,7 @@ macro_rules! __cases {
                 whatever_came_and_is_gone_is_counted_by_why_it_went
                 caches_of_one_name_share_its_counts
             }
+            clocks { entries_expire_by_a_clock_that_is_set_by_hand }
             info { bounds_are_told_as_the_open_store_has_them }
         }
     };
@@ -422,6 +428,7 @@ macro_rules! __cases {
     };
     (faults $backend:ident) => {
         $crate::__tests! { $backend
+            clocks { a_deadline_of_a_server_ends_by_a_clock_that_is_set_by_hand }
             addresses {
                 an_address_that_loses_packets_gives_way_to_the_next
                 an_address_that_accepts_and_never_greets_gives_way_to_the_next

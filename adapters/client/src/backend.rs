@@ -152,6 +152,8 @@ pub(crate) struct Call {
     /// Whether it is for several keys, so that it can be sent in parts where a cluster answers
     /// `TRYAGAIN`.
     several: bool,
+    /// Whether it was asked already if it is to fail.
+    tested: bool,
     redis: redis::Call,
 }
 
@@ -281,6 +283,16 @@ impl Call {
         cx: &Context<'_>,
     ) -> Poll<Result<Answer, Error>> {
         ready!(cache.poll_turn(cx));
+        if let Some(faults) = cache.faults()
+            && !self.tested
+            && cache.is_connected()
+        {
+            ready!(cache.poll_turn_to_fail(cx));
+            self.tested = true;
+            if let Some(fault) = faults.next() {
+                return Poll::Ready(fault.answer(cache.parts().1.response_timeout));
+            }
+        }
         let mut revived = false;
         loop {
             let begun = cache.with_backend(|backend| match backend.busy_desk() {

@@ -13,9 +13,11 @@ use async_caches_core::url::{Backend, CacheUrl, Credentials, Topology, UrlError}
 use async_caches_core::value::Unreadable;
 
 use crate::cache::{Cache, Remote, Target};
+use crate::clock::{ByHand, ManualClock};
 use crate::cluster::Translation;
 use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
+use crate::faults::Faults;
 use crate::hooks::Hooks;
 use crate::resolver::Resolver;
 use crate::runtime::Runtime;
@@ -36,6 +38,8 @@ pub struct Builder {
     scheme: Box<str>,
     options: Options,
     runtime: Option<Arc<dyn Runtime>>,
+    clock: Option<ManualClock>,
+    faults: Option<Faults>,
     credentials: Option<Credentials>,
     provider: Option<Provider>,
     translation: Translation,
@@ -54,6 +58,8 @@ impl Builder {
             scheme: url.split_once("://").map_or("", |(scheme, _)| scheme).into(),
             options: Options::default(),
             runtime: None,
+            clock: None,
+            faults: None,
             credentials: None,
             provider: None,
             translation: Translation::default(),
@@ -66,6 +72,18 @@ impl Builder {
     /// The runtime that does the I/O; adapters say this.
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.runtime = Some(Arc::new(runtime));
+        self
+    }
+
+    /// The clock that the cache goes by, for tests: see [`ManualClock`].
+    pub fn clock(mut self, clock: &ManualClock) -> Self {
+        self.clock = Some(clock.clone());
+        self
+    }
+
+    /// What makes the cache's operations fail, for tests: see [`Faults`].
+    pub fn faults(mut self, faults: &Faults) -> Self {
+        self.faults = Some(faults.clone());
         self
     }
 
@@ -315,7 +333,15 @@ impl Builder {
         let CacheUrl { backend, options } = self.url?;
         let mut settings = Settings::new(self.options.over(options))?;
         let reports = Reports::new(self.hooks.recorder.clone());
-        let target = match (backend, self.runtime) {
+        // A server needs a runtime all the same.
+        let needs_one = matches!(backend, Backend::Redis(_)) && self.runtime.is_none();
+        let runtime = match self.clock.filter(|_| !needs_one) {
+            Some(clock) => {
+                Some(Arc::new(ByHand { clock, runtime: self.runtime }) as Arc<dyn Runtime>)
+            }
+            None => self.runtime,
+        };
+        let target = match (backend, runtime) {
             (Backend::Dummy, runtime) => Target::Dummy { runtime },
             (Backend::Memory { name }, runtime) => Target::Memory { name: name.into(), runtime },
             (Backend::Redis(server), Some(runtime)) => {
@@ -338,7 +364,7 @@ impl Builder {
                 return Err(Error::NoRuntime { scheme: self.scheme.into() });
             }
         };
-        Ok(Cache::new(target, settings, reports))
+        Ok(Cache::new(target, settings, reports, self.faults))
     }
 
     /// The cache, connected.

@@ -17,6 +17,7 @@ use async_caches_core::value::Unreadable;
 use crate::backend::{AtOnce, Backend, Service};
 use crate::cluster::{Cluster, Nodes, Translation, View};
 use crate::error::Error;
+use crate::faults::Faults;
 use crate::flights::Desk;
 use crate::memory::Store;
 use crate::redis::{Redis, Routes};
@@ -48,6 +49,8 @@ struct Inner {
     /// There while connected. Apart from the phase, so that operations do not wait for each other.
     backend: ArcSwapOption<Backend>,
     reports: Reports,
+    /// There if a test makes operations fail.
+    faults: Option<Faults>,
 }
 
 /// Where a cache is.
@@ -164,10 +167,18 @@ enum Phase {
 }
 
 impl Cache {
-    pub(crate) fn new(target: Target, settings: Settings, reports: Reports) -> Self {
+    pub(crate) fn new(
+        target: Target,
+        settings: Settings,
+        reports: Reports,
+        faults: Option<Faults>,
+    ) -> Self {
         let (phase, backend) = (Mutex::new(Phase::Idle), ArcSwapOption::empty());
         let key_space = Arc::new(settings.key_space.clone());
-        Self { key_space, inner: Arc::new(Inner { target, settings, phase, backend, reports }) }
+        Self {
+            key_space,
+            inner: Arc::new(Inner { target, settings, phase, backend, reports, faults }),
+        }
     }
 
     /// Whether the cache is connected: `connect` has succeeded and `disconnect` was not called. It
@@ -251,6 +262,9 @@ impl Cache {
         cx: &Context<'_>,
         is_plain: impl Fn() -> bool,
     ) -> Option<AtOnce> {
+        if self.inner.faults.is_some() {
+            return None;
+        }
         match &self.inner.target {
             Target::Redis(remote) if is_plain() && !remote.desk.is_busy() => {
                 let (link, large) = remote.seen.load().as_ref()?.find(command)?;
@@ -305,6 +319,11 @@ impl Cache {
     /// Where the cache is, and what was settled about it.
     pub(crate) fn parts(&self) -> (&Target, &Settings) {
         (&self.inner.target, &self.inner.settings)
+    }
+
+    /// What makes operations fail, if something does.
+    pub(crate) fn faults(&self) -> Option<&Faults> {
+        self.inner.faults.as_ref()
     }
 
     /// Who is told of entries that cannot be read.

@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use crate::alarm;
 use crate::chain::{Chain, Inside, Node};
+use crate::clock::ManualClock;
 use crate::registry::Registry;
 use crate::runtime::{Runtime, Time, Timer};
 use crate::sync::lock;
@@ -103,7 +104,8 @@ impl Desk {
     /// The one for a server's database: all caches of this process that use it meet there.
     pub(crate) fn of(server: &Server, runtime: &Arc<dyn Runtime>) -> Arc<Self> {
         let name = format!("{}/{}", server.topology, server.database);
-        DESKS.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
+        let desks = runtime.manual_clock().map_or(&*DESKS, ManualClock::desks);
+        desks.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
     }
 
     /// To be taken before the key is looked up.

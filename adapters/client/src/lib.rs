@@ -90,10 +90,12 @@ mod backend;
 mod builder;
 mod cache;
 mod chain;
+mod clock;
 mod cluster;
 mod credentials;
 mod error;
 mod events;
+mod faults;
 mod flights;
 mod form;
 mod handle;
@@ -133,11 +135,13 @@ pub use rustls;
 
 pub use self::builder::Builder;
 pub use self::cache::Cache;
+pub use self::clock::ManualClock;
 pub use self::credentials::{CredentialsError, CredentialsProvider};
 pub use self::error::{
     ConnectionError, Error, KeyError, LinkError, LoadError, MapError, OptionError, ProtocolError,
     ServerError, ServerErrorKind, TooManyRedirects, UrlError,
 };
+pub use self::faults::{Fault, Faults};
 pub use self::form::{Decode, Encode, EncodeAs, Json, Raw};
 pub use self::info::{
     BackendInfo, ClusterInfo, Info, LastError, MemoryInfo, NodeInfo, PoolInfo, ServerSeen,

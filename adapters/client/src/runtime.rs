@@ -18,6 +18,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 
+use crate::clock::ManualClock;
 pub use crate::redis::Link;
 pub use async_caches_core::time::Instant;
 pub use async_caches_core::url::Endpoint;
@@ -49,12 +50,34 @@ pub trait Socket: Send + 'static {
 /// One alarm that can be set anew.
 pub trait Timer: Send + 'static {
     /// Ready once it is `at` or later, on the clock of [`Runtime::now`]; else the task is woken
-    /// then. `None` is never. Each call replaces what was set before.
+    /// then. `None` is never. Each call replaces what was set before, also the task to be woken.
+    ///
+    /// After it was ready it is asked again, often with a later instant and sometimes with the same
+    /// one: then it is ready at once again. So an alarm that rings once, as a future does, is to be
+    /// set anew after it has rung; it must neither panic nor stay pending. One that rings early, or
+    /// wakes its task for nothing, costs a poll and nothing else; one that never rings holds up
+    /// callers past their deadlines.
     fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// A runtime, as far as a cache needs one. Called on the cold path only, once a connection, but for
-/// [`poll_budget`](Self::poll_budget).
+/// [`now`](Self::now) and [`poll_budget`](Self::poll_budget).
+///
+/// # On which thread
+///
+/// | call | where it is made |
+/// |---|---|
+/// | [`now`](Self::now), [`seed`](Self::seed), [`is_here`](Self::is_here) | on any thread, also outside of the runtime |
+/// | [`spawn`](Self::spawn), [`timer`](Self::timer) | on the thread that connects, or whose call opens the connections again on another runtime, inside of the runtime; for the nodes of a cluster in a task that was spawned. With time of its own, `timer` also on any thread that waits for another's load |
+/// | [`dial`](Self::dial) | in a task that was spawned |
+/// | [`poll_budget`](Self::poll_budget) | in the task of a caller, on any thread |
+///
+/// What `dial` starts may stay on the thread that `dial` was called on, as a runtime with a thread for each
+/// core wants it: sockets and the future of [`Link::race`] need not move between threads, though they
+/// can. Callers on other threads reach a connection through a lock and wake its task, so a waker of
+/// that task must work from any thread.
+///
+/// A panic in any of these calls leaves the cache as it was.
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// What time it is, counted from an origin that stays the same.
     fn now(&self) -> Instant;
@@ -75,10 +98,23 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Whether everything that happens on it follows from its own time and seeds, as in a
-    /// simulation. A store in memory that is opened on it then goes by its clock as well, and no
-    /// thread takes back what has expired there.
+    /// simulation. A store in memory that is opened on it then goes by its clock as well
+    /// ([`has_own_time`](Self::has_own_time)), and no thread takes back what has expired there.
     fn is_simulated(&self) -> bool {
         false
+    }
+
+    /// Whether a store in memory that is opened now goes by the clock of [`now`](Self::now), and
+    /// callers of `get_or_set` wait by it, instead of the system's clock: because time is simulated,
+    /// or paused for a test. Asked when a cache connects.
+    fn has_own_time(&self) -> bool {
+        self.is_simulated()
+    }
+
+    /// The clock that its time is taken from, if that is set by hand.
+    #[doc(hidden)]
+    fn manual_clock(&self) -> Option<&ManualClock> {
+        None
     }
 
     /// Whether the calling task may do one operation more before others get their turn. Asked
@@ -165,9 +201,9 @@ pub(crate) enum Time {
 }
 
 impl Time {
-    /// That of a runtime which is simulated, or else the system's from now on.
+    /// That of a runtime which has its own, or else the system's from now on.
     pub(crate) fn of(runtime: &Arc<dyn Runtime>) -> Self {
-        match runtime.is_simulated() {
+        match runtime.has_own_time() {
             true => Self::Simulated(Arc::clone(runtime)),
             false => Self::System(Clock::start()),
         }

@@ -6,6 +6,7 @@
 
 pub mod addresses;
 pub mod clear;
+pub mod clocks;
 pub mod cluster;
 pub mod compare;
 pub mod counters;

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use self::locked::{Lent, Locked};
 use self::sweeper::Watched;
 use self::tally::{Lane, Lanes, Tally};
+use crate::clock::ManualClock;
 use crate::error::Error;
 use crate::flights::Desk;
 use crate::registry::Registry;
@@ -55,8 +56,10 @@ impl Store {
         bounds: Bounds,
         runtime: Option<&Arc<dyn Runtime>>,
     ) -> Result<Arc<Self>, Error> {
-        let simulated = runtime.filter(|runtime| runtime.is_simulated());
-        let store = STORES.get_or_make(name, || match simulated {
+        let simulated = runtime.filter(|runtime| runtime.has_own_time());
+        let clock = runtime.and_then(|runtime| runtime.manual_clock());
+        let stores = clock.map_or(&*STORES, ManualClock::stores);
+        let store = stores.get_or_make(name, || match simulated {
             Some(runtime) => Self::simulated(bounds, runtime),
             None => Self::new(bounds),
         });

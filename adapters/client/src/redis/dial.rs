@@ -3,10 +3,11 @@
 use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use super::link::Link as Serving;
 use super::watcher::Watcher;
-use crate::runtime::{Socket, Timer};
+use crate::runtime::{Instant, Runtime, Socket, Timer};
 
 /// A connection about to be dialled: a [`Runtime`](crate::runtime::Runtime) hands it back to
 /// [`Link::race`] or [`Link::drive`]. Dropped without that, it counts as a dial that failed.
@@ -19,7 +20,39 @@ enum Kind {
     Watching(Watcher),
 }
 
+/// The alarm of a connection: the adapter's, unless the cache's clock is set by hand.
+enum Alarm<T> {
+    OfAdapter(T),
+    ByHand(Box<dyn Timer>),
+}
+
+impl<T> Alarm<T> {
+    fn of(runtime: &dyn Runtime, timer: T) -> Self {
+        match runtime.manual_clock() {
+            Some(_) => Self::ByHand(runtime.timer()),
+            None => Self::OfAdapter(timer),
+        }
+    }
+}
+
+impl<T: Timer> Timer for Alarm<T> {
+    #[inline]
+    fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::OfAdapter(timer) => timer.poll_until(at, cx),
+            Self::ByHand(timer) => timer.poll_until(at, cx),
+        }
+    }
+}
+
 impl Link {
+    fn runtime(&self) -> &dyn Runtime {
+        match &self.0 {
+            Kind::Serving(link) => &*link.pool.runtime,
+            Kind::Watching(watcher) => &*watcher.pool.runtime,
+        }
+    }
+
     pub(super) fn serving(link: Serving) -> Self {
         Self(Kind::Serving(link))
     }
@@ -48,6 +81,7 @@ impl Link {
         F: Future<Output = io::Result<S>> + Send,
     {
         let connect = |address: Option<SocketAddr>| address.map(&mut connect);
+        let timer = Alarm::of(self.runtime(), timer);
         match self.0 {
             Kind::Serving(link) => link.drive(resolve, connect, timer).await,
             Kind::Watching(watcher) => watcher.drive(resolve, connect, timer).await,
@@ -60,6 +94,7 @@ impl Link {
         connect: impl Future<Output = io::Result<S>> + Send,
         timer: T,
     ) {
+        let timer = Alarm::of(self.runtime(), timer);
         let mut only = Some(connect);
         let connect = |_: Option<SocketAddr>| only.take();
         match self.0 {

@@ -23,7 +23,7 @@ use crate::runtime::{Socket, Timer};
 /// A connection to a sentinel, from before it is dialled to its end. Dropped, it tells the pool.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
     at: Endpoint,
     orders: Arc<Orders>,
     setup: Setup,

@@ -1,0 +1,205 @@
+//! A clock that a test sets by hand.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_caches_core::time::Instant;
+
+use crate::flights::Desk;
+use crate::memory::Store;
+use crate::registry::Registry;
+use crate::runtime::{BoxFuture, Endpoint, Link, Runtime, Timer};
+use crate::sync::lock;
+
+/// A clock that stands still until a test advances it: given to
+/// [`Builder::clock`](crate::Builder::clock), it is what the cache goes by. Clones are one clock.
+///
+/// A store in memory expires its entries by it, callers of `get_or_set` wait for another's load by
+/// it, and the connections of a server have their deadlines by it: none of them ends before the
+/// clock is advanced. What a server does with timeouts of its own is the server's affair.
+///
+/// Caches of one `locmem://` name and one clock share a store; with another clock, or without one,
+/// it is another store. So tests that run at the same time need no names of their own.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use async_caches::{ManualClock, Error};
+/// # async fn test() -> Result<(), Error> {
+/// let clock = ManualClock::new();
+/// let cache = async_caches::builder("locmem://test").clock(&clock).connect().await?;
+/// cache.set("key", 1).timeout(Duration::from_secs(60)).await?;
+/// clock.advance(Duration::from_millis(59_999));
+/// assert!(cache.contains("key").await?);
+/// clock.advance(Duration::from_millis(1));
+/// assert!(!cache.contains("key").await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct ManualClock(Arc<Face>);
+
+/// The clock, and what goes by it.
+struct Face {
+    /// Nanoseconds; changed under the lock of the alarms.
+    now: AtomicU64,
+    alarms: Mutex<Alarms>,
+    stores: Registry<Store>,
+    desks: Registry<Desk>,
+}
+
+/// The alarms that are set, and the tasks that they wake.
+#[derive(Default)]
+struct Alarms {
+    next: u64,
+    set: HashMap<u64, (Instant, Waker)>,
+}
+
+impl ManualClock {
+    /// A clock that stands still.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock ahead by `span`, at once, and wakes what has waited for that. It saturates
+    /// after 584 years. What is woken runs once its task is polled: a test that looks for its effect
+    /// awaits that effect.
+    pub fn advance(&self, span: Duration) {
+        let mut alarms = lock(&self.0.alarms);
+        let now = self.now() + span;
+        self.0.now.store(now.as_nanos(), Ordering::SeqCst);
+        let due: Vec<u64> =
+            alarms.set.iter().filter(|(_, (at, _))| *at <= now).map(|(id, _)| *id).collect();
+        let rung: Vec<_> = due.iter().filter_map(|id| alarms.set.remove(id)).collect();
+        drop(alarms);
+        rung.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// How far the clock has been advanced since it was made.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.now().since(BEGINNING)
+    }
+
+    pub(crate) fn stores(&self) -> &Registry<Store> {
+        &self.0.stores
+    }
+
+    pub(crate) fn desks(&self) -> &Registry<Desk> {
+        &self.0.desks
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.0.now.load(Ordering::SeqCst))
+    }
+}
+
+impl Default for Face {
+    fn default() -> Self {
+        Self {
+            now: AtomicU64::new(BEGINNING.as_nanos()),
+            alarms: Mutex::default(),
+            stores: Registry::new(),
+            desks: Registry::new(),
+        }
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManualClock").field("elapsed", &self.elapsed()).finish_non_exhaustive()
+    }
+}
+
+/// A runtime, if there is one, whose time is that of a clock.
+#[derive(Debug)]
+pub(crate) struct ByHand {
+    pub(crate) clock: ManualClock,
+    pub(crate) runtime: Option<Arc<dyn Runtime>>,
+}
+
+impl Runtime for ByHand {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn is_here(&self) -> bool {
+        self.runtime.as_ref().is_none_or(|runtime| runtime.is_here())
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(task);
+        }
+    }
+
+    fn seed(&self) -> u64 {
+        self.runtime.as_ref().map_or_else(crate::seed, |runtime| runtime.seed())
+    }
+
+    fn is_simulated(&self) -> bool {
+        self.runtime.as_ref().is_none_or(|runtime| runtime.is_simulated())
+    }
+
+    fn has_own_time(&self) -> bool {
+        true
+    }
+
+    fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.runtime {
+            Some(runtime) => runtime.poll_budget(cx),
+            None => Poll::Ready(()),
+        }
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        let mut alarms = lock(&self.clock.0.alarms);
+        alarms.next += 1;
+        Box::new(Alarm { clock: self.clock.clone(), id: alarms.next })
+    }
+
+    fn dial(&self, to: Endpoint, link: Link) {
+        if let Some(runtime) = &self.runtime {
+            runtime.dial(to, link);
+        }
+    }
+
+    fn manual_clock(&self) -> Option<&ManualClock> {
+        Some(&self.clock)
+    }
+}
+
+/// An alarm of a clock that is set by hand.
+struct Alarm {
+    clock: ManualClock,
+    id: u64,
+}
+
+impl Timer for Alarm {
+    fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let mut alarms = lock(&self.clock.0.alarms);
+        let rings = at.is_some_and(|at| at <= self.clock.now());
+        let before = match at {
+            Some(at) if !rings => alarms.set.insert(self.id, (at, waker)),
+            Some(_) | None => alarms.set.remove(&self.id),
+        };
+        drop(alarms);
+        drop(before);
+        if rings { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        let gone = lock(&self.clock.0.alarms).set.remove(&self.id);
+        drop(gone);
+    }
+}
+
+/// Some time after the origin, as on any machine.
+const BEGINNING: Instant = Instant::from_millis(1_000);

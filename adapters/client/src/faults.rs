@@ -1,0 +1,133 @@
+//! Failures on demand, for tests of what an application does when its cache fails.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_caches_core::error::{Failure, ServerError};
+use async_caches_core::reply::Answer;
+
+use crate::error::{Error, LinkError};
+use crate::sync::lock;
+
+/// A switch that makes the operations of a cache fail, in front of whatever backend it has: given to
+/// [`Builder::faults`](crate::Builder::faults). Clones are one switch.
+///
+/// What fails has done nothing: it is refused before it reaches the backend, whatever its error says of
+/// that ([`Fault::Timeout`] may say that it may have run, as a caller has to deal with that). Each
+/// command counts by itself: the lookup and the store of a `get_or_set`, each chunk of 512 keys of a
+/// batch, each step of `clear_prefix`. `connect` and `disconnect` do not fail by it, nor is a
+/// [`Recorder`](crate::Recorder) told. A cache that is given none pays for it with one comparison
+/// an operation.
+///
+/// ```
+/// # use async_caches::{Error, Fault, Faults};
+/// # async fn test() -> Result<(), Error> {
+/// let faults = Faults::new();
+/// let cache = async_caches::builder("locmem://test").faults(&faults).connect().await?;
+/// faults.fail_with(Fault::Unavailable);
+/// assert!(cache.get::<i32>("key").await.is_err_and(|error| error.is_retryable()));
+/// assert_eq!(cache.get_or_set("key", async { 1 }).await?, 1); // loaded, and not stored
+/// faults.clear();
+/// assert_eq!(cache.get::<i32>("key").await?, None);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Switch>);
+
+#[derive(Debug, Default)]
+struct Switch {
+    /// What fails, and how often; always, without a number.
+    fault: Mutex<Option<(Fault, Option<u64>)>>,
+    failed: AtomicU64,
+}
+
+/// How operations fail that [`Faults`] make fail.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// As if the server were away: [`Error::Unavailable`].
+    Unavailable,
+    /// As if too many operations were under way: [`Error::Overloaded`].
+    Overloaded,
+    /// As if no answer had come in time, though without any waiting: [`Error::Timeout`].
+    Timeout {
+        /// What the error says of that.
+        may_have_run: bool,
+    },
+    /// As if the connection had been lost: [`Error::Disconnected`].
+    Disconnected {
+        /// What the error says of that.
+        may_have_run: bool,
+    },
+    /// As if the server had answered with this error, such as `OOM command not allowed`:
+    /// [`Error::Server`], typed by its first word.
+    Server(String),
+}
+
+impl Faults {
+    /// A switch that is off.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every command fails like this from now on.
+    pub fn fail_with(&self, fault: Fault) {
+        *lock(&self.0.fault) = Some((fault, None));
+    }
+
+    /// The next `count` commands fail like this, and those after them do not.
+    pub fn fail_next(&self, count: u64, fault: Fault) {
+        *lock(&self.0.fault) = (count > 0).then_some((fault, Some(count)));
+    }
+
+    /// No command fails any more.
+    pub fn clear(&self) {
+        *lock(&self.0.fault) = None;
+    }
+
+    /// How many commands have failed by this switch.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.0.failed.load(Ordering::Relaxed)
+    }
+
+    /// How the next command fails, if it does.
+    pub(crate) fn next(&self) -> Option<Fault> {
+        let mut state = lock(&self.0.fault);
+        let (fault, left) = state.as_mut()?;
+        let fault = fault.clone();
+        if let Some(left) = left {
+            *left -= 1;
+            if *left == 0 {
+                *state = None;
+            }
+        }
+        drop(state);
+        self.0.failed.fetch_add(1, Ordering::Relaxed);
+        Some(fault)
+    }
+}
+
+impl Fault {
+    /// What an operation comes to that fails like this.
+    pub(crate) fn answer(self, after: std::time::Duration) -> Result<Answer, Error> {
+        let to = || "the server that a test has made fail".to_owned();
+        Err(match self {
+            Self::Unavailable => {
+                let source = LinkError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+                Error::Unavailable { to: to(), source }
+            }
+            Self::Overloaded => Error::Overloaded { to: to() },
+            Self::Timeout { may_have_run } => Error::Timeout { after, may_have_run },
+            Self::Disconnected { may_have_run } => {
+                Error::Disconnected { may_have_run, source: LinkError::Eof }
+            }
+            Self::Server(text) => {
+                return Ok(Err(Failure::Server(ServerError::parse(text.as_bytes()))));
+            }
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! A clock that is set by hand, and failures on demand.
+
+use std::time::Duration;
+
+use async_caches::{Error, Fault, Faults, LoadError, ManualClock, Remaining, ServerErrorKind};
+
+use super::ops::{self, LONG};
+use crate::context::{Context, connected};
+use crate::gate::Gate;
+use crate::server::Setup;
+
+pub async fn entries_expire_by_a_clock_that_is_set_by_hand(cx: Context) {
+    let clock = ManualClock::new();
+    let cache = connected(cx.builder().clock(&clock)).await;
+    let other = connected(cx.builder().clock(&clock.clone())).await;
+    cache.set("key", 1).timeout(LONG).await.unwrap();
+    cache.incr("n", 1).or_insert(0).timeout(LONG * 2).await.unwrap();
+    assert_eq!(other.get::<i32>("key").await.unwrap(), Some(1), "one clock is one store");
+    let without = cx.cache().await;
+    assert_eq!(without.get::<i32>("key").await.unwrap(), None, "without it is another one");
+    clock.advance(LONG - Duration::from_millis(1));
+    assert_eq!(cache.remaining("key").await.unwrap(), Remaining::For(Duration::from_millis(1)));
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(clock.elapsed(), LONG);
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
+    assert_eq!(other.remaining("n").await.unwrap(), Remaining::For(LONG));
+    clock.advance(Duration::MAX);
+    assert!(!cache.contains("n").await.unwrap());
+}
+
+pub async fn a_wait_for_a_load_ends_by_a_clock_that_is_set_by_hand(cx: Context) {
+    let clock = ManualClock::new();
+    // Longer than the clock goes ahead in all.
+    let (builder, endless) = (cx.builder().clock(&clock).load_wait(LONG), LONG * 1_000_000);
+    let cache = connected(builder.response_timeout(endless).connect_timeout(endless)).await;
+    let gate = Gate::default();
+    let (leading, passed) = (cache.clone(), gate.clone());
+    let leader = cx.spawn(async move {
+        let load = async {
+            passed.pass().await;
+            1
+        };
+        leading.get_or_set("key", load).await.unwrap()
+    });
+    gate.reached(&cx).await;
+    let follower = cx.spawn(cache.get_or_set("key", async { 2 }).into_owned());
+    // However long that takes: only the clock ends the wait.
+    clock.advance(LONG - Duration::from_nanos(1));
+    cx.sleep(Duration::from_millis(50)).await;
+    assert!(!cache.contains("key").await.unwrap());
+    cx.until("the wait is over", async || {
+        clock.advance(LONG);
+        cache.contains("key").await.unwrap()
+    })
+    .await;
+    assert_eq!(follower.await.unwrap(), 2);
+    gate.open();
+    assert_eq!(leader.await, 1);
+}
+
+pub async fn a_deadline_of_a_server_ends_by_a_clock_that_is_set_by_hand(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let clock = ManualClock::new();
+    let builder = cx.builder_of(&server.url(0)).clock(&clock);
+    // So short that a clock which runs would end it at once.
+    let cache = connected(builder.response_timeout(Duration::from_millis(20))).await;
+    cache.set("key", 1).await.unwrap();
+    server.stop();
+    let get = cx.spawn(cache.get::<i32>("key").into_owned());
+    cx.sleep(Duration::from_millis(100)).await;
+    assert!(!get.is_done(), "it has no more than that to wait for");
+    clock.advance(Duration::from_millis(20));
+    let error = get.await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. } | Error::Disconnected { .. }), "{error:?}");
+    server.resume();
+}
+
+pub async fn every_operation_fails_as_a_test_wants_it(cx: Context) {
+    let faults = Faults::new();
+    let cache = connected(cx.builder().faults(&faults)).await;
+    cache.set("key", 1).await.unwrap();
+    faults.fail_with(Fault::Unavailable);
+    for (name, operation) in ops::all() {
+        let outcome = operation(cache.clone()).await;
+        match name.contains("get_or_set") {
+            true => outcome.unwrap_or_else(|error| panic!("{name}: {error:?}")),
+            false => {
+                let error = outcome.expect_err(name);
+                assert!(matches!(error, Error::Unavailable { .. }), "{name}: {error:?}");
+                assert!(error.is_retryable() && !error.may_have_run(), "{name}");
+            }
+        }
+    }
+    assert!(faults.failed() >= ops::all().len() as u64);
+    faults.clear();
+    let kept = cache.get::<i32>("key").await.unwrap();
+    assert!(kept.is_none_or(|value| value == 1), "nothing has run");
+    assert_eq!(cache.get_or_set("load", async { 2 }).await.unwrap(), 2);
+}
+
+pub async fn an_operation_fails_in_the_way_that_was_asked_for(cx: Context) {
+    let faults = Faults::new();
+    let cache = connected(cx.builder().faults(&faults)).await;
+    for may_have_run in [false, true] {
+        faults.fail_next(1, Fault::Timeout { may_have_run });
+        let error = cache.set("key", 1).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+        assert_eq!(error.may_have_run(), may_have_run);
+        faults.fail_next(1, Fault::Disconnected { may_have_run });
+        let error = cache.delete("key").await.unwrap_err();
+        assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");
+        assert_eq!(error.may_have_run(), may_have_run);
+    }
+    faults.fail_next(2, Fault::Overloaded);
+    assert!(matches!(cache.ping().await, Err(Error::Overloaded { .. })));
+    assert!(matches!(cache.ping().await, Err(Error::Overloaded { .. })));
+    cache.ping().await.unwrap();
+    faults.fail_next(1, Fault::Server("OOM command not allowed".into()));
+    let Err(Error::Server(error)) = cache.set("key", 1).await else { panic!() };
+    assert_eq!(error.kind, ServerErrorKind::OutOfMemory);
+    faults.fail_next(0, Fault::Unavailable);
+    cache.ping().await.unwrap();
+    assert_eq!(faults.failed(), 7);
+    let loader = async { Err::<i32, _>("away too") };
+    faults.fail_with(Fault::Unavailable);
+    let failed = cache.try_get_or_set("key", loader).await;
+    assert!(matches!(failed, Err(LoadError::Load("away too"))), "{failed:?}");
+    cache.disconnect().await.unwrap();
+    assert!(matches!(cache.ping().await, Err(Error::NotConnected)), "it is what it is");
+}
