@@ -339,6 +339,7 @@ impl Shard {
                 Ok(both) => both,
                 Err(error) => return Ok(Err(error)),
             };
+            turn.grant = Grant::Cheap;
             self.insert(key, &Own::of(&text), start.expiry, turn)?;
             return Ok(Ok(first));
         };

@@ -160,7 +160,12 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
         Command::Incr { key, delta, start } => {
             let sum =
                 store.write(key, now, |shard, key, turn| shard.incr(key, *delta, *start, turn));
-            Reply::Number(sum.unwrap_or(Err(NumberError::KeyNotFound))?)
+            // Without room for it the sum is told all the same, as one that makes an entry too large.
+            let refused = || match start {
+                Some(start) => start.first(*delta).map(|(sum, _)| sum),
+                None => Err(NumberError::KeyNotFound),
+            };
+            Reply::Number(sum.unwrap_or_else(refused)?)
         }
         Command::Contains(key) => {
             Reply::Flag(store.read(key, |shard, key| shard.contains(key, now)))
