@@ -145,11 +145,13 @@ impl Said {
                 Reply::Count(u64::try_from(self.integer()?).ok().filter(|count| *count <= 2)?)
             }
             Command::Scan { .. } => self.scanned()?,
-            Command::Touch { .. } | Command::Contains(_) | Command::DeleteIf { .. } => match self.integer()? {
-                0 => Reply::Flag(false),
-                1 => Reply::Flag(true),
-                _ => return None,
-            },
+            Command::Touch { .. } | Command::Contains(_) | Command::DeleteIf { .. } => {
+                match self.integer()? {
+                    0 => Reply::Flag(false),
+                    1 => Reply::Flag(true),
+                    _ => return None,
+                }
+            }
             Command::Incr { delta, .. } => return self.sum(*delta),
             Command::Remaining(_) => Reply::Remaining(match self.integer()? {
                 -2 => Remaining::Absent,
