@@ -11,7 +11,6 @@ use crate::cluster::map::Form;
 use crate::error::NumberError;
 use crate::key::{Key, Keys};
 use crate::number::Number;
-use crate::planted::{self, Bug};
 use crate::ttl::Expiry;
 
 /// A command to a backend.
@@ -179,7 +178,7 @@ impl Command<'_> {
     /// together say the same, though not of one moment.
     #[must_use]
     pub fn is_divisible(&self) -> bool {
-        matches!(self, Self::GetMany(keys) if keys.len() > 1) && !planted::is(Bug::ChunksNotHalved)
+        matches!(self, Self::GetMany(keys) if keys.len() > 1)
     }
 
     /// Whether running this command changes nothing, however often and however late it runs.

@@ -13,7 +13,8 @@
 //! link was lost, the next dial waits for the backoff, and until one succeeds again there is only
 //! one dial at a time. A link counts as a success once it has answered a command, however soon it
 //! ended, or has lasted for [`Pool::STABLE`]: a server that accepts, greets and hangs up is no reason
-//! for a storm, and a server behind a short-lived proxy none for long waits.
+//! for a storm, and a server behind a short-lived proxy none for long waits. Links that were dialled before
+//! the last failure and end after it count with it as one, as they have one reason.
 //!
 //! While there is no open link callers wait, each for its own deadline. Once that has lasted for the
 //! patience given, counted from the first dial, or the server refused the credentials, waiting is
@@ -56,6 +57,8 @@ pub struct Pool {
     patience: Duration,
     links: Links,
     next: u64,
+    /// The next link by the last failure. The end of an earlier one is no news.
+    next_by_failure: u64,
     /// Which open links were found not to have idled at a time: none from this one on.
     looked: Option<(Instant, LinkId)>,
     backoff: Backoff,
@@ -162,6 +165,7 @@ impl Pool {
             next: 0,
             looked: None,
             backoff: Backoff::new(seed),
+            next_by_failure: 0,
             not_before: now,
             troubled: false,
             demand: false,
@@ -416,12 +420,13 @@ impl Pool {
         self.history.ended(phase);
         self.renewing = self.renewing.filter(|renewing| *renewing != id);
         let answered = answered && !planted::is(Bug::AnswersForgotten);
-        match phase {
-            Phase::Open { since, .. } if answered || now.since(since) >= Self::STABLE => {
-                self.backoff.succeeded();
-            }
-            Phase::Open { .. } | Phase::Dialling => {}
+        let worked = match phase {
+            Phase::Open { since, .. } => answered || now.since(since) >= Self::STABLE,
+            Phase::Dialling => false,
             Phase::Closing => return,
+        };
+        if worked {
+            self.backoff.succeeded();
         }
         let failed = refused || matches!(phase, Phase::Dialling) || self.is_dialling();
         if failed && self.open() == 0 {
@@ -429,8 +434,12 @@ impl Pool {
         }
         self.troubled = true;
         self.refused = refused;
-        let delay = if refused { self.backoff.refused() } else { self.backoff.failed() };
-        self.not_before = now + delay;
+        // Links that end together, for one reason, are one failure.
+        if worked || refused || id.0 >= self.next_by_failure {
+            let delay = if refused { self.backoff.refused() } else { self.backoff.failed() };
+            self.not_before = now + delay;
+            self.next_by_failure = self.next;
+        }
     }
 }
 

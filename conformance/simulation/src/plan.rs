@@ -278,6 +278,10 @@ impl Plan {
         }
         let mut cluster = ClusterPlan::draw(random, other, plan.faults_until);
         cluster.lies &= !calm;
+        if cluster.lies {
+            // So many that they are sent to more addresses than may be known.
+            (plan.tasks, plan.operations) = (60, 8);
+        }
         plan.cluster = Some(cluster);
         if plan.batches() {
             // Both of one slot.

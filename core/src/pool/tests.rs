@@ -509,6 +509,26 @@ fn two_hundred_clients_that_lost_one_server_do_not_come_back_together() {
 }
 
 #[test]
+fn links_that_end_together_are_one_failure() {
+    let lost = |size: usize| {
+        let mut pool = Pool::new(size, size, PATIENCE, 7, at(0));
+        let mut links = Vec::new();
+        while links.len() < size {
+            let dialled = dials(&mut pool, at(0));
+            for link in &dialled {
+                pool.handle(Input::Opened(*link), at(0));
+            }
+            links.extend(dialled);
+        }
+        for link in links {
+            pool.handle(ended(link), at(10));
+        }
+        pool.deadline(at(10)).unwrap().at
+    };
+    assert_eq!(lost(1), lost(10));
+}
+
+#[test]
 fn a_connection_that_has_answered_is_a_success_however_short_it_lived() {
     let mut pool = pool(1, 1);
     let mut now = at(0);

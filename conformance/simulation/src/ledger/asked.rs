@@ -112,7 +112,10 @@ impl Ledger {
         let askers = askers * each;
         // A scan removes what it finds, in commands whose number nobody knows.
         let swept = wire == Wire::Unlink && !self.sweeps.is_empty();
-        if wire == Wire::Ping || swept || (wire.changes_nothing() && askers > 0) {
+        // One is cleared once for each node that was said to have a slot which it has.
+        let redirected = wire == Wire::Flush && self.lies && askers > 0;
+        let uncounted = wire == Wire::Ping || swept || redirected;
+        if uncounted || (wire.changes_nothing() && askers > 0) {
             return;
         }
         let same = |entry: &&Entry| {
