@@ -76,7 +76,7 @@ pub enum Command<'a> {
     },
     /// Adds to a number in one atomic step; the key keeps its timeout. Answered by
     /// [`Reply::Number`](crate::reply::Reply::Number) or refused with a
-    /// [`NumberError`](crate::error::NumberError).
+    /// [`NumberError`].
     Incr {
         /// Which.
         key: Key<'a>,
