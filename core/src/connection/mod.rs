@@ -468,6 +468,10 @@ impl Connection {
             self.put += (tx.len() - before) as u64;
             return Ok(match step {
                 Step::Pending => None,
+                // Whoever asks from now on is not to be answered by what was here before.
+                Step::Done(_) if rx.first().is_some_and(|first| !b">|".contains(first)) => {
+                    return Err(ProtocolError::Unasked.into());
+                }
                 Step::Done(info) => {
                     self.phase = Phase::Ready { since: now };
                     self.last_used = now;

@@ -55,6 +55,21 @@ fn nothing_large_is_taken_in_the_handshake() {
 }
 
 #[test]
+fn what_comes_with_the_last_word_of_the_greeting_answers_no_command() {
+    let greet = |behind: &[u8]| {
+        let mut desk = Desk::dial(&setup("redis://h"));
+        assert!(desk.hear(HELLO).is_empty());
+        desk.try_hear(&[SETTLED, behind].concat())
+    };
+    for first in b"$+:*_,#!=(%~-" {
+        assert_eq!(greet(&[*first]), Err(ProtocolError::Unasked.into()));
+    }
+    let pushed = greet(b">2\r\n+message\r\n+x\r\n").unwrap();
+    assert!(matches!(pushed[..], [Event::Ready(_), ..]), "{pushed:?}");
+    assert!(matches!(greet(b"").unwrap()[..], [Event::Ready(_)]));
+}
+
+#[test]
 fn pushes_without_end_end_the_handshake() {
     let mut desk = Desk::dial(&setup("redis://h"));
     let push = [&b">2\r\n+message\r\n$60000\r\n"[..], &[b'x'; 60_000], b"\r\n"].concat();

@@ -129,7 +129,8 @@ impl Shared {
         let mut end = None;
         let wave = (state.connection.in_flight() / 2).clamp(WAVE_LEAST, WAVE_MOST);
         let more = loop {
-            if settled.wakers.len() == wave {
+            // With nothing in flight the rest was not asked for, and is not to answer who comes next.
+            if settled.wakers.len() == wave && state.connection.in_flight() > 0 {
                 break true;
             }
             if let Some((tag, value)) = state.connection.next_value(rx, now) {
