@@ -48,6 +48,7 @@ pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context)
     }
     // No round trip, so nothing to wait for.
     assert_eq!(cache.get_many::<i32>([""; 0]).await.unwrap(), []);
+    cx.until("the link is given up", async || open(&cache) == 0).await;
     server.resume();
     cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
     cache.set("key", "fresh").await.unwrap();
