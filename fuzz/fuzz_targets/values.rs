@@ -23,7 +23,12 @@ fuzz_target!(|input: Input<'_>| {
     adds(input.bytes, input.delta, input.double);
     adds(input.integer.to_string().as_bytes(), input.delta, input.double);
     adds(input.double.to_string().as_bytes(), input.delta, input.double);
-    adds(&value::encode(&input.double).expect("a double"), input.delta, input.double);
+    // JSON has no infinity and no NaN.
+    let double = value::encode(&input.double);
+    assert_eq!(double.is_ok(), input.double.is_finite());
+    if let Ok(double) = double {
+        adds(&double, input.delta, input.double);
+    }
 });
 
 fn reads_back(bytes: &[u8]) {
