@@ -275,7 +275,7 @@ impl Pool {
         }
         if self.open() > self.minsize.max(1) {
             let idle = |id: LinkId| idle_since(id).is_some_and(|at| now.since(at) >= Self::IDLE);
-            // What was not idle a moment ago is not either when this is asked again.
+            // A link that was not idle at this instant need not be looked at again.
             let looked = self.looked.filter(|(at, _)| *at == now).map(|(_, id)| id);
             let tired = self.links.open_before(looked).find(|id| idle(*id));
             self.looked = Some((now, tired.unwrap_or(LinkId(0))));

@@ -181,7 +181,7 @@ impl Client {
         self.calls.push(Some(Call { hops, expires, slot, to, is_sent: false, is_map }));
     }
 
-    /// Sends what can be sent, and dials where there is room.
+    /// Sends and dials as much as there is room for.
     fn send(&mut self) {
         let space = KeySpace::default();
         let scope = space.scope(None).expect("no version, no colon");
@@ -237,7 +237,7 @@ impl Client {
                     self.nodes[at].values -= 1;
                     self.calls[tag.0 as usize] = None;
                 }
-                // Its reply may still come, to nobody.
+                // Its reply may still come, and is dropped.
                 Event::Expired(tag) => self.calls[tag.0 as usize] = None,
                 _ => {}
             }

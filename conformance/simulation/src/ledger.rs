@@ -66,10 +66,11 @@ pub(crate) struct Ledger {
     pub(crate) strict: bool,
     /// Whether nothing goes wrong but that a key ends connections.
     pub(crate) only_poison: bool,
+    /// What ends connections, if anything does.
     pub(crate) poison: Option<Poison>,
     /// How many connections that key has ended.
     pub(crate) poisoned: usize,
-    /// Whether nodes send callers to addresses that nobody has.
+    /// Whether nodes send callers to unused addresses.
     pub(crate) lies: bool,
     /// Counts what happens, one after the other.
     pub(crate) step: u64,
@@ -465,7 +466,7 @@ impl Ledger {
     }
 
     /// A lookup of many keys is halved until each is looked up alone: it ends a connection for each
-    /// half that is none yet, and one more where it was in company.
+    /// half of several keys, and one more if other commands were on the first.
     fn check_chunks(&mut self) {
         let lookups = self.ops.iter().filter(|op| op.kind == Kind::GetMany);
         let most: usize = lookups.map(|op| 2 + op.keys.len()).sum();

@@ -123,7 +123,7 @@ pub(crate) enum Strike {
     Mood(Mood),
     /// The server forgets its scripts.
     ForgetScripts,
-    /// The server forgets who has given it the password.
+    /// The server forgets which clients gave the password.
     ForgetClients,
     /// The server says nothing for so many nanoseconds.
     Pause(u64),
@@ -306,7 +306,7 @@ impl Plan {
         }
     }
 
-    /// Lets the server forget in some seeds who has given it the password.
+    /// In some seeds the server forgets which clients gave the password.
     pub(crate) fn forget_clients(&mut self, random: &mut Random) {
         if self.password && random.below(2) == 0 {
             for _ in 0..1 + random.below(3) {
@@ -326,7 +326,7 @@ impl Plan {
         self.cluster.as_ref().is_some_and(|cluster| cluster.batches)
     }
 
-    /// Whether nodes send callers to addresses that nobody has.
+    /// Whether nodes send callers to unused addresses.
     pub(crate) fn lies(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.lies)
     }

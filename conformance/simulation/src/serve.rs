@@ -191,7 +191,7 @@ impl State {
         true
     }
 
-    /// Where a node that lies sends a caller: to an address that nobody has, and none was sent to before.
+    /// Where a node that lies sends a caller: to an unused address, another one each time.
     fn new_address(&mut self) -> Option<i64> {
         if !self.plan.lies() || !self.is_foul() || self.random.below(8) == 0 {
             return None;

@@ -36,7 +36,7 @@ pub(crate) struct ClusterPlan {
     pub(crate) reads: bool,
     /// Whether callers do hardly anything but what is for many keys.
     pub(crate) batches: bool,
-    /// Whether nodes send most callers to addresses that nobody has, each to another one.
+    /// Whether nodes send most callers to unused addresses, each to another one.
     pub(crate) lies: bool,
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     pub(crate) log: Log,
     pub(crate) scratch: Vec<u8>,
-    /// How many addresses that nobody has were named.
+    /// How many unused addresses were named.
     pub(crate) lied: i64,
 }
 

@@ -468,7 +468,7 @@ impl Connection {
             self.put += (tx.len() - before) as u64;
             return Ok(match step {
                 Step::Pending => None,
-                // Whoever asks from now on is not to be answered by what was here before.
+                // Bytes that are here already must not answer the first command.
                 Step::Done(_) if rx.first().is_some_and(|first| !b">|".contains(first)) => {
                     return Err(ProtocolError::Unasked.into());
                 }

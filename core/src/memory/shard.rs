@@ -15,7 +15,7 @@
 //! is not stored, nothing else makes room for it, and whatever its key held before is removed, for it
 //! would be stale.
 //!
-//! A value of more than an eighth of the room is weighed first, by whoever holds all shards, against
+//! A value of more than an eighth of the room is weighed first, by the store that holds all shards, against
 //! the entries that it would displace; a shard says what it has [in use](Shard::in_use), and whether a
 //! key was asked for while its value was refused.
 //!

@@ -107,7 +107,7 @@ pub struct Scanner {
     /// Those of the frame that is being read.
     limits: Limits,
     limited: Limited,
-    /// Those of a large frame, of a small one and of one that nobody asked for.
+    /// Those of a large frame, a small one and an unasked one.
     large: Limits,
     small: Limits,
     unasked: Limits,

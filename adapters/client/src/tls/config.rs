@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_caches_core::options::{
     ClientCertificate, OptionError, Settings, TlsSettings, TlsVerify, Trust,
 };
+use async_caches_core::shown::Shown;
 use async_caches_core::tls::InWords;
 use async_caches_core::url::{Endpoint, Server, Topology};
 use rustls::client::{WantsClientCert, WebPkiServerVerifier};
@@ -81,8 +82,9 @@ impl TlsClient {
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigError> {
-    let unusable = |_| TlsConfigError::ServerName { name: name.chars().take(255).collect() };
-    // The zone of an address says on which of our networks it is, and is nobody's name.
+    let unusable =
+        |_| TlsConfigError::ServerName { name: name.chars().take(Shown::NAME).collect() };
+    // The zone of an address says which local network it is on, and is in no certificate.
     let name = name.split_once('%').map_or(name, |(address, _)| address);
     ServerName::try_from(name.to_owned()).map_err(unusable)
 }

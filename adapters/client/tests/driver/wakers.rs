@@ -51,7 +51,7 @@ fn poll<F: Future + Unpin>(future: &mut F, waker: Waker) -> Poll<F::Output> {
     outcome
 }
 
-/// An operation that has begun to wait, owned by whoever asks.
+/// An operation that has begun to wait, owned by its caller.
 fn begun<F: Future + Unpin + Send + 'static>(mut operation: F) -> F {
     assert!(poll(&mut operation, Waker::noop().clone()).is_pending());
     operation

@@ -44,7 +44,7 @@ fn a_connection_that_is_left_ends_once_the_last_caller_has_given_up() {
     desk.get(2);
     desk.send();
     assert_eq!(desk.hear(NOAUTH), [refused(1, NOAUTH)]);
-    // The server owes another reply; but nobody waits for it any more.
+    // The server owes another reply, but no caller waits for it any more.
     assert_eq!(desk.wait(RESPONSE), Err(ConnectionError::Forgotten));
 }
 

@@ -119,7 +119,7 @@ impl Ladder {
         self.heard.push((hash & !KIND) | if is_hit { HIT } else { MISS });
     }
 
-    /// Has the shadows see a part of what was heard. Returns the rule to go by from now on, if it is another,
+    /// Replays a part of the noted requests to the shadows. Returns the rule to go by from now on, if it is another,
     /// and the share that its shadow has learnt; or the same rule with its shadow's share.
     pub(super) fn settle(&mut self) -> Option<(Rule, Share)> {
         let ruling = self.ruling;

@@ -118,7 +118,7 @@ impl Queues {
         Self { small, heavy, main, worn, outsized, proven, len: 0, ghosts, share, rule, unused: 0 }
     }
 
-    /// The weight of what is in the main queue though it is a large part of what a shard may hold.
+    /// The weight of outsized entries in the main queue: each is a large part of what a shard may hold.
     pub(super) fn proven(&self) -> u64 {
         self.proven
     }
@@ -374,7 +374,7 @@ impl Queues {
         }
     }
 
-    /// What the small and the main queue weigh, without what is outsized.
+    /// The weight of the small and the main queue without outsized entries.
     fn light(&self) -> u64 {
         self.small.weight.saturating_add(self.main.weight).saturating_sub(self.proven)
     }

@@ -129,7 +129,7 @@ impl Shared {
         let mut end = None;
         let wave = (state.connection.in_flight() / 2).clamp(WAVE_LEAST, WAVE_MOST);
         let more = loop {
-            // With nothing in flight the rest was not asked for, and is not to answer who comes next.
+            // With nothing in flight the rest is unasked for: it must not answer the next command.
             if settled.wakers.len() == wave && state.connection.in_flight() > 0 {
                 break true;
             }
