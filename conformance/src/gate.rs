@@ -4,7 +4,9 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
-use crate::context::Context;
+use async_caches::Cache;
+
+use crate::context::{Context, Task};
 
 /// A closed gate; clones are the same gate.
 #[derive(Clone, Default)]
@@ -51,4 +53,24 @@ impl Gate {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panics here")
     }
+}
+
+/// A caller that loads `value` for `key`, and whose loader has come to a gate.
+pub async fn held_load(
+    cx: &Context,
+    cache: &Cache,
+    key: &'static str,
+    value: i32,
+) -> (Gate, Task<i32>) {
+    let gate = Gate::default();
+    let (inner, cache) = (gate.clone(), cache.clone());
+    let load = cx.spawn(async move {
+        let loader = async {
+            inner.pass().await;
+            value
+        };
+        cache.get_or_set(key, loader).await.unwrap()
+    });
+    gate.reached(cx).await;
+    (gate, load)
 }

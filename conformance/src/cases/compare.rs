@@ -4,7 +4,7 @@ use async_caches::{Cache, Error};
 
 use super::ops::{LONG, PAST_SHORT, SHORT, unspeakable};
 use crate::context::Context;
-use crate::gate::Gate;
+use crate::gate::held_load;
 
 pub async fn a_key_is_deleted_if_it_holds_the_value(cx: Context) {
     let cache = cx.cache().await;
@@ -78,16 +78,7 @@ pub async fn of_many_that_delete_one_value_one_succeeds(cx: Context) {
 
 pub async fn a_delete_if_equals_while_loading_wins(cx: Context) {
     let cache = cx.cache().await;
-    let gate = Gate::default();
-    let (loading, passed) = (cache.clone(), gate.clone());
-    let load = cx.spawn(async move {
-        let loader = async {
-            passed.pass().await;
-            7
-        };
-        loading.get_or_set("key", loader).await.unwrap()
-    });
-    gate.reached(&cx).await;
+    let (gate, load) = held_load(&cx, &cache, "key", 7).await;
     assert!(!cache.delete_if_equals("key", 7).await.unwrap());
     gate.open();
     assert_eq!(load.await, 7);

@@ -7,7 +7,7 @@ use async_caches::{Error, Remaining};
 use super::ops::{LONG, PAST_SHORT, SHORT};
 use super::timeouts::assert_within;
 use crate::context::{Context, connected};
-use crate::gate::Gate;
+use crate::gate::held_load;
 
 pub async fn an_absent_number_begins_with_its_initial_value(cx: Context) {
     let cache = cx.cache().await;
@@ -133,16 +133,7 @@ pub async fn of_many_first_additions_none_is_lost(cx: Context) {
 
 pub async fn a_number_that_begins_while_loading_wins(cx: Context) {
     let cache = cx.cache().await;
-    let gate = Gate::default();
-    let (loading, passed) = (cache.clone(), gate.clone());
-    let load = cx.spawn(async move {
-        let loader = async {
-            passed.pass().await;
-            7
-        };
-        loading.get_or_set("n", loader).await.unwrap()
-    });
-    gate.reached(&cx).await;
+    let (gate, load) = held_load(&cx, &cache, "n", 7).await;
     assert_eq!(cache.incr("n", 1).or_insert(40).await.unwrap(), 41);
     gate.open();
     assert_eq!(load.await, 7);

@@ -14,7 +14,7 @@ use super::ops::{LONG, never_loaded, unspeakable};
 use super::timeouts::assert_within;
 use crate::abandon::{a_turn, after_pending, after_polls};
 use crate::context::Context;
-use crate::gate::Gate;
+use crate::gate::{Gate, held_load};
 
 pub async fn a_miss_loads_and_stores(cx: Context) {
     let cache = cx.cache().await;
@@ -81,16 +81,7 @@ async fn sixty_four_callers_share_one_load(cx: &Context, caches: &[Cache]) {
 
 pub async fn keys_and_versions_load_apart(cx: Context) {
     let cache = cx.cache().await;
-    let gate = Gate::default();
-    let (inner, leading) = (gate.clone(), cache.clone());
-    let leader = cx.spawn(async move {
-        let load = async {
-            inner.pass().await;
-            1
-        };
-        leading.get_or_set("key", load).await.unwrap()
-    });
-    gate.reached(&cx).await;
+    let (gate, leader) = held_load(&cx, &cache, "key", 1).await;
     let other = cache.get_or_set("other", async { 2 });
     assert_eq!(cx.within(SOON, "another key's load", other).await.unwrap(), 2);
     let version = cache.get_or_set("key", async { 3 }).version(1);

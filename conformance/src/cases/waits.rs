@@ -13,7 +13,7 @@ use async_caches::Cache;
 
 use super::ops::never_loaded;
 use crate::context::Context;
-use crate::gate::Gate;
+use crate::gate::{Gate, held_load};
 
 pub async fn a_loader_that_asks_for_its_own_key_gets_the_inner_value(cx: Context) {
     let cache = cx.cache().await;
@@ -225,16 +225,7 @@ pub async fn a_load_after_load_wait_does_not_undo_a_write(cx: Context) {
     let cache = cx.cache_with("load_wait=0.03").await;
     let mut kept = Box::pin(cache.get_or_set("key", pending::<u32>()));
     loading(&cx, &mut kept).await;
-    let gate = Gate::default();
-    let (inner, loader) = (gate.clone(), cache.clone());
-    let second = cx.spawn(async move {
-        let load = async {
-            inner.pass().await;
-            1
-        };
-        loader.get_or_set("key", load).await.unwrap()
-    });
-    gate.reached(&cx).await;
+    let (gate, second) = held_load(&cx, &cache, "key", 1).await;
     cx.within(SOON, "the write", cache.set("key", 2)).await.unwrap();
     gate.open();
     assert_eq!(cx.within(SOON, "the load", second).await, 1);
