@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_caches::{Cache, Error};
+use async_caches::{Cache, ConnectionError, Error, LinkError};
 use async_caches_conformance::Context;
 use async_caches_conformance::abandon::{a_turn, after_polls};
 use async_caches_conformance::context::{Task, connected};
@@ -198,7 +198,8 @@ impl Worker {
         let count = match &outcome {
             Some(Ok(_)) => &self.shared.done,
             Some(Err(error)) => {
-                assert!(error.is_retryable(), "{what}: {error:?}");
+                let expected = error.is_retryable() || broke_the_protocol(error);
+                assert!(expected, "{what}: {error:?}");
                 &self.shared.failed
             }
             None => &self.shared.dropped,
@@ -248,6 +249,13 @@ impl Worker {
         };
         format!("{key}={}-{}|{}", self.number, self.serial, "x".repeat(length))
     }
+}
+
+/// Whether the reply of the call itself made no sense, as one with a corrupt byte does not. Such a
+/// call is not sent again.
+fn broke_the_protocol(error: &Error) -> bool {
+    let Error::ConnectionsEnded { source, .. } = error else { return false };
+    matches!(source, LinkError::Connection(ConnectionError::Protocol(_)))
 }
 
 async fn absent_is_none(
