@@ -23,11 +23,14 @@ mod member;
 mod race;
 mod routes;
 mod sentinels;
+mod shown;
 mod slots;
 mod suspects;
 mod watcher;
 mod witness;
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -55,6 +58,7 @@ pub(crate) use self::member::Member;
 pub(crate) use self::routes::Routes;
 use self::routes::{Bounds, Links};
 use self::sentinels::Sentinels;
+use self::shown::Shown;
 pub(crate) use self::slots::Outcome;
 use self::witness::Ending;
 pub(crate) use self::witness::Witness;
@@ -112,8 +116,7 @@ struct State {
     dialling: Links,
     /// Whether callers are to see the links.
     published: bool,
-    /// How many links they were shown last, and whether there was room for more.
-    shown: (usize, bool),
+    shown: Shown,
     line: Line,
     /// Whether links are kept apart, for commands that are to be alone.
     apart: bool,
@@ -178,7 +181,7 @@ impl Redis {
             links: Links::new(),
             dialling: Links::new(),
             published: false,
-            shown: (0, false),
+            shown: Shown::default(),
             line: Line::default(),
             apart: false,
             keeper: None,
@@ -333,6 +336,7 @@ impl Pool {
             news = Some((Arc::clone(&link.1), reconnect, unnamed));
             state.last_error = None;
             state.links.push(link);
+            state.shown.change();
             self.reroute_grown(&mut state);
             told = state.sentinels.as_mut().and_then(Sentinels::trust);
         }
@@ -381,8 +385,8 @@ impl Pool {
             told = state.sentinels.as_mut().and_then(|sentinels| sentinels.doubt(error));
             state.last_end = Some((error.clone(), now));
             state.last_error = Some(error.clone());
-            self.reroute(&mut state);
         }
+        self.reroute_shrunk(&mut state);
         let how = match dialled {
             _ if known.is_none() || state.closed => Ending::Closed,
             true => Ending::NotOpened { in_a_row: state.decisions.tally().failed_dials },
@@ -417,13 +421,18 @@ impl Pool {
         if !unanswered || elsewhere || now.since(heard) < self.response_timeout() {
             return Vec::new();
         }
-        let links = state.links.clone();
+        let links: OnceCell<HashMap<_, _>> = OnceCell::new();
         let heard = |id: LinkId| {
-            let link = links.iter().find(|(link, _)| *link == id);
-            link.map_or(Instant::ORIGIN, |(_, link)| link.last_heard())
+            let links = links.get_or_init(|| state.links.iter().cloned().collect());
+            links.get(&id).map_or(Instant::ORIGIN, |link| link.last_heard())
         };
         let closing = state.decisions.silent(link.id, now, heard);
-        closing.into_iter().filter_map(|id| self.remove(state, id)).collect()
+        let mut links = links.into_inner().unwrap_or_default();
+        let silent: HashMap<_, _> =
+            closing.iter().filter_map(|id| Some((*id, links.remove(id)?))).collect();
+        state.links.retain(|(id, _)| !silent.contains_key(id));
+        silent.iter().for_each(|_| state.shown.change());
+        closing.into_iter().filter_map(|id| silent.get(&id).cloned()).collect()
     }
 
     /// A server was greeted like this, and the dial has failed for this reason. Returns how to greet it
@@ -439,21 +448,24 @@ impl Pool {
     fn reroute(&self, state: &mut State) {
         if state.published {
             let (links, full) = (state.links.clone(), state.decisions.is_full());
-            state.shown = (links.len(), full);
+            state.shown.renew(full);
             let (busy, large) = (self.bounds.busy(), Arc::clone(&self.large));
             self.routes.store(Some(Arc::new(Routes { links, full, busy, large })));
         }
     }
 
-    /// The same after a link has opened, or is being dialled. While many more are to come callers are
-    /// shown some at a time, as to show them costs as much as there are; who finds none with room
-    /// asks the pool.
+    /// The same after a link has opened, or is being dialled, once it is time.
     fn reroute_grown(&self, state: &mut State) {
-        let (shown, was_full) = state.shown;
-        let is_little = state.links.len() >= MANY
-            && state.links.len() - shown.min(state.links.len()) < shown / 16;
-        let waits = is_little && !state.dialling.is_empty();
-        if !waits || was_full != state.decisions.is_full() {
+        if state.dialling.is_empty() {
+            self.reroute(state);
+        } else {
+            self.reroute_shrunk(state);
+        }
+    }
+
+    /// The same after a link has ended, once it is time.
+    fn reroute_shrunk(&self, state: &mut State) {
+        if state.shown.is_stale(state.links.len(), state.decisions.is_full()) {
             self.reroute(state);
         }
     }
@@ -466,7 +478,7 @@ impl Pool {
         };
         take(&mut state.dialling).or_else(|| {
             let taken = take(&mut state.links)?;
-            self.reroute(state);
+            state.shown.change();
             Some(taken)
         })
     }
@@ -486,9 +498,6 @@ impl Pool {
         woken.into_iter().for_each(Waker::wake);
     }
 }
-
-/// From so many links on callers are shown new ones some at a time.
-const MANY: usize = 128;
 
 /// Lets the keeper see what has changed. No waker is called under a lock.
 fn unlock_and_wake(mut state: MutexGuard<'_, State>) {
