@@ -21,28 +21,28 @@ pub enum Backend {
     Redis,
     /// A Redis server over its unix socket.
     RedisOverUnixSocket,
-    /// A Redis server over TCP that wants a password, one full of signs that URLs reserve.
+    /// A Redis server over TCP that demands a password full of characters that URLs reserve.
     RedisWithPassword,
     /// A Redis server over TLS, whose authority the URL names.
     RedisOverTls,
-    /// A Redis server that knows no `HELLO`, and so no RESP3.
+    /// A Redis server that does not know `HELLO`, and so has no RESP3.
     RedisWithoutHello,
-    /// A Redis server that three sentinels name, as the master of a service.
+    /// A Redis server that three sentinels name as the master of a service.
     RedisThroughSentinel,
-    /// Three Redis servers that are a cluster.
+    /// A cluster of three Redis servers.
     RedisCluster,
     /// A Valkey server over TCP.
     Valkey,
-    /// A Valkey server over TCP that wants the same password.
+    /// A Valkey server over TCP that demands the same password.
     ValkeyWithPassword,
-    /// A Valkey server that three sentinels name, which are Valkey's too.
+    /// A Valkey server that three Valkey sentinels name.
     ValkeyThroughSentinel,
-    /// Three Valkey servers that are a cluster.
+    /// A cluster of three Valkey servers.
     ValkeyCluster,
 }
 
 impl Backend {
-    /// What kind of server it is, where it is one.
+    /// The kind of the server, if the backend is one.
     #[must_use]
     pub fn kind(self) -> Option<Kind> {
         match self {
@@ -61,13 +61,14 @@ impl Backend {
         }
     }
 
-    /// Whether it is several servers, each with a pool of its own, and no databases.
+    /// Whether the backend is a cluster: several servers, each with a pool of its own, and no
+    /// databases.
     #[must_use]
     pub fn is_cluster(self) -> bool {
         matches!(self, Self::RedisCluster | Self::ValkeyCluster)
     }
 
-    /// How a server of this backend is set up, as far as it was not said.
+    /// Completes the setup of a server of this backend: what `setup` leaves open is filled in.
     pub(crate) fn complete(self, setup: Setup) -> Setup {
         match self {
             Self::RedisOverTls => setup.tls_or(|| Tls::of(&AUTHORITY)),
@@ -87,17 +88,18 @@ impl Backend {
     }
 }
 
-/// A namespace on a backend that is one test's own.
+/// A namespace on a backend that belongs to one test.
 pub(crate) struct Place {
     pub(crate) backend: Backend,
     pub(crate) database: u32,
     pub(crate) url: String,
-    /// All of it, where it is a cluster.
+    /// The test's cluster, if the backend is one.
     cluster: Option<Lent>,
 }
 
 impl Place {
-    /// A new place; none where the backend is not here and need not be, which is said once.
+    /// Returns a new place, or `None` if the backend is optional and not installed. That is printed
+    /// once.
     pub(crate) fn new(backend: Backend) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let database = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -131,7 +133,8 @@ impl Place {
         }
     }
 
-    /// The server behind the backend, the first where there are several: one for all tests of the process, which it ends with.
+    /// The server behind the backend; of several, the first. All tests of the process share it, and
+    /// it ends with the process.
     pub(crate) fn server(&self) -> Option<&'static Server> {
         static PLAIN: OnceLock<Server> = OnceLock::new();
         static GUARDED: OnceLock<Server> = OnceLock::new();
@@ -160,8 +163,9 @@ impl Place {
         Some(server.get_or_init(|| Server::start(kind, &setup)))
     }
 
-    /// The master and who watches it: one of each kind for all tests of the process, which no test
-    /// lets fail over, and which takes no server for gone however busy the machine is.
+    /// The master and its sentinels: one set of each kind for all tests of the process. No test
+    /// lets it fail over, and its sentinels do not take a server for gone however busy the machine
+    /// is.
     fn trio(&self) -> &'static Trio {
         static REDIS: OnceLock<Trio> = OnceLock::new();
         static VALKEY: OnceLock<Trio> = OnceLock::new();
@@ -173,12 +177,12 @@ impl Place {
     }
 }
 
-/// Whom all servers of [`Backend::RedisOverTls`] are by, so that one can take another's place.
+/// The authority of all servers of [`Backend::RedisOverTls`], so that one can take another's place.
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
-/// The password of servers that want one: signs that URLs reserve behind [`CANARY`].
+/// The password of servers that demand one: [`CANARY`], then characters that URLs reserve.
 pub(crate) const PASSWORD: &str = "c4n4ryPass@:w/rd?#[1]% \"&\u{e9}";
 
-/// The start of the password, which is the same however it is written: CI looks for it in all that
-/// tests print.
+/// The start of the password. It is the same in every encoding: CI looks for it in all output of
+/// the tests.
 pub(crate) const CANARY: &str = "c4n4ryPass";

@@ -1,10 +1,10 @@
-//! Certificates, made when a test needs them: of an authority of our own, for whom a test says.
+//! Certificates that are made when a test needs them, by an authority of the test's own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-/// Who issues certificates. No two are the same.
+/// An authority that issues certificates. No two are the same.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -21,7 +21,7 @@ pub struct Certificate {
 }
 
 impl Authority {
-    /// A new one, which nobody trusts yet.
+    /// A new authority, which no client trusts yet.
     ///
     /// # Panics
     /// When there is no randomness.
@@ -29,7 +29,8 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Of two by one name the wrong one would be tried, and not be unknown.
+        // With two authorities of one name, a client would try the wrong one instead of reporting
+        // an unknown one.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
@@ -38,19 +39,20 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Its own certificate in PEM: for those who trust it.
+    /// The authority's own certificate in PEM, for clients that trust it.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// A certificate for hosts by these names and addresses, from long ago and for long to come.
+    /// Issues a certificate for hosts by these names and addresses, valid from long ago until far
+    /// in the future.
     #[must_use]
     pub fn issue(&self, names: &[&str]) -> Certificate {
         self.sign(&params(names))
     }
 
-    /// One that was for them until long ago.
+    /// Issues a certificate for these hosts that expired long ago.
     #[must_use]
     pub fn issue_expired(&self, names: &[&str]) -> Certificate {
         let mut params = params(names);
@@ -65,8 +67,8 @@ impl Authority {
     }
 }
 
-/// A certificate for hosts by these names and addresses that nobody has issued: it is signed with its own
-/// key. It may be an authority's, as OpenSSL makes them, or not; and it may have expired.
+/// A self-signed certificate for hosts by these names and addresses, which no authority has issued.
+/// It can be an authority's, as OpenSSL makes them, or not; and it can have expired.
 ///
 /// # Panics
 /// When there is no randomness.

@@ -1,4 +1,4 @@
-//! Clusters as tests need them: masters that share the slots evenly, and replicas.
+//! Clusters for tests: masters that share the slots evenly, and replicas.
 
 use std::sync::{LazyLock, Mutex};
 use std::thread;
@@ -8,21 +8,21 @@ use crate::frame::Frame;
 use crate::raw::Raw;
 use crate::server::{Kind, Server, Setup};
 
-/// A cluster; all nodes are killed when this is dropped.
+/// A cluster. Dropping it kills all nodes.
 #[derive(Debug)]
 pub struct Cluster {
-    /// The masters in the order of their slots, and behind them the replicas: of the first master, of
-    /// the second, and so on.
+    /// The masters in the order of their slots, and behind them the replicas: of the first master,
+    /// of the second, and so on.
     pub nodes: Vec<Server>,
     masters: usize,
 }
 
 impl Cluster {
-    /// Starts a cluster of so many masters and so many replicas, and waits until every node says that
+    /// Starts a cluster of this many masters and replicas, and waits until every node reports that
     /// it is whole. A node that is silent for `missed_after` counts as gone.
     ///
     /// # Panics
-    /// When there are no such servers here, or they do not start or do not come together.
+    /// When such a server is not installed, or the nodes do not start or do not join.
     #[must_use]
     pub fn start(
         kind: Kind,
@@ -53,7 +53,7 @@ impl Cluster {
     /// How many slots a cluster has.
     pub const SLOTS: usize = 16_384;
 
-    /// Which of the masters serves a slot to begin with.
+    /// The master that serves a slot to begin with.
     #[must_use]
     pub fn master_of(&self, slot: usize) -> usize {
         slot / self.share()
@@ -73,11 +73,11 @@ impl Cluster {
         self.url_of(&(0..self.masters).collect::<Vec<_>>())
     }
 
-    /// A raw connection to all nodes that are masters to begin with: a command goes to where its key
-    /// is.
+    /// A raw connection to all nodes that are masters to begin with. A command goes to the node
+    /// that has its key.
     ///
     /// # Panics
-    /// When one does not answer.
+    /// When a node does not answer.
     #[must_use]
     pub fn raw(&self) -> Raw {
         let mut raw = self.nodes[..self.masters].iter().map(|node| node.raw(0));
@@ -86,10 +86,10 @@ impl Cluster {
         first.beside(ports.skip(1).zip(raw).collect())
     }
 
-    /// What the cluster calls a node.
+    /// The cluster's id of a node.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// When the node does not answer.
     #[must_use]
     pub fn id(&self, node: usize) -> String {
         self.nodes[node].raw(0).text(&["CLUSTER", "MYID"])
@@ -116,8 +116,8 @@ impl Cluster {
     pub fn hand_over(&self, from: usize, to: usize) {
         let target = self.id(to);
         let (mut source, mut taker) = (self.nodes[from].raw(0), self.nodes[to].raw(0));
-        // What it is given counts more than what the other said just before: a slot that holds no key
-        // would be taken back by that, and be nobody's in the end.
+        // Raises the taker's epoch above the other's last announcement. Otherwise that would
+        // take back a slot without keys, and the slot would end up with no owner.
         taker.call(&["CLUSTER", "BUMPEPOCH"]);
         for slot in from * self.share()..((from + 1) * self.share()).min(Self::SLOTS) {
             let text = slot.to_string();
@@ -127,7 +127,8 @@ impl Cluster {
             }
             let given = ["CLUSTER", "SETSLOT", &text, "NODE", &target];
             taker.call(&given);
-            // Which may have heard of it already, and follows the taker if it was its last.
+            // The source may have learned this already, and follows the taker if this was its last
+            // slot.
             let said = source.ask(&given).expect("it answers").text();
             assert!(said == "OK" || said.ends_with("SETSLOT only with masters."), "{said}");
         }
@@ -135,7 +136,7 @@ impl Cluster {
         for mut raw in self.nodes.iter().map(|node| node.raw(0)) {
             raw.ask_until("all nodes know that it serves nothing more", NODES, |nodes| {
                 let line = nodes.lines().find(|line| line.starts_with(&source));
-                // Slots come behind what there is of every node.
+                // Slots stand behind the eight fields that every node has.
                 line.is_some_and(|line| line.split(' ').count() == 8)
             });
             raw.ask_until("all nodes know who serves all slots", INFO, |info| {
@@ -182,7 +183,7 @@ impl Cluster {
                 info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
             });
         }
-        // Each knows of the others which of them are replicas.
+        // Each node must also know which of the others are replicas.
         let replicas = self.nodes.len() - self.masters;
         for raw in &mut all {
             raw.ask_until("all know of the replicas", NODES, |nodes| {
@@ -203,7 +204,7 @@ pub struct Moving {
 }
 
 impl Moving {
-    /// Moves up to three keys; answers whether there were any.
+    /// Moves up to three keys; returns whether there were any.
     ///
     /// # Panics
     /// When a node does not answer, or refuses.
@@ -225,7 +226,7 @@ impl Moving {
         true
     }
 
-    /// All keys are there: the slot is the other node's from now on.
+    /// Ends the move once all keys are there: from now on the slot is the other node's.
     ///
     /// # Panics
     /// When a node does not answer, or refuses.
@@ -244,8 +245,8 @@ pub fn slot_of(node: &Server, key: &str) -> usize {
     usize::try_from(node.raw(0).number(&["CLUSTER", "KEYSLOT", key])).expect("it is a slot")
 }
 
-/// A cluster that one test has to itself, as a cluster has but one database. Emptied and given to
-/// another test afterwards.
+/// A cluster that one test has to itself, as a cluster has only one database. It is emptied
+/// afterwards and lent to another test.
 #[derive(Debug)]
 pub(crate) struct Lent {
     kind: Kind,
@@ -261,7 +262,7 @@ impl Lent {
         drop(free);
         let cluster = found.unwrap_or_else(|| {
             let setup = Setup::default();
-            // Which takes no node for gone however busy the machine is.
+            // Its nodes do not take each other for gone however busy the machine is.
             Box::leak(Box::new(Cluster::start(kind, &setup, 3, 0, Duration::from_secs(60))))
         });
         Self { kind, cluster }

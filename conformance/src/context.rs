@@ -1,4 +1,4 @@
-//! What a case is given: a place of its own on one backend, and a runtime to use it on.
+//! The context of a case: a namespace of its own on one backend, and a runtime to use it on.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -31,13 +31,13 @@ impl Context {
     /// A context for a program that starts its servers itself.
     ///
     /// # Panics
-    /// Never: nothing must be there.
+    /// Never: the backend needs no server.
     #[must_use]
     pub fn without_server(harness: &'static dyn Harness) -> Self {
         Self::new(harness, Place::new(Backend::Dummy).expect("it is always there"))
     }
 
-    /// Which backend this is.
+    /// The backend of this test.
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.place.backend
@@ -79,17 +79,17 @@ impl Context {
     /// The shared server behind the backend.
     ///
     /// # Panics
-    /// Where the backend has none.
+    /// When the backend is not a server.
     #[must_use]
     pub fn server(&self) -> &'static Server {
         self.place.server().expect("the backend is a server")
     }
 
-    /// Starts a server of this test's own, of the kind that is behind the backend. It wants a
-    /// password, so that there is one to give away in whatever goes wrong.
+    /// Starts a server of this test's own, of the backend's kind. It demands a password, so that
+    /// every error and message could leak one.
     ///
     /// # Panics
-    /// Where the backend has none, or it does not start.
+    /// When the backend is not a server, or the server does not start.
     #[must_use]
     pub fn start(&self, setup: &Setup) -> Server {
         let kind = self.backend().kind().expect("the backend is a server");
@@ -97,10 +97,11 @@ impl Context {
         Server::start(kind, &setup)
     }
 
-    /// A raw connection to this test's own database of the shared server, or to all of its cluster.
+    /// A raw connection to this test's own database of the shared server, or to all nodes of its
+    /// cluster.
     ///
     /// # Panics
-    /// Where the backend has none, or it does not answer.
+    /// When the backend is not a server, or the server does not answer.
     #[must_use]
     pub fn raw(&self) -> Raw {
         self.place.raw().expect("the backend is a server")
@@ -138,10 +139,10 @@ impl Context {
         Task { seat }
     }
 
-    /// The output of `future`, which must come within `limit`; it is printed.
+    /// The output of `future`, which must come within `limit`; the output is printed.
     ///
     /// # Panics
-    /// When it does not, naming `what` took too long.
+    /// When it does not come in time. The message names `what` took too long.
     pub async fn within<T: Debug>(
         &self,
         limit: Duration,
@@ -156,7 +157,7 @@ impl Context {
     /// The output of `future`, which must come within `limit`.
     ///
     /// # Panics
-    /// When it does not, naming `what` took too long.
+    /// When it does not come in time. The message names `what` took too long.
     pub async fn in_time<T>(
         &self,
         limit: Duration,
@@ -175,10 +176,10 @@ impl Context {
         .await
     }
 
-    /// Waits until `holds` answers yes, asking every few milliseconds for up to ten seconds.
+    /// Waits until `holds` returns true; calls it every few milliseconds for up to ten seconds.
     ///
     /// # Panics
-    /// When it never does, naming `what` was waited for.
+    /// When it never returns true. The message names `what` was waited for.
     pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let start = Instant::now();
         while !holds().await {
@@ -198,8 +199,8 @@ pub async fn connected(builder: Builder) -> Cache {
     cache
 }
 
-/// A task beside the test: awaited, it gives the task's output or passes its panic on. Dropped,
-/// it lets the task run on.
+/// A task beside the test. Awaiting it returns the task's output or passes its panic on. A task
+/// whose handle is dropped runs on.
 pub struct Task<T> {
     seat: Arc<Mutex<Seat<T>>>,
 }
@@ -235,7 +236,7 @@ impl<T> Future for Task<T> {
             Some(Ok(output)) => Poll::Ready(output),
             Some(Err(panic)) => {
                 drop(seat);
-                // On a runtime's own thread libtest keeps what was printed for another test.
+                // On a runtime's own thread libtest attributes the panic's output to another test.
                 tell("a task panicked", &message(&*panic));
                 resume_unwind(panic)
             }

@@ -1,9 +1,9 @@
-//! The conformance suite of `async-caches`: what must hold on every runtime, against every backend
-//! and real servers, as one named test for each case.
+//! The conformance suite of `async-caches`: the behaviour that every runtime, backend and real
+//! server must show, as one named test for each case.
 //!
-//! The adapters of this project are proven with it, and so is one that somebody else writes. It
-//! takes a [`Harness`], which says how to run, spawn and sleep on the runtime and which builder the
-//! adapter has, and one line in a file under `tests/`:
+//! The suite tests the adapters of this project, and any other adapter. It needs a [`Harness`],
+//! which says how to run, spawn and sleep on the runtime and which builder the adapter has, and one
+//! line in a file under `tests/`:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -37,25 +37,26 @@
 //! # fn main() {}
 //! ```
 //!
-//! That makes tests such as `current_thread::redis::an_expired_key_can_be_added_again`. An adapter
-//! crate with the four functions that this project's adapters have adds
+//! This makes tests such as `current_thread::redis::an_expired_key_can_be_added_again`. An adapter
+//! crate that has the same four functions as this project's adapters adds
 //! [`functions!`](crate::functions).
 //!
 //! # Servers
 //!
-//! The suite starts the servers that it needs and stops them, on free ports of the loopback and on
-//! unix sockets, so it runs on Unix only. Where there is no Redis it fails and says what installs
-//! one. Where there is no Valkey its tests say so past the capture of output, and fail when the
-//! environment variable `CI` is set. See [`server::Kind`] for where programs are looked for.
+//! The suite starts and stops the servers that it needs, on free ports of the loopback and on unix
+//! sockets, so it runs on Unix only. If there is no Redis, it fails and names the script that
+//! installs one. If there is no Valkey, its tests print that they do not run, past the capture of
+//! output; they fail if the environment variable `CI` is set. [`server::Kind`] lists the places
+//! where programs are looked for.
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`harness`], [`context`], [`backend`] | what a runtime offers, what a case is given, where it runs |
-//! | `suite`, `cases` | which case runs on which backend; the cases |
-//! | [`server`], [`sentinels`], [`cluster`], [`raw`], [`certificates`] | real servers, those that watch them, several that are one, raw connections to look into them, and what they show over TLS |
+//! | [`harness`], [`context`], [`backend`] | a runtime, the context of a case, the backend it runs on |
+//! | `suite`, `cases` | the table of cases and backends; the cases |
+//! | [`server`], [`sentinels`], [`cluster`], [`raw`], [`certificates`] | real servers, their sentinels, clusters of them, raw connections to look into them, and their TLS certificates |
 //! | [`proxy`], [`packets`] | faults on the wire, and below it |
-//! | [`peer`], [`frame`] | a peer that lies, the protocol as both see it |
-//! | [`abandon`], [`gate`], [`random`] | futures given up, tasks held up, randomness that repeats |
+//! | [`peer`], [`frame`] | a scripted peer that sends wrong replies, the protocol from outside |
+//! | [`abandon`], [`gate`], [`random`] | futures that are dropped, tasks that are held up, seeded randomness |
 
 pub mod abandon;
 pub mod backend;

@@ -1,4 +1,4 @@
-//! The table of cases: which one runs on which backend.
+//! The table of cases: which case runs on which backend.
 //!
 //! [`suite!`](crate::suite) names the groups that each backend gets, `__cases!` the cases in each
 //! group. Nothing else decides what runs.
@@ -14,8 +14,8 @@ use crate::harness::Harness;
 
 /// Expands to one module of tests for each backend, with one test for each case that applies.
 ///
-/// The argument is an expression of type `&'static dyn Harness`. Names in it are looked up where
-/// the macro stands. It is to be used once in a module.
+/// The argument is an expression of type `&'static dyn Harness`. Its names are resolved at the
+/// place of the macro call. Use the macro once in a module.
 #[macro_export]
 macro_rules! suite {
     ($harness:expr) => {
@@ -324,8 +324,8 @@ macro_rules! __cases {
             }
         }
     };
-    // What a cluster cannot hold: it has no databases but one, and for each node a pool of its own, which
-    // is opened when a call needs it. `clustered` has the same of a cluster.
+    // These cases do not hold for a cluster: it has only one database, and one pool for each node
+    // that is opened when a call needs it. `clustered` has the cluster's counterparts.
     (single $backend:ident) => {
         $crate::__tests! { $backend
             server {
@@ -669,7 +669,7 @@ macro_rules! __tests {
 /// Runs one case on one backend and one runtime.
 ///
 /// # Panics
-/// When the case fails, or is not done in time: nothing may wait for ever.
+/// When the case fails or does not end in time: no call may wait for ever.
 #[doc(hidden)]
 pub fn run<F>(harness: &'static dyn Harness, backend: Backend, case: fn(Context) -> F)
 where
@@ -684,8 +684,8 @@ where
     drop(done);
 }
 
-/// Ends the process unless what this returns is dropped in time. The runtime under test may starve its
-/// timers, or spin, so a case is bounded by a thread of the suite's own as well.
+/// Ends the process unless the returned sender is dropped in time. The runtime under test may
+/// starve its timers, or spin, so a thread of the suite bounds each case as well.
 fn watched(limit: Duration) -> mpsc::Sender<()> {
     let case = thread::current().name().unwrap_or("a case").to_owned();
     let (done, is_done) = mpsc::channel::<()>();
