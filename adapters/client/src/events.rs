@@ -1,11 +1,11 @@
-//! What a log wants to know of links and commands, as `tracing` events.
+//! Events on connections and commands for `tracing`.
 //!
 //! Without the feature `tracing` these functions are empty. The target is `async_caches`. Fields
-//! bear the names of OpenTelemetry's conventions for database clients where there is one. No
-//! event holds a key, a value or a password.
+//! have the names of OpenTelemetry's conventions for database clients, if there is one. No event
+//! holds a key, a value or a password.
 //!
-//! What happens to links is told loudly, as it is rare; what happens to commands at `DEBUG`, as
-//! their callers get an error each, and a server that is away would flood the log.
+//! Events on connections have a high level, as they are rare. Events on commands are at `DEBUG`:
+//! each caller gets an error anyway, and they would flood the log while a server is away.
 //!
 //! Source: OpenTelemetry's semantic conventions, "Database client spans" and "General attributes".
 
@@ -21,7 +21,7 @@ use async_caches_core::url::Endpoint;
 use crate::error::LinkError;
 use crate::info::ServerSeen;
 
-/// Which server, where that is known, and which of its databases, where it has such.
+/// The server, if it is known, and its database, if it has several.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only events tell it"))]
 pub(crate) struct Place<'a> {
@@ -29,7 +29,7 @@ pub(crate) struct Place<'a> {
     pub(crate) database: Option<u32>,
 }
 
-/// Functions that each tell an event, and vanish where nobody listens.
+/// Functions that each emit an event, and are empty without the feature `tracing`.
 macro_rules! events {
     ($($(#[$about:meta])* fn $name:ident($($argument:ident: $kind:ty),*) $body:block)*) => {$(
         $(#[$about])*
@@ -61,7 +61,7 @@ macro_rules! tell {
 }
 
 events! {
-    /// A link has opened.
+    /// A connection has opened.
     fn opened(place: Place<'_>, server: impl FnOnce() -> ServerSeen, reconnect: bool) {
         let server = server();
         tell!(
@@ -76,27 +76,27 @@ events! {
         );
     }
 
-    /// A server takes no names of connections. Told once a pool.
+    /// A server does not accept names for connections. Emitted once per pool.
     fn unnamed(place: Place<'_>) {
         tell!(WARN, place, "the server refuses to name its connections");
     }
 
-    /// A sentinel does not say of itself when the master is another. Told once a connection.
+    /// A sentinel does not report a new master by itself. Emitted once per connection.
     fn sentinel_polled(place: Place<'_>) {
         tell!(WARN, place, "a sentinel refuses SUBSCRIBE and is asked every second");
     }
 
-    /// An open link has ended that was to stay.
+    /// An open connection was lost.
     fn lost(place: Place<'_>, why: &LinkError) {
         tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a link was lost");
     }
 
-    /// A link has ended that was to end.
+    /// A connection was closed on purpose.
     fn closed(place: Place<'_>) {
         tell!(DEBUG, place, "a link was closed");
     }
 
-    /// A link could not be opened.
+    /// A connection could not be opened.
     fn dial_failed(place: Place<'_>, why: &LinkError, in_a_row: u32) {
         tell!(
             WARN,
@@ -108,7 +108,7 @@ events! {
         );
     }
 
-    /// One side has refused the other for what it is.
+    /// One side has refused the other.
     fn refused(place: Place<'_>, why: &LinkError) {
         tell!(ERROR, place, "error.type" = error_type(why), error = %why.with_sources(), "a link was refused");
     }
@@ -123,13 +123,13 @@ events! {
         tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a sentinel was lost");
     }
 
-    /// The next dial has to wait.
+    /// The next dial is delayed.
     fn held_back(place: Place<'_>, delay: Duration) {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         tell!(DEBUG, place, delay_ms, "the next dial is held back");
     }
 
-    /// A command was over before it was answered, or had a link.
+    /// A command's time was over before its reply came, or before it got a connection.
     fn timed_out(place: Place<'_>, command: &Command<'_>, after: Duration, may_have_run: bool) {
         let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         tell!(
@@ -143,7 +143,7 @@ events! {
         );
     }
 
-    /// A command whose link was lost is sent again.
+    /// A command whose connection was lost is sent again.
     fn sent_again(place: Place<'_>, command: &Command<'_>, why: &LinkError, may_have_run: bool) {
         tell!(
             DEBUG,
@@ -156,7 +156,7 @@ events! {
         );
     }
 
-    /// An entry could not be read as what was asked for. What it holds is not told.
+    /// An entry could not be read as the type asked for. Its contents are not part of the event.
     fn unreadable(operation: &'static str, kind: &'static str) {
         tracing::event!(
             target: "async_caches",
@@ -167,7 +167,7 @@ events! {
         );
     }
 
-    /// A node of a cluster has sent a command to another one.
+    /// A node of a cluster has redirected a command to another one.
     fn redirected(by: &Address, command: &Command<'_>, redirect: &Redirect) {
         let by = Endpoint::from(by.clone());
         let place = Place { endpoint: Some(&by), database: Some(0) };
@@ -221,7 +221,7 @@ mod fields {
         }
     }
 
-    /// One of a few words, for errors to be counted by.
+    /// A short word for the error, to count errors by.
     pub(super) fn error_type(why: &LinkError) -> &'static str {
         match why {
             LinkError::Io(_) => "io",

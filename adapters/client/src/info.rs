@@ -1,8 +1,8 @@
 //! What a cache is doing at the moment, for a dashboard: one snapshot for every backend.
 //!
-//! [`Cache::info`] says what there is now; [`Cache::stats`](crate::Cache::stats) counts what a store in memory has
-//! done, and is part of it. Nothing is counted for its sake on the way of a command: numbers are read where the
-//! work is done anyhow, and those that grow are of links.
+//! [`Cache::info`] reports the present state. It includes [`Cache::stats`](crate::Cache::stats),
+//! which counts what a store in memory has done. No command is slowed down for it: the numbers come
+//! from places that do the work anyway, and the counters that grow are per connection.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::backend::Backend;
 use crate::cache::{Cache, Target};
 use crate::error::LinkError;
 
-/// What a cache is doing, as [`Cache::info`] found it. Holds no password.
+/// What a cache is doing, as returned by [`Cache::info`]. Contains no password.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Info {
-    /// Whether the cache is connected, as [`Cache::is_connected`] says.
+    /// Whether the cache is connected, as [`Cache::is_connected`] returns it.
     pub connected: bool,
-    /// The same of its backend.
+    /// What its backend is doing.
     pub backend: BackendInfo,
-    /// How many entries this cache and its clones found that could not be read as what was asked
-    /// for, since it was built: those that [`Cache::get_or_set`] has replaced, those that were a
-    /// miss, and those that were an error.
+    /// How many entries this cache and its clones could not read as the type asked for, since it
+    /// was built: those that [`Cache::get_or_set`] replaced, those that were a miss, and those that
+    /// were an error.
     pub unreadable: u64,
 }
 
@@ -36,9 +36,9 @@ pub enum BackendInfo {
     Dummy,
     /// `locmem://`: a store in memory.
     Memory(MemoryInfo),
-    /// `redis://` and its like: a pool of links to a server.
+    /// `redis://` and the like: a pool of connections to a server.
     Redis(Box<PoolInfo>),
-    /// `redis-cluster://` and its like: a pool of links to each node that is in use.
+    /// `redis-cluster://` and the like: a pool of connections to each node in use.
     Cluster(Box<ClusterInfo>),
 }
 
@@ -48,110 +48,110 @@ pub enum BackendInfo {
 pub struct MemoryInfo {
     /// The store's name, from the URL.
     pub name: String,
-    /// How many entries the store may hold; `None` is no bound. Before `connect`, what this cache
-    /// asks for.
+    /// How many entries the store may hold; `None` for no bound. Before `connect`, the bound that
+    /// this cache asks for.
     pub max_entries: Option<u64>,
-    /// How many bytes the store may hold, as [`Stats::bytes`] counts them; `None` is no bound.
-    /// Before `connect`, what this cache asks for.
+    /// How many bytes the store may hold, as [`Stats::bytes`] counts them; `None` for no bound.
+    /// Before `connect`, the bound that this cache asks for.
     pub max_bytes: Option<u64>,
-    /// What the store has done and what it holds; `None` unless connected. See [`Cache::stats`].
+    /// What the store has done and what it holds; `None` if not connected. See [`Cache::stats`].
     pub stats: Option<Stats>,
 }
 
-/// The nodes of a cluster. Of a cache that is not connected there are none.
+/// The nodes of a cluster; empty if the cache is not connected.
 ///
-/// Nodes are looked at one after another, so their numbers are of slightly different moments.
+/// Nodes are read one after another, so their numbers are of slightly different moments.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClusterInfo {
     /// The nodes that the URL names.
     pub topology: Topology,
-    /// The nodes that the cluster has, as the last map says and redirects since.
+    /// The nodes of the cluster, from the last map and the redirects since.
     pub nodes: Vec<NodeInfo>,
     /// How many maps were read since the cache was connected.
     pub maps: u64,
-    /// Callers that wait for the cluster and for no node of it: for another map, or until a node may be
-    /// asked again. Those that wait for a link to a node count there.
+    /// Callers that wait for the cluster and for no single node: for a new map, or until a node may
+    /// be tried again. Callers that wait for a connection to a node are counted with that node.
     pub waiting: usize,
-    /// Writers that wait for the store of a load of the same key.
+    /// Writers that wait until a load of the same key has stored its value.
     pub held: usize,
-    /// Why a map could not be read, if none was since.
+    /// Why the last map could not be read; `None` if one was read since.
     pub last_error: Option<LinkError>,
 }
 
-/// A node of a cluster, and the pool of links to it.
+/// A node of a cluster, and the pool of connections to it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NodeInfo {
-    /// How many slots it serves; none of a replica.
+    /// How many slots it serves; zero for a replica.
     pub slots: usize,
-    /// Whether the others have not reached it, as of the last map.
+    /// Whether the other nodes report it as failed, as of the last map.
     pub failed: bool,
-    /// The pool of links to it, which has bounds of its own; one without links where no call has
-    /// needed it. Its [`endpoint`](PoolInfo::endpoint) is the node's address.
+    /// The pool of connections to it, with bounds of its own. It has no connections if no call has
+    /// needed them. Its [`endpoint`](PoolInfo::endpoint) is the node's address.
     pub pool: PoolInfo,
 }
 
-/// A pool of links to a server. Of a cache that is not connected, or is closing its links, all
-/// numbers but the bounds are zero.
+/// A pool of connections to a server. If the cache is not connected, or is closing its connections,
+/// all numbers but the bounds are zero.
 ///
-/// Links are looked at one after another, so numbers of a pool in use are of slightly different
-/// moments. Those of links are of one: `open + dialling + closing <= maxsize` always.
+/// Connections are read one after another, so the numbers of a pool in use are of slightly
+/// different moments. The counts of connections are of one moment:
+/// `open + dialling + closing <= maxsize` always holds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolInfo {
-    /// Where the server is, or who says so, from the URL.
+    /// Where the server is, or which sentinels know it, from the URL.
     pub topology: Topology,
-    /// Where links are dialled to; `None` while no sentinel has said yet which server is the master.
+    /// The address that is dialled; `None` until a sentinel has named the master.
     pub endpoint: Option<Endpoint>,
-    /// How many links the pool keeps.
+    /// How many connections the pool keeps.
     pub minsize: usize,
-    /// How many links the pool may have.
+    /// How many connections the pool may have.
     pub maxsize: usize,
-    /// Links that are open, and take commands or answer their last ones.
+    /// Connections that are open and take commands or answer their last ones.
     pub open: usize,
-    /// Of those that are open, links on which no caller waits for anything.
+    /// Open connections on which no caller waits for anything.
     pub idle: usize,
-    /// Of those that are open, links that have their fill: the pool passes them over where it can,
-    /// and opens more where it may.
+    /// Open connections that are full. The pool prefers others if it can, and opens more if it may.
     pub busy: usize,
-    /// Links that are being dialled or greeted.
+    /// Connections that are being dialled or are in the handshake.
     pub dialling: usize,
-    /// Links that idled, or lead to where the master was, and are about to end.
+    /// Connections that were idle, or lead to the former master, and are about to end.
     pub closing: usize,
-    /// Callers that wait for a link, or for room on one.
+    /// Callers that wait for a connection, or for room on one.
     pub waiting: usize,
-    /// Writers that wait for the store of a load of the same key.
+    /// Writers that wait until a load of the same key has stored its value.
     pub held: usize,
-    /// Commands that open links were given and have not written yet, or not all of them.
+    /// Commands that were given to open connections and are not yet written, or not completely.
     pub queued: usize,
-    /// Commands that open links have written and that are not answered; among them those whose
-    /// callers went away, and our own `PING` and `AUTH`.
+    /// Commands that open connections have written and that have no reply yet. They include
+    /// commands of callers that went away, and our own `PING` and `AUTH`.
     pub in_flight: usize,
-    /// Bytes that open links were given and their sockets have not taken yet.
+    /// Bytes that were given to open connections and not yet taken by their sockets.
     pub queued_bytes: usize,
-    /// How many open links were lost since the cache was connected. Those that idled, or led to where
-    /// the master was, are none.
+    /// How many open connections were lost since the cache was connected. Connections that were
+    /// idle, or led to the former master, do not count.
     pub lost: u64,
-    /// How many links were opened in the place of lost ones since the cache was connected.
+    /// How many connections have replaced lost ones since the cache was connected.
     pub reconnects: u64,
-    /// How many dials have failed since a link was opened last.
+    /// How many dials have failed since a connection last opened.
     pub failed_dials: u32,
-    /// How long the next dial is held back after a failure; `None` where it is not, or nothing
-    /// wants one.
+    /// How long the next dial is delayed after a failure; `None` if it is not delayed or no
+    /// connection is wanted.
     pub held_back: Option<Duration>,
-    /// Whether callers without a link are failed at once, instead of waiting for one: every dial
-    /// has failed for a response timeout, or the server refused the credentials.
+    /// Whether callers without a connection fail at once instead of waiting for one: every dial has
+    /// failed for a response timeout, or the server refused the credentials.
     pub hopeless: bool,
-    /// Why a link last was lost, or could not be opened, since the cache was connected. It stays
-    /// when others have opened since.
+    /// Why a connection was last lost or could not be opened, since the cache was connected. It
+    /// stays after others have opened.
     pub last_error: Option<LastError>,
-    /// What the servers behind the open links said of themselves: one for each that differs, which
-    /// is several while an upgrade is on its way.
+    /// What the servers behind the open connections report about themselves, one for each that
+    /// differs: several during an upgrade.
     pub servers: Vec<ServerSeen>,
 }
 
-/// Why a link ended, and when.
+/// Why a connection ended, and when.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LastError {
@@ -161,23 +161,23 @@ pub struct LastError {
     pub ago: Duration,
 }
 
-/// What servers said of themselves when links to them were opened.
+/// What servers reported about themselves when connections to them were opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ServerSeen {
-    /// The server's own name, such as `redis` or `valkey`; `None` where it did not say, as one that
-    /// knows no `HELLO` does not.
+    /// The server's own name, such as `redis` or `valkey`; `None` if it did not report one, as a
+    /// server without `HELLO` does not.
     pub name: Option<String>,
-    /// The server's version, such as `7.0.15`; `None` where it did not say.
+    /// The server's version, such as `7.0.15`; `None` if it did not report one.
     pub version: Option<String>,
-    /// The version of RESP that is spoken: 2 or 3.
+    /// The version of RESP on the connection: 2 or 3.
     pub protocol: u8,
-    /// How many open links lead to it.
+    /// How many open connections lead to it.
     pub links: usize,
 }
 
 impl Info {
-    /// What the pool of links is doing, where the backend is one server.
+    /// The pool of connections, if the backend is a single server.
     #[must_use]
     pub fn pool(&self) -> Option<&PoolInfo> {
         match &self.backend {
@@ -186,7 +186,7 @@ impl Info {
         }
     }
 
-    /// What the nodes and their pools are doing, where the backend is a cluster.
+    /// The nodes and their pools, if the backend is a cluster.
     #[must_use]
     pub fn cluster(&self) -> Option<&ClusterInfo> {
         match &self.backend {
@@ -197,7 +197,7 @@ impl Info {
 }
 
 impl PoolInfo {
-    /// That of a pool that has no links.
+    /// A pool without connections.
     pub(crate) fn none(topology: Topology, settings: &Settings) -> Self {
         let endpoint = match &topology {
             Topology::Standalone(endpoint) => Some(endpoint.clone()),
@@ -230,11 +230,11 @@ impl PoolInfo {
 }
 
 impl Cache {
-    /// What the cache is doing at the moment: its links, who waits for them and what went wrong
-    /// last, or its store's bounds and counts.
+    /// Returns a snapshot of the cache: its connections, the callers that wait for them and the
+    /// last error, or its store's bounds and counts.
     ///
-    /// Waits for nothing. Costs a short lock of the pool and of each of its links, or of each shard of a store in
-    /// memory, in turn: made to be asked every few seconds, not for every operation.
+    /// Never waits. Costs a short lock of the pool and of each of its connections in turn, or of
+    /// each shard of a store in memory. Call it every few seconds, not for every operation.
     #[must_use]
     pub fn info(&self) -> Info {
         let (target, settings) = self.parts();

@@ -1,4 +1,4 @@
-//! `touch`, `remaining` and `contains`: questions about a key that leave its value alone.
+//! `touch`, `remaining` and `contains`: operations on a key that leave its value alone.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -55,11 +55,11 @@ becomes_owned!(
 );
 
 impl Cache {
-    /// Gives a key a new timeout: the one named, or else the cache's default one, or else none, so
-    /// that it never expires. Answers whether the key was there.
+    /// Gives a key a new timeout and returns whether the key exists. The timeout is the one given
+    /// here, or else the cache's default, or else none, so that the key never expires.
     ///
     /// # Errors
-    /// [`Error::ZeroTimeout`], and those of the backend.
+    /// [`Error::ZeroTimeout`], and the backend's errors.
     pub fn touch<K: IntoName>(&self, key: K) -> Touch<'_, K::Name> {
         let call = Call::default();
         Touch {
@@ -71,18 +71,18 @@ impl Cache {
         }
     }
 
-    /// How long a key has left.
+    /// Returns how long a key has left.
     ///
     /// # Errors
-    /// Those of the backend.
+    /// The backend's errors.
     pub fn remaining<K: IntoName>(&self, key: K) -> Remains<'_, K::Name> {
         Remains { cache: self.into(), key: key.into_name(), version: None, call: Call::default() }
     }
 
-    /// Whether a key is there.
+    /// Whether a key exists.
     ///
     /// # Errors
-    /// Those of the backend.
+    /// The backend's errors.
     pub fn contains<K: IntoName>(&self, key: K) -> Contains<'_, K::Name> {
         Contains { cache: self.into(), key: key.into_name(), version: None, call: Call::default() }
     }

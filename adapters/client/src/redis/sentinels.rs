@@ -1,12 +1,14 @@
-//! The pool's side of the sentinels: which is asked, what it said, and whether that is believed.
+//! The pool's side of the sentinels: which one is asked, what it reports, and whether the pool
+//! believes it.
 //!
-//! Links are dialled to where a sentinel said that the master is, and each asks the server whether it
-//! is one. Whatever goes wrong on a link puts the sentinel in doubt, which then is asked again and
-//! again until a link opens ([`Watch`](async_caches_core::sentinel::Watch) has the pace). One that
-//! goes on naming a server which is no master is left for the next.
+//! The pool dials the address that a sentinel gave for the master, and each connection asks the
+//! server whether it is one. If anything goes wrong on a connection, the sentinel is put in doubt.
+//! It is then asked again and again until a connection opens
+//! ([`Watch`](async_caches_core::sentinel::Watch) sets the pace). If a sentinel goes on naming a
+//! server that is not a master, the pool leaves it for the next.
 //!
-//! Where the master is known it stays so though all sentinels are gone: then links go on, and are
-//! dialled anew, to where it was last.
+//! Once the master is known it stays known, even if all sentinels are gone. Connections to it stay
+//! open, and new ones are dialled to its last address.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
@@ -31,33 +33,33 @@ use crate::waker::Spare;
 pub(super) struct Sentinels {
     rounds: Rounds,
     setup: Setup,
-    /// Until when whoever connects may hope.
+    /// Until when callers may hope for a first connection.
     first_until: Instant,
-    /// For the connection to the one that is asked, while there is one.
+    /// For the connection to the sentinel that is asked, if one is.
     orders: Option<Arc<Orders>>,
-    /// Whether something has gone wrong with the master since a link to it opened: whoever is asked
-    /// is in doubt then.
+    /// Whether something has gone wrong with the master since a connection to it opened. The next
+    /// sentinel starts in doubt then.
     doubted: bool,
-    /// How often in a row a server was none that should have been the master.
+    /// How often in a row the named server was not a master.
     denials: u32,
-    /// Why one could not say who the master is, if none has said it since.
+    /// Why a sentinel could not name the master, if no sentinel has named it since.
     last_error: Option<LinkError>,
 }
 
-/// What the pool tells the connection to a sentinel.
+/// What the pool passes to the connection to a sentinel.
 #[derive(Debug)]
 pub(super) struct Orders(Mutex<Told>);
 
 #[derive(Debug, Default)]
 struct Told {
-    /// Whether what it says is in doubt, where that was told since it last looked.
+    /// Whether the sentinel is in doubt, if that has changed since the connection last looked.
     doubted: Option<bool>,
     end: Option<LinkError>,
     waker: Option<Waker>,
 }
 
 impl Sentinels {
-    /// Those of a server that has some, none of them asked yet.
+    /// The sentinels of a server that has some; none has been asked yet.
     pub(super) fn of(
         topology: &Topology,
         settings: &Settings,
@@ -81,20 +83,20 @@ impl Sentinels {
         })
     }
 
-    /// Until when whoever connects may hope.
+    /// Until when callers may hope for a first connection.
     pub(super) fn first_until(&self) -> Instant {
         self.first_until
     }
 
-    /// Whether whoever connects should wait no more: no sentinel knows the master, the master
-    /// refuses us, or it has taken too long.
+    /// Whether callers should stop waiting: no sentinel knows the master, the master refuses us, or
+    /// connecting has taken too long.
     pub(super) fn is_hopeless(&self, state: &State, now: Instant) -> bool {
         let unknown = state.at.is_none() && self.rounds.is_in_vain();
         let refused = state.last_error.as_ref().is_some_and(LinkError::is_refusal);
         unknown || refused || self.first_until <= now
     }
 
-    /// Why it is not known who the master is.
+    /// Why the master is not known.
     pub(super) fn why(&self) -> Option<&LinkError> {
         self.last_error.as_ref()
     }
@@ -104,19 +106,19 @@ impl Sentinels {
         self.rounds.deadline()
     }
 
-    /// Whether none is asked.
+    /// Whether no sentinel is being asked.
     pub(super) fn is_quiet(&self) -> bool {
         self.orders.is_none()
     }
 
-    /// A link to the master has opened. Whom this answers is to be woken.
+    /// A connection to the master has opened. The caller must wake the returned waker.
     pub(super) fn trust(&mut self) -> Option<Waker> {
         self.denials = 0;
         self.doubted = false;
         self.orders.as_ref()?.tell(|told| told.doubted = Some(false))
     }
 
-    /// A link has ended, or could not be opened. Whom this answers is to be woken.
+    /// A connection has ended or could not be opened. The caller must wake the returned waker.
     pub(super) fn doubt(&mut self, error: &LinkError) -> Option<Waker> {
         match error {
             // We closed it ourselves.
@@ -146,25 +148,25 @@ impl Sentinels {
         })
     }
 
-    /// None is to be asked any more. Whom this answers is to be woken.
+    /// Stops asking sentinels. The caller must wake the returned waker.
     pub(super) fn close(&self) -> Option<Waker> {
         self.orders.as_ref()?.tell(|told| told.end = Some(LinkError::Closed))
     }
 }
 
 impl Orders {
-    /// Whom this answers is to be woken.
+    /// Changes the orders. The caller must wake the returned waker.
     fn tell(&self, say: impl FnOnce(&mut Told)) -> Option<Waker> {
         let mut told = lock(&self.0);
         say(&mut told);
         told.waker.take()
     }
 
-    /// What the connection was told since it last asked: whether it is in doubt. Its task is woken
-    /// once it is told more.
+    /// Takes what has changed since the last call: whether the sentinel is in doubt. The task of
+    /// `cx` is woken on the next change.
     ///
     /// # Errors
-    /// Why it is to end.
+    /// Why the connection must end.
     pub(super) fn take(&self, cx: &Context<'_>) -> Result<Option<bool>, LinkError> {
         let mut waker = Spare::of(cx);
         let mut told = lock(&self.0);
@@ -177,14 +179,13 @@ impl Orders {
 }
 
 impl State {
-    /// Whether no sentinel could say who the master is, and none has before.
+    /// Whether no sentinel could name the master, and none has named it before.
     pub(super) fn knows_no_master(&self) -> bool {
         let in_vain = |sentinels: &Sentinels| sentinels.rounds.is_in_vain();
         self.at.is_none() && self.sentinels.as_ref().is_some_and(in_vain)
     }
 
-    /// The sentinel to ask now, what to say to it first, and what the connection to it is to be told
-    /// by.
+    /// The sentinel to ask now, the setup of its connection, and the orders for that connection.
     pub(super) fn ask(&mut self, now: Instant) -> Option<(Endpoint, Setup, Arc<Orders>)> {
         let sentinels = self.sentinels.as_mut()?;
         let place = sentinels.rounds.poll(now)?;
@@ -196,7 +197,7 @@ impl State {
 }
 
 impl Pool {
-    /// A sentinel has said something.
+    /// Takes in an event from a sentinel.
     pub(super) fn heard(&self, at: &Endpoint, event: Event) {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -218,7 +219,8 @@ impl Pool {
         unlock_and_wake(state);
     }
 
-    /// The master is another one: links to where it was end at once, and others are dialled.
+    /// Makes another server the master: connections to the old one end at once, and new ones are
+    /// dialled.
     fn moved(&self, mut state: MutexGuard<'_, State>, place: &Endpoint, now: Instant) {
         let before = state.at.replace(place.clone());
         state.last_error = None;
@@ -236,7 +238,7 @@ impl Pool {
         }
     }
 
-    /// The connection to a sentinel has ended, or could not be opened.
+    /// The connection to a sentinel has ended or could not be opened.
     pub(super) fn unwatched(&self, at: &Endpoint, error: &LinkError) {
         let now = self.now_anyhow();
         let mut orders = None;
@@ -247,7 +249,7 @@ impl Pool {
             let source = Shared::new(error.clone());
             sentinels.last_error = Some(LinkError::Sentinel { at: at.to_string(), source });
         }
-        // Who connects sees whether there is still hope.
+        // Each waiting caller checks whether there is still hope.
         let woken = state.line.take_waiting();
         let wanted = !state.closed;
         unlock_and_wake(state);
@@ -259,5 +261,5 @@ impl Pool {
     }
 }
 
-/// How often in a row a sentinel may name a server that is no master.
+/// How often in a row a sentinel may name a server that is not a master.
 const DENIALS: u32 = 3;
