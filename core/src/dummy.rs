@@ -1,7 +1,7 @@
 //! The backend that keeps nothing: every read misses, every write is forgotten at once.
 //!
-//! It switches caching off without a condition at every call. It does not know values: whether
-//! one serializes has been settled before a command exists.
+//! It switches caching off without a condition at every call. It knows no values: whether a value
+//! serializes is settled before a command exists.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,11 +10,12 @@ use crate::command::Command;
 use crate::error::{NumberError, ServerError};
 use crate::reply::{Answer, Remaining, Reply};
 
-/// Answers `command` as a cache that holds nothing and takes nothing.
+/// Executes `command` as a cache that stores nothing.
 ///
 /// # Errors
-/// [`NumberError`] for [`Command::Incr`]: [`KeyNotFound`](NumberError::KeyNotFound), as wherever a
-/// key is not there, unless it says what to begin with, which is added to each time. And what a server answers that is no cluster, where it is asked about one.
+/// [`NumberError`] for [`Command::Incr`]: [`KeyNotFound`](NumberError::KeyNotFound), as for any
+/// missing key, unless the command names an initial value, which the delta is then added to each
+/// time. Commands about a cluster return the error of a server outside of a cluster.
 pub fn execute(command: &Command<'_>) -> Answer {
     match command {
         Command::Get(_) => Ok(Reply::Value(None)),

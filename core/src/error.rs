@@ -1,7 +1,7 @@
-//! What can go wrong, one enum a layer: the caller asked for something impossible, the backend
-//! refused, or the peer broke the protocol.
+//! Errors, one enum per layer: the caller asked for something impossible, the backend refused, or
+//! the peer broke the protocol.
 //!
-//! Errors carry data and name the part of the input that is at fault. None of them ever holds a
+//! Errors carry data and name the part of the input that is at fault. No error ever contains a
 //! password. Text that a server sent is quoted and bounded ([`ServerError`]).
 
 mod proxies;
@@ -18,13 +18,13 @@ mod withheld;
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The prefix holds a colon, which would let one cache reach another's keys.
+    /// The prefix contains a colon, which would let one cache reach another's keys.
     #[error("the key prefix {prefix:?} holds a colon")]
     ColonInPrefix {
         /// The prefix, cut to a sane length.
         prefix: Box<str>,
     },
-    /// The version holds a colon, which would let one version reach another's keys.
+    /// The version contains a colon, which would let one version reach another's keys.
     #[error("the version {version:?} holds a colon")]
     ColonInVersion {
         /// The version, cut to a sane length.
@@ -44,11 +44,11 @@ pub enum TimeoutError {
     TooLong,
 }
 
-/// Why a number could not be added to; the stored value is unchanged.
+/// Why adding to a number failed; the stored value is unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum NumberError {
-    /// The key is not there, or has expired.
+    /// The key does not exist, or has expired.
     #[error("the key is not in the cache")]
     KeyNotFound,
     /// The stored value is not a JSON number.
@@ -62,26 +62,26 @@ pub enum NumberError {
     Overflow,
 }
 
-/// Why a backend did not do what it was asked.
+/// Why a backend did not execute a command.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The stored value does not add up.
+    /// The stored value cannot be added to.
     #[error(transparent)]
     Number(#[from] NumberError),
-    /// The server answered with an error.
+    /// The server replied with an error.
     #[error(transparent)]
     Server(#[from] ServerError),
 }
 
 /// An error reply of a server.
 ///
-/// The kind is the reply's first word. The text is what the server wrote, and behind it
-/// [which key](ServerError::about) that was about, if it named none, with control characters
-/// escaped and cut after [`ServerError::MAX_TEXT`] characters, or where it names another node, which may
-/// have a long name, after [`ServerError::MAX_REDIRECT`]. It may quote what the server was sent, such as
-/// a command's first arguments; but where a password was among those the words are
-/// [withheld](ServerError::withheld).
+/// The kind is the reply's first word. The text is what the server wrote, with control characters
+/// escaped, followed by [the key](ServerError::about) that the error is about if the server did not
+/// name it. The text is cut after [`ServerError::MAX_TEXT`] characters, or after
+/// [`ServerError::MAX_REDIRECT`] if it is a redirect, since a node's name may be long. It may quote
+/// what the server was sent, such as a command's first arguments. If a password was among those,
+/// the words are [withheld](ServerError::withheld).
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("the server answered {text:?}")]
 pub struct ServerError {
@@ -90,49 +90,50 @@ pub struct ServerError {
     text: Box<str>,
 }
 
-/// The kinds of error that a Redis or Valkey server answers with, by their first word.
+/// The kinds of errors that a Redis or Valkey server replies with, by their first word.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ServerErrorKind {
-    /// `LOADING`: it is still reading its data from disk.
+    /// `LOADING`: the server is still reading its data from disk.
     Loading,
     /// `BUSY`: a script is running.
     Busy,
-    /// `NOSCRIPT`: it does not know the script of this digest.
+    /// `NOSCRIPT`: the server has no script with this digest.
     NoScript,
-    /// `READONLY`: it is a replica.
+    /// `READONLY`: the server is a replica.
     ReadOnly,
-    /// `MASTERDOWN`: it is a replica that has lost its master.
+    /// `MASTERDOWN`: the server is a replica that has lost its master.
     MasterDown,
-    /// `NOREPLICAS`: too few replicas are there for a write.
+    /// `NOREPLICAS`: the server has too few replicas to accept a write.
     NoReplicas,
-    /// `MISCONF`: it cannot persist, and takes no writes.
+    /// `MISCONF`: the server cannot persist its data, and accepts no writes.
     Misconf,
-    /// `OOM`: its memory is full, and it takes no writes.
+    /// `OOM`: the server's memory is full, and it accepts no writes.
     OutOfMemory,
-    /// `NOAUTH`: it wants credentials first.
+    /// `NOAUTH`: the server requires credentials first.
     NoAuth,
-    /// `WRONGPASS`: the credentials are wrong. Also the older texts that say so after `ERR`.
+    /// `WRONGPASS`: the credentials are wrong. Also older servers' texts with this meaning after
+    /// `ERR`.
     WrongPass,
     /// `NOPERM`: the user may not do this.
     NoPerm,
-    /// `NOPROTO`: it does not speak the protocol version asked for.
+    /// `NOPROTO`: the server does not speak the requested protocol version.
     NoProto,
-    /// `WRONGTYPE`: the key holds another type than a string.
+    /// `WRONGTYPE`: the key holds a value that is not a string.
     WrongType,
     /// `MOVED`: another node of the cluster serves the key. See [`Redirect`](crate::cluster::redirect::Redirect).
     Moved,
-    /// `ASK`: another node of the cluster serves the key this once.
+    /// `ASK`: another node of the cluster serves the key for this one request.
     Ask,
-    /// `TRYAGAIN`: the keys of one command are on two nodes, as their slot is being moved.
+    /// `TRYAGAIN`: the keys of one command are on two nodes, because their slot is being moved.
     TryAgain,
-    /// `CLUSTERDOWN`: the cluster is not whole, or nobody serves the key.
+    /// `CLUSTERDOWN`: the cluster is incomplete, or no node serves the key.
     ClusterDown,
-    /// `CROSSSLOT`: the keys of one command are of several slots.
+    /// `CROSSSLOT`: the keys of one command belong to several slots.
     CrossSlot,
     /// `ERR max number of clients reached`.
     MaxClients,
-    /// `DENIED`: it is in protected mode, and takes no connection from here.
+    /// `DENIED`: the server is in protected mode, and accepts no connection from this host.
     Denied,
     /// A proxy in front of the server cannot reach it, or has lost it: Envoy's `upstream failure`,
     /// Twemproxy's `ERR Connection refused`, predixy's `ERR server connection close` and the like.
@@ -142,9 +143,10 @@ pub enum ServerErrorKind {
 }
 
 impl ServerError {
-    /// How many characters of a server's text are kept.
+    /// The number of characters that are kept of a server's text.
     pub const MAX_TEXT: usize = 200;
-    /// How many are kept of `MOVED` and `ASK`: more than the longest that names a node.
+    /// The number of characters that are kept of `MOVED` and `ASK`: enough for the longest name of
+    /// a node.
     pub const MAX_REDIRECT: usize = 300;
 
     /// Reads an error reply: its text, without the leading `-` or `!`.
@@ -159,7 +161,7 @@ impl ServerError {
         Self { kind, text }
     }
 
-    /// The same error with the key that it is about behind the server's words, which name none.
+    /// Appends the key that the error is about, for a server's text that does not name it.
     #[must_use]
     pub fn about(self, key: &[u8]) -> Self {
         let key = alloc::format!("{}", Quoted(key));
@@ -167,20 +169,20 @@ impl ServerError {
         Self { kind: self.kind, text: alloc::format!("{} (key: {key})", self.text).into() }
     }
 
-    /// What a server answers that is no cluster, where it is asked about one: the backends that are no
-    /// servers answer the same.
+    /// The error that a server outside of a cluster replies with to a command about clusters. The
+    /// backends without a server return it too.
     pub(crate) fn no_cluster() -> Self {
         Self::parse(b"ERR This instance has cluster support disabled")
     }
 
-    /// What the server wrote, bounded; may hold control characters, which `Display` escapes.
+    /// The server's text, bounded; it may contain control characters, which `Display` escapes.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether the command may have run all the same: a proxy that has lost the server cannot know,
-    /// unless it never had a connection to it.
+    /// Whether the command may have run despite the error. A proxy that has lost the server cannot
+    /// know, unless it never had a connection to it.
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         self.kind == ServerErrorKind::Unreachable && !proxies::has_sent_nothing(&self.text)
@@ -221,8 +223,8 @@ impl ServerErrorKind {
         }
     }
 
-    /// Whether the server, or a proxy in front of it, says no more than that it cannot answer now:
-    /// trying again later may help.
+    /// Whether the server, or a proxy in front of it, only reports that it cannot serve the command
+    /// now, so that trying again later may help.
     #[must_use]
     pub fn is_outage(self) -> bool {
         matches!(
@@ -236,8 +238,8 @@ impl ServerErrorKind {
         )
     }
 
-    /// Whether the server said no to who we are, so that trying to connect again with the same
-    /// credentials cannot help.
+    /// Whether the server refused the credentials, so that connecting again with the same ones
+    /// cannot help.
     #[must_use]
     pub fn is_refusal_of_credentials(self) -> bool {
         matches!(self, Self::NoAuth | Self::WrongPass | Self::NoPerm)
@@ -250,40 +252,41 @@ impl ServerErrorKind {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A frame begins with a byte that starts none.
+    /// A frame begins with a byte that starts no frame.
     #[error("a frame begins with {0:#04x}")]
     UnknownType(u8),
-    /// A frame is streamed, which no server does unless it was asked to.
+    /// A frame is streamed. Servers only stream if the client asks for it, and this one never does.
     #[error("a frame is streamed, which was not asked for")]
     Streamed,
-    /// A line that should hold a number holds something else, or not in its one canonical form.
+    /// A line that should hold a number holds something else, or a number that is not in canonical
+    /// form.
     #[error("{0} is not a number")]
     NotANumber(&'static str),
     /// A length, a count or an integer is past its limit.
     #[error("{what} of at least {value} is past the limit of {limit}")]
     TooLarge {
-        /// What was too large.
+        /// The name of the part that is too large.
         what: &'static str,
-        /// What it was at least: it is refused at the first digit that is too many.
+        /// A lower bound of its value: parsing stops at the first digit that exceeds the limit.
         value: u64,
-        /// What it may be.
+        /// The limit.
         limit: u64,
     },
     /// A blob is not followed by a line break, or a line is broken off by a stray one.
     #[error("{0} does not end where it should")]
     Unterminated(&'static str),
-    /// A frame is framed well and makes no sense.
+    /// A frame is well framed but makes no sense.
     #[error("{0} is malformed")]
     Malformed(&'static str),
-    /// A well-formed frame stands where no such frame may stand.
+    /// A well-formed frame stands where it is not allowed.
     #[error("{found} came where {expected} was expected")]
     Unexpected {
-        /// What came.
+        /// The frame that arrived.
         found: &'static str,
-        /// What should have come.
+        /// The frame that should have arrived.
         expected: &'static str,
     },
-    /// A reply came that nobody asked for.
+    /// A reply arrived without a request.
     #[error("a reply came that nobody asked for")]
     Unasked,
 }
@@ -298,52 +301,52 @@ pub enum ConnectionError {
     /// The server refused the handshake.
     #[error("the server refused the connection")]
     Refused(#[source] ServerError),
-    /// Pushes were asked for, and the server speaks no RESP3.
+    /// Pushes are required, and the server does not speak RESP3.
     #[error("the server speaks no RESP3, in which alone it pushes what it is to track")]
     NoPushes,
-    /// The option `protocol` asks for RESP3, and the server does not speak it.
+    /// The option `protocol` requires RESP3, and the server does not speak it.
     #[error("the server speaks no RESP3, which the option protocol asks for")]
     NoResp3,
     /// The connection was not ready within the connect timeout.
     #[error("the connection was not ready within the connect timeout")]
     NotReadyInTime,
-    /// The server is no master, and had to be one.
+    /// The server is not a master, and a master is required.
     #[error("the server is not a master")]
     NotMaster,
-    /// The server, a sentinel, knows no master by this name.
+    /// The server is a sentinel and knows no master of this name.
     #[error("the sentinel knows no service {service:?}")]
     UnknownService {
         /// The name.
         service: Box<str>,
     },
-    /// The server has become a replica, which takes no writes.
+    /// The server has become a replica, which accepts no writes.
     #[error("the server has become a replica")]
     Demoted,
-    /// The server knew who we are, and no longer does: its answer to a command was `NOAUTH` or
-    /// `WRONGPASS`.
+    /// The server no longer accepts this connection's credentials: it replied to a command with
+    /// `NOAUTH` or `WRONGPASS`.
     #[error("the server no longer knows who we are")]
     Forgotten,
-    /// Nothing was heard from the server for as long as a response may take.
+    /// The server has sent nothing for as long as a response may take.
     #[error("the server has gone silent")]
     Unresponsive,
 }
 
-/// Why a connection did not take a command; nothing was written.
+/// Why a connection did not accept a command; nothing was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum Refused {
     /// The handshake is not done, or the connection is closed.
     #[error("the connection is not open")]
     NotOpen,
-    /// It goes out as several commands, of which `ASKING` would only let the first pass.
+    /// The command is encoded as several commands, and `ASKING` covers only the first of them.
     #[error("it is a run of commands, and only one can be asked for")]
     Run,
-    /// A key or a value is larger than a server takes.
+    /// A key or a value is larger than a server accepts.
     #[error("a key or a value of {len} bytes is past the limit of {limit}")]
     TooLarge {
-        /// How many bytes it has.
+        /// The number of bytes it has.
         len: u64,
-        /// How many it may have.
+        /// The number of bytes it may have.
         limit: u64,
     },
 }

@@ -1,9 +1,9 @@
 //! Keys: a prefix, a version and a name go in, `prefix:version:name` comes out.
 //!
-//! The bytes are those that the Python package writes. Neither a prefix nor a version may hold a
-//! colon, so the first two colons of a key always end its prefix and its version: two different
-//! triples never give the same bytes, and no cache can reach another's keys through what is
-//! inside a prefix, a version or a name. Names are any bytes.
+//! The bytes are those that the Python package writes. Neither a prefix nor a version may contain a
+//! colon, so the first two colons of a key always end its prefix and its version. Two different
+//! triples never give the same bytes, and no cache can reach another's keys through the contents of
+//! a prefix, a version or a name. Names are any bytes.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -18,10 +18,10 @@ mod name;
 
 pub use self::name::{Digits, IntoName, Name, NameBytes};
 
-/// A version of a key: none, an integer or a text without colons.
+/// A version of a key: no version, an integer or a text without colons.
 ///
-/// An integer and the text of its digits are the same version, as they are in the key's bytes;
-/// so are no version and the empty text.
+/// An integer and the text of its digits are the same version, as they give the same key. So are no
+/// version and the empty text.
 #[derive(Clone, Debug, Default)]
 pub enum Version {
     /// No version: the empty string in the key.
@@ -65,7 +65,7 @@ impl Eq for Version {}
 
 macro_rules! version_from_integer {
     ($($integer:ty),*) => {$(
-        /// One that is no `i64` becomes the text of its digits, which is the same version.
+        /// A number outside of `i64` becomes the text of its digits, which is the same version.
         impl From<$integer> for Version {
             fn from(number: $integer) -> Self {
                 match i64::try_from(number) {
@@ -93,14 +93,15 @@ impl From<String> for Version {
 /// The part of all keys that one cache may touch: its prefix, and its default version.
 #[derive(Clone, Debug)]
 pub struct KeySpace {
-    /// What keys of the default version begin with, put together once: `prefix:version:`.
+    /// The start of keys of the default version, built once: `prefix:version:`.
     head: Box<[u8]>,
-    /// How much of it is the prefix and its colon.
+    /// The length of the prefix and its colon within `head`.
     stem_len: usize,
 }
 
 impl KeySpace {
-    /// A space of keys under `prefix`, of `version` where an operation names none.
+    /// Creates the space of keys under `prefix`. `version` is used if an operation names no
+    /// version.
     ///
     /// # Errors
     /// [`KeyError`] if either holds a colon.
@@ -116,10 +117,10 @@ impl KeySpace {
         Ok(Self { head: head.into(), stem_len })
     }
 
-    /// The same version under another prefix, in place of this one.
+    /// The same version under another prefix.
     ///
     /// # Errors
-    /// [`KeyError`] if it holds a colon.
+    /// [`KeyError`] if the prefix contains a colon.
     pub fn with_prefix(&self, prefix: &str) -> Result<Self, KeyError> {
         if prefix.contains(':') {
             return Err(KeyError::ColonInPrefix { prefix: prefix.into() });
@@ -141,7 +142,7 @@ impl KeySpace {
         })
     }
 
-    /// What every key of this space begins with, of whatever version: the prefix and its colon.
+    /// The start of every key of this space, whatever its version: the prefix and its colon.
     #[must_use]
     pub fn stem(&self) -> Bytes {
         Bytes::copy_from_slice(self.stem_bytes())
@@ -162,7 +163,7 @@ impl Default for KeySpace {
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
     head: &'a [u8],
-    /// The version to come behind the head, where it is not in there.
+    /// The version that follows the head, unless the head already includes it.
     version: Option<Label<'a>>,
 }
 
@@ -193,13 +194,13 @@ impl Label<'_> {
 }
 
 impl<'a> Scope<'a> {
-    /// The key called `name` here.
+    /// The key of this name.
     #[must_use]
     pub fn key(self, name: &'a [u8]) -> Key<'a> {
         Key { scope: self, name }
     }
 
-    /// The keys called `names` here.
+    /// The keys of these names.
     #[must_use]
     pub fn keys(self, names: &'a Names) -> Keys<'a> {
         Keys { scope: self, names, range: 0..names.len() }
@@ -239,7 +240,7 @@ impl<'a> Key<'a> {
         buf.put_slice(self.name);
     }
 
-    /// Lends the whole key to `act`, put together without an allocation where it is short.
+    /// Passes the whole key to `act`. A short key is built without an allocation.
     pub fn with_bytes<R>(&self, act: impl FnOnce(&[u8]) -> R) -> R {
         let mut room = [0; 128];
         match room.get_mut(..self.len()) {
@@ -260,7 +261,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// An owned list of names, kept flat: two allocations however many there are.
+/// An owned list of names in one flat buffer: two allocations, however many names there are.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     bytes: Vec<u8>,
@@ -280,13 +281,13 @@ impl Names {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no names.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The name at `index`, where there is one.
+    /// The name at `index`, if there is one.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         let end = *self.ends.get(index)?;
@@ -308,7 +309,7 @@ impl<K: AsRef<[u8]>> FromIterator<K> for Names {
     }
 }
 
-/// Keys of one scope: a window on a list of names.
+/// Keys of one scope: a window of a list of names.
 #[derive(Clone, Debug)]
 pub struct Keys<'a> {
     scope: Scope<'a>,
@@ -323,7 +324,7 @@ impl<'a> Keys<'a> {
         self.range.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.range.is_empty()
@@ -335,8 +336,8 @@ impl<'a> Keys<'a> {
         self.range.clone().map(move |index| scope.key(names.get(index).unwrap_or_default()))
     }
 
-    /// The window on the names from `range.start` up to, not including, `range.end`, both
-    /// counted in the whole list and cut to its length.
+    /// The window of the names from `range.start` up to, but excluding, `range.end`. Both count
+    /// from the start of the whole list and are cut to its length.
     #[must_use]
     pub fn window(&self, range: Range<usize>) -> Self {
         let end = range.end.min(self.names.len());
@@ -344,7 +345,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// What an error shows of a prefix or a version.
+/// The part of a prefix or a version that an error shows.
 fn cut(text: &str) -> Box<str> {
     text.chars().take(64).collect()
 }

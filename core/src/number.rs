@@ -1,12 +1,12 @@
 //! Numbers in the cache: JSON numbers that can be added to.
 //!
-//! A stored number is text, and every backend must make the same text of the same sum: the
-//! in-memory store here, the script that a Redis server runs there. So this module follows what
-//! such a script can do. Its doubles are printed by C's `printf`, and the grammar is that of JSON
-//! ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259#section-6)), because a stored value is
+//! A stored number is text, and every backend must produce the same text for the same sum: the
+//! in-memory store in this process and the script on a Redis server. So this module is limited to
+//! what such a script can do. The script prints doubles with C's `printf`. The grammar is that of
+//! JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259#section-6)), because a stored value is
 //! whatever some process serialized.
 //!
-//! It does not know where the text is stored.
+//! This module does not know where the text is stored.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -18,25 +18,25 @@ use crate::error::NumberError;
 /// A number to add, or the sum: an integer or a double.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Number {
-    /// An integer; adds only to integers. A sum is always within `i64`; a delta may be its whole
-    /// range's opposite.
+    /// An integer; it can only be added to integers. A sum is always within `i64`. A delta may also
+    /// be the negation of any `i64`.
     Integer(i128),
-    /// A double; adds to any number. Never infinite or not a number in a reply.
+    /// A double; it can be added to any number. In a reply it is never infinite or NaN.
     Float(f64),
 }
 
 impl Number {
-    /// Adds this number to the one that `stored` spells: the sum, and its text to store.
+    /// Adds this number to the one that `stored` spells, and returns the sum and its text to store.
     ///
-    /// The sum is of this number's kind, whatever the kind of the stored one. The text of a
-    /// double is its plain digits where it is a whole number below 2^53, and else the shortest of
-    /// C's `%.15g`, `%.16g` and `%.17g` that reads back as the same double.
+    /// The sum is of this number's kind, whatever the kind of the stored one. A double that is a
+    /// whole number below 2^53 is spelled in plain digits. Any other double is the shortest of C's
+    /// `%.15g`, `%.16g` and `%.17g` that reads back as the same double.
     ///
     /// # Errors
-    /// [`NumberError::NotANumber`] unless `stored` is a JSON number with nothing around it. An
-    /// integer does not add to a fraction, an exponent or `-0`: [`NumberError::NotAnInteger`]. A
-    /// stored integer or a sum that leaves `i64`, or a sum that is not finite:
-    /// [`NumberError::Overflow`]. Never [`NumberError::KeyNotFound`].
+    /// [`NumberError::NotANumber`] unless `stored` is a JSON number with nothing around it;
+    /// [`NumberError::NotAnInteger`] if this number is an integer and `stored` has a fraction or an
+    /// exponent, or is `-0`; [`NumberError::Overflow`] if a stored integer or a sum is outside of
+    /// `i64`, or if a sum is not finite. Never [`NumberError::KeyNotFound`].
     pub fn add_to(self, stored: &[u8]) -> Result<(Self, Vec<u8>), NumberError> {
         let literal = Literal::parse(stored).ok_or(NumberError::NotANumber)?;
         match self {
@@ -47,7 +47,7 @@ impl Number {
                 Ok((Self::Integer(sum.into()), itoa::Buffer::new().format(sum).as_bytes().to_vec()))
             }
             Self::Float(delta) => {
-                // Adding zero makes a zero of a negative zero, and changes nothing else.
+                // Adding zero turns a negative zero into zero, and changes nothing else.
                 let sum = literal.double()? + delta + 0.0;
                 if !sum.is_finite() {
                     return Err(NumberError::Overflow);
@@ -57,21 +57,22 @@ impl Number {
         }
     }
 
-    /// The text that this number is stored as; `None` if a backend could not keep it: for an integer
-    /// past `i64`, and a double that is not finite.
+    /// The text that this number is stored as; `None` if a backend could not keep it, as for an
+    /// integer outside of `i64` or a double that is not finite.
     #[must_use]
     pub fn text(self) -> Option<Vec<u8>> {
         match self {
             Self::Integer(number) => i64::try_from(number).ok().map(|it| it.to_string().into()),
             Self::Float(number) => {
-                // Adding zero makes a zero of a negative zero, and changes nothing else.
+                // Adding zero turns a negative zero into zero, and changes nothing else.
                 number.is_finite().then(|| spell(number + 0.0).into_bytes())
             }
         }
     }
 
-    /// Whether it may be added to what is stored: an integer within `i64`, or the opposite of one.
-    /// What is larger would fit some sums and no server's command, so it overflows everywhere.
+    /// Whether the number may be added to a stored one: a double, an integer within `i64`, or the
+    /// negation of one. A larger integer would fit some sums but no server's command, so it
+    /// overflows with every backend.
     #[must_use]
     pub fn is_a_delta(self) -> bool {
         match self {
@@ -82,8 +83,8 @@ impl Number {
         }
     }
 
-    /// The number of the other sign. The lowest `i128` has none, and stays what it is: it
-    /// overflows with any number, either way.
+    /// The number with the opposite sign. The lowest `i128` has no opposite and stays as it is; it
+    /// overflows with any number either way.
     #[must_use]
     pub fn negated(self) -> Self {
         match self {
@@ -131,7 +132,7 @@ impl<'a> Literal<'a> {
     }
 }
 
-/// What follows the digits that `text` begins with; none if it begins with none.
+/// The text after the digits that `text` begins with; `None` if it does not begin with a digit.
 fn digits(text: &str) -> Option<&str> {
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
     (rest.len() < text.len()).then_some(rest)
@@ -139,7 +140,7 @@ fn digits(text: &str) -> Option<&str> {
 
 fn spell(number: f64) -> String {
     if number.abs() < FIRST_INEXACT {
-        // The cast is exact below the bound, but for the fraction that it cuts off.
+        // Below the bound, the cast loses only the fraction.
         let whole = number as i64;
         if whole as f64 == number {
             return whole.to_string();
@@ -152,10 +153,10 @@ fn spell(number: f64) -> String {
         .unwrap_or_else(|| general(number, 17))
 }
 
-/// What C's `printf` makes of a finite `number` with `%.{precision}g`.
+/// Formats a finite `number` as C's `printf` does with `%.{precision}g`.
 ///
-/// The standard asks for the exponent of the *rounded* number to decide on the form, which is why
-/// the digits come from the scientific form even where they end up in the plain one.
+/// The C standard chooses the form by the exponent of the *rounded* number. So the exponent comes
+/// from the scientific form even if the result is in the plain form.
 fn general(number: f64, precision: usize) -> String {
     let scientific = format!("{number:.*e}", precision.saturating_sub(1));
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -175,7 +176,7 @@ fn trimmed(decimal: &str) -> &str {
     decimal.trim_end_matches('0').trim_end_matches('.')
 }
 
-/// 2^53: from here on a double does not tell every whole number from the next.
+/// 2^53: from here on, a double cannot represent every whole number.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]

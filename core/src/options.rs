@@ -1,12 +1,12 @@
-//! Options: what a URL and a builder may say about a cache, layer by layer, and the [`Settings`]
-//! that come of it.
+//! Options: what a URL and a builder may set for a cache, layer by layer, and the [`Settings`] that
+//! result from them.
 //!
-//! A layer ([`Options`]) says something or nothing about each option; the upper of two layers
-//! wins, option by option. What one option says is checked where it is said in text
-//! ([`Options::set`]) and again when the layers have become one ([`Settings::new`]), where the
-//! options are checked against each other too. Every option is taken with every backend, so that
-//! one set of options goes with whichever URL: what means nothing to a backend is checked and
-//! then ignored. Which backend there is, and credentials, are not known here.
+//! A layer ([`Options`]) sets some options and leaves others unset; the upper of two layers wins,
+//! option by option. An option in text is checked when it is read ([`Options::set`]). All options
+//! are checked again when the layers have been merged ([`Settings::new`]), which also checks them
+//! against each other. Every backend accepts every option, so that one set of options works with
+//! any URL. An option that a backend has no use for is checked and then ignored. This module knows
+//! neither the backend nor its credentials.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -28,68 +28,68 @@ mod tls;
 
 pub use self::tls::{ClientCertificate, TlsSettings, TlsVerify, Trust};
 
-/// One layer of options; `None` says nothing about an option and lets a lower layer speak.
+/// One layer of options; `None` leaves an option to the layer below.
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// The timeout of entries for which an operation names none. [`Timeout::Default`] says
-    /// nothing.
+    /// The timeout of entries if an operation names no timeout. [`Timeout::Default`] counts as
+    /// unset.
     pub timeout: Option<Timeout>,
-    /// The version of keys for which an operation names none.
+    /// The version of keys if an operation names no version.
     pub version: Option<Version>,
-    /// What all keys begin with.
+    /// The prefix of all keys.
     pub key_prefix: Option<String>,
-    /// How many links a pool keeps open.
+    /// How many connections a pool keeps open.
     pub minsize: Option<usize>,
-    /// How many links a pool may open.
+    /// How many connections a pool may open.
     pub maxsize: Option<usize>,
-    /// How many commands one link may have in flight.
+    /// How many commands one connection may have in flight.
     pub max_in_flight: Option<usize>,
-    /// How many bytes may be queued on one link.
+    /// How many bytes may be queued on one connection.
     pub max_queued_bytes: Option<usize>,
-    /// How many callers may wait for a link, or for room on one.
+    /// How many callers may wait for a connection, or for room on one.
     pub max_waiting: Option<usize>,
     /// How many entries a store in memory may hold.
     pub max_entries: Option<u64>,
     /// How many bytes a store in memory may hold.
     pub max_bytes: Option<u64>,
-    /// How long making one connection may take, handshake included.
+    /// How long connecting may take, handshake included.
     pub connect_timeout: Option<Duration>,
     /// How long one operation may take.
     pub response_timeout: Option<Duration>,
     /// How long a caller may wait for the load of another.
     pub load_wait: Option<Duration>,
-    /// How old a connection may become before another takes its place.
+    /// How old a connection may become before another replaces it.
     pub max_connection_age: Option<Duration>,
-    /// What connections are called in the server's list of clients.
+    /// The name of connections in the server's list of clients.
     pub name: Option<String>,
-    /// The file of the authorities one of which must have issued the server's certificate.
+    /// The file of the authorities, one of which must have issued the server's certificate.
     pub tls_ca: Option<String>,
-    /// The file of the certificate that we show to the server.
+    /// The file of the client certificate.
     pub tls_cert: Option<String>,
-    /// The file of that certificate's private key.
+    /// The file of the client certificate's private key.
     pub tls_key: Option<String>,
     /// The name or the address that the server's certificate must be for.
     pub tls_server_name: Option<String>,
     /// How much of the server's certificate is verified.
     pub tls_verify: Option<TlsVerify>,
-    /// Whether whoever answers is taken for the server, whatever certificate it has.
+    /// Whether to skip verification of the server's certificate, so that any server is accepted.
     pub tls_dangerously_accept_any_certificate: Option<bool>,
-    /// Which user sentinels are told we are.
+    /// The user name sent to sentinels.
     pub sentinel_username: Option<String>,
-    /// The password that sentinels are told.
+    /// The password sent to sentinels.
     pub sentinel_password: Option<Secret>,
     /// Whether replicas of a cluster are read from.
     pub replica_reads: Option<bool>,
-    /// What an entry that cannot be read is to `get` and `get_many`.
+    /// How `get` and `get_many` treat an entry that cannot be read.
     pub unreadable: Option<Unreadable>,
     /// Which version of the protocol is spoken.
     pub protocol: Option<Protocol>,
 }
 
 impl Options {
-    /// This layer over a lower one: each option is what this layer says, or else what `lower`
-    /// says.
+    /// Puts this layer over a lower one: each option that this layer leaves unset is taken from
+    /// `lower`.
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         Self {
@@ -125,7 +125,7 @@ impl Options {
     }
 }
 
-/// What all layers come to: complete and valid.
+/// The result of all layers: complete and valid.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -133,75 +133,78 @@ pub struct Settings {
     pub key_space: KeySpace,
     /// The default timeout of entries.
     pub expiry: Expiry,
-    /// How many links a pool keeps open; at most [`maxsize`](Self::maxsize), and may be zero.
+    /// How many connections a pool keeps open; at most [`maxsize`](Self::maxsize), and may be zero.
     pub minsize: usize,
-    /// How many links a pool may open; at least one.
+    /// How many connections a pool may open; at least one.
     pub maxsize: usize,
-    /// How many commands one link may have in flight; at least one.
+    /// How many commands one connection may have in flight; at least one.
     pub max_in_flight: usize,
-    /// How many bytes may be queued on one link until its socket takes them; at least one. The
-    /// command that reaches it is the last one taken, so a link holds at most this and one command.
+    /// How many bytes may be queued on one connection until its socket takes them; at least one. A
+    /// command is accepted while the queue is below this, so a connection holds at most this many
+    /// bytes and one command.
     pub max_queued_bytes: usize,
-    /// How many callers may wait for a link, or for room on one; may be zero.
+    /// How many callers may wait for a connection, or for room on one; may be zero.
     pub max_waiting: usize,
-    /// How many entries a store in memory may hold; at least one, unbounded where there is none.
+    /// How many entries a store in memory may hold; at least one. `None` means no bound.
     pub max_entries: Option<u64>,
-    /// How many bytes a store in memory may hold; at least one, unbounded where there is none.
+    /// How many bytes a store in memory may hold; at least one. `None` means no bound.
     pub max_bytes: Option<u64>,
-    /// How long making one connection may take, handshake included; above zero.
+    /// How long connecting may take, handshake included; above zero.
     pub connect_timeout: Duration,
     /// How long one operation may take; above zero.
     pub response_timeout: Duration,
-    /// How long a caller may wait for the load of another before it loads by itself; with zero no
-    /// caller waits.
+    /// How long a caller may wait for the load of another before it loads by itself. With zero,
+    /// callers do not wait.
     pub load_wait: Duration,
-    /// How old a connection may become before another takes its place, up to a quarter less; at
-    /// least [`LEAST_AGE`](Self::LEAST_AGE), without end where there is none.
+    /// How old a connection may become before another replaces it; at least
+    /// [`LEAST_AGE`](Self::LEAST_AGE). Each connection is replaced up to a quarter earlier. `None`
+    /// means no limit.
     pub max_connection_age: Option<Duration>,
-    /// What connections are called in the server's list of clients: printable ASCII, no spaces.
+    /// The name of connections in the server's list of clients: printable ASCII, no spaces.
     pub name: Option<String>,
-    /// What is to be known for TLS; the default where no option is about it. Whether there is TLS
-    /// is for the URL to say: see [`Server::tls`](crate::url::Server::tls).
+    /// The settings for TLS; the default if no option is about TLS. Whether TLS is used depends on
+    /// the URL: see [`Server::tls`](crate::url::Server::tls).
     pub tls: TlsSettings,
-    /// Who sentinels are told we are. Whether there are any is for the URL to say: see
+    /// The credentials sent to sentinels. Whether there are sentinels depends on the URL: see
     /// [`Server::sentinel_credentials`](crate::url::Server::sentinel_credentials).
     pub sentinel_credentials: Option<Credentials>,
-    /// Whether replicas of a cluster are read from, which may be behind.
+    /// Whether replicas of a cluster are read from; a replica may lag behind its master.
     pub replica_reads: bool,
-    /// What an entry that cannot be read is to `get` and `get_many`, unless an operation says.
+    /// How `get` and `get_many` treat an entry that cannot be read, unless an operation overrides
+    /// it.
     pub unreadable: Unreadable,
     /// Which version of the protocol is spoken.
     pub protocol: Protocol,
 }
 
 impl Settings {
-    /// How many links a pool keeps open unless told otherwise.
+    /// The default number of connections that a pool keeps open.
     pub const MINSIZE: usize = 1;
-    /// How many links a pool may open unless told otherwise.
+    /// The default number of connections that a pool may open.
     pub const MAXSIZE: usize = 10;
-    /// The shortest age at which a connection gives way to another: a server is not to be kept busy with
-    /// greetings.
+    /// The lowest age at which a connection may be replaced, so that a server is not kept busy with
+    /// handshakes.
     pub const LEAST_AGE: Duration = Duration::from_millis(100);
-    /// How many links a pool may open at most, whatever it is told: as many as a server takes from all
-    /// its clients unless told otherwise (`maxclients`).
+    /// The highest number of connections that a pool may be configured to open: the number that a
+    /// server accepts from all of its clients by default (`maxclients`).
     pub const MOST_LINKS: usize = 10_000;
-    /// How many commands one link may have in flight unless told otherwise.
+    /// The default number of commands that one connection may have in flight.
     pub const MAX_IN_FLIGHT: usize = 16 * 1024;
-    /// How many bytes may be queued on one link unless told otherwise.
+    /// The default number of bytes that may be queued on one connection.
     pub const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
-    /// How many callers may wait for a link, or for room on one, unless told otherwise.
+    /// The default number of callers that may wait for a connection, or for room on one.
     pub const MAX_WAITING: usize = 64 * 1024;
-    /// How long making one connection may take unless told otherwise.
+    /// The default time that connecting may take.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-    /// How long one operation may take unless told otherwise.
+    /// The default time that one operation may take.
     pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-    /// How long a caller may wait for the load of another unless told otherwise.
+    /// The default time that a caller may wait for the load of another.
     pub const LOAD_WAIT: Duration = Duration::from_secs(10);
 
-    /// Validates options and fills in the defaults where they say nothing.
+    /// Validates options and fills in the defaults of those that are unset.
     ///
     /// # Errors
-    /// [`OptionError`] names the first option that cannot be, or two that cannot be together.
+    /// [`OptionError`] names the first option that is invalid, or two that contradict each other.
     pub fn new(options: Options) -> Result<Self, OptionError> {
         let count = |option, number: Option<u64>| {
             number.map(|number| check::above_zero(option, number)).transpose()
@@ -266,7 +269,7 @@ impl Settings {
     }
 }
 
-/// An option that cannot be, or two that cannot be together.
+/// An option that is invalid, or two that contradict each other.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum OptionError {
@@ -275,27 +278,27 @@ pub enum OptionError {
     Unknown {
         /// The name, cut to a sane length.
         name: String,
-        /// The known option that is nearest to it, where one is near.
+        /// The most similar known option, if there is a similar one.
         nearest: Option<&'static str>,
     },
     /// An option is given twice.
     #[error("the option {option} is given more than once{}", alias(.option))]
     Repeated {
-        /// Which.
+        /// The option.
         option: &'static str,
     },
     /// An option is named and has no value.
     #[error("the option {option} has no value")]
     Empty {
-        /// Which.
+        /// The option.
         option: &'static str,
     },
     /// The value should be a whole number.
     #[error("the option {option} is {value:?}, which is not a whole number in digits")]
     NotANumber {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// What it is, cut to a sane length.
+        /// Its value, cut to a sane length.
         value: String,
     },
     /// The value should be a number of seconds.
@@ -303,53 +306,53 @@ pub enum OptionError {
         "the option {option} is {value:?}, which is not a number of seconds such as 600 or 0.5"
     )]
     NotSeconds {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// What it is, cut to a sane length.
+        /// Its value, cut to a sane length.
         value: String,
     },
-    /// The value is zero where that makes no sense.
+    /// The value is zero, which makes no sense for this option.
     #[error("the option {option} is zero, and must be above it")]
     Zero {
-        /// Which.
+        /// The option.
         option: &'static str,
     },
     /// The value is a number past the largest one that can be used.
     #[error("the option {option} is too large")]
     TooLarge {
-        /// Which.
+        /// The option.
         option: &'static str,
     },
-    /// The value is a number past a bound of its own.
+    /// The value is a number above this option's own bound.
     #[error("the option {option} is more than {most}, which is the most that it may be")]
     TooMany {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// What it may be at most.
+        /// The highest valid value.
         most: usize,
     },
-    /// The value is a span below a bound of its own.
+    /// The value is a duration below this option's own bound.
     #[error("the option {option} is shorter than {least:?}, which is the least that it may be")]
     TooShort {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// What it may be at least.
+        /// The lowest valid value.
         least: Duration,
     },
-    /// The pool should keep more links than it may open.
+    /// The pool should keep more connections open than it may open.
     #[error(
         "the option minsize is {minsize}, more than maxsize, which is {maxsize}{}",
         if *.default { " unless given" } else { "" }
     )]
     Sizes {
-        /// How many links to keep.
+        /// How many connections to keep open.
         minsize: usize,
-        /// How many links there may be.
+        /// How many connections may be open.
         maxsize: usize,
         /// Whether `maxsize` was not given and is the default.
         default: bool,
     },
-    /// The name of connections is not one that a server takes.
+    /// The name of connections is not one that a server accepts.
     #[error("the option name is {name:?}, and must be printable ASCII without spaces")]
     Name {
         /// The name, cut to a sane length.
@@ -358,22 +361,22 @@ pub enum OptionError {
     /// The value should be yes or no.
     #[error("the option {option} is {value:?}, which is neither true nor false")]
     NotAFlag {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// What it is, cut to a sane length.
+        /// Its value, cut to a sane length.
         value: String,
     },
     /// The value should be one of a few words.
     #[error("the option {option} is {value:?}, and must be {words}")]
     NotAChoice {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// What it is, cut to a sane length.
+        /// Its value, cut to a sane length.
         value: String,
-        /// What it may be.
+        /// The valid words.
         words: &'static str,
     },
-    /// What a certificate should be for is neither a name nor an address.
+    /// The name that the certificate must be for is neither a host name nor an address.
     #[error(
         "the option tls_server_name is {name:?}, which is neither a host's name nor an address"
     )]
@@ -381,15 +384,15 @@ pub enum OptionError {
         /// The name, cut to a sane length.
         name: String,
     },
-    /// An option is given without the one that belongs to it.
+    /// An option is given without another one that it requires.
     #[error("the option {option} is given without {missing}")]
     Half {
-        /// Which is given.
+        /// The option that is given.
         option: &'static str,
-        /// Which is not.
+        /// The option that is missing.
         missing: &'static str,
     },
-    /// Two options are given of which there can be one.
+    /// Two options are given that exclude each other.
     #[error("the options {option} and {other} contradict each other")]
     Contradiction {
         /// One.
@@ -400,13 +403,13 @@ pub enum OptionError {
     /// An option is about TLS, and the URL asks for plain text.
     #[error("the option {option} is about TLS, and the URL asks for plain text; write rediss://")]
     NotTls {
-        /// Which.
+        /// The option.
         option: &'static str,
     },
     /// An option is about sentinels, and the URL names none.
     #[error("the option {option} is about sentinels, and the URL names none")]
     NotSentinel {
-        /// Which.
+        /// The option.
         option: &'static str,
     },
     /// The default timeout is zero or too long.
@@ -418,7 +421,7 @@ pub enum OptionError {
 }
 
 impl OptionError {
-    /// The error without what it quotes.
+    /// The error without the values that it quotes.
     pub(crate) fn concealed(self) -> Self {
         let masked = || String::from(Secret::MASK);
         match self {
@@ -469,7 +472,7 @@ impl core::fmt::Display for Hint {
     }
 }
 
-/// The checks of single options, said in text or not.
+/// The checks of single options, for options in text and for options set in code.
 mod check {
     use super::*;
 
@@ -488,7 +491,7 @@ mod check {
         if number > most { Err(OptionError::TooMany { option, most }) } else { Ok(()) }
     }
 
-    /// The spans that operations may take have the bounds that timeouts of entries have.
+    /// Durations of operations have the same bounds as timeouts of entries.
     pub(super) fn span(option: &'static str, span: Duration) -> Result<Duration, OptionError> {
         match Expiry::after(span) {
             Err(TimeoutError::Zero) => Err(OptionError::Zero { option }),
@@ -497,14 +500,14 @@ mod check {
         }
     }
 
-    /// The same for how old a connection may become, which has a bound of its own.
+    /// The same for the age of a connection, which has a lower bound of its own.
     pub(super) fn age(option: &'static str, age: Duration) -> Result<Duration, OptionError> {
         let age = span(option, age)?;
         let least = Settings::LEAST_AGE;
         if age < least { Err(OptionError::TooShort { option, least }) } else { Ok(age) }
     }
 
-    /// The same, but that zero means not to wait at all.
+    /// The same, except that zero is valid and means not to wait.
     pub(super) fn wait(option: &'static str, wait: Duration) -> Result<Duration, OptionError> {
         if wait.is_zero() { Ok(wait) } else { span(option, wait) }
     }
@@ -518,8 +521,8 @@ mod check {
         }
     }
 
-    /// What a certificate may be for, as far as that can be told without one: the letters, digits
-    /// and marks of names and addresses, of which a name has 253 at most (RFC 1035).
+    /// Checks whether a certificate could be for this name, as far as the text shows: letters,
+    /// digits and the punctuation of names and addresses, and at most 253 characters (RFC 1035).
     pub(super) fn server_name(name: &str) -> Result<String, OptionError> {
         let is_of_one = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
         if (1..=253).contains(&name.len()) && name.bytes().all(is_of_one) {
@@ -529,7 +532,7 @@ mod check {
         }
     }
 
-    /// A user without a password is nobody.
+    /// A user name is invalid without a password.
     pub(super) fn sentinel_credentials(
         username: Option<String>,
         password: Option<Secret>,
@@ -549,7 +552,7 @@ mod check {
         }
     }
 
-    /// What an error shows of a text.
+    /// The part of a text that an error shows.
     pub(super) fn cut(text: &str) -> String {
         text.chars().take(64).collect()
     }

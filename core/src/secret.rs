@@ -1,31 +1,32 @@
-//! A text that never prints: what holds it can be logged, compared and cloned without care.
+//! A text that is never printed: a struct that holds one can be logged, compared and cloned safely.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-/// A password. `Debug` and `Display` show [`Secret::MASK`], whatever it is.
+/// A password. `Debug` and `Display` print [`Secret::MASK`] in its place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 
 impl Secret {
-    /// What is shown in a secret's place.
+    /// The text that is printed in place of a secret.
     pub const MASK: &'static str = "***";
 
-    /// Takes a text out of sight.
+    /// Wraps a text so that it is not printed.
     #[must_use]
     pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }
 
-    /// Whether `len` bytes of it in a row are in `text`; never if it is shorter, or if `len` is zero.
+    /// Whether `text` contains `len` consecutive bytes of the secret; `false` if the secret is
+    /// shorter, or if `len` is zero.
     #[must_use]
     pub(crate) fn shows_in(&self, text: &str, len: usize) -> bool {
         let (secret, text) = (self.0.as_bytes(), text.as_bytes());
         len > 0 && secret.windows(len).any(|part| text.windows(len).any(|it| it == part))
     }
 
-    /// The text itself, for the one place that has to send it.
+    /// The text itself, for the code that sends it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

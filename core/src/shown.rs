@@ -1,19 +1,19 @@
-//! Text from outside on its way into a message.
+//! Text from outside, made safe to put into a message.
 
 use alloc::string::{String, ToString};
 use core::fmt::{self, Write as _};
 
 use crate::secret::Secret;
 
-/// Shows a text in a message: what could end a line, reorder it or go unseen is escaped, and what is longer than
-/// this many characters is cut.
+/// Formats a text for a message: characters that could end a line, reorder it or be invisible are
+/// escaped, and text beyond this many characters is cut off.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(pub &'a str, pub usize);
 
 impl Shown<'_> {
-    /// How much of the words of another library is shown.
+    /// How many characters of another library's messages are shown.
     pub const WORDS: usize = 512;
-    /// How much of a name or a path is shown.
+    /// How many characters of a name or a path are shown.
     pub const NAME: usize = 255;
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Shown<'_> {
         for c in chars.by_ref().take(most) {
             match c {
                 '\'' | '"' => f.write_char(c)?,
-                // One character if it is printable.
+                // A printable character yields itself.
                 c => c.escape_debug().try_for_each(|c| f.write_char(c))?,
             }
         }
@@ -32,8 +32,8 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The name of a store as it is shown. What stands before an `@` may be credentials, of a URL whose scheme was to
-/// be another.
+/// The name of a store as it is shown. The part before an `@` may be credentials of a URL with a
+/// mistaken scheme, so it is masked.
 #[must_use]
 pub fn name(name: &str) -> String {
     match name.rsplit_once('@') {

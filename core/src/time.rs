@@ -1,10 +1,10 @@
-//! Time as a value: the core is told what time it is and never asks.
+//! Time as a value: the caller passes the time in, and the core never reads a clock.
 
 use core::fmt;
 use core::ops::Add;
 use core::time::Duration;
 
-/// A point in time: nanoseconds since an origin that the caller picks once and keeps.
+/// A point in time: nanoseconds since an origin that the caller chooses once and keeps.
 ///
 /// The range is 584 years; arithmetic saturates at both ends instead of overflowing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -13,7 +13,7 @@ pub struct Instant(u64);
 impl Instant {
     /// The origin itself.
     pub const ORIGIN: Self = Self(0);
-    /// The last instant that can be named; in a deadline it means "never".
+    /// The last instant that can be represented; as a deadline it means "never".
     pub const MAX: Self = Self(u64::MAX);
 
     /// The instant `nanos` nanoseconds after the origin.
@@ -55,17 +55,17 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// When a machine wants to be called again, and why: every wake-up has a reason.
+/// When a machine wants to be called again, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deadline {
     /// When.
     pub at: Instant,
-    /// What will be due then, in a few words for a log.
+    /// What is due then, in a few words for a log.
     pub why: &'static str,
 }
 
 impl Deadline {
-    /// The earlier of two deadlines, where there is one; the first where both are at one time.
+    /// The earlier of two deadlines, if there is one; the first if both are at the same time.
     #[must_use]
     pub fn earlier(a: Option<Self>, b: Option<Self>) -> Option<Self> {
         match (a, b) {

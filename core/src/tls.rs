@@ -1,10 +1,10 @@
-//! TLS as one more machine between two buffers: what the wire brought becomes plain text, and plain
-//! text what the wire is to bring. With the feature `tls`.
+//! TLS as one more state machine between two buffers: it turns bytes from the wire into plain text,
+//! and plain text into bytes for the wire. Requires the feature `tls`.
 //!
 //! A [`Session`] stands between a [`Connection`](crate::connection::Connection) and its transport,
-//! for any runtime and any loop: it is `rustls` with neither a socket nor a clock of ours. Who is
-//! trusted, and which cryptography is used, is in the `rustls::ClientConfig` that it is given; this
-//! crate brings none.
+//! for any runtime and any loop. It is `rustls` without a socket or a clock. The caller passes in a
+//! `rustls::ClientConfig`, which decides on the trusted authorities and on the cryptography; this
+//! crate brings neither.
 //!
 //! ```text
 //!  transport ── bytes ──▶ open ──▶ plain text ──▶ Connection

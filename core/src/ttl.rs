@@ -1,17 +1,17 @@
-//! Timeouts: what a caller may say ([`Timeout`]) and what it comes to ([`Expiry`]).
+//! Timeouts: what a caller may ask for ([`Timeout`]) and what it results in ([`Expiry`]).
 //!
 //! Backends count in whole milliseconds. A fraction of a millisecond is rounded up, so that a
-//! timeout above zero never turns into none.
+//! timeout above zero never becomes zero.
 
 use core::num::NonZeroU64;
 use core::time::Duration;
 
 use crate::error::TimeoutError;
 
-/// How long an entry may live, as a caller says it for one operation.
+/// How long an entry may live, as a caller specifies it for one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Timeout {
-    /// The cache's default timeout, or never where it has none.
+    /// The cache's default timeout; the entry never expires if the cache has no default.
     #[default]
     Default,
     /// The entry never expires, whatever the cache's default is.
@@ -21,7 +21,7 @@ pub enum Timeout {
 }
 
 impl Timeout {
-    /// What this timeout comes to in a cache whose default is `default`.
+    /// The expiry that this timeout results in, in a cache whose default is `default`.
     ///
     /// # Errors
     /// [`TimeoutError`] for zero and for more than [`Expiry::MAX_MILLIS`].
@@ -40,7 +40,7 @@ impl From<Duration> for Timeout {
     }
 }
 
-/// `None` says nothing, as if no timeout were given: the cache's default one.
+/// `None` is like no timeout: the cache's default applies.
 impl From<Option<Duration>> for Timeout {
     fn from(span: Option<Duration>) -> Self {
         span.map_or(Self::Default, Self::After)
@@ -59,7 +59,7 @@ pub enum Expiry {
 
 impl Expiry {
     /// The longest timeout: 2^53 milliseconds, some 285,000 years. A server's script counts in
-    /// doubles, and this is the last whole number up to which every one of them is exact.
+    /// doubles, which represent all whole numbers up to this one exactly.
     pub const MAX_MILLIS: u64 = 1 << 53;
 
     /// An expiry after `span`, rounded up to a whole millisecond.

@@ -1,4 +1,4 @@
-//! Cache URLs: which backend, where, as whom, with which options.
+//! Cache URLs: the backend, its address, the credentials and the options.
 //!
 //! ```text
 //! dummy://anything
@@ -14,11 +14,10 @@
 //! rediss-cluster://user:password@host:port,host:port     (the same over TLS)
 //! ```
 //!
-//! Any of them may end in a query of [`Options`]. A password is only ever written
-//! percent-encoded (`:`, `/`, `?`, `#`, `@` and spaces in it, above all), and is only ever shown
-//! as [`Secret::MASK`]: neither a [`CacheUrl`] nor a [`UrlError`] prints what stands before an `@`,
-//! not even when the URL is malformed. This module knows neither what the options mean nor how a server is
-//! reached.
+//! Any of them may end in a query of [`Options`]. Within a URL, a password must be percent-encoded
+//! (above all its `:`, `/`, `?`, `#`, `@` and spaces). It is only ever shown as [`Secret::MASK`]:
+//! neither a [`CacheUrl`] nor a [`UrlError`] prints the part before an `@`, not even if the URL is
+//! malformed. This module knows neither the meaning of the options nor how to reach a server.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -38,8 +37,8 @@ mod tests;
 
 /// A parsed cache URL.
 ///
-/// Prints as a URL that says the same, but for the password, in whose place stands
-/// [`Secret::MASK`], as in place of what stands before an `@` in the name of a store.
+/// `Display` prints an equivalent URL, in which [`Secret::MASK`] replaces the password, and also
+/// the part before an `@` in the name of a store.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CacheUrl {
     /// Where the cache is.
@@ -55,7 +54,7 @@ pub enum Backend {
     Dummy,
     /// In this process's memory.
     Memory {
-        /// Which store: caches with one name share one. May be empty.
+        /// The store: caches with the same name share one. May be empty.
         name: String,
     },
     /// On a Redis or Valkey server.
@@ -74,58 +73,58 @@ impl fmt::Debug for Backend {
     }
 }
 
-/// A server, and what to say to it first.
+/// A server, and how to open a session with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
-    /// Where it is.
+    /// Where the server is.
     pub topology: Topology,
-    /// What is spoken there. On a unix socket no URL asks for TLS.
+    /// Whether TLS is used. No URL asks for TLS on a unix socket.
     pub wire: Wire,
-    /// Who we are, where the server is told.
+    /// The credentials, if the server is sent any.
     pub credentials: Option<Credentials>,
-    /// Which of its databases to use.
+    /// The number of the database to use.
     pub database: u32,
 }
 
-/// Where a server is, or who says so. Prints as an endpoint, as `service@endpoint,endpoint` or as
-/// `cluster@endpoint,endpoint`.
+/// Where a server is, or how to find it. Prints as an endpoint, as `service@endpoint,endpoint` or
+/// as `cluster@endpoint,endpoint`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Topology {
-    /// It is the one that listens there.
+    /// The server that listens at this endpoint.
     Standalone(Endpoint),
-    /// It is the master of a service, and sentinels know which that is.
+    /// The master of a service, which sentinels know.
     Sentinel(Service),
-    /// It is a cluster of servers, of which these are nodes: at least one, each on a port and with a
+    /// A cluster of servers. These are some of its nodes: at least one, each with a port and with a
     /// host that is an [`Address`](crate::cluster::address::Address).
     Cluster(Vec<Endpoint>),
 }
 
-/// Servers of which one is the master, under the eyes of sentinels.
+/// Servers that sentinels monitor, one of which is the master.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Service {
-    /// What the sentinels call it.
+    /// The name of the service in the sentinels' configuration.
     pub name: String,
-    /// Where sentinels listen: at least one of those that there are.
+    /// The endpoints of some of the sentinels; at least one.
     pub sentinels: Vec<Endpoint>,
 }
 
-/// What goes over a connection.
+/// How bytes go over a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Wire {
-    /// The protocol as it is, for everybody on the way to read and to change.
+    /// The protocol without encryption: anyone on the network path can read and change it.
     Plain,
-    /// The protocol within TLS. Whoever was asked for it and cannot do it does without the
-    /// connection, never without TLS.
+    /// The protocol within TLS. If TLS is required and not available, there is no connection; it
+    /// never falls back to plain text.
     Tls,
 }
 
-/// Where a server listens. Prints as `host:port`, `[address]:port` or `unix:/path`, of a path what a line may
-/// hold ([`Shown`]).
+/// Where a server listens. Prints as `host:port`, `[address]:port` or `unix:/path`; a path is
+/// escaped as by [`Shown`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Endpoint {
     /// On a port.
     Tcp {
-        /// A host's name or address; an IPv6 address stands without its brackets.
+        /// The host's name or address; an IPv6 address is without its brackets.
         host: String,
         /// The port.
         port: u16,
@@ -137,10 +136,10 @@ pub enum Endpoint {
     },
 }
 
-/// Who a server is told we are.
+/// The credentials that are sent to a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Credentials {
-    /// The user, or else the server's default user.
+    /// The user; `None` means the server's default user.
     pub username: Option<String>,
     /// The password; never printed, never empty.
     pub password: Secret,
@@ -161,11 +160,9 @@ impl fmt::Display for CacheUrl {
 }
 
 impl Server {
-    /// What is to be known for TLS with it, where its URL asks for TLS.
+    /// The settings for TLS with this server, if its URL asks for TLS.
     ///
-    /// # Errors
-    /// [`OptionError::NotTls`] where an option wants something of TLS, and the URL wants plain
-    /// text.
+    /// # Errors [`OptionError::NotTls`] if an option is about TLS, but the URL asks for plain text.
     pub fn tls<'s>(&self, settings: &'s Settings) -> Result<Option<&'s TlsSettings>, OptionError> {
         match (self.wire, settings.tls.first_option()) {
             (Wire::Tls, _) => Ok(Some(&settings.tls)),
@@ -174,10 +171,10 @@ impl Server {
         }
     }
 
-    /// Who sentinels are told we are, where its URL asks for them.
+    /// The credentials for sentinels, if the URL names sentinels.
     ///
-    /// # Errors
-    /// [`OptionError::NotSentinel`] where an option is about sentinels, and the URL names none.
+    /// # Errors [`OptionError::NotSentinel`] if an option is about sentinels, but the URL names
+    /// none.
     pub fn sentinel_credentials(
         &self,
         settings: &Settings,
@@ -202,7 +199,8 @@ impl Server {
             (Cluster(_), Wire::Plain) => "redis-cluster://",
             (Cluster(_), Wire::Tls) => "rediss-cluster://",
             (Sentinel(_), Wire::Tls) => "rediss-sentinel://",
-            // No URL comes to this, and it is none: it is refused, not taken for plain text.
+            // No URL parses to this. The printed scheme does not exist, so it is refused and never
+            // taken for plain text.
             (Standalone(Endpoint::Unix { .. }), Wire::Tls) => "rediss+unix://",
         })?;
         if let Some(Credentials { username, password }) = &self.credentials {
@@ -239,7 +237,7 @@ impl fmt::Display for Topology {
     }
 }
 
-/// Endpoints with commas in between.
+/// Endpoints, separated by commas.
 struct Listed<'a>(&'a [Endpoint]);
 
 impl fmt::Display for Listed<'_> {
@@ -264,7 +262,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A query being written: `?` before the first option, `&` before each other.
+/// A query being written: `?` before the first option, `&` before each later one.
 struct Query {
     started: bool,
 }
@@ -282,9 +280,9 @@ impl Query {
     }
 }
 
-/// A URL that no cache can be opened by.
+/// A URL that does not describe a cache.
 ///
-/// The URL itself is never quoted, only what cannot be part of a password.
+/// The URL itself is never quoted, only parts that cannot belong to a password.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum UrlError {
@@ -294,12 +292,12 @@ pub enum UrlError {
     /// No backend has its scheme.
     #[error("the URL's scheme{} is not known{}", InQuotes(.scheme.as_deref()), Hint(*.nearest))]
     UnknownScheme {
-        /// The scheme, where nothing in the URL looks like credentials.
+        /// The scheme, if nothing in the URL looks like credentials.
         scheme: Option<Box<str>>,
-        /// The known scheme that is nearest to it, where one is near.
+        /// The most similar known scheme, if there is a similar one.
         nearest: Option<&'static str>,
     },
-    /// Its scheme asks for what there is not.
+    /// Its scheme asks for a feature that is not supported.
     #[error("the URL's scheme {scheme} asks for {feature}, which is not supported")]
     Unsupported {
         /// The scheme.
@@ -310,10 +308,10 @@ pub enum UrlError {
     /// It holds a space or a control character, which must be percent-encoded.
     #[error("the URL holds a space or a control character at byte {at}; percent-encode it")]
     Blank {
-        /// Where, in bytes from the URL's beginning.
+        /// The position, in bytes from the URL's beginning.
         at: usize,
     },
-    /// It holds a `#`, after which nothing has a meaning here.
+    /// It holds a `#`; a cache URL has no fragment.
     #[error(
         "the URL holds a '#', and a cache has no fragments; within a password write %23, and instead of \
          #insecure name the authority that vouches for the server with tls_ca"
@@ -328,16 +326,16 @@ pub enum UrlError {
     /// A percent sign is not followed by two hexadecimal digits.
     #[error("the URL's {part} holds a '%' without two hexadecimal digits; for itself write %25")]
     Escape {
-        /// Where.
+        /// The part of the URL.
         part: Part,
     },
-    /// What is percent-encoded is not UTF-8.
+    /// The percent-decoded bytes are not UTF-8.
     #[error("the URL's {part} is not UTF-8 once percent-decoded")]
     NotText {
-        /// What.
+        /// The part of the URL.
         part: Part,
     },
-    /// There are credentials and no password, or an empty one.
+    /// The credentials have no password, or an empty one.
     #[error(
         "the URL's credentials have no password; write user:password@host or :password@host, or the host \
          alone where there is none"
@@ -349,44 +347,44 @@ pub enum UrlError {
          redis-sentinel://host,host/service for sentinels"
     )]
     Hosts,
-    /// An option has this name in other clients, and is said in another way here.
+    /// An option has this name in other clients, and is written in another way here.
     #[error("the URL's option {option} is one of other clients; write {write}")]
     Elsewhere {
         /// The option.
         option: &'static str,
-        /// How it is said here.
+        /// How to write it here.
         write: &'static str,
     },
-    /// A part is longer than any can be.
+    /// A part is longer than its limit.
     #[error("the URL's {part} is longer than {most} bytes")]
     Long {
-        /// Which.
+        /// The part of the URL.
         part: Part,
-        /// How long it may be.
+        /// The limit, in bytes.
         most: usize,
     },
     /// The host is neither a name nor an IPv4 address.
     #[error("the URL's host is neither a name nor an address")]
     Host,
-    /// What should be an IPv6 address is none, or is not in brackets.
+    /// An address with colons is not IPv6, or is not in brackets.
     #[error("the URL's host is not an IPv6 address in brackets, such as [::1]")]
     Ipv6,
     /// The port is not a number from 1 to 65535.
     #[error("the URL's port is not a number from 1 to 65535")]
     Port,
-    /// A socket's URL names a host.
+    /// The URL of a unix socket names a host.
     #[error("the URL of a unix socket names a host; its path begins after three slashes")]
     HostOfSocket,
-    /// A socket's URL has no absolute path, or one that no file can have.
+    /// The URL of a unix socket has no absolute path, or one that no file can have.
     #[error("the URL has no path of a unix socket, such as redis+unix:///run/redis.sock")]
     Path,
-    /// It asks for the master of a service, and names none.
+    /// The URL is for sentinels, and names no service.
     #[error("the URL names no service, such as redis-sentinel://host/service")]
     Service,
     /// The database is not a number.
     #[error("the URL's database is {database:?}, which is not a number from 0 to 4294967295")]
     Database {
-        /// What it is, cut to a sane length.
+        /// Its value, cut to a sane length.
         database: String,
     },
     /// The path and the query name different databases.
@@ -397,7 +395,7 @@ pub enum UrlError {
         /// The database in the query.
         query: u32,
     },
-    /// An option cannot be.
+    /// An option is invalid.
     #[error(transparent)]
     Option(#[from] OptionError),
 }
@@ -447,7 +445,7 @@ impl fmt::Display for InQuotes<'_> {
     }
 }
 
-/// What is encoded in a user, a name or a value when a URL is printed.
+/// The characters that are percent-encoded in a user, a name or a value when a URL is printed.
 const IN_WORD: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
 const IN_PATH: &AsciiSet = &IN_WORD.remove(b'/');

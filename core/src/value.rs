@@ -1,11 +1,10 @@
 //! Values: what a caller stores, as bytes and back.
 //!
-//! A value is JSON text, so a Python process and this one read each other's entries. What
-//! Python's `json.dumps` writes is read here, escapes and spaces included; its `NaN` and
+//! A value is JSON text, so a Python process and this one can read each other's entries. The output
+//! of Python's `json.dumps` is read here, including its escapes and spaces; its `NaN` and
 //! `Infinity` are not JSON and are refused. A value that could not be read again is refused when it
-//! is written, as far as that can be told without knowing the type that it will be read as. This
-//! module knows nothing of keys, and nothing of the raw operations that store a caller's bytes as
-//! they are.
+//! is written, as far as this can be detected without knowing the type that it will be read as.
+//! This module knows neither keys nor the raw operations, which store a caller's bytes as they are.
 
 mod readable;
 
@@ -20,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use self::readable::Readable;
 
-/// What an entry that cannot be read as the type asked for is to a lookup.
+/// How a lookup treats an entry that cannot be read as the requested type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Unreadable {
     /// An error that names its key and says why.
@@ -31,10 +30,10 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
-    /// The words that name the two in an option.
+    /// The words that name the two variants in an option.
     pub const WORDS: &str = "error or miss";
 
-    /// What this word names.
+    /// The variant that `word` names.
     pub(crate) fn named(word: &str) -> Option<Self> {
         match word {
             "error" => Some(Self::Error),
@@ -56,18 +55,18 @@ impl fmt::Display for Unreadable {
 /// Writes a value as JSON text, in an allocation of exactly its length.
 ///
 /// # Errors
-/// Where the value's [`Serialize`] says no, where it is a map whose keys are neither texts nor
-/// numbers, where it holds a float that is infinite or not a number, which JSON cannot write, or
-/// where it is nested deeper than 127, which [`decode`] would refuse.
+/// If the value's [`Serialize`] fails; if the value is a map with keys that are neither texts nor
+/// numbers; if it contains an infinite float or NaN, which JSON cannot represent; or if it is
+/// nested deeper than 127, which [`decode`] would refuse.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, serde_json::Error> {
-    // A boxed slice has no spare capacity for the store to pin.
+    // A boxed slice has no spare capacity that the store would keep alive.
     serde_json::to_vec(&Readable::new(value)).map(|text| Bytes::from(text.into_boxed_slice()))
 }
 
-/// Reads a value from JSON text, all of it.
+/// Reads a value from JSON text, and requires that nothing follows it.
 ///
 /// # Errors
-/// Where the bytes are not JSON, are not one `T`, are nested deeper than 127, or go on after the
+/// If the bytes are not JSON, do not fit `T`, are nested deeper than 127, or continue after the
 /// value.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes)

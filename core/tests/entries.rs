@@ -1,6 +1,7 @@
-//! What an entry of the store in memory takes: little more than it holds, whatever its size.
+//! The memory that an entry of the in-memory store takes: little more than its contents, whatever
+//! their size.
 //!
-//! Alone in its program, as it counts what the whole of it allocates.
+//! This is the only test in its program, because it counts all allocations of the program.
 
 use std::cell::RefCell;
 
@@ -15,8 +16,8 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// How many bytes an entry takes at most, apart from its key and value: its records, what there is
-/// of the table, and what the size of its block is more than it needs.
+/// The most bytes that an entry takes besides its key and value: its records, its share of the
+/// table, and the unused rest of its block.
 const OVERHEAD: usize = 200;
 const ENTRIES: usize = 500;
 
@@ -31,7 +32,7 @@ fn an_entry_takes_little_more_than_it_holds() {
     }
 }
 
-/// How many bytes an entry takes whose name and value have these lengths, on an average.
+/// The average number of bytes that an entry takes, for names and values of these lengths.
 fn taken(name_len: usize, len: usize) -> usize {
     let (space, value) = (KeySpace::default(), vec![b'v'; len]);
     let scope = space.scope(None).expect("no version, no colon");
@@ -39,7 +40,7 @@ fn taken(name_len: usize, len: usize) -> usize {
     let before = ALLOCATOR.current_usage();
     for number in 0..ENTRIES {
         let name = format!("{number:0name_len$}");
-        // One that nobody else keeps.
+        // A copy that only the store keeps.
         let value = Bytes::copy_from_slice(&value);
         let key = scope.key(name.as_bytes());
         let set = Command::Set { key, value: &value, expiry: Expiry::Never };

@@ -1,7 +1,7 @@
-//! What a server can make this side keep: at most [`MULTIPLE`] bytes for each byte that it has sent,
-//! and [`CAP`] on top, whatever it says of lengths and counts.
+//! The memory that a server can make this side use: at most [`MULTIPLE`] bytes for each byte that
+//! it has sent, plus [`CAP`], whatever lengths and counts it announces.
 //!
-//! Alone in its program, as it counts what the whole of it allocates.
+//! This is the only test in its program, because it counts all allocations of the program.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// How many bytes are kept for one that was received, at most.
+/// The most bytes that are kept for each received byte.
 const MULTIPLE: usize = 8;
-/// What is kept besides: buffers and a queue.
+/// The bytes that are kept besides: buffers and a queue.
 const CAP: usize = 256 * 1024;
 
 #[test]
@@ -63,8 +63,8 @@ fn memory_is_at_most_a_multiple_of_what_was_received_and_a_cap() {
     pushes_that_nobody_wants_take_no_memory();
 }
 
-/// How many bytes were in use at most, more than before, while a reply was received; and how many
-/// bytes were received until the connection had enough of them.
+/// The peak of the bytes in use, above the level before, while a reply was received; and the number
+/// of bytes that were received until the connection failed, or else of the whole reply.
 fn peak(reply: &[u8], asked: u8) -> (usize, usize) {
     let (space, names) = (KeySpace::default(), (0..500).map(|n| n.to_string()).collect::<Names>());
     let scope = space.scope(None).expect("no version, no colon");
@@ -97,7 +97,7 @@ fn peak(reply: &[u8], asked: u8) -> (usize, usize) {
     (ALLOCATOR.peak_usage().saturating_sub(before), received)
 }
 
-/// A connection that is ready, and what time it is.
+/// A connection that is ready, and the current time.
 fn ready(pushes: Pushes) -> (Connection, Instant) {
     let setup = Setup {
         credentials: None,
@@ -134,7 +134,7 @@ fn scanned(key: &[u8], count: usize) -> Vec<u8> {
     [head.as_bytes(), &key.repeat(count)].concat()
 }
 
-/// An aggregate of this kind that counts so many, all of them null.
+/// An aggregate of this kind with this many elements, all of them null.
 fn nulls(kind: u8, count: usize) -> Vec<u8> {
     let frames = if kind == b'%' { 2 * count } else { count };
     [&[kind], format!("{count}\r\n").as_bytes(), &b"_\r\n".repeat(frames)].concat()

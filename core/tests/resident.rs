@@ -1,8 +1,8 @@
-//! What a store in memory keeps allocated: no more than its bound on bytes, whatever is stored, and
-//! less once there is less in it.
+//! The memory that an in-memory store keeps allocated: never more than its bound on bytes, and less
+//! once it holds less.
 //!
-//! Alone in its program, as it counts what the whole of it allocates. What an allocator adds is not
-//! counted here: `examples/resident.rs` looks at the whole process.
+//! This is the only test in its program, because it counts all allocations of the program. The
+//! allocator's own overhead is not counted here: `examples/resident.rs` looks at the whole process.
 
 use std::cell::RefCell;
 use std::num::NonZeroU64;
@@ -62,7 +62,7 @@ const MIXTURES: [(&str, Make); 7] = [
     ("any size", |number| Bytes::from(vec![7; (number * 7919 % (1 << (number % 17))) as usize])),
 ];
 
-/// A few hundred of one kind, then a few hundred of the next.
+/// A few hundred values of one size, then a few hundred of the next.
 fn by_turns(number: u64) -> usize {
     (number / 200 % 4) as usize
 }
@@ -83,7 +83,7 @@ fn memory_follows_the_number_of_entries_down() {
     while sweep(&store, later).is_some_and(|deadline| deadline.at <= later) {}
     assert_eq!(stats(&store, Lookups::default()).entries, 200);
     let left = ALLOCATOR.current_usage() - before;
-    // Of each shard's tables a chunk or two are kept for what comes next.
+    // Each shard's tables keep a chunk or two for later entries.
     let kept = store.0.len() * 4 * 512 * 64;
     assert!(left < few + kept && left < many / 2, "{few}, {many}, and {left} are left");
 }

@@ -1,17 +1,17 @@
-//! What proxies say that cannot reach the server behind them.
+//! The errors of proxies that cannot reach the server behind them.
 //!
-//! They have no code of their own for it. Envoy sends a bare sentence, Twemproxy the operating
-//! system's words behind `ERR`, and others a sentence behind `ERR`. So the text is compared, without
-//! such a prefix and whatever its case, with how those sentences begin. Sources: Envoy's
-//! `command_splitter_impl.h`, Twemproxy's `nc_response.c`, predixy's `Response.cpp`, Redis Cluster
-//! Proxy's `cluster.c` and `proxy.c`, Codis's `forward.go`.
+//! Proxies have no error code for this. Envoy sends a bare sentence, Twemproxy sends the operating
+//! system's words after `ERR`, and others send a sentence after `ERR`. So this module strips such a
+//! prefix and compares the start of the text, ignoring case, with the known sentences. Sources:
+//! Envoy's `command_splitter_impl.h`, Twemproxy's `nc_response.c`, predixy's `Response.cpp`, Redis
+//! Cluster Proxy's `cluster.c` and `proxy.c`, Codis's `forward.go`.
 
-/// Whether `text` says that.
+/// Whether `text` is such an error.
 pub(super) fn is_outage(text: &str) -> bool {
     begins(text, &NOTHING_SENT) || begins(text, &LOST)
 }
 
-/// Whether `text` says that the proxy had no connection to the server, so that it sent nothing.
+/// Whether `text` means that the proxy had no connection to the server, so that it sent nothing.
 pub(super) fn has_sent_nothing(text: &str) -> bool {
     begins(text, &NOTHING_SENT)
 }
@@ -32,14 +32,14 @@ const NOTHING_SENT: [&str; 12] = [
     // Envoy.
     "no upstream host",
     "no healthy upstream",
-    // Twemproxy, and all that pass on what the operating system says of a dial.
+    // Twemproxy, and every proxy that passes on the operating system's error for a failed dial.
     "connection refused",
     "no route to host",
     "host is down",
     "host is unreachable",
     "network is unreachable",
     "network is down",
-    // predixy, whose spelling this is; and the right one.
+    // predixy, which misspells the word; and the correct spelling.
     "no server avaliable",
     "no server available",
     "no server connection ava",

@@ -1,9 +1,9 @@
-//! Errors of a server whose words may quote a password, told in words of our own.
+//! Replaces the text of server errors that may quote a password.
 //!
-//! Servers quote the arguments of a command that they do not know, whole, cut or escaped. No search
-//! for the password in such a text is sure to find it. So of an error that answers a command with a
-//! password in it only the kind is kept ([`ServerError::withheld`]). The text of any other error is
-//! kept unless a part of a password is in it ([`ServerError::without`]).
+//! Servers quote the arguments of a command that they do not know: whole, cut or escaped. Searching
+//! such a text for the password is not reliable. So if a command contained a password, only the
+//! kind of its error is kept ([`ServerError::withheld`]). The text of any other error is kept
+//! unless it contains a part of a password ([`ServerError::without`]).
 
 use super::{ServerError, ServerErrorKind};
 use crate::secret::Secret;
@@ -16,8 +16,10 @@ impl ServerError {
         Self { kind: self.kind, text: known.unwrap_or_else(|| self.kind.withheld()).into() }
     }
 
-    /// This error, or, if four bytes in a row of one of these passwords are in its text, the same kind of
-    /// error in words of our own. Shorter passwords are not looked for, as any text has such bytes. A redirect is kept as it is: where it leads is read from its text.
+    /// Returns this error, or the same kind of error in words of our own if its text contains four
+    /// consecutive bytes of one of these passwords. Shorter passwords are not searched for, as any
+    /// text contains such bytes. A redirect is kept as it is, because its target is read from its
+    /// text.
     pub(crate) fn without<'s>(self, secrets: impl IntoIterator<Item = &'s Secret>) -> Self {
         let redirects = matches!(self.kind, ServerErrorKind::Moved | ServerErrorKind::Ask);
         let shows = |secret: &Secret| secret.shows_in(&self.text, TELLING);
@@ -26,7 +28,7 @@ impl ServerError {
 }
 
 impl ServerErrorKind {
-    /// What is said of an error of this kind whose words are withheld.
+    /// The text of an error of this kind whose own words are withheld.
     const fn withheld(self) -> &'static str {
         match self {
             Self::Loading => "LOADING (its other words may quote a password and are withheld)",
@@ -55,11 +57,12 @@ impl ServerErrorKind {
     }
 }
 
-/// How many bytes of a password in a row tell something of it.
+/// The number of consecutive bytes that reveal something of a password.
 const TELLING: usize = 4;
 
-/// What servers are known to say to `HELLO` and `AUTH` that quotes nothing. An error that begins with
-/// one of these is shown as that and no more, so nothing of the server's own words is.
+/// Texts that servers are known to send in reply to `HELLO` and `AUTH`, and that quote nothing. An
+/// error that begins with one of these is shown as exactly that text, without the rest of the
+/// server's own words.
 const KNOWN: [&str; 15] = [
     "WRONGPASS invalid username-password pair or user is disabled.",
     "WRONGPASS invalid username-password pair",

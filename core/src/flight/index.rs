@@ -1,6 +1,6 @@
 //! Which flight a key has, and how many flights have ended.
 //!
-//! Keys come from callers who may want them to collide, so they are hashed with the same kind of
+//! Keys come from callers that may want them to collide, so they are hashed with the same kind of
 //! secret as the keys of a store ([`Seed`]).
 
 use bytes::Bytes;
@@ -15,10 +15,11 @@ use crate::work::Work;
 pub(super) struct Index {
     seed: Seed,
     table: HashTable<Entry>,
-    /// How many flights have ended, and how many had when the last one of a slot did.
+    /// The number of flights that have ended, and that number when the last flight of each slot
+    /// ended.
     ended: u64,
     last: [u64; SLOTS],
-    /// How many keys were compared.
+    /// The number of keys that were compared.
     pub(super) compared: Work,
 }
 
@@ -50,13 +51,13 @@ impl Index {
         found.map(|entry| entry.flight)
     }
 
-    /// Gives a key that has no flight this one.
+    /// Assigns this flight to a key that has no flight.
     pub(super) fn insert(&mut self, key: Bytes, flight: FlightId) {
         let hash = self.seed.hash_whole(&key);
         self.table.insert_unique(hash, Entry { hash, key, flight }, |entry| entry.hash);
     }
 
-    /// Takes the flight off its key. Reports whether it was the key's.
+    /// Takes the flight off its key. Returns whether the key had this flight.
     pub(super) fn remove(&mut self, key: &[u8], flight: FlightId) -> bool {
         let hash = self.seed.hash_whole(key);
         let entry = self.table.find_entry(hash, |entry| {
@@ -77,28 +78,30 @@ impl Index {
         }
     }
 
-    /// Keeps the entries for which `keep` says so, of keys that start with `stem`.
+    /// Removes the flights of keys that start with `stem`, except those for which `keep` returns
+    /// `true`.
     pub(super) fn retain_of(&mut self, stem: &[u8], mut keep: impl FnMut(FlightId) -> bool) {
         self.table.retain(|entry| !entry.key.starts_with(stem) || keep(entry.flight));
     }
 
-    /// How many flights have ended.
+    /// The number of flights that have ended.
     pub(super) fn ended(&self) -> u64 {
         self.ended
     }
 
-    /// How many flights had ended when the last one of this key did, or of one in the same slot.
+    /// The number of flights that had ended when the last flight of this key, or of its slot, did.
     pub(super) fn last_ended(&self, key: &[u8]) -> u64 {
         self.last.get(self.slot(key)).copied().unwrap_or_default()
     }
 
     fn slot(&self, key: &[u8]) -> usize {
-        // The table uses the lower bits and the highest seven.
+        // The table uses the lower bits and the highest seven; the slot comes from the bits
+        // between.
         let slot = (self.seed.hash_whole(key) >> 32) % SLOTS as u64;
         usize::try_from(slot).unwrap_or_default()
     }
 }
 
-/// Ended flights are counted in this many slots, shared by the keys that hash to them: a collision
-/// costs one more lookup.
+/// The number of slots in which ended flights are counted. Keys that hash to the same slot share
+/// it; a collision costs one more lookup.
 const SLOTS: usize = 64;

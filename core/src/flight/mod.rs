@@ -1,8 +1,8 @@
-//! Single-flight: of all callers that miss one key at one time, one loads and the others wait.
-//!
+//! Single-flight: if several callers miss the same key at the same time, one loads and the others
+//! wait.
 //! # Theory of operation
 //!
-//! A *flight* is the load of one key. A caller that finds no flight for its key leads a new one; a
+//! A *flight* is the load of one key. A caller that finds no flight for its key leads a new one. A
 //! caller that comes later takes a seat in it and follows. A flight goes through these phases, and
 //! every transition is a method of [`Flights`]:
 //!
@@ -16,42 +16,44 @@
 //!                          no follower left
 //! ```
 //!
-//! A leader that goes away before its load is done (dropped, failed or panicking, which are all
-//! one here) hands the lead to the follower that has waited longest, and that one runs its own
-//! load. A load's error is its leader's alone. A loaded value is every follower's at once; it does
-//! not wait for the store.
+//! A leader that goes away before its load is done (dropped, failed or panicking; all are treated
+//! the same) hands the lead to the follower that has waited longest, which then runs its own load.
+//! A load's error is returned only to its leader. A loaded value is given to all followers at once;
+//! they do not wait for the store.
 //!
-//! **No follower depends on its leader for longer than it is willing to wait.** Each has a deadline
-//! of its own. A follower that is polled at its deadline stops waiting and loads beside the leader:
-//! the flight has several leaders then. The first of them that has a value gives it to all
-//! followers and stores it; what the others load is their callers' alone. So a leader that hangs,
-//! or that is kept and not polled, delays a follower by its wait and no more, and so does an heir
-//! that never takes the lead. [`Flights::deadline`] and [`Flights::expire`] tell when to wake whom.
+//! **No follower depends on its leader for longer than it is willing to wait.** Each follower has
+//! its own deadline. A follower that is polled at its deadline stops waiting and loads beside the
+//! leader: the flight then has several leaders. The first of them that has a value gives it to all
+//! followers and stores it; the values of the others go only to their own callers. So a leader that
+//! hangs, or that is kept and not polled, delays a follower by its wait and no more. The same holds
+//! for an heir that never takes the lead. [`Flights::deadline`] and [`Flights::expire`] report when
+//! to wake which follower.
 //!
-//! A write of the key during its flight wins: [`Flights::invalidate`] takes the flight off the
-//! key, so that callers that come after the write do not get what was loaded before it, and forbids
-//! its leaders to store. Those who were on board keep what they came for. If a leader is storing
-//! already, the write has to wait for it ([`Invalidated::Storing`]): two commands on two
-//! connections have no order.
+//! A write of the key during its flight wins. [`Flights::invalidate`] takes the flight off the key,
+//! so that callers that come after the write do not get a value that was loaded before it, and
+//! forbids the flight's leaders to store. Followers that already have a seat still get the loaded
+//! value. If a leader is already storing, the write has to wait for it ([`Invalidated::Storing`]),
+//! because two commands on two connections have no order.
 //!
 //! A flight that lasts longer than [`Flights::MAX_AGE`] is taken off its key as well, so that a
-//! load that hangs delays no caller that comes later.
+//! load that hangs does not delay later callers.
 //!
-//! A caller that missed just before a flight of its key ended would lead a second load of what
-//! was just stored. [`Flights::seen`], taken before the lookup, tells: [`Role::Again`] means "look
-//! once more". A caller that has done so leads: loads of this key, and of others that are taken for
-//! it, may end as often as there are lookups.
+//! A caller that missed just before a flight of its key ended would lead a second load of the value
+//! that was just stored. [`Flights::seen`], taken before the lookup, detects this: [`Role::Again`]
+//! means that the caller should look the key up once more. A caller that has done so leads. Without
+//! this limit it could look up for ever, because loads of this key, and of others that share its
+//! slot, may end as often as it looks up.
 //!
-//! Loads that wait for each other in a circle are the business of [`Waits`].
+//! [`Waits`] handles loads that wait for each other in a circle.
 //!
 //! # Cost
 //!
 //! Each step is a few look-ups in hash tables and in a slab, and one in the ordered set of
-//! deadlines; a value is announced and a leader's end is noticed in one pass over the seats. So N
+//! deadlines. Announcing a value, and noticing a leader's end, takes one pass over the seats. So N
 //! followers of a key cost N such steps altogether, plus a logarithm of N for each deadline.
 //!
-//! The machine knows no lock and no waker: it keeps a handle `W` for each waiting follower, and
-//! hands every handle out again ([`Handles`]): to be woken, or to be dropped where that is safe.
+//! The machine has no locks and no wakers. It keeps a handle `W` for each waiting follower, and
+//! returns every handle ([`Handles`]) to be woken, or to be dropped where dropping is safe.
 
 mod index;
 mod seats;
@@ -76,7 +78,7 @@ use crate::planted::{self, Bug};
 use crate::time::{Deadline, Instant};
 use crate::work::Work;
 
-/// All loads under way in one cache. `W` is what the caller wakes a follower with.
+/// All loads under way in one cache. `W` is a handle with which the caller wakes a follower.
 #[derive(Debug)]
 pub struct Flights<W> {
     index: Index,
@@ -84,19 +86,19 @@ pub struct Flights<W> {
     next: u64,
     /// The deadlines of followers that wait.
     deadlines: BTreeSet<(Instant, FlightId, Seat)>,
-    /// How many seats were looked at.
+    /// The number of seats that were looked at.
     visited: Work,
 }
 
-/// The load of one key. Never used twice in one [`Flights`].
+/// Identifies the load of one key. Never reused within one [`Flights`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FlightId(u64);
 
-/// How many flights had ended when this was taken.
+/// The number of flights that had ended at some point in time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Seen(pub u64);
 
-/// What a caller that missed is to do.
+/// The next step of a caller that missed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// Load, then call [`Flights::loaded`] and [`Flights::landed`], or [`Flights::leave`].
@@ -107,29 +109,29 @@ pub enum Role {
     Again,
 }
 
-/// What a follower is to do.
+/// The next step of a follower.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Turn {
-    /// Go on waiting; the handle is kept.
+    /// Keep waiting; the handle is kept.
     Wait,
-    /// Lead this flight: the leader of the follower's own went away, or the follower has waited
+    /// Lead this flight: the leader of the follower's flight went away, or the follower has waited
     /// long enough.
     Lead(FlightId),
-    /// Here is what a leader loaded.
+    /// The value that a leader loaded.
     Value(Bytes),
 }
 
-/// What a write of a key is to do about a flight of it.
+/// How a write of a key has to treat a flight of that key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Invalidated {
-    /// Go on.
+    /// Proceed.
     Clear,
-    /// Wait for this flight to end ([`Flights::await_end`]): its store is under way.
+    /// Wait for this flight to end ([`Flights::await_end`]): it is being stored.
     Storing(FlightId),
 }
 
-/// Handles that were kept and are no more. As either runs the code of others, it is to be done
-/// outside of every lock.
+/// Handles that are no longer kept. Waking or dropping one may run a user's code, so both must be
+/// done outside of every lock.
 #[derive(Debug)]
 pub struct Handles<W> {
     /// To be woken.
@@ -150,20 +152,20 @@ struct Flight<W> {
 
 #[derive(Debug)]
 enum Phase {
-    /// So many leaders are loading, one at least.
+    /// This many leaders are loading, at least one.
     Loading { leaders: usize },
-    /// The last leader went away and the follower in this seat is to notice that it leads.
+    /// The last leader went away; the follower in this seat has yet to notice that it leads.
     Vacant(Seat),
-    /// The value is there; a leader is storing it, or followers have yet to take it.
+    /// The value is loaded; a leader is storing it, or followers have yet to take it.
     Loaded { value: Bytes, storing: bool },
 }
 
 impl<W> Flights<W> {
-    /// How long a flight keeps its key to itself.
+    /// How long a flight keeps later callers of its key waiting.
     pub const MAX_AGE: Duration = Duration::from_secs(30);
 
-    /// No flights yet. The seed, a random number that callers cannot know, keeps them from
-    /// preparing keys that cost each other time.
+    /// Creates an empty table. The seed is a random number that callers cannot know, so that they
+    /// cannot prepare keys that slow each other down.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -175,23 +177,24 @@ impl<W> Flights<W> {
         }
     }
 
-    /// Whether no flight is under way at all: then no write needs to [`invalidate`](Self::invalidate).
+    /// Whether no flight is under way. If so, no write needs to call
+    /// [`invalidate`](Self::invalidate).
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.flights.is_empty()
     }
 
-    /// What has ended so far, to be taken before the key is looked up. An older one is good as
-    /// well: at worst its caller looks once more for nothing.
+    /// The number of flights that have ended so far, to be taken before the key is looked up. An
+    /// older value works as well: at worst its caller looks the key up once more in vain.
     #[must_use]
     pub fn seen(&self) -> Seen {
         Seen(self.index.ended())
     }
 
     /// Joins the flight of a key that was just missed, or begins one. A caller that follows waits
-    /// until `now + wait` at most; with a `wait` of zero it leads as soon as it is polled. What was
-    /// `seen` before the lookup is left out if looking again is no use, as for the second time, and
-    /// then the role is never [`Role::Again`].
+    /// until `now + wait` at most; with a `wait` of zero it leads as soon as it is polled. `seen`
+    /// is the value of [`seen`](Self::seen) from before the lookup. Pass `None` if looking up again
+    /// is of no use, as after the second lookup; the role is then never [`Role::Again`].
     pub fn join(&mut self, key: &Bytes, seen: Option<Seen>, now: Instant, wait: Duration) -> Role {
         if let Some(id) = self.index.get(key)
             && let Some(flight) = self.flights.get_mut(&id)
@@ -209,9 +212,10 @@ impl<W> Flights<W> {
         Role::Lead(self.begin(key.clone(), now))
     }
 
-    /// What the follower in `seat` is to do now; if it is to wait, `handle` is kept for it.
+    /// Returns what the follower in `seat` should do now; if it should wait, `handle` is kept for
+    /// it.
     ///
-    /// A follower that got [`Turn::Value`] or [`Turn::Lead`] has left its seat. The answer changes
+    /// A follower that got [`Turn::Value`] or [`Turn::Lead`] has left its seat. The result changes
     /// when a leader has loaded, when the last leader leaves, and at the follower's deadline.
     pub fn follow(
         &mut self,
@@ -254,15 +258,15 @@ impl<W> Flights<W> {
         turn
     }
 
-    /// When a follower has waited long enough.
+    /// The earliest time at which a follower has waited long enough.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         let first = self.deadlines.first();
         first.map(|&(at, ..)| Deadline { at, why: "a caller has waited long enough for a load" })
     }
 
-    /// Followers whose deadline has come are to be woken, so that they [`follow`](Self::follow)
-    /// once more.
+    /// Collects the handles of followers whose deadline has come; once woken, they call
+    /// [`follow`](Self::follow) again.
     pub fn expire(&mut self, now: Instant, handles: &mut Handles<W>) {
         while let Some(&(at, id, seat)) = self.deadlines.first()
             && at <= now
@@ -277,8 +281,9 @@ impl<W> Flights<W> {
         }
     }
 
-    /// A leader has loaded `value`: followers are to be woken. Returns whether the leader may store
-    /// it; then it must call [`landed`](Self::landed) afterwards. Otherwise it leads no more.
+    /// A leader has loaded `value`; the followers are to be woken. Returns whether the leader may
+    /// store the value. If so, it must call [`landed`](Self::landed) afterwards; if not, it no
+    /// longer leads.
     pub fn loaded(&mut self, id: FlightId, value: Bytes, handles: &mut Handles<W>) -> bool {
         let Some(flight) = self.flights.get_mut(&id) else { return false };
         if matches!(flight.phase, Phase::Loaded { .. }) {
@@ -294,7 +299,8 @@ impl<W> Flights<W> {
         storing
     }
 
-    /// A leader's store has ended, one way or the other: writers are to be woken.
+    /// A leader's store has ended, successfully or not; the writers that wait for it are to be
+    /// woken.
     pub fn landed(&mut self, id: FlightId, handles: &mut Handles<W>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         if let Phase::Loaded { storing, .. } = &mut flight.phase {
@@ -317,7 +323,8 @@ impl<W> Flights<W> {
         }
     }
 
-    /// A follower goes away. If it was the heir, the next one is, and is to be woken.
+    /// A follower goes away. If it was the heir, the next follower becomes the heir and is
+    /// to be woken.
     pub fn leave_seat(&mut self, id: FlightId, seat: Seat, handles: &mut Handles<W>) {
         self.visited.count();
         self.free_seat(id, seat, handles);
@@ -329,7 +336,7 @@ impl<W> Flights<W> {
         }
     }
 
-    /// A write of `key` is about to be sent: what was loading is not stored any more.
+    /// A write of `key` is about to be sent: the load under way may no longer be stored.
     pub fn invalidate(&mut self, key: &[u8]) -> Invalidated {
         let Some(id) = self.index.get(key) else { return Invalidated::Clear };
         let Some(flight) = self.flights.get_mut(&id) else { return Invalidated::Clear };
@@ -342,9 +349,10 @@ impl<W> Flights<W> {
         Invalidated::Clear
     }
 
-    /// Every key that starts with `stem` is about to be removed: as [`invalidate`](Self::invalidate)
-    /// for each of them, in one pass over the keys with a flight. Of several flights to wait for it
-    /// reports the youngest, which most likely ends last.
+    /// Every key that starts with `stem` is about to be removed: like
+    /// [`invalidate`](Self::invalidate) for each of them, in one pass over the keys that have a
+    /// flight. If several flights are being stored, it returns the youngest, which most likely ends
+    /// last.
     pub fn invalidate_all(&mut self, stem: &[u8]) -> Invalidated {
         let Self { index, flights, .. } = self;
         let mut storing = Vec::new();
@@ -356,8 +364,8 @@ impl<W> Flights<W> {
     }
 
     /// Keeps `handle` until the store of this flight has ended. Returns `false`, and gives the
-    /// handle back, if it has already. A handle that is the `same` as the last one is not kept
-    /// twice, so that a writer that is polled often while it waits costs no memory.
+    /// handle back, if it has ended already. A handle that is the `same` as the last one is not
+    /// kept twice, so that a writer that is polled often while it waits costs no memory.
     pub fn await_end(
         &mut self,
         id: FlightId,
@@ -396,9 +404,9 @@ impl<W> Flights<W> {
         id
     }
 
-    /// A caller that waits no more loads beside whichever leader its key has now. That is another
-    /// flight than its own if a write came in between, and one that has a value already is as good
-    /// as a load.
+    /// A caller that has waited long enough loads beside the current leader of its key. If a write
+    /// came in between, that leader belongs to another flight than the caller's own. If that flight
+    /// already has a value, the caller takes it instead of loading.
     fn lead_beside(&mut self, key: Bytes, now: Instant) -> Turn {
         let id = self.index.get(&key);
         let Some((id, flight)) = id.and_then(|id| Some((id, self.flights.get_mut(&id)?))) else {
@@ -412,7 +420,8 @@ impl<W> Flights<W> {
         Turn::Lead(id)
     }
 
-    /// No leader is left: the follower that has waited longest is the heir, and is to be woken.
+    /// No leader is left: the follower that has waited longest becomes the heir and is to be
+    /// woken.
     fn vacate(&mut self, id: FlightId, handles: &mut Handles<W>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         match flight.seats.first() {
@@ -436,7 +445,7 @@ impl<W> Flights<W> {
         }
     }
 
-    /// A flight whose value is loaded and stored stays for the followers that have yet to take it.
+    /// Ends a flight that is loaded and stored, unless followers have yet to take the value.
     fn end_if_over(&mut self, id: FlightId) {
         let over = self.flights.get(&id).is_some_and(|flight| match flight.phase {
             Phase::Loaded { storing, .. } => !storing && flight.seats.is_empty(),
@@ -455,8 +464,8 @@ impl<W> Flights<W> {
 }
 
 impl<W> Flight<W> {
-    /// A write of its key is about to be sent. If this flight is being stored, the write waits for
-    /// it, and it is noted as `storing`; otherwise it is not stored any more.
+    /// A write of the flight's key is about to be sent. If the flight is being stored, it is added
+    /// to `storing` and the write has to wait; otherwise the flight may no longer be stored.
     fn is_kept_from(&mut self, storing: &mut Vec<FlightId>, id: FlightId) -> bool {
         let is_storing = matches!(self.phase, Phase::Loaded { storing: true, .. });
         if is_storing && !planted::is(Bug::StoreNotAwaited) {
@@ -471,7 +480,7 @@ impl<W> Flight<W> {
 }
 
 impl<W> Handles<W> {
-    /// None.
+    /// Creates an empty set.
     #[must_use]
     pub const fn new() -> Self {
         Self { wake: Vec::new(), spent: Vec::new() }

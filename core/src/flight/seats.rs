@@ -1,5 +1,5 @@
-//! The seats of one flight: a slab with a queue through it, so that taking a seat, leaving it and
-//! finding the first one cost the same however many are taken.
+//! The seats of one flight: a slab with a queue through it. Taking a seat, leaving it and finding
+//! the first one have a constant cost, however many are taken.
 
 use alloc::vec::Vec;
 
@@ -23,14 +23,14 @@ pub(super) struct Seats<W> {
     taken: usize,
 }
 
-/// What a flight keeps for one follower.
+/// The data that a flight keeps for one follower.
 #[derive(Debug)]
 pub(super) struct Sitting<W> {
     /// Wakes the follower; absent before its first poll and after it was woken.
     pub(super) handle: Option<W>,
     /// When the follower stops waiting.
     pub(super) until: Instant,
-    /// Whether `until` is among the deadlines of the table.
+    /// Whether `until` is in the flight table's set of deadlines.
     pub(super) timed: bool,
 }
 
@@ -84,13 +84,13 @@ impl<W> Seats<W> {
         Seat { index, generation }
     }
 
-    /// What is kept for a seat, while it is taken.
+    /// The data of a seat, if it is still taken.
     pub(super) fn get(&mut self, seat: Seat) -> Option<&mut Sitting<W>> {
         let place = self.place(seat.index)?;
         place.sitting.as_mut().filter(|_| place.generation == seat.generation)
     }
 
-    /// Frees a seat, and hands out what was kept for it.
+    /// Frees a seat, and returns its data.
     pub(super) fn leave(&mut self, seat: Seat) -> Option<Sitting<W>> {
         self.get(seat)?;
         let place = self.place(seat.index)?;
@@ -110,7 +110,7 @@ impl<W> Seats<W> {
         sitting
     }
 
-    /// What is kept for each seat; places that are free are passed over.
+    /// The data of each taken seat.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Sitting<W>> {
         self.places.iter_mut().filter_map(|place| place.sitting.as_mut())
     }

@@ -163,7 +163,7 @@ fn a_flight_of_another_key_that_ended_makes_nobody_look_again() {
             role == Role::Again
         })
         .count();
-    // Those that share a slot with it.
+    // The keys that share a slot with it.
     assert!(again < 200 / 10, "{again}");
 }
 
@@ -336,8 +336,8 @@ fn handles_that_are_displaced_or_left_behind_are_handed_out() {
     assert_eq!(told.spent, ["first", "second", "not kept"]);
 }
 
-/// How many seats were visited while so many callers waited for one key: to be served, as heirs one
-/// after the other, on their way out, and at their deadlines.
+/// The number of seats that are visited while this many callers wait for one key: when they are
+/// served, as heirs one after the other, when they leave, and at their deadlines.
 fn steps(followers: u32) -> [u64; 4] {
     let wait_all = || {
         let mut desk = Desk::new(1);

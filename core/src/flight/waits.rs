@@ -1,17 +1,17 @@
-//! Which loads wait for which, so that no circle of them closes.
+//! The graph of loads that wait for each other, kept free of circles.
 //!
 //! A loader may ask the cache for another key, and so wait for a load that another caller leads.
-//! The loads of all caches of a process then form a graph: an edge goes from each load that such a
-//! caller is part of to the load that it waits for. A wait that would close a circle is refused,
-//! and its caller loads by itself. As every edge is checked when it is drawn, there never is a
-//! circle.
+//! The loads of all caches of a process then form a graph. It has an edge from each load that the
+//! waiting caller is part of to the load that it waits for. A wait that would close a circle is
+//! refused, and its caller loads by itself. As every edge is checked before it is added, there
+//! never is a circle.
 //!
-//! The graph is careful, not exact: a load counts as waiting while anything that was polled inside
-//! it waits, though a loader may wait for several loads and need only one of them. A refusal costs
-//! a second load and nothing else.
+//! The graph is conservative, not exact. A load counts as waiting while any future that was polled
+//! inside it waits, although a loader may wait for several loads and need only one of them. A
+//! needless refusal only costs a second load.
 //!
-//! A refusal takes one visit to each load that can be reached from the one to wait for, and one to
-//! each edge between them. A caller outside of all loads draws no edge and needs no visit.
+//! A check visits each load that can be reached from the load to wait for, and each edge between
+//! them, once. A caller outside of all loads adds no edge and needs no visit.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -19,16 +19,16 @@ use alloc::vec;
 use crate::planted::{self, Bug};
 use crate::work::Work;
 
-/// The loads that wait. `N` names a load, in all tables of the process, and is never used twice.
+/// The loads that wait. `N` identifies a load among all tables of the process, and is never reused.
 #[derive(Debug)]
 pub struct Waits<N> {
-    /// From a load to those it waits for, and how many callers inside it do so.
+    /// For each load, the loads that it waits for, and how many callers inside it wait for each.
     edges: BTreeMap<N, BTreeMap<N, usize>>,
     visits: Work,
 }
 
 impl<N: Copy + Ord> Waits<N> {
-    /// No load waits.
+    /// Creates an empty graph.
     #[must_use]
     pub const fn new() -> Self {
         Self { edges: BTreeMap::new(), visits: Work::new() }
@@ -41,8 +41,8 @@ impl<N: Copy + Ord> Waits<N> {
     }
 
     /// A caller that is polled `inside` these loads is about to wait for the load `on`. Returns
-    /// `false`, and draws no edge, if one of them waits for itself then: the caller must not wait.
-    /// Otherwise [`end`](Self::end) must be called with the same loads when the wait is over.
+    /// `false`, and adds no edge, if one of them would then wait for itself; the caller must not
+    /// wait. Otherwise [`end`](Self::end) must be called with the same loads when the wait is over.
     #[must_use]
     pub fn begin(&mut self, inside: &[N], on: N) -> bool {
         if self.reaches(on, inside) && !planted::is(Bug::CirclesWait) {
@@ -54,7 +54,7 @@ impl<N: Copy + Ord> Waits<N> {
         true
     }
 
-    /// A wait that [`begin`](Self::begin) let begin is over.
+    /// Ends a wait for which [`begin`](Self::begin) returned `true`.
     pub fn end(&mut self, inside: &[N], on: N) {
         for load in inside {
             let Some(targets) = self.edges.get_mut(load) else { continue };
@@ -70,7 +70,7 @@ impl<N: Copy + Ord> Waits<N> {
         }
     }
 
-    /// Whether one of these loads is `from`, or is waited for by it, over any number of loads.
+    /// Whether one of `goals` is `from`, or `from` waits for it, directly or through other loads.
     fn reaches(&self, from: N, goals: &[N]) -> bool {
         let goals: BTreeSet<N> = goals.iter().copied().collect();
         let (mut seen, mut next) = (BTreeSet::from([from]), vec![from]);

@@ -1,4 +1,4 @@
-//! What a caller may name a key by: text, bytes, an integer, and pointers to them.
+//! The types that a caller may name a key by: text, bytes, integers, and pointers to them.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
@@ -10,27 +10,27 @@ use core::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-/// What can name a key, in whatever form an application has it: `&str`, `String`, bytes,
-/// `Cow<str>`, `Arc<str>`, references to them, and integers, which name the key that the text of
-/// their digits names. Nothing is copied or allocated for it.
+/// A type that can name a key: `&str`, `String`, bytes, `Cow<str>`, `Arc<str>`, references to them,
+/// and integers. An integer names the same key as the text of its digits. Nothing is copied or
+/// allocated.
 ///
-/// A type of an application's own becomes a name by [`NameBytes`].
+/// An application's own type becomes a name by implementing [`NameBytes`].
 pub trait IntoName {
     /// The name, while an operation is under way.
     type Name: AsRef<[u8]>;
 
-    /// Makes the name of it.
+    /// Converts the value into the name.
     fn into_name(self) -> Self::Name;
 }
 
-/// What holds the bytes of a key's name. To be implemented for keys of an application's own:
-/// whatever does so can be given to every operation.
+/// A type that holds the bytes of a key's name. Applications implement it for their own key types,
+/// which every operation then accepts.
 pub trait NameBytes {
     /// The bytes of the name; always the same ones.
     fn name_bytes(&self) -> &[u8];
 }
 
-/// A name whose bytes are where it was given.
+/// A name that borrows its bytes from the value it was made of.
 #[derive(Clone, Copy)]
 pub struct Name<K>(K);
 
@@ -42,7 +42,7 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// How many characters an integer has at most: those of the lowest `i128`.
+    /// The most characters that an integer has: those of the lowest `i128`.
     const MOST: usize = 40;
 
     fn of(integer: impl itoa::Integer) -> Self {

@@ -332,7 +332,7 @@ fn options_of_tls_say_whom_to_trust_what_to_show_and_whose_name_to_look_for() {
         server_name: Some("cache.example".into()),
         verify: TlsVerify::Ca,
     };
-    // What says no to any certificate contradicts nothing.
+    // The option that accepts any certificate contradicts nothing if it is `false`.
     assert_eq!(settings.tls, tls);
 }
 
@@ -350,7 +350,7 @@ fn a_certificate_is_verified_in_full_unless_an_authority_alone_is_to_vouch_for_i
         let (option, words) = ("tls_verify", "full or ca");
         assert_eq!(error, OptionError::NotAChoice { option, value: value.into(), words });
     }
-    // All authorities of the world vouch for anybody.
+    // With the platform's authorities, any publicly issued certificate would be accepted.
     let (option, missing) = ("tls_verify", "tls_ca");
     let error = settings(&[(option, "ca")]).unwrap_err();
     assert_eq!(error, OptionError::Half { option, missing });
@@ -515,7 +515,7 @@ proptest! {
         for (name, value) in texts(&options) {
             again.set(name, &value).unwrap();
         }
-        // A password is told as its mask.
+        // A password is printed as its mask.
         let password = &mut options.sentinel_password;
         *password = password.take().map(|_| Secret::new(Secret::MASK));
         prop_assert_eq!(again, options);

@@ -1,4 +1,4 @@
-//! Options as text: one at a time from a URL's query, and back.
+//! Options as text: reads them one at a time from a URL's query, and writes them back.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -46,13 +46,12 @@ impl Options {
         "protocol",
     ];
 
-    /// Says in this layer what one option's text says; an option can be said only once.
+    /// Sets one option of this layer from text. An option can be set only once.
     ///
-    /// Whole numbers are digits; spans are seconds, digits with or without decimals; yes and no are
-    /// `true` and `false`; `ttl` is `timeout`.
+    /// Whole numbers are digits. Durations are seconds: digits with or without decimals. Flags are
+    /// `true` and `false`. `ttl` is another name for `timeout`.
     ///
-    /// # Errors
-    /// [`OptionError`], and this layer is as it was.
+    /// # Errors [`OptionError`]; this layer is then unchanged.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
         let say = |option| Said { option, value };
         match name {
@@ -97,8 +96,8 @@ impl Options {
             "unreadable" => say("unreadable").once(&mut self.unreadable, Said::unreadable),
             "protocol" => say("protocol").once(&mut self.protocol, Said::protocol),
             _ => {
-                // What is dangerous, or for sentinels, is no suggestion to somebody who looks for
-                // something else.
+                // Do not suggest the dangerous option, nor options for sentinels unless the name
+                // looks like one.
                 let is_for = |known: &str| match known {
                     tls::ACCEPT_ANY => false,
                     known => !known.starts_with("sentinel_") || name.starts_with("sen"),
@@ -110,8 +109,8 @@ impl Options {
         }
     }
 
-    /// Calls `say` with the name and the text of each option that this layer says something
-    /// about and that has a text: neither an empty text nor [`Timeout::Never`] has one.
+    /// Calls `say` with the name and the text of each option that this layer sets, except for those
+    /// that have no text: an empty text and [`Timeout::Never`].
     pub(crate) fn each(
         &self,
         mut say: impl FnMut(&'static str, &dyn fmt::Display) -> fmt::Result,
@@ -167,7 +166,7 @@ fn shown<T: fmt::Display>(option: Option<&T>) -> Option<&dyn fmt::Display> {
     option.map(|it| it as &dyn fmt::Display)
 }
 
-/// What one option's text says.
+/// One option's text.
 #[derive(Clone, Copy)]
 struct Said<'a> {
     option: &'static str,
@@ -279,8 +278,8 @@ impl Said<'_> {
         self.seconds().and_then(|wait| check::wait(self.option, wait))
     }
 
-    /// Reads seconds without a detour through a double: exact to the nanosecond, what is smaller
-    /// rounded up, what is larger than any span the longest one.
+    /// Reads seconds without converting to a double, so it is exact to the nanosecond. Smaller
+    /// fractions are rounded up. A value larger than any `Duration` becomes the longest one.
     fn seconds(self) -> Result<Duration, OptionError> {
         let Self { option, value } = self;
         let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
@@ -295,12 +294,12 @@ impl Said<'_> {
     }
 }
 
-/// Neither a sign, a space, an underscore nor an exponent.
+/// Whether the text is digits only: no sign, space, underscore or exponent.
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Shows a span as [`Said::seconds`] reads it.
+/// Formats a duration as [`Said::seconds`] reads it.
 struct Seconds(Duration);
 
 impl fmt::Display for Seconds {

@@ -1,36 +1,36 @@
-//! What is to be known for TLS, as data: whom to trust, what to show, whose name to look for. What
-//! lies in the files, and what a handshake makes of it, is not known here.
+//! The settings for TLS, as data: which authorities to trust, which certificate to present, which
+//! name to verify. This module knows neither the contents of the files nor the handshake.
 
 use alloc::string::String;
 use core::fmt;
 
 use super::{OptionError, Options, check};
 
-/// How a server proves who it is, and how we do.
+/// How a server proves its identity, and how the client proves its own.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct TlsSettings {
-    /// Whose word about the server is taken.
+    /// The authorities whose certificates are trusted.
     pub trust: Trust,
-    /// What we show to a server that asks.
+    /// The certificate that is presented to a server that asks for one.
     pub certificate: Option<ClientCertificate>,
-    /// The name or the address that the server's certificate must be for; that of the endpoint
-    /// where there is none.
+    /// The name or the address that the server's certificate must be for; `None` means that of the
+    /// endpoint.
     pub server_name: Option<String>,
     /// How much of the server's certificate is verified.
     pub verify: TlsVerify,
 }
 
-/// How much of a server's certificate is verified. Its dates, its signatures and the chain to an authority
-/// that is trusted always are. Prints as the option `tls_verify` is written.
+/// How much of a server's certificate is verified. Its dates, its signatures and the chain to a
+/// trusted authority always are. `Display` prints the value of the option `tls_verify`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum TlsVerify {
-    /// All of it: it must be for the server's name, too.
+    /// Everything, including the server's name.
     #[default]
     Full,
-    /// All but the name, for certificates that have none. So any server with a certificate by one of the
-    /// authorities in the file is taken for this one; the option wants such a file.
+    /// Everything but the name, for certificates without one. Any server with a certificate from
+    /// one of the authorities in the file is accepted, so the option requires such a file.
     Ca,
 }
 
@@ -43,25 +43,26 @@ impl fmt::Display for TlsVerify {
     }
 }
 
-/// Whose word is taken for a server's being the one that it says it is.
+/// The source of trust in a server's certificate.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Trust {
-    /// That of the authorities which the operating system trusts.
+    /// The authorities that the operating system trusts.
     #[default]
     Platform,
-    /// That of the authorities in a file, and of no others.
+    /// The authorities in a file, and no others.
     File {
         /// The file, in PEM.
         path: String,
     },
-    /// Anybody's: whoever is on the way may be the server, read everything and change it.
+    /// No verification: an attacker on the network path may pose as the server, and read and change
+    /// everything.
     DangerouslyAnyCertificate,
 }
 
-/// A certificate of our own, and its private key: where they lie, in PEM.
+/// A client certificate and its private key, as the paths of PEM files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientCertificate {
-    /// The file of the certificate, and of those between it and its authority.
+    /// The file of the certificate, and of the intermediate certificates up to its authority.
     pub certificate: String,
     /// The file of the private key.
     pub key: String,
@@ -91,7 +92,7 @@ impl TlsSettings {
             (Some(_), Trust::DangerouslyAnyCertificate) => {
                 return Err(OptionError::Contradiction { option: VERIFY, other: ACCEPT_ANY });
             }
-            // With all authorities of the world any certificate at all would do.
+            // With the platform's authorities, any publicly issued certificate would be accepted.
             (Some(TlsVerify::Ca), Trust::Platform) => {
                 return Err(OptionError::Half { option: VERIFY, missing: CA });
             }
@@ -100,7 +101,7 @@ impl TlsSettings {
         Ok(Self { trust, certificate, server_name, verify })
     }
 
-    /// One of the options that brought these about; none where they are the default.
+    /// One of the options that these settings come from; `None` if they are the default.
     pub(crate) fn first_option(&self) -> Option<&'static str> {
         match (&self.trust, &self.certificate, &self.server_name) {
             (Trust::File { .. }, ..) => Some(CA),

@@ -2,18 +2,18 @@ use alloc::string::String;
 
 use thiserror::Error;
 
-/// Why there is no session, or none any more. Words of the TLS library, which may quote the server, are
-/// cut after [`MAX_TEXT`](Self::MAX_TEXT) characters.
+/// Why a session could not be opened, or has ended. The TLS library's words, which may quote the
+/// server, are cut after [`MAX_TEXT`](Self::MAX_TEXT) characters.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// Nobody who is trusted has issued the server's certificate.
+    /// The server's certificate was not issued by a trusted authority.
     #[error("the server's certificate was issued by nobody who is trusted")]
     UnknownIssuer,
     /// The server's certificate is for another name.
     #[error("the server's certificate is not for {name}, whom we wanted")]
     WrongName {
-        /// Whom we wanted.
+        /// The expected name.
         name: String,
     },
     /// The server's certificate has expired.
@@ -25,7 +25,7 @@ pub enum TlsError {
     /// Something else is wrong with the server's certificate.
     #[error("the server's certificate is not accepted: {problem}")]
     Certificate {
-        /// What, in the words of the TLS library.
+        /// The problem, in the words of the TLS library.
         problem: String,
     },
     /// The server has ended the session with an alert.
@@ -34,29 +34,29 @@ pub enum TlsError {
         /// The alert's name, as in RFC 8446.
         alert: String,
     },
-    /// What answered speaks something else.
+    /// The peer does not speak TLS.
     #[error("what answered speaks no TLS")]
     NoTls,
-    /// The stream ended without the server's having said that it would: somebody may have cut it.
+    /// The stream ended without the server's closing alert; an attacker may have cut it off.
     #[error("the connection was cut off without an end of TLS")]
     Truncated,
-    /// The handshake was not over in time.
+    /// The handshake was not completed in time.
     #[error("the TLS handshake was not over in time")]
     Stalled,
-    /// The server broke the protocol, or has nothing in common with us.
+    /// The server broke the protocol, or has no parameters in common with us.
     #[error("TLS failed: {problem}")]
     Failed {
-        /// How, in the words of the TLS library.
+        /// The problem, in the words of the TLS library.
         problem: String,
     },
 }
 
 impl TlsError {
-    /// How many characters of the TLS library's words are kept.
+    /// The number of characters that are kept of the TLS library's words.
     pub const MAX_TEXT: usize = 200;
 
-    /// Whether one side has refused the other for what it is, so that trying again soon is no use
-    /// unless somebody changes a certificate or a setting.
+    /// Whether one side refused the other's identity. Trying again soon is then of no use, unless a
+    /// certificate or a setting is changed.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -71,12 +71,12 @@ impl TlsError {
     }
 }
 
-/// What an alert tells of us.
+/// What an alert means about our certificate, for a message.
 fn meaning(alert: &str) -> &'static str {
     REFUSALS.iter().find(|(name, _)| *name == alert).map_or("", |(_, meaning)| meaning)
 }
 
-/// The alerts that refuse us for what we are.
+/// The alerts with which a server refuses our identity.
 const REFUSALS: [(&str, &str); 11] = [
     ("certificate_required", ": it wants a certificate of ours, and was shown none"),
     ("bad_certificate", ": our certificate is malformed"),

@@ -1,8 +1,8 @@
-//! What the TLS library reports, in the words of the person who sets up a server.
+//! Turns the TLS library's errors into sentences for the person who sets up a server.
 //!
-//! The library prints most of its errors as the names of its variants, with what is in them. Here each
-//! has a sentence; a name that there is no sentence for is taken apart into its words, and nothing of
-//! what is in it is shown. So no message holds the syntax of a program.
+//! The library prints most of its errors as the names of variants with their fields. Here each
+//! common error has a sentence. Any other name is split into its words, and its fields are left
+//! out. So no message contains program syntax.
 #![expect(clippy::wildcard_enum_match_arm, reason = "what is not told apart has its own words")]
 
 use alloc::format;
@@ -16,8 +16,8 @@ use rustls::{
 
 use super::TlsError;
 
-/// `expected` is whose certificate the server should have; `greeted` whether it has said anything
-/// in TLS yet.
+/// `expected` is the name that the server's certificate should be for; `greeted` is whether the
+/// server has sent anything in TLS yet.
 pub(super) fn explain(error: &Error, expected: &ServerName<'_>, greeted: bool) -> TlsError {
     match error {
         Error::InvalidCertificate(problem) => certificate(problem, expected),
@@ -36,7 +36,7 @@ pub(super) fn failed(problem: impl Display) -> TlsError {
     TlsError::Failed { problem: bounded(problem) }
 }
 
-/// Its text, of which a peer may have much to say.
+/// The error's text, cut because a peer may influence its length.
 fn bounded(problem: impl Display) -> String {
     format!("{problem}").chars().take(TlsError::MAX_TEXT).collect()
 }
@@ -65,7 +65,7 @@ impl fmt::Display for InWords {
     }
 }
 
-/// What it prints is all that there is to be told: its cause would print as the names of variants.
+/// Has no `source`: the text is complete, and the source would print as the names of variants.
 impl core::error::Error for InWords {}
 
 /// An error of the TLS library as a sentence without a full stop; cut after [`TlsError::MAX_TEXT`]
@@ -166,7 +166,7 @@ fn certificate_in_words(problem: &CertificateError) -> String {
     words.into()
 }
 
-/// What a verifier reports in its own words, which for the one of the TLS library are names.
+/// Explains another verifier error. Those of the TLS library's own verifier are names of variants.
 fn of_other(text: &str) -> String {
     match text {
         "CaUsedAsEndEntity" => "it is the certificate of an authority and not of a server".into(),
@@ -201,7 +201,7 @@ fn incompatible(why: &PeerIncompatible) -> String {
     words.into()
 }
 
-/// A text as it is, unless it is the name of a variant, with or without what is in it.
+/// Returns a text as it is, unless it is the name of a variant, with or without fields.
 fn plain(text: &str) -> String {
     let name = text.split(['(', '{', ' ']).next().unwrap_or_default();
     let rest = text.strip_prefix(name).unwrap_or_default();
@@ -213,7 +213,7 @@ fn plain(text: &str) -> String {
     if is_name { apart(name) } else { text.replace(['{', '}'], "") }
 }
 
-/// The name of a variant, as words; what is in it is left out.
+/// The name of a variant, as words; its fields are left out.
 fn words_of(variant: &impl Debug) -> String {
     let text = format!("{variant:?}");
     apart(text.split(['(', '{', ' ']).next().unwrap_or_default())
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(in_words(&Error::General("y".repeat(900))).len(), TlsError::MAX_TEXT);
     }
 
-    /// An error whose text is what its type is called, as those of webpki are.
+    /// An error that prints the name of its variant, as those of webpki do.
     #[derive(Debug)]
     struct Named(&'static str);
 

@@ -13,41 +13,39 @@ use super::explain::{explain, failed};
 
 /// The client's side of one TLS session, between two buffers.
 ///
-/// Whatever it is asked, there may be something [`outgoing`](Self::outgoing) afterwards, which is to
-/// be sent: the handshake, an answer to a change of keys, and the alert with which it ends after
-/// an error too.
+/// After any call there may be [`outgoing`](Self::outgoing) bytes to send: the handshake, the reply
+/// to a key update, or the closing alert, also after an error.
 ///
-/// It keeps at most [`KEPT`](Self::KEPT) bytes of what is to be sent when it takes more, and one
-/// record of what came.
+/// It takes plain text only while fewer than [`KEPT`](Self::KEPT) bytes are outgoing, and it keeps
+/// at most one received record.
 pub struct Session {
     tls: ClientConnection,
     name: ServerName<'static>,
-    /// What is to be sent, of which the first `sent` bytes are.
+    /// The bytes to send; the first `sent` of them are sent.
     outgoing: Vec<u8>,
     sent: usize,
-    /// Whether anything came that is TLS.
+    /// Whether any TLS message was received.
     greeted: bool,
-    /// Whether the peer has said that it is done.
+    /// Whether the peer has closed its side.
     ended: bool,
-    /// Whether we have.
+    /// Whether we have closed our side.
     closed: bool,
-    /// Why nothing more is taken in.
+    /// Why no more bytes are taken in.
     failed: Option<TlsError>,
 }
 
 impl Session {
-    /// How many bytes the largest record has: what a read of the transport should have room for. That
-    /// is a head of 5, 2^14 of text, and 2048 more that TLS 1.2 lets protect them.
+    /// The size of the largest record in bytes, for which a read of the transport should have room:
+    /// a header of 5, 2^14 of text, and 2048 more that TLS 1.2 allows for protection.
     pub const RECORD: usize = 18_437;
 
-    /// While so many bytes are outgoing no more plain text is taken.
+    /// No more plain text is accepted while this many bytes are outgoing.
     pub const KEPT: usize = 64 * 1024;
 
-    /// A session with the server of this name, whose certificate must be for it. The first message
-    /// is outgoing at once.
+    /// Starts a session with the server of this name, whose certificate must be for that name. The
+    /// first message is outgoing at once.
     ///
-    /// # Errors
-    /// [`TlsError::Failed`] where the configuration is of no use.
+    /// # Errors [`TlsError::Failed`] if the configuration is not usable.
     pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
         let mut tls = ClientConnection::new(config, name.clone()).map_err(failed)?;
         tls.set_buffer_limit(Some(Self::KEPT));
@@ -65,14 +63,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Takes in what the transport brought, all of it, and appends to `rx` what that says in plain
-    /// text. Answers how many bytes of that there were: none where it was about the session alone,
-    /// or half a record, or came after [`close`](Self::close).
+    /// Takes in all bytes that the transport received, and appends their plain text to `rx`.
+    /// Returns the number of bytes appended. It is zero if the records were only about the session,
+    /// if a record is incomplete, or after [`close`](Self::close).
     ///
-    /// # Errors
-    /// [`TlsError`]; then the session is over, but for an alert that may be outgoing, and says the
-    /// same whenever it is asked again. Plain text that came before that is handed over first: the
-    /// error is the next call's, which needs no more bytes for it.
+    /// # Errors [`TlsError`]; the session is then over, except for an alert that may be outgoing,
+    /// and every later call returns the same error. Plain text in front of the error is returned
+    /// first; the error then comes from the next call, even if that brings no bytes.
     pub fn open(&mut self, incoming: &mut BytesMut, rx: &mut BytesMut) -> Result<usize, TlsError> {
         let before = rx.len();
         while !incoming.is_empty() && !self.closed && self.failed.is_none() {
@@ -87,15 +84,15 @@ impl Session {
         }
     }
 
-    /// Takes in the first of what the transport brought.
+    /// Takes in as much of the received bytes as the TLS library reads at once.
     fn take_in(&mut self, incoming: &mut BytesMut, rx: &mut BytesMut) -> Result<(), TlsError> {
         if self.tls.read_tls(&mut incoming.reader()).map_err(failed)? == 0 {
-            // Nothing counts that comes behind the peer's last word.
+            // Ignore bytes that follow the peer's closing alert.
             incoming.clear();
         }
         let processed = self.tls.process_new_packets();
         self.collect();
-        // What is in front of a record that does not do.
+        // Read the plain text in front of a record that is refused.
         self.read(rx)?;
         match processed {
             Ok(state) => self.ended |= state.peer_has_closed(),
@@ -105,9 +102,9 @@ impl Session {
         Ok(())
     }
 
-    /// Takes plain text from the front of `pieces` to send it. Answers how many bytes: none before
-    /// the handshake is over, while [`KEPT`](Self::KEPT) bytes are outgoing, or once the session is
-    /// over. Pieces share records.
+    /// Takes plain text from the front of `pieces` to send it, and returns the number of bytes
+    /// taken. It is zero before the handshake is over, while [`KEPT`](Self::KEPT) bytes are
+    /// outgoing, and once the session is over. Pieces share records.
     pub fn seal(&mut self, pieces: &[IoSlice<'_>]) -> usize {
         let over = self.closed || self.failed.is_some();
         if over || self.is_handshaking() || self.outgoing().len() >= Self::KEPT {
@@ -118,22 +115,23 @@ impl Session {
         taken
     }
 
-    /// How many bytes of memory it keeps for what is to be sent.
+    /// The capacity of the buffer of outgoing bytes.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.outgoing.capacity()
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     #[must_use]
     pub fn outgoing(&self) -> &[u8] {
         self.outgoing.get(self.sent..).unwrap_or_default()
     }
 
-    /// The first bytes of what was outgoing are sent.
+    /// Reports that the first `count` outgoing bytes were sent.
     pub fn sent(&mut self, count: usize) {
         self.sent = self.outgoing.len().min(self.sent + count);
-        // What is sent goes once it is the larger part, so that each byte is moved once at most.
+        // Sent bytes are removed once they are the larger part, so that each byte is moved at most
+        // once.
         if self.sent * 2 >= self.outgoing.len() {
             self.outgoing.drain(..self.sent);
             self.sent = 0;
@@ -143,8 +141,8 @@ impl Session {
         }
     }
 
-    /// Says that nothing more will be sent: an alert is outgoing, unless one was already. What the
-    /// transport brings from now on is thrown away.
+    /// Closes our side: an alert is outgoing, unless one was already. Bytes that the transport
+    /// receives from now on are discarded.
     pub fn close(&mut self) {
         if self.closed || self.failed.is_some() {
             return;
@@ -154,34 +152,34 @@ impl Session {
         self.collect();
     }
 
-    /// The transport has ended.
+    /// Reports that the transport has ended.
     ///
     /// # Errors
-    /// [`TlsError::Truncated`] where the peer has not said so before.
+    /// [`TlsError::Truncated`] if the peer has not closed the session before.
     pub fn end(&self) -> Result<(), TlsError> {
         if self.ended { Ok(()) } else { Err(TlsError::Truncated) }
     }
 
-    /// Whether the peer has said that it sends nothing more.
+    /// Whether the peer has closed its side, so that it sends nothing more.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether the handshake is still to be finished.
+    /// Whether the handshake is not yet over.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
         self.tls.is_handshaking()
     }
 
-    /// Whether the session goes on where an earlier one with the same configuration ended, which
-    /// spares the certificates; known once the handshake is over.
+    /// Whether the session resumed an earlier one of the same configuration, which saves exchanging
+    /// certificates. Known once the handshake is over.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// Appends what was deciphered.
+    /// Appends the deciphered text to `rx`.
     fn read(&mut self, rx: &mut BytesMut) -> Result<(), TlsError> {
         let mut reader = self.tls.reader();
         loop {
@@ -200,9 +198,9 @@ impl Session {
         }
     }
 
-    /// Moves what the session wants to say to what is outgoing.
+    /// Moves the TLS library's output to the outgoing bytes.
     fn collect(&mut self) {
-        // Memory takes whatever it is given.
+        // Writing to memory does not fail.
         while self.tls.wants_write() && self.tls.write_tls(&mut self.outgoing).is_ok() {}
     }
 }

@@ -1,4 +1,5 @@
-//! Sessions against rustls's own server side, in memory; what that never says is in [`hostile`].
+//! Sessions against rustls's own server side, in memory. Messages that it never sends are in
+//! [`hostile`].
 
 mod hostile;
 
@@ -145,7 +146,7 @@ fn a_server_that_wants_a_certificate_of_ours_says_so() {
     for (version, alert) in [(&TLS13, "certificate_required"), (&TLS12, "handshake_failure")] {
         let mut wire =
             Wire::between(ours.client(), "localhost", ours.server(version, true), usize::MAX);
-        // With TLS 1.3 our side of the handshake is over before the server has seen its end.
+        // With TLS 1.3, our side of the handshake is over before the server has seen its end.
         let error = wire.shake().and_then(|()| wire.hear(b"")).unwrap_err();
         let TlsError::Alert { alert: told } = &error else { panic!("{error:?}") };
         assert!(told == alert || told == "certificate_required", "{told}");
@@ -200,7 +201,7 @@ fn a_session_goes_on_where_an_earlier_one_ended() {
             let (client, server) = (Arc::clone(&client), Arc::clone(&server));
             let mut wire = Wire::between(client, "localhost", server, usize::MAX);
             wire.shake().unwrap();
-            // What a later session goes on from may come behind the handshake.
+            // The tickets for resumption may come after the handshake.
             assert_eq!(wire.hear(b"tickets").unwrap(), b"tickets");
             assert_eq!(wire.session.is_resumed(), resumed, "{version:?}");
         }
@@ -237,7 +238,7 @@ fn hostile_records_are_errors_and_no_panics() {
     }
     let handshakes = (0..=u8::MAX).map(|kind| record(22, 3, &[kind, 0, 0, 2, 3, 3]));
     hostile.extend(handshakes);
-    // A flight of a real server, with one byte changed.
+    // The first flight of a real server, with one byte changed.
     let mut wire = Wire::new(&TLS13, usize::MAX);
     wire.forward().unwrap();
     let mut flight = Vec::new();
@@ -251,7 +252,8 @@ fn hostile_records_are_errors_and_no_panics() {
     let (client, server) = (ours.client(), ours.server(&TLS13, false));
     let mut refused = 0;
     for (number, bytes) in hostile.iter().enumerate() {
-        // To shake hands takes a while, and what comes then is enciphered or an error anyhow.
+        // Handshakes are slow, and changed bytes after one are garbled ciphertext or an error
+        // anyway.
         for shaken in [false, true].into_iter().take(1 + usize::from(number % 8 == 0)) {
             let step = if number % 3 == 0 { 5 } else { usize::MAX };
             let (client, server) = (Arc::clone(&client), Arc::clone(&server));
@@ -269,13 +271,13 @@ fn hostile_records_are_errors_and_no_panics() {
     assert!(refused > hostile.len() / 2, "{refused} of {}", hostile.len());
 }
 
-/// A session and a server, and what is between them.
+/// A session, a server, and the wire between them.
 struct Wire {
     session: Session,
     server: ServerConnection,
-    /// What the server was told and nobody has asked for yet.
+    /// The plain text that the server received and that no test has taken yet.
     heard: Vec<u8>,
-    /// How much goes over at once.
+    /// How many bytes are moved at a time.
     step: usize,
 }
 
@@ -297,17 +299,17 @@ impl Wire {
         Self { session, server, heard: Vec::new(), step }
     }
 
-    /// Until the handshake is over on both sides, or has failed on ours.
+    /// Runs until the handshake is over on both sides, or has failed on ours.
     fn shake(&mut self) -> Result<(), TlsError> {
         for _ in 0..10 {
-            // The server's own trouble is told by its alert.
+            // The server reports its own failure by its alert.
             let _ = self.forward();
             self.backward()?;
         }
         Ok(())
     }
 
-    /// Brings to the server what is outgoing.
+    /// Moves the session's outgoing bytes to the server.
     fn forward(&mut self) -> Result<(), String> {
         while !self.session.outgoing().is_empty() {
             let count = self.session.outgoing().len().min(self.step);
@@ -318,7 +320,7 @@ impl Wire {
                     self.session.sent(count);
                     return Err(error.to_string());
                 }
-                // It says so where nothing more is there.
+                // It returns an error once there is nothing more to read.
                 let _ = self.server.reader().read_to_end(&mut self.heard);
             }
             self.session.sent(count);
@@ -326,7 +328,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Brings to the session what the server says, and answers it in plain text.
+    /// Moves the server's output to the session, and returns the plain text in it.
     fn backward(&mut self) -> Result<Vec<u8>, TlsError> {
         let mut said = Vec::new();
         while self.server.wants_write() {
@@ -346,7 +348,7 @@ impl Wire {
         Ok(rx.to_vec())
     }
 
-    /// What the server hears of this.
+    /// Sends these pieces, and returns the plain text that the server receives.
     fn say(&mut self, pieces: &[&[u8]]) -> Vec<u8> {
         for mut piece in pieces.iter().copied() {
             while !piece.is_empty() {
@@ -358,7 +360,7 @@ impl Wire {
         mem::take(&mut self.heard)
     }
 
-    /// What the session hears when the server says this.
+    /// Lets the server send this text, and returns the plain text that the session receives.
     fn hear(&mut self, mut text: &[u8]) -> Result<Vec<u8>, TlsError> {
         let mut heard = Vec::new();
         while !text.is_empty() {
@@ -371,7 +373,7 @@ impl Wire {
     }
 }
 
-/// How many records these bytes are.
+/// The number of records in these bytes.
 fn records(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while let [_, _, _, high, low, rest @ ..] = bytes {

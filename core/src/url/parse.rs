@@ -1,8 +1,8 @@
-//! The parser: cuts a URL at its marks, from the outside in, and decodes last.
+//! The parser: splits a URL at its delimiters from the outside in, and percent-decodes last.
 //!
-//! The order keeps passwords out of errors. What could tear a password apart, a stray `@` or `#`,
-//! is refused before any part is looked at, so a part that an error quotes has no credentials in
-//! it; of user, password, host and port none is ever quoted.
+//! This order keeps passwords out of errors. A stray `@` or `#` could split a password, so both are
+//! refused before any part is examined. So a part that an error quotes contains no credentials. The
+//! user, the password, the host and the port are never quoted.
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
@@ -24,10 +24,10 @@ use crate::shown::Shown;
 impl CacheUrl {
     /// Parses a cache URL.
     ///
-    /// Without a host it is `localhost`; without a port, 6379, with TLS as without, and 26379 of a
-    /// sentinel; without a database, 0. Whether a cluster has others is for its servers to say. A `+` in the query is a space, as the Python package reads it. Each option is
-    /// checked on its own, neither against the others nor against the scheme, since a builder may
-    /// still override it.
+    /// The default host is `localhost`. The default port is 6379, with TLS too, and 26379 for a
+    /// sentinel. The default database is 0; whether a cluster has other databases depends on its
+    /// servers. A `+` in the query is a space, as in the Python package. Each option is checked on
+    /// its own, not against the other options or the scheme, since a builder may still override it.
     ///
     /// ```
     /// use async_caches_core::url::CacheUrl;
@@ -83,7 +83,7 @@ enum Kind {
 enum Transport {
     Tcp(Wire),
     Unix,
-    /// Over TCP, to where sentinels say.
+    /// Over TCP, to the address that sentinels report.
     Sentinel(Wire),
     /// Over TCP, to the nodes of a cluster.
     Cluster(Wire),
@@ -118,7 +118,7 @@ impl Kind {
             other => Err(match UNSUPPORTED.into_iter().find(|&(known, _)| known == other) {
                 Some((scheme, feature)) => UrlError::Unsupported { scheme, feature },
                 None => UrlError::UnknownScheme {
-                    // What stands before "://" may be the beginning of a password.
+                    // The text before "://" may be the beginning of a password.
                     scheme: (!rest.contains('@')).then(|| other.chars().take(32).collect()),
                     nearest: nearest_scheme(other),
                 },
@@ -172,7 +172,7 @@ impl Server {
 }
 
 impl Transport {
-    /// What it is where the query says whether there is a cluster.
+    /// Applies the query's option `cluster`.
     fn clustered(self, said: Option<bool>) -> Result<Self, UrlError> {
         let unsupported = |scheme, feature| Err(UrlError::Unsupported { scheme, feature });
         match (self, said) {
@@ -188,7 +188,7 @@ impl Transport {
     }
 }
 
-/// The hosts and ports of one of several servers, with commas in between.
+/// The hosts and ports of one or more servers, separated by commas.
 fn read_hosts(hosts: &str, default_port: u16) -> Result<Vec<Endpoint>, UrlError> {
     let one = |host: &str| match host {
         "" if hosts.contains(',') => Err(UrlError::Host),
@@ -197,7 +197,7 @@ fn read_hosts(hosts: &str, default_port: u16) -> Result<Vec<Endpoint>, UrlError>
     hosts.split(',').map(one).collect()
 }
 
-/// Those of a cluster's nodes, each of which is an address there.
+/// The same for a cluster's nodes, each of which must be a valid [`Address`].
 fn read_nodes(hosts: &str) -> Result<Vec<Endpoint>, UrlError> {
     let nodes = read_hosts(hosts, DEFAULT_PORT)?;
     let is_address = |node: &Endpoint| match node {
@@ -213,7 +213,7 @@ impl Service {
         if name.len() > Shown::NAME {
             return Err(UrlError::Long { part: Part::Service, most: Shown::NAME });
         }
-        // A sentinel says what happens to a service in words with spaces in between.
+        // Sentinels report events of a service in words separated by spaces.
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(UrlError::Service);
         }
@@ -286,8 +286,8 @@ fn read_host(text: &str) -> Result<String, UrlError> {
     }
 }
 
-/// An IPv6 address, maybe with the zone that it is in (RFC 6874): behind `%25`, or behind `%` as it is written
-/// elsewhere.
+/// An IPv6 address, optionally with its zone: after `%25` (RFC 6874), or after `%` as it is written
+/// outside of URLs.
 fn read_ipv6(text: &str) -> Result<String, UrlError> {
     let (address, zone) = match text.split_once('%') {
         Some((address, zone)) => (address, Some(zone.strip_prefix("25").unwrap_or(zone))),
@@ -309,12 +309,12 @@ fn read_database(text: &str) -> Result<u32, UrlError> {
     read_digits(text).ok_or_else(not_a_number)
 }
 
-/// Digits only; `FromStr` takes a plus sign too.
+/// Reads digits only; `FromStr` would accept a plus sign too.
 fn read_digits<N: FromStr>(text: &str) -> Option<N> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// What a query says of a server alone.
+/// The options in a query that are about the server and not about the cache.
 #[derive(Default)]
 struct OfServer {
     database: Option<u32>,
@@ -322,7 +322,7 @@ struct OfServer {
 }
 
 impl OfServer {
-    /// Takes note of what is said under this name; answers whether it is about a server.
+    /// Sets the option of this name. Returns whether it is about a server.
     fn set(&mut self, name: &str, value: &str) -> Result<bool, UrlError> {
         match name {
             DATABASE => once(DATABASE, &mut self.database, value, read_database)?,
@@ -354,7 +354,7 @@ fn read_flag(value: &str) -> Result<bool, UrlError> {
     value.parse().map_err(|_| OptionError::NotAFlag { option: CLUSTER, value: shown() }.into())
 }
 
-/// Reads `name=value` pairs. Only a server has a database, which `db` names, or is a `cluster`.
+/// Reads `name=value` pairs. Only a server has a database (`db`) or may be a `cluster`.
 fn read_query(
     query: &str,
     options: &mut Options,
@@ -364,7 +364,7 @@ fn read_query(
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decode(&spaced(name), Part::OptionName)?.into_owned();
         let value = decode(&spaced(value), Part::OptionValue)?.into_owned();
-        // What comes behind a password may be a part of it, which has an '&' unencoded.
+        // The text after a password may be a part of it, if the password has an unencoded '&'.
         let hides = options.sentinel_password.is_some();
         let set = match &mut server {
             Some(server) => server.set(&name, &value),
@@ -380,7 +380,7 @@ fn read_query(
     Ok(())
 }
 
-/// The error without what it quotes.
+/// The error without the values that it quotes.
 fn concealed(error: UrlError) -> UrlError {
     if let UrlError::Database { .. } = error {
         return UrlError::Database { database: Secret::MASK.to_string() };
@@ -389,7 +389,8 @@ fn concealed(error: UrlError) -> UrlError {
     UrlError::Option(error.concealed())
 }
 
-/// The known scheme nearest to one that is not. What asks for TLS is nearer to TLS than to plain text.
+/// The known scheme that is most similar to an unknown one. A scheme that mentions TLS is matched
+/// to the one with TLS.
 fn nearest_scheme(other: &str) -> Option<&'static str> {
     match other {
         other if other.contains("tls") || other.contains("ssl") => Some("rediss"),
@@ -401,7 +402,7 @@ fn spaced(text: &str) -> String {
     text.replace('+', " ")
 }
 
-/// Percent-decodes a part, whose escapes must be whole and whose bytes must be UTF-8.
+/// Percent-decodes a part. Its escapes must be complete and its bytes must be UTF-8.
 fn decode(text: &str, part: Part) -> Result<Cow<'_, str>, UrlError> {
     let is_escape = |after: &str| {
         let mut digits = after.bytes().take(2).filter(u8::is_ascii_hexdigit);
@@ -444,7 +445,7 @@ const SCHEMES: [&str; 24] = [
     "valkeys-sentinel",
     "valkeys+sentinel",
 ];
-/// What options are called in other clients, and how that is said here.
+/// The names that options have in other clients, and how to write them here.
 const FOREIGN: [(&str, &str); 16] = [
     ("password", IN_PLACE),
     ("username", IN_PLACE),

@@ -491,8 +491,8 @@ fn a_password_is_in_no_output() {
     }
 }
 
-/// Every way in which this module knows to get a URL with a password wrong, each tried in front
-/// of, within and behind the password.
+/// Malformed URLs with a password, in every way that this module detects. Each delimiter or fault
+/// is placed before, within and after the password.
 #[test]
 fn a_password_is_in_no_error_however_malformed_the_url() {
     const CANARY: &str = "hunter2";
@@ -548,7 +548,7 @@ fn a_password_is_in_no_error_however_malformed_the_url() {
         for password in &passwords {
             let url = format!("{before}{password}{after}");
             match CacheUrl::parse(&url) {
-                // Before a colon it is a user's name.
+                // A text before a colon is a user's name.
                 Ok(parsed) if username(&parsed).contains(CANARY) => {}
                 Ok(parsed) => {
                     let output = format!("{parsed} {parsed:?}");
@@ -602,7 +602,7 @@ fn backend() -> impl Strategy<Value = Backend> {
     let server = (topology(), any::<bool>(), credentials, any::<u32>());
     prop_oneof![
         Just(Backend::Dummy),
-        // What may be credentials is masked.
+        // Possible credentials are masked, so the name has no '@'.
         text().prop_map(|name| Backend::Memory { name: name.replace('@', "") }),
         server.prop_map(|(topology, tls, credentials, database)| {
             let wire = match (&topology, tls) {

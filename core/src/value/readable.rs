@@ -1,10 +1,9 @@
-//! A serializer around another: it refuses what could be written and not be read again.
+//! A serializer around another one that refuses values that could be written but not read again.
 //!
-//! Two faults can be told while a value is written. A float that is infinite or not a number would
-//! become `null`, which is no number. And a text with more than [`MAX_DEPTH`] brackets open at a
-//! time is refused by the reader, which guards its stack that way; writing such a value would also
-//! be the end of the writer's own stack. Everything else is handed on as it is, so the text is the
-//! same as without this module.
+//! Two faults can be detected while a value is written. A float that is infinite or NaN would
+//! become `null`, which is not a number. And the reader refuses a text with more than [`MAX_DEPTH`]
+//! open brackets, to protect its stack; writing such a value would overflow the writer's own stack
+//! too. Everything else is passed on unchanged, so the text is the same as without this module.
 //!
 //! It does not know for which type the text will be read.
 
@@ -22,7 +21,7 @@ pub(super) const MAX_DEPTH: u8 = 127;
 /// A value that is written only if it can be read again.
 pub(super) struct Readable<'v, T: ?Sized> {
     value: &'v T,
-    /// How many brackets may be opened inside.
+    /// How many more brackets may be opened inside.
     room: u8,
 }
 
@@ -39,14 +38,14 @@ impl<T: Serialize + ?Sized> Serialize for Readable<'_, T> {
     }
 }
 
-/// A serializer, or a part of one that takes elements, with room for so many brackets inside.
+/// A serializer, or a part of one that takes elements, with room for this many more brackets.
 struct Within<S> {
     inner: S,
     room: u8,
 }
 
 impl<S: Serializer> Within<S> {
-    /// The room that is left inside so many more brackets.
+    /// The room that is left inside this many more brackets.
     #[inline]
     fn open(&self, brackets: u8) -> Result<u8, S::Error> {
         self.room.checked_sub(brackets).ok_or_else(too_deep)
@@ -63,7 +62,7 @@ fn no_number<E: Error>(number: f64) -> E {
     E::custom(format_args!("it has the number {number}, which JSON cannot write"))
 }
 
-/// `serde_json` writes a number or a text of its own through structs that are none in the text.
+/// `serde_json` writes a number or a raw text through a struct that does not appear in the text.
 fn is_transparent(name: &str) -> bool {
     name.starts_with("$serde_json::private::")
 }
@@ -245,7 +244,7 @@ impl<S: Serializer> Serializer for Within<S> {
     }
 }
 
-/// Parts of a serializer that take their elements one after the other.
+/// Parts of a serializer that take elements one after the other.
 macro_rules! of_elements {
     ($($part:ident::$method:ident)*) => {$(
         impl<S: $part> $part for Within<S> {
@@ -303,7 +302,7 @@ macro_rules! of_fields {
 
 of_fields! { SerializeStruct SerializeStructVariant }
 
-/// A key that is no text is the inner serializer's to refuse.
+/// A key that is not a text is refused by the inner serializer.
 impl<S: SerializeMap> SerializeMap for Within<S> {
     type Ok = S::Ok;
     type Error = S::Error;

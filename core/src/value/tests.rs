@@ -55,7 +55,7 @@ fn a_map_whose_keys_are_not_texts_does_not_serialize() {
     assert!(encode(&BTreeMap::from([(vec![1], String::new())])).is_err());
 }
 
-/// A struct or a variant that holds one value, as a derived implementation would write it.
+/// A struct or a variant with one value, serialized as a derived implementation would do it.
 struct Held<T>(Shape, T);
 
 #[derive(Clone, Copy)]
@@ -99,7 +99,7 @@ impl<T: Serialize> Serialize for Held<T> {
     }
 }
 
-/// The error for this value in each place where a value can stand.
+/// The error for this value, in each position where a value can stand.
 fn everywhere<T: Serialize + Clone>(value: &T) -> Vec<Option<String>> {
     let said = |text: Result<Bytes, serde_json::Error>| text.err().map(|error| error.to_string());
     let value = || value.clone();
@@ -140,7 +140,7 @@ fn a_float_that_json_cannot_write_is_refused_wherever_it_stands() {
     assert!(encode(&BTreeMap::from([(std::string::String::from("a"), f64::NAN)])).is_err());
 }
 
-/// An array in arrays, so many in all, as a value that is written without a recursion.
+/// An array within arrays, this many in all, as a value that is built without recursion.
 fn nested(depth: usize) -> Value {
     (1..depth).fold(Value::Array(vec![]), |inner, _| Value::Array(vec![inner]))
 }

@@ -1,5 +1,5 @@
-//! Servers that send what no server sends, also behind the handshake, where it is enciphered: nothing
-//! panics, and what is wrong is told.
+//! Servers that send what no real server sends, also in enciphered records after the handshake. The
+//! session must not panic, and must report the fault.
 
 use std::boxed::Box;
 
@@ -30,7 +30,7 @@ fn messages_of_the_handshake_out_of_place_end_the_session() {
     let finished = &[20, 0, 0, 4, 1, 2, 3, 4][..];
     for message in [hello_request, client_hello, finished] {
         assert!(fails(&answer(|forger| forger.record(ContentType::Handshake, message))));
-        // And in the clear, which nothing may be any more.
+        // And unenciphered, which no record may be after the handshake.
         assert!(fails(&answer(|_| clear(22, message))));
     }
 }
@@ -137,7 +137,7 @@ fn nothing_is_taken_in_or_sent_after_our_own_end() {
         let told = wire.session.outgoing().len();
         wire.session.close();
         assert_eq!(wire.session.seal(&[IoSlice::new(b"more")]), 0);
-        // A record that would be answered with an alert, had that not been the last one.
+        // A record that would be answered with an alert if the session had not closed already.
         assert_eq!(wire.bring(&clear(23, &[0; 64])).unwrap(), b"");
         assert_eq!(wire.hear(b"too late").unwrap(), b"");
         assert_eq!(wire.session.outgoing().len(), told, "it was said once");
@@ -176,7 +176,7 @@ proptest! {
     ) {
         let mut wire = Wire::new(&TLS13, usize::MAX);
         wire.forward().unwrap();
-        // What a server says first, with a part that was replaced.
+        // The first messages of a server, one part of which was replaced.
         let mut said = Vec::new();
         while wire.server.wants_write() {
             wire.server.write_tls(&mut said).unwrap();
@@ -213,7 +213,7 @@ proptest! {
     }
 }
 
-/// The saying half of a server that has shaken hands, without any sense of what may be said.
+/// The sending half of a server after the handshake, which sends anything that it is told to.
 struct Forger {
     keys: Box<dyn MessageEncrypter>,
     sequence: u64,
@@ -241,7 +241,8 @@ impl Forger {
     }
 }
 
-/// What an open session hears of these bytes, or fails with: the same, wherever they are cut up.
+/// What an open session reads from these bytes, or its error; both are the same however the bytes
+/// are split.
 fn answer(make: impl Fn(&mut Forger) -> Vec<u8>) -> Result<BytesMut, TlsError> {
     let [whole, parts] = [usize::MAX, 1].map(|step| {
         let (mut session, mut forger) = Forger::open();
@@ -256,7 +257,7 @@ fn answer(make: impl Fn(&mut Forger) -> Vec<u8>) -> Result<BytesMut, TlsError> {
     whole
 }
 
-/// Brings bytes to a session, and does with it all that may be done with one that fails.
+/// Passes bytes to a session, and calls every method that may be called on a failed one.
 fn bring(session: &mut Session, bytes: &[u8], rx: &mut BytesMut) -> Result<(), TlsError> {
     let mut incoming = BytesMut::from(bytes);
     loop {

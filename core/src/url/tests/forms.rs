@@ -1,4 +1,4 @@
-//! Forms of URLs that other clients take, and what a URL puts into messages.
+//! Forms of URLs that other clients accept, and the parts of a URL that messages quote.
 
 use super::*;
 
@@ -66,7 +66,7 @@ fn forms_that_are_not_taken_are_refused_with_the_one_to_write() {
     }
 }
 
-/// Line breaks, what moves the cursor, and what reorders or hides text.
+/// Line breaks, sequences that move the cursor, and characters that reorder or hide text.
 const FORGED: &str = "a%0D%0Ab%1B%5B31m%E2%80%AEc%E2%81%A6%E2%80%A8%EF%BB%BF%E2%80%8Bd";
 
 fn is_plain(text: &str) -> bool {

@@ -1,7 +1,7 @@
-//! Proves that the core and all that it depends on need no `std`: this compiles only as long as
-//! none of them brings one, since `std` has a panic handler and so does this.
+//! Proves that the core and all of its dependencies work without `std`. If one of them used `std`,
+//! this crate would not compile, because `std` has a panic handler and so does this crate.
 //!
-//! It is built, never run.
+//! It is built, but never run.
 
 #![no_std]
 
