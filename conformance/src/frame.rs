@@ -1,8 +1,8 @@
-//! Just enough of the Redis protocol to look at a conversation from outside: commands and
-//! replies, RESP2 and RESP3, whole or not yet.
+//! Just enough of the Redis protocol to read a conversation from outside: commands and replies,
+//! RESP2 and RESP3, whole or partial.
 //!
-//! It is written apart from the core's own framing on purpose: a fault in that one must not hide
-//! itself here. It trusts its peers (a real server, our own tests) and sets no limits.
+//! It is written independently of the core's framing on purpose: a fault there must not hide itself
+//! here. It trusts its peers (a real server, our own tests) and sets no limits.
 
 /// One frame.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,10 +22,10 @@ pub enum Frame {
 }
 
 impl Frame {
-    /// The frame at the start of `bytes` and its length, or nothing where it is not whole yet.
+    /// Returns the frame at the start of `bytes` and its length, or `None` if it is not whole yet.
     ///
     /// # Panics
-    /// On bytes that are no frame.
+    /// On bytes that are not a frame.
     pub fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let (line, mut used) = line(bytes)?;
         let (kind, rest) = (*line.first().expect("a frame has a type"), &line[1..]);

@@ -1,4 +1,5 @@
-//! A gate that a task waits at: a test knows that the task has come so far, and lets it on.
+//! A gate at which a task waits. A test learns that the task has reached it, and lets the task go
+//! on.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -36,7 +37,7 @@ impl Gate {
         .await;
     }
 
-    /// Waits until somebody is at the gate.
+    /// Waits until a task is at the gate.
     pub async fn reached(&self, cx: &Context) {
         cx.until("the gate is reached", async || self.lock().reached).await;
     }
@@ -55,7 +56,7 @@ impl Gate {
     }
 }
 
-/// A caller that loads `value` for `key`, and whose loader has come to a gate.
+/// Spawns a caller that loads `value` for `key`, and waits until its loader is at a gate.
 pub async fn held_load(
     cx: &Context,
     cache: &Cache,

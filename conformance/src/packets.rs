@@ -1,8 +1,8 @@
 //! Packets that are lost on the way, and connections that are torn down.
 //!
-//! The kernel itself drops what comes in on a socket whose filter lets nothing pass: nothing is
-//! acknowledged, the sender sends again and again, and a connection that is asked for is never
-//! answered. It takes no privilege. Linux only; elsewhere a test has to make do with silence.
+//! If a socket has a filter that lets nothing pass, the kernel itself drops its incoming packets:
+//! nothing is acknowledged, the sender retransmits again and again, and a dial is never answered.
+//! This needs no privilege. It works on Linux only; elsewhere a test has to make do with silence.
 
 use std::os::fd::AsFd;
 
@@ -11,11 +11,11 @@ use std::os::fd::AsFd;
 pub enum Loss {
     /// The kernel drops them.
     InTheKernel,
-    /// They come in, and nothing comes of them.
+    /// They arrive, and the receiver ignores them.
     InSilence,
 }
 
-/// Drops whatever comes in on this socket from now on, listening or connected.
+/// Drops all incoming packets of this socket from now on, listening or connected.
 #[cfg(target_os = "linux")]
 pub(crate) fn lose(socket: &impl AsFd) -> Loss {
     // One instruction: of each packet, keep no byte.
@@ -26,7 +26,7 @@ pub(crate) fn lose(socket: &impl AsFd) -> Loss {
     }
 }
 
-/// Lets through what comes in on this socket, also what is sent again of what was lost.
+/// Lets incoming packets of this socket through again, also retransmissions of lost ones.
 #[cfg(target_os = "linux")]
 pub(crate) fn find(socket: &impl AsFd) {
     let _ = socket2::SockRef::from(socket).detach_filter();
@@ -40,7 +40,7 @@ pub(crate) fn lose(_: &impl AsFd) -> Loss {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn find(_: &impl AsFd) {}
 
-/// Tears a connection down (RST), whoever else holds it.
+/// Tears a connection down (RST), even if there are other handles to it.
 pub(crate) fn reset(socket: &impl AsFd) {
     let _ = rustix::net::connect_unspec(socket);
 }

@@ -1,7 +1,7 @@
-//! A server of our own that sends what no real one would.
+//! A scripted server that sends what no real server would.
 //!
-//! It greets properly, unless told not to, and asks a script what to do with every command after
-//! that. What a real server can do is tested with a real server, never with this one.
+//! It greets properly, unless told not to, and asks a script what to do with every later command.
+//! Behaviour that a real server can show is tested with a real server, never with this one.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -12,24 +12,24 @@ use std::thread;
 
 use crate::frame::Frame;
 
-/// What a peer does with a command.
+/// How a peer reacts to a command.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// Sends these bytes in one packet, and whatever they are, goes on.
+    /// Sends these bytes, whatever they are, in one packet and goes on.
     Say(Vec<u8>),
-    /// Sends these bytes and closes the link.
+    /// Sends these bytes and closes the connection.
     SayAndClose(Vec<u8>),
-    /// Reads on and says nothing.
+    /// Reads on and sends nothing.
     Silence,
-    /// Sends the first bytes, and then the others again and again until the link is gone, or so many
-    /// bytes were sent.
+    /// Sends the first bytes, and then the others again and again until the connection is gone or
+    /// that many bytes were sent.
     Flood(Vec<u8>, Vec<u8>, usize),
 }
 
-/// A command, and on which link it came: links are counted from zero.
+/// A command and the connection on which it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The link's number.
+    /// The connection's number, counted from zero.
     pub link: usize,
     /// The address that was dialled.
     pub at: SocketAddr,
@@ -37,7 +37,7 @@ pub struct Asked {
     pub words: Vec<String>,
 }
 
-/// A running peer; dropping it closes every link.
+/// A running peer. Dropping it closes every connection.
 #[derive(Debug)]
 pub struct Peer {
     address: SocketAddr,
@@ -70,8 +70,8 @@ impl Peer {
         Self::listen(Ipv4Addr::LOCALHOST, script)
     }
 
-    /// The same for a peer that listens on every address of the loopback, from 127.0.0.1 to
-    /// 127.255.255.254, so that it can be as many servers.
+    /// Like [`bare`](Self::bare), on every address of the loopback, from 127.0.0.1 to
+    /// 127.255.255.254, so that the peer can be as many servers.
     ///
     /// # Panics
     /// When there is no free port.
@@ -97,13 +97,13 @@ impl Peer {
         format!("redis://{}", self.address)
     }
 
-    /// How many links were accepted so far.
+    /// How many connections were accepted so far.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many of its addresses were dialled so far.
+    /// How many of the peer's addresses were dialled so far.
     ///
     /// # Panics
     /// Never: no thread of the peer panics.
@@ -112,13 +112,14 @@ impl Peer {
         self.shared.hosts.lock().expect("no thread of the peer panics").len()
     }
 
-    /// How many commands were asked so far, those of greetings included.
+    /// How many commands were received so far, those of greetings included.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.shared.asked.load(Ordering::SeqCst)
     }
 
-    /// How many bytes of floods were sent so far; those that wait in the system's buffers included.
+    /// How many bytes of floods were sent so far, including those that wait in the system's
+    /// buffers.
     #[must_use]
     pub fn flooded(&self) -> usize {
         self.shared.flooded.load(Ordering::SeqCst)
@@ -137,14 +138,14 @@ impl Drop for Peer {
         for link in self.shared.links.lock().expect("no thread of the peer panics").drain(..) {
             let _ = link.shutdown(Shutdown::Both);
         }
-        // Wakes the accepting thread, which sees that it is over.
+        // Wakes the accepting thread, which sees that the peer has ended.
         let _ = TcpStream::connect(self.address);
     }
 }
 
 type Script = dyn Fn(&Asked) -> Act + Send + Sync;
 
-/// What a RESP3 server says while a link is set up; nothing for any other command.
+/// The reply of a RESP3 server to a command of the greeting; `None` for any other command.
 #[must_use]
 pub fn greeting(asked: &Asked) -> Option<Act> {
     let words: Vec<&str> = asked.words.iter().map(String::as_str).collect();

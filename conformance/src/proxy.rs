@@ -1,9 +1,9 @@
-//! A proxy between a cache and its server that does to the wire what a bad day does.
+//! A proxy between a cache and its server that injects faults on the wire.
 //!
-//! It is transparent until told otherwise. Every switch works on the links that are open and on
-//! those to come. What the server says is taken apart into frames, so that a fault can be put
-//! exactly between two replies; what the client says is passed on as it comes. Of a server that speaks
-//! TLS only records can be told apart: they stand for replies.
+//! It is transparent until told otherwise. Every switch works on open connections and on later
+//! ones, unless it says otherwise. Replies are split into frames, so that a fault can be placed
+//! exactly between two of them; requests are passed on as they come. With TLS only records can be
+//! told apart: each counts as a reply.
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ use std::thread;
 use crate::frame::Frame;
 use crate::packets::{self, Loss};
 
-/// A running proxy; dropping it closes every link through it.
+/// A running proxy. Dropping it closes every connection through it.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -43,26 +43,26 @@ struct State {
     before_each: Vec<u8>,
     once: Vec<u8>,
     cut: Option<Cut>,
-    /// Which byte of the next reply is changed, and which of its bits.
+    /// The index of a byte of the next reply, and the bits of it to flip.
     corrupt: Option<(usize, u8)>,
-    /// Up to which link, counted as accepted, requests are held back.
+    /// Requests are held back on connections up to this one, in order of acceptance.
     late: usize,
     links: Vec<(TcpStream, TcpStream)>,
     accepted: usize,
     replies: usize,
 }
 
-/// After how many more bytes of replies a link ends, and how.
+/// After how many more bytes of replies a connection ends, and how.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     after: usize,
     by: Ending,
 }
 
-/// How a link ends.
+/// How a connection ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// In good order: what was sent before arrives, and then the end (FIN).
+    /// In good order: earlier bytes arrive, and then the end (FIN).
     Closed,
     /// Torn down (RST).
     Reset,
@@ -84,7 +84,7 @@ impl Proxy {
         proxy
     }
 
-    /// Where clients connect to.
+    /// The address that clients connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -95,22 +95,22 @@ impl Proxy {
         self.set(|state| state.held = true);
     }
 
-    /// Lets so many replies through though they are held back.
+    /// Lets this many replies through although replies are held back.
     pub fn let_through(&self, replies: usize) {
         self.set(|state| state.let_through += replies);
     }
 
-    /// Lets replies through that were held back, and those to come.
+    /// Lets held replies through, and later ones.
     pub fn release(&self) {
         self.set(|state| (state.held, state.let_through) = (false, 0));
     }
 
-    /// Forwards nothing in either direction any more and closes nothing: the peer has vanished.
+    /// Forwards nothing in either direction from now on and closes nothing: the peer has vanished.
     pub fn vanish(&self) {
         self.set(|state| state.vanished = true);
     }
 
-    /// Loses every packet on the links that are open, in both directions, and closes nothing.
+    /// Loses every packet on the open connections, in both directions, and closes nothing.
     pub fn lose_packets(&self) -> Loss {
         let links = |state: &mut State| {
             let sockets = state.links.iter().flat_map(|(client, server)| [client, server]);
@@ -122,19 +122,20 @@ impl Proxy {
         self.set(links)
     }
 
-    /// Loses every packet that asks for a new link (SYN): nobody answers, and nobody refuses.
+    /// Loses every packet that asks for a new connection (SYN): a dial is neither answered nor
+    /// refused.
     pub fn lose_dials(&self) -> Loss {
         let loss = packets::lose(&self.listener);
         self.set(|state| state.vanished |= loss == Loss::InSilence);
         loss
     }
 
-    /// Closes links made from now on as soon as they are accepted.
+    /// Closes later connections as soon as they are accepted.
     pub fn refuse(&self) {
         self.set(|state| state.refusing = true);
     }
 
-    /// Ends every fault; what had vanished or was lost comes through at last.
+    /// Ends every fault; everything that was held or lost comes through at last.
     pub fn heal(&self) {
         packets::find(&self.listener);
         self.set(|state| {
@@ -164,13 +165,13 @@ impl Proxy {
         self.set(|state| state.once = bytes.to_vec());
     }
 
-    /// Holds requests on the links that are open back until [`heal`](Self::heal), also when their
-    /// client is gone by then.
+    /// Holds back requests on the open connections until [`heal`](Self::heal), even if their client
+    /// is gone by then.
     pub fn delay_requests(&self) {
         self.set(|state| state.late = state.accepted);
     }
 
-    /// Closes every link that is open towards its client alone.
+    /// Closes every open connection on the client's side only.
     pub fn hang_up(&self) {
         self.set(|state| {
             for (client, _) in &state.links {
@@ -179,33 +180,34 @@ impl Proxy {
         });
     }
 
-    /// Connects links made from now on to another server, and leaves those that are open.
+    /// Connects later connections to another server, and leaves the open ones alone.
     pub fn redirect(&self, to: SocketAddr) {
         self.set(|state| state.redirected = Some(to));
     }
 
-    /// Closes every link that is open, both ways, at once.
+    /// Closes every open connection on both sides at once.
     pub fn sever(&self) {
         self.set(|state| sever(&mut state.links));
     }
 
-    /// Ends a link after this many more bytes of replies, in the middle of one if need be.
+    /// Ends a connection after this many more bytes of replies, in the middle of a reply if need
+    /// be.
     pub fn cut_after(&self, after: usize, by: Ending) {
         self.set(|state| state.cut = Some(Cut { after, by }));
     }
 
-    /// Changes these bits of one byte of the next reply.
+    /// Flips these bits of one byte of the next reply.
     pub fn corrupt(&self, at: usize, bits: u8) {
         self.set(|state| state.corrupt = Some((at, bits)));
     }
 
-    /// How many links were accepted, or refused, so far.
+    /// How many connections were accepted, or refused, so far.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.shared.lock().accepted
     }
 
-    /// How many whole replies the server gave so far, passed on or not.
+    /// How many whole replies the server has sent so far, passed on or not.
     #[must_use]
     pub fn replies(&self) -> usize {
         self.shared.lock().replies
@@ -225,7 +227,7 @@ impl Drop for Proxy {
             state.ended = true;
             sever(&mut state.links);
         });
-        // Wakes the accepting thread, which sees that it is over.
+        // Wakes the accepting thread, which sees that the proxy has ended.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -274,7 +276,7 @@ fn open(
     thread::spawn(move || end(pass_replies(&receiver, &to, &switches), &from, &to));
     let switches = shared.clone();
     thread::spawn(move || {
-        // The other thread ends the link once it has passed on what is left.
+        // The thread that passes replies on ends the connection once it has sent the rest.
         let _ = take_replies(&server, &sender, &switches);
     });
     Ok(())
@@ -297,7 +299,7 @@ fn pass_requests(
     }
 }
 
-/// Reads on however long replies are held back, so that they can be counted.
+/// Reads on while replies are held back, so that they can be counted.
 fn take_replies(
     mut from: &TcpStream,
     replies: &Sender<Vec<u8>>,
@@ -322,7 +324,8 @@ fn take_replies(
     }
 }
 
-/// The length of what stands first, a reply or a record of TLS (RFC 8446, 5.1), once it is whole.
+/// Returns the length of the first reply, or of the first TLS record (RFC 8446, 5.1), once it is
+/// whole.
 fn whole(bytes: &[u8]) -> Option<usize> {
     match bytes {
         [20..=23] => None,

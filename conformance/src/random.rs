@@ -1,4 +1,4 @@
-//! Randomness with a seed: what failed once fails again.
+//! Randomness with a seed: a failure can be repeated.
 
 /// A generator of numbers (SplitMix64).
 #[derive(Clone, Debug)]

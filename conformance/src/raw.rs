@@ -1,5 +1,5 @@
-//! A raw connection to a server, to look at what a cache left there and to put things there that
-//! a cache would not. Blocking: for tests' short questions to a server that answers.
+//! A raw connection to a server, to look at the data that a cache left there and to store data that
+//! a cache would not. Blocking: for a test's short questions to a server that answers.
 
 use std::fmt::Debug;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use crate::frame::{Frame, command};
 pub struct Raw {
     stream: Box<dyn Stream>,
     unread: Vec<u8>,
-    /// The other nodes, by their ports, where it is to a cluster.
+    /// The other nodes, by their ports, if the connection is to a cluster.
     others: Vec<(u16, Raw)>,
 }
 
@@ -25,10 +25,10 @@ trait Stream: Read + Write + Debug + Send {}
 impl<S: Read + Write + Debug + Send> Stream for S {}
 
 impl Raw {
-    /// Connects, or says why not; every read is given up after ten seconds.
+    /// Connects. Every read is given up after ten seconds.
     ///
     /// # Errors
-    /// Whatever the operating system says.
+    /// Those of the operating system.
     pub fn connect(to: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(to)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -36,18 +36,19 @@ impl Raw {
         Ok(Self { stream: Box::new(stream), unread: Vec::new(), others: Vec::new() })
     }
 
-    /// Connects to a unix socket: past TLS, where the server's port has that.
+    /// Connects to a unix socket. This avoids TLS on servers whose port demands it.
     ///
     /// # Errors
-    /// Whatever the operating system says.
+    /// Those of the operating system.
     pub fn connect_unix(to: &Path) -> std::io::Result<Self> {
         let stream = UnixStream::connect(to)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream: Box::new(stream), unread: Vec::new(), others: Vec::new() })
     }
 
-    /// One to a cluster, of which these are the other nodes, by their ports. A command goes to where
-    /// its key is, `DBSIZE` counts all keys, and `SCRIPT FLUSH` and `FLUSHALL` are for all nodes.
+    /// A connection to a cluster with these other nodes, by their ports. A command goes to the node
+    /// that has its key, `DBSIZE` counts all keys, and `SCRIPT FLUSH` and `FLUSHALL` go to all
+    /// nodes.
     pub(crate) fn beside(self, others: Vec<(u16, Self)>) -> Self {
         Self { others, ..self }
     }
@@ -55,7 +56,7 @@ impl Raw {
     /// Sends a command and waits for its reply.
     ///
     /// # Errors
-    /// Whatever the operating system says; a closed connection is an unexpected end.
+    /// Those of the operating system; a closed connection is an unexpected end of file.
     pub fn ask(&mut self, words: &[impl AsRef<[u8]>]) -> std::io::Result<Frame> {
         let mut frame = self.ask_one(words)?;
         if self.others.is_empty() {
@@ -92,7 +93,7 @@ impl Raw {
             match self.stream.read(&mut piece) {
                 Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
                 Ok(length) => self.unread.extend_from_slice(&piece[..length]),
-                // A signal came, such as that of a child that has ended.
+                // A signal came, for example that of a child that has ended.
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -112,7 +113,8 @@ impl Raw {
         }
     }
 
-    /// Sends a command again and again until its reply, as text, is right; `what` says when that is.
+    /// Sends a command again and again until its reply, as text, is right. `what` names that state
+    /// for the panic message.
     ///
     /// # Panics
     /// When the connection fails, or the reply is not right for half a minute.
@@ -132,7 +134,7 @@ impl Raw {
     /// Sends a command whose reply is an integer.
     ///
     /// # Panics
-    /// When it is not.
+    /// When the reply is something else.
     pub fn number(&mut self, words: &[impl AsRef<[u8]>]) -> i64 {
         let frame = self.call(words);
         let Frame::Integer(number) = frame else { panic!("no integer: {frame:?}") };
@@ -142,15 +144,16 @@ impl Raw {
     /// Sends a command whose reply is text.
     ///
     /// # Panics
-    /// When it is not.
+    /// When the reply is something else.
     pub fn text(&mut self, words: &[impl AsRef<[u8]>]) -> String {
         self.call(words).text()
     }
 
-    /// The connections of the server that are no raw ones, nor replication's or sentinels', one line
-    /// each, as `CLIENT LIST` tells them.
+    /// The server's connections apart from raw ones and those of replication and sentinels, one
+    /// line each, in the form of `CLIENT LIST`.
     ///
     /// # Panics
+    /// When the server does not answer.
     /// When the server does not answer.
     pub fn other_clients(&mut self) -> Vec<String> {
         let own = format!(" name={OBSERVER} ");
@@ -166,6 +169,6 @@ impl Raw {
     }
 }
 
-/// What raw connections to a [`Server`](crate::server::Server) are called there.
+/// The name of raw connections at a [`Server`](crate::server::Server).
 pub(crate) const OBSERVER: &str = "conformance-observer";
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,34 +1,34 @@
-//! A master, a replica and three sentinels that watch them, as tests need them.
+//! A master, a replica and three sentinels that watch them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::server::{Kind, Server, Setup, Tls, Watched};
 
-/// A master, a replica and three sentinels; all are killed when this is dropped.
+/// A master, a replica and three sentinels. Dropping it kills them all.
 #[derive(Debug)]
 pub struct Trio {
     /// The first is the master to begin with.
     pub servers: Vec<Server>,
-    /// Which sentinels there are.
+    /// The sentinels.
     pub sentinels: Vec<Server>,
 }
 
 impl Trio {
-    /// What the sentinels call the service.
+    /// The sentinels' name of the service.
     pub const SERVICE: &str = "mymaster";
 
     /// Starts all five and waits until they know each other. A server that is silent for
     /// `down_after` counts as gone.
     ///
     /// # Panics
-    /// When there are no such servers here, or they do not start.
+    /// When such a server is not installed, or they do not start.
     #[must_use]
     pub fn start(kind: Kind, password: Option<&str>, down_after: Duration) -> Self {
         Self::begin(kind, password, None, down_after)
     }
 
-    /// The same where all of them speak TLS, to each other as well.
+    /// Like [`start`](Self::start), with TLS on all connections, also between the servers.
     ///
     /// # Panics
     /// As [`start`](Self::start).
@@ -62,7 +62,7 @@ impl Trio {
         url(&self.sentinels, &self.servers[0], database)
     }
 
-    /// Tells a sentinel to let the replica take the master's place, and waits until it agrees.
+    /// Tells a sentinel to promote the replica, and waits until the sentinel agrees.
     pub fn fail_over(&self) {
         let fail_over = ["SENTINEL", "FAILOVER", Self::SERVICE];
         self.sentinels[0].raw_sentinel().ask_until("it agrees", &fail_over, |said| said == "OK");
@@ -72,13 +72,13 @@ impl Trio {
 /// A master and a replica that has its data.
 ///
 /// # Panics
-/// When there are no such servers here, or they do not start.
+/// When such a server is not installed, or they do not start.
 #[must_use]
 pub fn replicated(kind: Kind, password: Option<&str>) -> Vec<Server> {
     pair(kind, &secured(password))
 }
 
-/// A server that wants a password, and gives it to its master.
+/// A server that demands a password, and sends the same one to its master.
 fn secured(password: Option<&str>) -> Setup {
     match password {
         Some(password) => Setup::default().password(password).with(&["--masterauth", password]),
@@ -97,7 +97,7 @@ fn pair(kind: Kind, setup: &Setup) -> Vec<Server> {
     vec![master, replica]
 }
 
-/// What a sentinel is to watch that is alone: a master that it does not take for gone.
+/// The configuration of a single sentinel: it watches a master that it does not take for gone.
 #[must_use]
 pub fn watched(master: &Server, password: Option<&str>) -> Watched {
     Watched {
@@ -109,10 +109,10 @@ pub fn watched(master: &Server, password: Option<&str>) -> Watched {
     }
 }
 
-/// Starts a sentinel, which wants a password where one is given.
+/// Starts a sentinel, which demands a password if one is given.
 ///
 /// # Panics
-/// When there is no such server here, or it does not start.
+/// When such a server is not installed, or it does not start.
 #[must_use]
 pub fn sentinel(kind: Kind, watched: &Watched, password: Option<&str>) -> Server {
     let setup = Setup::default().watch(watched.clone());
@@ -123,8 +123,8 @@ pub fn sentinel(kind: Kind, watched: &Watched, password: Option<&str>) -> Server
     Server::start(kind, &setup)
 }
 
-/// The URL of a database of the master that these sentinels know; `server` says with which password, and
-/// whom to trust over TLS.
+/// The URL of a database of the master that these sentinels know. `server` gives the password, and
+/// the authority to trust over TLS.
 #[must_use]
 pub fn url(sentinels: &[Server], server: &Server, database: u32) -> String {
     let (scheme, query) = match server.authority() {
@@ -140,7 +140,8 @@ pub fn url(sentinels: &[Server], server: &Server, database: u32) -> String {
     url
 }
 
-/// Whether a server is a master, as it says, if it does. Who promotes it cuts its connections.
+/// Whether a server answers and reports that it is a master. A promotion cuts its connections, so
+/// it may fail to answer for a moment.
 #[must_use]
 pub fn is_master(server: &Server) -> bool {
     let info = server.greeted().and_then(|mut raw| raw.ask(&["INFO", "replication"]));

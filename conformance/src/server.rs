@@ -1,8 +1,8 @@
 //! Real servers for tests: started on a free port, stopped by process id, gone with the test.
 //!
-//! Each server runs under a shell that waits on a pipe from the test process. Whatever ends the
-//! test process closes the pipe, and the shell then kills its server: a server in a `static`,
-//! which is never dropped, dies as surely as one that is.
+//! Each server runs under a shell that waits on a pipe from the test process. However the test
+//! process ends, the pipe closes and the shell kills its server. So a server in a `static`, which
+//! is never dropped, dies as surely as one that is dropped.
 
 mod setup;
 
@@ -26,7 +26,7 @@ pub use self::setup::{Asks, Setup, Tls, Watched};
 use crate::frame::Frame;
 use crate::raw::{OBSERVER, Raw};
 
-/// Which server.
+/// The kind of a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// `redis-server`, from `REDIS_SERVER` or the `PATH`.
@@ -36,7 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Where the server's program is, if it is here at all. A variable that names no file says
+    /// The path of the server's program, if it is installed. A variable that names no file says
     /// that it is not.
     #[must_use]
     pub fn program(self) -> Option<PathBuf> {
@@ -53,8 +53,8 @@ impl Kind {
         places.find_map(|place| Some(place.join(name)).filter(|program| program.is_file()))
     }
 
-    /// Whether there is something to start. A Redis that is missing fails the test that starts it; that a
-    /// Valkey is missing is said once, past the capture of test output, and under CI fails here.
+    /// Whether the server can be started. A missing Redis fails the test that starts it. A missing
+    /// Valkey is reported once, past the capture of test output, and fails here under CI.
     ///
     /// # Panics
     /// When there is no Valkey and the environment variable `CI` is set.
@@ -72,7 +72,7 @@ impl Kind {
         false
     }
 
-    /// What installs the server, for a message to whoever lacks it.
+    /// How to install the server, for the message that reports it missing.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Kind {
     }
 }
 
-/// A running server, on a loopback port and on a unix socket; it is killed when this is dropped.
+/// A running server, on a loopback port and on a unix socket. Dropping it kills the server.
 #[derive(Debug)]
 pub struct Server {
     program: PathBuf,
@@ -103,11 +103,11 @@ impl Server {
     /// Starts a server and waits until it answers.
     ///
     /// # Panics
-    /// When there is no such server here or it does not start.
+    /// When such a server is not installed or does not start.
     #[must_use]
     pub fn start(kind: Kind, setup: &Setup) -> Self {
         let program = kind.program().unwrap_or_else(|| panic!("{}", kind.remedy()));
-        // Another process may take a free port before the server does: then try another.
+        // Another process may take the free port before the server does. Then try another.
         let mut output = String::new();
         for _ in 0..3 {
             let folder = tempfile::Builder::new().prefix("async-caches-").tempdir();
@@ -140,8 +140,8 @@ impl Server {
         self.url_at(self.address(), database)
     }
 
-    /// The URL of one of its databases by way of another address, such as a proxy's. With TLS it
-    /// names the authority to trust.
+    /// The URL of one of its databases at another address, such as a proxy's. With TLS it names the
+    /// authority to trust.
     #[must_use]
     pub fn url_at(&self, address: SocketAddr, database: u32) -> String {
         let userinfo = self.userinfo();
@@ -151,7 +151,7 @@ impl Server {
         }
     }
 
-    /// The file of the authority that its clients trust, where it speaks TLS.
+    /// The file of the authority that its clients trust, if it speaks TLS.
     #[must_use]
     pub fn authority(&self) -> Option<PathBuf> {
         self.setup.tls.as_ref().map(|_| self.file(CA))
@@ -161,7 +161,7 @@ impl Server {
         self.folder.join(name)
     }
 
-    /// The URL of one of its databases by way of its unix socket.
+    /// The URL of one of its databases over its unix socket.
     #[must_use]
     pub fn unix_url(&self, database: u32) -> String {
         let path = self.folder.join(SOCKET);
@@ -180,8 +180,8 @@ impl Server {
         raw
     }
 
-    /// Where its clients find it and, with TLS, what they trust, behind a scheme that is said
-    /// without its `s` for TLS.
+    /// The URL of the server at `addresses`; with TLS it names the authority to trust. `scheme`
+    /// follows `redis`, or `rediss` with TLS.
     pub(crate) fn reached_by(&self, scheme: &str, addresses: &str) -> String {
         let userinfo = self.userinfo();
         match &self.setup.tls {
@@ -193,7 +193,7 @@ impl Server {
         }
     }
 
-    /// A raw connection to a server that is a sentinel, which has no databases.
+    /// A raw connection to a sentinel, which has no databases.
     ///
     /// # Panics
     /// When it does not answer.
@@ -202,7 +202,7 @@ impl Server {
         self.greeted().expect("the sentinel answers")
     }
 
-    /// The port on which it speaks with others of its cluster, as it writes it.
+    /// The port of the node's cluster bus, as the server writes it.
     pub(crate) fn bus_port(&self) -> String {
         let Frame::List(told) = self.raw(0).call(&["CONFIG", "GET", "cluster-port"]) else {
             unreachable!("it is a list")
@@ -210,18 +210,18 @@ impl Server {
         told[1].text()
     }
 
-    /// The folder that is gone with the server.
+    /// The server's folder, which is removed with it.
     #[cfg(test)]
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.clone()
     }
 
-    /// Stops the server where it is (SIGSTOP): its connections stay open and nothing answers.
+    /// Stops the server's process (SIGSTOP): its connections stay open and it answers nothing.
     pub fn stop(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets a stopped server go on (SIGCONT).
+    /// Lets a stopped server continue (SIGCONT).
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
@@ -295,7 +295,7 @@ impl Drop for Server {
     }
 }
 
-/// Text with everything but letters and digits percent-encoded.
+/// Percent-encodes everything in a text but letters and digits.
 #[must_use]
 pub fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();
@@ -326,8 +326,9 @@ fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pi
     (shell, pid.expect("sh tells the process id"))
 }
 
-/// A port that nobody has, and none of those that connections are given: one of these could have it
-/// when a server comes back to it, and one that is dialled to it meanwhile could reach itself.
+/// A free port outside the range of ephemeral ports. An ephemeral one could be in use by a
+/// connection when a server returns to it, and a connection that is dialled to it in the meantime
+/// could reach itself.
 fn free_port() -> u16 {
     let drawn = || {
         let some = RandomState::new().hash_one(()) % u64::from(PORTS.end - PORTS.start);
@@ -337,7 +338,7 @@ fn free_port() -> u16 {
     std::iter::repeat_with(drawn).take(1_000).find(is_free).expect("a free port")
 }
 
-/// Runs a server in the background, tells its process id, and kills it once standard input ends.
+/// Runs a server in the background, prints its process id, and kills it once standard input ends.
 const WATCH: &str = r#"
     folder=$1; shift
     "$@" >"$folder/server.log" 2>&1 &

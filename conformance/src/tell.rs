@@ -1,5 +1,5 @@
-//! What came of what was waited for, printed: libtest keeps it for those who look into a failure,
-//! and CI looks for the password in it.
+//! Prints the outcomes of awaited futures. libtest shows them when a test fails, and CI searches
+//! them for the password.
 #![allow(clippy::print_stdout, reason = "libtest captures it")]
 
 use std::fmt::{self, Debug, Write};
@@ -11,7 +11,7 @@ pub(crate) fn tell(what: &str, outcome: &impl Debug) {
 
 fn head(outcome: &impl Debug) -> String {
     let mut head = Head(String::new());
-    // An error says that there was more.
+    // An error here means that the text was cut off.
     let _ = write!(head, "{outcome:?}");
     head.0
 }

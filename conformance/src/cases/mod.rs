@@ -1,4 +1,4 @@
-//! The cases: one function each, its name a sentence that must hold.
+//! The cases: one function each, named by the sentence that must hold.
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "the cache's errors are another crate's, and grow"

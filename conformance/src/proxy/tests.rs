@@ -1,4 +1,4 @@
-//! The proxy does what it is told, and nothing else.
+//! The proxy injects the faults that it is told to, and no others.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ fn requests_that_are_late_reach_the_server_though_their_client_is_gone() {
     thread::sleep(Duration::from_millis(30));
     proxy.hang_up();
     assert!(asked.join().unwrap().is_err());
-    // Only the links that were open are late.
+    // Only the connections that were open are delayed.
     let mut other = Raw::connect(proxy.address()).unwrap();
     assert_eq!(other.number(&["EXISTS", "n"]), 0);
     proxy.heal();

@@ -1,4 +1,4 @@
-//! How a server is started: what it is told on its command line, and in files.
+//! How a server is started: its command line and its files.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,43 +20,44 @@ pub struct Setup {
     arguments: Vec<String>,
 }
 
-/// How a server speaks TLS: then it speaks nothing else on its port.
+/// How a server speaks TLS. It then accepts nothing else on its port.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// The authority that the server's clients trust, and that it trusts to name its clients.
+    /// The authority that the server's clients trust, and that the server trusts to certify its
+    /// clients.
     pub authority: String,
-    /// What the server shows.
+    /// The server's certificate.
     pub certificate: Certificate,
-    /// Of whom the server wants a certificate.
+    /// Which clients must show a certificate.
     pub asks: Asks,
 }
 
-/// Of whom a server wants a certificate.
+/// Which clients must show a certificate to a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Asks {
-    /// Of nobody.
+    /// No client.
     Nobody,
-    /// Of every client.
+    /// Every client.
     Everybody,
 }
 
-/// What a server watches that is a sentinel.
+/// The service that a sentinel watches.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// What it calls the service.
+    /// The sentinel's name of the service.
     pub service: String,
-    /// Where it takes the master to be.
+    /// The master's address at the start.
     pub master: SocketAddr,
     /// The password of the master and its replicas.
     pub password: Option<String>,
-    /// How many sentinels must miss a master until it counts as gone.
+    /// How many sentinels must miss a master before it counts as gone.
     pub quorum: usize,
-    /// How long a server is silent until it is missed.
+    /// How long a server must be silent before a sentinel misses it.
     pub down_after: Duration,
 }
 
 impl Watched {
-    /// The configuration of a sentinel, which it wants in a file that it may write.
+    /// The configuration of the sentinel. The sentinel demands it in a file that it can write to.
     fn configuration(&self) -> String {
         let Self { service, master, password, quorum, down_after } = self;
         let (ip, port, down_after) = (master.ip(), master.port(), down_after.as_millis());
@@ -66,7 +67,7 @@ impl Watched {
              sentinel failover-timeout {service} 2000\n"
         );
         if let Some(password) = password {
-            // Whatever is in it.
+            // Every byte is escaped, so a password may contain any.
             let bytes = password.bytes().map(|byte| format!("\\x{byte:02x}"));
             let quoted: String = bytes.collect();
             let _ = writeln!(lines, "sentinel auth-pass {service} \"{quoted}\"");
@@ -76,7 +77,8 @@ impl Watched {
 }
 
 impl Tls {
-    /// A server of this machine, by an authority, that asks nobody.
+    /// A server of this machine with a certificate of an authority. It demands no certificate of
+    /// clients.
     #[must_use]
     pub fn of(authority: &Authority) -> Self {
         Self {
@@ -107,42 +109,42 @@ impl Tls {
 }
 
 impl Setup {
-    /// It is a node of a cluster, of which it is the only one at first and serves nothing.
+    /// Makes the server a node of a cluster. It is alone there at first and serves no slot.
     #[must_use]
     pub fn node(mut self) -> Self {
         self.is_node = true;
         self
     }
 
-    /// Everybody must give this password.
+    /// Demands this password of every client.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self
     }
 
-    /// Everybody must give this password, if no other was named.
+    /// Demands this password of every client, unless another one was set.
     #[must_use]
     pub(crate) fn password_or(mut self, password: &str) -> Self {
         self.password.get_or_insert_with(|| password.to_owned());
         self
     }
 
-    /// The server is a sentinel.
+    /// Makes the server a sentinel.
     #[must_use]
     pub fn watch(mut self, watched: Watched) -> Self {
         self.watches = Some(watched);
         self
     }
 
-    /// The server speaks TLS on its port, and nothing else.
+    /// Lets the server speak TLS on its port, and nothing else.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// The server speaks TLS, if nothing else was said of that.
+    /// Lets the server speak TLS, unless that was set already.
     #[must_use]
     pub(crate) fn tls_or(mut self, tls: impl FnOnce() -> Tls) -> Self {
         self.tls.get_or_insert_with(tls);
@@ -156,7 +158,7 @@ impl Setup {
         self
     }
 
-    /// What stands first on the command line: the file that it reads.
+    /// Writes the start of the command line: the configuration file.
     pub(super) fn begin(&self, server: &mut Command, folder: &Path) {
         if let Some(watched) = &self.watches {
             let file = folder.join(CONFIGURATION);
@@ -165,7 +167,7 @@ impl Setup {
         }
     }
 
-    /// What stands last on the command line.
+    /// Writes the end of the command line.
     pub(super) fn finish(&self, server: &mut Command, port: u16, folder: &Path) {
         let port = port.to_string();
         match &self.tls {
