@@ -1,5 +1,5 @@
-//! A name with several addresses, of which one leads to a server that greets; and a name that leads
-//! elsewhere while the cache is connected.
+//! A host name with several addresses, only one of which has a server that greets; and a name whose
+//! addresses change while the cache is connected.
 
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -34,7 +34,7 @@ pub async fn an_address_that_accepts_and_never_greets_gives_way_to_the_next(cx: 
     assert!(start.elapsed() < CONNECT, "{:?}", start.elapsed());
     assert_serves(&cache).await;
     assert_eq!(deaf.accepted(), 1);
-    // The proxy passed our words on, so the server had two clients.
+    // The proxy passed the greeting on, so the server had two clients.
     let mut raw = server.raw(0);
     cx.until("the loser is closed", async || raw.other_clients().len() == 1).await;
     cx.sleep(Duration::from_millis(50)).await;
@@ -152,7 +152,7 @@ pub async fn an_ip_address_is_not_resolved(cx: Context) {
 
 pub async fn a_connection_past_its_age_is_replaced_and_no_call_fails(cx: Context) {
     let server = cx.start(&Setup::default());
-    // With room for another connection meanwhile, and without.
+    // With room for a second connection during the replacement, and without.
     for maxsize in [2, 1] {
         let builder = cx.builder_of(&server.url(0)).name("aging").maxsize(maxsize);
         let cache = connected(builder.max_connection_age(Duration::from_millis(100))).await;
@@ -185,7 +185,7 @@ pub async fn a_name_that_leads_elsewhere_is_followed_within_the_age_of_connectio
     .await;
     cache.set("key", 1).await.unwrap();
     assert_eq!(old.raw(0).text(&["GET", "::key"]), "1");
-    // While nothing can be dialled there, the connection stays.
+    // While the name has no address, the connection stays.
     *now.lock().expect("no test panics here") = Vec::new();
     for n in 0..50 {
         cache.set("key", n).await.unwrap();
@@ -206,7 +206,7 @@ fn ids(server: &Server) -> BTreeSet<String> {
     clients.iter().filter(|line| line.contains(" name=aging ")).map(id).collect()
 }
 
-/// A cache of a server whose name has these addresses.
+/// The builder of a cache for a server whose name has these addresses.
 fn named(cx: &Context, server: &Server, addresses: Vec<SocketAddr>) -> Builder {
     let builder = cx.builder_of(&url(server)).connect_timeout(CONNECT).maxsize(1);
     builder.resolver(move |_: String, _| {

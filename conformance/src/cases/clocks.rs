@@ -9,7 +9,7 @@ use crate::context::{Context, connected};
 use crate::gate::Gate;
 use crate::server::Setup;
 
-/// Less than the age from which on a load holds up no newcomer.
+/// Less than the age at which a load stops delaying new callers.
 const WAIT: Duration = Duration::from_secs(20);
 
 pub async fn entries_expire_by_a_clock_that_is_set_by_hand(cx: Context) {
@@ -33,7 +33,7 @@ pub async fn entries_expire_by_a_clock_that_is_set_by_hand(cx: Context) {
 
 pub async fn a_wait_for_a_load_ends_by_a_clock_that_is_set_by_hand(cx: Context) {
     let clock = ManualClock::new();
-    // Longer than the clock goes ahead in all.
+    // Longer than the clock advances in total.
     let (builder, endless) = (cx.builder().clock(&clock).load_wait(WAIT), LONG * 1_000_000);
     let cache = connected(builder.response_timeout(endless).connect_timeout(endless)).await;
     let gate = Gate::default();
@@ -47,7 +47,7 @@ pub async fn a_wait_for_a_load_ends_by_a_clock_that_is_set_by_hand(cx: Context) 
     });
     gate.reached(&cx).await;
     let follower = cx.spawn(cache.get_or_set("key", async { 2 }).into_owned());
-    // However long that takes: only the clock ends the wait.
+    // Only the clock ends the wait, however long that takes.
     clock.advance(WAIT - Duration::from_nanos(1));
     cx.sleep(Duration::from_millis(50)).await;
     assert!(!cache.contains("key").await.unwrap());
@@ -65,7 +65,7 @@ pub async fn a_deadline_of_a_server_ends_by_a_clock_that_is_set_by_hand(cx: Cont
     let server = cx.start(&Setup::default());
     let clock = ManualClock::new();
     let builder = cx.builder_of(&server.url(0)).clock(&clock);
-    // So short that a clock which runs would end it at once.
+    // So short that a running clock would end the call at once.
     let cache = connected(builder.response_timeout(Duration::from_millis(20))).await;
     cache.set("key", 1).await.unwrap();
     server.stop();

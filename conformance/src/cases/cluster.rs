@@ -1,4 +1,4 @@
-//! Several servers that are one: each has slots, and who is asked in vain says where to ask.
+//! Clusters: each node serves some of the slots, and redirects commands for the others.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ pub async fn all_nodes_are_told_who_we_are(cx: Context) {
         assert!(matches!(refused, ServerErrorKind::NoAuth | ServerErrorKind::WrongPass));
         assert!(!error.is_retryable() && !format!("{error:?}").contains("hunter2"), "{error:?}");
     }
-    // A user who may not ask in the newer form, and is told to each open link.
+    // A user without permission for `CLUSTER SHARDS`. Open connections change to this user as well.
     for node in &all.nodes {
         node.raw(0).call(&[
             "ACL",
@@ -156,7 +156,7 @@ pub async fn all_nodes_are_told_who_we_are(cx: Context) {
 
 pub async fn a_cluster_over_tls_is_served_by_each_nodes_own_name(cx: Context) {
     let authority = Authority::new();
-    // A name, and not the address that nodes tell of each other.
+    // The certificate is for a name, and not for the addresses under which nodes report each other.
     let tls = Tls { certificate: authority.issue(&["localhost"]), ..Tls::of(&authority) };
     let all = start(&cx, &Setup::default().tls(tls), 3, 0, UNDISTURBED);
     assert!(all.url().starts_with("rediss-cluster://"));
@@ -195,7 +195,7 @@ pub async fn nodes_behind_a_translation_of_addresses_are_reached(cx: Context) {
     let read = cache.get_many::<i32>(names()).await.unwrap();
     assert!(read.iter().zip(0..).all(|(read, n)| *read == Some(n)));
     assert!(proxies.iter().all(|proxy| proxy.accepted() > 0));
-    // A redirect tells an address as well.
+    // The address in a redirect is translated as well.
     let key = key_on(&all, 0);
     all.begin_to_move(slot_of(&all.nodes[0], &whole(&key)), 0, 1).finish();
     let before = proxies[1].replies();
@@ -215,11 +215,11 @@ pub async fn a_slot_that_nobody_serves_is_an_error_in_time(cx: Context) {
         Error::Unavailable { source: LinkError::Uncovered { slot }, .. } => slot.map(usize::from),
         _ => None,
     };
-    // Or it was asked once more just before the end.
+    // The last attempt may still be under way at the deadline.
     let late = matches!(error, Error::Timeout { .. });
     assert!(down || late || uncovered(&error) == Some(slot), "{error:?}");
     assert!(error.is_retryable() && (late || !error.may_have_run()), "{error:?}");
-    // One that never knew it.
+    // A cache that never knew a node for the slot.
     let after = connected(cx.builder_of(&all.url()).response_timeout(BRIEF)).await;
     let get = cx.within(BRIEF + SLACK, "get", after.get::<i32>("lost")).await;
     assert_eq!(uncovered(&get.unwrap_err()), Some(slot));
@@ -230,7 +230,7 @@ pub async fn a_slot_that_nobody_serves_is_an_error_in_time(cx: Context) {
     for cache in [&before, &after] {
         cache.set("found", 1).await.unwrap();
     }
-    // It is served again, and whoever waits for it learns of it.
+    // The slot is served again, and a waiting call learns of it.
     let waiting = cx.spawn({
         let cache = connected(cx.builder_of(&all.url())).await;
         async move { cache.set("lost", 2).await }
@@ -252,7 +252,7 @@ pub async fn links_that_are_lost_and_that_nobody_misses_are_no_reason_to_ask_for
     let before = maps();
     all.nodes[1].raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     cx.until("the loss puts the map in doubt", async || maps() > before).await;
-    // As long as two more would take.
+    // Long enough for two more reads of the map.
     cx.sleep(Duration::from_millis(2_500)).await;
     assert!(maps() <= before + 2, "{} maps were read", maps() - before);
     assert_eq!(cache.get::<i32>(&keys[1]).await.unwrap(), Some(1));
@@ -288,7 +288,7 @@ pub async fn two_nodes_that_send_each_other_a_key_are_a_typed_error(cx: Context)
         all.nodes[node].raw(0).call(&["CLUSTER", "SETSLOT", &slot, "NODE", &all.id(other)]);
     }
     let mut error = Error::NotConnected;
-    // Or it was asked once more just before the end.
+    // The last attempt may still be under way at the deadline.
     for _ in 0..5 {
         error = cx.within(BRIEF + SLACK, "set", cache.set(key.as_str(), 2)).await.unwrap_err();
         if !matches!(error, Error::Timeout { .. }) {
@@ -343,7 +343,7 @@ pub async fn replicas_are_read_from_where_that_was_asked_for_and_masters_where_t
     assert_eq!(after[0], before[0], "the master is not read from");
     assert_eq!(after[1] + after[2] - before[1] - before[2], 60);
     assert!(after[1] > before[1] && after[2] > before[2], "each has some of the slots");
-    // Writes are the master's, and so are reads of who did not ask for this.
+    // Writes go to the master, and so do the reads of a cache that did not opt in.
     reading.set(&names[0], 100).await.unwrap();
     assert_eq!(reading.incr(&names[1], 1).await.unwrap(), 2);
     assert_eq!(plain.get::<i32>(&names[0]).await.unwrap(), Some(100));
@@ -351,7 +351,7 @@ pub async fn replicas_are_read_from_where_that_was_asked_for_and_masters_where_t
     reading.set(&names[0], 0).await.unwrap();
     reading.set(&names[1], 1).await.unwrap();
     cx.until("replicas have the values", is_there).await;
-    // One goes, and then the other.
+    // One replica dies, and then the other.
     for node in [1, 2] {
         all.nodes[node].kill();
         for (name, n) in names.iter().zip(0..) {
@@ -381,7 +381,7 @@ pub(super) fn cluster(cache: &Cache) -> ClusterInfo {
     cache.info().cluster().expect("it is a cluster").clone()
 }
 
-/// The whole key of a name, as the server has it.
+/// The whole key of a name, as it is stored on the server.
 pub(super) fn whole(name: &str) -> String {
     format!("::{name}")
 }
@@ -398,6 +398,6 @@ pub(super) fn key_on(cluster: &Cluster, master: usize) -> String {
 pub(super) const BRIEF: Duration = Duration::from_millis(600);
 pub(super) const SLACK: Duration = Duration::from_secs(3);
 pub(super) const PROMPTLY: Duration = Duration::from_secs(4);
-/// The response timeout unless told otherwise.
+/// The default response timeout.
 pub(super) const RESPONSE: Duration = Duration::from_secs(5);
 pub(super) const UNDISTURBED: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! `delete_if_equals`: a key is removed by the caller that knows what it holds.
+//! `delete_if_equals`: a caller removes a key if it knows the key's value.
 
 use async_caches::{Cache, Error};
 

@@ -25,7 +25,7 @@ pub async fn an_absent_number_begins_with_its_initial_value(cx: Context) {
     assert_eq!(texts, wanted);
 }
 
-/// Each text is what the same sum leaves of a number that was stored before.
+/// Each stored text equals that of the same sum with a number that was stored before.
 pub async fn a_first_sum_is_stored_as_any_other_is(cx: Context) {
     let cache = cx.cache().await;
     let doubles = [
@@ -101,7 +101,7 @@ pub async fn a_first_sum_that_overflows_creates_nothing(cx: Context) {
         assert!(error.to_string().contains('n'), "{error}");
     }
     assert!(!cache.contains("n").await.unwrap());
-    // It is of no account once the number is there.
+    // The initial value does not matter once the number is there.
     cache.set("n", 1).await.unwrap();
     assert_eq!(cache.incr("n", 1).or_insert(i64::MAX).await.unwrap(), 2);
     assert_eq!(cache.incr("n", 0.5).or_insert(f64::NAN).await.unwrap(), 2.5);

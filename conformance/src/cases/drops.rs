@@ -1,4 +1,4 @@
-//! Calls that are given up at any point, by the thousand: whoever stays gets their own value.
+//! Thousands of calls that are dropped at any point: every remaining caller gets its own value.
 
 use async_caches::Cache;
 
@@ -22,7 +22,7 @@ pub async fn ten_thousand_gets_under_random_drops_see_their_own_value(cx: Contex
 }
 
 pub async fn a_thousand_tasks_on_few_links_are_all_served_while_others_give_up(cx: Context) {
-    // So few places that all links are in use, and most callers wait for room.
+    // So few slots that all connections are in use, and most callers wait for room.
     let builder = cx.builder().minsize(1).maxsize(4).max_in_flight(32);
     let cache = connected(builder.response_timeout(ops::LONG)).await;
     store_all(&cache).await;
@@ -62,7 +62,7 @@ async fn store_all(cache: &Cache) {
 }
 
 /// Gets until `checks` gets were awaited to their end, and drops about as many others at random
-/// points; tells how many.
+/// points. Returns how many were dropped.
 async fn get_and_drop(cache: Cache, seed: u64, checks: u64) -> u64 {
     let mut random = Random::new(seed);
     let (mut checked, mut dropped) = (0, 0);
@@ -95,7 +95,7 @@ async fn one_or_many(cache: &Cache, key: &str, many: bool) -> Option<String> {
     read.into_iter().next().flatten()
 }
 
-/// A value that tells its key, of a length that differs from its neighbours'.
+/// A value that identifies its key, and differs from its neighbours' in length.
 fn value(n: u64) -> String {
     format!("{n}-").repeat(1 + usize::try_from(n * n % 97).expect("it is below 97"))
 }

@@ -1,4 +1,4 @@
-//! Peers that never stop talking, and URLs with the largest and the smallest numbers: what they cost is
+//! Peers that never stop sending, and URLs with the largest and the smallest numbers. The cost is
 //! counted in bytes and connections.
 
 use std::time::Duration;
@@ -8,8 +8,8 @@ use async_caches::{Cache, Error, OptionError};
 use crate::context::{Context, connected};
 use crate::peer::{Act, Asked, Peer, greeting};
 
-/// What a peer may get rid of before it is cut off: the system's buffers, and what one read takes. A blob
-/// may be a hundred times as large.
+/// The most that a peer can send before it is cut off: the system's buffers and one read. A blob
+/// may be more than twenty times as large.
 const FEW_BYTES: usize = 24 << 20;
 const MOST_BYTES: usize = 512 << 20;
 
@@ -32,7 +32,7 @@ pub async fn a_greeting_without_end_is_cut_off_after_few_bytes(cx: Context) {
             is_cut_off(&cx, &peer, head).await;
         }
     }
-    // Each frame of it is small.
+    // Each frame of the flood is small.
     let push = [&b">2\r\n+message\r\n$50000\r\n"[..], &[b'x'; 50_000], b"\r\n"].concat();
     let peer = Peer::bare(move |_| Act::Flood(vec![], push.clone(), MOST_BYTES));
     is_cut_off(&cx, &peer, b"pushes").await;
@@ -57,7 +57,7 @@ pub async fn what_was_not_asked_for_is_cut_off_after_few_bytes(cx: Context) {
         b"!536000000\r\n",
     ];
     for head in heads {
-        // Right behind the last word of the greeting, and behind the answer to a call.
+        // Right after the last reply of the greeting, and after the reply to a call.
         for at in ["PING", "GET"] {
             let peer = Peer::bare(move |asked| match (greeting(asked), asked.words[0].as_str()) {
                 (_, "GET") if at == "GET" && asked.link == 0 => flood_behind(b"$1\r\n1\r\n", head),

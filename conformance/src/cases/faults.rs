@@ -82,11 +82,11 @@ pub async fn a_server_whose_dials_are_lost_costs_one_response_timeout_and_then_n
     cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
 }
 
-/// After one call every other one has its error, or its loader's value, in its first poll.
+/// After one failed call, every other call has its error, or its loader's value, in its first poll.
 async fn fails_fast_after_one_call(cx: &Context, cache: &Cache) {
     let error = cx.within(BRIEF + SLACK, "a get", cache.get::<i32>("key")).await.unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
-    // A dial that would open has a moment for it.
+    // A dial that is about to open gets a moment to do so.
     let start = Instant::now();
     cx.until("calls fail at once", async || pool(cache).hopeless).await;
     assert!(start.elapsed() < BRIEF * 2, "after {:?} more", start.elapsed());
@@ -106,7 +106,7 @@ fn pool(cache: &Cache) -> PoolInfo {
     cache.info().pool().expect("it is on a server").clone()
 }
 
-/// Past all patience.
+/// Longer than any test waits.
 const ENDLESS: Duration = Duration::from_secs(120);
 
 pub async fn a_cache_connects_lazily_while_its_server_is_away_and_uses_it_once_it_is_there(
@@ -118,7 +118,7 @@ pub async fn a_cache_connects_lazily_while_its_server_is_away_and_uses_it_once_i
     let url = server.url_at(proxy.address(), 0);
     let cache = cx.builder_of(&url).response_timeout(ENDLESS).connect_lazily().unwrap();
     assert!(cache.is_connected());
-    // The deadline is far off, so what comes in time came of the dial that failed.
+    // The deadline is far off, so an answer in time is due to the failed dial.
     let load = cx.within(SOON, "a load", cache.get_or_set("key", async { 1 }));
     assert_eq!(load.await.unwrap(), 1);
     let error = cx.within(SOON, "a set", cache.set("key", 2)).await.unwrap_err();
@@ -229,7 +229,7 @@ pub async fn sums_under_killed_links_are_never_counted_twice(cx: Context) {
     server.raw(0).call(&["SET", "::n", "0"]);
     let (mut certain, mut perhaps) = (0, 0);
     for _ in 0..20 {
-        // One that has seen no trouble, and so does not back off.
+        // A new cache, which has not failed yet and so does not back off.
         let cache = connected(builder.clone()).await;
         let tasks: Vec<_> = (0..8).map(|_| cx.spawn(count(cache.clone(), 10))).collect();
         for _ in 0..2 {
@@ -256,7 +256,7 @@ pub async fn sums_whose_answer_is_lost_are_never_counted_twice(cx: Context) {
     cache.incr("n", 0).await.unwrap();
     let (mut certain, mut perhaps) = (0, 0);
     for round in 0..100 {
-        // One that has seen no trouble, and so does not back off.
+        // A new cache, which has not failed yet and so does not back off.
         let cache = connected(builder.clone()).await;
         proxy.cut_after(round % 13, Ending::Closed);
         let tasks: Vec<_> = (0..4).map(|_| cx.spawn(count(cache.clone(), 1))).collect();
@@ -313,7 +313,7 @@ pub async fn a_load_is_answered_by_its_loader_while_the_server_is_away(cx: Conte
 pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
     const MAXSIZE: usize = 3;
     let server = Arc::new(cx.start(&Setup::default()));
-    // Of a thousand calls whose connection is killed each is repeated alone.
+    // If the connection of a thousand calls is killed, each of them is repeated alone.
     let builder = cx.builder_of(&server.url(0)).response_timeout(Duration::from_secs(20));
     let cache = connected(builder.maxsize(MAXSIZE)).await;
     cache.set("key", "x".repeat(5_000)).await.unwrap();
@@ -326,7 +326,7 @@ pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
             let mut rounds = 0_u32;
             while !over.load(Ordering::SeqCst) {
                 let mut links = raw.other_clients();
-                // What was killed and is only still in the list is no link any more.
+                // A killed connection may still be in the list. It does not count.
                 links.retain(|line| !line.contains(" flags=x"));
                 most = most.max(links.len());
                 rounds += 1;
@@ -462,7 +462,8 @@ pub async fn a_link_does_not_wait_to_fill_its_packets(cx: Context) {
     let mut found = 0;
     for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
         let number = entry.unwrap().file_name().to_string_lossy().parse().unwrap();
-        // A second handle on the socket; what is no socket, or closed by now, is not meant.
+        // A second handle to the socket. Descriptors that are not sockets, or are closed by now,
+        // are skipped.
         let flags = process::PidfdGetfdFlags::empty();
         let Ok(handle) = process::pidfd_getfd(&own, number, flags) else { continue };
         let Ok(Some(peer)) = net::getpeername(&handle) else { continue };
@@ -476,10 +477,10 @@ pub async fn a_link_does_not_wait_to_fill_its_packets(cx: Context) {
 
 #[cfg(not(target_os = "linux"))]
 pub async fn a_link_does_not_wait_to_fill_its_packets(_: Context) {
-    // Only Linux lets a test look at the options of a socket that it does not hold.
+    // Only Linux lets a test look at the options of a socket that it does not own.
 }
 
-/// Adds one so many times, and tells how often that ran and how often it may have.
+/// Adds one this many times. Returns how often that ran for certain, and how often it may have run.
 async fn count(cache: Cache, times: u32) -> (u32, u32) {
     let (mut certain, mut perhaps) = (0, 0);
     for _ in 0..times {
@@ -501,7 +502,7 @@ async fn get(cache: Cache) -> Result<Option<i32>, Error> {
     cache.get::<i32>("key").await
 }
 
-/// The server's other connections, by id.
+/// The ids of the server's other connections.
 fn link_ids(server: &Server) -> BTreeSet<String> {
     let id = |line: String| line.split(' ').next().map(str::to_owned);
     server.raw(0).other_clients().into_iter().filter_map(id).collect()

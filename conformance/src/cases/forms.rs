@@ -13,7 +13,7 @@ use super::ops::LONG;
 use super::timeouts::assert_within;
 use crate::context::{Context, connected};
 
-/// A key of an application's own.
+/// A key type of an application's own.
 struct UserKey(String);
 
 impl NameBytes for UserKey {
@@ -89,7 +89,7 @@ pub async fn a_version_may_be_an_integer_of_any_type(cx: Context) {
     assert_eq!(cache.get::<usize>("key").await.unwrap(), None);
 }
 
-/// What is added as an integer of any type; the sum is an `i64`.
+/// The delta may be an integer of any type; the sum is an `i64`.
 pub async fn integers_of_every_type_are_added(cx: Context) {
     let cache = cx.cache().await;
     cache.set("n", 0).await.unwrap();
@@ -106,7 +106,7 @@ pub async fn integers_of_every_type_are_added(cx: Context) {
     add!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
     let large = 3_000_000_000_u32;
     assert_eq!(cache.incr_by("n", large).await.unwrap(), sum + i64::from(large));
-    // A literal takes whatever type: its sum is no smaller for it.
+    // The type of a literal does not limit the sum.
     assert_eq!(cache.incr_by("n", 1).await.unwrap(), sum + i64::from(large) + 1);
 }
 
@@ -132,7 +132,7 @@ pub async fn an_integer_that_no_sum_can_hold_overflows_and_changes_nothing(cx: C
         }
         assert_eq!(cache.get::<i64>("n").await.unwrap(), Some(stored));
     }
-    // 2^63 is the opposite of the lowest integer, so it is added where the sum fits.
+    // 2^63 is the negation of the lowest integer, so it is added if the sum fits.
     cache.set("n", -1).await.unwrap();
     assert_eq!(cache.incr_by("n", 1_u64 << 63).await.unwrap(), i64::MAX);
     assert_eq!(cache.decr_by("n", 1_u64 << 63).await.unwrap(), -1);

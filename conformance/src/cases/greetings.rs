@@ -1,4 +1,4 @@
-//! Servers, and proxies in front of them, that take the first words on a connection in ways of their own.
+//! Servers, and proxies in front of them, that react to a greeting in unusual ways.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use crate::context::{Context, connected};
 use crate::frame::bulk;
 use crate::peer::{Act, Asked, Peer};
 
-/// What a server says that speaks RESP2, and knows no `CLIENT` and no `HELLO`.
+/// The replies of a server that speaks RESP2, and knows neither `CLIENT` nor `HELLO`.
 fn old(asked: &Asked) -> Act {
     Act::Say(match asked.words[0].as_str() {
         "AUTH" | "SELECT" | "SET" => b"+OK\r\n".to_vec(),
@@ -153,7 +153,7 @@ pub async fn no_part_of_a_password_is_in_what_a_cache_shows_of_a_server_that_quo
         let mut parts = parts.map(|part| std::str::from_utf8(part).unwrap());
         assert!(!parts.any(|part| shown.contains(part)), "{quotes}: {shown}");
     }
-    // Two that were told before the first was answered.
+    // Two passwords, both sent before the first is answered.
     let peer = Peer::bare(|asked| match (name(asked), asked.words.get(1).map(String::as_str)) {
         ("AUTH", Some("first-token-first-token")) => Act::Silence,
         ("AUTH", Some(second)) => {

@@ -1,4 +1,4 @@
-//! Credentials: who gets in, and what is said to who does not.
+//! Credentials: which users get in, and the errors of those that do not.
 
 use std::time::{Duration, Instant};
 
@@ -109,7 +109,7 @@ pub async fn a_password_is_in_no_debug_output_of_a_connected_cache(cx: Context) 
     assert!(!shown.contains(CANARY), "{shown}");
 }
 
-/// Whether the server's refusal of credentials is in an error or behind it.
+/// Whether an error is the server's refusal of credentials, or has one as its source.
 fn is_refusal(error: &Error) -> bool {
     error.server_error().is_some_and(|error| error.kind.is_refusal_of_credentials())
 }

@@ -1,4 +1,4 @@
-//! Bytes that no real server sends, from a peer of our own.
+//! Bytes that no real server sends, from a scripted peer.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ pub async fn nulls_of_the_older_protocol_are_nulls_in_the_newer(cx: Context) {
     }
 }
 
-/// Each a reply that is none, to one of several calls in flight.
+/// Sends a malformed reply to one of several calls in flight.
 pub async fn a_malformed_reply_closes_the_link_and_reaches_nobody(cx: Context) {
     let replies: Vec<Vec<u8>> = vec![
         b"$5\r\n\"abc\"XX".to_vec(),
@@ -88,7 +88,7 @@ pub async fn a_malformed_reply_closes_the_link_and_reaches_nobody(cx: Context) {
     }
 }
 
-/// One reply that is none, while other calls are in flight on the same link.
+/// Sends one malformed reply while other calls are in flight on the same connection.
 async fn malformed(cx: Context, reply: Vec<u8>) {
     let shown = reply[..reply.len().min(40)].escape_ascii().to_string();
     let peer = Peer::start(move |asked| match name(asked) {
@@ -132,7 +132,7 @@ pub async fn a_reply_too_many_reaches_nobody(cx: Context) {
 }
 
 pub async fn replies_before_any_question_reach_nobody(cx: Context) {
-    // More of them than a handshake can have questions.
+    // More replies than a greeting has commands.
     let lies = bulk("lie").repeat(20);
     let peer = Peer::bare(move |asked| match asked.words[0].as_str() {
         "HELLO" if asked.link == 0 => Act::Say([GREETING, &lies[..]].concat()),
@@ -173,13 +173,13 @@ pub async fn a_peer_that_hangs_up_on_every_command_ends_in_an_error(cx: Context)
         .collect();
     for (name, task) in tasks {
         let outcome = cx.within(2 * BRIEF + SLACK, name, task).await;
-        // A load is answered by its loader where the cache cannot help.
+        // A load returns its loader's value if the cache cannot help.
         assert!(outcome.is_err() || name.contains("get_or_set") || name == "ping", "{name}");
     }
     assert!(peer.accepted() < 40, "{} dials are a storm", peer.accepted());
 }
 
-/// The name of the key that is asked for, without what is before it where that is nothing.
+/// The key of a command. The special names are returned without the `::` in front of them.
 fn name(asked: &Asked) -> &str {
     let key = asked.words.get(1).map_or("", String::as_str);
     match key.strip_prefix("::") {
@@ -188,7 +188,7 @@ fn name(asked: &Asked) -> &str {
     }
 }
 
-/// Asks for a key that is answered by its own name: whether there was an answer, which is right.
+/// Gets a key whose value is its own name. Returns whether a reply came; if so, it must be right.
 async fn own_name(cache: Cache, n: u32) -> bool {
     match cache.get_raw(format!("own-{n}")).await {
         Ok(value) => {

@@ -1,4 +1,4 @@
-//! What a cache tells of itself, for a dashboard.
+//! The snapshot that a cache gives of itself, for a dashboard.
 
 use std::time::Duration;
 
@@ -211,7 +211,7 @@ pub async fn a_link_that_is_being_greeted_by_nobody_is_told_as_dialling(cx: Cont
     let builder = cx.builder_of(&server.url_at(proxy.address(), 0)).connect_timeout(CONNECT);
     let cache = connected(builder.response_timeout(4 * CONNECT).maxsize(2)).await;
     proxy.hold();
-    // The pool wants another link for these; none of them gets an answer meanwhile.
+    // The pool dials another connection for these calls. None of them gets a reply in the meantime.
     let tasks = gets(&cx, &cache, 2_500);
     cx.until("another link is dialled", async || pool(&cache).dialling == 1).await;
     let info = pool(&cache);
@@ -257,7 +257,8 @@ pub async fn a_server_that_is_away_is_told_as_hopeless_until_it_is_back(cx: Cont
 }
 
 pub async fn servers_of_several_versions_are_told_apart(cx: Context) {
-    // No real server gives two versions, but two behind one name do while they are replaced.
+    // No real server reports two versions, but two servers behind one name do while they are
+    // replaced.
     let peer = Peer::bare(|asked| Act::Say(greeting(asked)));
     let cache = connected(cx.builder_of(&peer.url()).minsize(3)).await;
     cx.until("three links are open", async || pool(&cache).open == 3).await;
@@ -270,7 +271,7 @@ pub async fn servers_of_several_versions_are_told_apart(cx: Context) {
     assert_eq!(seen, [("9.0.3".to_owned(), 1), ("9.1.0".to_owned(), 2)]);
 }
 
-/// What a server says while a link is set up; the first one's is older.
+/// A server's replies to a greeting. The first connection reports an older version.
 fn greeting(asked: &Asked) -> Vec<u8> {
     let version = if asked.link == 0 { "9.0.3" } else { "9.1.0" };
     match asked.words[0].as_str() {
@@ -314,6 +315,6 @@ fn kill_links(server: &Server, password: &str) {
 
 const KILL_LINKS: [&str; 6] = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
 
-/// What stands in no output.
+/// A password that must not be in any output.
 const CANARY: &str = "hunter2 told to nobody";
 const LONG: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Loading through the cache: one load at a time for a key, whatever becomes of its leader.
+//! Loading through the cache: one load at a time for a key, whatever happens to its leader.
 
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -240,7 +240,7 @@ pub async fn a_load_begins_though_loads_of_other_keys_end_all_the_time(cx: Conte
     const ROUNDS: usize = 8;
     const LOADS: usize = 400;
     let cache = cx.cache().await;
-    // So many others end in each round that one of them is taken for this key.
+    // So many other loads end in each round that one of them is taken for a load of this key.
     let begun = AtomicUsize::new(0);
     let mut others = Vec::new();
     for round in 0..ROUNDS {
@@ -320,7 +320,7 @@ pub async fn a_disconnect_while_loading_loses_no_value(cx: Context) {
     assert_eq!(cx.within(SOON, "the loader", loader).await.unwrap(), 1);
     match cx.within(SOON, "the follower", follower).await {
         Ok(value) => assert!((1..=2).contains(&value), "{value}"),
-        // On a busy machine it comes too late to follow anybody.
+        // On a busy machine it may come too late to follow the load.
         Err(error) => assert!(matches!(error, Error::NotConnected), "{error:?}"),
     }
     cache.connect().await.unwrap();
@@ -352,7 +352,7 @@ async fn a_removal_while_loading_wins(cx: Context, removal: impl AsyncFnOnce(&Ca
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(3));
 }
 
-/// Does something while `key` is being loaded, and tells what its loader's caller gets.
+/// Runs `act` while `key` is being loaded. Returns the value that the loader's caller gets.
 async fn while_loading(cx: &Context, cache: &Cache, act: impl AsyncFnOnce(&Cache)) -> i32 {
     let gate = Gate::default();
     let inner = gate.clone();

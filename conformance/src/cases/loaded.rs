@@ -1,4 +1,4 @@
-//! Loads of bytes as they are, and loaded values that say for how long they are kept.
+//! Loads of raw bytes, and loaded values that determine how long they are kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,7 +60,7 @@ pub async fn a_loaded_value_says_how_long_it_is_kept(cx: Context) {
     let kept = |seconds: &u64| Duration::from_secs(*seconds);
     cache.get_or_set("key", async { 60_u64 }).timeout_with(kept).await.unwrap();
     assert_within(cache.remaining("key").await.unwrap(), LONG, "key");
-    // It beats a timeout, wherever that stands.
+    // It overrides a timeout, in either order.
     let load = cache.get_or_set("beats", async { 60_u64 }).timeout_with(kept).timeout(SHORT);
     load.await.unwrap();
     assert_within(cache.remaining("beats").await.unwrap(), LONG, "beats");

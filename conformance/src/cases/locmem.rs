@@ -1,4 +1,4 @@
-//! Stores in this process's memory: who shares one, how long it lives, how large it grows.
+//! Stores in this process's memory: which caches share one, how long it lives, how large it grows.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ pub async fn what_has_expired_goes_though_nobody_touches_it(cx: Context) {
     let left = || cache.stats().unwrap().entries;
     cx.until("the sweeper came by", async || left() == 1).await;
     assert_eq!(cache.stats().unwrap().expired, 10_000);
-    // It comes by again, though it was told to wake in an hour.
+    // The sweeper runs again soon, although its next wake-up was an hour away.
     cache.set("short", 1).timeout(Duration::from_millis(50)).await.unwrap();
     cx.until("the sweeper came by again", async || left() == 1).await;
 }
@@ -126,7 +126,7 @@ pub async fn a_cold_value_of_most_of_the_room_is_refused_until_it_is_asked_for_o
     assert_eq!(cache.get_raw("large").await.unwrap(), None);
     assert!(!cache.add("other", "x".repeat(ROOM / 2)).await.unwrap());
     assert_eq!((left().await, cache.stats().unwrap().refused), (keys.len(), 2));
-    // An eighth is kept, and costs no more than it takes.
+    // A value of an eighth of the room is kept, and evicts no more than its own size.
     cache.set_raw("eighth", vec![7; ROOM / 8 - 1_000]).await.unwrap();
     assert!(cache.get_raw("eighth").await.unwrap().is_some());
     assert!(left().await >= keys.len() * 85 / 100);

@@ -68,7 +68,7 @@ pub async fn ten_thousand_keys_are_one_call(cx: Context) {
     let cache = cx.cache().await;
     let name = |n: usize| format!("key-{n}");
     cache.set_many((0..COUNT).map(|n| (name(n), n))).await.unwrap();
-    // Backwards, with a key that is not there after every other one.
+    // In reverse, with an absent key after every other one.
     let asked = (0..COUNT).rev().flat_map(|n| [name(n), format!("no {n}")]);
     let read = cache.get_many::<usize>(asked).await.unwrap();
     assert_eq!(read.len(), 2 * COUNT);
@@ -81,8 +81,8 @@ pub async fn ten_thousand_keys_are_one_call(cx: Context) {
 }
 
 pub async fn large_batches_cross_in_both_directions(cx: Context) {
-    // Every task writes and reads more than sockets buffer, so that for a while both sides have
-    // more to say than the other has room for.
+    // Every task writes and reads more than sockets buffer. So for a while both sides have more to
+    // send than the other has room for.
     const EACH: usize = 1 << 20;
     let cache = cx.cache_with("minsize=1&maxsize=1&response_timeout=30").await;
     let tasks: Vec<_> = (0..6_u8)

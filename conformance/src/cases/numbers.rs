@@ -167,8 +167,8 @@ pub async fn sums_of_many_tasks_lose_nothing(cx: Context) {
     assert_eq!(cache.get::<i64>("n").await.unwrap(), Some(8 * 50 * 2));
 }
 
-/// Stores a text, adds to it, and tells the text that is stored then or the kind of the error,
-/// after which the text must be unchanged and still never expire.
+/// Stores a text and adds to it. Returns the text that is stored then, or the kind of the error,
+/// after which the text must be unchanged. The key must keep its timeout in both cases.
 async fn step<D>(
     cache: &Cache,
     stored: &'static str,

@@ -1,4 +1,4 @@
-//! Every operation once, by name: for what must hold of all of them.
+//! Every operation once, by name, for cases that must hold for all of them.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -62,7 +62,7 @@ pub(crate) fn all() -> Vec<Operation> {
     ]
 }
 
-/// Every write that is one command, where a number is there to write to.
+/// Every write that is a single command. The key must hold a number before.
 pub(crate) fn writes() -> Vec<Operation> {
     vec![
         ("set", boxed!(cache => cache.set("key", 1))),
@@ -153,12 +153,12 @@ pub(crate) fn timed() -> Vec<Timed> {
     ]
 }
 
-/// A value that JSON cannot say: a map whose keys are lists.
+/// A value that JSON cannot represent: a map whose keys are lists.
 pub(crate) fn unspeakable() -> BTreeMap<Vec<u8>, u8> {
     BTreeMap::from([(vec![1, 2], 3)])
 }
 
-/// A loader that must not run, or that panics where it does.
+/// A loader that must not run, or whose panic is under test.
 pub(crate) async fn never_loaded<T>() -> T {
     panic!("the loader runs")
 }

@@ -1,4 +1,4 @@
-//! URLs and options: which one wins, and what is said about a wrong one.
+//! URLs and builder options: which one wins, and the errors of wrong ones.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -40,7 +40,7 @@ pub async fn the_url_speaks_where_the_builder_is_silent(cx: Context) {
     assert_eq!(other.remaining("key").await.unwrap(), Remaining::Forever);
 }
 
-/// Each a URL, and what its error must name.
+/// Each row is a URL and the words that its error must contain.
 pub async fn a_wrong_url_is_an_error_that_names_the_part_at_fault(cx: Context) {
     let table = [
         ("", &["scheme"][..]),
@@ -141,7 +141,7 @@ pub async fn a_password_is_in_no_error_about_a_url(cx: Context) {
     }
 }
 
-/// Whatever becomes of it: what is sent is a handshake of TLS, or nothing.
+/// Whether it connects or not, the client sends a TLS handshake or nothing.
 pub async fn a_url_that_asks_for_tls_is_never_spoken_in_the_clear(cx: Context) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -158,7 +158,7 @@ pub async fn a_url_that_asks_for_tls_is_never_spoken_in_the_clear(cx: Context) {
         let error = cx.within(LONG, scheme, builder.connect()).await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
-    // Nobody else comes, so that the thread ends where nothing was sent.
+    // This connection ends the thread if the cache never dialled.
     drop(TcpStream::connect(address));
     let heard = heard.join().unwrap();
     assert!(heard.is_empty() || heard.starts_with(HANDSHAKE), "{}", heard.escape_ascii());
@@ -210,5 +210,5 @@ pub async fn a_cache_opened_without_an_adapter_works_here(_: Context) {
     cache.disconnect().await.unwrap();
 }
 
-/// How a TLS record of a handshake begins (RFC 8446, 5.1).
+/// The start of a TLS record with a handshake (RFC 8446, 5.1).
 const HANDSHAKE: &[u8] = &[22, 3];

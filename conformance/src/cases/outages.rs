@@ -1,5 +1,5 @@
-//! What goes wrong below the protocol and on the way: packets that are lost, links that are torn
-//! down, bytes that are wrong, servers that are busy with themselves.
+//! Faults below the protocol and on the way: lost packets, connections that are torn down, corrupt
+//! bytes, and servers that are busy with themselves.
 
 use std::io::Write as _;
 use std::sync::{Arc, Once};
@@ -42,7 +42,7 @@ pub async fn a_lost_link_that_cannot_be_dialled_again_holds_up_nobody(cx: Contex
     for n in 0..3 {
         let get = cx.within(BRIEF + SLACK, "a get", cache.get::<i32>("1"));
         let error = get.await.unwrap_err();
-        // The first may be sent on the link before it is known to be lost.
+        // The first call may be sent on the connection before its loss is noticed.
         assert!(error.is_retryable() && (n == 0 || !error.may_have_run()), "{error:?}");
     }
     proxy.heal();
@@ -62,7 +62,7 @@ pub async fn packets_lost_on_open_links_hold_up_nobody_and_other_links_are_opene
         let error = cx.within(BRIEF + SLACK, "a get in flight", hammer).await;
         assert!(error.is_retryable(), "{error:?}");
     }
-    // What was lost stays lost: only other links can answer.
+    // The old connections stay lost: only other ones can answer.
     for n in 0..GETS {
         let key = n.to_string();
         let own = async || cache.get::<i32>(&key).await.is_ok_and(|read| read == Some(n));
@@ -79,7 +79,7 @@ pub async fn a_link_reset_in_the_middle_of_a_reply_mixes_nothing_up(cx: Context)
     store_all(&cx, &server).await;
     let mut seen = 0;
     for after in 0..20 {
-        // One that has seen no trouble, and so does not back off.
+        // A new cache, which has not failed yet and so does not back off.
         let cache = through(&cx, &server, &proxy, LEISURELY).await;
         cache.ping().await.unwrap();
         proxy.cut_after(3 * after, Ending::Reset);
@@ -115,7 +115,7 @@ pub async fn a_corrupt_byte_around_a_value_closes_the_link_and_reaches_nobody(cx
     }
 }
 
-/// Changes these bits of one byte of the first reply of many.
+/// Flips these bits of one byte of the first of many replies.
 async fn corrupted(cx: Context, server: Arc<Server>, at: usize, bits: u8) {
     let proxy = Proxy::start(server.address());
     let cache = through(&cx, &server, &proxy, LEISURELY).await;
@@ -140,7 +140,8 @@ async fn corrupted(cx: Context, server: Arc<Server>, at: usize, bits: u8) {
     for (n, get) in (0..GETS).zip(gets) {
         match cx.within(LEISURELY + SLACK, "a get", get).await {
             Ok(read) => assert_eq!(read.unwrap(), value(n), "byte {at}, bits {bits:#b}"),
-            // Its own reply, which is not asked for again. The tasks are not run in their order.
+            // The call with the corrupt reply is not repeated. Tasks do not run in order, so it may
+            // be any.
             Err(Error::ConnectionsEnded { connections: 1, .. }) if !refused => refused = true,
             Err(error) => assert!(error.is_retryable(), "byte {at}, bits {bits:#b}: {error:?}"),
         }
@@ -171,14 +172,14 @@ pub async fn a_sleeping_server_is_waited_for_and_no_longer_than_the_deadline(cx:
     unresponsive_for(&cx, &server, SLEEP, sleep).await;
 }
 
-/// A server that does not answer for a `span`: who can wait gets an answer, who cannot is told that
-/// the command may have run, which it does once.
+/// A server that does not answer for a `span`. A caller that can wait gets its answer. A caller
+/// that cannot learns that its command may have run; it runs once at most.
 async fn unresponsive_for(cx: &Context, server: &Server, span: Duration, begin: fn(&Server)) {
     let patient = connected(cx.builder_of(&server.url(0))).await;
     let hasty = connected(cx.builder_of(&server.url(0)).response_timeout(BRIEF)).await;
     patient.set("n", 0).await.unwrap();
     begin(server);
-    // Until it has begun, which nothing tells.
+    // Gives the silence time to begin, which no reply reports.
     cx.sleep(Duration::from_millis(50)).await;
     let start = Instant::now();
     let waiting = cx.spawn({
@@ -202,7 +203,8 @@ pub async fn a_server_without_room_for_more_clients_says_so_and_open_links_go_on
     let mut raw = server.raw(0);
     raw.call(&["CONFIG", "SET", "maxclients", "2"]);
     let other = cx.builder_of(&server.url(0)).response_timeout(BRIEF).build().unwrap();
-    // The server says so and hangs up, whatever it is sent; that may overtake what it said.
+    // The server reports that and hangs up, whatever it is sent. The hang-up may overtake the
+    // report.
     let mut told = false;
     for _ in 0..10 {
         let error = cx.within(BRIEF + SLACK, "connect", other.connect()).await.unwrap_err();
@@ -210,7 +212,7 @@ pub async fn a_server_without_room_for_more_clients_says_so_and_open_links_go_on
         told |= error.server_error().is_some_and(|e| e.kind == ServerErrorKind::MaxClients);
     }
     assert!(told, "no error says why");
-    // So many that more links are wanted.
+    // So many that the pool wants more connections.
     let gets: Vec<_> = (0..5_000)
         .map(|_| {
             let cache = cache.clone();
@@ -277,7 +279,7 @@ pub async fn writes_find_the_new_master_where_a_name_leads_after_a_failover(cx: 
     let Error::Server(refused) = &error else { panic!("{error:?}") };
     assert_eq!(refused.kind, ServerErrorKind::ReadOnly);
     assert_eq!(cache.get_or_set("other", async { 1 }).await.unwrap(), 1);
-    // Links to the old one are open all the while, and it goes on to serve reads.
+    // Connections to the old server stay open the whole time, and it goes on serving reads.
     cx.until("writes are taken", async || cache.set("key", "new").await.is_ok()).await;
     assert_eq!(cache.get::<String>("key").await.unwrap().unwrap(), "new");
     assert_eq!(new.raw(0).text(&["GET", "::key"]), "\"new\"");
@@ -292,18 +294,18 @@ async fn until_it_fails(cache: Cache, n: i32) -> Error {
     }
 }
 
-/// Gets the key that is called as the number that is its value.
+/// Gets the key whose name and value are this number.
 async fn own(cache: Cache, n: i32) -> Result<Option<i32>, Error> {
     cache.get(n.to_string()).await
 }
 
-/// A cache of one link through the proxy, which gives up after so long.
+/// A cache of one connection through the proxy, with this response timeout.
 async fn through(cx: &Context, server: &Server, proxy: &Proxy, response: Duration) -> Cache {
     let builder = cx.builder_of(&server.url_at(proxy.address(), 0)).maxsize(1);
     connected(builder.response_timeout(response)).await
 }
 
-/// Stores numbers under themselves.
+/// Stores each number under its own name.
 async fn store_all(cx: &Context, server: &Server) {
     let patient = connected(cx.builder_of(&server.url(0))).await;
     patient.set_many((0..GETS).map(|n| (n.to_string(), n))).await.unwrap();
@@ -321,7 +323,7 @@ fn is_loading(server: &Server) -> bool {
     server.raw(0).text(&["INFO", "persistence"]).contains("\nloading:1")
 }
 
-/// Says once, past the capture of test output, how packets are lost here.
+/// Prints once, past the capture of test output, how packets are lost here.
 fn say(loss: Loss) {
     static ONCE: Once = Once::new();
     let how = match loss {
@@ -332,7 +334,7 @@ fn say(loss: Loss) {
 }
 
 const DEBUG: &[&str] = &["--enable-debug-command", "yes"];
-/// For each of a thousand keys half a millisecond, with an ear for clients between any two.
+/// Half a millisecond for each of a thousand keys. Clients are served between any two of them.
 const SLOW_TO_LOAD: &[&str] =
     &["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
 const GETS: i32 = 8;

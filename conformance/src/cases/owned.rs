@@ -1,11 +1,11 @@
-//! Operations that own their cache and their key: a task is spawned from each as it is.
+//! Operations that own their cache and their key, so that each can be spawned as a task.
 
 use async_caches::{Bytes, Cache, Error, Get, GetOrSet, Json};
 
 use super::ops::LONG;
 use crate::context::Context;
 
-/// A future that a user names, in a struct of his own.
+/// Futures whose types an application names in a struct of its own.
 struct Pending {
     first: Get<'static, Bytes, Json<i32>>,
     second: Get<'static, Bytes, Json<i32>>,

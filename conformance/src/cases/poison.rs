@@ -1,4 +1,5 @@
-//! Commands that end their connections: on a real server whose limits they pass, and on a peer.
+//! Commands that end their connections: on a real server whose limits they exceed, and on a
+//! scripted peer.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub async fn a_value_that_the_server_does_not_read_costs_two_connections_at_most
         let setting = cache.set_raw("large", large);
         let error = cx.within(PATIENCE, limit, setting).await.unwrap_err();
         match &error {
-            // It says why before it hangs up, if that can still be read.
+            // The server reports why before it hangs up, if the client can still read that.
             Error::Server(error) => assert!(error.text().contains("Protocol error"), "{error}"),
             error => {
                 assert!(!error.may_have_run(), "{limit}: {error:?}");
@@ -64,7 +65,7 @@ pub async fn many_values_that_the_server_may_not_send_at_once_come_in_parts(cx: 
     assert!(values.iter().all(|value| value.as_ref().is_some_and(|it| it.len() == 64 * 1024)));
     let lost = cache.info().pool().map_or(0, |pool| pool.lost);
     assert!((1..=8).contains(&lost), "{lost} connections were lost");
-    // One that is too large by itself is named.
+    // The error names a value that is too large by itself.
     cache.set_raw("k77", vec![b'x'; 8 * MIB]).await.unwrap();
     let error = cx.within(PATIENCE, "get_many", cache.get_many_raw(&keys)).await.unwrap_err();
     let Error::ConnectionsEnded { key, .. } = &error else { panic!("{error:?}") };
@@ -172,7 +173,7 @@ pub async fn a_suspect_that_is_given_up_keeps_no_connection_from_others(cx: Cont
 }
 
 pub async fn a_connection_that_has_answered_lengthens_no_backoff(cx: Context) {
-    // Each connection serves one command, as behind a proxy that is short-lived.
+    // Each connection serves one command, as behind a proxy with short-lived connections.
     let peer = Peer::start(|asked| Act::SayAndClose(bulk(key(asked))));
     let builder = cx.builder_of(&peer.url()).maxsize(1).response_timeout(Duration::from_secs(2));
     let cache = connected(builder).await;
@@ -245,7 +246,7 @@ pub async fn a_connection_that_forgot_who_we_are_is_left(cx: Context) {
         cache.set_many([("a", 1), ("b", 2)]).await.unwrap();
         assert_eq!(peer.accepted(), 2, "{refusal}");
     }
-    // One that refuses every command says so to its caller, and starts no storm.
+    // If every command is refused, the caller gets that error, and no storm of dials starts.
     let peer = Peer::start(|_| Act::Say(b"-NOAUTH Authentication required.\r\n".to_vec()));
     let url = peer.url().replace("redis://", "redis://:secret@");
     let cache = connected(cx.builder_of(&url).maxsize(1)).await;
@@ -282,16 +283,16 @@ pub async fn many_values_of_a_peer_that_hangs_up_are_halved_and_no_more(cx: Cont
         assert!(count <= 2 * 200 / of + 10, "{of}: {count} commands");
         assert!(opened <= 12, "{of}: {opened} connections");
     }
-    // One that hangs up on all of them costs a connection for each halving.
+    // A peer that hangs up on every batch costs a connection for each halving.
     asked.lock().unwrap().clear();
     let peer = most(0, true);
     let builder = cx.builder_of(&peer.url()).maxsize(1);
-    // Each of those is dialled after a longer backoff.
+    // Each of those connections is dialled after a longer backoff.
     let cache = connected(builder.response_timeout(PATIENCE * 3)).await;
     let error = cx.within(PATIENCE * 3, "get_many", cache.get_many_raw(&keys)).await.unwrap_err();
     assert!(!error.is_retryable(), "{error:?}");
     assert!(asked.lock().unwrap().len() <= 10, "{:?}", asked.lock().unwrap().len());
-    // One whose replies are malformed is not asked again.
+    // A peer that sends malformed replies is not asked again.
     asked.lock().unwrap().clear();
     let peer = logging(&asked, |_| Act::Say(b":1\r\n".to_vec()));
     let cache = connected(cx.builder_of(&peer.url()).maxsize(1)).await;
@@ -301,7 +302,7 @@ pub async fn many_values_of_a_peer_that_hangs_up_are_halved_and_no_more(cx: Cont
     assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
-/// On which connection each command for a key came.
+/// The connection's number and the words of each command.
 type Log = Arc<Mutex<Vec<(usize, Vec<String>)>>>;
 
 fn logging(log: &Log, script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Peer {
@@ -322,26 +323,27 @@ fn links_of(log: &Log, name: &str) -> Vec<usize> {
 /// A server with this setting.
 fn with(cx: &Context, name: &str, value: &str) -> Server {
     let server = cx.start(&Setup::default());
-    // Newer ones do not count values that they send without a copy, unless told so. Others refuse.
+    // Newer servers do not count values that they send without a copy, unless configured so. Others
+    // refuse the setting.
     let _ = server.raw(0).ask(&["CONFIG", "SET", "min-string-size-avoid-copy-reply", "1000000000"]);
     assert_eq!(server.raw(0).text(&["CONFIG", "SET", name, value]), "OK");
     server
 }
 
-/// The key that is asked for, without what is before its name.
+/// The key of a command, without the part before its name.
 fn key(asked: &Asked) -> &str {
     let key = asked.words.get(1).map_or("", String::as_str);
     key.strip_prefix("::").unwrap_or(key)
 }
 
-/// Asks for a key that is answered by its own name.
+/// Gets a key whose value is its own name.
 async fn own_name(cache: Cache, n: u32) {
     let name = format!("own-{n}");
     assert_eq!(cache.get_raw(&name).await.unwrap().unwrap(), name);
 }
 
-/// Reads and increments under way beside what is to come. Each tells whether it may have run
-/// without an answer.
+/// Spawns reads and increments beside the command under test. Each task returns whether its command
+/// may have run without an answer.
 fn neighbours(cx: &Context, cache: &Cache) -> Vec<crate::context::Task<bool>> {
     let beside = (0..2 * NEIGHBOURS).map(|n| {
         let cache = cache.clone();
@@ -360,7 +362,7 @@ fn neighbours(cx: &Context, cache: &Cache) -> Vec<crate::context::Task<bool>> {
     beside.collect()
 }
 
-/// How many of them may have run.
+/// Waits for the neighbours. Returns how many of their commands may have run without an answer.
 async fn heard(cx: &Context, beside: Vec<crate::context::Task<bool>>) -> i64 {
     let mut unknown = 0;
     for task in beside {

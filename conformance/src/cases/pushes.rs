@@ -1,4 +1,4 @@
-//! What servers push, and what a subscriber hears of it.
+//! Pushes from servers, and the notices that a subscriber gets of them.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -99,7 +99,7 @@ pub async fn keys_of_all_nodes_of_a_cluster_are_told_on_links_that_bear_differen
     }
     let told = || (0..KEYS).all(|n| heard.count(&format!("::key{n}")) == 1);
     cx.until("each key is told once", async || told()).await;
-    // No two by one name: that would be no news.
+    // Each connection has a name of its own: a second one of the same name would fail the test.
     assert_eq!(heard.look().open.len(), 3);
     assert_eq!(heard.look().ended, 0);
     cache.disconnect().await.unwrap();
@@ -138,10 +138,10 @@ pub async fn whoever_hears_of_a_reply_has_heard_what_was_pushed_before_it(cx: Co
     });
     let cache = connected(builder.tracking(Tracking::Prefix)).await;
     let mut raw = server.raw(0);
-    // One that asks all the time whether it is answered, instead of waiting until it is woken.
+    // A reader that polls in a loop instead of waiting until it is woken.
     let reader = thread::spawn(move || {
         for n in 1..=300 {
-            // A value that is read was written, and so named, before that.
+            // Before a value can be read, it is written and the push for it is sent.
             raw.call(&["SET", "::key", &n.to_string()]);
             let mut get = cache.get::<usize>("key");
             let value = loop {
@@ -177,20 +177,20 @@ pub async fn tracking_is_on_or_what_is_lacking_for_it_is_an_error(cx: Context) {
         outcome.unwrap().ping().await.unwrap();
         return;
     }
-    // Without HELLO there is no RESP3, and so nowhere to push to.
+    // Without HELLO there is no RESP3, and so no way to push.
     let error = outcome.unwrap_err();
     assert!(matches!(error, Error::Unavailable { source: LinkError::Connection(_), .. }));
     assert!(error.with_sources().to_string().contains("RESP3"), "{error}");
 }
 
-/// A cache to be, and what its subscriber hears.
+/// A builder with a subscriber, and the notices that the subscriber gets.
 fn listening(builder: Builder) -> (Builder, Heard) {
     let heard = Heard::default();
     let tell = heard.clone();
     (builder.on_notice(move |notice| tell.hear(notice)), heard)
 }
 
-/// What a subscriber has heard.
+/// The notices that a subscriber has received.
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<Entries>>);
 

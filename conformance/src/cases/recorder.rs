@@ -1,4 +1,4 @@
-//! What an application's recorder hears of a pool.
+//! The events of a pool that an application's recorder receives.
 
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -96,7 +96,7 @@ pub async fn waits_for_room_are_recorded(cx: Context) {
     for get in gets {
         assert_eq!(cx.in_time(LONG, "a get", get).await.unwrap(), None);
     }
-    // One that was woken and found no room has waited for as long as it takes in the end.
+    // If a caller is woken and finds no room, its wait lasts until it has some.
     let waits = books.take().waits;
     assert_eq!(waits.len(), 7, "{waits:?}");
     let spans = Duration::from_millis(100)..LONG;
@@ -203,7 +203,7 @@ async fn get(cache: Cache) -> Result<Option<i32>, Error> {
     cache.get("key").await
 }
 
-/// A recorder that keeps all that it hears.
+/// A recorder that keeps all events.
 #[derive(Clone, Default)]
 struct Books(Arc<Mutex<Entries>>);
 

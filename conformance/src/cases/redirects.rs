@@ -1,8 +1,8 @@
 //! Nodes of a cluster that name ever new addresses: in redirects, and in maps.
 //!
-//! The cluster is one peer on every address of the loopback. What it costs a client to believe it is
-//! counted: the addresses that were dialled, the commands that were asked, and how often callers were
-//! polled.
+//! The cluster is one peer on every address of the loopback. The cost for a client that believes it
+//! is counted: the addresses that are dialled, the commands that are sent, and how often callers
+//! are polled.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -40,7 +40,8 @@ pub async fn ask_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call(
     misled(&cx, &peer, 400).await;
 }
 
-/// More callers than there may be nodes, each sent to another one that never greets.
+/// There are more callers than nodes that a cache keeps, each redirected to another one that never
+/// greets.
 pub async fn ask_to_ever_new_addresses_that_are_silent_keeps_no_caller_busy(cx: Context) {
     let new = AtomicUsize::new(0);
     let peer = Peer::everywhere(move |asked| {
@@ -56,8 +57,8 @@ pub async fn ask_to_ever_new_addresses_that_are_silent_keeps_no_caller_busy(cx: 
     misled(&cx, &peer, 200).await;
 }
 
-/// So many calls at once, each of which is misled: how many addresses are dialled, how much is asked,
-/// how often each call is polled, and what comes of it.
+/// Makes this many calls at once, all of them misled. Checks how many addresses are dialled, how
+/// many commands are sent, how often each call is polled, and the outcomes.
 async fn misled(cx: &Context, peer: &Peer, calls: usize) {
     let builder = cx.builder_of(&url(peer)).maxsize(1).response_timeout(RESPONSE);
     let cache = connected(builder).await;
@@ -80,10 +81,10 @@ async fn misled(cx: &Context, peer: &Peer, calls: usize) {
     }
     let most = 64 + seconds(start) + 2;
     assert!(peer.hosts() <= most, "{} addresses were dialled, of {most}", peer.hosts());
-    // One connection for each node, and those that ask for the map.
+    // One connection for each node, and those that read the map.
     let most = most + 2 * (seconds(start) + 2);
     assert!(peer.accepted() <= most, "{} connections, of {most}", peer.accepted());
-    // Each call asks at most 17 times, and each connection is greeted with a few commands.
+    // Each call sends at most 17 commands, and each connection is greeted with a few.
     let most = calls * 17 + peer.accepted() * 8;
     assert!(peer.asked() <= most, "{} commands, of {most}", peer.asked());
     let info = cache.info();
@@ -92,8 +93,8 @@ async fn misled(cx: &Context, peer: &Peer, calls: usize) {
     cx.within(RESPONSE + SLACK, "disconnect", cache.disconnect()).await.unwrap();
 }
 
-/// A cluster of one node gets ninety-nine more, and each has its part of the slots at once. Nodes beyond
-/// the sixty-fourth are found as soon as a map names them.
+/// A cluster of one node gets ninety-nine more, and each serves its share of the slots at once.
+/// Nodes beyond the sixty-fourth are found as soon as a map names them.
 pub async fn a_cluster_that_grows_by_a_hundred_nodes_at_once_is_followed(cx: Context) {
     let grown = Arc::new(AtomicBool::new(false));
     let has_grown = Arc::clone(&grown);
@@ -128,7 +129,7 @@ pub async fn a_cluster_that_grows_by_a_hundred_nodes_at_once_is_followed(cx: Con
     assert_eq!(info.cluster().expect("it is a cluster").nodes.len(), 100);
 }
 
-/// Every map names 4,096 nodes that none before it has named.
+/// Every map names 4,096 nodes that no earlier map has named.
 pub async fn maps_of_ever_new_nodes_are_followed_at_a_bounded_pace(cx: Context) {
     let maps = AtomicUsize::new(0);
     let peer = Peer::everywhere(move |asked| {
@@ -162,7 +163,7 @@ async fn named(cache: Cache, n: u32) -> Result<Option<bytes::Bytes>, Error> {
     cache.get_raw(format!("key{n}")).await
 }
 
-/// What a future comes to, and how often it was polled.
+/// Returns the output of a future, and how often the future was polled.
 async fn counted<T>(future: impl Future<Output = T>) -> (T, u32) {
     let (mut future, mut polls) = (pin!(future), 0);
     let output = poll_fn(|cx| {
@@ -173,7 +174,7 @@ async fn counted<T>(future: impl Future<Output = T>) -> (T, u32) {
     (output, polls)
 }
 
-/// What a node says: its greeting, the map, or what there is for the slot of a key.
+/// The reply of a node: its greeting, the map, or the one for the slot of a key.
 fn answer(asked: &Asked, map: impl FnOnce(()) -> Act, key: impl FnOnce(u16) -> Act) -> Act {
     if let Some(greeting) = greeting(asked) {
         return greeting;
@@ -188,7 +189,7 @@ fn answer(asked: &Asked, map: impl FnOnce(()) -> Act, key: impl FnOnce(u16) -> A
     }
 }
 
-/// The ranges of slots, and which node serves each.
+/// A map: the ranges of slots, and the node that serves each.
 fn map(asked: &Asked, ranges: &[(u16, u16, usize)]) -> Act {
     let mut said = format!("*{}\r\n", ranges.len());
     for (first, last, node) in ranges {
@@ -220,7 +221,7 @@ fn share(n: usize) -> u16 {
     u16::try_from(n * 16_384 / 100).expect("it is a slot, or the end of all")
 }
 
-/// The slot of a key without a tag: CRC-16 as XMODEM has it, of its last 14 bits.
+/// The slot of a key without a hash tag: the last 14 bits of its CRC-16 (XMODEM).
 fn slot(key: &str) -> u16 {
     let step = |crc: u16, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
     let add = |crc: u16, byte: u8| (0..8).fold(crc ^ u16::from(byte) << 8, step);
@@ -235,5 +236,5 @@ fn seconds(start: Instant) -> usize {
 const LAST: u16 = 16_383;
 const RESPONSE: Duration = Duration::from_millis(1_500);
 const SLACK: Duration = Duration::from_secs(5);
-/// A call is polled when it is woken: by an answer, by a connection, by each wait's end, by each map.
+/// A call is polled when it is woken: by a reply, a connection, the end of a wait, or a map.
 const MOST_POLLS: u32 = 150;

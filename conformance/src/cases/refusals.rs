@@ -1,4 +1,4 @@
-//! Servers that are there and say no: to writes, to reads, to everybody.
+//! Servers that are up and refuse commands: writes, reads, or all of them.
 
 use std::thread;
 
@@ -28,7 +28,7 @@ pub async fn a_server_without_replicas_refuses_writes_and_reads_and_loaders_go_o
     refuses_writes(&cx, &server, ServerErrorKind::NoReplicas, want, waive).await;
 }
 
-/// A server that takes no writes after one command, and takes them again after another.
+/// A server that refuses writes after the command `begin`, and accepts them again after `end`.
 async fn refuses_writes(
     cx: &Context,
     server: &Server,
@@ -70,7 +70,7 @@ pub async fn a_replica_that_lost_its_master_refuses_everything_and_loaders_go_on
     assert_kind("get", cache.get::<i32>("key").await, ServerErrorKind::MasterDown);
     let many = cache.get_many::<i32>(["key", "other"]).await;
     assert_kind("get_many", many, ServerErrorKind::MasterDown);
-    // A write is refused for being one.
+    // A write is refused because it is one.
     assert_kind("set", cache.set("key", 2).await, ServerErrorKind::ReadOnly);
     assert_eq!(cache.get_or_set("key", async { 7 }).await.unwrap(), 7);
     let other = connected(cx.builder_of(&server.url(0))).await;
@@ -101,7 +101,7 @@ pub async fn a_server_busy_with_a_script_says_so_and_loaders_go_on(cx: Context) 
     script.join().unwrap().unwrap();
 }
 
-/// That a call was refused for this reason, and is worth trying again.
+/// Asserts that a call was refused for this reason, and is worth repeating.
 fn assert_kind<T>(name: &str, outcome: Result<T, Error>, kind: ServerErrorKind) {
     let Some(error) = outcome.err() else { panic!("{name} was not refused") };
     let Error::Server(refused) = &error else { panic!("{name}: {error:?}") };

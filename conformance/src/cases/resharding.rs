@@ -39,7 +39,7 @@ pub async fn every_operation_finds_keys_whose_slot_is_being_moved(cx: Context) {
     assert_eq!(cache.clear_prefix().await.unwrap(), 12);
 }
 
-/// Every operation on keys of one slot, each with the answer that there must be.
+/// Runs every operation on keys of one slot, and checks its result.
 async fn every_operation(cache: &Cache, names: &[String], step: i32) {
     for (name, n) in names.iter().zip(0..) {
         assert_eq!(cache.get::<i32>(name).await.unwrap(), Some(n), "{name}, {step}");
@@ -68,7 +68,8 @@ pub async fn replicas_are_read_from_while_a_slot_is_moved(cx: Context) {
     let from = all.master_of(slot);
     let names: Vec<_> = (0..12).map(|n| format!("{{m}}{n}")).collect();
     reading.set_many(names.iter().zip(0..)).await.unwrap();
-    // Each as it is, or missing, by itself and together with the others.
+    // Every value is right or missing, read alone and together with the others. Returns whether all
+    // of them are there.
     let read = async || {
         let (mut all, mut there) = (reading.get_many::<i32>(&names).await.unwrap(), true);
         for name in &names {
@@ -84,7 +85,7 @@ pub async fn replicas_are_read_from_while_a_slot_is_moved(cx: Context) {
     cx.until("a replica has the values", from_replica).await;
     let mut moving = all.begin_to_move(slot, from, 1 - from);
     while moving.step() {
-        // Replicas of Redis do not know what has moved.
+        // Redis replicas do not know which keys have moved.
         assert!(read().await || kind(&cx) == Kind::Redis);
     }
     moving.finish();
@@ -95,7 +96,7 @@ pub async fn callers_under_load_get_no_wrong_answer_while_slots_are_moved(cx: Co
     let all = Arc::new(start(&cx, &Setup::default(), 3, 0, UNDISTURBED));
     let cache = connected(cx.builder_of(&all.url()).maxsize(2)).await;
     let load = Load::begin(&cx, &cache).await;
-    // In a thread of its own: it asks in a way that blocks.
+    // In a thread of its own, because raw connections block.
     let mover = thread::spawn({
         let all = Arc::clone(&all);
         move || {
@@ -106,7 +107,7 @@ pub async fn callers_under_load_get_no_wrong_answer_while_slots_are_moved(cx: Co
                 while moving.step() {
                     thread::sleep(Duration::from_millis(3));
                 }
-                // Keys that come meanwhile go there at once.
+                // Keys that are stored in the meantime go to the target at once.
                 thread::sleep(Duration::from_millis(3));
                 while moving.step() {}
                 moving.finish();
@@ -141,7 +142,7 @@ pub async fn callers_under_load_survive_the_death_of_a_master(cx: Context) {
     let took = wrote.await.saturating_duration_since(promoted_at);
     assert!(took < WRITES_WITHIN, "writes were taken {took:?} after the promotion");
     cx.in_time(PROMPTLY, "a write elsewhere", cache.set(other.as_str(), 1)).await.unwrap();
-    // Another master changes places with its replica, by agreement.
+    // Another master swaps roles with its replica, by agreement.
     cx.until("the replica may be promoted", async || {
         let said = all.nodes[4].raw(0).ask(&["CLUSTER", "FAILOVER"]);
         said.is_ok_and(|said| said.text() == "OK")
@@ -156,13 +157,14 @@ pub async fn callers_under_load_survive_the_death_of_a_master(cx: Context) {
     .await;
     for report in load.end(&cx).await {
         assert!(report.added > 0);
-        // What the old master acknowledged last may not have reached the new one: once.
+        // The last writes that the old master acknowledged may not have reached the new one. That
+        // can happen once.
         let drops = report.sums.windows(2).filter(|pair| pair[1] <= pair[0]).count();
         assert!(drops <= 1, "{drops} drops in {report:?}");
         let last = report.sums.last().copied().unwrap_or_default();
         assert!(last <= report.added + report.maybe, "{report:?}");
     }
-    // What a redirect has not put right yet the next map does.
+    // The next map corrects the slots that redirects have not corrected yet.
     let serve = |at: usize| {
         let address = all.nodes[at].address().to_string();
         let is = |node: &NodeInfo| node.pool.endpoint.as_ref().unwrap().to_string() == address;
@@ -181,7 +183,7 @@ pub async fn a_node_that_is_taken_out_is_left_and_no_key_is_lost(cx: Context) {
     all.hand_over(2, 0);
     let read = cache.get_many::<i32>(names()).await.unwrap();
     assert!(read.iter().zip(0..).all(|(read, n)| *read == Some(n)), "{read:?}");
-    // It is a node still, and serves nothing.
+    // It is still a node, and serves no slot.
     let left = async || all.nodes[2].raw(0).other_clients().is_empty();
     cx.until("no link to it is left", left).await;
     let gone = all.id(2);
@@ -203,7 +205,7 @@ pub async fn a_node_that_is_taken_out_is_left_and_no_key_is_lost(cx: Context) {
 pub async fn a_cluster_whose_addresses_have_all_changed_is_found_through_the_url(cx: Context) {
     let mut old = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
     let new = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
-    // As a name in the URL that leads elsewhere.
+    // The proxy stands for a name in the URL whose address changes.
     let name = Proxy::start(old.nodes[0].address());
     let url = format!("redis-cluster://{}", name.address());
     let cache = connected(cx.builder_of(&url).response_timeout(BRIEF)).await;
@@ -322,13 +324,13 @@ struct Load {
     callers: Vec<Task<Report>>,
 }
 
-/// What became of one caller's operations.
+/// The results of one caller's operations.
 #[derive(Debug, Default)]
 struct Report {
-    /// How often its key was added to for certain, and how often maybe.
+    /// How many additions ran for certain, and how many may have run.
     added: i64,
     maybe: i64,
-    /// The sums that it was told.
+    /// The sums that were returned.
     sums: Vec<i64>,
     failed: Vec<String>,
 }
@@ -341,7 +343,7 @@ impl Load {
             cache.set_many((0..3).map(|at| (format!("{{own{n}}}{at}"), n))).await.unwrap();
             cache.set(format!("far{n}"), n).await.unwrap();
         }
-        // They reach the replicas before anything happens.
+        // Gives the values time to reach the replicas.
         cx.sleep(Duration::from_millis(100)).await;
         let caller = |n| cx.spawn(call(cx.clone(), cache.clone(), Arc::clone(&stop), n));
         let callers = (0..CALLERS).map(caller).collect();
@@ -362,7 +364,7 @@ impl Load {
 
 async fn call(cx: Context, cache: Cache, stop: Arc<AtomicBool>, n: i64) -> Report {
     let own = |what: &str| format!("{{own{n}}}{what}");
-    // Of one slot, and one of another.
+    // Three keys of one slot, and one of another.
     let keys = [own("0"), own("1"), own("2"), format!("far{n}")];
     let mut report = Report::default();
     while !stop.load(Ordering::Relaxed) {
@@ -394,7 +396,7 @@ async fn call(cx: Context, cache: Cache, stop: Arc<AtomicBool>, n: i64) -> Repor
 }
 
 impl Report {
-    /// Checks that an error is one that a change of nodes may bring, and waits a moment before the
+    /// Checks that an error is one that a change of nodes can cause, and waits a moment before the
     /// next try.
     async fn bear(&mut self, cx: &Context, error: &Error) {
         match error {
@@ -409,7 +411,7 @@ impl Report {
 }
 
 const CALLERS: i64 = 12;
-/// The response timeout, and what a busy machine adds to it.
+/// The response timeout, plus the delays of a busy machine.
 const LONGEST: Duration = Duration::from_secs(8);
 const WRITES_WITHIN: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Credentials that change: asked for before each connection, and told anew on those that are open.
+//! Credentials that change: requested before each connection, and sent anew on open ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ pub async fn a_provider_is_asked_before_each_connection(cx: Context) {
         let secret = if count.fetch_add(1, Ordering::SeqCst) == 0 { "first" } else { "second" };
         std::future::ready(Ok(who("alice", secret)))
     };
-    // What the URL says is not told: it would be refused.
+    // The URL's credentials are not sent: they would be refused.
     let url = format!("redis://nobody:hunter2@{}", proxy.address());
     let cache = connected(cx.builder_of(&url).maxsize(1).credentials_provider(provider)).await;
     cache.set("key", 1).await.unwrap();
@@ -109,7 +109,7 @@ pub async fn who_we_are_changes_on_open_links_and_no_call_is_lost(cx: Context) {
         (0..8).map(|task| cx.spawn(hammer(cache.clone(), task, Arc::clone(&over)))).collect();
     cache.reauthenticate(&who("bob", "second"));
     cx.until("all links are bob's", async || users(&server) == ["bob"; 3]).await;
-    // Whoever still was alice would lose the connection by this.
+    // A connection that was still alice's would be closed by this.
     server.raw(0).call(&["ACL", "DELUSER", "alice"]);
     cx.sleep(Duration::from_millis(100)).await;
     over.store(true, Ordering::SeqCst);
@@ -169,7 +169,7 @@ fn allow(server: &Server, user: &str, password: &str) {
     server.raw(0).call(&["ACL", "SETUSER", user, "on", &secret, "~*", "&*", "+@all"]);
 }
 
-/// As whom each of the caches' connections is known to the server.
+/// The user of each of the caches' connections, as the server lists it.
 fn users(server: &Server) -> Vec<String> {
     let of = |line: &String| {
         let user = line.split(' ').find_map(|field| field.strip_prefix("user="));
@@ -178,7 +178,7 @@ fn users(server: &Server) -> Vec<String> {
     server.raw(0).other_clients().iter().map(of).collect()
 }
 
-/// Calls that must all succeed, until it is over; answers how many there were.
+/// Makes calls until `over` is set. All must succeed. Returns how many there were.
 async fn hammer(cache: Cache, task: usize, over: Arc<AtomicBool>) -> usize {
     let key = format!("key{task}");
     let mut calls = 0;

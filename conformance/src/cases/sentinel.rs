@@ -1,4 +1,4 @@
-//! Sentinels that say who the master is, and masters that die or are replaced.
+//! Sentinels that name the master, and masters that die or are replaced.
 
 use std::slice;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub async fn the_master_that_a_sentinel_names_is_found_and_served_from(cx: Conte
     assert_eq!(led_to(&cache), Some(cx.server().address().to_string()));
     assert_eq!(cx.raw().text(&["GET", "::key"]), "1");
     let (before, after) = cx.url().split_once("//").expect("it is a URL");
-    // The last sentinel alone does, under any name of the scheme.
+    // The last sentinel alone is enough, under any name of the scheme.
     let (_, last) = after.rsplit_once(',').expect("there are three");
     for scheme in ["redis+sentinel:", "valkey-sentinel:", "valkey+sentinel:", before] {
         let cache = connected(cx.builder_of(&format!("{scheme}//{last}"))).await;
@@ -35,7 +35,7 @@ pub async fn sentinels_and_servers_have_passwords_of_their_own(cx: Context) {
     let cache = connected(cx.builder_of(&url).sentinel_password(OTHER)).await;
     cache.set("key", 1).await.unwrap();
     assert!(!format!("{cache:?}").contains(OTHER));
-    // None, a wrong one, and the server's.
+    // No password, a wrong one, and the server's.
     let none = cx.builder_of(&url);
     let wrong = [cx.builder_of(&url).sentinel_password("hunter2"), none];
     for builder in wrong.into_iter().chain([cx.builder_of(&url).sentinel_password(PASSWORD)]) {
@@ -49,7 +49,7 @@ pub async fn sentinels_and_servers_have_passwords_of_their_own(cx: Context) {
         assert!(matches!(refused, ServerErrorKind::NoAuth | ServerErrorKind::WrongPass));
         assert!(!error.is_retryable(), "{error:?}");
     }
-    // A sentinel knows the master, which wants another password.
+    // The sentinel names the master, which demands another password.
     let wrong = url.replace(&server.userinfo(), ":hunter2@");
     let builder = cx.builder_of(&wrong).sentinel_password(OTHER);
     let error = cx.within(PROMPTLY, "connect", builder.connect()).await.unwrap_err();
@@ -80,7 +80,7 @@ pub async fn sentinels_that_are_all_away_are_an_error_that_names_one(cx: Context
     let Error::Unavailable { source: LinkError::Sentinel { at, source }, .. } = &error else {
         panic!("{error:?}")
     };
-    // The last one that was asked, which on a slow machine may be either.
+    // The error names the last one that was asked. On a slow machine that may be either.
     assert!([&server, &gone].iter().any(|away| *at == away.address().to_string()), "{at}");
     assert!(matches!(**source, LinkError::Io(_)) && error.is_retryable(), "{error:?}");
 }
@@ -95,12 +95,12 @@ pub async fn a_sentinel_that_is_away_or_silent_is_passed_over(cx: Context) {
     let cache = cx.builder_of(&url).build().unwrap();
     cx.within(PROMPTLY + SILENCE, "connect", cache.connect()).await.unwrap();
     cache.set("key", 1).await.unwrap();
-    // The one that it listens to goes as well, and the silent one speaks again.
+    // The sentinel that the cache listens to dies as well, and the silent one speaks again.
     all[1].resume();
     all[2].kill();
     cx.until("another sentinel is asked", async || listeners(&all[1]) > 0).await;
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
-    // It falls silent while it is listened to, and is found out.
+    // A disconnect ends the connection to the sentinel as well.
     cache.disconnect().await.unwrap();
     cx.until("nobody listens", async || listeners(&all[1]) == 0).await;
 }
@@ -155,7 +155,7 @@ pub async fn a_master_that_is_gone_and_not_replaced_holds_up_nobody(cx: Context)
     }
     let loaded = cx.within(BRIEF + SLACK, "a load", cache.get_or_set("other", async { 3 })).await;
     assert_eq!(loaded.unwrap(), 3);
-    // Nor is the sentinel asked without end.
+    // The sentinel is not asked without end either.
     let asked = || stat(&only.raw_sentinel().text(&["INFO", "stats"]), "total_commands_processed");
     let before = asked();
     cx.sleep(BRIEF).await;
@@ -183,7 +183,7 @@ pub async fn a_write_that_a_demoted_master_refuses_is_done_by_the_next_one(cx: C
         let cache = cache.clone();
         async move { cache.set_many([("a", 1), ("b", 2)]).await }
     });
-    // The sentinel goes on to name the old one for a while, which is no storm.
+    // The sentinel still names the old master for a while, which must not start a storm.
     let asked = || servers[0].raw(0).text(&["INFO", "stats"]);
     cx.sleep(BRIEF).await;
     assert!(!incr.is_done() && !batch.is_done(), "who is the master is not known yet");
@@ -206,7 +206,7 @@ pub async fn callers_under_load_survive_the_death_of_the_master_and_of_the_senti
     let mut trio = Trio::start(kind(&cx), Some(PASSWORD), MISSED_AFTER);
     let cache = connected(cx.builder_of(&trio.url(0)).maxsize(3)).await;
     let load = Load::begin(&cx, &cache).await;
-    // Both may be on one machine.
+    // The master and the sentinel die together, as if they were on one machine.
     let listened_to = trio.sentinels.iter().position(|sentinel| listeners(sentinel) > 0);
     trio.sentinels.remove(listened_to.expect("one is listened to")).kill();
     trio.servers[0].kill();
@@ -222,12 +222,12 @@ pub async fn callers_under_load_survive_a_master_that_is_made_a_replica(cx: Cont
     let load = Load::begin(&cx, &cache).await;
     trio.fail_over();
     let promoted_at = promoted(&cx, &trio.servers[1]).await;
-    // The old one goes on as a master, and nothing is left of the cache there.
+    // The old server goes on as a master, and no connection of the cache is left there.
     let left = async || trio.servers[0].raw(0).other_clients().is_empty();
     cx.until("no link to the old master is left", left).await;
     let took = promoted_at.elapsed();
     assert!(took < WRITES_WITHIN, "links to the old master ended {took:?} after the promotion");
-    // Sentinels do so too, but wait for ten seconds before.
+    // Sentinels do this too, but only after ten seconds.
     follow(&trio.servers[0], &trio.servers[1]);
     load.writes_again(&cx, promoted_at).await;
     load.end(&cx, &trio.servers[1]).await;
@@ -245,7 +245,7 @@ pub async fn a_cache_that_is_disconnected_while_failing_over_ends_all(cx: Contex
     for sentinel in &trio.sentinels {
         cx.until("no sentinel is listened to", async || listeners(sentinel) == 0).await;
     }
-    // It connects again, to whichever is the master by then.
+    // It connects again, to the server that is the master by then.
     let again = async || cache.connect().await.is_ok();
     cx.until("the cache connects", again).await;
     cx.until("writes are taken", async || cache.set("key", 1).await.is_ok()).await;
@@ -255,7 +255,7 @@ fn kind(cx: &Context) -> Kind {
     cx.backend().kind().expect("it is a server")
 }
 
-/// How many listen to a sentinel, apart from sentinels.
+/// How many connections listen to a sentinel, apart from those of other sentinels.
 fn listeners(sentinel: &Server) -> usize {
     sentinel
         .raw_sentinel()
@@ -265,7 +265,7 @@ fn listeners(sentinel: &Server) -> usize {
         .count()
 }
 
-/// Where a cache's links are dialled to.
+/// The address that a cache's connections are dialled to.
 fn led_to(cache: &Cache) -> Option<String> {
     cache.info().pool()?.endpoint.as_ref().map(ToString::to_string)
 }
@@ -281,7 +281,7 @@ fn stat(info: &str, name: &str) -> u64 {
     value.and_then(|value| value.parse().ok()).expect("it is a number")
 }
 
-/// When a replica is seen to be a master.
+/// Waits until a replica is seen to be a master. Returns when that was.
 pub(super) async fn promoted(cx: &Context, replica: &Server) -> Instant {
     cx.until("the replica is promoted", async || is_master(replica)).await;
     Instant::now()
@@ -295,15 +295,15 @@ struct Load {
     callers: Vec<Task<Report>>,
 }
 
-/// What became of one caller's sums.
+/// The results of one caller's sums.
 #[derive(Debug, Default)]
 struct Report {
-    /// How often its key was added to for certain, and how often maybe.
+    /// How many additions ran for certain, and how many may have run.
     added: i64,
     maybe: i64,
-    /// When it succeeded in writing.
+    /// When its writes succeeded.
     wrote: Vec<Instant>,
-    /// The sums that it was told, which rise but where a server forgets.
+    /// The sums that were returned. They rise, unless a server loses writes.
     sums: Vec<i64>,
 }
 
@@ -320,7 +320,7 @@ impl Load {
         Self { cache: cache.clone(), stop, callers }
     }
 
-    /// Writes succeed within two seconds of the promotion.
+    /// Asserts that writes succeed within two seconds of the promotion.
     async fn writes_again(&self, cx: &Context, promoted_at: Instant) {
         let wrote = cx.in_time(PATIENCE, "a write", async {
             while self.cache.set("after", 1).await.is_err() {
@@ -332,7 +332,7 @@ impl Load {
         assert!(took < WRITES_WITHIN, "writes were taken {took:?} after the promotion");
     }
 
-    /// Every caller ends, and no sum has been added to twice.
+    /// Waits until every caller ends, and asserts that no addition ran twice.
     async fn end(self, cx: &Context, master: &Server) {
         cx.sleep(Duration::from_millis(100)).await;
         self.stop.store(true, Ordering::Relaxed);
@@ -342,7 +342,8 @@ impl Load {
             assert!(report.added > 0 && !report.wrote.is_empty());
             let sum: i64 = raw.text(&["GET", &format!("::sum{n}")]).parse().unwrap();
             assert!(sum <= report.added + report.maybe, "{n}: {sum} of {report:?}");
-            // What the old master acknowledged last may not have reached the new one: once.
+            // The last writes that the old master acknowledged may not have reached the new one.
+            // That can happen once.
             let drops = report.sums.windows(2).filter(|pair| pair[1] <= pair[0]).count();
             assert!(drops <= 1, "{n}: {drops} drops in {report:?}");
         }
@@ -381,7 +382,7 @@ async fn call(cx: Context, cache: Cache, stop: Arc<AtomicBool>, n: i64) -> Repor
     report
 }
 
-/// Checks that an error is one that a failover may bring, and waits a moment before the next try.
+/// Checks that an error is one that a failover can cause, and waits a moment before the next try.
 async fn bear(cx: &Context, error: &Error) {
     match error {
         Error::Disconnected { .. } | Error::Unavailable { .. } | Error::Timeout { .. } => {}
@@ -395,10 +396,10 @@ const CALLERS: i64 = 12;
 const BRIEF: Duration = Duration::from_millis(600);
 const SLACK: Duration = Duration::from_secs(3);
 const PROMPTLY: Duration = Duration::from_secs(4);
-/// How long a sentinel is waited for that says nothing.
+/// How long a cache waits for a silent sentinel.
 const SILENCE: Duration = Duration::from_secs(2);
 const WRITES_WITHIN: Duration = Duration::from_secs(2);
-/// The response timeout, and what a busy machine adds to it.
+/// The response timeout, plus the delays of a busy machine.
 const LONGEST: Duration = Duration::from_secs(8);
 const PATIENCE: Duration = Duration::from_secs(30);
 const MISSED_AFTER: Duration = Duration::from_millis(500);

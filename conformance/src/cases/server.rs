@@ -1,4 +1,4 @@
-//! What a cache does to a real server, seen from a raw connection beside it.
+//! The effects of a cache on a real server, seen through a raw connection.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -115,7 +115,7 @@ pub async fn a_key_of_another_type_is_a_servers_error(cx: Context) {
         assert_eq!(error.kind, ServerErrorKind::WrongType, "{error}");
         assert!(error.to_string().contains("(key: list)"), "{error}");
     }
-    // The link goes on in step.
+    // The connection stays in step.
     cache.set("key", 1).await.unwrap();
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
 }
@@ -153,7 +153,7 @@ pub async fn numbers_at_every_digit_boundary_cross_the_wire(cx: Context) {
             assert_eq!(cache.incr("zero", number).await.unwrap(), number);
             assert_eq!(cache.decr("zero", number).await.unwrap(), 0);
             if (1..1_000_000_000_000_000).contains(&number) {
-                // A key that is touched at once shows that the server took the number.
+                // If the touch succeeds, the server has taken the number.
                 let span = Duration::from_millis(number.unsigned_abs() + 60_000);
                 assert!(cache.touch("zero").timeout(span).await.unwrap());
             }

@@ -1,4 +1,4 @@
-//! What a cache counts.
+//! The counters of a cache.
 
 use crate::backend::Backend;
 use crate::context::Context;

@@ -1,4 +1,4 @@
-//! Timeouts: how long an entry lives, and who says so.
+//! Timeouts: how long an entry lives, and which setting decides that.
 
 use std::time::Duration;
 
@@ -208,7 +208,7 @@ pub async fn the_longest_timeout_is_kept(cx: Context) {
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
 }
 
-/// Asserts that a key has at most `span` left and was given it less than ten seconds ago.
+/// Asserts that a key has at most `span` left, and less than ten seconds short of it.
 pub(crate) fn assert_within(remaining: Remaining, span: Duration, key: &str) {
     match remaining {
         Remaining::For(left) => {

@@ -1,4 +1,5 @@
-//! TLS: who is taken for the server, what it is shown, and what is never told to anybody else.
+//! TLS: which servers are accepted, which certificate they are shown, and that no other peer learns
+//! a secret.
 
 use std::fs;
 use std::net::TcpListener;
@@ -67,7 +68,7 @@ pub async fn a_certificate_that_is_itself_in_the_file_is_accepted(cx: Context) {
     };
     for of_an_authority in [true, false] {
         let server = start(self_signed(&["127.0.0.1"], of_an_authority, false));
-        // Its name must fit all the same.
+        // The name must match nevertheless.
         let builder = cx.builder_of(&server.url(0));
         let error = refused(&cx, &server, builder.clone().tls_server_name("cache.example")).await;
         assert_eq!(error, TlsError::WrongName { name: "cache.example".into() });
@@ -173,7 +174,7 @@ pub async fn a_stream_cut_without_a_goodbye_is_no_end_of_a_reply(cx: Context) {
     for after in [1, 100, 16_000, 16_500, LEN / 2, LEN] {
         let before = proxy.accepted();
         proxy.cut_after(after, Ending::Closed);
-        // What only reads is asked for again, of a link that is whole.
+        // A read is repeated on an intact connection.
         let got = cx.in_time(PATIENCE, "a get", cache.get_raw("large")).await.unwrap();
         assert!(got.is_some_and(|got| got == value), "cut after {after}");
         assert!(proxy.accepted() > before, "cut after {after}: the link was not cut");
@@ -190,7 +191,7 @@ pub async fn a_corrupt_byte_in_a_record_closes_the_link_and_reaches_nobody(cx: C
     let proxy = Proxy::start(server.address());
     let url = server.url_at(proxy.address(), 0);
     for at in [5, 6, 15, 20, 30] {
-        // One that has seen no trouble, and so does not back off.
+        // A new cache, which has not failed yet and so does not back off.
         let cache = connected(cx.builder_of(&url).maxsize(1)).await;
         cache.set_raw("key", "a value").await.unwrap();
         let before = proxy.accepted();
@@ -272,7 +273,8 @@ pub async fn an_authority_in_no_file_is_an_error_before_anything_is_dialled(cx: 
     assert_eq!(proxy.accepted(), 0);
 }
 
-/// Fails at once, and has told the server nothing: neither a command nor, with it, the password.
+/// Asserts that a connect fails at once, and that the server was sent no command, and so no
+/// password.
 async fn refused(cx: &Context, server: &Server, builder: Builder) -> TlsError {
     refused_for(cx, server, builder, "certificate").await
 }
@@ -287,7 +289,7 @@ async fn refused_for(cx: &Context, server: &Server, builder: Builder, why: &str)
     of_tls(error)
 }
 
-/// What was wrong with TLS, for which there is no server to be had.
+/// The TLS error because of which no server is available.
 fn of_tls(error: Error) -> TlsError {
     match error {
         Error::Unavailable { source: LinkError::Tls(error), .. } => error,
@@ -295,13 +297,12 @@ fn of_tls(error: Error) -> TlsError {
     }
 }
 
-/// Whether anybody has said `HELLO` to a server, as a cache does first of all. Raw connections do
-/// not.
+/// Whether any client has sent `HELLO` to a server, as a cache does first. Raw connections do not.
 fn was_greeted(server: &Server) -> bool {
     server.raw(0).text(&["INFO", "commandstats"]).contains("cmdstat_hello:")
 }
 
-/// Whether a cache's links are dialled to this server.
+/// Whether a cache's connections are dialled to this server.
 fn led_to(cache: &Cache, server: &Server) -> bool {
     let info = cache.info();
     let place = info.pool().and_then(|pool| pool.endpoint.as_ref());
@@ -314,8 +315,7 @@ fn without_authority(server: &Server) -> String {
     url.split_once('?').map_or(url.clone(), |(url, _)| url.to_owned())
 }
 
-/// A configuration that counts how often a certificate is looked at: not where a session is
-/// resumed.
+/// A configuration that counts how often a certificate is checked. A resumed session has no check.
 fn counting(server: &Server, checks: &Arc<AtomicUsize>) -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
@@ -377,7 +377,7 @@ impl ServerCertVerifier for Counting {
     }
 }
 
-/// Files of one test, gone with it.
+/// The files of one test, removed with it.
 struct Files(TempDir);
 
 impl Files {
@@ -392,10 +392,10 @@ impl Files {
     }
 }
 
-/// Nobody is taken for gone.
+/// No server is taken for gone.
 const UNDISTURBED: Duration = Duration::from_secs(60);
 const BRIEF: Duration = Duration::from_millis(300);
-/// Well below the timeouts of a cache where none is given.
+/// Well below a cache's default timeouts.
 const AT_ONCE: Duration = Duration::from_secs(3);
 const SLACK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Operations that wait for nothing: a loop of them lets other tasks run all the same.
+//! Operations that never wait: a loop of them lets other tasks run nevertheless.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn, ready};
@@ -10,13 +10,12 @@ use async_caches::Error;
 use super::ops::LONG;
 use crate::context::Context;
 
-/// How many operations a loop does.
+/// How many operations a loop runs.
 const OPERATIONS: usize = 2_000;
-/// How many a task may do before it gives way.
+/// How many operations a task may run before it gives way.
 const MOST: usize = 128;
 
-/// Runs `operation` over and over, and asserts that the task gives way often enough, and each time
-/// only before an operation.
+/// Runs `operation` over and over, and asserts that the task gives way often enough.
 async fn gives_way(cx: &Context, what: &str, operation: impl AsyncFn()) {
     let done = Cell::new(0);
     let many = async {
@@ -37,7 +36,7 @@ async fn gives_way(cx: &Context, what: &str, operation: impl AsyncFn()) {
     assert!(most <= MOST, "{most} operations of {what} without a break");
 }
 
-/// That an operation succeeds.
+/// Asserts that an operation succeeds.
 async fn done<T>(operation: impl Future<Output = Result<T, Error>>) {
     assert!(operation.await.is_ok());
 }
@@ -87,7 +86,7 @@ pub async fn a_loop_that_waits_for_a_lock_ends_when_another_task_gives_it_back(c
     let cache = cx.cache().await;
     cache.set("lock", 1).await.unwrap();
     let taken = async {
-        // Without an end, but that a thread which never gives way would not end by itself.
+        // Bounded, because a loop in a thread that never gives way would not end by itself.
         for _ in 0..1_000_000 {
             if cache.add("lock", 1).await.unwrap() {
                 return;
@@ -97,7 +96,7 @@ pub async fn a_loop_that_waits_for_a_lock_ends_when_another_task_gives_it_back(c
     };
     let give_back = async { assert!(cache.delete("lock").await.unwrap()) };
     let (mut taken, mut give_back) = (pin!(taken), pin!(give_back));
-    // Both are of one task, and by turns the first to be polled.
+    // Both futures are in one task, and take turns in being polled first.
     let (mut turn, mut given_back) = (false, false);
     poll_fn(|cx| {
         turn = !turn;

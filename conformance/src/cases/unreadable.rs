@@ -1,4 +1,5 @@
-//! Entries that cannot be read: what an older version of a program wrote, or another one.
+//! Entries that cannot be read, because an older version of a program or another program wrote
+//! them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +23,7 @@ fn user() -> User {
     User { id: 7, best: vec![0.5] }
 }
 
-/// What may be stored where a [`User`] is looked for, each unreadable in a way of its own.
+/// Entries that may be stored under the key of a [`User`], each unreadable in a way of its own.
 fn garbage() -> Vec<Vec<u8>> {
     let texts = [
         "",
@@ -258,7 +259,7 @@ pub async fn unreadable_entries_are_recorded_by_their_operation(cx: Context) {
     assert_eq!(cx.cache().await.info().unreadable, 0);
 }
 
-/// What JSON cannot give back is refused when it is written, in every operation that writes.
+/// Every operation that writes refuses a value that JSON cannot give back.
 pub async fn a_value_that_could_not_be_read_back_is_not_written(cx: Context) {
     let cache = cx.cache().await;
     let holder = |number| User { id: 1, best: vec![0.5, number] };
@@ -296,7 +297,7 @@ where
     assert!(!cache.contains("other").await.unwrap());
 }
 
-/// A list of the server's own is no value either.
+/// A list, which is a type of the server's own, is not a value either.
 pub async fn an_entry_of_another_type_of_the_servers_is_replaced(cx: Context) {
     let cache = cx.cache().await;
     cx.raw().call(&["LPUSH", "::list", "1"]);

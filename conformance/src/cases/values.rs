@@ -1,4 +1,4 @@
-//! Values: what is set is what is read.
+//! Values: a read returns the value that was set.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Callers that wait for the loads of others: none waits for itself, and none for longer than it is
+//! Callers that wait for the loads of others: no caller waits for itself, or for longer than it is
 //! willing to.
 
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ pub async fn a_loader_that_asks_for_its_own_key_gets_the_inner_value(cx: Context
 }
 
 pub async fn loaders_that_ask_for_each_other_in_a_ring_end(cx: Context) {
-    // Two caches of one store, and one of another: their loads are one graph.
+    // Two caches of one store, and one of another. Their loads form one graph.
     let caches = [cx.cache().await, cx.cache().await, elsewhere(&cx).await];
     for length in 1..=5 {
         let asked = ring(caches.clone().to_vec(), length, 0, length + 1);
@@ -40,7 +40,7 @@ pub async fn loaders_that_ask_for_each_other_in_a_ring_end(cx: Context) {
     }
 }
 
-/// Asks for a key whose loader asks for the next one, in a ring of so many; so often at most.
+/// Loads a key whose loader loads the next one, in a ring of `length` keys, `left` times at most.
 fn ring(caches: Vec<Cache>, length: usize, at: usize, left: usize) -> Asked<usize> {
     Box::pin(async move {
         if left == 0 {
@@ -122,7 +122,7 @@ pub async fn a_wait_that_moves_into_a_loader_is_known_there(cx: Context) {
     let cache = cx.cache().await;
     let gate = Gate::default();
     let (inner, asking) = (gate.clone(), cache.clone());
-    // It leads b and will ask for a.
+    // This task leads the load of b, and will ask for a.
     let leader = cx.spawn(async move {
         let load = async {
             inner.pass().await;
@@ -131,7 +131,7 @@ pub async fn a_wait_that_moves_into_a_loader_is_known_there(cx: Context) {
         asking.get_or_set("b", load).await.unwrap()
     });
     gate.reached(&cx).await;
-    // It waits for b outside of all loads first, and then inside that of a.
+    // This caller waits for b outside of all loads first, and then inside the load of a.
     let mut follower = Box::pin(cache.get_or_set("b", async { 10 }));
     for _ in 0..20 {
         assert!(is_pending(&mut follower).await);
@@ -149,7 +149,7 @@ pub async fn a_wait_that_moves_into_a_loader_is_known_there(cx: Context) {
 pub async fn a_refused_wait_is_forgotten_with_its_loads(cx: Context) {
     let cache = cx.cache().await;
     for round in 0..3 {
-        // A panic and a drop in the middle of a loader leave nothing behind on the thread.
+        // A drop in the middle of a loader leaves nothing behind on the thread.
         let mut dropped = Box::pin(
             cache.get_or_set("a", async { cache.get_or_set("b", pending::<i32>()).await.unwrap() }),
         );
@@ -198,7 +198,7 @@ pub async fn many_followers_of_a_leader_that_is_not_polled_all_end(cx: Context) 
     let cache = cx.cache_with("load_wait=0.05").await;
     let mut kept = Box::pin(cache.get_or_set("key", pending::<u32>()));
     loading(&cx, &mut kept).await;
-    // Heirs that are not polled either.
+    // Heirs of the load, which are not polled either.
     let mut heirs: Vec<_> =
         (0..3).map(|_| Box::pin(cache.get_or_set("key", pending::<u32>()))).collect();
     for heir in &mut heirs {
@@ -232,7 +232,7 @@ pub async fn a_load_after_load_wait_does_not_undo_a_write(cx: Context) {
     assert_eq!(cache.get::<u32>("key").await.unwrap(), Some(2));
 }
 
-/// A cache in memory that has nothing to do with the one under test.
+/// A cache in memory that shares nothing with the one under test.
 async fn elsewhere(cx: &Context) -> Cache {
     let name = COUNT.fetch_add(1, Ordering::Relaxed);
     let cache = cx.builder_of(&format!("locmem://elsewhere-{name}")).build().unwrap();
@@ -240,7 +240,7 @@ async fn elsewhere(cx: &Context) -> Cache {
     cache
 }
 
-/// Polls a caller whose load hangs until it surely waits for that, or for another's.
+/// Polls a caller until it surely waits for its own load, which hangs, or for another's.
 async fn loading<F: Future + Unpin>(cx: &Context, future: &mut F) {
     for _ in 0..20 {
         assert!(is_pending(future).await);

@@ -1,4 +1,4 @@
-//! Bad days on the wire: a proxy between the cache and a real server.
+//! Faults on the wire, from a proxy between the cache and a real server.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub async fn a_late_reply_is_nobodys(cx: Context) {
 }
 
 pub async fn a_late_reply_on_a_link_that_is_kept_is_nobodys(cx: Context) {
-    // Long enough for three steps well within it, on a machine that is busy.
+    // Long enough for three steps well within it on a busy machine.
     const RESPONSE: Duration = Duration::from_millis(400);
     let (server, proxy, _) = through_a_proxy(&cx, LEISURELY).await;
     let cache = again(&cx, &server, &proxy, RESPONSE).await;
@@ -44,7 +44,7 @@ pub async fn a_late_reply_on_a_link_that_is_kept_is_nobodys(cx: Context) {
     cx.sleep(RESPONSE / 4).await;
     let late = spawn_get(2);
     cx.sleep(RESPONSE / 4).await;
-    // A sign of life after the late one was asked: the link is slow, and not dead.
+    // A reply after the late command was sent: the connection is slow, and not dead.
     proxy.let_through(1);
     assert_eq!(first.await.unwrap(), Some(1));
     let error = late.await.unwrap_err();
@@ -68,7 +68,7 @@ pub async fn a_late_reply_to_a_dropped_call_is_nobodys(cx: Context) {
         let dropped =
             crate::abandon::after_polls(3, cache.get::<usize>(&keys[n])).await.transpose();
         assert_eq!(dropped.unwrap(), None);
-        // The server has answered, or nothing was ever asked; both are possible.
+        // The server has answered, or the command was never sent. Both are possible.
         cx.sleep(Duration::from_millis(3)).await;
         let answered = proxy.replies() > replies;
         let next = cx.spawn({
@@ -84,7 +84,7 @@ pub async fn a_late_reply_to_a_dropped_call_is_nobodys(cx: Context) {
 pub async fn a_push_before_every_reply_shifts_nothing(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
-    // Only what RESP3 has was agreed on may be pushed, so the handshake is left alone.
+    // A server may push only once RESP3 is agreed on, so the handshake is left alone.
     let cache = connected(cx.builder_of(&server.url_at(proxy.address(), 0)).maxsize(1)).await;
     let keys = numbered(&cache, 30).await;
     let pushes: [&[u8]; 5] = [
@@ -133,8 +133,8 @@ pub async fn a_reply_that_nobody_asked_for_reaches_nobody(cx: Context) {
         let cache = again(&cx, &server, &proxy, LEISURELY).await;
         let keys = numbered(&cache, 20).await;
         let before = proxy.accepted();
-        // In one packet: a stray reply, taken for the answer at most once, then the true answer,
-        // which is then one too many.
+        // In one packet: a stray reply, taken for the answer at most once, and then the true
+        // answer, which is one too many.
         proxy.inject_once(b"$5\r\n\"lie\"\r\n");
         let _ = cache.get_raw(&keys[n]).await;
         for (m, key) in keys.iter().enumerate() {
@@ -171,7 +171,7 @@ pub async fn a_command_that_may_have_run_is_not_sent_twice(cx: Context) {
     let (server, proxy, cache) = through_a_proxy(&cx, LEISURELY).await;
     let mut raw = server.raw(0);
     cache.set("n", 0).await.unwrap();
-    // Once without faults, so that the script is known to the server.
+    // Once without faults, so that the server knows the script.
     assert_eq!(cache.incr("n", 1).await.unwrap(), 1);
     for n in 2..10 {
         let cache = again(&cx, &server, &proxy, LEISURELY).await;
@@ -278,7 +278,7 @@ pub async fn a_peer_that_vanishes_holds_up_nobody(cx: Context) {
         let read = cx.within(BRIEF + SLACK, "a get from nowhere", task).await;
         assert!(read.is_err(), "{read:?}");
     }
-    // Through a proxy that never heals for links that were open: the cache must open others.
+    // The proxy heals, and the old connections are gone: the cache must open others.
     let before = proxy.accepted();
     proxy.sever();
     proxy.heal();
@@ -329,7 +329,7 @@ pub async fn disconnect_from_a_peer_that_vanished_ends(cx: Context) {
     assert!(cx.within(BRIEF + SLACK, "a get from nowhere", getting).await.is_err());
 }
 
-/// Its own server, a proxy before it, and a cache of one link through that.
+/// A server of its own, a proxy in front of it, and a cache of one connection through that.
 async fn through_a_proxy(cx: &Context, response: Duration) -> (Server, Proxy, Cache) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
@@ -337,13 +337,13 @@ async fn through_a_proxy(cx: &Context, response: Duration) -> (Server, Proxy, Ca
     (server, proxy, cache)
 }
 
-/// Another cache of one link, which has seen no trouble and so does not back off.
+/// Another cache of one connection, which has not failed yet and so does not back off.
 async fn again(cx: &Context, server: &Server, proxy: &Proxy, response: Duration) -> Cache {
     let builder = cx.builder_of(&server.url_at(proxy.address(), 0));
     connected(builder.maxsize(1).response_timeout(response)).await
 }
 
-/// How many commands that write the server has run.
+/// How many write commands the server has run.
 fn writes_run(raw: &mut Raw) -> u64 {
     let stats = raw.text(&["INFO", "commandstats"]);
     let calls = |line: &str| {
@@ -354,14 +354,14 @@ fn writes_run(raw: &mut Raw) -> u64 {
     stats.lines().filter_map(calls).sum()
 }
 
-/// Keys whose value is their number.
+/// Keys whose values are their numbers.
 async fn numbered(cache: &Cache, count: usize) -> Vec<String> {
     let keys: Vec<_> = (0..count).map(|n| format!("key-{n}")).collect();
     cache.set_many(keys.iter().zip(0..count)).await.unwrap();
     keys
 }
 
-/// The number under a key, asked for until there is an answer.
+/// The number under a key, requested until there is an answer.
 async fn patiently(cx: &Context, cache: &Cache, key: &str) -> usize {
     let mut read = None;
     cx.until("the cache answers", async || match cache.get::<usize>(key).await {
@@ -379,7 +379,7 @@ async fn patiently(cx: &Context, cache: &Cache, key: &str) -> usize {
     read.expect("the key is there")
 }
 
-/// Where to begin among keys, so that not every push meets the same ones.
+/// The first of the keys to read, so that different pushes meet different keys.
 fn n_of(push: &[u8]) -> usize {
     push.len() % 9
 }
