@@ -1,7 +1,7 @@
-//! What a backend may be asked: one enum, borrowed from its caller.
+//! The commands to a backend: one enum, borrowed from its caller.
 //!
-//! A command says *what*, never *how*: the in-memory store executes it, a connection encodes it.
-//! Expiry is resolved, keys are validated and values are bytes by the time a command exists.
+//! A command says *what* to do, never *how*: the in-memory store executes it, a connection encodes
+//! it. By the time a command exists, expiry is resolved, keys are validated and values are bytes.
 
 use alloc::vec::Vec;
 
@@ -20,37 +20,37 @@ pub enum Command<'a> {
     Get(Key<'a>),
     /// The values of keys, in order. Answered by [`Reply::Values`](crate::reply::Reply::Values).
     GetMany(Keys<'a>),
-    /// Stores a value, whatever was there. Answered by [`Reply::Done`](crate::reply::Reply::Done).
+    /// Stores a value, over any old one. Answered by [`Reply::Done`](crate::reply::Reply::Done).
     Set {
-        /// Where.
+        /// The key.
         key: Key<'a>,
-        /// What.
+        /// The value.
         value: &'a Bytes,
-        /// For how long.
+        /// How long the value lives.
         expiry: Expiry,
     },
-    /// Stores a value only where none is. Answered by [`Reply::Flag`](crate::reply::Reply::Flag):
+    /// Stores a value if the key is absent. Answered by [`Reply::Flag`](crate::reply::Reply::Flag):
     /// whether it was stored.
     Add {
-        /// Where.
+        /// The key.
         key: Key<'a>,
-        /// What.
+        /// The value.
         value: &'a Bytes,
-        /// For how long.
+        /// How long the value lives.
         expiry: Expiry,
     },
-    /// Stores many values, each key with its timeout in one atomic step. The keys and the values
-    /// are equally many. Answered by [`Reply::Done`](crate::reply::Reply::Done).
+    /// Stores many values, each key with its timeout in one atomic step. There are as many values as
+    /// keys. Answered by [`Reply::Done`](crate::reply::Reply::Done).
     SetMany {
-        /// Where.
+        /// The keys.
         keys: Keys<'a>,
-        /// What, in the order of the keys.
+        /// The values, in the order of the keys.
         values: &'a [Bytes],
-        /// For how long, each.
+        /// How long each value lives.
         expiry: Expiry,
     },
-    /// Removes keys. Answered by [`Reply::Count`](crate::reply::Reply::Count): how many were
-    /// there.
+    /// Removes keys. Answered by [`Reply::Count`](crate::reply::Reply::Count): how many of them
+    /// existed.
     Delete(Keys<'a>),
     /// Removes every key of the database or namespace, whatever its prefix. Answered by
     /// [`Reply::Done`](crate::reply::Reply::Done).
@@ -58,68 +58,68 @@ pub enum Command<'a> {
     /// One step through the keys that begin with `stem`. Answered by
     /// [`Reply::Scanned`](crate::reply::Reply::Scanned).
     Scan {
-        /// What the keys begin with, taken literally.
+        /// The bytes that the keys begin with, taken literally.
         stem: &'a [u8],
-        /// Zero to begin with, then what the last step answered.
+        /// Zero at first, then the cursor that the last step returned.
         cursor: u64,
     },
-    /// Removes keys given whole, as [`Command::Scan`] answered them. Answered by
+    /// Removes whole keys, as [`Command::Scan`] returned them. Answered by
     /// [`Reply::Count`](crate::reply::Reply::Count).
     Unlink(&'a [Bytes]),
     /// Gives a key a new timeout. Answered by [`Reply::Flag`](crate::reply::Reply::Flag): whether
-    /// the key was there.
+    /// the key existed.
     Touch {
-        /// Which.
+        /// The key.
         key: Key<'a>,
-        /// For how long from now; never means that it loses its timeout.
+        /// The new timeout from now on; `Never` takes the timeout away.
         expiry: Expiry,
     },
     /// Adds to a number in one atomic step; the key keeps its timeout. Answered by
     /// [`Reply::Number`](crate::reply::Reply::Number) or refused with a
     /// [`NumberError`].
     Incr {
-        /// Which.
+        /// The key.
         key: Key<'a>,
-        /// How much; its kind is the kind of the answer.
+        /// The number to add; the answer is of the same kind.
         delta: Number,
-        /// What to begin with if the key is not there, in the same atomic step; without it an absent
-        /// key is an error.
+        /// The number to begin with if the key is absent, in the same atomic step. Without it an
+        /// absent key is an error.
         start: Option<&'a Start>,
     },
     /// Removes a key if its value is this one, byte for byte, in one atomic step. Answered by
     /// [`Reply::Flag`](crate::reply::Reply::Flag): whether it was removed.
     DeleteIf {
-        /// Which.
+        /// The key.
         key: Key<'a>,
-        /// What it must hold.
+        /// The value that the key must hold.
         value: &'a Bytes,
     },
-    /// Whether a key is there. Answered by [`Reply::Flag`](crate::reply::Reply::Flag).
+    /// Whether a key exists. Answered by [`Reply::Flag`](crate::reply::Reply::Flag).
     Contains(Key<'a>),
     /// How long a key has left. Answered by [`Reply::Remaining`](crate::reply::Reply::Remaining).
     Remaining(Key<'a>),
-    /// Whether the backend is there. Answered by [`Reply::Done`](crate::reply::Reply::Done).
+    /// Whether the backend is reachable. Answered by [`Reply::Done`](crate::reply::Reply::Done).
     Ping,
     /// Which nodes of a cluster serve which slots, as a node sees it. Answered by
-    /// [`Reply::Topology`](crate::reply::Reply::Topology), or refused by a backend that is no cluster.
+    /// [`Reply::Topology`](crate::reply::Reply::Topology), or refused by a backend that is not a cluster.
     Topology(Form),
-    /// A replica of a cluster answers reads of its slots on this connection from now on, instead of
-    /// naming its master. Answered by [`Reply::Done`](crate::reply::Reply::Done), or refused by a
-    /// backend that is no cluster; Valkey knows it without one as well.
+    /// Lets a replica of a cluster answer reads of its slots on this connection from now on, instead of
+    /// redirecting them to its master. Answered by [`Reply::Done`](crate::reply::Reply::Done), or refused
+    /// by a backend that is not a cluster; Valkey accepts it without a cluster too.
     ReadOnly,
 }
 
-/// What an absent key is given before it is added to.
+/// The initial value of an absent key that is added to.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Start {
-    /// The number that is added to first.
+    /// The number to which the delta is added.
     pub initial: Number,
-    /// How long the key lives from then on; later additions leave that as it is.
+    /// How long the key lives from then on; later additions do not change it.
     pub expiry: Expiry,
 }
 
 impl Start {
-    /// The number of a key that begins with this and is added to at once, and its text.
+    /// The sum of the initial number and `delta`, and its text.
     ///
     /// # Errors
     /// As [`Number::add_to`], for the initial number.
@@ -129,9 +129,10 @@ impl Start {
 }
 
 impl Command<'_> {
-    /// What a server calls it, for logs and counts: `GET`. It tells nothing of keys or values. A command
-    /// that is sent as several, or as a script, goes by what it comes to: [`SetMany`](Self::SetMany) by `MSET`,
-    /// [`Incr`](Self::Incr) by `INCRBY`, [`DeleteIf`](Self::DeleteIf) by `UNLINK`.
+    /// The server's name of the command, for logs and counts: `GET`. It reveals no keys or values. A command
+    /// that is sent as several, or as a script, has the name of its effect:
+    /// [`SetMany`](Self::SetMany) is `MSET`, [`Incr`](Self::Incr) is `INCRBY`,
+    /// [`DeleteIf`](Self::DeleteIf) is `UNLINK`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -154,7 +155,7 @@ impl Command<'_> {
         }
     }
 
-    /// The name of its key, of several the first, and how many there are; `None` if it names none.
+    /// The name of its first key, and how many keys it has; `None` if it has no key.
     #[must_use]
     pub fn names(&self) -> Option<(&[u8], usize)> {
         match self {
@@ -174,17 +175,17 @@ impl Command<'_> {
         }
     }
 
-    /// Whether it can be sent as several of its kind, each for some of its keys, whose replies
-    /// together say the same, though not of one moment.
+    /// Whether it can be sent as several commands of its kind, each for some of its keys. Their replies
+    /// together are the reply to the whole, though not of one moment.
     #[must_use]
     pub fn is_divisible(&self) -> bool {
         matches!(self, Self::GetMany(keys) if keys.len() > 1)
     }
 
-    /// Whether running this command changes nothing, however often and however late it runs.
+    /// Whether this command changes nothing, however often and however late it runs.
     ///
-    /// Only such a command may be sent again after it may have reached a server: the first of the
-    /// two may still lie there unread, and run behind what was acknowledged in the meantime.
+    /// Only such a command may be sent again after it may have reached a server. The first copy may
+    /// still be unread there, and would run after commands that were acknowledged in the meantime.
     #[must_use]
     pub fn changes_nothing(&self) -> bool {
         match self {

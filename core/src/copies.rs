@@ -1,20 +1,20 @@
-//! Small values, copied out of where they lie: a receive buffer, which keeping one must not keep, or
-//! a store, which must not be shared for as long as a caller looks at one of its values.
+//! Copies small values out of the memory that they lie in: out of a receive buffer, which a kept value
+//! would keep alive, or out of a store, which a caller must not share while it looks at a value.
 //!
 //! An allocation for each would cost more than everything else about a small value, so many share
 //! a block of [`Copies::BLOCK`] bytes. A block is written once from front to back, and again when
-//! no value in it is left.
+//! none of its values is left.
 
 use bytes::{Bytes, BytesMut};
 
-/// Where small values are copied to.
+/// The memory that small values are copied to.
 #[derive(Debug, Default)]
 pub struct Copies {
     block: BytesMut,
 }
 
 impl Copies {
-    /// How many bytes a shared block has: what a small value that is kept may keep in memory.
+    /// The size of a shared block in bytes: at most that much memory stays alive for one small value.
     pub const BLOCK: usize = 2 * 1024;
 
     /// The longest value that shares a block; a longer one has an allocation of its own.
@@ -29,8 +29,8 @@ impl Copies {
         if self.block.len() < value.len() {
             self.renew();
         }
-        // Cut off a block that is filled already: it takes two thirds of the time of appending to
-        // one that is not.
+        // The block is zeroed in advance and cut from the front: this takes two thirds of the time of
+        // appending to a block that is not.
         let mut part = self.block.split_to(value.len());
         part.copy_from_slice(value);
         part.freeze()

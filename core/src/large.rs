@@ -1,20 +1,21 @@
 //! Which keys had large values lately, so that commands for them can be kept apart from others.
 //!
-//! What is sent on a connection behind a command for a large value waits for all of it, and nothing
-//! about a `GET` tells how large its reply will be. But what was large the last time most likely
-//! is again. So a key is noted when a large value of it comes, and forgotten when a small one does.
+//! A command that is sent on a connection behind one for a large value waits for all of that value.
+//! Nothing about a `GET` tells how large its reply will be. But a value that was large the last time
+//! most likely is again. So a key is noted when a large value of it arrives, and forgotten when a
+//! small one does.
 //!
-//! A key is noted by 32 bits of its hash, in a small table where a later one replaces an
-//! earlier one. Two keys may be taken for one another by a chance of one in 2^32, which costs time
-//! and nothing else. All may be asked and told at once, and none waits for another; with no key
-//! noted, asking is one load.
+//! A key is noted by 32 bits of its hash, in a small table in which a later key replaces an
+//! earlier one. Two keys are confused with a chance of one in 2^32, which costs time and nothing
+//! else. Many threads may read and write at once, and none waits for another. While no key is
+//! noted, a lookup is one atomic load.
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::command::Command;
 use crate::memory::Seed;
 
-/// Keys that had large values when they were last read.
+/// The keys whose values were large when they were last read.
 #[derive(Debug)]
 pub struct LargeKeys {
     noted: AtomicUsize,
@@ -23,11 +24,11 @@ pub struct LargeKeys {
 }
 
 impl LargeKeys {
-    /// A value of so many bytes is large.
+    /// A value of at least this many bytes is large.
     pub const FROM: usize = 64 * 1024;
 
     /// No keys. The seed, a random number that callers cannot know, decides which keys share a
-    /// place: keys that share one whatever the seed cannot be prepared.
+    /// place. So an attacker cannot prepare keys that share one.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -37,7 +38,7 @@ impl LargeKeys {
         }
     }
 
-    /// Whether a command is for a large value, as far as that can be told.
+    /// Whether a command is for a large value, as far as that is known.
     #[inline(always)]
     pub fn expects(&self, command: &Command<'_>) -> bool {
         match command {
@@ -67,7 +68,7 @@ impl LargeKeys {
         self.noted.load(Ordering::Relaxed) > 0 && self.finds(key)
     }
 
-    /// Takes note of what came for a key: a value of `len` bytes.
+    /// Takes note of the length of a key's value, `len` bytes.
     pub fn note(&self, key: &[u8], len: usize) {
         let print = self.print(key);
         let Some(place) = self.place(print) else { return };

@@ -2,24 +2,25 @@
 //! runtime in them.
 //!
 //! Everything here is driven from outside. The caller owns the buffers, passes the time in as
-//! [`time::Instant`] and gives randomness once, as a seed. A machine is asked (`submit`), told
-//! (`handle`), asked what is next (`poll`) and asked when it wants to be called again
-//! (`deadline`).
+//! [`time::Instant`] and gives randomness once, as a seed. The caller asks a machine for something
+//! (`submit`), reports events to it (`handle`), takes the next thing to do from it (`poll`) and
+//! asks when to call it again (`deadline`).
 //!
-//! The rooms, in the order in which a call walks through them:
+//! The modules, in the order in which a call passes through them:
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`url`], [`options`], [`secret`] | a URL and explicit options become validated settings |
-//! | [`key`], [`ttl`], [`value`] | what a caller names, keeps for how long, and stores |
-//! | [`command`], [`reply`] | what a backend is asked, and what it answers |
+//! | [`url`], [`options`], [`secret`] | turn a URL and explicit options into validated settings |
+//! | [`key`], [`ttl`], [`value`] | keys, timeouts and values |
+//! | [`command`], [`reply`] | commands to a backend, and its replies |
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
-//! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, what runs on the server, one pipelined connection |
-//! | `tls` | with the feature of that name: the wire encrypted |
+//! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, scripts that run on the server, one pipelined connection |
+//! | `tls` | encryption of the wire, with the feature of that name |
 //! | [`dial`] | which address of a name is tried when, and which wins |
-//! | [`sentinel`] | who the master is, as sentinels say, and which of them to ask |
-//! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which link, whether again, who loads |
-//! | [`cluster`] | more decisions: which node of a cluster, where next, when to ask who serves what |
+//! | [`sentinel`] | which node is the master, according to sentinels, and which sentinel to ask |
+//! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which connection to use, whether to retry, which caller loads |
+//! | [`cluster`] | more decisions: which node of a cluster to use, where to go next, when to refresh the slot map |
+//! | [`time`], [`error`], [`copies`] | shared by all of them |
 //! | [`time`], [`error`], [`copies`] | what all of them share |
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]

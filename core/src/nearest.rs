@@ -1,9 +1,9 @@
-//! Suggestions: which of the known words was probably meant.
+//! Suggestions: which of the known words the caller probably meant.
 
 use alloc::vec::Vec;
 
 /// The known word that is nearest to `word`: one that differs by few edits, or that contains it
-/// or is contained in it. None where nothing is near.
+/// or is contained in it. `None` if no word is near.
 pub(crate) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
     if word.len() > LONGEST {
         return None;

@@ -1,7 +1,7 @@
-//! Bugs planted on purpose: the simulation has to find each of them, or it is no good.
+//! Bugs planted on purpose. The simulation must find each of them, or it is no good.
 //!
-//! Without the feature `planted` there is no switch, and nothing of this is in the program. With it
-//! still no bug is there, until a test says `plant`.
+//! Without the feature `planted` the program contains no bug and no switch. With it, no bug is
+//! active until a test calls `plant`.
 
 use crate::command::Command;
 
@@ -9,27 +9,27 @@ use crate::command::Command;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Bug {
-    /// A command whose time is over leaves its place in the queue: later replies are shifted.
+    /// A command that times out gives up its place in the queue: later replies are shifted.
     PlaceGivenUp = 1,
     /// A push takes the place of a reply.
     PushIsAReply,
-    /// What the socket has taken is not counted: what may have run is sent again.
+    /// Bytes that the socket has taken are not counted: a command that may have run is sent again.
     WritesUncounted,
     /// An idle connection never asks whether the server is there.
     NoKeepalive,
-    /// A dial has all the time in the world.
+    /// A dial has no timeout.
     NoConnectTimeout,
     /// The next address of a name waits until the one before has failed.
     AddressesInTurn,
-    /// A server that was silent on one link is waited for on the next.
+    /// A server that was silent on one connection is waited for on the next.
     SilenceForgotten,
-    /// A link is kept however old it is.
+    /// A connection is kept however old it is.
     OldLinkKept,
     /// Scripts that the server has forgotten are still called by their digests.
     ScriptsRemembered,
-    /// A server that loads its data counts as ready.
+    /// A server that is loading its data counts as ready.
     LoadingIsReady,
-    /// What is added lives for ever.
+    /// An added value lives for ever.
     AddLivesForEver,
     /// A set is sent again though it may have run.
     SetReplayed,
@@ -41,95 +41,95 @@ pub enum Bug {
     NoJitter,
     /// There is no delay before a dial.
     NoBackoff,
-    /// One link more than may be.
+    /// The pool opens one connection more than its limit.
     OneLinkTooMany,
-    /// A link that has ended keeps its place in the pool.
+    /// A connection that has ended keeps its place in the pool.
     EndedLinkCounted,
-    /// A link that has idled is forgotten and not closed.
+    /// A connection that has idled is forgotten and not closed.
     IdleLinkLeaked,
-    /// A leader that goes away leaves its followers alone.
+    /// A leader that goes away leaves its followers without a new one.
     NobodyInherits,
-    /// A write leaves loads under way alone.
+    /// A write does not invalidate loads under way.
     LoadBeatsDelete,
-    /// A write goes past a store under way.
+    /// A write does not wait for a store under way.
     StoreNotAwaited,
-    /// Everybody loads.
+    /// Every caller leads a load of its own.
     EverybodyLeads,
-    /// A write that has waited for a store is not woken.
+    /// A write that waits for a store is not woken.
     WriterNotWoken,
-    /// The time that a write has waited for a store is not counted.
+    /// The time that a write waits for a store is not counted.
     WriterNotTimed,
     /// A loaded value is stored for ever.
     LoadLivesForEver,
-    /// An entry that cannot be read is the error of who would load it.
+    /// An entry that cannot be read fails the caller that would load it.
     UnreadableIsTold,
-    /// A driver at rest does not hear of what there is to send.
+    /// A driver at rest is not woken for new commands.
     DriverNotWoken,
-    /// A place that its caller has left is used again before its reply came, under the same tag.
+    /// A slot whose caller has left is used again before its reply arrives, under the same tag.
     TagUsedAgain,
-    /// Callers that wait for room are not told of it.
+    /// Callers that wait for room are not woken when there is some.
     RoomNotTold,
-    /// A disconnect cuts what is in flight.
+    /// A disconnect cuts off commands in flight.
     DisconnectCuts,
-    /// A disconnect cuts a batch, and says that it was never sent.
+    /// A disconnect cuts off a batch, and reports that it was never sent.
     BatchCut,
-    /// A disconnect waits for links that have yet to be greeted.
+    /// A disconnect waits for connections that have yet to be greeted.
     GreetingAwaited,
-    /// A disconnect waits until its socket takes what nobody waits for.
+    /// A disconnect waits until its socket takes output that no caller waits for.
     OutputAwaited,
-    /// What failed long ago fails who comes now.
+    /// A failure of long ago fails new callers.
     OldTroubleKept,
-    /// A link takes whatever comes.
+    /// A connection accepts any number of commands in flight.
     InFlightUnbounded,
     /// In memory, a touched key lives for ever.
     TouchIsForEver,
-    /// In memory, what is added to lives for ever.
+    /// In memory, a number that is added to lives for ever.
     IncrLosesTimeout,
-    /// In memory, nothing makes room for what comes.
+    /// In memory, no entry is evicted to make room.
     BoundsIgnored,
-    /// In memory, what has expired is seen.
+    /// In memory, expired entries are visible.
     ExpiredIsSeen,
-    /// In memory, what hangs in one slot of the wheel never expires.
+    /// In memory, the entries of one slot of the wheel never expire.
     SlotSkipped,
-    /// A server that hangs up on `HELLO` is told it again and again.
+    /// A server that hangs up on `HELLO` is sent it again and again.
     HangUpIsFinal,
-    /// Only a server that says it does not know `HELLO` is greeted in RESP2.
+    /// Only a server that reports `HELLO` as unknown is greeted in RESP2.
     HelloMustBeUnknown,
-    /// In a cluster, a command goes to where its slot is being moved without `ASKING`.
+    /// In a cluster, a command goes to the node that imports its slot without `ASKING`.
     AskingDropped,
     /// In a cluster, a slot that is being moved counts as moved.
     AskRemembered,
-    /// In a cluster, the map is not read again when something puts it in doubt.
+    /// In a cluster, the map is not read again when it is in doubt.
     DoubtsIgnored,
-    /// In a cluster, values of many keys come in the order of their slots.
+    /// In a cluster, the values of many keys come in the order of their slots.
     PartsMisplaced,
-    /// In a cluster, what is refused for now is its caller's affair.
+    /// In a cluster, a temporary refusal is returned to the caller.
     RefusalsTold,
     /// In a cluster, a replica that is down is read from.
     DeadReaderKept,
-    /// In a cluster, nodes are dialled wherever redirects lead, however many those are.
+    /// In a cluster, redirects lead to new nodes without limit.
     RedirectsUnbounded,
-    /// A lookup of many keys that is too much for a server is not halved.
+    /// A lookup of many keys that is too large for a server is not halved.
     ChunksNotHalved,
     /// An error inside an array ends the connection.
     InnerErrorIsBroken,
-    /// A connection whose server has forgotten who it is is kept.
+    /// A connection whose server has forgotten the client's credentials is kept.
     StrangersStay,
     /// Loads wait for one another in a circle.
     CirclesWait,
-    /// A follower waits for as long as its leader takes.
+    /// A follower waits for its leader without a timeout.
     LoadWaitIgnored,
-    /// A follower whose wait is over is not woken.
+    /// A follower whose wait has timed out is not woken.
     WaitNotTimed,
     /// A command is sent again however many connections it has ended.
     PoisonRepeated,
-    /// A command that may have ended its connection is sent again beside others.
+    /// A command that may have ended its connection is sent again among others.
     SuspectInCompany,
-    /// A connection that has answered counts for nothing unless it was old.
+    /// Replies on a connection count for nothing unless it was old.
     AnswersForgotten,
     /// A number that begins with an initial value never expires.
     CounterLivesForEver,
-    /// In memory, a key is deleted whatever it holds.
+    /// In memory, a conditional delete ignores the value.
     AnyValueIsDeleted,
 }
 
@@ -141,7 +141,7 @@ pub const fn is(_: Bug) -> bool {
     false
 }
 
-/// Whether a bug is planted that sends this command again though it may have run.
+/// Whether a planted bug sends this command again though it may have run.
 pub(crate) fn is_replayed(command: &Command<'_>) -> bool {
     let set = is(Bug::SetReplayed) && matches!(command, Command::Set { .. });
     let incr = is(Bug::IncrReplayed) && matches!(command, Command::Incr { .. });
@@ -164,7 +164,7 @@ mod switch {
         PLANTED.load(Ordering::Relaxed) == bug as u8
     }
 
-    /// Plants a bug, or none, in place of the one before.
+    /// Plants a bug, or removes it, in place of the one before.
     pub fn plant(bug: Option<Bug>) {
         PLANTED.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
     }

@@ -1,23 +1,24 @@
-//! The operations that no single command of a server does: Lua that runs there in one step.
+//! The operations that no single command of a server does: Lua scripts, which the server runs in
+//! one step.
 //!
-//! All of them work on Redis since 4.0 and on Valkey, and never raise an error of their own: what a
-//! command in them was refused with is answered as it is, so that its first word keeps its place
-//! (a raised error is wrapped by servers before 7.0).
+//! All of them work on Redis since 4.0 and on Valkey, and never raise an error of their own. If a
+//! command in a script fails, the script returns that error as it is, so that its first word stays
+//! first (servers before 7.0 wrap a raised error).
 //!
-//! [`INCR`] does what [`Number::add_to`](crate::number::Number::add_to) does, for the same texts
-//! with the same sums. Lua counts in doubles: integers are therefore added by the server's own
-//! INCRBY, and answered as the text that it stored.
+//! [`INCR`] does what [`Number::add_to`](crate::number::Number::add_to) does: it accepts the same
+//! texts and computes the same sums. Lua counts in doubles, so integers are added by the server's
+//! own INCRBY, and the script returns the text that INCRBY stored.
 
 use crate::error::NumberError;
 
 /// A script and the SHA-1 digest that a server knows it by once it has seen it.
 #[derive(Clone, Copy, Debug)]
 pub struct Script {
-    /// Counts the scripts, from zero.
+    /// The script's number, counted from zero.
     pub(crate) index: usize,
-    /// What a server is sent the first time.
+    /// The source, sent to a server the first time.
     pub source: &'static str,
-    /// What it is called by from then on, in lowercase hexadecimal.
+    /// The digest that calls it from then on, in lowercase hexadecimal.
     pub digest: &'static str,
 }
 
@@ -26,9 +27,9 @@ impl Script {
     pub const COUNT: usize = 3;
 }
 
-/// Takes a key's timeout away: 1, or 0 where there is no such key.
+/// Takes a key's timeout away. Returns 1, or 0 if there is no such key.
 ///
-/// PERSIST alone answers 0 also for a key that has no timeout.
+/// PERSIST alone returns 0 for a key without a timeout too.
 pub const PERSIST: Script = Script {
     index: 0,
     source: "\
@@ -39,19 +40,20 @@ return 1",
     digest: "cc0b35d54f1647e8d2a0cb42996ea0bb66ac6ced",
 };
 
-/// Adds `ARGV[2]` to a number, as an integer where `ARGV[1]` is `i` and as a double where it is
-/// `f`; the new value as a blob, or the reason why there is none as a status.
+/// Adds `ARGV[2]` to a number: as an integer if `ARGV[1]` is `i`, as a double if it is `f`.
+/// Returns the new value as a blob, or the reason for the lack of one as a status.
 ///
-/// If the key is not there and `ARGV[3]` is, that is stored and returned, for `ARGV[4]` milliseconds
-/// if they are given: the sum of the number to begin with and `ARGV[2]`, which the client has worked
-/// out. If that has no sum either, `ARGV[3]` is the status that says so, which begins with a letter.
+/// If the key is absent and `ARGV[3]` is given, the script stores and returns `ARGV[3]`, with a timeout of
+/// `ARGV[4]` milliseconds if they are given. `ARGV[3]` is the sum of the initial number and `ARGV[2]`, which
+/// the client has computed. If that sum does not exist, `ARGV[3]` is the status that reports it, which
+/// begins with a letter.
 ///
-/// INCRBY takes no 2^63, the opposite of the lowest integer, so that is added in two steps, where the
-/// number is negative and both must succeed.
+/// INCRBY does not accept 2^63, the opposite of the lowest integer. The script adds it in two steps; as the
+/// number must be negative, both succeed.
 ///
-/// The key keeps its timeout: by INCRBY itself, by KEEPTTL, or where a server is too old for that
-/// (before 6.0) by setting again what is left of it. A sum that is not finite is an overflow, and
-/// so is any sum with a delta that is not.
+/// The key keeps its timeout: by INCRBY itself, by KEEPTTL, or on a server too old for that (before 6.0) by
+/// setting again the time that was left. A sum that is not finite is an overflow, and so is any sum with a
+/// delta that is not finite.
 pub const INCR: Script = Script {
     index: 1,
     source: "\

@@ -1,6 +1,6 @@
-//! Counts steps in tests, so that they can assert a cost without a clock. Elsewhere it is nothing.
+//! Counts steps in tests, so that they can assert a cost without a clock. Outside of tests it does nothing.
 
-/// How many steps were taken.
+/// A count of the steps taken.
 #[derive(Debug)]
 pub(crate) struct Work {
     #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Replies as answers: what a command expects on the wire, and what it makes of it.
+//! Replies as answers: which reply a command expects on the wire, and how to read it.
 //!
-//! A reply is taken off the receive buffer whole, whatever it turns out to be, so the next one
-//! stands where it should even if this one is refused. A well-formed reply of another shape than
-//! the command can get is a protocol error: it answers something else. Unless there is an error in
-//! it, at any depth: then that is the answer.
+//! A reply is always removed from the receive buffer whole, even if it is refused, so that the next
+//! one is read from its start. A well-formed reply of a shape that the command cannot get is a
+//! protocol error, as it may belong to another command. If such a reply contains an error, at any
+//! depth, that error is the answer instead.
 //!
-//! This does not know which reply belongs to which command; the connection counts.
+//! This module does not know which reply belongs to which command; the connection counts.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -26,7 +26,7 @@ use super::decode::{self, Elements, Part};
 use super::kind::Kind;
 use super::scan::Expected;
 
-/// What a command expects to be answered with.
+/// The reply that a command expects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Expect(Shape);
 
@@ -34,27 +34,27 @@ pub struct Expect(Shape);
 enum Shape {
     /// `OK`.
     Done,
-    /// `OK` to who we are.
+    /// `OK`, in reply to credentials.
     Welcome,
-    /// `OK`, so many times.
+    /// `OK`, this many times.
     DoneMany(usize),
-    /// `PONG`, and then this: see [`encode::command`](super::encode::command) on no keys.
+    /// `PONG`, which stands for this: see [`encode::command`](super::encode::command) on no keys.
     Pong(Pong),
     /// A blob or a null.
     Value,
-    /// So many blobs or nulls.
+    /// This many blobs or nulls.
     Values(usize),
     /// `OK` or a null.
     Added,
     /// 0 or 1.
     Flag,
-    /// The same, of a script.
+    /// 0 or 1, from a script.
     ScriptFlag,
-    /// At most so many.
+    /// A count of at most this many.
     Count(usize),
-    /// The new value of an integer, or why there is none.
+    /// The new value of an integer, or the reason for the lack of one.
     Integer,
-    /// The new value of a double, or why there is none.
+    /// The new value of a double, or the reason for the lack of one.
     Float,
     /// Milliseconds, -1 or -2.
     Remaining,
@@ -72,14 +72,14 @@ enum Pong {
 }
 
 impl Expect {
-    /// One value, or none.
+    /// One value, or a null.
     pub(crate) const VALUE: Self = Self(Shape::Value);
-    /// That it is done.
+    /// A confirmation.
     pub(crate) const DONE: Self = Self(Shape::Done);
-    /// That the server takes us for who we say we are.
+    /// A confirmation of the credentials.
     pub(crate) const WELCOME: Self = Self(Shape::Welcome);
 
-    /// What `command` expects.
+    /// The reply that `command` expects.
     #[must_use]
     pub fn of(command: &Command<'_>) -> Self {
         Self(match command {
@@ -113,21 +113,21 @@ impl Expect {
         if keys == 0 { Shape::Pong(Pong::None) } else { Shape::Count(keys) }
     }
 
-    /// How many replies the server sends; at least one. Each is read by itself, and the command
-    /// is done when all of them are.
+    /// How many replies the server sends; at least one. Each is read on its own, and the command
+    /// is done when all of them have been read.
     #[inline]
     #[must_use]
     pub fn replies(self) -> usize {
         if let Shape::DoneMany(many) = self.0 { many } else { 1 }
     }
 
-    /// Whether it is one value, or none.
+    /// Whether the expected reply is one value, or a null.
     #[inline]
     pub(crate) fn is_value(self) -> bool {
         self.0 == Shape::Value
     }
 
-    /// What may come while it is waited for: few replies carry a value.
+    /// The frames that may come as this reply: few replies carry a value.
     #[inline]
     pub(crate) fn expected(self) -> Expected {
         match self.0 {
@@ -152,13 +152,13 @@ impl Expect {
     }
 
     /// Reads the frame of `len` bytes at the start of `rx`, as
-    /// [`Scanner::scan`](super::scan::Scanner::scan) found it, and takes it off `rx`.
+    /// [`Scanner::scan`](super::scan::Scanner::scan) found it, and removes it from `rx`.
     ///
     /// Values are copied to `copies` or sliced: see [`decode::SLICED_FROM`].
     ///
     /// # Errors
-    /// [`ProtocolError`] if it is not what the command can be answered with; it has been taken
-    /// off `rx` all the same.
+    /// [`ProtocolError`] if the frame is no possible reply to the command; it is removed from `rx`
+    /// all the same.
     #[inline]
     pub fn read(
         self,
@@ -186,7 +186,7 @@ impl Expect {
     }
 }
 
-/// What was read while the frame was still in the buffer.
+/// The result of reading a frame that is still in the buffer.
 enum Read {
     Value(Range<usize>),
     Values(Values),
@@ -214,7 +214,7 @@ impl Shape {
             }
             (_, None) => Err(part.instead_of(self.expected())),
         };
-        // A proxy puts what one of its servers has failed with in the place of what that had to say.
+        // A proxy puts an error of one of its servers in the place of that server's part of the reply.
         read.or_else(|broken| match part.inner_error() {
             Some(error) if !planted::is(Bug::InnerErrorIsBroken) => {
                 Ok(Read::Answer(Err(Failure::Server(error))))
@@ -310,7 +310,7 @@ impl Shape {
     }
 }
 
-/// Values of which the large ones are still to be sliced out of the frame.
+/// Values of which the large ones have yet to be sliced out of the frame.
 struct Values {
     values: Vec<Option<Bytes>>,
     large: Vec<(usize, Range<usize>)>,
@@ -353,7 +353,7 @@ impl Values {
     }
 }
 
-/// Where a stored value lies; a status is none.
+/// The range of a stored value; a status is not one.
 #[inline]
 fn value(part: &Part<'_>) -> Option<Range<usize>> {
     if part.kind() == Kind::Simple { None } else { part.range() }
@@ -367,7 +367,7 @@ fn scanned(part: &Part<'_>) -> Option<Reply> {
     }
     let cursor = decode::parse(value(&cursor).and(cursor.bytes())?)?;
     let elements = array(&keys)?;
-    // As many as have been received, so the count is no mere claim.
+    // The elements have been received, so the count is no mere claim.
     let mut keys = Vec::with_capacity(elements.remaining());
     for key in elements {
         let key = key.ok()?;

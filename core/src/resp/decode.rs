@@ -1,7 +1,7 @@
-//! Reading complete frames: what a frame holds and where, and no more copied than is kept.
+//! Reads complete frames: finds what a frame holds, and copies no more than is kept.
 //!
-//! All of it works on frames that [`scan`](super::scan) found complete, and answers a typed error
-//! rather than trusting that it did. Nothing recurses.
+//! All functions expect frames that [`scan`](super::scan) found complete, and return a typed error
+//! if one is not. Nothing recurses.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -17,7 +17,7 @@ use crate::shown::Shown;
 use super::glance::Blob;
 use super::kind::{Kind, Layout};
 
-/// A frame inside a buffer: its kind, and where what it holds lies. Attributes are left out.
+/// A frame inside a buffer: its kind, and the place of its content. Attributes are left out.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
     frame: &'a [u8],
@@ -33,7 +33,7 @@ enum Content {
         start: usize,
         end: usize,
     },
-    /// So many frames, the first at `at`.
+    /// This many frames, the first at `at`.
     Frames {
         count: usize,
         at: usize,
@@ -59,7 +59,7 @@ pub fn first(frame: &[u8]) -> Result<Part<'_>, ProtocolError> {
     Ok(part(frame, 0)?.0)
 }
 
-/// Whether the complete frame at the start of `frame` is a push, which answers no command.
+/// Whether the complete frame at the start of `frame` is a push, which replies to no command.
 #[inline]
 #[must_use]
 pub fn is_push(frame: &[u8]) -> bool {
@@ -70,7 +70,7 @@ pub fn is_push(frame: &[u8]) -> bool {
     }
 }
 
-/// The error that a server answered with, where `frame` is one.
+/// The error that a server sent, if `frame` is one.
 ///
 /// # Errors
 /// [`ProtocolError`] if there is no complete frame.
@@ -89,7 +89,7 @@ pub fn elements(frame: &[u8]) -> Result<Elements<'_>, ProtocolError> {
 }
 
 impl<'a> Part<'a> {
-    /// What kind of frame it is; of a RESP2 null, a blob or an array.
+    /// The kind of the frame; a RESP2 null is a blob or an array.
     #[inline]
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -103,14 +103,14 @@ impl<'a> Part<'a> {
         matches!(self.content, Content::Null)
     }
 
-    /// What a simple string, a blob or a verbatim string (without its format) holds.
+    /// The content of a simple string, a blob or a verbatim string (without its format).
     #[inline]
     #[must_use]
     pub fn bytes(&self) -> Option<&'a [u8]> {
         self.frame.get(self.range()?)
     }
 
-    /// Where [`bytes`](Self::bytes) lie in the frame.
+    /// The range of [`bytes`](Self::bytes) in the frame.
     #[inline]
     #[must_use]
     pub fn range(&self) -> Option<Range<usize>> {
@@ -131,15 +131,15 @@ impl<'a> Part<'a> {
         if self.kind == Kind::Boolean { Some(self.raw()? == b"t") } else { None }
     }
 
-    /// The error that this is, where it is one.
+    /// The error, if this is one.
     #[must_use]
     pub fn error(&self) -> Option<ServerError> {
         let is_error = matches!(self.kind, Kind::Error | Kind::BlobError);
         if is_error { self.raw().map(ServerError::parse) } else { None }
     }
 
-    /// The first error that stands inside of this aggregate, at any depth; what attributes say is no
-    /// part of it. Costs a look at each frame in it.
+    /// The first error inside this aggregate, at any depth. Errors inside attributes do not count. Costs
+    /// a look at each frame in it.
     #[cold]
     pub(crate) fn inner_error(&self) -> Option<ServerError> {
         let Content::Frames { count: mut pending, mut at } = self.content else { return None };
@@ -164,7 +164,7 @@ impl<'a> Part<'a> {
         None
     }
 
-    /// What an aggregate holds; of a map, keys and values in turn.
+    /// The elements of an aggregate; of a map, keys and values in turn.
     #[must_use]
     pub fn elements(&self) -> Option<Elements<'a>> {
         match self.content {
@@ -179,7 +179,7 @@ impl<'a> Part<'a> {
         self.frame.get(self.content.range()?)
     }
 
-    /// The error that this came where `expected` was expected.
+    /// The error that this frame came instead of `expected`.
     #[cold]
     pub(crate) fn instead_of(&self, expected: &'static str) -> ProtocolError {
         let found = if self.is_null() { Kind::Null.name() } else { self.kind.name() };
@@ -187,12 +187,12 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The elements of one aggregate, in order. What is inside an element is passed over.
+/// The elements of one aggregate, in order. Frames inside an element are skipped.
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
     frame: &'a [u8],
     at: usize,
-    /// How many frames the last element holds, which are passed over before the next one.
+    /// How many frames the last element holds, which are skipped before the next one.
     pending: usize,
     left: usize,
 }
@@ -229,25 +229,25 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// What a server says of itself when it is greeted.
+/// A server's description of itself in its reply to HELLO.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Hello {
-    /// What it calls itself, such as `redis` or `valkey`; empty where it does not say.
+    /// Its name, such as `redis` or `valkey`; empty if the reply does not contain it.
     pub server: String,
-    /// Its version; empty where it does not say.
+    /// Its version; empty if the reply does not contain it.
     pub version: String,
     /// The version of the protocol that it speaks from now on: 2 or 3.
     pub proto: u8,
-    /// `standalone`, `sentinel` or `cluster`, where it says.
+    /// `standalone`, `sentinel` or `cluster`, if the reply contains it.
     pub mode: Option<String>,
-    /// `master` or `replica`, where it says.
+    /// `master` or `replica`, if the reply contains it.
     pub role: Option<String>,
 }
 
-/// Reads the answer to HELLO: a map, or the flat array that RESP2 has for one.
+/// Reads the reply to HELLO: a map, or the flat array that RESP2 has in its place.
 ///
-/// Fields that this does not know are passed over; texts are cut after 64 bytes, and escaped ([`Shown`]).
+/// Unknown fields are skipped; texts are cut after 64 bytes, and escaped ([`Shown`]).
 ///
 /// # Errors
 /// [`ProtocolError::Unexpected`] if it is another frame or does not name a protocol version that
@@ -282,11 +282,11 @@ pub fn hello(frame: &[u8]) -> Result<Hello, ProtocolError> {
     Ok(Hello { server, version, proto, mode, role })
 }
 
-/// Something that a server said without being asked. Its `Debug` output says how long it is and not what is in
-/// it, which may be anything that the server was ever told.
+/// A message that a server sent unrequested. Its `Debug` output shows its length and not its content, which
+/// may include anything that the server stores.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Push {
-    /// What it is about, such as `invalidate` or `message`.
+    /// The kind of message, such as `invalidate` or `message`.
     pub kind: Bytes,
     /// The whole frame, with its attributes.
     pub frame: Bytes,
@@ -302,7 +302,7 @@ pub fn push(frame: Bytes) -> Result<Push, ProtocolError> {
     Ok(Push { kind: frame.slice(kind), frame })
 }
 
-/// Where the kind of a push lies in it. Finds all that is wrong with it that [`push`] does.
+/// The range of a push's kind in its frame. Finds every error that [`push`] does.
 ///
 /// # Errors
 /// The same.
@@ -314,12 +314,12 @@ pub(crate) fn check_push(frame: &[u8]) -> Result<Range<usize>, ProtocolError> {
     kind.range().ok_or_else(|| kind.instead_of("the kind of a push"))
 }
 
-/// What a push of the kind `invalidate` says.
+/// The content of a push of the kind `invalidate`.
 #[derive(Clone, Debug)]
 pub enum Invalidated<'a> {
     /// All keys may have changed: the database was flushed.
     All,
-    /// These have changed, or have expired, or went for a lack of room.
+    /// These keys have changed, have expired or were evicted.
     Keys(Vec<&'a [u8]>),
 }
 
@@ -330,7 +330,7 @@ impl fmt::Debug for Push {
 }
 
 impl Push {
-    /// Which whole keys have changed, `prefix:version:name`, where that is what it says.
+    /// The whole keys that have changed, as `prefix:version:name`, if this is such a push.
     #[must_use]
     pub fn invalidated(&self) -> Option<Invalidated<'_>> {
         if self.kind != "invalidate" {
@@ -344,10 +344,10 @@ impl Push {
         Some(Invalidated::Keys(keys))
     }
 
-    /// What it says: all elements behind its kind.
+    /// The payload: all elements behind its kind.
     ///
     /// # Errors
-    /// [`ProtocolError`] if [`frame`](Self::frame) is no whole push, which one that was read here is.
+    /// [`ProtocolError`] if [`frame`](Self::frame) is no whole push; a push that [`push`] read is one.
     pub fn payload(&self) -> Result<Elements<'_>, ProtocolError> {
         let mut elements = elements(&self.frame)?;
         let missing = ProtocolError::Malformed(Kind::Push.name());
@@ -355,13 +355,13 @@ impl Push {
     }
 }
 
-/// From this many bytes on, a value is a slice of the receive buffer; below, a copy.
+/// A value of at least this many bytes is a slice of the receive buffer; a shorter one is a copy.
 ///
 /// A slice keeps the whole block alive that it was read into, so it must be worth it: copying
-/// 16 KiB costs about what allocating a new block for the next read does.
+/// 16 KiB costs about as much as allocating a new block for the next read.
 pub const SLICED_FROM: usize = 16 * 1024;
 
-/// Takes `range` out of a frame of `len` bytes at the start of `rx`, and the frame off `rx`.
+/// Takes `range` out of a frame of `len` bytes at the start of `rx`, and removes the frame from `rx`.
 #[inline(always)]
 pub(crate) fn take(
     rx: &mut BytesMut,
@@ -378,13 +378,13 @@ pub(crate) fn take(
     }
 }
 
-/// Reads a number without a sign, or with a minus or a plus, that fits.
+/// Parses a number, with or without a sign, if it fits the type.
 #[inline]
 pub(super) fn parse<T: core::str::FromStr>(digits: &[u8]) -> Option<T> {
     core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The frame at `at` behind its attributes, and where its first element or the next frame is.
+/// The frame at `at` behind its attributes, and the offset of its first element or of the next frame.
 #[inline]
 fn part(frame: &[u8], mut at: usize) -> Result<(Part<'_>, usize), ProtocolError> {
     loop {
@@ -400,7 +400,7 @@ fn part(frame: &[u8], mut at: usize) -> Result<(Part<'_>, usize), ProtocolError>
     }
 }
 
-/// Where the frame behind the `pending` frames from `at` on begins.
+/// The offset behind `pending` frames from `at` on.
 #[inline]
 fn pass(frame: &[u8], mut at: usize, mut pending: usize) -> Result<usize, ProtocolError> {
     while pending > 0 {
@@ -416,7 +416,7 @@ fn pass(frame: &[u8], mut at: usize, mut pending: usize) -> Result<usize, Protoc
     Ok(at)
 }
 
-/// The frame at `at`, and where the next one begins: for an aggregate, its first element.
+/// The frame at `at`, and the offset of the next one: for an aggregate, its first element.
 #[inline]
 fn head(frame: &[u8], at: usize) -> Result<(Kind, Content, usize), ProtocolError> {
     if let Some(blob) = Blob::at(frame, at) {
@@ -455,7 +455,7 @@ fn head(frame: &[u8], at: usize) -> Result<(Kind, Content, usize), ProtocolError
     Ok((kind, content, next))
 }
 
-/// Where a verbatim string's text begins: behind three letters and a colon.
+/// The offset of a verbatim string's text: behind three letters and a colon.
 fn behind_format(frame: &[u8], start: usize) -> Result<usize, ProtocolError> {
     match frame.get(start + 3) {
         Some(b':') => Ok(start + 4),

@@ -1,10 +1,10 @@
-//! Commands as bytes, put straight into what is to be sent.
+//! Encodes commands, straight into the output.
 //!
 //! Every command has one atomic form on the wire, or is a run of commands that each are
-//! ([`Command::SetMany`]). Timeouts go out in milliseconds. All forms exist since Redis 4.0.
+//! ([`Command::SetMany`]). Timeouts are sent in milliseconds. All forms exist since Redis 4.0.
 //!
-//! Only lengths are limited by a server, and [`largest`] is there so that a caller can refuse
-//! them before anything is written: what is written is always a whole command.
+//! Only lengths are limited by a server. [`largest`] lets a caller refuse a command that is too
+//! long before anything is written: the bytes written are always whole commands.
 
 use core::fmt::{self, Write};
 
@@ -20,19 +20,18 @@ use crate::ttl::Expiry;
 
 use super::output::Output;
 
-/// How many bytes a server takes as one argument: Redis's default `proto-max-bulk-len`.
+/// The most bytes that a server accepts as one argument: Redis's default `proto-max-bulk-len`.
 pub const MAX_ARGUMENT: usize = 512 << 20;
 
 /// Appends `command` to `tx`.
 ///
-/// [`Expect::of`](super::answer::Expect::of) the same command tells what comes back. A command on
-/// no keys at all is one that no server knows, and goes out as PING: it still is one round trip
-/// with one answer.
+/// [`Expect::of`](super::answer::Expect::of) the same command describes the reply. No server accepts
+/// a command on no keys at all, so it is sent as PING: it still is one round trip with one reply.
 ///
 /// A double that is not finite is sent like any other; the server refuses it as an overflow.
 #[inline(always)]
 pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
-    // The commonest command is worth being inlined where it is submitted.
+    // The commonest command is worth inlining into its caller.
     if let Command::Get(key) = command { get(tx, key) } else { any_command(command, scripts, tx) }
 }
 
@@ -73,8 +72,8 @@ fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
     }
 }
 
-/// Appends `ASKING`: a node of a cluster takes the next command though it is for a slot that is only
-/// being moved there.
+/// Appends `ASKING`: it makes a node of a cluster accept the next command although its slot is still
+/// being moved to that node.
 pub(crate) fn asking(tx: &mut Output) {
     tx.put_slice(b"*1\r\n$6\r\nASKING\r\n");
 }
@@ -87,9 +86,9 @@ pub fn request(tx: &mut Output, words: &[&[u8]]) {
     }
 }
 
-/// How many bytes the longest argument of `command` has that a caller chose.
+/// The length in bytes of the longest argument of `command` that the caller chose.
 ///
-/// A server answers an argument of more than [`MAX_ARGUMENT`] with an error and closes the
+/// A server replies to an argument of more than [`MAX_ARGUMENT`] bytes with an error and closes the
 /// connection, with all that is in flight on it.
 #[inline(always)]
 #[must_use]
@@ -117,9 +116,9 @@ fn largest_of_any(command: &Command<'_>) -> usize {
     }
 }
 
-/// Which scripts one connection has already sent, and may from now on call by their digests.
+/// The scripts that one connection has already sent, and may from now on call by their digests.
 ///
-/// A server forgets scripts when it is told to, and may when it has too many; it then answers
+/// A server forgets its scripts on request, and may when it has too many. It then replies
 /// `NOSCRIPT` without having run anything.
 #[derive(Clone, Debug, Default)]
 pub struct Scripts {
@@ -127,7 +126,7 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// Sends every script in full again when it is next used: to be called after `NOSCRIPT`.
+    /// Makes every script be sent in full at its next use. To be called after `NOSCRIPT`.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
@@ -140,7 +139,7 @@ impl Scripts {
     }
 }
 
-/// In as few steps as there may be, as it is the commonest.
+/// Takes as few steps as possible, as it is the commonest command.
 #[inline(always)]
 fn get(tx: &mut Output, key: &Key<'_>) {
     match two_digits(key.len()) {
@@ -217,7 +216,7 @@ fn incr(
     }
 }
 
-/// Whole keys, put together or not.
+/// Whole keys, joined from their parts already or not.
 enum Whole<'a> {
     Keys(&'a Keys<'a>),
     Bytes(&'a [Bytes]),
@@ -252,13 +251,13 @@ fn scan(tx: &mut Output, stem: &[u8], cursor: u64) {
     tx.put_slice(COUNT);
 }
 
-/// How long the pattern is that matches every key beginning with `stem`.
+/// The length of the pattern that matches every key beginning with `stem`.
 fn pattern_len(stem: &[u8]) -> usize {
     stem.len() + stem.iter().filter(|&&byte| is_special(byte)).count() + 1
 }
 
-/// Whether a byte means something else than itself in a server's patterns. `]`, `^` and `-` only
-/// do behind a `[` that is not escaped; `]` is escaped for the reader's peace of mind.
+/// Whether a byte has a special meaning in a server's patterns. `]`, `^` and `-` have one only
+/// behind a `[` that is not escaped; `]` is escaped for the reader's peace of mind.
 ///
 /// Source: `stringmatchlen` in Redis's `src/util.c`.
 fn is_special(byte: u8) -> bool {
@@ -308,7 +307,7 @@ fn put_key(tx: &mut Output, key: &Key<'_>) {
     tx.put_slice(b"\r\n");
 }
 
-/// A length or a count on a line of its own. Most have two digits.
+/// Writes a length or a count on a line of its own. Most have two digits.
 #[inline]
 fn put_number(tx: &mut Output, kind: u8, number: usize) {
     match two_digits(number) {

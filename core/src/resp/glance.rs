@@ -1,7 +1,8 @@
-//! The commonest frame at a glance: a blob of which every byte is there.
+//! The commonest frame at a glance: a blob that is in the buffer whole.
 //!
-//! It answers only where nothing is out of the ordinary; all else is for [`scan`](super::scan),
-//! byte by byte, and so is every error. Where it answers, the scanner would answer the same.
+//! It recognises only a plain, complete blob and reports no errors. Everything else is left to
+//! [`scan`](super::scan), which reads byte by byte. For a blob found here, the scanner would return
+//! the same.
 
 use core::ops::Range;
 
@@ -10,14 +11,14 @@ use super::scan::Limits;
 /// A whole blob in a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Blob {
-    /// Where its body begins.
+    /// The offset at which its body begins.
     pub(super) start: usize,
-    /// Where its body ends; a line break follows.
+    /// The offset at which its body ends; a line break follows.
     pub(super) end: usize,
 }
 
 impl Blob {
-    /// The blob that begins at `at`, if it is one and whole.
+    /// The blob that begins at `at`, if a blob begins there and is whole.
     #[inline]
     pub(super) fn at(bytes: &[u8], at: usize) -> Option<Self> {
         let frame = bytes.get(at..)?;
@@ -42,13 +43,13 @@ impl Blob {
         (rest.as_slice().get(len..len + 2)? == b"\r\n").then_some(Self { start, end })
     }
 
-    /// Where its body is.
+    /// The range of its body.
     #[inline]
     pub(crate) fn body(self) -> Range<usize> {
         self.start..self.end
     }
 
-    /// How many bytes the body has.
+    /// The length of the body in bytes.
     #[inline]
     pub(super) fn len(self) -> usize {
         self.end - self.start
@@ -60,7 +61,7 @@ impl Blob {
         self.len() <= limits.blob && self.end <= limits.frame
     }
 
-    /// Where the next frame begins.
+    /// The offset at which the next frame begins.
     #[inline]
     pub(crate) fn next(self) -> usize {
         self.end + 2
@@ -73,7 +74,7 @@ fn digit(byte: u8) -> Option<usize> {
     (digit < 10).then_some(usize::from(digit))
 }
 
-/// A length of so much that another digit is out of the ordinary.
+/// From this length on, another digit is left to the scanner.
 const LONG: usize = 100_000_000;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The kinds of frame that RESP2 and RESP3 know, by their first byte.
 //!
-//! Streamed strings and aggregates are not among them: a server sends them only to a client that
+//! Streamed strings and aggregates are missing: a server sends them only to a client that
 //! asked for them, and this one never does.
 
 /// A kind of frame.
@@ -10,7 +10,7 @@
 pub enum Kind {
     /// `+`: a line of text.
     Simple,
-    /// `-`: a line that says what went wrong.
+    /// `-`: a line with an error.
     Error,
     /// `:`: an `i64`.
     Integer,
@@ -24,7 +24,7 @@ pub enum Kind {
     Double,
     /// `#`: true or false.
     Boolean,
-    /// `!`: bytes that say what went wrong.
+    /// `!`: bytes with an error.
     BlobError,
     /// `=`: bytes with a three-letter format in front.
     Verbatim,
@@ -34,9 +34,9 @@ pub enum Kind {
     Map,
     /// `~`: frames in no order.
     Set,
-    /// `>`: frames that nobody asked for; only at the top level.
+    /// `>`: an unrequested message, as frames in order; only at the top level.
     Push,
-    /// `|`: pairs of frames that say something about the frame behind them, of which they are a
+    /// `|`: pairs of frames with auxiliary data about the frame behind them, of which they are a
     /// part.
     Attribute,
 }
@@ -48,12 +48,12 @@ pub(super) enum Layout {
     Line,
     /// A line with a length, that many bytes, and a line break.
     Blob,
-    /// A line with a count, and this many frames for each one counted.
+    /// A line with a count, and `width` frames for each one counted.
     Aggregate { width: usize },
 }
 
 impl Kind {
-    /// The kind that begins with `byte`, where one does.
+    /// The kind that begins with `byte`, if there is one.
     #[inline]
     #[must_use]
     pub const fn of(byte: u8) -> Option<Self> {
@@ -77,7 +77,7 @@ impl Kind {
         })
     }
 
-    /// What it is called in an error, with its article.
+    /// Its name in an error, with its article.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -115,7 +115,7 @@ impl Kind {
         }
     }
 
-    /// What the number behind the first byte is called in an error.
+    /// The name in an error of the number behind the first byte.
     pub(super) const fn count_name(self) -> &'static str {
         match self.layout() {
             Layout::Line => self.name(),

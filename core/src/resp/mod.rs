@@ -1,17 +1,17 @@
 //! The wire: RESP2 and RESP3.
 //!
-//! Bytes that a server sent go through these rooms in this order, and no later room sees bytes
+//! Bytes from a server pass through these modules in this order, and no later module sees bytes
 //! that an earlier one refused:
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`kind`] | the fifteen kinds of frame and what they are called |
-//! | [`scan`], `glance` | where the first frame ends: resumable, strict, under limits |
-//! | [`decode`] | what a complete frame holds, without copying more than it keeps |
-//! | [`answer`] | a reply read as the typed answer to the command that asked |
-//! | [`encode`], [`output`] | the other way: commands written into a row of bytes to be sent |
+//! | [`kind`] | the fifteen kinds of frame and their names |
+//! | [`scan`], `glance` | finds the end of the first frame: resumable, strict, under limits |
+//! | [`decode`] | reads a complete frame, and copies no more than is kept |
+//! | [`answer`] | turns a reply into the typed answer to its command |
+//! | [`encode`], [`output`] | the other direction: encodes commands into the bytes to send |
 //!
-//! Nothing here knows a connection, a tag or the time.
+//! Nothing here knows about connections, tags or the time.
 
 pub mod answer;
 pub mod decode;

@@ -1,9 +1,9 @@
-//! What is to be sent: small things copied into one buffer, large values kept as they are.
+//! The bytes to be sent: small ones copied into one buffer, large values kept as they are.
 //!
 //! A command of a few dozen bytes is cheapest to copy behind the one before it, so that many leave
-//! in one piece. A value of many thousand is not: it is kept as the caller's own
-//! [`Bytes`] and goes from there to the socket. So an output is a row of [pieces](Output::pieces),
-//! made for vectored writes.
+//! in one piece. A value of many thousand bytes is not: it is kept as the caller's own
+//! [`Bytes`] and goes from there to the socket. So an output is a sequence of
+//! [pieces](Output::pieces), made for vectored writes.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -12,16 +12,16 @@ use core::mem;
 
 use bytes::{Buf, BufMut, Bytes};
 
-/// Bytes to be sent, in order. Whoever sends them says how many with [`Buf::advance`].
+/// Bytes to be sent, in order. The sender reports how many it has sent with [`Buf::advance`].
 ///
-/// `Debug` shows how many there are and none of them: a password may be among them.
+/// `Debug` shows how many bytes there are and not the bytes: a password may be among them.
 #[derive(Default)]
 pub struct Output {
-    /// Pieces that nothing more is added to; none of them is empty.
+    /// Pieces that nothing more is added to; no piece is empty.
     sealed: VecDeque<Bytes>,
-    /// How many bytes those have together.
+    /// The total length of the sealed pieces in bytes.
     sealed_len: usize,
-    /// What comes behind them, of which the first `sent` bytes are gone.
+    /// The bytes behind them, of which the first `sent` have been sent.
     open: Vec<u8>,
     sent: usize,
 }
@@ -33,7 +33,7 @@ impl fmt::Debug for Output {
 }
 
 impl Output {
-    /// From this many bytes on, a value is a piece of its own; below, it is copied.
+    /// A value of at least this many bytes becomes a piece of its own; a shorter one is copied.
     ///
     /// A piece costs two entries of a vectored write and an allocation; copying 8 KiB costs more.
     pub const SEALED_FROM: usize = 8 * 1024;
@@ -44,33 +44,33 @@ impl Output {
         Self::default()
     }
 
-    /// How many bytes there are.
+    /// The number of bytes to be sent.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.sealed_len + self.open.len() - self.sent
     }
 
-    /// Whether there are none.
+    /// Whether no bytes are to be sent.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many bytes of memory it keeps for what is copied.
+    /// The capacity in bytes of the buffer for copied bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.open.capacity()
     }
 
-    /// The bytes, as pieces in order; none of them is empty.
+    /// The bytes, as pieces in order; no piece is empty.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let open = Some(self.rest()).filter(|rest| !rest.is_empty());
         self.sealed.iter().map(|piece| &**piece).chain(open)
     }
 
-    /// Takes all of it, in one piece: for a socket without vectored writes.
+    /// Takes all bytes, in one piece: for a socket without vectored writes.
     #[must_use]
     pub fn split(&mut self) -> Bytes {
         self.copy_to_bytes(self.len())
@@ -82,7 +82,7 @@ impl Output {
         self.open.extend_from_slice(bytes);
     }
 
-    /// Puts a value at the end, copied or kept as it is.
+    /// Puts a value at the end: copied if it is short, else as it is.
     #[inline]
     pub fn put_value(&mut self, value: &Bytes) {
         if value.len() < Self::SEALED_FROM {
@@ -94,7 +94,7 @@ impl Output {
         self.sealed.extend([before, value.clone()].into_iter().filter(|piece| !piece.is_empty()));
     }
 
-    /// The end of the output, to be written to.
+    /// The end of the output, for writing to it.
     #[inline]
     pub(crate) fn end(&mut self) -> &mut impl BufMut {
         &mut self.open
@@ -128,7 +128,7 @@ impl Buf for Output {
             self.sealed.pop_front();
         }
         self.sent = self.open.len().min(self.sent + count);
-        // What is sent goes once it is the larger part, so that each byte is moved once at most.
+        // Sent bytes are dropped once they are the larger part, so that each byte is moved at most once.
         if self.sent * 2 >= self.open.len() {
             self.open.drain(..self.sent);
             self.sent = 0;

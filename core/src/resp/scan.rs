@@ -1,15 +1,15 @@
-//! Framing: where the first frame of a buffer ends, under limits.
+//! Framing: finds the end of the first frame in a buffer, under limits.
 //!
 //! The scanner is an automaton over bytes. Every decision is made at the byte that settles it and
 //! depends only on the bytes of this frame up to there, so how the bytes were cut into reads can
-//! change neither a frame's length nor an error. It remembers how far it has come, looks at no
-//! byte twice and at a blob's body not at all; its memory is one count for each open aggregate.
+//! change neither a frame's length nor an error. It remembers how far it has come. It looks at no
+//! byte twice and skips the body of a blob; its memory is one count for each open aggregate.
 //!
-//! What may come is told before a frame begins ([`Scanner::expect`]): a value that was asked for may be large,
-//! what only says that something is done may not, and neither may what was not asked for. Pushes and attributes
-//! never are.
+//! The caller declares before a frame begins what may come ([`Scanner::expect`]). A requested value may be
+//! large. A reply that only confirms a command may not, and neither may an unrequested frame. Pushes and
+//! attributes never may.
 //!
-//! It checks all that framing needs and all that costs nothing extra: lengths, counts, integers,
+//! The scanner checks all that framing needs and all that costs nothing extra: lengths, counts, integers,
 //! terminators. It does not know what doubles, attributes or pushes mean, nor which frame answers
 //! which command.
 
@@ -20,13 +20,13 @@ use crate::error::ProtocolError;
 use super::glance::Blob;
 use super::kind::{Kind, Layout};
 
-/// How large a frame may be before it is refused.
+/// The limits on the size of a frame; a larger frame is refused.
 ///
-/// A limit is tested as soon as the bytes seen are past it, so nothing is ever read, counted or
+/// A limit is tested as soon as the bytes seen exceed it, so nothing is ever read, counted or
 /// kept on a peer's word alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// How many aggregates may be open at once; also an empty or a null one counts. Default: 32.
+    /// How many aggregates may be open at once; an empty or a null one counts too. Default: 32.
     pub depth: usize,
     /// How many frames one aggregate may hold; a map's pair is two. Default: 2^20.
     pub elements: usize,
@@ -41,7 +41,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For what is never large: a greeting, and a reply that carries no value.
+    /// For frames that are never large: a greeting, and a reply that carries no value.
     pub const SMALL: Self = Self {
         depth: 8,
         elements: 4 << 10,
@@ -51,8 +51,8 @@ impl Limits {
         frame: 256 << 10,
     };
 
-    /// For what a server says unasked: pushes, which name keys, and attributes. One flush of many keys
-    /// is one push.
+    /// For unrequested frames: pushes, which name keys, and attributes. A flush of many keys is one
+    /// push.
     pub const UNASKED: Self = Self {
         depth: 32,
         elements: 256 << 10,
@@ -62,7 +62,7 @@ impl Limits {
         frame: 4 << 20,
     };
 
-    /// The smaller of each.
+    /// The smaller of each limit.
     #[must_use]
     pub fn min(self, other: Self) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Limits {
     }
 }
 
-/// What may come next, apart from pushes and attributes, which always may.
+/// The frames that may come next, apart from pushes and attributes, which always may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Expected {
     /// Any frame within the scanner's limits.
@@ -84,7 +84,7 @@ pub enum Expected {
     Any,
     /// A frame within [`Limits::SMALL`] as well.
     Small,
-    /// None: nothing was asked.
+    /// No frame: no reply is pending.
     Nothing,
 }
 
@@ -104,15 +104,15 @@ impl Default for Limits {
 /// Finds where the frame at the start of a growing buffer ends.
 #[derive(Debug)]
 pub struct Scanner {
-    /// Those of the frame that is being read.
+    /// The limits of the current frame.
     limits: Limits,
     limited: Limited,
-    /// Those of a large frame, a small one and an unasked one.
+    /// The limits of a large frame, a small one and an unrequested one.
     large: Limits,
     small: Limits,
     unasked: Limits,
     expected: Expected,
-    /// How many bytes of the current frame are behind the automaton.
+    /// How many bytes of the current frame have been read.
     at: usize,
     state: State,
     /// How many frames the innermost open aggregate still lacks; the top level lacks one.
@@ -124,7 +124,7 @@ pub struct Scanner {
     failed: Option<ProtocolError>,
 }
 
-/// Which limits hold for a frame.
+/// Which limits apply to a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Limited {
     Large,
@@ -135,7 +135,7 @@ enum Limited {
 /// What the next byte should be.
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// A frame's first.
+    /// The first byte of a frame.
     Kind,
     /// Free text or the CR behind it; `len` bytes of it have been seen.
     Text { kind: Kind, len: usize },
@@ -143,13 +143,13 @@ enum State {
     Boolean,
     /// A sign or a digit of an integer, or the CR behind it.
     Number { kind: Kind, sign: Sign, value: u64, len: usize },
-    /// The first of a length or a count.
+    /// The first byte of a length or a count.
     Count { kind: Kind },
     /// The `1` of RESP2's null.
     Minus { kind: Kind },
     /// A further digit of a length or a count, or the CR behind it.
     Digits { kind: Kind, limit: u64, value: u64 },
-    /// The CR behind the last thing that may stand on a line.
+    /// The CR behind the last byte that may stand on a line.
     Cr { kind: Kind, then: Then },
     /// The LF that ends a line.
     Lf { kind: Kind, then: Then },
@@ -157,7 +157,7 @@ enum State {
     Body { kind: Kind, left: usize },
 }
 
-/// What the end of a line ends.
+/// What a line completes when it ends.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     /// The frame.
@@ -169,7 +169,7 @@ enum Then {
 /// How much of an integer has been seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Sign {
-    /// Nothing.
+    /// Not a byte.
     Unseen,
     Plus,
     Minus,
@@ -179,7 +179,7 @@ impl Scanner {
     /// A scanner at the start of a frame.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        // No buffer is longer, and lengths below it can be added up without care.
+        // No buffer is longer, and sums of lengths below it cannot overflow.
         const LONGEST: usize = usize::MAX / 8;
         let limits = Limits {
             elements: limits.elements.min(LONGEST),
@@ -204,22 +204,22 @@ impl Scanner {
         }
     }
 
-    /// What may come from here on. Of no effect on a frame of which a part was seen already, but for one that
-    /// an attribute stands before.
+    /// Declares which frames may come from here on. It has no effect on a frame that has begun, unless the part
+    /// seen so far is an attribute in front of it.
     #[inline]
     pub fn expect(&mut self, expected: Expected) {
         self.expected = expected;
     }
 
-    /// The length of the frame at the start of `rx`, or `None` until all of it is there.
+    /// Returns the length of the frame at the start of `rx`, or `None` until all of it has arrived.
     ///
-    /// `rx` begins where the current frame begins, at each call. Once a length was answered the
+    /// At each call, `rx` begins where the current frame begins. Once a length was returned the
     /// caller removes that many bytes, and the next call looks for the next frame. An attribute
     /// is a part of the frame behind it. The cost is that of the bytes not seen before.
     ///
     /// # Errors
     /// [`ProtocolError`] at the first byte that no valid frame within the limits has in its
-    /// place, and again at every later call: what follows cannot be framed.
+    /// place, and again at every later call: the bytes that follow cannot be framed.
     #[inline]
     pub fn scan(&mut self, rx: &[u8]) -> Result<Option<usize>, ProtocolError> {
         match self.glance(rx) {
@@ -228,7 +228,7 @@ impl Scanner {
         }
     }
 
-    /// The blob at the start of `rx`, if that is what [`scan`](Self::scan) finds there at a glance.
+    /// The blob at the start of `rx`, if [`scan`](Self::scan) finds one there at a glance.
     #[inline]
     pub(crate) fn glance(&self, rx: &[u8]) -> Option<Blob> {
         if self.at > 0 || self.failed.is_some() {
@@ -237,8 +237,8 @@ impl Scanner {
         Blob::at(rx, 0).filter(|blob| blob.is_within(&self.large))
     }
 
-    /// How many bytes the blob and its end still lack that the last scan ended in; zero where it ended
-    /// in none.
+    /// How many bytes are missing of the blob, with its line break, in which the last scan ended; zero if
+    /// it did not end inside a blob.
     #[must_use]
     pub fn lacks(&self) -> usize {
         match self.state {
@@ -266,8 +266,8 @@ impl Scanner {
         found
     }
 
-    /// Every transition there is. More than a byte is passed at once only where a whole blob is
-    /// there at a glance, and in the body of any other.
+    /// All transitions. It passes more than one byte at once only for a whole blob found at a glance,
+    /// and in the body of any other blob.
     fn run<S: Source + ?Sized>(&mut self, rx: &S) -> Result<Option<usize>, ProtocolError> {
         self.pass_body(rx.len());
         while let Some(byte) = rx.byte(self.at) {
@@ -328,7 +328,7 @@ impl Scanner {
                         Layout::Aggregate { width } if count > 0 => {
                             self.open_aggregate(kind, count.saturating_mul(width))?
                         }
-                        // The frame that an attribute belongs to is still to come.
+                        // The frame that the attribute belongs to is still to come.
                         Layout::Aggregate { .. } if kind == Kind::Attribute => State::Kind,
                         Layout::Aggregate { .. } => match self.complete() {
                             Some(len) => return Ok(Some(len)),
@@ -354,14 +354,14 @@ impl Scanner {
         Ok(None)
     }
 
-    /// A frame begins with this byte, or what an attribute stands before.
+    /// A frame, or an attribute in front of it, begins with this byte.
     #[inline]
     fn begin(&mut self, byte: u8) -> Result<(), ProtocolError> {
         let limited = match self.expected {
             _ if matches!(byte, b'>' | b'|') => Limited::Unasked,
             Expected::Any => Limited::Large,
             Expected::Small => Limited::Small,
-            // What is no frame at all is another error.
+            // A byte that begins no frame is another error.
             Expected::Nothing if Kind::of(byte).is_some() => return Err(ProtocolError::Unasked),
             Expected::Nothing => Limited::Small,
         };
@@ -376,7 +376,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// Skips as much of a blob's body, without its line break, as `end` bytes hold.
+    /// Skips as much of a blob's body, without its line break, as lies before `end`.
     #[inline]
     fn pass_body(&mut self, end: usize) {
         if let State::Body { kind, left } = self.state {
@@ -492,8 +492,8 @@ impl Scanner {
         Ok(State::Kind)
     }
 
-    /// Counts a frame that is complete, and all that it completes; the length of the outermost
-    /// one if that is among them.
+    /// Counts a complete frame, and every aggregate that it completes. Returns the length of the
+    /// outermost frame if that is complete.
     #[inline]
     fn complete(&mut self) -> Option<usize> {
         self.left -= 1;
@@ -524,7 +524,7 @@ impl Default for Scanner {
     }
 }
 
-/// Where bytes are looked at: a slice, or in tests one that counts the looks.
+/// A source of bytes: a slice, or in tests one that counts accesses.
 trait Source {
     fn len(&self) -> usize;
     fn byte(&self, at: usize) -> Option<u8>;

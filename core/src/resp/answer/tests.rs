@@ -13,7 +13,7 @@ use crate::ttl::Expiry;
 
 use super::*;
 
-/// What `expect` makes of `frame` when more stands behind it, and that it takes exactly `frame`.
+/// What `expect` reads from `frame` with more bytes behind it. Asserts that it removes exactly `frame`.
 fn read(expect: Expect, frame: &str) -> Result<Answer, ProtocolError> {
     let mut rx = BytesMut::from(frame.as_bytes());
     rx.extend_from_slice(b"+next\r\n");

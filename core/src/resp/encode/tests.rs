@@ -11,8 +11,7 @@ use crate::resp::scan::Scanner;
 
 use super::*;
 
-/// The words of the one command that `command` is encoded as, after checking that it is one
-/// whole frame and that just enough was reserved.
+/// The words of the one command that `command` is encoded as. Asserts that it is one whole frame.
 fn words(command: &Command<'_>, scripts: &mut Scripts) -> Vec<Vec<u8>> {
     let mut commands = commands(command, scripts);
     assert_eq!(commands.len(), 1, "{command:?}");
@@ -36,7 +35,7 @@ fn read(mut tx: &[u8]) -> Vec<Vec<Vec<u8>>> {
     commands
 }
 
-/// Commands as text, words apart.
+/// Commands as text, words separated by spaces.
 fn text(command: &Command<'_>) -> Vec<String> {
     let join = |words: Vec<Vec<u8>>| words.join(&b' ').escape_ascii().to_string();
     commands(command, &mut Scripts::default()).into_iter().map(join).collect()
@@ -270,8 +269,7 @@ fn case_27_numbers_and_lengths_at_every_digit_boundary_go_out_whole() {
     }
 }
 
-/// What a server's pattern matching does with `*`, `?`, `[...]` and backslashes, in its simplest
-/// form.
+/// A server's pattern matching of `*`, `?`, `[...]` and backslashes, in its simplest form.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], _) => text.is_empty(),

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a scanner says of `input` when it is given all of it: the frames' lengths, then the error
-/// if there is one.
+/// What a scanner returns for all of `input` at once: the frames' lengths, then the error if there
+/// is one.
 fn whole(input: &[u8]) -> (Vec<usize>, Option<ProtocolError>) {
     let (mut scanner, mut rest, mut lengths) = (Scanner::default(), input, Vec::new());
     loop {
@@ -23,7 +23,7 @@ fn whole(input: &[u8]) -> (Vec<usize>, Option<ProtocolError>) {
     }
 }
 
-/// The same, when the input arrives in pieces that end at `cuts`.
+/// What it returns when the input arrives in pieces that end at `cuts`.
 fn pieces(
     input: &[u8],
     cuts: impl IntoIterator<Item = usize>,
@@ -48,11 +48,11 @@ fn refused(input: &[u8]) -> ProtocolError {
     whole(input).1.unwrap_or_else(|| panic!("{:?} was not refused", input.escape_ascii()))
 }
 
-/// Bytes that counts how often one of them was looked at.
+/// Bytes with a count of how often one of them was read.
 struct Counted<'a> {
     bytes: &'a [u8],
     looks: &'a Cell<usize>,
-    /// Whether whole blobs are seen at a glance, or the automaton alone is counted.
+    /// Whether whole blobs may be found at a glance; else only the automaton is counted.
     glances: bool,
 }
 
@@ -72,7 +72,7 @@ impl Source for Counted<'_> {
     }
 }
 
-/// How many looks it takes to find the end of the one frame in `input`, read in `step`s.
+/// How many byte reads it takes to find the end of the one frame in `input`, received in `step`s.
 fn looks(input: &[u8], step: usize) -> usize {
     let looks = Cell::new(0);
     let mut scanner = Scanner::default();
