@@ -1,4 +1,4 @@
-//! Whether to try again, and after how long.
+//! Decides whether to try again, and after how long.
 
 mod halves;
 mod loss;
@@ -16,10 +16,10 @@ pub use self::loss::{Blame, Losses, Next};
 
 /// A delay before the next attempt to connect: exponential backoff with full jitter.
 ///
-/// The ceiling doubles with each failure up to [`Backoff::MAX`], and the delay is drawn evenly
-/// from all of what is below it, also when the ceiling can grow no more: clients that lost their
-/// server together do not come back together. See "Exponential Backoff And Jitter" in the AWS
-/// Architecture Blog.
+/// The ceiling doubles with each failure up to [`Backoff::MAX`], and the delay is drawn evenly from
+/// the whole range below it, even once the ceiling grows no more. So clients that lost their server
+/// together do not come back together. See "Exponential Backoff And Jitter" in the AWS Architecture
+/// Blog.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     failures: u32,
@@ -29,7 +29,7 @@ pub struct Backoff {
 impl Backoff {
     /// The ceiling of the first delay.
     pub const BASE: Duration = Duration::from_millis(50);
-    /// The ceiling that is never passed.
+    /// The highest ceiling.
     pub const MAX: Duration = Duration::from_secs(5);
 
     /// No failures yet.
@@ -48,8 +48,8 @@ impl Backoff {
         self.draw(ceiling)
     }
 
-    /// Counts a failure that trying again soon will not mend, and draws the delay: evenly from the
-    /// upper half of what is allowed, so that there is no storm.
+    /// Counts a failure that an early retry will not mend, and draws the delay: evenly from the
+    /// upper half of the range below [`Backoff::MAX`], so that there is no storm.
     pub fn refused(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
         Self::MAX / 2 + self.draw(Self::MAX / 2)
@@ -68,38 +68,38 @@ impl Backoff {
     }
 }
 
-/// Whether a command whose connection was lost may be sent again: always where its last byte was
-/// never written, else only where it changes nothing.
+/// Whether a command whose connection was lost may be sent again: always if its last byte was never
+/// written, else only if it changes nothing.
 ///
 /// A server that is stopped, or slow, may read the first of two equal writes long after the second
-/// was answered. Then it would undo what was acknowledged in between, even where running it twice
-/// in a row would be the same as running it once.
+/// was answered. That would undo writes acknowledged in between, even if running it twice in a row
+/// has the same effect as running it once.
 #[must_use]
 pub fn after_loss(command: &Command<'_>, may_have_run: bool) -> bool {
     !may_have_run || command.changes_nothing() || planted::is_replayed(command)
 }
 
-/// Whether an answered command is worth sending again at once: the server said that it did not run
-/// it, and sending it again mends the reason. Only a command that is sent as a script is, as the
-/// server has forgotten the script.
+/// Whether an answered command is worth sending again at once: the server reported that it did not run
+/// it, and sending it again mends the reason. Only a script qualifies, when the server has forgotten
+/// it.
 #[must_use]
 pub fn after_answer(command: &Command<'_>, answer: &Answer) -> bool {
     lacks_script(answer) && Expect::of(command).is_of_a_script()
 }
 
-/// Whether the server said that it does not know a script.
+/// Whether the server reported that it does not know a script.
 pub(crate) fn lacks_script(answer: &Answer) -> bool {
     is_error(answer, |kind| kind == ServerErrorKind::NoScript)
 }
 
-/// Whether another connection may lead to a server that does what this one refused.
+/// Whether another connection may lead to a server that accepts what this one refused.
 #[must_use]
 pub fn elsewhere(answer: &Answer) -> bool {
     is_error(answer, |kind| kind == ServerErrorKind::ReadOnly)
 }
 
-/// Whether the server no longer takes us for who we said to be. That a user may not do one thing
-/// ([`ServerErrorKind::NoPerm`]) is no such answer.
+/// Whether the server does not accept the client's credentials. A user's lack of permission for a
+/// command ([`ServerErrorKind::NoPerm`]) is not such an answer.
 #[must_use]
 pub fn as_a_stranger(answer: &Answer) -> bool {
     is_error(answer, |kind| matches!(kind, ServerErrorKind::NoAuth | ServerErrorKind::WrongPass))
@@ -124,7 +124,7 @@ impl Random {
         Duration::from_nanos(self.next() % nanos)
     }
 
-    /// An index below `count`; none where that is zero.
+    /// An index below `count`; `None` if that is zero.
     pub(crate) fn index(&mut self, count: usize) -> Option<usize> {
         usize::try_from(self.next() % u64::try_from(count).ok().filter(|&count| count > 0)?).ok()
     }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_generator_is_splitmix64() {
-        // What its author's program gives for this seed.
+        // The output of its author's program for this seed.
         let mut random = Random::new(1_234_567);
         for number in [
             6_457_827_717_110_365_317,

@@ -1,7 +1,8 @@
-//! `ASKING`: one command for a slot of a cluster that is only being moved to this node.
+//! `ASKING`: sends one command for a slot of a cluster that is still being moved to this node.
 //!
-//! It lets the very next command of the connection pass, so both are put in one step and none can
-//! come between. Its reply is nobody's: where it is refused, so is the command behind it.
+//! It admits only the very next command of the connection, so both are put in one step and no other
+//! can come between. Its reply goes to no caller: if the server refuses it, it refuses the command
+//! behind it too.
 
 use super::{Connection, Tag};
 use crate::command::Command;
@@ -12,10 +13,10 @@ use crate::resp::output::Output;
 use crate::time::Instant;
 
 impl Connection {
-    /// Puts `ASKING` and a command right behind it into `tx`; otherwise as [`submit`](Self::submit).
+    /// Puts `ASKING` and a command right behind it into `tx`; otherwise like [`submit`](Self::submit).
     ///
     /// # Errors
-    /// [`Refused`], and then nothing was put and no event will come; [`Refused::Run`] for a
+    /// [`Refused`]: nothing was put and no event will come. [`Refused::Run`] for a
     /// [`Command::SetMany`] of several keys, of which only the first would pass.
     pub fn submit_asking(
         &mut self,

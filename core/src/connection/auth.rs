@@ -1,11 +1,11 @@
-//! `AUTH`: who we are, told anew on a connection that is in use.
+//! `AUTH`: sends new credentials on a connection that is in use.
 //!
-//! It goes in line with the commands: those before it run as who we were, those behind it as who we
-//! are. Its reply is nobody's. A connection whose server refuses it takes no more commands, and ends
-//! once those that it took are answered.
+//! It is queued with the commands: those before it run with the old credentials, those behind it with
+//! the new ones. Its reply goes to no caller. If the server refuses it, the connection takes no more
+//! commands, and ends once the commands in flight are answered.
 //!
-//! No error shows a password that was told on the connection: of the one that answers `AUTH` only the
-//! kind is kept, and of any other the words only where no part of a password is in them.
+//! No error shows a password that was sent on the connection. An error in reply to `AUTH` keeps only its
+//! kind. Any other error keeps its text only if no part of a password is in it.
 
 use alloc::collections::VecDeque;
 
@@ -20,12 +20,11 @@ use crate::time::Instant;
 use crate::url::Credentials;
 
 impl Connection {
-    /// Puts `AUTH` into `tx`. Where the server refuses it the connection ends, once it has answered
-    /// what it took, in [`ConnectionError::Refused`], which shows no password.
+    /// Puts `AUTH` into `tx`. If the server refuses it, the connection ends in
+    /// [`ConnectionError::Refused`], which shows no password, once the commands in flight are answered.
     ///
     /// # Errors
-    /// [`Refused::NotOpen`], and then nothing was put: a handshake that is under way tells who we
-    /// were.
+    /// [`Refused::NotOpen`], and then nothing was put: a handshake under way sends the old credentials.
     pub fn authenticate(
         &mut self,
         credentials: &Credentials,
@@ -43,7 +42,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes in the answer to `AUTH`.
+    /// Handles the answer to `AUTH`.
     pub(super) fn authenticated(&mut self, answer: &Answer) {
         self.told.answered();
         if let Err(Failure::Server(error)) = answer {
@@ -52,8 +51,8 @@ impl Connection {
     }
 }
 
-/// The passwords that no error may show: the one that is in force, and those that were told and are not
-/// answered yet.
+/// The passwords that no error may show: the one in force, and those that were sent but not answered
+/// yet.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     secrets: VecDeque<Secret>,
@@ -61,13 +60,13 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// What was told in the handshake.
+    /// The password that the handshake sends.
     pub(super) fn new(credentials: Option<&Credentials>) -> Self {
         let secrets = credentials.map(|known| known.password.clone()).into_iter().collect();
         Self { secrets, unanswered: 0 }
     }
 
-    /// Keeps the passwords out of the error that a command is answered with.
+    /// Keeps the passwords out of an error in reply to a command.
     #[cold]
     pub(super) fn conceal(&self, failure: Failure) -> Failure {
         match failure {
@@ -90,7 +89,7 @@ impl Told {
 }
 
 /// Puts the command alone. In RESP2 the default user is not named: servers before Redis 6 know no users,
-/// and the others take it for that one.
+/// and the others use that user if the command names no other.
 pub(crate) fn request(credentials: &Credentials, protocol: u8, tx: &mut Output) {
     let password = credentials.password.expose().as_bytes();
     let named = |user: &&str| protocol > 2 || *user != super::handshake::DEFAULT_USER;

@@ -1,7 +1,7 @@
-//! What time alone brings about on a connection, and when.
+//! Events on a connection that only the passing of time causes.
 //!
-//! The connection keeps the earliest expiry that it has seen ([`Connection::deadline`]). When that
-//! comes it walks through its queue once, and finds all that has expired and when the next one does.
+//! The connection keeps the earliest expiry that it has seen ([`Connection::deadline`]). At that time it
+//! walks through its queue once, and finds all expired commands and the next expiry.
 
 use super::{Connection, Event, Phase};
 use crate::command::Command;
@@ -10,7 +10,7 @@ use crate::planted::{self, Bug};
 use crate::resp::output::Output;
 use crate::time::{Deadline, Instant};
 
-/// A walk through the queue in search of what has expired, one event at a time.
+/// A walk through the queue in search of expired commands, one event at a time.
 #[derive(Debug)]
 pub(super) struct Sweep {
     next: usize,
@@ -19,7 +19,7 @@ pub(super) struct Sweep {
 }
 
 impl Connection {
-    /// When to poll though nothing was read. Changes with every submit and poll.
+    /// When to poll even if nothing was read. Changes with every submit and poll.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         match &self.phase {
@@ -40,12 +40,12 @@ impl Connection {
         }
     }
 
-    /// When to ask whether the server is there, should nothing be under way until then.
+    /// When to ping the server, if the queue stays empty until then.
     fn keepalive_at(&self) -> Instant {
         self.last_used.max(self.last_ours) + Self::KEEPALIVE
     }
 
-    /// What time alone has brought about.
+    /// The event or error that is due at `now`.
     pub(super) fn due(
         &mut self,
         now: Instant,
@@ -85,7 +85,7 @@ impl Connection {
                 sweep.next_expiry = sweep.next_expiry.min(waiting.expires);
                 continue;
             }
-            // Nothing was read since it was asked, if it was asked with all its time before it.
+            // Nothing was read since it was submitted, provided that it had the whole response timeout.
             sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
             if let Some(tag) = waiting.tag.take() {
                 if planted::is(Bug::PlaceGivenUp) {

@@ -1,16 +1,16 @@
-//! How a server is greeted: in which version of the protocol, and with how many words.
+//! How a connection greets its server: in which version of the protocol, and with how many commands.
 //!
 //! # Theory of operation
 //!
-//! A server that refuses `HELLO` by an error is greeted in RESP2 on the same connection. Some proxies hang
-//! up instead, on `HELLO` and on `CLIENT` as well. A connection that ends like that, before it was ready,
-//! has the next one say no more than it must ([`Greeting::Bare`]), and the next one may be dialled at
-//! once. If that gets ready, new connections are greeted like it for [`Greetings::BARE_FOR`], and then one
-//! tries all words again. If it ends before it is ready, whatever the reason, it was not the words: the next
-//! one says all of them again. So a server that is away is dialled twice at most where it would be
-//! dialled once.
+//! If a server refuses `HELLO` with an error, the connection goes on in RESP2. Some proxies hang up
+//! instead, on `HELLO` and on `CLIENT` as well. If a connection ends like that before it is ready, the next
+//! one sends only the necessary commands ([`Greeting::Bare`]), and may be dialled at once. If that one gets
+//! ready, new connections greet in the same way for [`Greetings::BARE_FOR`], and then one tries the full
+//! greeting again. If it ends before it is ready, whatever the reason, the greeting was not the cause: the
+//! next one sends the full greeting again. So a server that is away is dialled at most twice for each time
+//! that it would be dialled otherwise.
 //!
-//! In RESP2 nothing is pushed, so what relies on pushes is never greeted barely.
+//! RESP2 has no pushes, so a connection that relies on pushes never uses the bare greeting.
 
 use core::time::Duration;
 
@@ -25,9 +25,9 @@ pub enum Protocol {
     /// RESP3, or RESP2 if the server speaks no RESP3. In text: `auto`.
     #[default]
     Auto,
-    /// RESP2; the server is not asked for another. In text: `2`.
+    /// RESP2; the client asks for no other. In text: `2`.
     Resp2,
-    /// RESP3; a server that speaks no RESP3 is an error. In text: `3`.
+    /// RESP3; if the server does not speak it that is an error. In text: `3`.
     Resp3,
 }
 
@@ -42,28 +42,28 @@ pub enum Greeting {
     Resp3,
     /// In RESP2, and with the name of the connection, if it has one.
     Resp2,
-    /// In RESP2, and with what cannot be left out: the credentials, the database, and whatever the
-    /// connection's role asks for.
+    /// In RESP2, with only the necessary commands: the credentials, the database, and those that the
+    /// connection's role requires.
     Bare,
 }
 
-/// How the connections of one pool greet their server, by what came of those before.
+/// Chooses how the connections of one pool greet their server, from the outcomes of earlier ones.
 #[derive(Clone, Debug)]
 pub struct Greetings {
     protocol: Protocol,
-    /// Whether fewer words are of use: there are some to leave out, and nobody relies on pushes.
+    /// Whether a bare greeting is useful: it would be shorter, and the setup does not rely on pushes.
     may_be_bare: bool,
     bare_until: Option<Instant>,
 }
 
 impl Protocol {
-    /// The protocol that a text names: `auto`, `2` or `3`.
+    /// The protocol with this text: `auto`, `2` or `3`.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         [Self::Auto, Self::Resp2, Self::Resp3].into_iter().find(|it| it.as_text() == text)
     }
 
-    /// What [`from_text`](Self::from_text) reads.
+    /// The text that [`from_text`](Self::from_text) reads.
     #[must_use]
     pub const fn as_text(self) -> &'static str {
         match self {
@@ -75,10 +75,10 @@ impl Protocol {
 }
 
 impl Greetings {
-    /// How long connections say no more than they must, before one tries all words again.
+    /// How long connections use the bare greeting before one tries the full greeting again.
     pub const BARE_FOR: Duration = Duration::from_secs(600);
 
-    /// How connections greet that are set up like this; what the setup itself says of it does not count.
+    /// Greetings for connections with this protocol and setup; the greeting in the setup is ignored.
     #[must_use]
     pub fn new(protocol: Protocol, setup: &Setup) -> Self {
         let relies_on_pushes = matches!(setup.pushes, Pushes::Told { tracking: Some(_) });
@@ -103,9 +103,8 @@ impl Greetings {
         }
     }
 
-    /// A connection that greeted like this has ended before it was ready; `hung_up` says that the server
-    /// closed it after it was dialled. Returns whether another one is worth dialling at once, in other
-    /// words.
+    /// Reports that a connection with this greeting ended before it was ready. `hung_up` means that the
+    /// server closed it after it was dialled. Returns whether to dial again at once, with another greeting.
     pub fn ended(&mut self, greeting: Greeting, hung_up: bool, now: Instant) -> bool {
         match greeting {
             Greeting::Bare => self.bare_until = None,

@@ -1,19 +1,19 @@
-//! The first words on a connection.
+//! The handshake of a connection.
 //!
-//! Two round trips. First `HELLO 3` with the credentials and the client's name; a server that refuses
-//! it, in whatever words, is greeted in RESP2 with `AUTH` and `CLIENT SETNAME` instead.
-//! A [`Greeting`] may spare it `HELLO`, and all that can be left out.
-//! Then, in one pipeline: `SELECT` where a database was named, `CLIENT SETINFO` (since Redis 7.2;
-//! its errors are ignored), `CLIENT TRACKING` where pushes are asked for, and a `PING`, which a
+//! It takes two round trips. First comes `HELLO 3` with the credentials and the client's name. If the server
+//! refuses that, with whatever error, the client sends `AUTH` and `CLIENT SETNAME` in RESP2 instead.
+//! A [`Greeting`] may leave out `HELLO`, and every other command that is not necessary.
+//! Then follow, in one pipeline: `SELECT` if the setup names a database, `CLIENT SETINFO` (since Redis 7.2;
+//! its errors are ignored), `CLIENT TRACKING` if the setup asks for pushes, and a `PING`, which a
 //! server that is still loading its data refuses.
 //!
-//! No error of the handshake shows the password, though old servers quote the arguments of a
-//! command they do not know: what is decided by an error is decided by what the server wrote, and of
-//! one that answers a command with the password in it only the kind is told.
+//! No error of the handshake shows the password, though old servers quote the arguments of an unknown
+//! command. Decisions are made on the error as the server wrote it. If the error is the reply to a
+//! command that contains the password, only its kind is passed on.
 //!
-//! A server that must be a master says whether it is one in its answer to `HELLO`. Where it does not,
-//! as in RESP2, it is asked by `ROLE`, before the `PING`. So is a replica told `READONLY` that is to answer
-//! reads.
+//! If the server must be a master, its role is in its reply to `HELLO`. If it is not there, as in
+//! RESP2, the client asks with `ROLE`, before the `PING`. A replica that is to answer reads is sent
+//! `READONLY` at that point.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -29,25 +29,25 @@ use crate::resp::{decode, encode};
 use crate::secret::Secret;
 use crate::url::Credentials;
 
-/// A handshake under way: what was asked and not yet answered.
+/// A handshake under way.
 #[derive(Debug)]
 pub(super) struct Handshake {
     credentials: Option<Credentials>,
     name: Option<String>,
     database: u32,
     greeting: Greeting,
-    /// What the server has not said yet that it is.
+    /// The role that the server must have, until it has reported one.
     role: Role,
-    /// Whether it is told to answer reads as a replica.
+    /// Whether to let the server answer reads as a replica.
     reads: bool,
     tracking: Option<Tracking>,
     asked: VecDeque<Ask>,
     info: ServerInfo,
-    /// How many bytes were heard.
+    /// How many bytes the server has sent.
     heard: usize,
 }
 
-/// What came of a reply.
+/// The result of handling a reply.
 #[derive(Debug)]
 pub(super) enum Step {
     /// More replies are to come.
@@ -59,14 +59,14 @@ pub(super) enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Hello,
-    /// As [`Must`](Self::Must), and the error may quote the password.
+    /// Like [`Must`](Self::Must), and the error may quote the password.
     Auth,
     /// Any error ends the handshake.
     Must,
-    /// The connection's name. A server that refuses it, as it knows no `CLIENT` or as the user may not,
-    /// serves all the same.
+    /// The connection's name. A server may refuse it, as it knows no `CLIENT` or as the user lacks the
+    /// permission, and still serve the client.
     Name,
-    /// An error is as good as a success.
+    /// An error is ignored.
     May,
     Role,
     /// The last one.
@@ -92,7 +92,7 @@ impl Handshake {
         };
         match this.greeting {
             Greeting::Either | Greeting::Resp3 => this.hello(tx),
-            // Nothing of it depends on an answer, so all of it is one round trip.
+            // No command depends on a reply, so all of them take one round trip.
             Greeting::Resp2 | Greeting::Bare => {
                 this.greet_in_resp2(tx);
                 this.settle(tx);
@@ -101,7 +101,7 @@ impl Handshake {
         this
     }
 
-    /// So many more bytes were heard, pushes included.
+    /// Counts `len` more bytes from the server, pushes included, and fails if they are too many.
     pub(super) fn bear(&mut self, len: usize) -> Result<(), ProtocolError> {
         self.heard = self.heard.saturating_add(len);
         if self.heard > MOST_HEARD {
@@ -111,7 +111,7 @@ impl Handshake {
         Ok(())
     }
 
-    /// Takes in the reply to what was asked first.
+    /// Handles the reply to the oldest unanswered command.
     pub(super) fn handle(
         &mut self,
         frame: &[u8],
@@ -198,9 +198,9 @@ impl Handshake {
         self.info.protocol = 2;
     }
 
-    /// Goes on where `HELLO` was answered.
+    /// Goes on once `HELLO` is answered.
     fn go_on(&mut self, tx: &mut Output) -> Result<(), ConnectionError> {
-        // In RESP2 a server takes the request to track, and then says nothing.
+        // In RESP2 a server accepts the request for tracking, and then pushes nothing.
         if self.tracking.is_some() && self.info.protocol < 3 {
             return Err(ConnectionError::NoPushes);
         }
@@ -236,7 +236,7 @@ impl Handshake {
         self.asked.push_back(Ask::Ping);
     }
 
-    /// The server says what it is.
+    /// Checks the role that the server reports.
     fn be(&mut self, role: &[u8]) -> Result<(), ConnectionError> {
         match core::mem::take(&mut self.role) {
             Role::Master if role != b"master" => Err(ConnectionError::NotMaster),
@@ -244,9 +244,9 @@ impl Handshake {
         }
     }
 
-    /// Whether a server that refused `HELLO` may take RESP2. Proxies refuse it in words of their own, so
-    /// any error is taken for that but those that RESP2 would be answered with as well. One that wants
-    /// `AUTH` though it was told the credentials has not read them.
+    /// Whether a server that refused `HELLO` may accept RESP2. Proxies refuse it with errors of their own, so
+    /// any error counts, except those that RESP2 would get as well. If a server asks for `AUTH` although
+    /// the credentials were in `HELLO`, it has not read them.
     fn may_speak_resp2(&self, error: &ServerError) -> bool {
         match error.kind {
             ServerErrorKind::WrongPass
@@ -281,24 +281,24 @@ impl Handshake {
         self.credentials.as_ref().map(|credentials| &credentials.password)
     }
 
-    /// What the server says of itself, unless the password is in it, or eight bytes of that in a row.
+    /// The server's text about itself, or nothing if it contains the password, or eight bytes of it in a row.
     fn concealed(&self, text: String) -> String {
         let shows = |secret: &Secret| secret.shows_in(&text, secret.expose().len().clamp(6, 8));
         if self.secret().is_some_and(shows) { String::new() } else { text }
     }
 }
 
-/// A server that answers a `PING` with, say, `MISCONF` or `BUSY` still serves what it can; one that
-/// is loading, or does not know us, serves nothing.
+/// Whether a `PING` with this error still leaves a useful connection. With `MISCONF` or `BUSY`, say, the
+/// server still serves what it can; while it is loading, or does not know the client, it serves nothing.
 fn is_worth_going_on(error: &ServerError) -> bool {
     let loading = error.kind == ServerErrorKind::Loading && !planted::is(Bug::LoadingIsReady);
     !loading && !matches!(error.kind, ServerErrorKind::NoAuth | ServerErrorKind::MaxClients)
 }
 
-/// What `HELLO` wants to be told where the URL names no user.
+/// The user in `HELLO` if the URL names none.
 pub(super) const DEFAULT_USER: &str = "default";
 
-/// How many bytes all that a server says in the handshake may have.
+/// The most bytes that a server may send in the handshake.
 const MOST_HEARD: usize = 1 << 20;
 
 const LIBRARY: &str = "async-caches-rs";

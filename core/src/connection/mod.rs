@@ -2,12 +2,12 @@
 //!
 //! # Theory of operation
 //!
-//! A server answers in the order in which it was asked, so a connection is a queue: each command
-//! that is submitted joins the back with its caller's [`Tag`], and each reply belongs to the front.
-//! Nothing ever leaves the queue but by its reply or with the whole connection. A caller that goes
-//! away, or whose deadline passes, leaves its place to be answered to nobody; so no reply can reach
-//! a caller that did not ask for it. Pushes are told apart by their type and have no place in the
-//! queue. Whatever does not fit closes the connection.
+//! A server replies in the order of the commands, so a connection is a queue: each submitted command
+//! joins the back with its caller's [`Tag`], and each reply belongs to the front. A command only ever
+//! leaves the queue by its reply or with the whole connection. If a caller goes away, or its deadline
+//! passes, its command keeps its place and the reply is discarded; so no reply can reach a caller that
+//! did not ask for it. Pushes are recognised by their type and have no place in the queue. Anything
+//! that does not fit closes the connection.
 //!
 //! ```text
 //!         open               Ready       READONLY, or AUTH refused      close, or an error of poll
@@ -16,26 +16,27 @@
 //!                   └──────────────────┴─────────────────────────────────────────────┘
 //! ```
 //!
-//! A server that refuses a write because it is a replica was made one, or was always one. The first
-//! is mended by a new connection, as the name may lead elsewhere by now. So a connection that has
-//! lasted for [`Connection::DEMOTED_FROM`] takes no more commands then, and ends once it has
-//! answered those that it has; on a server that always was a replica that is rare enough to harm
-//! nobody. Where the server had to be a master to begin with ([`Role::Master`]) there is no such
-//! doubt: the connection takes no more commands at once, and a write that was refused is given back
-//! as one that has not run, for another server to do.
+//! A server that refuses a write as a replica has either become one or has always been one. A new
+//! connection mends the first, as the name may lead to another server by now. So a connection of at
+//! least the age [`Connection::DEMOTED_FROM`] then takes no more commands, and ends once it has
+//! answered those that it took. On a server that has always been a replica this is rare enough to do
+//! no harm. If the server had to be a master to begin with ([`Role::Master`]) there is no such doubt:
+//! the connection takes no more commands at once, and a refused write is returned as not run, so that
+//! another server can run it.
 //!
-//! A server that answers `NOAUTH` or `WRONGPASS` though it knew us has forgotten us: its user was
-//! changed, or a password was set. The connection is left as well, and what was refused for that is
-//! given back as not run ([`Event::Refused`]): another connection says anew who we are.
+//! A server that replies `NOAUTH` or `WRONGPASS` although it had accepted the client no longer knows
+//! the client: its user was changed, or a password was set. Such a connection takes no more commands
+//! either, and a command refused for that reason is returned as not run ([`Event::Refused`]). The next
+//! connection sends the credentials again.
 //!
-//! Deadlines: the handshake has one; each command has its own, and is answered
-//! [`Event::Expired`] by it. A connection on which nothing at all was read while a command waited
-//! for the whole response timeout is silent and ends; so does one whose front has been waiting for
-//! twice that long, whatever trickles in. A connection that has answered nothing for
-//! [`Connection::KEEPALIVE`] pings, whatever it pushes: that says nothing of the way there.
+//! Deadlines: the handshake has one. Each command has its own, and gets [`Event::Expired`] if it has no
+//! reply by then. A connection is silent and ends if nothing at all was read while a command waited
+//! for the whole response timeout. It also ends if the command at the front has waited for twice that
+//! long, whatever trickles in. A connection without a reply for [`Connection::KEEPALIVE`] sends a
+//! `PING`, even if pushes arrive: they do not prove that commands reach the server.
 //!
-//! The caller owns both buffers, and says with [`Connection::wrote`] how much of what was put into
-//! `tx` its socket has taken: a command whose last byte was not taken cannot have run.
+//! The caller owns both buffers, and reports with [`Connection::wrote`] how much of `tx` its socket has
+//! taken. A command whose last byte was not taken cannot have run.
 
 mod asking;
 mod auth;
@@ -73,45 +74,45 @@ use crate::resp::scan::{Expected, Scanner};
 use crate::retry::{self, Blame};
 use crate::time::Instant;
 
-/// The caller's name for a command, given back with what became of it.
+/// The caller's name for a command, returned with its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Tag(pub u64);
 
-/// What happened on a connection.
+/// An event on a connection.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// The handshake is done: commands may be submitted.
     Ready(ServerInfo),
-    /// A command was answered.
+    /// The server answered a command.
     Reply {
-        /// Which.
+        /// The command.
         tag: Tag,
-        /// With what.
+        /// Its answer.
         answer: Answer,
     },
-    /// The server said something that answers nothing. Told only where [`Setup::pushes`] says so, and
-    /// where it stands between the replies.
+    /// The server sent a push. Returned only if [`Setup::pushes`] asks for it, in the order of arrival
+    /// between the replies.
     Push(Push),
-    /// A command's deadline passed. It may have run, or run yet: it stays in its place, also
-    /// where it was not written so far, and if its reply still comes that is thrown away.
+    /// A command's deadline passed. It may have run, or may still run: it keeps its place in the queue,
+    /// even if it was not written so far. If its reply still comes it is discarded.
     Expired(Tag),
-    /// The connection closed before the command was answered; or its server had to be a master and
-    /// refused the command as a replica, and then the connection is about to close.
+    /// The connection closed before the command was answered. Or its server had to be a master and
+    /// refused the command as a replica; then the connection is about to close.
     Lost {
-        /// Which.
+        /// The command.
         tag: Tag,
         /// Whether the server may have run the command.
         may_have_run: bool,
-        /// What the command has to do with that, should it be the server that ended the connection.
+        /// How likely the command was the cause, in case the server ended the connection.
         blame: Blame,
     },
-    /// The server refused the command, which has not run, as it no longer knows who we are. The
+    /// The server refused the command, which has not run, as it no longer knows the client. The
     /// connection is about to close.
     Refused {
-        /// Which.
+        /// The command.
         tag: Tag,
-        /// What the server said.
+        /// The server's error.
         error: ServerError,
     },
 }
@@ -130,23 +131,23 @@ pub struct Connection {
     /// How many bytes were put into `tx`, and how many of them the socket has taken.
     put: u64,
     written: u64,
-    /// How much of `rx` the last poll left there.
+    /// The length of `rx` after the last poll.
     unscanned: usize,
     last_read: Instant,
-    /// When a caller's command was last answered, and when one that was nobody's.
+    /// When a caller's command was last answered, and when one of the connection's own was.
     last_used: Instant,
     last_ours: Instant,
     next_expiry: Instant,
     sweep: Option<Sweep>,
     /// Whether a command was answered.
     answered: bool,
-    /// Whether the server has taken us for who we said to be.
+    /// Whether the server has accepted the client's credentials.
     known: bool,
-    /// Whether the connection ended for what came in place of the reply at the front.
+    /// Whether a bad frame in place of the reply at the front ended the connection.
     broken: bool,
-    /// Whether the command at the front was told so.
+    /// Whether the command at the front was blamed for that.
     blamed: bool,
-    /// What no error may show.
+    /// The passwords that no error may show.
     told: Told,
     /// The version of RESP that is spoken, once the connection is ready.
     protocol: u8,
@@ -161,7 +162,7 @@ enum Phase {
     Ready {
         since: Instant,
     },
-    /// It takes no more commands, and ends for this reason.
+    /// It takes no more commands, and ends with this error.
     Leaving(Box<ConnectionError>),
     Closed,
 }
@@ -169,30 +170,30 @@ enum Phase {
 /// A place in the queue.
 #[derive(Debug)]
 struct Waiting {
-    /// Nobody's where the command is our own, or has expired.
+    /// `None` if the command is the connection's own, or has expired.
     tag: Option<Tag>,
     expect: Expect,
     /// How many replies are still to come.
     left: usize,
-    /// The first failure among those that came.
+    /// The first failure among the replies so far.
     failure: Option<Box<Failure>>,
-    /// Whether one that came was none.
+    /// Whether at least one reply of this run succeeded.
     ran: bool,
     expires: Instant,
-    /// How many bytes had been put before it.
+    /// How many bytes had been put into `tx` before it.
     begins_at: u64,
-    /// How many bytes must have been written until it may have run: all of it, but for a run of
+    /// How many bytes must have been written before it can have run: all of it, except for a run of
     /// commands, of which the first may have run once it has begun.
     runs_at: u64,
 }
 
 impl Connection {
-    /// How long a connection is unanswered before it asks whether the server is still there.
+    /// How long a connection goes without a reply before it checks that the server still responds.
     pub const KEEPALIVE: Duration = Duration::from_secs(30);
     /// How old a connection must be to end because its server is a replica.
     pub const DEMOTED_FROM: Duration = Duration::from_secs(2);
 
-    /// Begins a connection: the first words of the handshake are put into `tx`, which is empty. May be
+    /// Begins a connection: puts the start of the handshake into `tx`, which must be empty. May be
     /// called before there is a socket; the connect timeout runs from `now`.
     #[must_use]
     pub fn open(setup: &Setup, now: Instant, tx: &mut Output) -> Self {
@@ -223,10 +224,10 @@ impl Connection {
         }
     }
 
-    /// Puts a command into `tx`. Exactly one event will bear its tag.
+    /// Puts a command into `tx`. Exactly one event will carry its tag.
     ///
     /// # Errors
-    /// [`Refused`], and then nothing was put and no event will come.
+    /// [`Refused`]: nothing was put and no event will come.
     #[inline(always)]
     pub fn submit(
         &mut self,
@@ -240,13 +241,13 @@ impl Connection {
         Ok(())
     }
 
-    /// What is next: to be asked after every read, at every deadline and after
-    /// [`close`](Self::close), until it answers `None`. Takes whole frames off the front of `rx`
+    /// Returns the next event. To be called after every read, at every deadline and after
+    /// [`close`](Self::close), until it returns `None`. Takes whole frames off the front of `rx`
     /// and may put bytes into `tx`.
     ///
     /// # Errors
-    /// [`ConnectionError`]: nothing more can be expected from the connection. It is closed, and
-    /// polling it further answers [`Event::Lost`] for what was waiting.
+    /// [`ConnectionError`]: the connection is closed and nothing more will arrive. Further polls return
+    /// [`Event::Lost`] for the commands that were waiting.
     #[inline(always)]
     pub fn poll(
         &mut self,
@@ -266,8 +267,8 @@ impl Connection {
         outcome
     }
 
-    /// What [`poll`](Self::poll) would answer next, where that is a value to a command and all of
-    /// it is there, as most replies are: by itself, so that it is moved as little as may be.
+    /// The next event of [`poll`](Self::poll), if it is a reply with a value that has arrived whole, as
+    /// most replies are. It has a function of its own so that the value is moved as little as possible.
     #[inline(always)]
     pub fn next_value(&mut self, rx: &mut BytesMut, now: Instant) -> Option<(Tag, Bytes)> {
         if !self.is_ready() {
@@ -288,19 +289,19 @@ impl Connection {
         }
     }
 
-    /// The socket has taken `count` more bytes of what was put into `tx`.
+    /// The socket has taken `count` more of the bytes in `tx`.
     pub fn wrote(&mut self, count: usize) {
         let count = if planted::is(Bug::WritesUncounted) { 0 } else { count as u64 };
         self.written = (self.written + count).min(self.put);
     }
 
-    /// The socket is gone, or is to go: nothing more is read or submitted, and what was waiting
-    /// is lost.
+    /// The socket is gone, or will be: nothing more is read or submitted, and the waiting commands
+    /// are lost.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
     }
 
-    /// Whether commands are taken: the handshake is done, and the connection is neither closed nor
+    /// Whether the connection takes commands: the handshake is done, and it is neither closed nor
     /// about to be.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -317,20 +318,20 @@ impl Connection {
         self.queue.len()
     }
 
-    /// How many of those the socket has not taken all of yet: none of them can have run.
+    /// How many of those the socket has not taken whole yet; such a command cannot have run.
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.queue.len() - self.queue.partition_point(|waiting| waiting.runs_at <= self.written)
     }
 
-    /// How many bytes that were put into `tx` the socket has not taken yet.
+    /// How many of the bytes put into `tx` the socket has not taken yet.
     #[must_use]
     pub fn unwritten(&self) -> usize {
         usize::try_from(self.put - self.written).unwrap_or(usize::MAX)
     }
 
-    /// How many bytes a blob and its end still lack that `rx` ends in; zero where it ends in none, or in one
-    /// whose length is not known yet.
+    /// How many bytes are missing of the blob, with its line break, in which `rx` ends. Zero if it does not
+    /// end inside a blob, or if the blob's length is not known yet.
     #[must_use]
     pub fn lacks(&self) -> usize {
         self.scanner.lacks()
@@ -342,26 +343,26 @@ impl Connection {
         self.queue.front().is_some_and(|front| front.expires < self.next_expiry)
     }
 
-    /// When anything was last read, or else when it began.
+    /// When bytes were last read, or when the connection began if none were.
     #[must_use]
     pub fn last_heard(&self) -> Instant {
         self.last_read
     }
 
-    /// Whether the server has answered a command, other than that it cannot be reached.
+    /// Whether the server has answered a command with more than an error that means an outage.
     #[must_use]
     pub fn has_answered(&self) -> bool {
         self.answered
     }
 
-    /// Since when no caller has had anything in flight; `None` while one has.
+    /// Since when no caller has had a command in flight; `None` while one has.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
         let idle = self.is_ready() && self.queue.iter().all(|waiting| waiting.tag.is_none());
         idle.then_some(self.last_used)
     }
 
-    /// Whether a command may be put.
+    /// Checks that a command may be put.
     #[inline(always)]
     fn check(&self, command: &Command<'_>) -> Result<(), Refused> {
         if !self.is_ready() {
@@ -380,7 +381,7 @@ impl Connection {
         encode::command(command, &mut self.scripts, tx);
         let begins_at = self.put;
         self.put += (tx.len() - before) as u64;
-        // The commonest has a branch of its own, where all about it is known.
+        // The commonest command has a branch of its own, in which its expected reply is constant.
         if let Command::Get(_) = command {
             self.queue_up(Expect::VALUE, tag, expires, begins_at);
         } else {
@@ -402,7 +403,7 @@ impl Connection {
             begins_at,
             runs_at,
         });
-        // A sweep that is under way will come to it.
+        // A sweep that is under way will reach it.
         self.next_expiry = self.next_expiry.min(expires);
     }
 
@@ -435,7 +436,7 @@ impl Connection {
         }
     }
 
-    /// The length of the next frame, once all of it is there and if it is one that may come now.
+    /// The length of the next frame, once all of it has arrived. Fails if the frame may not come now.
     #[inline]
     fn scan(&mut self, rx: &[u8]) -> Result<Option<usize>, ProtocolError> {
         self.scanner.expect(match (&self.phase, self.queue.front()) {
@@ -448,7 +449,7 @@ impl Connection {
         })
     }
 
-    /// Takes in one frame of `len` bytes.
+    /// Handles one frame of `len` bytes.
     fn frame(
         &mut self,
         rx: &mut BytesMut,
@@ -468,7 +469,7 @@ impl Connection {
             self.put += (tx.len() - before) as u64;
             return Ok(match step {
                 Step::Pending => None,
-                // Bytes that are here already must not answer the first command.
+                // Bytes that have already arrived must not answer the first command.
                 Step::Done(_) if rx.first().is_some_and(|first| !b">|".contains(first)) => {
                     return Err(ProtocolError::Unasked.into());
                 }
@@ -492,7 +493,7 @@ impl Connection {
         if retry::lacks_script(&answer) && !planted::is(Bug::ScriptsRemembered) {
             self.scripts.forget();
         }
-        // An old server that was given a password, or one that has let a user go.
+        // Sent by an old server on which a password was set meanwhile, or by one that removed the user.
         let is_stranger = retry::as_a_stranger(&answer) && expect != Expect::WELCOME;
         let has_met = (self.known || self.answered) && !planted::is(Bug::StrangersStay);
         if is_stranger && has_met {
@@ -541,7 +542,7 @@ impl Connection {
         }
     }
 
-    /// The command at the front has its answer; tells whose that is, if anybody's.
+    /// Removes the answered command at the front. Returns its tag, if a caller still waits for it.
     #[inline(always)]
     fn pop_answered(&mut self, now: Instant) -> Option<Tag> {
         let front = self.queue.pop_front()?;
@@ -576,13 +577,13 @@ impl Connection {
     }
 }
 
-/// Whether the answer says only that the server cannot be reached.
+/// Whether the answer is an error that only reports an outage.
 fn is_outage(answer: &Answer) -> bool {
     matches!(answer, Err(Failure::Server(error)) if error.kind.is_outage())
 }
 
 impl Phase {
-    /// Takes no more commands, and ends once those that were taken are answered.
+    /// Takes no more commands, and ends once the commands in flight are answered.
     fn leave(&mut self, why: ConnectionError) {
         if let Self::Ready { .. } = self {
             *self = Self::Leaving(Box::new(why));

@@ -1,9 +1,9 @@
-//! Pushes: what a server says without being asked, and what it is asked to say.
+//! Pushes: the messages that a server sends unrequested, and the request for them.
 //!
-//! A push answers nothing and has no place in the queue; it is told where it stands between the
-//! replies. Where nobody wants pushes they are looked at, so that a broken one still ends the
-//! connection, and dropped without an allocation; so are those that come during the handshake, when
-//! nobody can have read anything yet.
+//! A push answers no command and has no place in the queue; it is returned in the order of arrival
+//! between the replies. If the caller wants no pushes they are checked, so that a broken one still
+//! ends the connection, and dropped without an allocation. So are pushes during the handshake, as no
+//! caller can have read anything yet.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,33 +16,34 @@ use crate::resp::decode;
 use crate::resp::encode;
 use crate::resp::output::Output;
 
-/// What becomes of the pushes of a connection.
+/// How a connection treats pushes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Pushes {
     /// They are dropped.
     #[default]
     Dropped,
-    /// They are told, as [`Event::Push`].
+    /// They are returned, as [`Event::Push`].
     Told {
-        /// What the server is asked to push, in the handshake.
+        /// What the handshake asks the server to push.
         tracking: Option<Tracking>,
     },
 }
 
-/// Which keys a server is to name in a push of the kind `invalidate` once they have changed
-/// (`CLIENT TRACKING`). It wants Redis 6 or Valkey, and RESP3: without, the handshake ends in
-/// [`ConnectionError::NoPushes`](crate::error::ConnectionError::NoPushes), and where the server
-/// refuses it in [`ConnectionError::Refused`](crate::error::ConnectionError::Refused), as whoever
-/// relies on it would trust in what is stale otherwise. Servers track keys by name, whatever the
+/// Which changed keys a server reports in a push of the kind `invalidate` (`CLIENT TRACKING`).
+///
+/// Requires Redis 6 or Valkey, and RESP3. Without them the handshake ends in
+/// [`ConnectionError::NoPushes`](crate::error::ConnectionError::NoPushes), and if the server refuses
+/// the request in [`ConnectionError::Refused`](crate::error::ConnectionError::Refused), as a caller
+/// that relies on it would otherwise trust in stale values. Servers track keys by name, whatever the
 /// database.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Tracking {
-    /// Those that were read on the same connection since they were named last. The server
+    /// The keys that were read on the same connection since they were last reported. The server
     /// remembers them, up to its `tracking-table-max-keys`.
     Read,
-    /// All that begin with one of these, whoever read them; the server remembers nothing but
-    /// these. No prefix may begin with another one; none at all is all keys.
+    /// All keys that begin with one of these prefixes, whichever client reads them; the server remembers
+    /// only the prefixes. No prefix may begin with another one; no prefixes at all mean all keys.
     Broadcast {
         /// The beginnings of whole keys, `prefix:version:name`.
         prefixes: Vec<Box<[u8]>>,
@@ -50,7 +51,7 @@ pub enum Tracking {
 }
 
 impl Tracking {
-    /// Appends the command that asks for it.
+    /// Appends the command that requests it.
     pub(super) fn request(&self, tx: &mut Output) {
         let mut words: Vec<&[u8]> = alloc::vec![b"CLIENT", b"TRACKING", b"ON"];
         if let Self::Broadcast { prefixes } = self {
@@ -62,7 +63,7 @@ impl Tracking {
 }
 
 impl Connection {
-    /// Takes the push of `len` bytes off `rx`, and tells it where somebody listens.
+    /// Takes the push of `len` bytes off `rx`, and returns it if the caller wants pushes.
     pub(super) fn pushed(
         &mut self,
         rx: &mut BytesMut,

@@ -1,4 +1,4 @@
-//! What a connection is to be, and what the server says that it is.
+//! The settings of a connection, and the server's description of itself.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -8,57 +8,57 @@ use super::push::Pushes;
 use crate::resp::scan::Limits;
 use crate::url::Credentials;
 
-/// What a connection says of itself to the server, and how patient it is.
+/// How a connection introduces itself to the server, and how patient it is.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Who we are.
+    /// The credentials of the client.
     pub credentials: Option<Credentials>,
-    /// Which database to select.
+    /// The database to select.
     pub database: u32,
-    /// How the server is greeted.
+    /// How the connection greets the server.
     pub greeting: Greeting,
-    /// What the server must be.
+    /// The role that the server must have.
     pub role: Role,
     /// The name to show in the server's list of clients.
     pub name: Option<String>,
-    /// What a frame of the server may be.
+    /// The limits on a frame from the server.
     pub limits: Limits,
-    /// How long it may take until the connection is ready, dialling included.
+    /// How long it may take until the connection is ready, including the dial.
     pub connect_timeout: Duration,
     /// How long a reply may take.
     pub response_timeout: Duration,
-    /// Whether pushes are told, and which the server is asked for.
+    /// Whether pushes are returned, and which ones the server is asked for.
     pub pushes: Pushes,
 }
 
-/// What a server must be for a connection to it to be of use.
+/// The role that a server must have for a connection to it to be of use.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Role {
-    /// Whatever it is; it is not asked.
+    /// Any role; the server is not asked.
     #[default]
     Any,
-    /// A node of a cluster that is to answer reads, though it may be a replica: it is told
-    /// [`READONLY`](crate::command::Command::ReadOnly) before the connection is ready.
+    /// A node of a cluster that answers reads, though it may be a replica. The connection sends
+    /// [`READONLY`](crate::command::Command::ReadOnly) before it is ready.
     Reader,
-    /// A master. It says so in its answer to `HELLO`, or else in one to `ROLE`, which costs no round
-    /// trip more. One that is something else is left, with [`NotMaster`] or, if it becomes that
-    /// later, [`Demoted`].
+    /// A master. The server reports its role in its reply to `HELLO`, or else in a reply to `ROLE`,
+    /// which costs no extra round trip. A connection to any other server ends in [`NotMaster`] or, if
+    /// the server stops being a master later, in [`Demoted`].
     ///
     /// [`NotMaster`]: crate::error::ConnectionError::NotMaster
     /// [`Demoted`]: crate::error::ConnectionError::Demoted
     Master,
 }
 
-/// What a server said of itself.
+/// A server's description of itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ServerInfo {
     /// The version of RESP spoken: 2 or 3.
     pub protocol: u8,
-    /// The server's own name, such as `redis` or `valkey`; empty where it did not say.
+    /// The server's own name, such as `redis` or `valkey`; empty if it did not report one.
     pub server: String,
-    /// The server's version; empty where it did not say.
+    /// The server's version; empty if it did not report one.
     pub version: String,
-    /// Whether the connection has no name though it was to have one, as the server refused it or was not
-    /// asked ([`Greeting::Bare`]).
+    /// Whether the connection has no name although [`Setup::name`] gives one, as the server refused it or was
+    /// not sent it ([`Greeting::Bare`]).
     pub unnamed: bool,
 }

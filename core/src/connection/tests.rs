@@ -1,4 +1,4 @@
-//! Transcripts in virtual time: what the server says, what the connection makes of it.
+//! Transcripts in virtual time: the bytes from the server, and the connection's reactions.
 
 mod blame;
 mod greetings;
@@ -70,7 +70,7 @@ impl Desk {
         desk
     }
 
-    /// All events until there are none, after the server said `bytes`.
+    /// All events after the server has sent `bytes`.
     fn hear(&mut self, bytes: &[u8]) -> Vec<Event> {
         self.try_hear(bytes).unwrap()
     }
@@ -90,7 +90,7 @@ impl Desk {
         self.try_hear(b"")
     }
 
-    /// What the connection wants sent; the socket takes it all.
+    /// The bytes that the connection wants sent; the socket takes all of them.
     fn send(&mut self) -> String {
         let sent = self.tx.split();
         assert_eq!(self.connection.unwritten(), sent.len());
@@ -395,7 +395,7 @@ fn a_command_that_is_asked_for_has_asking_right_in_front_of_it_and_its_own_answe
     let get = "*2\r\n$3\r\nGET\r\n$3\r\n::k\r\n";
     assert_eq!(desk.send(), [ping, asking, get, asking, get, ping].concat());
     assert_eq!(desk.hear(b"+PONG\r\n+OK\r\n$1\r\nx\r\n"), [done(1), value(2, "x")]);
-    // Refused, it leaves the command behind it to be refused as well.
+    // If it is refused, so is the command behind it.
     let moved = ServerError::parse(b"MOVED 1 h:1");
     let events = desk.hear(b"-ERR cluster support disabled\r\n-MOVED 1 h:1\r\n+PONG\r\n");
     assert_eq!(events, [Event::Reply { tag: Tag(3), answer: Err(moved.into()) }, done(4)]);

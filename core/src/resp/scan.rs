@@ -204,8 +204,8 @@ impl Scanner {
         }
     }
 
-    /// Declares which frames may come from here on. It has no effect on a frame that has begun, unless the part
-    /// seen so far is an attribute in front of it.
+    /// Declares which frames may come from here on. It has no effect on a frame that has begun, unless only
+    /// an attribute in front of it has been seen so far.
     #[inline]
     pub fn expect(&mut self, expected: Expected) {
         self.expected = expected;

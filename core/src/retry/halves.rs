@@ -1,25 +1,25 @@
-//! How a command for many keys is split whose connection ended.
+//! How a command for many keys is split after its connection ended.
 //!
-//! Its reply may be larger than the server, or this client, lets a reply be, though each value is
-//! not. So it is halved, and each half asked for by itself, until what is too large is one value. One
-//! such value among many costs one connection for each halving. If, however, two pieces that do not
-//! overlap were both too large, the size is the reason and no single value: then all pieces to come
-//! are cut to half the size of the last one.
+//! Its reply may be larger than the server, or this client, allows, though no single value is. So the
+//! keys are halved, and each half is requested on its own, until the piece that is too large is one
+//! value. One such value among many costs one connection for each halving. If two pieces that do not
+//! overlap were both too large, however, the size is the reason and no single value. Then all pieces
+//! to come are cut to half the size of the last one.
 
 use core::ops::Range;
 
 use crate::planted::{self, Bug};
 
-/// How far the keys of one batch are split.
+/// How far the keys of one batch have to be split.
 #[derive(Clone, Debug, Default)]
 pub struct Halves {
-    /// The piece that ended its connection last.
+    /// The last piece that ended its connection.
     last: Option<Range<usize>>,
     most: Option<usize>,
 }
 
 impl Halves {
-    /// A piece ended its connection. Returns its halves; or `None` for one of a single key.
+    /// Reports that a piece ended its connection. Returns its halves, or `None` for a piece of one key.
     pub fn ended(&mut self, piece: &Range<usize>) -> Option<[Range<usize>; 2]> {
         let half = piece.len() / 2;
         if half == 0 || planted::is(Bug::ChunksNotHalved) {
@@ -34,13 +34,13 @@ impl Halves {
         Some([piece.start..middle, middle..piece.end])
     }
 
-    /// How many keys a piece may have, so far as is known.
+    /// How many keys a piece may have, as far as is known.
     #[must_use]
     pub fn most(&self) -> Option<usize> {
         self.most
     }
 
-    /// What of a piece is asked for first, and the rest.
+    /// Cuts a piece in two: the part to request first, and the rest.
     #[must_use]
     pub fn cut(&self, piece: Range<usize>) -> (Range<usize>, Option<Range<usize>>) {
         match self.most {
@@ -91,7 +91,7 @@ mod tests {
     fn a_piece_is_halved_until_it_fits() {
         assert_eq!(ask(512, |piece| piece.len() > 512), Ok((0, 1)));
         assert_eq!(ask(512, |piece| piece.len() > 300), Ok((1, 2)));
-        // 512, 256, 128, and the one beside it, which says that it is the size.
+        // 512, 256, 128, and the piece beside it, which proves that the size is the reason.
         assert_eq!(ask(512, |piece| piece.len() > 100), Ok((4, 8)));
         assert_eq!(ask(512, |piece| piece.len() > 1).map(|(ended, _)| ended < 16), Ok(true));
     }

@@ -1,76 +1,76 @@
-//! What becomes of a command whose connection ended.
+//! Decides about a command whose connection ended.
 //!
 //! # Theory of operation
 //!
 //! A connection may end because of one command: its reply is larger than the server lets a client's
-//! output grow, its value larger than the server reads, or its reply is malformed. Repeated beside
-//! others, such a command would end one connection after the other, and each time lose what its
-//! neighbours asked. Which of the commands it was cannot be seen: a server that gives up a client
-//! drops the replies it has not sent yet, so the oldest command without a reply need not be the one.
+//! output grow, its value is larger than the server reads, or its reply is malformed. Sent again among
+//! others, such a command would end one connection after the other, and each time lose the commands
+//! beside it. The client cannot see which command it was: a server that gives up a client drops the
+//! replies it has not sent yet, so the oldest command without a reply need not be the one.
 //!
 //! So every command of which the server had a part when it hung up is a [suspect](Blame::Suspect).
 //! A suspect that may be repeated is repeated once, alone on a connection. If that ends as well, the
 //! command has ended two connections, and fails. A command whose own reply broke the protocol is
-//! [guilty](Blame::Guilty), and is not repeated at all; then its neighbours are
-//! [innocent](Blame::Innocent), as are commands that had not begun to leave. Innocent commands are
-//! repeated beside others, as often as their deadlines allow.
+//! [guilty](Blame::Guilty), and is not repeated at all. Then the other commands on the connection are
+//! [innocent](Blame::Innocent), as are commands of which no byte was sent. Innocent commands are
+//! repeated among others, as often as their deadlines allow.
 
 use crate::planted::{self, Bug};
 use crate::time::Instant;
 
-/// What a command has to do with the end of its connection.
+/// How likely a command is the cause of its connection's end.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Blame {
-    /// Nothing: it had not begun to leave, or another command's reply broke the protocol.
+    /// Not the cause: none of it was sent, or another command's reply broke the protocol.
     Innocent,
-    /// Perhaps all: some of it, or all, had left when the connection ended.
+    /// Perhaps the cause: some or all of it was sent when the connection ended.
     Suspect,
-    /// All: what came in place of its reply broke the protocol.
+    /// The cause: the bytes in place of its reply broke the protocol.
     Guilty,
 }
 
-/// How a command goes on whose connection ended.
+/// What to do with a command whose connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
-    /// It is sent again, beside others.
+    /// Send it again, among others.
     Again,
-    /// It is sent again, alone on a connection that was dialled after the one that ended.
+    /// Send it again, alone on a connection that was dialled after the one that ended.
     Alone,
-    /// It may have run and is not sent again; the loss is what its caller hears of.
+    /// Do not send it again, as it may have run; report the loss to its caller.
     Settle,
-    /// It is not sent again, as it has ended this many connections.
+    /// Do not send it again, as it has ended this many connections.
     Fail {
-        /// How many: one or two.
+        /// One or two.
         connections: u8,
     },
 }
 
-/// How often the connection of one command ended, and how often it was refused.
+/// How many connections one command has ended, and when it was first refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Losses {
     ended: u8,
-    /// When the server refused it first.
+    /// When the server first refused it.
     refused: Option<Instant>,
 }
 
 impl Losses {
-    /// How many connections one command ends at most.
+    /// The most connections that one command may end.
     pub const MOST: u8 = 2;
 
-    /// The losses of a part of a command that ended a connection: a part of it may do so again.
+    /// For a part of a command that ended a connection: the part may do so again.
     #[must_use]
     pub fn suspected() -> Self {
         Self { ended: 1, refused: None }
     }
 
-    /// Whether the command is to be alone on its connection.
+    /// Whether the command must be alone on its connection.
     #[must_use]
     pub fn is_suspect(self) -> bool {
         self.ended > 0
     }
 
-    /// The connection ended before the command was answered. `repeatable` says whether it may be
-    /// sent again though it may have run.
+    /// Reports that the connection ended before the command was answered. `repeatable` means that it may
+    /// be sent again though it may have run.
     pub fn lost(&mut self, blame: Blame, may_have_run: bool, repeatable: bool) -> Next {
         let blame = if planted::is(Bug::PoisonRepeated) { Blame::Innocent } else { blame };
         if blame != Blame::Innocent {
@@ -90,11 +90,11 @@ impl Losses {
         }
     }
 
-    /// The server refused the command, which has not run, as it no longer knows who we are. Returns
-    /// whether it is sent again.
+    /// Reports that the server refused the command, which has not run, as it no longer knows the client.
+    /// Returns whether to send it again.
     ///
-    /// It is, until a connection refuses it that was dialled after the first refusal, and so has told
-    /// the server anew who we are. Each refusal ends a connection, so it ends soon.
+    /// It is sent again until a connection refuses it that was dialled after the first refusal, and so has
+    /// sent the credentials again. Each refusal ends a connection, so the retries end soon.
     pub fn refused(&mut self, dialled: Instant, now: Instant) -> bool {
         match self.refused {
             None => {
@@ -113,7 +113,7 @@ mod tests {
     const GET: bool = true;
     const SET: bool = false;
 
-    /// What a command hears after each of these losses: the blame, and whether it may have run.
+    /// The decision after each of these losses: the blame, and whether the command may have run.
     fn after(repeatable: bool, losses: &[(Blame, bool)]) -> std::vec::Vec<Next> {
         let mut own = Losses::default();
         losses.iter().map(|&(blame, ran)| own.lost(blame, ran, repeatable)).collect()
@@ -188,7 +188,7 @@ mod tests {
         let at = Instant::from_millis;
         let mut own = Losses::default();
         assert!(own.refused(at(1), at(10)));
-        // Connections that were open by then do not know better.
+        // Connections that were already open then have not sent the credentials again.
         assert!(own.refused(at(9), at(11)));
         assert!(own.refused(at(2), at(12)));
         assert!(!own.refused(at(10), at(13)));

@@ -1,8 +1,8 @@
-//! Which commands have to do with the end of their connection.
+//! Which commands are blamed for the end of their connection.
 
 use super::*;
 
-/// What became of each command once the connection has closed.
+/// The blame of each command once the connection has closed.
 fn blames(desk: &mut Desk) -> Vec<(u64, Blame)> {
     desk.connection.close();
     let lost = |event| {

@@ -1,4 +1,4 @@
-//! Servers that take the first words on a connection in ways of their own.
+//! Servers that treat the handshake in ways of their own.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn greeting(greeting: Greeting, url: &str) -> Setup {
     Setup { greeting, name: Some("web".into()), ..setup(url) }
 }
 
-/// The commands that are to be sent, their words with spaces in between.
+/// The commands to be sent, their words separated by spaces.
 fn sent(desk: &mut Desk) -> Vec<String> {
     let sent = desk.send();
     let words = |request: &str| {
@@ -53,7 +53,7 @@ fn what_resp2_would_meet_as_well_is_final() {
         let refused = desk.try_hear(format!("-{refusal}\r\n").as_bytes());
         assert!(matches!(refused, Err(ConnectionError::Refused(_))), "{refusal}: {refused:?}");
     }
-    // Whoever told no credentials has none to tell again.
+    // A client that sent no credentials has none to send again.
     let mut desk = Desk::dial(&setup("redis://h"));
     let refused = desk.try_hear(b"-NOAUTH Authentication required.\r\n");
     assert!(matches!(refused, Err(ConnectionError::Refused(_))), "{refused:?}");

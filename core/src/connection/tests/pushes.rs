@@ -5,7 +5,7 @@ use crate::connection::{Pushes, Tracking};
 
 const INVALIDATE: &[u8] = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
 
-/// A connection that is ready and tells pushes.
+/// A connection that is ready and returns pushes.
 fn listening() -> Desk {
     let mut desk = Desk::dial(&listens(None));
     assert!(desk.hear(HELLO).is_empty());

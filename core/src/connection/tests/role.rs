@@ -1,4 +1,4 @@
-//! A server that must be a master, and is one, or none, or no longer.
+//! A server that must be a master, and is one, is not one, or stops being one.
 
 use std::vec;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::error::ServerErrorKind;
 
 const SAYS: &str = "%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n$4\r\nrole\r\n";
-/// What a server says of itself that was greeted in RESP2, up to its role.
+/// The replies of a server that is greeted in RESP2, up to its role.
 const OLD: &[u8] = b"-ERR unknown command 'HELLO'\r\n+OK\r\n+OK\r\n";
 const READONLY: &[u8] = b"-READONLY You can't write against a read only replica.\r\n";
 
@@ -104,7 +104,7 @@ fn a_master_that_was_demoted_is_left_at_once_and_what_it_refused_has_not_run() {
     let number = Event::Reply { tag: Tag(1), answer: Ok(Reply::Number(Number::Integer(7))) };
     assert_eq!(events, [number, lost(2)]);
     assert!(!desk.connection.is_ready());
-    // What it still answers is taken, and then it ends.
+    // The replies that it still sends are read, and then it ends.
     desk.rx.extend_from_slice(&[READONLY, b"$1\r\nv\r\n"].concat());
     let poll = |desk: &mut Desk| desk.connection.poll(&mut desk.rx, desk.now, &mut desk.tx);
     assert_eq!(poll(&mut desk), Ok(Some(lost(3))));

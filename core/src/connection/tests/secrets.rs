@@ -1,10 +1,10 @@
-//! Servers that quote what they were told, and passwords that look like a server's own words.
+//! Servers that quote what the client sent, and passwords that look like a server's own words.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What a server makes of a text that it quotes.
+/// The ways in which a server quotes a text.
 const QUOTES: [fn(&str) -> String; 6] = [
     |text| text.into(),
     |text| {
@@ -45,7 +45,7 @@ fn frames(text: &str) -> [Vec<u8>; 10] {
     .map(String::into_bytes)
 }
 
-/// Whether eight characters in a row of the secret are in what is shown.
+/// Whether eight characters in a row of the secret are in the text shown.
 fn shows(secret: &str, shown: &str) -> bool {
     let starts = secret.char_indices().map(|(at, _)| at);
     let ends = secret.char_indices().map(|(at, _)| at).chain([secret.len()]).skip(8);
@@ -57,7 +57,7 @@ fn with_password(password: &str) -> Setup {
     Setup { credentials: Some(credentials), name: Some("n".into()), ..setup("redis://h/7") }
 }
 
-/// What a handshake came to in which the server says this after so many good answers.
+/// The outcome of a handshake in which the server sends the good replies and then the bad one.
 fn refused(password: &str, good: &[&[u8]], bad: &[u8]) -> (String, bool) {
     let mut desk = Desk::dial(&with_password(password));
     for answer in good {

@@ -1,4 +1,4 @@
-//! A server that no longer knows who we are.
+//! A server that no longer knows the client.
 
 use super::*;
 

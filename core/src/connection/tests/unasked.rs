@@ -1,16 +1,15 @@
-//! Bytes that were not asked for, or are more than what was asked for can be: refused before they are
-//! buffered.
+//! Unrequested bytes, and replies larger than the request allows: refused before they are buffered.
 
 use std::vec;
 
 use super::*;
 
-/// A blob of so many bytes as an element, or alone.
+/// The head of a blob of this many bytes, alone or as an element.
 fn blob(len: usize) -> Vec<u8> {
     format!("${len}\r\n").into_bytes()
 }
 
-/// Heads of frames of which half a gigabyte is to come, with the last byte that settles it.
+/// Heads of frames that declare half a gigabyte, up to the byte that settles it.
 fn endless() -> Vec<Vec<u8>> {
     const MANY: usize = 500 << 20;
     let mut heads = vec![
@@ -27,7 +26,7 @@ fn endless() -> Vec<Vec<u8>> {
     heads
 }
 
-/// The same for pushes and attributes.
+/// Such heads of pushes and attributes.
 fn unasked() -> Vec<Vec<u8>> {
     let attributes = [&b"|1\r\n+x\r\n"[..], b"|1\r\n", b"|0\r\n|1\r\n+x\r\n*1\r\n"];
     let mut heads: Vec<Vec<u8>> = attributes.map(|head| [head, &blob(500 << 20)].concat()).into();
@@ -38,7 +37,7 @@ fn unasked() -> Vec<Vec<u8>> {
     heads
 }
 
-/// How many of these bytes were taken before an error, one after the other.
+/// How many of these bytes are accepted before an error, when they arrive one by one.
 fn taken(desk: &mut Desk, bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| desk.try_hear(&[*byte]).is_err())
 }
@@ -82,11 +81,11 @@ fn what_answers_nothing_is_refused_at_its_first_byte() {
     for first in b"$+:*_,#!=(%~-" {
         let mut desk = Desk::ready();
         assert_eq!(desk.try_hear(&[*first]), Err(ProtocolError::Unasked.into()));
-        // Behind an attribute as well, which may stand before a push alone.
+        // Behind an attribute as well, since an attribute may stand before a push alone.
         let mut desk = Desk::ready();
         assert_eq!(desk.hear(b"|1\r\n+key\r\n:1\r\n"), []);
         assert_eq!(desk.try_hear(&[*first]), Err(ProtocolError::Unasked.into()));
-        // And once all that was asked is answered.
+        // And once every command is answered.
         let mut desk = Desk::ready();
         desk.get(1);
         assert_eq!(desk.hear(b"$1\r\na\r\n"), [value(1, "a")]);
