@@ -1,4 +1,4 @@
-//! A library that caches and forces no runtime on anyone, used from tokio and from smol.
+//! A library that caches without forcing a runtime on its users, called from tokio and from smol.
 //!
 //! ```text
 //! cargo run --example neutral_library                     # both meet in one store in memory
@@ -10,17 +10,17 @@ use std::env;
 
 use async_caches_tokio::Error;
 
-/// What would be a crate of its own. Its only dependency is `async-caches`, which has no runtime
-/// in its tree; no type here is generic, and there is no feature to choose.
+/// In a real project this would be a crate of its own. Its only dependency is `async-caches`, which
+/// depends on no runtime. No type here is generic, and there is no feature to choose.
 #[allow(unreachable_pub, reason = "in a crate of its own it would be reached")]
 mod weather {
     use std::time::Duration;
 
     use async_caches::{Cache, Error};
 
-    /// The forecast for a city. Whoever calls decides where the cache is and what runs it.
+    /// The forecast for a city. The caller decides where the cache is and which runtime runs it.
     pub async fn forecast(cache: &Cache, city: &str) -> Result<String, Error> {
-        // A name of its own under whatever prefix the application chose.
+        // The library's own names, under the prefix that the application chose.
         let key = format!("weather/{city}");
         cache.get_or_set(key, ask_the_weather_service(city)).timeout(TEN_MINUTES).await
     }
@@ -45,8 +45,9 @@ fn main() -> Result<(), Error> {
         Ok::<_, Error>(cache)
     })?;
 
-    // Another runtime and another adapter, and yet the same types: `Cache` is `Cache`. With
-    // `locmem://` it is also the same store, which stays as long as some cache is connected to it.
+    // This is another runtime with another adapter, but the types are the same: `Cache` is `Cache`.
+    // With `locmem://` the store is the same too; it exists as long as some cache is connected to
+    // it.
     smol::block_on(async {
         let cache = async_caches_smol::builder(&url).key_prefix(prefix).connect().await?;
         println!("on smol   {}  (from the cache)", weather::forecast(&cache, "Lisbon").await?);
@@ -54,7 +55,7 @@ fn main() -> Result<(), Error> {
         cache.disconnect().await
     })?;
 
-    // What smol stored is there for tokio.
+    // tokio finds the entry that smol stored.
     tokio.block_on(async {
         println!("on tokio  {}  (from the cache)", weather::forecast(&on_tokio, "Oslo").await?);
         on_tokio.clear_prefix().await?;

@@ -1,4 +1,4 @@
-//! Every operation once, with what it answered.
+//! Runs every operation once and prints its result.
 //!
 //! ```text
 //! cargo run --example quickstart                          # in this process's memory
@@ -6,19 +6,19 @@
 //! cargo run --example quickstart dummy://                 # nowhere: nothing is ever found
 //! ```
 //!
-//! It works under a key prefix of its own and removes only what is under it.
+//! It uses its own key prefix and removes only the keys under it.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::env;
 use std::time::Duration;
 
-// The only line that names a runtime. `async_caches_smol` and `async_caches_async_std` have the
-// same four functions, `open`, `connect`, `builder` and `with`, and the same `Cache`.
+// This is the only line that names a runtime. `async_caches_smol` and `async_caches_async_std` have
+// the same four functions (`open`, `connect`, `builder` and `with`) and the same `Cache`.
 use async_caches_tokio as caches;
 use caches::{Cache, Error};
 use serde::{Deserialize, Serialize};
 
-/// Whatever serde can write as JSON can be cached.
+/// Any type that serde can write as JSON can be cached.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct User {
     name: String,
@@ -29,8 +29,8 @@ struct User {
 async fn main() -> Result<(), Error> {
     let url = env::args().nth(1).unwrap_or_else(|| "locmem://quickstart".into());
 
-    // What the builder says beats what the URL says. The timeout is for every write that names
-    // none, so nothing of this example stays for longer than a minute.
+    // The builder overrides the URL. The timeout applies to every write that names no timeout, so
+    // no entry of this example lives longer than a minute.
     let cache = caches::builder(&url)
         .key_prefix("async-caches-quickstart")
         .timeout(Duration::from_secs(60))
@@ -69,7 +69,7 @@ async fn one_key(cache: &Cache) -> Result<(), Error> {
 }
 
 async fn timeouts(cache: &Cache) -> Result<(), Error> {
-    // An operation does nothing until it is awaited; its options come before that.
+    // An operation does nothing until it is awaited. Its options come before `.await`.
     cache.set("soon gone", 1).timeout(Duration::from_millis(50)).await?;
     println!("set for 50 ms, remaining {:?}", cache.remaining("soon gone").await?);
     tokio::time::sleep(Duration::from_millis(60)).await;
@@ -101,7 +101,7 @@ async fn expensive_sum() -> u64 {
 }
 
 async fn counters(cache: &Cache) -> Result<(), Error> {
-    // A counter that is not there is an error, not a zero: only its owner knows where to begin.
+    // Incrementing a missing counter is an error, because only its owner knows the initial value.
     match cache.incr("visits", 1).await {
         Ok(visits) => println!("incr                     {visits}"),
         Err(error @ Error::KeyNotFound { .. }) => println!("incr                     {error}"),
@@ -125,7 +125,7 @@ async fn many_keys(cache: &Cache) -> Result<(), Error> {
 }
 
 async fn versions(cache: &Cache) -> Result<(), Error> {
-    // The same name under another version is another key.
+    // The same name under another version is a different key.
     cache.set("front page", "old layout").version(1).await?;
     cache.set("front page", "new layout").version(2).await?;
     for version in 1..=3 {

@@ -25,8 +25,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// What every handler gets a clone of. Clones of a cache are the same cache, with one pool of
-/// connections, so there is nothing to wrap it in.
+/// The state of which every handler gets a clone. Clones of a cache share one pool of connections,
+/// so it needs no wrapper.
 #[derive(Clone)]
 struct App {
     cache: caches::Cache,
@@ -58,14 +58,15 @@ fn router(app: App) -> Router {
     Router::new().route("/pages/{name}", get(show).delete(forget)).with_state(app)
 }
 
-/// A page, rendered at most once in ten seconds, however many ask for it at once. Where the cache's
-/// server is away, the page is rendered and nothing is stored; the service goes on.
+/// Returns a page, rendered at most once in ten seconds, however many clients request it at once.
+/// If the cache's server is down, the page is rendered without being stored, and the service keeps
+/// working.
 async fn show(State(app): State<App>, Path(name): Path<String>) -> Result<String, Trouble> {
     let page = app.cache.get_or_set(&name, render(&name, &app.rendered));
     Ok(page.timeout(Duration::from_secs(10)).await?)
 }
 
-/// Forgets a page. A rendering that is under way does not bring the old one back.
+/// Forgets a page. A rendering that is under way does not store the old one again.
 async fn forget(State(app): State<App>, Path(name): Path<String>) -> Result<String, Trouble> {
     Ok(if app.cache.delete(&name).await? { "forgotten" } else { "not cached" }.into())
 }
@@ -95,7 +96,7 @@ impl IntoResponse for Trouble {
     }
 }
 
-/// Serves on a free port and asks for the same page in different ways.
+/// Serves on a free port and requests the same page in different ways.
 async fn demo(app: App) -> Result<(), Box<dyn Error>> {
     app.cache.clear_prefix().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -126,7 +127,7 @@ async fn demo(app: App) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One HTTP request, spelled out, so that the example needs no client.
+/// Sends one HTTP request written by hand, so that the example needs no client library.
 async fn ask(what: &str, address: SocketAddr, request: &str) -> std::io::Result<()> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(address).await?;

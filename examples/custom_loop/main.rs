@@ -6,9 +6,10 @@
 //! cargo run --example custom_loop redis://:secret@localhost/2
 //! ```
 //!
-//! `async-caches-core` does no I/O and knows no clock. It puts bytes into one buffer, takes bytes
-//! out of another, is told the time, and says what happened and when it wants to be asked again.
-//! All the rest, the socket, the waiting and the clock, is in [`Client`], and is yours to replace.
+//! `async-caches-core` does no I/O and reads no clock. It puts bytes into one buffer and takes
+//! bytes out of another. The caller passes in the time, and the core returns events and the time at
+//! which it wants to be polled again. Everything else (the socket, the waiting and the clock) is in
+//! [`Client`], for you to replace.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod server;
@@ -49,14 +50,14 @@ fn main() -> Result<()> {
     close(client)
 }
 
-/// Submits hundreds of commands before anything is sent, and then lets the loop run.
+/// Submits hundreds of commands before anything is sent, and then runs the loop.
 fn pipeline(client: &mut Client) -> Result<()> {
     let space = space()?;
     let scope = space.scope(None)?;
     let minute = Expiry::after(Duration::from_secs(60))?;
     let expires = client.now() + client.patience;
 
-    // A tag is any number. It comes back with what became of the command.
+    // A tag is any number. It comes back with the command's result.
     for number in 0..PAIRS {
         let (name, value) = (name(number), Bytes::from(format!("value {number}")));
         let key = scope.key(name.as_bytes());
@@ -77,7 +78,7 @@ fn pipeline(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// A command whose answer is not waited for past its deadline, and one behind it that is.
+/// A command that expires before its reply arrives, and another behind it that gets its reply.
 fn one_deadline(client: &mut Client) -> Result<()> {
     let space = space()?;
     let scope = space.scope(None)?;
@@ -92,7 +93,8 @@ fn one_deadline(client: &mut Client) -> Result<()> {
     } else {
         println!("a reply within 20 ms");
     }
-    // A late reply to the first is read and thrown away. It never stands in for this one.
+    // A late reply to the first command is read and discarded. It is never taken for the reply to
+    // this one.
     let (tag, reply) = client.reply()?;
     println!("the one behind it got its own: {reply:?}");
     assert_eq!((tag, reply), (PATIENT, Reply::Value(Some(Bytes::from("value 7")))));
@@ -108,8 +110,9 @@ fn tidy_up(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// What still waits when a connection closes is lost, and nobody is left without an answer. Here
-/// not a byte of it had been sent, so it can safely be submitted again on another connection.
+/// When a connection closes, each command that still waits is reported as lost, so every caller
+/// gets a result. No byte of this command was sent, so it can safely be submitted again on another
+/// connection.
 fn close(mut client: Client) -> Result<()> {
     let space = space()?;
     let expires = client.now() + client.patience;
@@ -119,7 +122,7 @@ fn close(mut client: Client) -> Result<()> {
     Ok(())
 }
 
-/// A socket, a clock, two buffers, and the machine that makes sense of them.
+/// A socket, a clock, two buffers, and the state machine between them.
 struct Client {
     connection: Connection,
     rx: BytesMut,
@@ -179,7 +182,7 @@ impl Client {
         })
     }
 
-    /// The core counts from an origin that its caller picks: here, when we connected.
+    /// The core counts from an origin that its caller chooses: here, the moment of connecting.
     fn now(&self) -> Instant {
         Instant::ORIGIN + self.clock.elapsed()
     }
@@ -198,7 +201,7 @@ impl Client {
         Ok((tag, answer?))
     }
 
-    /// The loop: ask the machine, write, read, and sleep only when all three have nothing to do.
+    /// The loop: poll the machine, write, read, and sleep only if none of them has anything to do.
     fn next(&mut self) -> Result<Event> {
         loop {
             let now = self.now();
@@ -212,7 +215,8 @@ impl Client {
             if self.read()? {
                 continue;
             }
-            // When to come back though nothing was read; `why` says what will be due.
+            // The time to wake up even if nothing arrives. `why` in the deadline names what is due
+            // then.
             let sleep = self.connection.deadline().map(|deadline| deadline.at.since(self.now()));
             match self.poll.poll(&mut self.events, sleep) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
@@ -221,8 +225,8 @@ impl Client {
         }
     }
 
-    /// Sends what the socket takes, and tells the machine how much that was: a command is only
-    /// said to be safe to repeat if its last byte never left.
+    /// Sends what the socket accepts, and reports the count to the machine. A lost command is
+    /// reported as safe to repeat only if its last byte was never sent.
     fn write(&mut self) -> Result<()> {
         while !self.tx.is_empty() {
             let pieces: Vec<_> = self.tx.pieces().map(IoSlice::new).collect();
@@ -240,7 +244,7 @@ impl Client {
         Ok(())
     }
 
-    /// Reads once; whether there was anything.
+    /// Reads once. Returns whether anything was read.
     fn read(&mut self) -> Result<bool> {
         let mut room = [0; 16 * 1024];
         match self.socket.read(&mut room) {
@@ -257,7 +261,7 @@ impl Client {
     }
 }
 
-/// Where the keys of this example are: out of everybody's way.
+/// The keys of this example, under a prefix of their own.
 fn space() -> Result<KeySpace> {
     Ok(KeySpace::new("async-caches-custom-loop", Version::None)?)
 }

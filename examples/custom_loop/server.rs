@@ -1,6 +1,6 @@
-//! A server for when there is none: a thread on the loopback that speaks enough RESP3.
+//! A server for use without Redis: a thread on the loopback interface that speaks enough RESP3.
 //!
-//! Its requests are frames like any others, so the core's scanner and decoder read them too.
+//! Requests are RESP frames like replies, so the core's scanner and decoder can read them too.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use async_caches_core::resp::decode;
 use async_caches_core::resp::scan::{Limits, Scanner};
 use bytes::{Buf, BytesMut};
 
-/// A key's name that takes this server 100 ms to answer.
+/// The name of a key that this server takes 100 ms to reply for.
 pub(crate) const SLOW: &str = "slow";
 
 /// Serves one connection at a time in the background, until the process ends.
@@ -21,7 +21,7 @@ pub(crate) fn start() -> io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A connection that breaks is its client's trouble.
+            // An error on one connection concerns only its client.
             let _ = serve(stream);
         }
     });

@@ -1,8 +1,8 @@
-//! Maps and redirects of hostile nodes: nothing panics or takes more time than its length explains, and
-//! what is read is what a plain reading by `redis-protocol` finds.
+//! Maps and redirects of hostile nodes. Parsing must not panic, and must not take more time than
+//! the length explains. The result must match a plain reading by `redis-protocol`.
 //!
-//! The first byte of the input says what the rest is: `h` a map in the form of `CLUSTER SHARDS`, `l`
-//! one of `CLUSTER SLOTS`, anything else the text of a redirect.
+//! The first byte of the input selects the form of the rest: `h` is a map in the form of `CLUSTER
+//! SHARDS`, `l` one in the form of `CLUSTER SLOTS`, and anything else the text of a redirect.
 #![no_main]
 
 use std::collections::BTreeSet;
@@ -30,10 +30,10 @@ fn map(form: Form, bytes: &[u8]) {
     let asked = Address::new("asked", 9).expect("an address");
     for transport in [Transport::Plain, Transport::Tls] {
         let view = Viewpoint { transport, ..Viewpoint::as_told(&asked) };
-        // No frame is promised to be whole.
+        // The bytes may be any frame, or an incomplete one.
         let Ok(map) = SlotMap::read(form, bytes, &view) else { continue };
         holds_together(&map);
-        // `redis-protocol` recurses, on a stack that sanitizers make smaller.
+        // `redis-protocol` recurses, and sanitizers leave less room on the stack.
         let mut scanner = Scanner::new(Limits { depth: 8, ..Limits::default() });
         let Ok(Some(len)) = scanner.scan(bytes) else { continue };
         if form == Form::Slots
@@ -44,7 +44,7 @@ fn map(form: Form, bytes: &[u8]) {
     }
 }
 
-/// All that can be asked of a map, and that its parts agree.
+/// Calls every method of a map, and checks that the results agree.
 fn holds_together(map: &SlotMap) {
     assert!(map.node_count() <= SlotMap::MAX_NODES);
     let mut open = map.uncovered().peekable();
@@ -77,7 +77,7 @@ fn slots() -> impl Iterator<Item = Slot> {
     (0..Slot::COUNT).filter_map(Slot::new)
 }
 
-/// Every range as it was told, where another decoder tells it the same way.
+/// Compares every range with another decoder's reading, if that decoder can read the map.
 fn compare(map: &SlotMap, frame: &OwnedFrame) {
     let OwnedFrame::Array { data: entries, .. } = frame else { return };
     let mut covered = 0;
@@ -120,7 +120,7 @@ fn compare(map: &SlotMap, frame: &OwnedFrame) {
     assert_eq!(served, covered, "slots are served that nobody told of");
 }
 
-/// The last `ip` among what is told of a node besides, unless it is as good as none.
+/// The last `ip` in a node's metadata, unless it is empty or `?`.
 fn ip(metadata: Option<&OwnedFrame>) -> Option<&str> {
     let value = match metadata? {
         OwnedFrame::Array { data, .. } => {
@@ -146,7 +146,7 @@ fn bytes(frame: &OwnedFrame) -> Option<&[u8]> {
     }
 }
 
-/// A redirect says again what it was read from.
+/// A redirect must match the words that it was parsed from, and parse again from its own parts.
 fn redirect(text: &[u8]) {
     let asked = Address::new("asked", 9).expect("an address");
     let error = ServerError::parse(text);

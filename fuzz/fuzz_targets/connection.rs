@@ -1,9 +1,10 @@
-//! One connection under any calls in any order, against a server that answers, dawdles, pushes,
-//! breaks replies into pieces and, where the input says so, lies.
+//! One connection under any calls in any order. The server replies, delays, pushes, splits replies
+//! into pieces and, if the input says so, lies.
 //!
-//! Every command that was taken gets exactly one event, by its deadline; replies come in the order
-//! of the commands; after the end there is nothing but `Lost`, which says truly what was written.
-//! As long as the server did not lie, no protocol is broken and every `Get` gets its own key back.
+//! Every accepted command gets exactly one event, by its deadline. Replies come in the order of the
+//! commands. After the end there are only `Lost` events, which report correctly whether the command
+//! was written. As long as the server did not lie, there is no protocol error, and every `Get` gets
+//! the value of its own key.
 #![no_main]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -37,14 +38,14 @@ fuzz_target!(|input: &[u8]| {
         limits: Limits::default(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
-        // Of a length that is odd: what the inputs kept say stays what it is.
+        // Chosen by the parity of the length, so that the inputs in the corpus keep their meaning.
         pushes: match input.len() % 2 {
             0 => Pushes::Dropped,
             _ => Pushes::Told { tracking: Some(Tracking::Read) },
         },
     };
     let mut story = Story::begin(&setup);
-    // Running out of input ends the story, and is no error.
+    // Running out of input ends the story; it is not an error.
     while !u.is_empty() && story.act(&mut u).is_ok() {}
     story.end();
 });
@@ -55,21 +56,21 @@ struct Story {
     tx: Output,
     now: Instant,
     closed: bool,
-    /// Whether pushes are told.
+    /// Whether the connection reports pushes.
     tells: bool,
     server: Server,
-    /// How many bytes the server was sent.
+    /// The number of bytes that were sent to the server.
     sent: usize,
-    /// Commands in flight, the connection's own without a tag, as far as was seen.
+    /// The commands in flight, as seen from outside; the connection's own have no tag.
     places: VecDeque<Option<u64>>,
-    /// Commands that no event was about so far.
+    /// The commands that have had no event yet.
     pending: BTreeMap<u64, Pending>,
     next: u64,
 }
 
 struct Pending {
     expires: Instant,
-    /// How many bytes the server has been sent once this command may have run.
+    /// The number of sent bytes from which on this command may have run.
     runs_at: usize,
     is_get: bool,
 }
@@ -161,7 +162,7 @@ impl Story {
             14 => Command::Ping,
             _ => Command::Get(key),
         };
-        // Now and then in the past, or for ever.
+        // Sometimes the deadline is in the past, or never.
         let expires = match u.arbitrary::<u16>()? {
             0 => Instant::ORIGIN,
             u16::MAX => Instant::MAX,
@@ -171,7 +172,8 @@ impl Story {
         match self.connection.submit(&command, Tag(tag), expires, &mut self.tx) {
             Ok(()) => {
                 assert!(self.connection.is_ready() && self.tx.len() > before);
-                // Of several commands in a row the first may run before the last is sent.
+                // If a command is encoded as several, the first may run before the last one is
+                // sent.
                 let in_a_row = count > 1 && matches!(command, Command::SetMany { .. });
                 let first = if in_a_row { before + 1 } else { self.tx.len() };
                 let runs_at = self.sent + first;
@@ -187,7 +189,7 @@ impl Story {
         Ok(())
     }
 
-    /// The socket takes so many bytes, and the server answers what is whole.
+    /// The socket takes up to `most` bytes, and the server replies to each complete request.
     fn write(&mut self, most: usize) {
         let count = most.min(self.tx.len());
         self.server.hear(&self.tx.copy_to_bytes(count));
@@ -200,11 +202,11 @@ impl Story {
         self.rx.unsplit(self.server.out.split_to(count));
     }
 
-    /// Polls until there is nothing more, and then nothing is overdue.
+    /// Polls until there are no more events. Afterwards nothing may be overdue.
     fn poll(&mut self) {
         while self.poll_once() {}
         if self.is_due() {
-            // The alarm may ring for nothing, but not for ever.
+            // A deadline may come without an event, but not again and again.
             while self.poll_once() {}
             assert!(!self.is_due(), "{:?} at {:?}", self.connection.deadline(), self.now);
         }
@@ -216,7 +218,7 @@ impl Story {
         self.connection.deadline().is_some_and(|due| due.at <= self.now)
     }
 
-    /// Whether it is worth polling again.
+    /// Polls once. Returns whether to poll again.
     fn poll_once(&mut self) -> bool {
         let before = (self.rx.len(), self.tx.len(), self.connection.is_ready());
         let polled = self.connection.poll(&mut self.rx, self.now, &mut self.tx);
@@ -274,7 +276,7 @@ impl Story {
         self.pending.remove(&tag).expect("one event for each command")
     }
 
-    /// What has left the queue since, from its front, left it after its event.
+    /// Each command that has left the front of the queue must have had its event before.
     fn count(&mut self) {
         let in_flight = self.connection.in_flight();
         assert!(in_flight <= self.places.len(), "{in_flight} of {}", self.places.len());
@@ -299,7 +301,7 @@ impl Story {
     }
 }
 
-/// Answers each whole request at once, as its mood is.
+/// A server that replies to each complete request at once, in the way that `mood` selects.
 struct Server {
     scanner: Scanner,
     heard: BytesMut,

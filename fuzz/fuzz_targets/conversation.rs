@@ -1,11 +1,11 @@
-//! Whole conversations with the nodes of a cluster that lie: greetings, maps, redirects, replies and pushes
-//! in any order, whole and in pieces.
+//! Whole conversations with the nodes of a lying cluster: handshakes, maps, redirects, replies and
+//! pushes in any order, complete and in pieces.
 //!
-//! The client here is put together from the core's parts as the real one is, and three things are bounded
-//! whatever the nodes say. Memory: a connection waits for no large frame that was not asked for, and what
-//! it leaves unread is no more than it was sent. Connections: no more nodes are known from redirects, nor
-//! dialled, than there is room for. Work: a call is sent elsewhere so often and no more, and there are
-//! no more events than frames and commands.
+//! The client is built from the core's parts like the real one. Three things must be bounded
+//! whatever the nodes send. Memory: a connection does not wait for a large frame that it did not
+//! request, and its unread bytes are no more than it was sent. Connections: the nodes that are
+//! known from redirects, and the nodes that are dialled, stay within their limits. Work: a call is
+//! redirected a limited number of times, and there are no more events than frames and commands.
 #![no_main]
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|input: &[u8]| {
     let mut u = Unstructured::new(input);
     let mut client = Client::new();
-    // Running out of input ends the conversation, and is no error.
+    // Running out of input ends the conversation; it is not an error.
     while !u.is_empty() && client.act(&mut u).is_ok() {}
     client.end();
 });
@@ -41,11 +41,11 @@ struct Client {
     room: Room,
     map: SlotMap,
     nodes: Vec<Node>,
-    /// Calls by their tags; none of one that was answered.
+    /// The calls by their tags; `None` for one that was answered.
     calls: Vec<Option<Call>>,
     dialled: usize,
     events: usize,
-    /// Bytes that nodes have said, and commands that were submitted.
+    /// The number of bytes that nodes have sent. `submitted` counts commands.
     said: usize,
     submitted: usize,
 }
@@ -55,9 +55,9 @@ struct Node {
     connection: Connection,
     rx: BytesMut,
     tx: Output,
-    /// Whether only a redirect has named it, and no map.
+    /// Whether the node is known only from a redirect and not from a map.
     is_stray: bool,
-    /// How many values and maps are waited for: those may be large.
+    /// The number of values and maps that are awaited; only those may be large.
     values: usize,
     failed: bool,
 }
@@ -66,7 +66,7 @@ struct Call {
     hops: Hops,
     expires: Instant,
     slot: Slot,
-    /// Where it goes next, and whether with `ASKING`.
+    /// The node that the call goes to next, and whether with `ASKING`.
     to: Option<(Address, bool)>,
     is_sent: bool,
     is_map: bool,
@@ -100,7 +100,7 @@ impl Client {
         }
         let node = &self.nodes[at];
         let (is_ready, is_asked) = (node.connection.is_ready(), node.values > 0);
-        // Most of what is said makes sense, or no conversation lasts.
+        // Most messages are valid, as otherwise no conversation would last.
         let lies = u.ratio(1, 24)?;
         match u.int_in_range(0..=12_u8)? {
             2 if lies => {
@@ -181,7 +181,7 @@ impl Client {
         self.calls.push(Some(Call { hops, expires, slot, to, is_sent: false, is_map }));
     }
 
-    /// Sends and dials as much as there is room for.
+    /// Sends calls and dials nodes as far as the limits allow.
     fn send(&mut self) {
         let space = KeySpace::default();
         let scope = space.scope(None).expect("no version, no colon");
@@ -191,7 +191,7 @@ impl Client {
             let (expires, is_map) = (call.expires, call.is_map);
             let known = self.nodes.iter().position(|node| node.address == to);
             let Some(at) = known else {
-                // A node of a map, or one that a redirect had room for and that was forgotten since.
+                // A node of a map, or one from a redirect that was forgotten since.
                 if self.room.dial(self.now) {
                     self.dial(&to, false);
                 }
@@ -237,7 +237,7 @@ impl Client {
                     self.nodes[at].values -= 1;
                     self.calls[tag.0 as usize] = None;
                 }
-                // Its reply may still come, and is dropped.
+                // Its reply may still arrive; it is then dropped.
                 Event::Expired(tag) => self.calls[tag.0 as usize] = None,
                 _ => {}
             }
@@ -282,7 +282,8 @@ impl Client {
         self.calls[tag.0 as usize] = Some(call);
     }
 
-    /// Another map: nodes in it are no strays any more, and those that it does not name close.
+    /// Adopts another map: its nodes are no longer strays, and connections to other nodes are
+    /// closed.
     fn adopt(&mut self, map: SlotMap) {
         let mut confirmed = 0;
         for node in &mut self.nodes {
@@ -307,7 +308,7 @@ impl Client {
         }
     }
 
-    /// Every connection ends, and each command that it took with it.
+    /// Closes every connection, which must end each of its commands.
     fn end(mut self) {
         for at in 0..self.nodes.len() {
             self.nodes[at].connection.close();
@@ -317,13 +318,13 @@ impl Client {
     }
 }
 
-/// One of as many addresses as a number can say.
+/// The address with this number.
 fn address(number: u16) -> Address {
     let [high, low] = number.to_be_bytes();
     Address::new(&format!("10.0.{high}.{low}"), 6379).expect("it is an address")
 }
 
-/// A map of two ranges, as `CLUSTER SLOTS` says it.
+/// A map of two ranges, in the form of `CLUSTER SLOTS`.
 fn map(to: u16, last: u16) -> String {
     let last = last % 16_383;
     let node = |number: u16| {
@@ -338,7 +339,7 @@ fn map(to: u16, last: u16) -> String {
 const GREETING: &[u8] =
     b"%2\r\n+proto\r\n:3\r\n+server\r\n+redis\r\n+OK\r\n+OK\r\n+OK\r\n+PONG\r\n";
 
-/// What may stand in front of much more, and what is no answer to anything.
+/// Heads of larger frames, and frames that are not a reply to any command.
 const HEADS: &[&[u8]] = &[
     b"$536870912\r\n",
     b">2\r\n+message\r\n$536870912\r\n",

@@ -1,5 +1,5 @@
-//! Any commands in a row: what is written reads back, by our decoder and by `redis-protocol`, as the
-//! words that the command stands for, in whatever pieces it leaves.
+//! Any commands in a row. Our decoder and `redis-protocol` must read the encoded bytes as the words
+//! that the command stands for, in whatever pieces they are sent.
 #![no_main]
 
 use std::num::NonZeroU64;
@@ -27,7 +27,7 @@ type Words = Vec<Vec<u8>>;
 fuzz_target!(|input: &[u8]| {
     let mut u = Unstructured::new(input);
     let mut story = Story::default();
-    // Running out of input ends the story, and is no error.
+    // Running out of input ends the story; it is not an error.
     while !u.is_empty() && story.act(&mut u).is_ok() {}
     story.leave(usize::MAX);
     assert!(story.tx.is_empty());
@@ -56,7 +56,7 @@ impl Story {
         Ok(())
     }
 
-    /// So many bytes leave.
+    /// Sends up to `most` bytes.
     fn leave(&mut self, most: usize) {
         let pieces: Vec<u8> = self.tx.pieces().flatten().copied().collect();
         assert!(self.tx.pieces().all(|piece| !piece.is_empty()));
@@ -112,7 +112,7 @@ impl Story {
         Ok(())
     }
 
-    /// The requests that a command stands for, by the documentation of servers.
+    /// The requests that a command stands for, according to the servers' documentation.
     fn wanted(&mut self, command: &Command<'_>) -> Vec<Words> {
         let word = |text: &str| text.as_bytes().to_vec();
         let set = |key: Vec<u8>, value: &Bytes, expiry: Expiry| {
@@ -198,7 +198,7 @@ impl Story {
         }
     }
 
-    /// In full the first time, and by its digest from then on.
+    /// A script is sent in full the first time, and by its digest from then on.
     fn script(&mut self, nth: usize, script: Script, key: Vec<u8>, arguments: Words) -> Words {
         let (name, body) = match std::mem::replace(&mut self.known[nth], true) {
             true => ("EVALSHA", script.digest),
@@ -209,7 +209,7 @@ impl Story {
     }
 }
 
-/// The requests in what was sent, as two decoders read them.
+/// The requests in the sent bytes, as read by two decoders.
 fn read(sent: &[u8]) -> Vec<Words> {
     let (mut scanner, mut rest, mut requests) = (Scanner::new(Limits::default()), sent, Vec::new());
     while !rest.is_empty() {
@@ -231,7 +231,7 @@ fn read(sent: &[u8]) -> Vec<Words> {
 }
 
 fn bytes(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    // Now and then one that is a piece of its own, or nearly.
+    // Sometimes a value long enough to be a piece of its own, or one byte shorter.
     Ok(match u.int_in_range(0..=15_u8)? {
         0 => vec![b'x'; Output::SEALED_FROM - 1 + usize::from(u.arbitrary::<bool>()?)],
         _ => {

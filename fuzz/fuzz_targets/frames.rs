@@ -1,5 +1,5 @@
-//! Arbitrary bytes as frames: nothing panics, recurses or reads past a frame, and where the
-//! scanner and `redis-protocol` both find a frame, they agree on where it ends.
+//! Arbitrary bytes as frames. Nothing may panic, recurse or read past a frame. If both the scanner
+//! and `redis-protocol` find a frame, they must agree on its end.
 #![no_main]
 
 use async_caches_core::cluster::map::Form;
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ =
         decode::push(Bytes::copy_from_slice(bytes)).map(|push| push.payload().map(Iterator::count));
 
-    // `redis-protocol` recurses, on a stack that sanitizers make smaller.
+    // `redis-protocol` recurses, and sanitizers leave less room on the stack.
     let mut scanner = Scanner::new(Limits { depth: 8, ..Limits::default() });
     let mut rest = bytes;
     while let Ok(Some(len)) = scanner.scan(rest) {
@@ -46,7 +46,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Reads the first `len` bytes as the answer to every command; each takes exactly those.
+/// Reads the first `len` bytes as the reply to every command; each must consume exactly those.
 fn read(rest: &[u8], len: usize) {
     let space = KeySpace::default();
     let Ok(scope) = space.scope(None) else { return };

@@ -1,4 +1,4 @@
-//! Keys: the bytes of a key can be read as a prefix, a version and a name in one way only, so no
+//! Keys: the bytes of a key can be read as a prefix, a version and a name in only one way, so no
 //! two triples give the same key. The input is three lines: prefix, version, name.
 
 #![no_main]
@@ -27,7 +27,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(readings, 1);
 });
 
-/// The key's bytes, however the version is said, where this is a key at all.
+/// The bytes of the key, which must not depend on how its version is given; `None` if the key is
+/// not valid.
 fn build(prefix: &[u8], version: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     let (prefix, text) = (str::from_utf8(prefix).ok()?, str::from_utf8(version).ok()?);
     let space = KeySpace::new(prefix, Version::from(text)).ok()?;

@@ -1,5 +1,5 @@
-//! Options, put together: a URL that is printed parses to the same URL, but for its password, which
-//! is in no output; and each option's text is taken, or refused without a trace.
+//! Combined options. A printed URL must parse to the same URL except for its password, which must
+//! not be printed. Each option's text must be accepted, or refused without a change.
 #![no_main]
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -18,7 +18,7 @@ use async_caches_core::value::Unreadable;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    // Running out of input ends the story, and is no error.
+    // Running out of input ends the story; it is not an error.
     let _ = run(&mut Unstructured::new(input));
 });
 
@@ -45,7 +45,7 @@ fn prints_and_parses(u: &mut Unstructured<'_>, options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The upper layer speaks first, and what it does not speak of the lower one says.
+/// The upper layer wins, and the lower layer provides the options that the upper one leaves unset.
 fn layers(upper: &Options, lower: &Options) {
     let both = upper.clone().over(lower.clone());
     assert_eq!(both.maxsize, upper.maxsize.or(lower.maxsize));
@@ -86,7 +86,7 @@ fn texts(u: &mut Unstructured<'_>, mut options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Options that can be said in a URL, each valid by itself.
+/// Options that can be written in a URL, each valid by itself.
 fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     let mut options = Options::default();
     options.timeout = maybe(u, |u| span(u).map(Timeout::After))?;
@@ -172,7 +172,7 @@ fn span(u: &mut Unstructured<'_>) -> Result<Duration> {
     Ok(Duration::from_nanos(nanos.max(1)))
 }
 
-/// A text that is not empty and has no colon, and is no secret.
+/// A text that is not empty and contains no colon, no NUL and not the secret.
 fn word(u: &mut Unstructured<'_>) -> Result<String> {
     let len = u.int_in_range(1..=12)?.min(u.len());
     Ok(no_secret(String::from_utf8_lossy(u.bytes(len)?).replace([':', '\0'], "")))

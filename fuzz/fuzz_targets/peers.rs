@@ -1,14 +1,15 @@
-//! Frames as others read them: whatever the scanner finds a whole frame, nested up to 64 deep, is
-//! the same tree to our decoder, to the `redis` crate and to `redis-protocol`, in RESP2 and RESP3.
+//! Frames as other decoders read them. If the scanner finds a complete frame, nested up to 64 deep,
+//! our decoder, the `redis` crate and `redis-protocol` must read the same tree from it, in RESP2
+//! and RESP3.
 //!
-//! Known differences, where one of the others is not asked:
+//! Known differences, for which the other decoder is not asked:
 //!
-//! * `redis` reads lines as UTF-8, and what is in blob errors and verbatim strings lossily; it
-//!   wants a push to begin with a string, and no push inside of anything.
+//! * `redis` requires lines to be UTF-8, and reads blob errors and verbatim strings lossily. It
+//!   requires a push to begin with a string, and accepts no push inside another frame.
 //! * `redis-protocol` takes `$-1` and `*-1` for the start of a stream in RESP3, keeps maps and sets
-//!   without order, and refuses what cannot be a key there.
-//! * Both are laxer about numbers, and neither knows a limit; what our scanner refuses is not asked
-//!   about at all.
+//!   without their order, and refuses elements that it cannot use as keys there.
+//! * Both are laxer about numbers, and neither has limits; a frame that our scanner refuses is not
+//!   compared at all.
 #![no_main]
 
 use async_caches_core::error::ProtocolError;
@@ -28,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
         let frame = &rest[..len];
         match decode::first(frame).and_then(|part| own(&part)) {
             Ok(own) => compare(frame, &own),
-            // Framed well, and without sense.
+            // A well-framed frame that makes no sense.
             Err(error) => assert!(matches!(error, ProtocolError::Malformed(_)), "{error}"),
         }
         rest = &rest[len..];
@@ -57,7 +58,8 @@ fn compare(frame: &[u8], own: &Tree) {
     }
 }
 
-/// A frame without its attributes. What no command of ours is answered with is told by its kind.
+/// A frame without its attributes. Frames that are not the reply to any of our commands are reduced
+/// to their kind.
 #[derive(PartialEq, Debug)]
 enum Tree {
     Null,
@@ -75,7 +77,7 @@ impl Tree {
         if let Self::Many(_, parts) = self { parts } else { &[] }
     }
 
-    /// Whether there is a push inside of something, or one that begins with no string.
+    /// Whether there is a push inside another frame, or one that does not begin with a string.
     fn has_odd_push(&self, top: bool) -> bool {
         let odd = match self {
             Self::Many(Kind::Push, parts) => {
@@ -118,8 +120,8 @@ fn own(part: &Part<'_>) -> Result<Tree, ProtocolError> {
     })
 }
 
-/// Whether there may be a double, a verbatim string or a push, in an attribute too, whose text the
-/// scanner lets pass and `redis` does not.
+/// Whether the frame, or an attribute in it, may contain a double, a verbatim string or a push,
+/// whose text the scanner may accept and `redis` refuse.
 fn may_fail(frame: &[u8]) -> bool {
     frame.iter().any(|byte| b",=>".contains(byte))
 }
@@ -146,7 +148,7 @@ fn of_redis(value: Value) -> Tree {
         }
         Value::Attribute { data, .. } => of_redis(*data),
         Value::Push { kind, data } => {
-            // Whether it was a blob or a line is lost; ours says which.
+            // This loses whether it was a blob or a line; our decoder keeps the difference.
             let mut parts = vec![Tree::Blob(kind.to_string().into_bytes())];
             parts.extend(data.into_iter().map(of_redis));
             Tree::Many(Kind::Push, parts)

@@ -1,5 +1,6 @@
-//! Well-formed replies of every shape to every command, scripts' among them: each is read as the
-//! table below says, or is a protocol error where the table says nothing; and takes its own bytes.
+//! Well-formed replies of every shape to every command, including scripts. Each must be read as the
+//! table below says, or be a protocol error if the table has no entry; and exactly its own bytes
+//! must be consumed.
 #![no_main]
 
 use std::time::Duration;
@@ -18,7 +19,7 @@ use async_caches_core::ttl::Expiry;
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 
-/// What a server says.
+/// A reply of a server.
 #[derive(Arbitrary, Clone, Debug)]
 enum Said {
     Status(Status),
@@ -58,7 +59,7 @@ enum Null {
 #[derive(Arbitrary, Clone, Debug)]
 struct Line(Vec<u8>);
 
-/// Something inside, of half of what is left: so that nothing is nested deep.
+/// A nested value, made from half of the remaining input so that the nesting stays shallow.
 fn half<'a, T: Arbitrary<'a>>(u: &mut Unstructured<'a>) -> Result<T> {
     let inside = u.bytes(u.len() / 2)?;
     T::arbitrary(&mut Unstructured::new(inside))
@@ -100,7 +101,7 @@ fuzz_target!(|input: (Said, [u8; 3])| {
     ] {
         let mut rx = BytesMut::from(&all[..]);
         let read = Expect::of(&command).read(&mut rx, len, &mut Copies::default());
-        // An error inside of a reply that is none to the command is what the command comes to.
+        // An error nested in a reply that does not fit the command becomes the command's result.
         let inner = matches!(read, Ok(Err(Failure::Server(_)))) && may_hold_an_error(&frame);
         let means = said.means(&command, &frame);
         assert!(inner || read.ok() == means, "{said:?} to {command:?} is {means:?}");
@@ -108,7 +109,7 @@ fuzz_target!(|input: (Said, [u8; 3])| {
     }
 });
 
-/// Whether a frame is made of others, one of which may be an error.
+/// Whether a frame contains others, one of which may be an error.
 fn may_hold_an_error(frame: &[u8]) -> bool {
     let is_outer = frame.first().is_some_and(|first| b"*%~>|".contains(first));
     is_outer && frame.iter().any(|byte| b"-!".contains(byte))
@@ -122,7 +123,7 @@ impl Said {
         if let Self::Error(Line(text)) | Self::BlobError(text) = self {
             let text = if matches!(self, Self::Error(_)) { on_a_line(text) } else { text.clone() };
             let error = ServerError::parse(&text);
-            // Only of a script is it an answer that the script is not known.
+            // `NOSCRIPT` is a valid reply only to a script.
             let answers = error.kind != ServerErrorKind::NoScript
                 || matches!(
                     command,
@@ -205,7 +206,7 @@ impl Said {
         }
     }
 
-    /// The answer of the script that adds.
+    /// The result of the script that adds.
     fn sum(&self, delta: Number) -> Option<Answer> {
         if let Self::Status(status) = self {
             let error = match status {
@@ -248,7 +249,7 @@ impl Said {
         Some(Reply::Scanned { cursor, keys })
     }
 
-    /// The keys in a list of them.
+    /// The keys in a list.
     fn listed(&self) -> Option<Vec<Bytes>> {
         match self {
             Self::Array(parts) => parts.iter().map(|part| part.value().flatten()).collect(),

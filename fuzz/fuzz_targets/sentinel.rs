@@ -1,10 +1,10 @@
 //! A watch and its rounds against a sentinel that is honest until it lies.
 //!
-//! Each byte of the input is something that happens: see [`Story::happens`]. While the sentinel is
-//! honest, whatever is split and whenever the master changes, the watch never fails but by time, and
-//! once all was heard it knows who the master is. When it lies nothing is promised but that no
-//! address comes out that a URL could not name, that no number grows, and that a watch which has
-//! failed is over.
+//! Each byte of the input is an event: see [`Story::happens`]. While the sentinel is honest, the
+//! watch fails only by a timeout, however bytes are split and whenever the master changes. Once it
+//! has read everything, it knows the current master. Once the sentinel lies, only three things
+//! hold: every address can be written in a URL, no number grows without bound, and a watch that has
+//! failed stays over.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -41,7 +41,7 @@ struct Story {
     tx: Output,
     now: Instant,
     sentinel: Sentinel,
-    /// What the sentinel has said and the watch has not heard.
+    /// The bytes that the sentinel has sent and the watch has not read.
     on_its_way: VecDeque<u8>,
     master: Option<u16>,
     failed: Option<ConnectionError>,
@@ -94,7 +94,7 @@ impl Story {
         self.on_its_way.extend(bytes);
     }
 
-    /// The watch hears so many bytes, and what it wants to send is sent.
+    /// The watch reads up to `count` bytes, and its own bytes are sent.
     fn hear(&mut self, count: usize) {
         let count = count.min(self.on_its_way.len());
         self.rx.extend(self.on_its_way.drain(..count));
@@ -147,7 +147,7 @@ impl Story {
     }
 }
 
-/// What comes out can be told in a URL, and is the same there.
+/// The address can be written in a URL, which parses to the same address.
 fn check_place(place: &Endpoint) {
     let url = CacheUrl::parse(&format!("redis://{place}")).expect("a URL can name it");
     let Backend::Redis(server) = url.backend else { panic!("{place}") };
@@ -163,7 +163,7 @@ fn port(place: &Endpoint) -> Option<u16> {
     Some(*port)
 }
 
-/// Answers each whole request at once.
+/// A sentinel that replies to each complete request at once.
 struct Sentinel {
     scanner: Scanner,
     heard: BytesMut,

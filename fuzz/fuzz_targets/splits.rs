@@ -1,5 +1,5 @@
-//! However bytes are cut into reads, the scanner finds the same frames and the same error, and
-//! what it says of a prefix it also says of the whole.
+//! However bytes are split into reads, the scanner finds the same frames and the same error. Its
+//! result for a prefix is also its result for the whole.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -7,7 +7,7 @@ use async_caches_core::error::ProtocolError;
 use async_caches_core::resp::scan::{Limits, Scanner};
 use libfuzzer_sys::fuzz_target;
 
-/// Sizes of reads, over and over again, and what is read.
+/// The bytes, and the sizes of the reads, which are repeated.
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     reads: [u8; 4],

@@ -1,6 +1,6 @@
-//! Any commands at any times, on a small in-memory store and on a map beside it: every answer
-//! must be the map's, except that a store with bounds may have let go of something; and what it
-//! holds must stay within its bounds.
+//! Any commands at any times, on a small in-memory store and on a map beside it. Every result must
+//! be that of the map, except that a store with bounds may have evicted entries. The contents of
+//! the store must stay within its bounds.
 #![no_main]
 
 use std::cell::RefCell;
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    // Running out of input ends the story, and is no error.
+    // Running out of input ends the story; it is not an error.
     let _ = run(&mut Unstructured::new(input));
 });
 
@@ -68,7 +68,7 @@ impl Shards for Cells {
     }
 }
 
-/// The store, and what it must hold at most: the values, and until when.
+/// The store, and the most that it may contain: the values, and when they expire.
 struct Pair {
     store: Cells,
     bounded: bool,

@@ -1,6 +1,7 @@
-//! A TLS session against rustls's own server side, with what crosses cut up, held back and falsified:
-//! what one side hears is what the other said, in order, all of it where nothing was falsified, and
-//! nothing else ever. A session that has failed says the same again and sends no more.
+//! A TLS session against rustls's own server side; the bytes between them are split, delayed and
+//! falsified. Each side must receive what the other sent, in order, and nothing else; if no byte
+//! was falsified, it must receive all of it. A session that has failed returns the same error again
+//! and sends nothing more.
 #![no_main]
 
 use std::io::{Cursor, IoSlice, Read, Write};
@@ -25,21 +26,21 @@ struct Input {
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    /// The client says so many bytes, in pieces of so many.
+    /// The client sends this many bytes, in pieces of this size.
     Seal(u16, u8),
-    /// The server does.
+    /// The server sends this many bytes.
     Say(u16),
-    /// So many bytes cross to the server.
+    /// This many bytes are moved to the server.
     Forth(u16),
-    /// To the client.
+    /// This many bytes are moved to the client.
     Back(u16),
-    /// One of the bytes on the way to the client is another.
+    /// One of the bytes on the way to the client is replaced.
     Falsify(u16, u8),
-    /// Bytes that nobody said are on that way.
+    /// Forged bytes are appended to those on the way to the client.
     Forge(Vec<u8>),
-    /// All that is there crosses, and what is said to that, until all is quiet.
+    /// All bytes are moved in both directions until nothing more is sent.
     Settle,
-    /// The server changes its keys, and asks the client to.
+    /// The server changes its keys, and asks the client to change its own.
     NewKeys,
     ServerEnds,
     ClientEnds,
@@ -83,29 +84,29 @@ fuzz_target!(|input: Input| {
 struct Wire {
     session: Session,
     server: ServerConnection,
-    /// On the way to the client.
+    /// The bytes on the way to the client.
     there: Vec<u8>,
-    /// How many bytes each has said, and heard: byte number n of either is n modulo 251.
+    /// The number of bytes that each side has sent and received. Byte number n of either is n
+    /// modulo 251.
     said_by_client: usize,
     said_by_server: usize,
     heard_by_client: usize,
     heard_by_server: usize,
-    /// Whether all that was on the way was said by the server.
+    /// Whether all bytes on the way to the client came from the server.
     honest: bool,
-    /// Why the session is over.
+    /// The error that ended the session.
     error: Option<TlsError>,
-    /// Whether the server takes nothing more.
+    /// Whether the server reads nothing more.
     deaf: bool,
     client_ended: bool,
     server_ended: bool,
     /// Whether one side ended before the handshake was over.
     early: bool,
-    /// How often the server has changed its keys.
+    /// The number of times that the server has changed its keys.
     key_changes: usize,
 }
 
-/// How often keys may be changed while nothing is said: rustls ends a session with who does it more
-/// often.
+/// The number of key changes without any text between them. rustls fails a session with more.
 const MOST_KEY_CHANGES: usize = 32;
 
 impl Wire {
@@ -148,7 +149,7 @@ impl Wire {
         if self.server_ended || self.server.is_handshaking() {
             return;
         }
-        // It says nothing more once the client has told it of an error.
+        // The server sends nothing more once the client has reported an error.
         self.said_by_server +=
             self.server.writer().write(&text(self.said_by_server, count)).unwrap_or_default();
     }
@@ -157,11 +158,11 @@ impl Wire {
         let count = count.min(self.session.outgoing().len());
         let mut bytes = Cursor::new(&self.session.outgoing()[..count]);
         while !self.deaf && (bytes.position() as usize) < count {
-            // Nothing counts behind the client's last word.
+            // Bytes after the client's closing alert do not count.
             let taken = self.server.read_tls(&mut bytes).expect("it is memory");
             self.deaf = taken == 0 || self.server.process_new_packets().is_err();
             let mut heard = Vec::new();
-            // It is at its end, or there is no more for now.
+            // It returns an error at the end of the stream, or if there is no more for now.
             let _ = self.server.reader().read_to_end(&mut heard);
             assert_eq!(heard, text(self.heard_by_server, heard.len()));
             self.heard_by_server += heard.len();
@@ -204,7 +205,7 @@ impl Wire {
         }
     }
 
-    /// What the server has to send is on its way.
+    /// Moves the server's output to the bytes on the way to the client.
     fn collect(&mut self) {
         while self.server.wants_write() {
             self.server.write_tls(&mut self.there).expect("it is memory");
@@ -212,7 +213,7 @@ impl Wire {
     }
 
     fn new_keys(&mut self) {
-        // Before the end of the handshake it is an error, and with TLS 1.2 there is no such thing.
+        // It fails before the end of the handshake and with TLS 1.2.
         if !self.server_ended && self.key_changes < MOST_KEY_CHANGES {
             self.key_changes += usize::from(self.server.refresh_traffic_keys().is_ok());
         }
@@ -222,7 +223,7 @@ impl Wire {
         self.early |= self.handshake_goes_on();
         self.server.send_close_notify();
         self.server_ended = true;
-        // What it would say to an error is behind its last word.
+        // Its reply to an error would follow its closing alert.
         self.deaf = true;
     }
 
@@ -256,7 +257,8 @@ struct Ends {
     server: Arc<ServerConfig>,
 }
 
-/// With TLS 1.2, and 1.3. Made once: what a fuzzer is to find does not lie in keys.
+/// The configurations for TLS 1.2 and 1.3. They are made only once, as the keys do not matter to
+/// the fuzzer.
 static ENDS: LazyLock<(Ends, Ends)> = LazyLock::new(|| (ends(&TLS12), ends(&TLS13)));
 
 fn ends(version: &'static SupportedProtocolVersion) -> Ends {

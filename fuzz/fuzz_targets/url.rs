@@ -1,6 +1,6 @@
-//! URLs: the parser takes any text without a panic, what it prints parses to the same URL, a URL that
-//! asks for TLS goes on asking for it, and nothing that stands before an `@` is ever printed but a
-//! user's name.
+//! URLs. The parser must accept any text without a panic. A printed URL must parse to the same URL.
+//! A URL that asks for TLS must keep asking for it. Nothing before an `@` may ever be printed
+//! except a user's name.
 
 #![no_main]
 
@@ -47,7 +47,7 @@ fn keeps_the_canary(url: &str) {
     }
 }
 
-/// By the text alone.
+/// Whether the URL asks for TLS, judged by its text alone.
 fn asks_for_tls(url: &str) -> bool {
     let scheme = url.split(':').next().unwrap_or_default();
     ["rediss", "valkeys"].into_iter().any(|tls| scheme.eq_ignore_ascii_case(tls))

@@ -1,5 +1,5 @@
-//! Values and numbers as text: what is JSON reads back as it was written; what can be added to is a
-//! JSON number and nothing else; and sums are those of wider integers and of doubles.
+//! Values and numbers as text. JSON must read back as it was written. Only a JSON number can be
+//! added to. Sums must be those of wider integers and of doubles.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -37,14 +37,14 @@ fn reads_back(bytes: &[u8]) {
     assert_eq!(value::decode::<Value>(&written).expect("it was written"), read);
     let again = value::encode(&value::decode::<Value>(&written).expect("it was written"));
     assert_eq!(again.expect("it was read"), written);
-    // A type is read from the text as from the tree.
+    // Reading a type from the text and from the tree must give the same result.
     let typed = value::decode::<Vec<Option<String>>>(bytes).ok();
     assert_eq!(typed, serde_json::from_value(read).ok());
 }
 
 fn adds(stored: &[u8], delta: i64, double: f64) {
     let is_number = value::decode::<Box<RawValue>>(stored).is_ok_and(|raw| {
-        // Nothing around it, and it begins as a number does.
+        // There must be nothing around the number, and it must begin like one.
         raw.get().len() == stored.len() && matches!(stored.first(), Some(b'-' | b'0'..=b'9'))
     });
     let (by_integer, by_double) =

@@ -1,6 +1,6 @@
 //! `async-caches` on async-std: a socket, a timer, a spawn and a dial.
 //!
-//! Everything that is not about async-std is in [`async_caches`], re-exported here whole.
+//! Everything that is not specific to async-std is in [`async_caches`], which is re-exported here.
 //!
 //! ```no_run
 //! # async_std::task::block_on(async {
@@ -48,7 +48,7 @@ pub fn builder(url: &str) -> Builder {
     async_caches::builder(url).runtime(AsyncStd::new())
 }
 
-/// Connects a cache, lends it to `act` and disconnects it, whether `act` succeeded or not.
+/// Connects a cache, passes it to `act` and disconnects it, whether `act` succeeded or not.
 ///
 /// # Errors
 /// Those of [`connect`] and of `act`.

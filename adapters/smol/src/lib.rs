@@ -1,6 +1,6 @@
 //! `async-caches` on smol: a socket, a timer, a spawn and a dial.
 //!
-//! Everything that is not about smol is in [`async_caches`], re-exported here whole.
+//! Everything that is not specific to smol is in [`async_caches`], which is re-exported here.
 //!
 //! ```no_run
 //! # smol::block_on(async {
@@ -47,7 +47,7 @@ pub fn builder(url: &str) -> Builder {
     async_caches::builder(url).runtime(Smol::new())
 }
 
-/// Connects a cache, lends it to `act` and disconnects it, whether `act` succeeded or not.
+/// Connects a cache, passes it to `act` and disconnects it, whether `act` succeeded or not.
 ///
 /// # Errors
 /// Those of [`connect`] and of `act`.

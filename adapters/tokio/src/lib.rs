@@ -1,6 +1,6 @@
 //! `async-caches` on tokio: a socket, a timer, a spawn and a dial.
 //!
-//! Everything that is not about tokio is in [`async_caches`], re-exported here whole.
+//! Everything that is not specific to tokio is in [`async_caches`], which is re-exported here.
 //!
 //! ```no_run
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -48,7 +48,7 @@ pub fn builder(url: &str) -> Builder {
     async_caches::builder(url).runtime(Tokio::new())
 }
 
-/// Connects a cache, lends it to `act` and disconnects it, whether `act` succeeded or not.
+/// Connects a cache, passes it to `act` and disconnects it, whether `act` succeeded or not.
 ///
 /// # Errors
 /// Those of [`connect`] and of `act`.
@@ -59,8 +59,8 @@ pub async fn with<T, E: From<Error>>(
     builder(url).with(act).await
 }
 
-/// The runtime: whichever tokio runtime the cache connects on. It needs tokio's I/O and time
-/// drivers, and everything of the cache is spawned there.
+/// The runtime: the tokio runtime on which the cache connects. It needs tokio's I/O and time
+/// drivers, and all tasks of the cache are spawned on it.
 #[derive(Clone, Debug)]
 pub struct Tokio {
     origin: time::Instant,
@@ -102,7 +102,8 @@ impl Runtime for Tokio {
         tokio::runtime::Handle::try_current().is_ok()
     }
 
-    /// Whether tokio's clock is paused, or was while it was advanced: it differs from the system's then.
+    /// Whether tokio's clock is paused, or was while it was advanced: it then differs from the
+    /// system's.
     fn has_own_time(&self) -> bool {
         let before = std::time::Instant::now();
         let now = time::Instant::now().into_std();
@@ -144,7 +145,7 @@ pub enum Socket {
 
 impl async_caches::runtime::Socket for Socket {
     fn poll_read(&mut self, rx: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // These futures keep nothing from one poll to the next.
+        // These futures keep no state between polls.
         match self {
             Self::Tcp(stream) => pin!(stream.read_buf(rx)).poll(cx),
             Self::Unix(stream) => pin!(stream.read_buf(rx)).poll(cx),

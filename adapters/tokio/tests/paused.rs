@@ -1,4 +1,4 @@
-//! A cache on a tokio runtime whose clock is paused goes by that clock.
+//! A cache on a tokio runtime with a paused clock uses that clock.
 
 use std::future::pending;
 use std::time::Duration;
@@ -15,7 +15,7 @@ async fn entries_in_memory_expire_by_the_paused_clock() {
     advance(MINUTE - Duration::from_millis(1)).await;
     let left = Remaining::For(Duration::from_millis(1));
     assert_eq!(cache.remaining("key").await.unwrap(), left);
-    // Nothing else runs, so the clock goes ahead by itself.
+    // Nothing else runs, so the paused clock advances by itself.
     sleep(Duration::from_millis(1)).await;
     assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
 }
