@@ -1,4 +1,4 @@
-//! The cache: what every operation goes out from.
+//! The cache: the start of every operation.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -26,19 +26,19 @@ use crate::sync::lock;
 use crate::terms::Terms;
 use crate::unreadable::Reports;
 
-/// A cache: in nothing, in memory or on a server, whichever its URL said.
+/// A cache in nothing, in memory or on a server, as its URL says.
 ///
-/// Cheap to clone; clones are the same cache and connect and disconnect together. When the last
-/// clone is dropped the connections are closed.
+/// Cheap to clone. Clones are the same cache and connect and disconnect together. The connections
+/// are closed when the last clone is dropped.
 ///
-/// Every operation is a method that returns a future of its own. It does nothing until it is
-/// awaited, takes its options before that, and may be dropped at any time: then its reply, if one
-/// comes, reaches nobody. An operation on a server ends within the response timeout, each round
-/// trip of one that needs several.
+/// Every operation is a method that returns a future of its own. The future does nothing until it
+/// is awaited, and takes its options before that. It may be dropped at any time; its reply, if one
+/// comes, is then discarded. An operation on a server ends within the response timeout. An
+/// operation of several round trips has that timeout for each of them.
 #[derive(Clone)]
 pub struct Cache {
     inner: Arc<Inner>,
-    /// Beside the rest, as views of one cache have each their own.
+    /// Kept apart from the rest, as each view of a cache has its own.
     key_space: Arc<KeySpace>,
 }
 
@@ -46,14 +46,15 @@ struct Inner {
     target: Target,
     settings: Settings,
     phase: Mutex<Phase>,
-    /// There while connected. Apart from the phase, so that operations do not wait for each other.
+    /// Present while connected. Kept apart from the phase, so that operations do not wait for each
+    /// other.
     backend: ArcSwapOption<Backend>,
     reports: Reports,
-    /// There if a test makes operations fail.
+    /// Present if a test makes operations fail.
     faults: Option<Faults>,
 }
 
-/// Where a cache is.
+/// Where a cache keeps its entries.
 pub(crate) enum Target {
     Dummy { runtime: Option<Arc<dyn Runtime>> },
     Memory { name: Box<str>, runtime: Option<Arc<dyn Runtime>> },
@@ -62,7 +63,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Whether this thread is inside the runtime that it needs.
+    /// Whether this thread is inside the runtime that the target needs.
     fn is_here(&self) -> bool {
         match self {
             Self::Dummy { .. } | Self::Memory { .. } => true,
@@ -80,7 +81,7 @@ impl Target {
         if self.is_here() { Ok(()) } else { Err(Error::NoRuntime { scheme: scheme.to_string() }) }
     }
 
-    /// A pool or a cluster that is not started yet, if it takes one.
+    /// A pool or a cluster that is not started yet, if the target needs one.
     fn service(&self, settings: &Settings) -> Option<(Service, Arc<Desk>)> {
         match self {
             Self::Dummy { .. } | Self::Memory { .. } => None,
@@ -101,7 +102,7 @@ impl Target {
     }
 }
 
-/// A cache that is idle again once this is dropped.
+/// Makes the cache idle again when dropped.
 struct Idle<'c>(&'c Cache);
 
 impl Drop for Idle<'_> {
@@ -110,7 +111,7 @@ impl Drop for Idle<'_> {
     }
 }
 
-/// A server or several, and what callers of this cache see of them.
+/// A server or several, and the view of them that callers of this cache use.
 pub(crate) struct Remote<S> {
     server: Server,
     /// As its URL has it.
@@ -118,7 +119,7 @@ pub(crate) struct Remote<S> {
     terms: Terms,
     runtime: Arc<dyn Runtime>,
     desk: Arc<Desk>,
-    /// There while connected.
+    /// Present while connected.
     seen: Arc<ArcSwapOption<S>>,
 }
 
@@ -150,14 +151,14 @@ impl<S> Remote<S> {
     }
 }
 
-/// Whether the first connection is waited for.
+/// Whether to wait for the first connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Begin {
     Waiting,
     Lazily,
 }
 
-/// How far a cache is connected.
+/// Whether a cache is connected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Idle,
@@ -181,22 +182,23 @@ impl Cache {
         }
     }
 
-    /// Whether the cache is connected: `connect` has succeeded and `disconnect` was not called. It
-    /// stays so while the server is away.
+    /// Whether the cache is connected: `connect` has succeeded and `disconnect` was not called
+    /// since. It stays connected while the server is away.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.inner.backend.load().is_some()
     }
 
-    /// The same cache under another prefix, which takes the place of its own: `posts:version:key`, as
-    /// a cache has it that is opened with `key_prefix=posts`. The default version and timeout are the
-    /// same.
+    /// The same cache under another prefix instead of its own. Its keys are `posts:version:key`,
+    /// like those of a cache opened with `key_prefix=posts`. The default version and timeout stay
+    /// the same.
     ///
-    /// It opens no connection and no store: the two connect and disconnect together, as clones do,
-    /// and have one [`info`](Self::info). [`clear_prefix`](Self::clear_prefix) removes the keys of its
-    /// own prefix and of no other, and [`clear`](Self::clear) every key, whatever its prefix. Prefixes
-    /// do not nest, as keys hold one: a view of a view has the last prefix alone. Pushes
-    /// ([`Builder::on_notice`](crate::Builder::on_notice)) tell of the prefix that the cache was opened with.
+    /// The view opens no connection and no store. The two caches connect and disconnect together,
+    /// as clones do, and share one [`info`](Self::info). [`clear_prefix`](Self::clear_prefix)
+    /// removes only the keys of its own prefix, and [`clear`](Self::clear) removes every key,
+    /// whatever its prefix. Prefixes do not nest, as a key has only one: a view of a view has the
+    /// last prefix alone. Pushes ([`Builder::on_notice`](crate::Builder::on_notice)) report keys of
+    /// the prefix that the cache was opened with.
     ///
     /// ```
     /// # use async_caches::{Cache, Error};
@@ -215,13 +217,14 @@ impl Cache {
         Ok(Self { inner: Arc::clone(&self.inner), key_space })
     }
 
-    /// Tells the server who we are from now on: on each open connection at once, in line with the
-    /// commands, none of which waits for it or is lost by it; and on connections to come, unless a
-    /// [provider](crate::Builder::credentials_provider) is asked for those. Where the server
-    /// refuses it, connections answer the commands that they have and end, and others are
-    /// dialled, at the pace of the backoff: then operations fail with what the server said.
+    /// Changes the credentials. Each open connection authenticates at once, in line with its
+    /// commands; no command waits for that or is lost by it. Later connections use the new
+    /// credentials too, unless a [provider](crate::Builder::credentials_provider) is asked for
+    /// theirs. If the server refuses the credentials, connections answer the commands that they
+    /// have and end. New ones are dialled at the pace of the backoff, and operations fail with the
+    /// server's error.
     ///
-    /// Backends that are no server have nobody to tell.
+    /// Does nothing on backends without a server.
     pub fn reauthenticate(&self, credentials: &Credentials) {
         let who = match &self.inner.target {
             Target::Dummy { .. } | Target::Memory { .. } => return,
@@ -236,10 +239,10 @@ impl Cache {
         }
     }
 
-    /// What a store in memory has done since it was opened, whichever cache asked for it, and what
-    /// it holds. `None` for a cache that is not connected, and for other backends: `dummy://` holds
-    /// nothing, and a server counts for all its clients and tells in `INFO`. [`info`](Self::info) has these
-    /// numbers too, and tells of a server's links.
+    /// Returns what a store in memory has done since it was opened, for all its caches, and what it
+    /// holds. `None` if the cache is not connected, and for other backends: `dummy://` holds
+    /// nothing, and a server counts for all its clients and reports that in `INFO`.
+    /// [`info`](Self::info) includes these numbers, and reports on a server's connections.
     ///
     /// Costs a lock of each shard in turn, which lookups share.
     #[must_use]
@@ -252,9 +255,9 @@ impl Cache {
         .flatten()
     }
 
-    /// What most commands come to: a link to the server that may be used at once, while no load is
-    /// under way, or a value in memory, which no load stands in the way of. `is_plain` says whether a
-    /// command goes to where a cluster's map says, and now.
+    /// The fast path of most commands: a connection that can be used at once, while no load is
+    /// under way, or a value in memory, which no load delays. `is_plain` returns whether a command
+    /// goes where a cluster's map says, and now.
     #[inline(always)]
     pub(crate) fn at_once(
         &self,
@@ -291,8 +294,8 @@ impl Cache {
         }
     }
 
-    /// Ready once the calling task may do an operation here that waits for nothing: always where
-    /// operations wait for a server, and without a runtime.
+    /// Ready once the calling task may do an operation that does not wait. Always ready without a
+    /// runtime, and on backends where operations wait for a server.
     #[inline(always)]
     pub(crate) fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.inner.target {
@@ -305,33 +308,33 @@ impl Cache {
         }
     }
 
-    /// The same before an operation that fails at once, wherever the cache is.
+    /// Like [`poll_turn`](Self::poll_turn), before an operation that fails at once, on any backend.
     #[cold]
     pub(crate) fn poll_turn_to_fail(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.inner.target {
-            // It has had its turn.
+            // The task has had its turn.
             Target::Dummy { .. } | Target::Memory { .. } => Poll::Ready(()),
             Target::Redis(remote) => poll_turn(&*remote.runtime, cx.waker()),
             Target::Cluster(remote, _) => poll_turn(&*remote.runtime, cx.waker()),
         }
     }
 
-    /// Where the cache is, and what was settled about it.
+    /// Where the cache is, and its settings.
     pub(crate) fn parts(&self) -> (&Target, &Settings) {
         (&self.inner.target, &self.inner.settings)
     }
 
-    /// What makes operations fail, if something does.
+    /// What makes operations fail, if a test has set it.
     pub(crate) fn faults(&self) -> Option<&Faults> {
         self.inner.faults.as_ref()
     }
 
-    /// Who is told of entries that cannot be read.
+    /// Where unreadable entries are reported.
     pub(crate) fn reports(&self) -> &Reports {
         &self.inner.reports
     }
 
-    /// What an entry that cannot be read is to a lookup that says nothing about it.
+    /// How a lookup treats an unreadable entry if it has no setting of its own.
     pub(crate) fn unreadable(&self) -> Unreadable {
         self.inner.settings.unreadable
     }
@@ -341,12 +344,12 @@ impl Cache {
         self.inner.backend.load_full()
     }
 
-    /// Whether it is on a cluster.
+    /// Whether the cache is on a cluster.
     pub(crate) fn is_cluster(&self) -> bool {
         matches!(self.inner.target, Target::Cluster(..))
     }
 
-    /// The nodes of the cluster in use, where it is one.
+    /// The nodes of the cluster in use, if the cache is on one.
     pub(crate) fn nodes(&self) -> Option<Arc<Nodes>> {
         match self.inner.backend.load().as_deref()? {
             Backend::Cluster { cluster, .. } => Some(Arc::clone(cluster.nodes())),
@@ -363,24 +366,25 @@ impl Cache {
         }
     }
 
-    /// Where the keys of an operation are that names `version`, or none.
+    /// The scope of an operation's keys, for its `version` or the default one.
     #[inline(always)]
     pub(crate) fn scope<'a>(&'a self, version: Option<&'a Version>) -> Result<Scope<'a>, Error> {
         Ok(self.key_space.scope(version)?)
     }
 
-    /// What all keys of this cache begin with.
+    /// The common start of all keys of this cache.
     pub(crate) fn stem(&self) -> bytes::Bytes {
         self.key_space.stem()
     }
 
-    /// What an operation's timeout comes to here.
+    /// The expiry that an operation's timeout gives here.
     pub(crate) fn expiry(&self, timeout: Timeout) -> Result<Expiry, Error> {
         Ok(timeout.resolve(self.inner.settings.expiry)?)
     }
 
-    /// Begins to connect. What needs no I/O is connected at once; a pool is to be waited for, and
-    /// then handed to [`connected`](Self::connected) or given up with [`idle`](Self::idle).
+    /// Begins to connect. A backend without I/O is connected at once. Otherwise the caller waits
+    /// for the returned service and then passes it to [`connected`](Self::connected), or gives up
+    /// with [`idle`](Self::idle).
     pub(crate) fn begin_connect(&self, how: Begin) -> Result<Option<(Service, Arc<Desk>)>, Error> {
         let mut phase = lock(&self.inner.phase);
         if *phase != Phase::Idle {
@@ -398,7 +402,7 @@ impl Cache {
                 self.inner.target.check_is_here()?;
                 *phase = Phase::Connecting;
                 drop(phase);
-                // A runtime that panics leaves nothing behind.
+                // If the runtime panics, the cache is idle again.
                 let undo = Idle(self);
                 let service = self.inner.target.service(settings);
                 if let Some((service, _)) = &service {
@@ -416,7 +420,7 @@ impl Cache {
         Ok(None)
     }
 
-    /// Connects at once, and dials in the background.
+    /// Marks the cache as connected at once; connections are dialled in the background.
     pub(crate) fn connect_lazily(&self) -> Result<(), Error> {
         if let Some((service, desk)) = self.begin_connect(Begin::Lazily)? {
             self.connected(service, desk);
@@ -424,8 +428,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Opens the pool, or the cluster, again on the caller's runtime, if the one that ran it is gone
-    /// and the caller is on one.
+    /// Opens the pool or the cluster again on the caller's runtime, if its old runtime is gone and
+    /// the caller is inside one.
     #[cold]
     pub(crate) fn revive(&self) {
         let is_over = || self.inner.backend.load().as_deref().is_some_and(Backend::is_over);
@@ -434,7 +438,7 @@ impl Cache {
         }
         let Some((service, desk)) = self.inner.target.service(&self.inner.settings) else { return };
         let phase = lock(&self.inner.phase);
-        // Of several callers one comes first.
+        // Another caller may have been faster.
         if *phase != Phase::Connected || !is_over() {
             return;
         }
@@ -464,8 +468,8 @@ impl Cache {
         *phase = Phase::Connected;
     }
 
-    /// Begins to disconnect: no operation begins any more. A pool is to be waited for, and then
-    /// the cache made [`idle`](Self::idle).
+    /// Begins to disconnect: no new operation begins. The caller waits for the returned service to
+    /// close and then makes the cache [`idle`](Self::idle).
     pub(crate) fn begin_disconnect(&self) -> Result<Option<Service>, Error> {
         let mut phase = lock(&self.inner.phase);
         if *phase != Phase::Connected {

@@ -1,4 +1,4 @@
-//! What an operation may fail with.
+//! The errors of operations.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -24,28 +24,28 @@ use crate::tls::TlsConfigError;
 #[cfg(test)]
 mod tests;
 
-/// Why a cache could not be opened, or an operation could not be done.
+/// Why a cache could not be opened, or why an operation failed.
 ///
-/// No error shows a password. Keys are quoted and cut. An error prints its own part alone, and
+/// No error shows a password. Keys are quoted and cut. An error prints only its own part, and
 /// returns the rest as its [`source`](std::error::Error::source);
 /// [`with_sources`](Self::with_sources) prints all of it in one line.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The cache is not connected: `connect` was not called, or `disconnect` was.
+    /// The cache is not connected: `connect` was not called, or `disconnect` was called after it.
     #[error("the cache is not connected")]
     NotConnected,
-    /// The cache is connected, or connecting, already.
+    /// The cache is already connected, or is connecting.
     #[error("the cache is already connected")]
     AlreadyConnected,
-    /// The URL's backend does I/O, which needs a runtime: the cache was opened without one, or was to
-    /// connect outside of it. It connects once it is asked to inside.
+    /// The URL's backend does I/O and needs a runtime, but the cache was opened without one, or
+    /// `connect` was called outside of it. Inside the runtime `connect` succeeds.
     #[error(
         "{scheme}:// needs a runtime: open it with async-caches-tokio, async-caches-smol or \
          async-caches-async-std, and connect it inside the runtime"
     )]
     NoRuntime {
-        /// The URL's scheme, as it was written.
+        /// The URL's scheme, as written.
         scheme: String,
     },
     /// The URL is malformed.
@@ -65,7 +65,7 @@ pub enum Error {
         /// Which bound differs.
         option: &'static str,
     },
-    /// The URL asks for TLS, and the cache cannot speak it as it is set up.
+    /// The URL asks for TLS, and the cache's TLS setup is unusable.
     #[error(transparent)]
     Tls(#[from] TlsConfigError),
     /// The timeout is zero.
@@ -74,29 +74,29 @@ pub enum Error {
     /// The timeout is longer than 2^53 milliseconds.
     #[error("{}", TimeoutError::TooLong)]
     TimeoutTooLong,
-    /// The value cannot be stored: it does not serialize.
+    /// The value cannot be stored, because it does not serialize.
     #[error("the value for {key} does not serialize")]
     Serialize {
         /// The key, quoted.
         key: String,
-        /// Why not.
+        /// The reason.
         source: Shared<serde_json::Error>,
     },
-    /// The stored bytes are no value of the type asked for.
+    /// The stored bytes are not a value of the type asked for.
     #[error("what is stored under {key} does not deserialize")]
     Deserialize {
         /// The key, quoted.
         key: String,
-        /// Why not.
+        /// The reason.
         source: Shared<serde_json::Error>,
     },
-    /// The key to add to is not there, or has expired.
+    /// The key to add to does not exist, or has expired.
     #[error("{key} is not in the cache")]
     KeyNotFound {
         /// The key, quoted.
         key: String,
     },
-    /// What is stored under the key is not a number.
+    /// The value stored under the key is not a number.
     #[error("what is stored under {key} is not a number")]
     NotANumber {
         /// The key, quoted.
@@ -108,30 +108,30 @@ pub enum Error {
         /// The key, quoted.
         key: String,
     },
-    /// The sum is past what an `i64` holds, or not finite. The stored number is unchanged.
+    /// The sum does not fit an `i64`, or is not finite. The stored number is unchanged.
     #[error("adding to {key} goes past the range of numbers")]
     Overflow {
         /// The key, quoted.
         key: String,
     },
-    /// A key or a value is larger than a server takes.
+    /// A key or a value is larger than a server accepts.
     #[error("a key or a value of {len} bytes is past the limit of {limit}")]
     TooLarge {
-        /// How many bytes it has.
+        /// Its size in bytes.
         len: u64,
-        /// How many it may have.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// There is no link to the server, and there was no hope to get one in time.
+    /// There is no connection to the server, and no hope of one in time.
     #[error("{to} is not available")]
     Unavailable {
         /// The server's address.
         to: String,
-        /// What went wrong last.
+        /// The last error.
         source: LinkError,
     },
-    /// Too many operations are under way to the server: this one was not sent. Its turn did not
-    /// come within the response timeout, or as many callers were waiting already as may.
+    /// Too many operations are under way to the server. This one was not sent: its turn did not
+    /// come within the response timeout, or the maximum number of callers was waiting already.
     #[error("too many operations are under way to {to}; this one was not sent")]
     Overloaded {
         /// The server's address.
@@ -140,62 +140,63 @@ pub enum Error {
     /// The deadline of the operation passed.
     #[error("no answer within {after:?}{}", ran(*.may_have_run))]
     Timeout {
-        /// How long was waited.
+        /// How long the operation waited.
         after: Duration,
-        /// Whether the server may have done what it was asked.
+        /// Whether the server may have run the command.
         may_have_run: bool,
     },
-    /// The link was lost before the server answered, and the operation was not sent again: it is a
+    /// The connection was lost before the reply, and the operation was not sent again: it is a
     /// write that may have run, or there was no time left.
     #[error("the link was lost before the answer{}", ran(*.may_have_run))]
     Disconnected {
-        /// Whether the server may have done what it was asked.
+        /// Whether the server may have run the command.
         may_have_run: bool,
-        /// Why it was lost.
+        /// Why the connection was lost.
         source: LinkError,
     },
-    /// The operation ended connections, and is not tried again: what came in place of its reply broke
-    /// the protocol, or the server hung up on it, and again when it was sent alone. Its value may be
-    /// larger than the server reads, or its reply larger than the server lets a client's output grow.
+    /// The operation ended connections, and is not tried again. Either the bytes in place of its
+    /// reply broke the protocol, or the server closed the connection on it, and did so again when
+    /// it was sent alone. Its value may be larger than the server reads, or its reply larger than
+    /// the server lets a client's output grow.
     #[error(
         "the operation on {key} ended {connections} connection{}{}",
         plural(*.connections),
         ran(*.may_have_run)
     )]
     ConnectionsEnded {
-        /// The key, quoted; of several the first, and how many others there are.
+        /// The key, quoted. Of several keys the first, and the number of others.
         key: String,
         /// How many connections ended: one or two.
         connections: u8,
-        /// Whether the server may have done what it was asked.
+        /// Whether the server may have run the command.
         may_have_run: bool,
         /// Why the last of them ended.
         source: LinkError,
     },
-    /// The nodes of a cluster sent the operation from one to the other, and none did it.
+    /// The nodes of a cluster redirected the operation from one to the other, and no node ran it.
     #[error(transparent)]
     Redirects(Box<TooManyRedirects>),
-    /// The server answered with an error.
+    /// The server replied with an error.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The backend answered something else than what it was asked for.
+    /// The backend returned a reply of another kind than the command's.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
 }
 
-/// Why a link could not be opened, or ended.
+/// Why a connection could not be opened, or ended.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// The operating system said so.
+    /// An error of the operating system.
     #[error("{0}")]
     Io(Arc<io::Error>),
-    /// The host name of the server has no address, or that could not be found out.
+    /// The server's host name has no address, or could not be resolved.
     #[error("the name {host} was not resolved")]
     Name {
         /// The name.
         host: String,
-        /// Why not.
+        /// The reason.
         source: Shared<io::Error>,
     },
     /// The server closed the connection.
@@ -208,54 +209,57 @@ pub enum LinkError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] async_caches_core::tls::TlsError),
-    /// The runtime that ran the cache's connections has shut down, and the caller is on no other.
-    /// Otherwise its call opens them again on its own runtime.
+    /// The runtime that ran the cache's connections has shut down, and the caller is outside of any
+    /// other. A call from inside a runtime opens them again there.
     #[error("the runtime that ran the cache's connections has shut down")]
     RuntimeGone,
-    /// The [`CredentialsProvider`](crate::CredentialsProvider) did not say who we are.
+    /// The [`CredentialsProvider`](crate::CredentialsProvider) did not provide credentials.
     #[error("there are no credentials")]
     Credentials(#[source] Shared<dyn std::error::Error + Send + Sync>),
-    /// The master is another server now, as a sentinel says; or the node of a cluster has failed, as
-    /// others say.
+    /// The master is another server now, according to a sentinel; or the node of a cluster has
+    /// failed, according to others.
     #[error("the master is another server now")]
     Moved,
-    /// A sentinel did not say who the master is, and no other one did since.
+    /// A sentinel did not name the master, and no other sentinel has named it since.
     #[error("the sentinel at {at} did not say who the master is")]
     Sentinel {
         /// The sentinel's address.
         at: String,
-        /// Why not.
+        /// The reason.
         source: Shared<LinkError>,
     },
-    /// A node of a cluster did not say who serves which slot, and no other one did since.
+    /// A node of a cluster did not report which node serves which slot, and no other has reported
+    /// it since.
     #[error("the node at {at} did not say who serves which slot")]
     Node {
         /// The node's address.
         at: String,
-        /// Why not.
+        /// The reason.
         source: Shared<LinkError>,
     },
-    /// What a node of a cluster said of who serves which slot is no map.
+    /// A cluster node's report of its slots is not a valid map.
     #[error(transparent)]
     Map(Box<MapError>),
-    /// No node of the cluster serves the slot of a key, as far as is known.
+    /// No known node of the cluster serves the slot of a key.
     #[error("no node of the cluster serves {}", OfSlot(*.slot))]
     Uncovered {
-        /// The slot, from 0 to 16,383; any, where it is none in particular.
+        /// The slot, from 0 to 16,383; `None` if no particular one is meant.
         slot: Option<u16>,
     },
-    /// The cluster has named more new nodes than are dialled at once: this one has yet to be.
+    /// The cluster has named more new nodes than are dialled at once: this one has not been dialled
+    /// yet.
     #[error("the cluster has named too many new nodes to connect to this one yet")]
     Crowded,
-    /// The link was closed from this side.
+    /// The connection was closed from this side.
     #[error("the link was closed")]
     Closed,
 }
 
-/// Why a `try_get_or_set` came to nothing. Its source is the error inside.
+/// Why a `try_get_or_set` failed. Its source is the error inside.
 ///
-/// It is an error itself only if the loader's is one. [`flatten`](Self::flatten) goes around it, for
-/// loaders whose error is a `Box<dyn Error>`, or one of the kind of `anyhow::Error`.
+/// It implements [`Error`](std::error::Error) only if the loader's error does.
+/// [`flatten`](Self::flatten) avoids it, for loaders whose error is a `Box<dyn Error>`, or of the
+/// kind of `anyhow::Error`.
 #[derive(Clone, Debug, Error)]
 pub enum LoadError<E> {
     /// The cache failed in a way that its loader cannot make up for.
@@ -267,8 +271,8 @@ pub enum LoadError<E> {
 }
 
 impl<E> LoadError<E> {
-    /// The error inside, as the loader's: `.map_err(LoadError::flatten)?` in a function that has the
-    /// error of its loaders.
+    /// Converts to the loader's error: `.map_err(LoadError::flatten)?` in a function that returns
+    /// the error type of its loaders.
     pub fn flatten(self) -> E
     where
         E: From<Error>,
@@ -280,14 +284,14 @@ impl<E> LoadError<E> {
     }
 }
 
-/// A loader that fails with the cache's own error.
+/// For a loader that fails with the cache's own error.
 impl From<LoadError<Self>> for Error {
     fn from(error: LoadError<Self>) -> Self {
         error.flatten()
     }
 }
 
-/// A loader that cannot fail.
+/// For a loader that cannot fail.
 impl From<LoadError<Infallible>> for Error {
     fn from(error: LoadError<Infallible>) -> Self {
         match error {
@@ -303,8 +307,8 @@ impl Error {
         WithSources(self)
     }
 
-    /// Whether doing the same again later may succeed: the trouble is the server's or the
-    /// network's, not the input's. Mind [`may_have_run`](Self::may_have_run).
+    /// Whether the same operation may succeed later: the cause is the server or the network, not
+    /// the input. Check [`may_have_run`](Self::may_have_run) too.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         let transient = |kind| {
@@ -340,7 +344,7 @@ impl Error {
         matches!(**source, LinkError::Connection(ConnectionError::UnknownService { .. }))
     }
 
-    /// Whether the operation failed here though the server may have done it.
+    /// Whether the server may have run the command although it failed here.
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         match self {
@@ -352,8 +356,8 @@ impl Error {
         }
     }
 
-    /// Whether it is that of a command for many keys that may do better in parts: the server hung up
-    /// on it, or its reply is larger than this client reads.
+    /// Whether a command for many keys may succeed in parts: the server closed the connection on
+    /// it, or its reply is larger than this client reads.
     pub(crate) fn may_do_in_parts(&self) -> bool {
         let Self::ConnectionsEnded { source, .. } = self else { return false };
         match source {
@@ -364,8 +368,8 @@ impl Error {
         }
     }
 
-    /// The server's own error where one is at the bottom of this, as with wrong credentials; or a
-    /// sentinel's, or that of a node which was asked for the cluster's map.
+    /// The server's own error, if it is at the bottom of this one, as with wrong credentials. It
+    /// may also be that of a sentinel, or of a node that was asked for the cluster's map.
     #[must_use]
     pub fn server_error(&self) -> Option<&ServerError> {
         if let Self::Server(error) = self {
@@ -380,7 +384,7 @@ impl Error {
         Some(error)
     }
 
-    /// Whether a value that was loaded is worth returning though the cache failed like this.
+    /// Whether a loaded value should be returned although the cache failed with this error.
     pub(crate) fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -412,7 +416,7 @@ impl Error {
         }
     }
 
-    /// An operation that ended its connections.
+    /// The error of an operation that ended its connections.
     pub(crate) fn connections_ended(
         command: &Command<'_>,
         connections: u8,
@@ -427,7 +431,7 @@ impl Error {
         Self::ConnectionsEnded { key, connections, may_have_run, source }
     }
 
-    /// A failure of a command about `key`.
+    /// The error for a failed command about `key`.
     pub(crate) fn failure(key: &[u8], failure: Failure) -> Self {
         match failure {
             Failure::Number(error) => Self::number(key, error),
@@ -441,7 +445,7 @@ impl Error {
         }
     }
 
-    /// A reply of another kind than its command's: no backend of ours answers so.
+    /// The error for a reply of another kind than its command's. No backend of ours returns one.
     pub(crate) fn mismatch() -> Self {
         ProtocolError::Unexpected { found: "reply", expected: "reply of another kind" }.into()
     }
@@ -456,7 +460,7 @@ impl From<TimeoutError> for Error {
     }
 }
 
-/// A prefix, a version or a timeout is the same error wherever it was given.
+/// An invalid prefix, version or timeout is the same error wherever it was given.
 impl From<OptionError> for Error {
     fn from(error: OptionError) -> Self {
         match error {
@@ -482,8 +486,8 @@ impl LinkError {
         WithSources(self)
     }
 
-    /// Whether the server, or the way to it, ended the connection, so that a command may be the
-    /// reason; and not this side, nor a server that has gone silent.
+    /// Whether the server, or the network, ended the connection, so that a command may be the
+    /// cause. False if this side ended it, or if the server fell silent.
     pub(crate) fn is_the_servers(&self) -> bool {
         match self {
             Self::Io(_) | Self::Eof => true,
@@ -503,7 +507,7 @@ impl LinkError {
         }
     }
 
-    /// Whether the other side has closed the connection, in order or not.
+    /// Whether the peer has closed the connection, cleanly or not.
     pub(crate) fn is_hang_up(&self) -> bool {
         match self {
             Self::Eof => true,
@@ -530,7 +534,7 @@ impl LinkError {
         }
     }
 
-    /// Whether one side of TLS has refused the other for what it is.
+    /// Whether one side has refused the other in TLS.
     pub(crate) fn is_refusal_of_tls(&self) -> bool {
         match self {
             #[cfg(feature = "tls")]
@@ -574,7 +578,7 @@ impl fmt::Display for OfSlot {
     }
 }
 
-/// What serde has to say, escaped and cut: it may quote a whole value.
+/// The error of serde, escaped and cut, as it may quote a whole value.
 fn bounded(error: serde_json::Error) -> serde_json::Error {
     let text = error.to_string();
     let shown = Shown(&text, Shown::WORDS).to_string();

@@ -1,9 +1,9 @@
-//! Caches values in nothing, in memory or in Redis/Valkey, behind one small async API that forces
-//! no runtime on anyone.
+//! Caches values in nothing, in memory or in Redis/Valkey, behind one small async API that works
+//! with any runtime.
 //!
-//! A library takes a [`Cache`] and lets the application decide where it came from. The application
+//! A library takes a [`Cache`] and lets the application decide where it comes from. The application
 //! opens it by URL with the adapter for its runtime (`async-caches-tokio`, `async-caches-smol` or
-//! `async-caches-async-std`), or, where no I/O is done, with this crate alone.
+//! `async-caches-async-std`), or with this crate alone if no I/O is needed.
 //!
 //! ```
 //! # fn main() { block_on(example()).unwrap() }
@@ -25,7 +25,7 @@
 //! cache.disconnect().await?;
 //! # Ok(())
 //! # }
-//! # // What is in memory never waits, so any executor will do.
+//! # // A store in memory never waits, so any executor will do.
 //! # fn block_on<T>(future: impl Future<Output = T>) -> T {
 //! #     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
 //! #     match std::pin::pin!(future).poll(&mut cx) {
@@ -35,7 +35,7 @@
 //! # }
 //! ```
 //!
-//! # Where it is
+//! # Backends
 //!
 //! | URL | backend |
 //! |---|---|
@@ -46,24 +46,29 @@
 //! | `redis-sentinel://host,host/service/db` | the master that sentinels name |
 //! | `redis-cluster://host,host`, `rediss-cluster://` | a cluster, found from any of its nodes |
 //!
-//! Options stand in the URL's query or are given to the [`Builder`], which wins: `timeout`,
+//! Options are given in the URL's query or to the [`Builder`], which takes precedence: `timeout`,
 //! `version`, `key_prefix`, `minsize`, `maxsize`, `max_in_flight`, `max_queued_bytes`,
-//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `load_wait`, `max_connection_age`, `name`,
-//! `replica_reads`, `unreadable`, `protocol`, `tls_ca`, `tls_cert`, `tls_key`, `tls_server_name`, `tls_verify`, `tls_dangerously_accept_any_certificate`. Spans in a URL are seconds, with decimals or without.
+//! `max_waiting`, `max_entries`, `max_bytes`, `connect_timeout`, `response_timeout`, `load_wait`,
+//! `max_connection_age`, `name`, `replica_reads`, `unreadable`, `protocol`, `tls_ca`, `tls_cert`,
+//! `tls_key`, `tls_server_name`, `tls_verify`, `tls_dangerously_accept_any_certificate`. Durations
+//! in a URL are seconds, with decimals or without.
 //!
-//! # What every operation has in common
+//! # What all operations have in common
 //!
-//! * It is a future of its own, lazy until it is awaited; `.version(..)`, `.timeout(..)` and
-//!   `.forever()` are said before that.
-//! * It means the same on every backend, and ends by its deadline where it goes to a server.
-//! * It can be dropped at any time. Its reply then reaches nobody.
-//! * A key is the bytes `prefix:version:key`, a value is JSON text, and both are as the Python
-//!   package `async-caches` writes them. `get_raw` and `set_raw` pass bytes through as they are.
-//! * What is in memory answers in its first poll. Memory of what has expired there comes back by
-//!   itself: a thread of the process, started with the first timeout, sees to that.
-//! * When it fails, the [`Error`] names the part of the input at fault, or says whether trying
-//!   again may help ([`Error::is_retryable`]) and whether the server may have done it all the same
+//! * An operation is a future of its own and does nothing until it is awaited. Its options
+//!   (`.version(..)`, `.timeout(..)`, `.forever()`) are set before that.
+//! * It means the same on every backend. On a server it ends by its deadline.
+//! * It can be dropped at any time. Its reply is then discarded.
+//! * A key is the bytes `prefix:version:key` and a value is JSON text. Both are written as the
+//!   Python package `async-caches` writes them. `get_raw` and `set_raw` pass bytes through
+//!   unchanged.
+//! * A store in memory completes an operation in its first poll. A thread of the process, started
+//!   with the first timeout, frees the memory of expired entries.
+//! * If it fails, the [`Error`] names the invalid part of the input, or reports whether a retry may
+//!   help ([`Error::is_retryable`]) and whether the server may have run it
 //!   ([`Error::may_have_run`]). No error shows a password.
+//!
+//! # Modules
 //!
 //! # In here
 //!
@@ -71,18 +76,18 @@
 //! |---|---|
 //! | `cache`, `builder`, `error` | the public face |
 //! | `ops`, `form` | one future for each operation; JSON or bytes |
-//! | `credentials` | who we are, which may change |
-//! | `resolver` | which addresses a host name has, if the runtime is not to say |
-//! | `tls` | what is settled about TLS before there is a connection |
-//! | `backend`, `memory`, `redis`, `cluster` | a command's way to where the cache is |
-//! | `unreadable` | entries that cannot be read as what was asked for |
+//! | `credentials` | the credentials, which may change |
+//! | `resolver` | the addresses of a host name, if the runtime should not resolve it |
+//! | `tls` | the TLS settings, fixed before there is a connection |
+//! | `backend`, `memory`, `redis`, `cluster` | a command's way to its backend |
+//! | `unreadable` | entries that cannot be read as the type asked for |
 //! | `info` | what a cache is doing, for a dashboard |
-//! | `hooks`, `recorder`, `notices`, `events` | whom to tell what happens: metrics, a subscriber, and the log |
-//! | `flights`, `chain`, `alarm` | callers that load the same key meet; none waits for itself, or for too long |
-//! | [`runtime`] | what an adapter brings |
+//! | `hooks`, `recorder`, `notices`, `events` | the observers: metrics, a subscriber, and the log |
+//! | `flights`, `chain`, `alarm` | callers that load the same key share one load; no caller waits for itself, or for too long |
+//! | [`runtime`] | what an adapter implements |
 //!
-//! All that is decided is decided in `async-caches-core`, which knows neither a runtime nor a
-//! waker; here are the futures, locks and wakers around it.
+//! All decisions are made in `async-caches-core`, which knows neither runtimes nor wakers. This
+//! crate adds the futures, locks and wakers around it.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 mod alarm;
@@ -157,7 +162,7 @@ pub use self::resolver::Resolve;
 pub use self::shared::Shared;
 pub use self::tls::TlsConfigError;
 
-/// Opens a cache that needs no runtime, `dummy://` or `locmem://`, without connecting it.
+/// Opens a cache that needs no runtime (`dummy://` or `locmem://`), without connecting it.
 ///
 /// # Errors
 /// [`Error::Url`], [`Error::Option`], and [`Error::NoRuntime`] for any other URL.
@@ -165,13 +170,13 @@ pub fn open(url: &str) -> Result<Cache, Error> {
     builder(url).build()
 }
 
-/// A builder of a cache that needs no runtime, or is given one with
+/// Returns a builder for a cache that needs no runtime, or that is given one with
 /// [`Builder::runtime`].
 pub fn builder(url: &str) -> Builder {
     Builder::new(url)
 }
 
-/// A number that nobody can foresee.
+/// Returns an unpredictable number.
 fn seed() -> u64 {
     RandomState::new().hash_one(0)
 }

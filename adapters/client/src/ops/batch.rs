@@ -1,5 +1,5 @@
-//! Many items in few commands: a batch is cut into chunks so that no command and no reply grows
-//! without bound, and a few chunks are under way at once.
+//! Many items in few commands. A batch is cut into chunks, so that no command and no reply grows
+//! without bound. A few chunks are under way at once.
 
 use std::ops::Range;
 use std::task::{Context, Poll};
@@ -42,8 +42,8 @@ impl Batch {
         Self { chunks, window: WINDOW_OF_PARTS, begun: true, ..Self::default() }
     }
 
-    /// To be said before anything else in every poll: without a connection no batch begins, not even
-    /// one of no items. One that has begun goes on while the cache disconnects.
+    /// Must be called first in every poll. Without a connection no batch begins, not even an empty
+    /// one. A batch that has begun goes on while the cache disconnects.
     pub(super) fn begin(&mut self, cache: &Cache) -> Result<(), Error> {
         if !std::mem::replace(&mut self.begun, true) || planted::is(Bug::BatchCut) {
             cache.with_backend(|_| ())?;
@@ -51,7 +51,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Sends a command for each chunk and hands each reply to `take`; ready once all are done, or
+    /// Sends a command for each chunk and passes each reply to `take`. Ready once all are done, or
     /// one has failed.
     pub(super) fn poll<'a>(
         &mut self,
@@ -77,10 +77,11 @@ impl Batch {
                     match reply {
                         Err(error) if chunk.len() > 1 && error.may_do_in_parts() => {
                             self.halve(&chunk, &call);
-                            // Whichever has taken its place, and what came before, is looked at again.
+                            // Look again at the chunk that took its place, and at those before.
                             at = 0;
                         }
-                        // A slot is being moved: some of its keys are here, and some there.
+                        // A slot is being moved: some of its keys are on one node, and some on
+                        // another.
                         Err(Error::Server(error))
                             if error.kind == ServerErrorKind::TryAgain && chunk.len() > 1 =>
                         {
@@ -100,7 +101,7 @@ impl Batch {
 }
 
 impl Batch {
-    /// What is to be sent next. Parts go one after the other, as each may end its connection.
+    /// The next chunk to send. Parts go one after the other, as each may end its connection.
     fn next(&mut self) -> Option<(Range<usize>, Call)> {
         let several = |chunk: &Range<usize>| chunk.len() > 1;
         if self.part.is_none()
@@ -125,7 +126,7 @@ impl Batch {
         Some((chunk, call))
     }
 
-    /// A chunk ended its connection: its halves go each by itself.
+    /// A chunk ended its connection: its halves are sent one by one.
     fn halve(&mut self, chunk: &Range<usize>, call: &Call) {
         for half in self.halves.ended(chunk).into_iter().flatten().rev() {
             let part = call.part(half.len() > 1);
@@ -134,7 +135,7 @@ impl Batch {
     }
 }
 
-/// Cuts items, of so many bytes each, into chunks.
+/// Cuts items into chunks; `size` returns an item's size in bytes.
 pub(super) fn cut(items: Range<usize>, mut size: impl FnMut(usize) -> usize) -> Vec<Range<usize>> {
     let mut chunks: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
@@ -154,16 +155,16 @@ pub(super) fn cut(items: Range<usize>, mut size: impl FnMut(usize) -> usize) -> 
     chunks
 }
 
-/// How many items a chunk has at most.
+/// The maximum number of items in a chunk.
 const CHUNK_ITEMS: usize = 512;
 
-/// How many bytes of names and values a chunk of more than one item has at most.
+/// The maximum size of a chunk of more than one item, in bytes of names and values.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// How many chunks are under way at once.
 const WINDOW: usize = 8;
 
-/// The same of chunks of a few keys each, as a cluster has them.
+/// How many chunks of a few keys each are under way at once, on a cluster.
 const WINDOW_OF_PARTS: usize = 1024;
 
 #[cfg(test)]

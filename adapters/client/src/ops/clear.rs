@@ -24,7 +24,8 @@ use crate::handle::Handle;
 pub struct Clear<'c> {
     cache: Handle<'c>,
     call: Call,
-    /// There on a cluster, once it has begun: a call for each master that has not answered.
+    /// Present on a cluster, once the operation has begun: a call for each master that has not
+    /// replied.
     shards: Option<Vec<Call>>,
     /// Why one of them failed.
     failed: Option<Error>,
@@ -40,18 +41,18 @@ pub struct ClearPrefix<'c> {
     found: Vec<Bytes>,
     removed: u64,
     call: Call,
-    /// There on a cluster, once it has begun.
+    /// Present on a cluster, once the operation has begun.
     shards: Option<Box<Shards>>,
 }
 
-/// The masters of a cluster whose keys are gone through, one after the other.
+/// The masters of a cluster whose keys are scanned, one after the other.
 #[derive(Debug)]
 struct Shards {
-    /// A slot of each that is left; the last one is under way.
+    /// A slot of each master that is left; the last one is under way.
     left: Vec<Slot>,
-    /// Who answered for it so far, as a cursor means something to one node alone.
+    /// The node that has served it so far, as a cursor is valid on one node alone.
     master: Option<Address>,
-    /// The removal of what was found.
+    /// The removal of the keys found.
     batch: Batch,
 }
 
@@ -62,24 +63,22 @@ owns_its_cache!(
 
 impl Cache {
     /// Removes every key of the database, or of the store in memory, whatever its prefix and
-    /// whoever wrote it. On a cluster each master does so by itself: where one fails, others have
-    /// done it.
+    /// writer. On a cluster each master does so by itself: if one fails, others have done it.
     ///
     /// # Errors
-    /// Those of the backend.
+    /// The backend's errors.
     pub fn clear(&self) -> Clear<'_> {
         Clear { cache: self.into(), call: Call::default(), shards: None, failed: None }
     }
 
-    /// Removes every key under this cache's prefix, of whatever version, and no other; answers how
-    /// many. Goes through the keys in steps that do not hold the server up; a key written
-    /// meanwhile may stay, and so may one of a cluster that is moved from one node to another. Each
-    /// step has the response timeout.
+    /// Removes every key under this cache's prefix, of any version, and returns how many. It scans
+    /// the keys in steps that do not block the server. A key written meanwhile may stay, and so may
+    /// a key that a cluster moves from one node to another. Each step has the response timeout.
     ///
-    /// Dropped, or failed, before it is done, some of the keys are removed.
+    /// If it fails or is dropped before it is done, some of the keys are removed.
     ///
     /// # Errors
-    /// Those of the backend.
+    /// The backend's errors.
     pub fn clear_prefix(&self) -> ClearPrefix<'_> {
         ClearPrefix {
             cache: self.into(),
@@ -141,7 +140,7 @@ impl Future for ClearPrefix<'_> {
         let this = self.get_mut();
         this.begin();
         loop {
-            // A step is a scan, and the removal of what it found.
+            // A step is a scan, and the removal of the keys found.
             if this.found.is_empty() {
                 let scan = || Ok(Command::Scan { stem: &this.stem, cursor: this.cursor });
                 let reply = ready!(this.call.poll(&this.cache, b"", cx, scan))?;
@@ -189,7 +188,7 @@ impl ClearPrefix<'_> {
         }
     }
 
-    /// Goes through the first master, where it is on a cluster and has not begun.
+    /// Starts with the first master, if the cache is on a cluster and the operation has not begun.
     fn begin(&mut self) {
         if self.shards.is_some() {
             return;
@@ -201,8 +200,8 @@ impl ClearPrefix<'_> {
         self.call = self.next_call();
     }
 
-    /// A step has been answered. Answers whether the keys of the shard are to be gone through from the
-    /// first on, as another node has taken the master's place in this step or since the last one.
+    /// Takes in a step's reply. Returns whether the shard must be scanned from the start, as
+    /// another node has become its master in this step or since the last one.
     fn scanned(&mut self) -> bool {
         let begun = self.shards.as_ref().and_then(|shards| shards.master.clone());
         self.follow();
@@ -224,14 +223,14 @@ impl ClearPrefix<'_> {
         false
     }
 
-    /// Takes note of who answers for the shard.
+    /// Notes which node serves the shard.
     fn follow(&mut self) {
         let (Some(shards), Some(nodes)) = (&mut self.shards, self.cache.nodes()) else { return };
         let master = shards.left.last().and_then(|slot| nodes.master(*slot));
         shards.master = master.map(|node| node.address().clone());
     }
 
-    /// Goes on to the next master, if there is one.
+    /// Goes on to the next master. Returns whether there is one.
     fn next_shard(&mut self) -> bool {
         let Some(shards) = &mut self.shards else { return false };
         shards.left.pop();

@@ -33,8 +33,8 @@ takes_version!(DeleteIfEquals<'c, K, V>);
 becomes_owned!(DeleteIfEquals<V> { value, version, call });
 
 impl Cache {
-    /// Removes a key if it holds this value, and returns whether it did. One atomic step, so that a
-    /// lock is released by the caller that holds it and by no other:
+    /// Removes a key if it holds this value, and returns whether it did. One atomic step, so a lock
+    /// is released only by the caller that holds it:
     ///
     /// ```
     /// # use std::time::Duration;
@@ -43,22 +43,22 @@ impl Cache {
     /// async fn once(cache: &Cache, token: u128, job: impl Future<Output = ()>) -> Result<(), Error> {
     ///     if cache.add("lock:job", token).timeout(Duration::from_secs(30)).await? {
     ///         job.await;
-    ///         // `false` if the timeout was over before the job was: the lock may be another's now.
+    ///         // `false` if the timeout ended before the job did: another may hold the lock now.
     ///         cache.delete_if_equals("lock:job", &token).await?;
     ///     }
     ///     Ok(())
     /// }
     /// ```
     ///
-    /// What is compared is the text that the value has as JSON, byte for byte: equal values of one
-    /// type always match, unless they hold a map in no fixed order; `1` and `1.0` do not. A load
-    /// of the key that is under way in this process is not stored any more.
+    /// The value's JSON text is compared, byte for byte. Equal values of one type always match,
+    /// unless they hold a map in no fixed order; `1` and `1.0` do not match. A load of the key that
+    /// is under way in this process is not stored.
     ///
     /// # Errors
-    /// [`Error::Serialize`] if the value has no JSON, and those of the backend. It is not sent twice,
-    /// since the second answer would be wrong: if the connection was lost in between the error says
-    /// whether it [may have run](Error::may_have_run). A server's user needs the permission to run
-    /// `EVAL` and `EVALSHA`.
+    /// [`Error::Serialize`] if the value has no JSON, and the backend's errors. The command is
+    /// never sent twice, since the second reply would be wrong. If the connection was lost before
+    /// the reply, the error reports whether the command [may have run](Error::may_have_run). The
+    /// server's user needs permission to run `EVAL` and `EVALSHA`.
     pub fn delete_if_equals<K: IntoName, T: Serialize>(
         &self,
         key: K,
@@ -67,10 +67,11 @@ impl Cache {
         delete_if_equals(self, key.into_name(), Json(value))
     }
 
-    /// Removes a key if it holds these bytes; otherwise as [`delete_if_equals`](Self::delete_if_equals).
+    /// Removes a key if it holds these bytes; otherwise like
+    /// [`delete_if_equals`](Self::delete_if_equals).
     ///
     /// # Errors
-    /// As [`delete_if_equals`](Self::delete_if_equals), but for [`Error::Serialize`].
+    /// As [`delete_if_equals`](Self::delete_if_equals), except [`Error::Serialize`].
     pub fn delete_if_equals_raw<K: IntoName>(
         &self,
         key: K,

@@ -29,7 +29,7 @@ pub struct DeleteMany<'c> {
     version: Option<Version>,
     deleted: u64,
     batch: Batch,
-    /// There on a cluster, once it has begun.
+    /// Present on a cluster, once the operation has begun.
     spread: Option<Box<Spread>>,
 }
 
@@ -37,18 +37,19 @@ takes_version!(DeleteMany<'c>);
 owns_its_cache!(DeleteMany { names, version, deleted, batch, spread });
 
 impl Cache {
-    /// Removes a key; answers whether it was there.
+    /// Removes a key, and returns whether it existed.
     ///
     /// A load of the key that is under way in this process does not bring it back.
     ///
     /// # Errors
-    /// Those of the backend. It is not sent twice, since the second answer would be wrong: where
-    /// the link was lost in between the error says whether it [may have run](Error::may_have_run).
+    /// The backend's errors. The command is never sent twice, since the second reply would be
+    /// wrong. If the connection was lost before the reply, the error reports whether the command
+    /// [may have run](Error::may_have_run).
     pub fn delete(&self, key: impl IntoName) -> Delete<'_> {
         Delete(self.delete_many([key]))
     }
 
-    /// Removes many keys; answers how many were there. A key given twice counts once.
+    /// Removes many keys, and returns how many existed. A key given twice counts once.
     ///
     /// Keys are removed in chunks of at most 512; the chunks are not one atomic step.
     ///
@@ -69,7 +70,7 @@ impl Delete<'_> {
         Self(self.0.version(version))
     }
 
-    /// The same operation with a clone of the cache, so that it does not borrow it, and a task can be
+    /// The same operation with a clone of the cache. It does not borrow the cache, so a task can be
     /// spawned from it.
     pub fn into_owned(self) -> Delete<'static> {
         Delete(self.0.into_owned())

@@ -33,15 +33,15 @@ becomes_owned!(Get<D> { version, call, unreadable, form });
 takes_unreadable!(Get<'c, K; Json<T>>);
 
 impl Cache {
-    /// The value of a key, or `None` where there is none. A stored `null` is a value:
+    /// Returns the value of a key, or `None` if the key does not exist. A stored `null` is a value:
     /// `get::<Option<T>>` tells `Some(None)` from `None`.
     ///
     /// # Errors
-    /// [`Error::Deserialize`] if the value is no `T`, which names the key and says why; with
-    /// [`unreadable_as_miss`](Get::unreadable_as_miss), or the option of that kind, it is `None`
-    /// instead. And those of the backend; a list, or another type of a server's own, is a
-    /// [`ServerErrorKind::WrongType`](crate::ServerErrorKind::WrongType), which names the key, or
-    /// likewise `None`.
+    /// [`Error::Deserialize`], with the key and the reason, if the value is not a `T`. With
+    /// [`unreadable_as_miss`](Get::unreadable_as_miss), or the cache's option for it, the result is
+    /// `None` instead. Also the backend's errors. An entry that is a list, or another type of the
+    /// server's, is a [`ServerErrorKind::WrongType`](crate::ServerErrorKind::WrongType), with the
+    /// key, or likewise `None`.
     pub fn get<T: DeserializeOwned>(
         &self,
         key: impl IntoName,
@@ -49,13 +49,13 @@ impl Cache {
         get(self, key.into_name(), self.unreadable())
     }
 
-    /// The bytes of a key, as they are stored.
+    /// Returns the bytes of a key, as they are stored.
     ///
-    /// A value of at most 256 bytes from a server shares a block of 2 KiB with others: one that is
-    /// kept for long keeps the block, and is better copied.
+    /// A value of at most 256 bytes from a server shares a block of 2 KiB with others. If it is
+    /// kept for long it keeps the whole block, so it is better copied.
     ///
     /// # Errors
-    /// Those of the backend.
+    /// The backend's errors.
     pub fn get_raw<K: IntoName>(&self, key: K) -> Get<'_, K::Name, Raw> {
         get(self, key.into_name(), Unreadable::Error)
     }

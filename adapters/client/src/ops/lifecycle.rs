@@ -42,10 +42,10 @@ pub struct Ping<'c> {
 }
 
 impl Cache {
-    /// Connects: opens the store in memory, or the first link to the server, or asks a cluster for
-    /// its nodes. Ends within the connect timeout; wrong credentials fail at once.
+    /// Connects: opens the store in memory or the first connection to the server, or asks a cluster
+    /// for its nodes. Ends within the connect timeout. Wrong credentials fail at once.
     ///
-    /// Dropped before it is done, the cache is not connected.
+    /// If it is dropped before it is done, the cache is not connected.
     ///
     /// # Errors
     /// [`Error::AlreadyConnected`], [`Error::Unavailable`], [`Error::OtherBounds`].
@@ -53,10 +53,10 @@ impl Cache {
         Connect { cache: self.into(), waiting: None, ticket: None }
     }
 
-    /// Disconnects: no operation begins any more, those in flight may end, bounded by the response
-    /// timeout, and then every link is closed. The cache may be connected again.
+    /// Disconnects. No new operation begins. Operations in flight may still end, within the
+    /// response timeout, and then every connection is closed. The cache may be connected again.
     ///
-    /// Dropped before it is done, it goes on in the background.
+    /// If it is dropped before it is done, it goes on in the background.
     ///
     /// # Errors
     /// [`Error::NotConnected`].
@@ -64,10 +64,10 @@ impl Cache {
         Disconnect { cache: self.into(), waiting: None }
     }
 
-    /// Whether the backend is there and answers.
+    /// Checks that the backend can be reached and replies.
     ///
     /// # Errors
-    /// Those of the backend.
+    /// The backend's errors.
     pub fn ping(&self) -> Ping<'_> {
         Ping { cache: self.into(), call: Call::default() }
     }
@@ -76,7 +76,7 @@ impl Cache {
 owns_its_cache!(Ping { call });
 
 impl Connect<'_> {
-    /// The same operation with a clone of the cache, so that it does not borrow it, and a task can be
+    /// The same operation with a clone of the cache. It does not borrow the cache, so a task can be
     /// spawned from it.
     pub fn into_owned(mut self) -> Connect<'static> {
         let (waiting, ticket) = (self.waiting.take(), self.ticket.take());
@@ -85,7 +85,7 @@ impl Connect<'_> {
 }
 
 impl Disconnect<'_> {
-    /// The same operation with a clone of the cache, so that it does not borrow it, and a task can be
+    /// The same operation with a clone of the cache. It does not borrow the cache, so a task can be
     /// spawned from it.
     pub fn into_owned(mut self) -> Disconnect<'static> {
         Disconnect { cache: self.cache.owned(), waiting: self.waiting.take() }

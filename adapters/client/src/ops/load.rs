@@ -44,16 +44,16 @@ pub struct TryGetOrSet<'c, K, F, T, C = Json<()>> {
     loader: Option<F>,
     version: Option<Version>,
     timeout: Timeout,
-    /// What says the timeout of a loaded value, if the value itself decides.
+    /// Computes the timeout of a loaded value, if the value itself decides.
     decide: Option<Decide<T>>,
     load_wait: Option<Duration>,
-    /// Whether the lookup failed because the server is away: then nothing is stored either.
+    /// Whether the lookup failed because the server is away. Nothing is stored then.
     away: bool,
     stage: Stage<F, T>,
     form: Form<C>,
 }
 
-/// Says the timeout of a value.
+/// Returns the timeout of a value.
 type Decide<T> = Box<dyn FnOnce(&T) -> Timeout + Send>;
 
 /// The future of [`Cache::get_or_set`].
@@ -75,34 +75,36 @@ enum Stage<F, T> {
 }
 
 impl Cache {
-    /// The value of a key; where there is none, what `loader` comes to, which is then stored. The
-    /// loader is polled only on a miss.
+    /// Returns the value of a key. If the key does not exist, awaits `loader`, stores its value and
+    /// returns it. The loader is polled only on a miss.
     ///
-    /// Of all callers in this process that miss one key at one time one loads, and the others get
-    /// its value. Where that one is dropped, or its loader panics, the next takes over with its own
-    /// loader. A delete of the key, or a set, wins over a load under way: what was loaded reaches
-    /// those who waited for it, and is not stored. A load of more than 30 seconds holds up nobody
-    /// who comes after that. With `dummy://` everybody loads.
+    /// Of all callers in this process that miss one key at the same time one loads, and the others
+    /// get its value. If that caller is dropped, or its loader panics, the next takes over with its
+    /// own loader. A delete or a set of the key overrides a load under way: the loaded value
+    /// reaches the callers that waited for it, and is not stored. A load of more than 30 seconds
+    /// does not delay callers that come after that. With `dummy://` every caller loads.
     ///
-    /// A caller waits for another's load for `load_wait` at most, 10 seconds unless the cache or
-    /// [`load_wait`](GetOrSet::load_wait) says otherwise, and then loads by itself, at the same
-    /// time as the other; the first of them to finish serves all callers that still wait, and is
+    /// A caller waits for another's load for `load_wait` at most: 10 seconds unless the cache or
+    /// [`load_wait`](GetOrSet::load_wait) sets another limit. It then loads by itself, at the same
+    /// time as the other. The first load to finish serves all callers that still wait, and is
     /// stored. So no caller depends on a future that is kept and not polled, or on a runtime that
     /// stands still.
     ///
-    /// A loader may ask this cache, or another one, for other keys, and for its own. A caller
-    /// that would wait for itself, over any number of loads, loads at once, and its value is not
-    /// stored: so a loader that asks for its own key gets the inner value, and the outer one is
-    /// stored. This is known of what a loader polls itself, at once or with `join!`, and not of what
-    /// it hands to another task and awaits: there `load_wait` bounds the wait.
+    /// A loader may ask this cache, or another one, for other keys, and for its own. A caller that
+    /// would wait for itself, over any number of loads, loads at once, and its value is not stored.
+    /// So a loader that asks for its own key gets the inner value, and the outer one is stored.
+    /// This is detected for what a loader polls itself, directly or with `join!`. It is not
+    /// detected for work that the loader passes to another task and awaits: there `load_wait`
+    /// bounds the wait.
     ///
-    /// Where the server is away the loader answers, and nothing is stored. A store whose link was
-    /// lost is not sent again; it may still run, as long as the server has that link to read.
+    /// If the server is away, the loader's value is returned and nothing is stored. A store whose
+    /// connection was lost is not sent again; it may still run, as long as the server has that
+    /// connection to read.
     ///
-    /// An entry that cannot be read as a `T` is a miss: the loader runs, and what it comes to takes
-    /// the entry's place. That is told to the [`Recorder`](crate::Recorder) and counted in
-    /// [`info`](Self::info). A caller that waits for another's load and cannot read what that came
-    /// to, as two callers take one key for two types, loads by itself, and its value is not stored.
+    /// An entry that cannot be read as a `T` is a miss: the loader runs, and its value replaces the
+    /// entry. The [`Recorder`](crate::Recorder) is told of it, and [`info`](Self::info) counts it.
+    /// If two callers use one key for two types, a caller that waits for the other's load cannot
+    /// read its value. It then loads by itself, and its value is not stored.
     ///
     /// # Errors
     /// [`Error::Serialize`], [`Error::ZeroTimeout`], [`Error::NotConnected`].
@@ -115,8 +117,8 @@ impl Cache {
         GetOrSet(try_get_or_set(self, key.into_name(), Infallibly { inner: loader }))
     }
 
-    /// [`get_or_set`](Self::get_or_set) with a loader that may fail. Its error reaches its caller
-    /// and is not cached; others who waited for the same key load for themselves.
+    /// Like [`get_or_set`](Self::get_or_set), with a loader that may fail. Its error reaches its
+    /// caller and is not cached. Other callers that waited for the same key load by themselves.
     ///
     /// # Errors
     /// [`LoadError::Load`] with the loader's error, or [`LoadError::Cache`] with those of
@@ -130,12 +132,12 @@ impl Cache {
         try_get_or_set(self, key.into_name(), loader)
     }
 
-    /// [`get_or_set`](Self::get_or_set) of bytes as they are, without JSON: those that are stored, or
-    /// those that `loader` comes to. Any bytes can be read, so an entry is a miss only if it is of
-    /// another type of the server's.
+    /// Like [`get_or_set`](Self::get_or_set), of bytes as they are, without JSON: the stored bytes,
+    /// or those of `loader`. Any bytes can be read, so an entry counts as unreadable only if it is
+    /// of another type of the server's.
     ///
     /// # Errors
-    /// As [`get_or_set`](Self::get_or_set), but for [`Error::Serialize`].
+    /// As [`get_or_set`](Self::get_or_set), except [`Error::Serialize`].
     pub fn get_or_set_raw<K, F, V>(
         &self,
         key: K,
@@ -150,11 +152,11 @@ impl Cache {
         GetOrSet(try_get_or_set(self, key.into_name(), loader))
     }
 
-    /// [`get_or_set_raw`](Self::get_or_set_raw) with a loader that may fail, as in
+    /// Like [`get_or_set_raw`](Self::get_or_set_raw), with a loader that may fail, as in
     /// [`try_get_or_set`](Self::try_get_or_set).
     ///
     /// # Errors
-    /// As [`try_get_or_set`](Self::try_get_or_set), but for [`Error::Serialize`].
+    /// As [`try_get_or_set`](Self::try_get_or_set), except [`Error::Serialize`].
     pub fn try_get_or_set_raw<K, F, V, E>(
         &self,
         key: K,
@@ -226,7 +228,7 @@ where
     }
 }
 
-/// The steps. Each answers the value once it is there, or else has moved on to another stage.
+/// The steps. Each returns the value once it is known, or else has moved on to another stage.
 impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
     fn poll_look(&mut self, cx: &Context<'_>) -> Poll<Result<Option<T>, Error>> {
         let Stage::Look { seen, again, call } = &mut self.stage else {
@@ -255,8 +257,8 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
         }
         let desk = cache.with_backend(|backend| backend.desk().cloned())?;
         let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
-        // Of a server that is away it is no use to ask again what others may have stored. Nor is more
-        // than once: where loads end all the time, that would be for ever.
+        // If the server is away, it is no use to look again for a value stored by others. Nor is it
+        // to look again more than once: if loads end all the time, that would never end.
         let ignored = planted::is(Bug::LoadWaitIgnored).then_some(Duration::MAX);
         let wait = ignored.or(self.load_wait).unwrap_or(cache.parts().1.load_wait);
         let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again), wait);
@@ -275,7 +277,7 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
     }
 
     fn load(&mut self, place: Option<Place>) -> Option<T> {
-        // The loader has waited unpolled until now, so it can still be moved to the heap.
+        // The loader has not been polled until now, so it can still be moved to the heap.
         if let Some(loader) = self.loader.take() {
             self.stage = Stage::Load { loading: Box::pin(loader), place };
         }
@@ -310,8 +312,8 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
             Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(timeout)? })
         };
         if let Err(error) = ready!(call.poll(&self.cache, name, cx, set)) {
-            // The value is good though it could not be kept: the cache was disconnected meanwhile,
-            // or its server is away or takes no writes.
+            // The value is good though it could not be stored: the cache was disconnected
+            // meanwhile, or its server is away or accepts no writes.
             if !error.is_outage() && !matches!(error, Error::NotConnected) {
                 return Poll::Ready(Err(error));
             }
@@ -321,7 +323,7 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
         Poll::Ready(Ok(Some(value)))
     }
 
-    /// The value in these bytes; one that cannot be read is reported, and is a miss.
+    /// Decodes the value. A value that cannot be read is reported, and is a miss.
     fn readable(&self, bytes: Bytes) -> Result<Option<T>, Error> {
         let (name, reports) = (self.key.as_ref(), self.cache.reports());
         let told = planted::is(Bug::UnreadableIsTold);
@@ -330,7 +332,7 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
     }
 }
 
-/// Polls a loader, which knows meanwhile that it is part of the load that `place` leads.
+/// Polls a loader. Meanwhile it counts as part of the load that `place` leads.
 fn poll_inside<F: Future>(
     place: &Option<Place>,
     loading: &mut Pin<Box<F>>,
@@ -341,13 +343,13 @@ fn poll_inside<F: Future>(
 }
 
 impl<K, F, T, C> TryGetOrSet<'_, K, F, T, C> {
-    /// The loaded value says how long it is kept: `decide` is called with it, once, when it has been
-    /// loaded, and what it returns is taken as [`timeout`](Self::timeout) takes it. So a token is
-    /// kept until it expires, and a negative answer for a shorter time. It beats
-    /// [`timeout`](Self::timeout); without a load it is not called, and other callers get the value
+    /// Lets the loaded value decide how long it is kept. `decide` is called with it, once, after
+    /// the load, and its result is used like that of [`timeout`](Self::timeout). For example, a
+    /// token is kept until it expires, and a negative result for a shorter time. It overrides
+    /// [`timeout`](Self::timeout). Without a load it is not called, and other callers get the value
     /// all the same.
     ///
-    /// A timeout of zero is an error here as well; a value that is not to be kept at all is loaded
+    /// A timeout of zero is an error here as well. To keep a value out of the cache, load it
     /// without the cache.
     pub fn timeout_with<R: Into<Timeout>>(
         mut self,
@@ -357,8 +359,8 @@ impl<K, F, T, C> TryGetOrSet<'_, K, F, T, C> {
         self
     }
 
-    /// How long this caller waits for the load of another before it loads by itself, instead of
-    /// the cache's `load_wait`. With zero it never waits.
+    /// How long this caller waits for the load of another before it loads by itself, instead of the
+    /// cache's `load_wait`. If zero, it never waits.
     pub fn load_wait(mut self, wait: Duration) -> Self {
         self.load_wait = Some(wait);
         self
@@ -372,15 +374,15 @@ impl<F, T> Stage<F, T> {
 }
 
 impl<K: AsRef<[u8]>, F, T, C> GetOrSet<'_, K, F, T, C> {
-    /// The same operation with a clone of the cache and a copy of the key, so that it borrows neither,
-    /// and a task can be spawned from it. Costs an allocation.
+    /// The same operation with a clone of the cache and a copy of the key. It borrows neither, so a
+    /// task can be spawned from it. Costs an allocation.
     pub fn into_owned(self) -> GetOrSet<'static, Bytes, F, T, C> {
         GetOrSet(self.0.into_owned())
     }
 }
 
 impl<K, F, T, C> GetOrSet<'_, K, F, T, C> {
-    /// The loaded value says how long it is kept, such as a token that expires: see
+    /// Lets the loaded value decide how long it is kept, such as a token that expires: see
     /// [`TryGetOrSet::timeout_with`].
     ///
     /// ```
@@ -426,8 +428,8 @@ impl<K, F, T, C> GetOrSet<'_, K, F, T, C> {
         Self(self.0.forever())
     }
 
-    /// How long this caller waits for the load of another before it loads by itself, instead of
-    /// the cache's `load_wait`. With zero it never waits.
+    /// How long this caller waits for the load of another before it loads by itself, instead of the
+    /// cache's `load_wait`. If zero, it never waits.
     pub fn load_wait(self, wait: Duration) -> Self {
         Self(self.0.load_wait(wait))
     }
@@ -462,7 +464,7 @@ impl<K: fmt::Debug, F, T, C> fmt::Debug for GetOrSet<'_, K, F, T, C> {
 }
 
 pin_project! {
-    /// A loader that cannot fail, as one that may.
+    /// Wraps a loader that cannot fail as one that may.
     #[doc(hidden)]
     pub struct Infallibly<F> {
         #[pin]
@@ -479,7 +481,7 @@ impl<F: Future> Future for Infallibly<F> {
 }
 
 pin_project! {
-    /// A loader of bytes, whatever they come as.
+    /// Wraps a loader whose value converts to bytes.
     #[doc(hidden)]
     pub struct IntoBytes<F> {
         #[pin]
@@ -496,7 +498,7 @@ impl<F: Future<Output: Into<Bytes>>> Future for IntoBytes<F> {
 }
 
 pin_project! {
-    /// The same for one that may fail.
+    /// Like `IntoBytes`, for a loader that may fail.
     #[doc(hidden)]
     pub struct TryIntoBytes<F> {
         #[pin]

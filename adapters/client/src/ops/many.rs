@@ -31,7 +31,7 @@ pub struct GetMany<'c, D> {
     version: Option<Version>,
     values: Vec<Option<Bytes>>,
     batch: Batch,
-    /// There on a cluster, once it has begun.
+    /// Present on a cluster, once the operation has begun.
     spread: Option<Box<Spread>>,
     unreadable: Unreadable,
     form: Form<D>,
@@ -53,7 +53,7 @@ pub struct SetMany<'c, I, F = Json<()>> {
     version: Option<Version>,
     timeout: Timeout,
     batch: Batch,
-    /// There on a cluster, once it has begun.
+    /// Present on a cluster, once the operation has begun.
     spread: Option<Box<Spread>>,
     form: Form<F>,
 }
@@ -67,17 +67,17 @@ owns_its_cache!(
 );
 
 impl Cache {
-    /// The values of many keys, in the order asked, each `None` where there is none. A key may be
-    /// asked for twice. No keys: no round trip. A list, or another type of a server's own, is `None`, as
-    /// the server says no more of it.
+    /// Returns the values of many keys in the order of the keys, each `None` if its key does not
+    /// exist. A key may be given twice. Without keys there is no round trip. An entry that is a
+    /// list, or another type of the server's, is `None`, as the server reports no more about it.
     ///
-    /// Keys are asked for in chunks of at most 512; the chunks are not one atomic step.
+    /// Keys are sent in chunks of at most 512; the chunks are not one atomic step.
     ///
     /// # Errors
-    /// [`Error::Deserialize`] for the first value that is no `T`, which names the key and says why.
-    /// The values beside it are kept by [`unreadable_as_miss`](GetMany::unreadable_as_miss), with
-    /// which it is `None`, and by [`each`](GetMany::each), with which each key has a result of its
-    /// own. And those of the backend.
+    /// [`Error::Deserialize`], with the key and the reason, for the first value that is not a `T`.
+    /// To keep the other values, use [`unreadable_as_miss`](GetMany::unreadable_as_miss), which
+    /// makes it `None`, or [`each`](GetMany::each), which gives each key a result of its own. Also
+    /// the backend's errors.
     pub fn get_many<T: DeserializeOwned>(
         &self,
         keys: impl IntoIterator<Item: IntoName>,
@@ -85,23 +85,24 @@ impl Cache {
         get_many(self, keys.into_iter().map(IntoName::into_name).collect(), self.unreadable())
     }
 
-    /// The bytes of many keys, as they are stored; otherwise as [`get_many`](Self::get_many).
+    /// Returns the bytes of many keys, as they are stored; otherwise like
+    /// [`get_many`](Self::get_many).
     ///
     /// # Errors
-    /// Those of the backend.
+    /// The backend's errors.
     pub fn get_many_raw(&self, keys: impl IntoIterator<Item: IntoName>) -> GetMany<'_, Raw> {
         get_many(self, keys.into_iter().map(IntoName::into_name).collect(), Unreadable::Error)
     }
 
-    /// Stores many values. Each key gets its value and its timeout in one atomic step, so that no
-    /// crash leaves a key without its timeout; the keys together are not one step. Of a key given
-    /// twice the last value stays.
+    /// Stores many values. Each key gets its value and its timeout in one atomic step, so no crash
+    /// leaves a key without its timeout. The keys together are not one step. If a key is given
+    /// twice, its last value stays.
     ///
-    /// Dropped, or failed, before it is done, any of them may have been stored.
+    /// If it fails or is dropped before it is done, any of the values may have been stored.
     ///
     /// # Errors
-    /// [`Error::Serialize`] for the first value that has no JSON, and then nothing is stored;
-    /// [`Error::ZeroTimeout`], and those of the backend.
+    /// [`Error::Serialize`] for the first value that has no JSON; nothing is stored then. Also
+    /// [`Error::ZeroTimeout`], and the backend's errors.
     pub fn set_many<I, K, T>(&self, entries: I) -> SetMany<'_, I>
     where
         I: IntoIterator<Item = (K, T)>,
@@ -111,10 +112,10 @@ impl Cache {
         set_many(self, entries)
     }
 
-    /// Stores many values, each the bytes that it is; otherwise as [`set_many`](Self::set_many).
+    /// Stores many values as the bytes that they are; otherwise like [`set_many`](Self::set_many).
     ///
     /// # Errors
-    /// [`Error::ZeroTimeout`], and those of the backend.
+    /// [`Error::ZeroTimeout`], and the backend's errors.
     pub fn set_many_raw<I, K, T>(&self, entries: I) -> SetMany<'_, I, Raw>
     where
         I: IntoIterator<Item = (K, T)>,
@@ -159,16 +160,16 @@ fn get_many<D>(cache: &Cache, names: Names, unreadable: Unreadable) -> GetMany<'
 impl<D> Unpin for GetMany<'_, D> {}
 
 impl<'c, T> GetMany<'c, Json<T>> {
-    /// Answers each key with a result of its own, in the order asked: the value, `None` where there
-    /// is none, or [`Error::Deserialize`] where it is no `T`, whatever the cache's default is. The
-    /// call as a whole fails only with the backend.
+    /// Returns a result of its own for each key, in the order of the keys: the value, `None` if the
+    /// key does not exist, or [`Error::Deserialize`] if the value is not a `T`, whatever the
+    /// cache's default is. The call as a whole fails only with the backend's errors.
     pub fn each(self) -> GetEach<'c, Json<T>> {
         GetEach(self.unreadable_as_error())
     }
 }
 
 impl<D> GetEach<'_, D> {
-    /// The same operation with a clone of the cache, so that it does not borrow it, and a task can be
+    /// The same operation with a clone of the cache. It does not borrow the cache, so a task can be
     /// spawned from it.
     pub fn into_owned(self) -> GetEach<'static, D> {
         GetEach(self.0.into_owned())
@@ -196,7 +197,7 @@ impl<D: Decode> Future for GetEach<'_, D> {
 }
 
 impl<D: Decode> GetMany<'_, D> {
-    /// Ready once the bytes of all values are there.
+    /// Ready once the bytes of all values have arrived.
     fn poll_values(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         let this = self;
         this.batch.begin(&this.cache)?;
@@ -231,7 +232,7 @@ impl<D: Decode> GetMany<'_, D> {
         Poll::Ready(Ok(()))
     }
 
-    /// The values, each read when it is asked for.
+    /// The values, each decoded when the iterator reaches it.
     fn decoded(&mut self) -> impl Iterator<Item = Result<Option<D::Value>, Error>> {
         let values = std::mem::take(&mut self.values);
         let (names, unreadable, reports) = (&self.names, self.unreadable, self.cache.reports());

@@ -1,9 +1,9 @@
 //! The operations: one named future each, lazy until polled, with its options as methods.
 //!
-//! All of them are put together alike. A future keeps what its caller gave it, makes a borrowed
-//! [`Command`](async_caches_core::command::Command) of that in every poll, and hands it to its
-//! [`Call`](crate::backend::Call). None of them is self-referential, so all are `Unpin`. Each borrows
-//! its cache, unless `into_owned` has given it a clone of its own.
+//! All operations are built alike. A future keeps its arguments. In every poll it makes a borrowed
+//! [`Command`](async_caches_core::command::Command) of them and passes it to its
+//! [`Call`](crate::backend::Call). No future is self-referential, so all are `Unpin`. Each borrows
+//! its cache, unless `into_owned` has given it a clone.
 
 mod batch;
 mod clear;
@@ -29,7 +29,7 @@ pub use many::{GetEach, GetMany, SetMany};
 pub use number::{Delta, Incr, IncrOrInsert, Integer};
 pub use set::{Add, Set};
 
-/// Gives operations the option that all operations on keys have.
+/// Adds the `version` option to operations on keys.
 macro_rules! takes_version {
     ($($name:ident<$($parameter:tt),*>),* $(,)?) => {$(
         impl<$($parameter),*> $name<$($parameter),*> {
@@ -43,11 +43,11 @@ macro_rules! takes_version {
     )*};
 }
 
-/// Gives operations the options of those that set a timeout.
+/// Adds the timeout options to operations that set one.
 macro_rules! takes_timeout {
     ($($name:ident<$($parameter:tt),*>),* $(,)?) => {$(
         impl<$($parameter),*> $name<$($parameter),*> {
-            /// How long from now, instead of the cache's default timeout, in whole milliseconds
+            /// The time until expiry, instead of the cache's default timeout, in whole milliseconds
             /// rounded up. Zero is an error; `None` is the default timeout.
             pub fn timeout(
                 mut self,
@@ -62,7 +62,7 @@ macro_rules! takes_timeout {
                 self.timeout(timeout)
             }
 
-            /// For ever, whatever the cache's default timeout.
+            /// No expiry, whatever the cache's default timeout.
             pub fn forever(self) -> Self {
                 self.timeout(async_caches_core::ttl::Timeout::Never)
             }
@@ -70,17 +70,19 @@ macro_rules! takes_timeout {
     )*};
 }
 
-/// Gives lookups of JSON values the option that says what an unreadable entry is to them.
+/// Adds the options for unreadable entries to lookups of JSON values.
 macro_rules! takes_unreadable {
     ($($name:ident<$($parameter:tt),*; $form:ty>),* $(,)?) => {$(
         impl<$($parameter,)* T> $name<$($parameter,)* $form> {
-            /// An entry that cannot be read as a `T` is a miss, whatever the cache's default.
+            /// Treats an entry that cannot be read as a `T` as a miss, whatever the cache's
+            /// default.
             pub fn unreadable_as_miss(mut self) -> Self {
                 self.unreadable = async_caches_core::value::Unreadable::Miss;
                 self
             }
 
-            /// An entry that cannot be read as a `T` is an error, whatever the cache's default.
+            /// Treats an entry that cannot be read as a `T` as an error, whatever the cache's
+            /// default.
             pub fn unreadable_as_error(mut self) -> Self {
                 self.unreadable = async_caches_core::value::Unreadable::Error;
                 self
@@ -89,12 +91,12 @@ macro_rules! takes_unreadable {
     )*};
 }
 
-/// Gives operations the form that owns all that it needs: the cache, and a copy of the key.
+/// Adds `into_owned` to operations: the result owns a clone of the cache and a copy of the key.
 macro_rules! becomes_owned {
     ($($name:ident<$($parameter:ident),*> { $($field:ident),* $(,)? }),* $(,)?) => {$(
         impl<K: AsRef<[u8]>, $($parameter),*> $name<'_, K, $($parameter),*> {
-            /// The same operation with a clone of the cache and a copy of the key, so that it borrows
-            /// neither, and a task can be spawned from it. Costs an allocation.
+            /// The same operation with a clone of the cache and a copy of the key. It borrows
+            /// neither, so a task can be spawned from it. Costs an allocation.
             pub fn into_owned(self) -> $name<'static, bytes::Bytes, $($parameter),*> {
                 $name {
                     cache: self.cache.owned(),
@@ -106,12 +108,12 @@ macro_rules! becomes_owned {
     )*};
 }
 
-/// The same for operations on no key, or with keys of their own.
+/// Adds `into_owned` to operations without a key, or with keys that they own.
 macro_rules! owns_its_cache {
     ($($name:ident$(<$($parameter:ident),*>)? { $($field:ident),* $(,)? }),* $(,)?) => {$(
         impl$(<$($parameter),*>)? $name<'_, $($($parameter),*)?> {
-            /// The same operation with a clone of the cache, so that it does not borrow it, and a task
-            /// can be spawned from it.
+            /// The same operation with a clone of the cache. It does not borrow the cache, so a
+            /// task can be spawned from it.
             pub fn into_owned(self) -> $name<'static, $($($parameter),*)?> {
                 $name { cache: self.cache.owned(), $($field: self.$field),* }
             }

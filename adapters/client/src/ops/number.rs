@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::handle::Handle;
 
-/// The future of [`Cache::incr`], [`Cache::incr_by`] and their opposites. Its sum is a `D`.
+/// The future of [`Cache::incr`], [`Cache::incr_by`] and their opposites. It resolves to a `D`.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Incr<'c, K, D> {
@@ -45,10 +45,10 @@ takes_version!(Incr<'c, K, D>);
 takes_timeout!(IncrOrInsert<'c, K, D>);
 becomes_owned!(Incr<D> { delta, version, call, sum });
 
-/// What can be added to a number in the cache, and is of the sum's type: an `i64` or an `f64`. There
-/// are no more: a literal in `incr("n", 1)` is an `i64` because it is the only integer here, and with
-/// all integers it would be an `i32`, whose sum overflows at 2^31. [`Cache::incr_by`] takes all
-/// integers. Sealed.
+/// A number that can be added to one in the cache, of the same type as the sum: an `i64` or an
+/// `f64`. There are no more on purpose: the literal in `incr("n", 1)` is an `i64` because that is
+/// the only integer here. With all integers it would be an `i32`, whose sum overflows at 2^31.
+/// [`Cache::incr_by`] takes all integers. Sealed.
 pub trait Delta: Copy + sealed::Sealed {
     #[doc(hidden)]
     fn number(self) -> Number;
@@ -94,7 +94,7 @@ macro_rules! integers {
 
         impl Integer for $integer {
             fn number(self) -> Number {
-                // What is larger overflows as well.
+                // A larger number overflows as well.
                 Number::Integer(i128::try_from(self).unwrap_or(i128::MAX))
             }
         }
@@ -103,19 +103,20 @@ macro_rules! integers {
 integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
 impl Cache {
-    /// Adds to the number stored under a key and answers the sum: one atomic step, which leaves the
-    /// key's timeout as it is. An `i64` adds to integers and answers an `i64`; an `f64` adds to any
-    /// number and answers an `f64`.
+    /// Adds to the number stored under a key and returns the sum. One atomic step; the key's
+    /// timeout stays as it is. An `i64` adds to integers and returns an `i64`; an `f64` adds to any
+    /// number and returns an `f64`.
     ///
     /// # Errors
     /// [`Error::KeyNotFound`], [`Error::NotANumber`], [`Error::NotAnInteger`] for an `i64` and a
-    /// stored fraction, [`Error::Overflow`], and those of the backend. It is not sent twice: where
-    /// the link was lost in between the error says whether it [may have run](Error::may_have_run).
+    /// stored fraction, [`Error::Overflow`], and the backend's errors. The command is never sent
+    /// twice. If the connection was lost before the reply, the error reports whether the command
+    /// [may have run](Error::may_have_run).
     pub fn incr<K: IntoName, D: Delta>(&self, key: K, delta: D) -> Incr<'_, K::Name, D> {
         incr(self, key.into_name(), delta.number())
     }
 
-    /// Subtracts from the number stored under a key and answers the difference; otherwise as
+    /// Subtracts from the number stored under a key and returns the difference; otherwise like
     /// [`incr`](Self::incr).
     ///
     /// # Errors
@@ -127,8 +128,8 @@ impl Cache {
     /// [`incr`](Self::incr) by an integer of any type; the sum is an `i64`.
     ///
     /// # Errors
-    /// As [`incr`](Self::incr); [`Error::Overflow`] also if the integer itself is past what an `i64`
-    /// holds, whatever is stored. Then nothing is sent.
+    /// As [`incr`](Self::incr); also [`Error::Overflow`] if the integer itself does not fit an
+    /// `i64`, whatever is stored. Nothing is sent then.
     pub fn incr_by<K: IntoName>(&self, key: K, delta: impl Integer) -> Incr<'_, K::Name, i64> {
         incr(self, key.into_name(), delta.number())
     }
@@ -154,12 +155,13 @@ fn incr<K, D>(cache: &Cache, key: K, delta: Number) -> Incr<'_, K, D> {
 }
 
 impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
-    /// If the key is not there it is created with `initial`, which is then added to like any other
-    /// number: of many callers that come first each is counted. Creating and adding are one
+    /// Creates the key with `initial` if it does not exist, and then adds to it as to any other
+    /// number. So each of several callers that come first is counted. Creating and adding are one
     /// atomic step.
     ///
-    /// A [`timeout`](IncrOrInsert::timeout), or else the cache's default one, begins when the key is
-    /// created; later additions leave it as it is. So a counter covers one window of fixed length:
+    /// A [`timeout`](IncrOrInsert::timeout), or else the cache's default one, begins when the key
+    /// is created. Later additions leave it as it is, so a counter covers one window of fixed
+    /// length:
     ///
     /// ```
     /// # use std::time::Duration;
@@ -172,14 +174,14 @@ impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
     /// }
     /// ```
     ///
-    /// With `dummy://` the key is never there, so the sum is always the first one. A load of the key
-    /// that is under way in this process is not stored any more.
+    /// With `dummy://` the key never exists, so the sum is always the first one. A load of the key
+    /// that is under way in this process is not stored.
     ///
     /// # Errors
-    /// As [`Cache::incr`], but for [`Error::KeyNotFound`]; [`Error::ZeroTimeout`]; and
-    /// [`Error::Overflow`] also if the key is not there and the initial number has no sum. Then
-    /// nothing is created. A server's user needs the permission to run `EVAL` and `EVALSHA`, as for
-    /// every `incr`.
+    /// As [`Cache::incr`], except [`Error::KeyNotFound`]; [`Error::ZeroTimeout`]; and
+    /// [`Error::Overflow`] also if the key does not exist and the sum with the initial number
+    /// overflows. Nothing is created then. As for every `incr`, the server's user needs permission
+    /// to run `EVAL` and `EVALSHA`.
     pub fn or_insert(self, initial: D) -> IncrOrInsert<'c, K, D> {
         let initial = initial.number();
         IncrOrInsert { incr: self, initial, timeout: Timeout::Default, start: None }
@@ -203,8 +205,8 @@ impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
 }
 
 impl<K: AsRef<[u8]>, D> IncrOrInsert<'_, K, D> {
-    /// The same operation with a clone of the cache and a copy of the key, so that it borrows neither,
-    /// and a task can be spawned from it. Costs an allocation.
+    /// The same operation with a clone of the cache and a copy of the key. It borrows neither, so a
+    /// task can be spawned from it. Costs an allocation.
     pub fn into_owned(self) -> IncrOrInsert<'static, Bytes, D> {
         let Self { incr, initial, timeout, start } = self;
         IncrOrInsert { incr: incr.into_owned(), initial, timeout, start }

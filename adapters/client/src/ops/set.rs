@@ -50,7 +50,7 @@ becomes_owned!(
     Add<V> { value, version, timeout, call },
 );
 
-/// A value, encoded once: when it is first needed.
+/// A value that is encoded once, when first needed.
 #[derive(Debug)]
 pub(super) enum Value<V> {
     Given(V),
@@ -58,36 +58,34 @@ pub(super) enum Value<V> {
 }
 
 impl Cache {
-    /// Stores a value under a key, whatever was there.
+    /// Stores a value under a key, and replaces any other.
     ///
-    /// Dropped before it is done, it may or may not have been stored.
+    /// If it is dropped before it is done, the value may or may not have been stored.
     ///
     /// # Errors
-    /// [`Error::Serialize`] where the value has no JSON, [`Error::ZeroTimeout`], and those of the
-    /// backend. It is not sent twice: where the link was lost in between the error says whether it
-    /// [may have run](Error::may_have_run), or may yet.
+    /// [`Error::Serialize`] if the value has no JSON, [`Error::ZeroTimeout`], and the backend's
+    /// errors. The command is never sent twice. If the connection was lost before the reply, the
+    /// error reports whether the command [may have run](Error::may_have_run), or may yet.
     pub fn set<K: IntoName, T: Serialize>(&self, key: K, value: T) -> Set<'_, K::Name, Json<T>> {
         set(self, key.into_name(), Json(value))
     }
 
-    /// Stores bytes as they are under a key, whatever was there.
+    /// Stores bytes as they are under a key, and replaces any other value.
     ///
     /// # Errors
-    /// [`Error::ZeroTimeout`], and those of the backend.
+    /// [`Error::ZeroTimeout`], and the backend's errors.
     pub fn set_raw<K: IntoName>(&self, key: K, value: impl Into<Bytes>) -> Set<'_, K::Name, Raw> {
         set(self, key.into_name(), Raw(value.into()))
     }
 
-    /// Stores a value under a key where nothing is, or what was has expired; answers whether it
-    /// did. One atomic step.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
+    /// Stores a value under a key if the key does not exist or has expired, and returns whether it
+    /// did so. One atomic step.
     pub fn add<K: IntoName, T: Serialize>(&self, key: K, value: T) -> Add<'_, K::Name, Json<T>> {
         add(self, key.into_name(), Json(value))
     }
 
-    /// Stores bytes as they are under a key where nothing is; otherwise as [`add`](Self::add).
+    /// Stores bytes as they are under a key if the key does not exist; otherwise like
+    /// [`add`](Self::add).
     ///
     /// # Errors
     /// As [`set_raw`](Self::set_raw).

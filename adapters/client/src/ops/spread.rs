@@ -1,9 +1,9 @@
-//! Many items on a cluster: in the order of their slots, as the nodes take them, and their answers in
-//! the order of the caller.
+//! Many items on a cluster: sent in the order of their slots, with replies in the order of the
+//! caller.
 //!
-//! A command is for keys of one slot, as no node takes others together; writes go key by key, as the core
-//! says ([`async_caches_core::cluster::split`]). All that are for one node are under way on its links
-//! together, and nodes take turns, so that all of them work side by side.
+//! A command has keys of one slot, as no node accepts others together. Writes go key by key, as the
+//! core requires ([`async_caches_core::cluster::split`]). All commands for one node are under way
+//! on its connections together, and nodes take turns, so that all of them work side by side.
 
 use std::ops::Range;
 
@@ -17,24 +17,24 @@ use super::batch::{Batch, cut};
 use crate::cache::Cache;
 use crate::error::Error;
 
-/// Names in the order of their slots, and what is known of their answers.
+/// Names in the order of their slots, and the replies so far.
 #[derive(Debug)]
 pub(super) struct Spread {
     names: Names,
-    /// For each name its place in the caller's order.
+    /// Each name's place in the caller's order.
     places: Vec<usize>,
     gather: Gather<Error>,
 }
 
 impl Spread {
-    /// Spreads keys that are read or removed. Each command has some of one slot.
+    /// Spreads keys that are read or removed. Each command has keys of one slot.
     pub(super) fn of_keys(cache: &Cache, keys: &Keys<'_>) -> (Self, Batch) {
         Self::new(cache, keys, &Split::of_keys(keys), |range, names| {
             cut(range, |at| names.get(at).map_or(0, <[u8]>::len))
         })
     }
 
-    /// Spreads keys that are written. Each command has one of them.
+    /// Spreads keys that are written. Each command has one key.
     pub(super) fn of_writes(cache: &Cache, keys: &Keys<'_>) -> (Self, Batch) {
         Self::new(cache, keys, &Split::of_writes(keys), |range, _| {
             range.map(|at| at..at + 1).collect()
@@ -67,8 +67,8 @@ impl Spread {
         (Self { names, places, gather: Gather::new(split) }, Batch::of_chunks(chunks))
     }
 
-    /// The keys in the order of their slots, where each of them stands in the caller's, and what
-    /// takes their answers.
+    /// The keys in the order of their slots, the place of each in the caller's order, and the
+    /// collector of their replies.
     pub(super) fn parts<'s>(
         &'s mut self,
         scope: Scope<'s>,
@@ -87,7 +87,7 @@ impl Spread {
     }
 }
 
-/// Takes the answer to a chunk of the parts.
+/// Takes the reply to a chunk of the parts.
 pub(super) fn take(
     gather: &mut Gather<Error>,
     places: &[usize],
@@ -104,7 +104,7 @@ pub(super) fn take(
     gather.take(places, Ok(reply)).map_err(|_| Error::mismatch())
 }
 
-/// A batch is done once each part was answered; one that fails ends it.
+/// A batch is done once each part has a reply; one failed part ends the batch.
 fn complete<T>(gathered: Gathered<T, Error>) -> Result<T, Error> {
     gathered.map_err(|_| Error::mismatch())
 }
