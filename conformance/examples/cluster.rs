@@ -1,9 +1,9 @@
-//! A cluster on one machine: `cargo run -p async-caches-conformance --example cluster` starts three
-//! masters and three replicas, counts on all of them from many tasks, moves a slot, kills a master and
-//! goes on to count. All six are stopped by their process ids at the end.
+//! A cluster on one machine. `cargo run -p async-caches-conformance --example cluster` starts three
+//! masters and three replicas, counts on all of them from many tasks, moves a slot, kills a master
+//! and goes on counting. All six are stopped by their process ids at the end.
 //!
-//! With `--keep` it does nothing to them and waits until its input ends, for a program of your own to use
-//! the URL that it prints.
+//! With `--keep` it only starts them and waits until its input ends, so that a program of your own
+//! can use the URL that it prints.
 #![allow(clippy::print_stdout, reason = "it tells what happens")]
 
 use std::io::Read as _;
@@ -104,7 +104,7 @@ impl Load {
         self.cache.set_many((0..TASKS).map(|n| (format!("count{n}"), 0))).await
     }
 
-    /// What was done in a second.
+    /// Prints how many additions succeeded and failed within a second.
     async fn show(&self, when: &str) {
         let now = || (self.done.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
         let before = now();

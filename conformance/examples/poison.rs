@@ -1,9 +1,11 @@
-//! What a command costs that a server ends the connection for:
-//! `cargo run -p async-caches-conformance --example poison` asks for a value larger than the server may send,
-//! and stores one larger than it reads, while other tasks count; it prints how many connections were lost,
-//! and what came of the counting. Once at the server, and once behind HAProxy, if that is installed.
+//! The cost of a command that makes the server end the connection.
 //!
-//! It fails if a command ends more than two connections, or if the sum is not what was counted.
+//! `cargo run -p async-caches-conformance --example poison` gets a value larger than the server may
+//! send, and sets one larger than the server reads, while other tasks count. It prints how many
+//! connections were lost, and the results of the counting. It runs once directly at the server, and
+//! once behind HAProxy, if that is installed.
+//!
+//! It fails if a command ends more than two connections, or if the sum differs from the count.
 #![allow(clippy::print_stdout, reason = "it tells what happens")]
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -29,7 +31,7 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// A command that a server with this option hangs up on.
+/// A command at which a server with this option hangs up.
 struct Poison {
     name: &'static str,
     limit: [&'static str; 2],
@@ -95,12 +97,12 @@ async fn try_out(poison: &Poison, way: &str, url: &str) -> Result<(), Error> {
     let Counted { done, unknown, longest } = all;
     println!("| {} | {way} | {lost} | {said} | {done} | {unknown} | {longest:?} |", poison.name);
     assert!((done..=done + unknown).contains(&sum), "{sum}");
-    // Chunks of many keys are asked for by themselves, each of which may be too large.
+    // Chunks of many keys are requested separately, and each of them may be too large.
     assert!(lost <= if matches!(poison.kind, Kinds::GetMany) { 2 * 7 } else { 2 }, "{lost} lost");
     cache.disconnect().await
 }
 
-/// What came of counting.
+/// The results of counting.
 #[derive(Default)]
 struct Counted {
     done: u64,
@@ -134,7 +136,7 @@ async fn count(cache: Cache) -> Counted {
 const TASKS: usize = 16;
 const EACH: usize = 50;
 
-/// HAProxy in front of a server, which is stopped when this is dropped.
+/// HAProxy in front of a server. Dropping it stops HAProxy.
 struct HaProxy {
     address: SocketAddr,
     process: Child,

@@ -1,9 +1,9 @@
-//! A failover on one machine: `cargo run -p async-caches-conformance --example sentinels` starts a
-//! master, a replica and three sentinels, counts through them, kills the master and goes on to count.
-//! All five are stopped by their process ids at the end.
+//! A failover on one machine. `cargo run -p async-caches-conformance --example sentinels` starts a
+//! master, a replica and three sentinels, counts through them, kills the master and goes on
+//! counting. All five are stopped by their process ids at the end.
 //!
-//! With `--keep` it kills nothing and waits until its input ends, for a program of your own to use
-//! the URL that it prints.
+//! With `--keep` it kills nothing and waits until its input ends, so that a program of your own can
+//! use the URL that it prints.
 #![allow(clippy::print_stdout, reason = "it tells what happens")]
 
 use std::io::Read as _;
@@ -25,7 +25,7 @@ async fn main() -> Result<(), async_caches_tokio::Error> {
     let cache = async_caches_tokio::connect(&trio.url(0)).await?;
     cache.set("count", 0).await?;
     println!("count: {}", cache.incr("count", 1).await?);
-    // Replication does not wait for anybody.
+    // Replication is asynchronous: give it time.
     tokio::time::sleep(Duration::from_millis(200)).await;
     trio.servers[0].kill();
     let start = Instant::now();

@@ -1,10 +1,10 @@
-//! A server of TLS on one machine: `cargo run -p async-caches-conformance --example tls` makes an
-//! authority and a certificate, starts a Redis server that speaks TLS and nothing else, is refused
-//! with the wrong authority and served with the right one. The server is stopped by its process id
-//! at the end, and its files are gone with it.
+//! A TLS server on one machine. `cargo run -p async-caches-conformance --example tls` makes an
+//! authority and a certificate, and starts a Redis server that speaks only TLS. A connection
+//! without the authority is refused, one with it is served. The server is stopped by its process id
+//! at the end, and its files are removed.
 //!
-//! With `--keep` it waits until its input ends, for a program of your own to use the URL that it
-//! prints.
+//! With `--keep` it waits until its input ends, so that a program of your own can use the URL that
+//! it prints.
 #![allow(clippy::print_stdout, reason = "it tells what happens")]
 
 use std::io::Read as _;

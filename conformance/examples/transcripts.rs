@@ -1,7 +1,9 @@
-//! Records what real servers say, as seeds for the fuzz targets: `cargo run -p
-//! async-caches-conformance --example transcripts` writes them to `fuzz/corpus`.
+//! Records replies of real servers as seeds for the fuzz targets.
 //!
-//! Each file is what one server answers to one group of commands, in one version of the protocol.
+//! `cargo run -p async-caches-conformance --example transcripts` writes them to `fuzz/corpus`.
+//!
+//! Each file holds the replies of one server to one group of commands, in one version of the
+//! protocol.
 #![allow(clippy::print_stdout, reason = "it tells what it wrote")]
 
 use std::fs;
@@ -25,14 +27,14 @@ fn main() {
                 let name = format!("{server}_{protocol}_{group}");
                 write(&corpus.join("frames").join(&name), &said);
                 write(&corpus.join("peers").join(&name), &said);
-                // Reads of these sizes come first in that target's input.
+                // That target takes the sizes of its reads from the start of its input.
                 write(&corpus.join("splits").join(&name), &[&[0, 1, 6, 30], &said[..]].concat());
             }
         }
     }
 }
 
-/// What a fresh server says to `HELLO` and these commands.
+/// The replies of a fresh server to `HELLO` and these commands.
 fn record(kind: Kind, protocol: &str, commands: &[&str]) -> Vec<u8> {
     let server = Server::start(kind, &Setup::default().with(&["--enable-debug-command", "yes"]));
     let mut stream = TcpStream::connect(server.address()).expect("the server listens");

@@ -1,9 +1,9 @@
 //! A proxy between a cache and its server that injects faults on the wire.
 //!
-//! It is transparent until told otherwise. Every switch works on open connections and on later
-//! ones, unless it says otherwise. Replies are split into frames, so that a fault can be placed
-//! exactly between two of them; requests are passed on as they come. With TLS only records can be
-//! told apart: each counts as a reply.
+//! It is transparent until a fault is switched on. Every switch works on open connections and on
+//! later ones, unless its description names only some. Replies are split into frames, so that a
+//! fault can be placed exactly between two of them; requests are passed on as they come. With TLS
+//! only records can be told apart: each counts as a reply.
 
 #[cfg(test)]
 mod tests;

@@ -154,7 +154,6 @@ impl Raw {
     ///
     /// # Panics
     /// When the server does not answer.
-    /// When the server does not answer.
     pub fn other_clients(&mut self) -> Vec<String> {
         let own = format!(" name={OBSERVER} ");
         let list = self.text(&["CLIENT", "LIST"]);

@@ -1,7 +1,8 @@
-//! Commands of many tasks leave one link in batches, on every runtime.
+//! Commands of many tasks leave one connection in batches, on every runtime.
 //!
-//! Writes are counted, not timed, in a runtime of this test's own: the adapter's, with a socket
-//! that counts around its socket. It shows as well that a fourth adapter needs nothing but
+//! Writes are counted, not timed, in a runtime of this test's own: the adapter's runtime, with a
+//! counting socket around the adapter's socket. This shows as well that a fourth adapter needs
+//! nothing but
 //! [`async_caches::runtime`].
 #![allow(clippy::print_stderr, reason = "it tells what it counted")]
 
@@ -20,7 +21,7 @@ use bytes::BytesMut;
 const TASKS: usize = 64;
 const GETS: usize = 200;
 
-/// How a runtime of ours dials: its own way, but for the socket.
+/// Dials as the adapter does, except for the socket.
 type Dial = fn(&Counting, Endpoint, Link);
 
 /// An adapter's runtime whose sockets count their writes.
@@ -72,7 +73,7 @@ impl<S: Socket> Socket for Counted<S> {
 }
 
 impl Counting {
-    /// Drives a link on a socket that counts.
+    /// Drives a connection on a socket that counts.
     fn drive<S: Socket, T: Timer>(
         &self,
         link: Link,
@@ -90,7 +91,7 @@ fn address(to: Endpoint) -> SocketAddr {
     SocketAddr::new(host.parse().expect("an IP address"), port)
 }
 
-/// Gets of many tasks at once over one link; then counts the writes they took.
+/// Makes gets of many tasks at once over one connection, and counts the writes that they take.
 async fn gets_leave_in_batches<J: Future>(
     runtime: impl Runtime,
     dial: Dial,
@@ -121,7 +122,7 @@ async fn gets_leave_in_batches<J: Future>(
     let (commands, writes) = (TASKS * GETS, writes.load(Ordering::Relaxed) - before);
     let each = commands / writes.max(1);
     eprintln!("{commands} commands in {writes} writes: {each} commands a write");
-    // Replies are taken in by waves of half of them, and threads share those out.
+    // Replies are received in waves of half of the gets, and threads share those out.
     assert!(writes * 4 < commands, "{commands} commands took {writes} writes");
     cache.disconnect().await.expect("it was connected");
 }

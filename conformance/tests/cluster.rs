@@ -1,5 +1,5 @@
-//! The core's view of a cluster beside that of real nodes: the slots of keys, the map, and the way of
-//! a command while its slot is moved.
+//! The core's view of a cluster beside that of real nodes: the slots of keys, the map, and the
+//! redirects of a command while its slot is moved.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -33,7 +33,7 @@ fn a_key_has_the_slot_that_servers_say_it_has() {
     for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
         let server = Server::start(kind, &Setup::default().node());
         let mut random = Random::new(7);
-        // Many braces, in all places; other bytes of all kinds.
+        // Many braces in all places, and other bytes of all kinds.
         let mut byte = || match random.below(4) {
             0 => b'{',
             1 => b'}',
@@ -133,15 +133,15 @@ fn a_node_that_belongs_to_no_cluster_tells_of_no_slots_and_a_server_that_is_none
                     let text = "ERR This instance has cluster support disabled";
                     assert_eq!(answer, Err(ServerError::parse(text.as_bytes()).into()));
                 }
-                // It lets a replica without a cluster answer reads as well.
+                // Valkey lets a replica without a cluster serve reads as well.
                 Kind::Valkey => assert_eq!(answer, Ok(Reply::Done)),
             }
         }
     }
 }
 
-/// The keys of one slot are moved one by one. After each, all are found: singly, and together in as many
-/// commands as it takes; and what is written is written where it belongs.
+/// The keys of one slot are moved one by one. After each move all keys are found: singly, and
+/// together in as many commands as that takes. Writes go to the node that the key belongs to.
 #[test]
 fn every_key_is_found_while_its_slot_is_moved() {
     for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
@@ -283,7 +283,7 @@ fn address(server: &Server) -> Address {
     Address::new("127.0.0.1", server.address().port()).unwrap()
 }
 
-/// The map that a server tells.
+/// The map that a server reports.
 fn read(server: &Server, form: Form) -> Result<SlotMap, MapError> {
     let asked = address(server);
     match Link::open(server).run(&Command::Topology(form), false) {
@@ -293,7 +293,7 @@ fn read(server: &Server, form: Form) -> Result<SlotMap, MapError> {
     }
 }
 
-/// A map, links to all nodes, and calls one after another.
+/// A client with a map and connections to all nodes, which makes one call after another.
 struct Client {
     map: SlotMap,
     links: Vec<(Address, Link)>,
@@ -305,7 +305,7 @@ impl Client {
         Self { map: cluster.map(0, Form::Shards).unwrap(), links: links.collect() }
     }
 
-    /// The answer to a command, and after how many redirects. It waits for nothing.
+    /// Returns the answer to a command, and the number of redirects before it. It never waits.
     fn run(&mut self, slot: Slot, command: &Command<'_>) -> (Answer, u32) {
         let mut hops = Hops::new(1);
         let mut to = self.map.master(slot).unwrap().address.clone();

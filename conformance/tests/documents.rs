@@ -1,5 +1,5 @@
-//! What the documents promise, tests hold: each test that a page names exists, and each case about
-//! faults is named on the page about them.
+//! The documents' promises are tested: each test that a page names exists, and each case about
+//! faults is named on the page about faults.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +57,7 @@ fn every_case_about_clusters_but_those_without_trouble_is_on_their_page() {
     }
     cases.remove("keys_are_spread_over_all_masters_and_found_from_any_of_them");
     cases.remove("each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed");
-    // Those about hostile nodes are in SECURITY.md; the page may name them as well.
+    // The cases about hostile nodes are in SECURITY.md; the page may name them as well.
     let mut hostile = BTreeSet::new();
     collect(
         &read(&root().join("conformance/src/cases/redirects.rs")),
@@ -81,7 +81,7 @@ fn every_case_is_in_the_suite() {
     }
 }
 
-/// What a page has between backquotes that is a test's name: a sentence in lower case.
+/// The names of tests in a page: the text between backquotes, if it is a sentence in lower case.
 fn names(page: &str) -> BTreeSet<String> {
     let quoted = page.split('`').skip(1).step_by(2);
     let is_sentence = |text: &&str| {
@@ -91,7 +91,7 @@ fn names(page: &str) -> BTreeSet<String> {
     quoted.filter(is_sentence).map(str::to_owned).collect()
 }
 
-/// The functions of every Rust file of the repository, by name.
+/// The names of all functions in the Rust files of the repository.
 fn functions(root: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for folder in ["core", "adapters", "conformance", "examples"] {
@@ -102,7 +102,7 @@ fn functions(root: &Path) -> BTreeSet<String> {
     found
 }
 
-/// Collects what follows a prefix up to the first bracket.
+/// Collects the text between a prefix and the next bracket.
 fn collect(text: &str, prefix: &str, found: &mut BTreeSet<String>) {
     for line in text.lines() {
         if let Some(rest) = line.trim_start().split_once(prefix).map(|(_, rest)| rest) {

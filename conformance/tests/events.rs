@@ -1,5 +1,5 @@
-//! The events that a log sees of a real server, each once where it should be, and no secret in
-//! any of them. Runs with the feature `tracing` only.
+//! The events that a real server causes in a log: each appears once, at the right time, and holds
+//! no secret. Runs with the feature `tracing` only.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
@@ -49,7 +49,7 @@ fn all(kind: Kind) {
     for event in told {
         let event = format!("{event:?}");
         for secret in [PASSWORD, OTHER, KEY, VALUE] {
-            // Nor as a row of numbers, as bytes print themselves.
+            // The secret must not appear as a row of numbers either, as bytes are printed.
             let bytes = format!("{:?}", secret.as_bytes());
             let numbers = bytes.trim_matches(['[', ']']);
             assert!(!event.contains(secret) && !event.contains(numbers), "{event}");
@@ -257,7 +257,7 @@ async fn tls_fails(kind: Kind) {
     assert!(failed.fields["error"].contains("TLS"), "{failed:?}");
 }
 
-/// A cache that has used its key, its value and its password.
+/// Opens a cache that has used its key, its value and its password.
 async fn open(builder: Builder) -> Cache {
     let cache = builder.key_prefix(KEY).connect().await.unwrap();
     cache.set(KEY, VALUE).await.unwrap();
@@ -277,7 +277,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// An event, written down.
+/// An event as it was recorded.
 #[derive(Clone, Debug)]
 struct Told {
     level: Level,
@@ -297,7 +297,7 @@ impl Visit for Told {
     }
 }
 
-/// Writes down all events of the process.
+/// Records all events of the process.
 struct Collector;
 
 impl Subscriber for Collector {
@@ -336,7 +336,7 @@ fn told() -> MutexGuard<'static, Vec<Told>> {
     TOLD.lock().expect("nobody panics with it")
 }
 
-/// The events about this port that say this, or all.
+/// The events about this port with this message, or all of them if the message is empty.
 fn events(port: u16, message: &str) -> Vec<Told> {
     let port = port.to_string();
     let meant = |told: &&Told| {

@@ -1,5 +1,5 @@
-//! An adapter that panics, in any of its calls, leaves nothing behind: the cache connects afterwards, and
-//! one that was connected is back.
+//! An adapter that panics in any of its calls leaves nothing behind: the cache connects afterwards,
+//! and a cache that was connected recovers.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -15,7 +15,7 @@ use async_caches::{Cache, builder};
 use async_caches_conformance::cluster::Cluster;
 use async_caches_conformance::server::{Kind, Server, Setup};
 
-/// What an adapter is asked for.
+/// The functions that an adapter implements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ask {
     Now,
@@ -96,7 +96,7 @@ impl Runtime for Panicking {
     }
 }
 
-/// What a future comes to; `None` if it panics.
+/// Returns the output of a future, or `None` if the future panics.
 async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
@@ -140,7 +140,7 @@ async fn a_connected_cache_is_back(runtime: impl Runtime) {
             let _ = caught(cache.set("key", 1).into_future()).await;
         }
         runtime.panic_when(None);
-        // What failed meanwhile is tried again within the backoff.
+        // A dial that failed in the meantime is tried again within the backoff.
         let until = runtime.now() + Duration::from_secs(20);
         while cache.set("key", 1).await.is_err() {
             assert!(runtime.now() < until, "{ask:?}");

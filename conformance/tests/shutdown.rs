@@ -1,4 +1,4 @@
-//! A cache outlives the runtime that it connected on, and goes on on its caller's.
+//! A cache outlives the runtime that it connected on, and goes on working on its caller's.
 
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ fn a_call_from_another_runtime_waits_until_the_caches_own_runs_again() {
     let call = std::thread::spawn(move || {
         other.block_on(calling.set("key", "value").into_future()).is_ok()
     });
-    // Nothing runs the connections, so nothing ends the call: not after its deadline either.
+    // No task drives the connections, so the call does not end, not even after its deadline.
     std::thread::sleep(brief * 5);
     assert!(!call.is_finished());
     own.block_on(async {
@@ -112,7 +112,7 @@ fn connecting_on_a_runtime_that_shuts_down_is_an_error_and_on_another_works_afte
     let server = Server::start(Kind::Redis, &Setup::default());
     let cache = async_caches_tokio::open(&server.url(0)).unwrap();
     let (first, connecting) = (runtime(), cache.clone());
-    /// Connects when it is dropped, which is while its runtime shuts down.
+    /// Connects when it is dropped, while its runtime shuts down.
     struct OnDrop(Cache);
     impl Drop for OnDrop {
         fn drop(&mut self) {
@@ -163,7 +163,7 @@ async fn fails_at_once(cache: &Cache, key: &str) {
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
-/// As a `static` that several tests share, each on a runtime of its own.
+/// Uses a cache as several tests use a `static`, each on a runtime of its own.
 fn serves_on_several_runtimes(url: &str, keys: usize) {
     let cache = async_caches_tokio::open(url).unwrap();
     for round in 0..3 {

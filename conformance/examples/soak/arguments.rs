@@ -1,4 +1,4 @@
-//! What is asked for on the command line.
+//! The arguments of the command line.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads pairs of a name and a value, or says what is wrong.
+    /// Parses pairs of a name and a value, or returns a message about the mistake.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut this = Self { runtime: Runtime::Tokio, server: Kind::Redis, seconds: 60, seed: 1 };
         while let Some(name) = words.next() {

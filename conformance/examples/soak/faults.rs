@@ -1,4 +1,4 @@
-//! The faults, one after another, and a look at links and memory all the while.
+//! The faults, one after another. Connections and memory are watched all the time.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use async_caches_conformance::server::Server;
 use crate::load::{MAXSIZE, RESPONSE, Shared};
 use crate::usage;
 
-/// What was done, and seen meanwhile.
+/// How often each fault was injected, and the usage in the meantime.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     done: [u64; FAULTS.len()],
@@ -21,10 +21,10 @@ pub(crate) struct Report {
     memory: [u64; 2],
 }
 
-/// Breaks things for `span` and mends them; gives back the server, which runs.
+/// Injects faults and ends them again for `span`. Returns the server, which runs.
 ///
 /// # Panics
-/// When there are more links than there may be, or when memory grows.
+/// When there are more connections than allowed, or when memory grows.
 pub(crate) fn run(
     mut server: Server,
     proxy: &Proxy,
@@ -33,7 +33,7 @@ pub(crate) fn run(
     span: Duration,
 ) -> (Server, Report) {
     let (start, mut random, mut report) = (Instant::now(), Random::new(seed), Report::default());
-    // The second half of the time between two faults is there to recover in.
+    // The second half of the time between two faults is for recovery.
     while start.elapsed() < span {
         let which = usize::try_from(random.below(FAULTS.len() as u64)).expect("it is small");
         let (_, fault) = FAULTS[which];
@@ -54,7 +54,7 @@ type Fault = fn(&mut Server, &Proxy, &Shared);
 const FAULTS: [(&str, Fault); 11] = [
     ("killed and started again", |server, _, shared| {
         server.kill();
-        // Nobody is there to take a write, or to miss one, until it is counted.
+        // The restart is counted while no server is there to run a write.
         shared.restarts.fetch_add(1, Ordering::SeqCst);
         thread::sleep(Duration::from_millis(200));
         server.revive();
@@ -67,14 +67,14 @@ const FAULTS: [(&str, Fault); 11] = [
     ("replies late, on links that live", |_, proxy, _| {
         proxy.hold();
         thread::sleep(RESPONSE * 2 / 3);
-        // A sign of life for each link, so that it is kept while its callers give up.
+        // One reply for each connection, so that it is kept while its callers give up.
         proxy.let_through(MAXSIZE);
         thread::sleep(RESPONSE * 2 / 3);
         proxy.release();
     }),
     ("links closed, and what they asked arrives late", |_, proxy, _| {
         proxy.delay_requests();
-        // Long enough for all links to have been asked.
+        // Long enough for requests on all connections.
         thread::sleep(Duration::from_millis(50));
         proxy.hang_up();
     }),

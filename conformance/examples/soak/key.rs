@@ -1,15 +1,15 @@
-//! What a key may hold, and a counter, where some writes may have run, or may yet.
+//! A model of the values that a key or a counter can have while some writes may have run, or may
+//! still run.
 //!
-//! One task alone uses a key, one call after another. A write that was answered has run, once, and
-//! before whatever comes after it. One that ended in an error that says that it may have run, or
-//! that was dropped, is loose: it runs once or not at all, at any time, as long as the server that
-//! it was sent to is there. One whose error says that it did not run never does. So a key holds
-//! what was stored last of all that was answered, or what a loose write has stored since, and no
-//! loose write is seen to run twice.
+//! Only one task uses a key, one call after another. A write that was answered has run once, before
+//! any later call. A write is *loose* if it was dropped, or if its error says that it may have run.
+//! It runs at most once, at any time, as long as the server that it was sent to is up. A write
+//! whose error says that it did not run never runs. So a key holds the last value that was stored
+//! by an answered write, or one that a loose write has stored since. No loose write is seen to run
+//! twice.
 //!
-//! An era ends when the server is started again: then all that it held is gone, and what was loose
-//! never runs. Whoever asks gives the era in which the call began, and that in which it ended.
-//! Values are used once.
+//! An era ends when the server is restarted: all its data is gone then, and loose writes never run.
+//! Each call comes with the eras in which it began and ended. Values are used once.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -23,7 +23,7 @@ pub(crate) enum Fate<T> {
 }
 
 impl<T> Fate<T> {
-    /// What was answered, where that was.
+    /// The answer, if there was one.
     pub(crate) fn answer(self) -> Option<T> {
         match self {
             Self::Answered(answer) => Some(answer),
@@ -39,9 +39,10 @@ pub(crate) type Eras = RangeInclusive<u64>;
 pub(crate) struct Key {
     pub(crate) name: String,
     held: Option<String>,
-    /// When that was stored.
+    /// The eras of the call that stored it.
     stored: Eras,
-    /// What may be stored yet, nothing for a removal, and the last era in which it may.
+    /// The values that loose writes may still store, `None` for a removal, and the last era in
+    /// which each may.
     loose: Vec<(Option<String>, u64)>,
 }
 
@@ -51,12 +52,12 @@ impl Key {
         Self { name, held: None, stored: 0..=0, loose: Vec::new() }
     }
 
-    /// Whether so many writes are loose that hardly anything would be wrong.
+    /// Whether so many writes are loose that the model would allow almost any value.
     pub(crate) fn is_worn(&self) -> bool {
         self.loose.len() > LOOSE
     }
 
-    /// A set has ended.
+    /// Records that a set has ended.
     pub(crate) fn set(&mut self, value: String, fate: Fate<()>, eras: Eras) {
         match fate {
             Fate::Answered(()) => (self.held, self.stored) = (Some(value), eras),
@@ -65,8 +66,8 @@ impl Key {
         }
     }
 
-    /// A removal has ended, or said whether anything was there. Answers whether it may have said
-    /// that.
+    /// Records that a removal has ended; its answer is whether the key was there. Returns whether
+    /// the model allows that answer.
     #[must_use]
     pub(crate) fn removed(&mut self, fate: Fate<bool>, eras: Eras) -> bool {
         self.age(*eras.start());
@@ -89,7 +90,7 @@ impl Key {
         }
     }
 
-    /// A read has ended. Answers whether it may have read that.
+    /// Records that a read has ended. Returns whether the model allows its value.
     #[must_use]
     pub(crate) fn read(&mut self, read: Option<&str>, eras: &Eras) -> bool {
         self.age(*eras.start());
@@ -107,7 +108,7 @@ impl Key {
         true
     }
 
-    /// Forgets what was stored, or loose, before this era.
+    /// Forgets the values that were stored, and the writes that were loose, before this era.
     fn age(&mut self, era: u64) {
         self.loose.retain(|(_, last)| *last >= era);
         if *self.stored.end() < era {
@@ -127,7 +128,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What tells a value from all others.
+/// The part of a value that differs from all other values.
 pub(crate) fn head(value: &str) -> &str {
     value.split('|').next().unwrap_or_default()
 }
@@ -138,7 +139,7 @@ pub(crate) struct Counter {
     pub(crate) name: String,
     sum: i64,
     loose: i64,
-    /// In which era it began.
+    /// The era in which it began.
     began: u64,
 }
 
@@ -148,7 +149,8 @@ impl Counter {
         Self { name, sum: 0, loose: 0, began }
     }
 
-    /// One was added; nothing where there was no number. Answers whether that may be.
+    /// Records that one was added; the answer is `None` if there was no number. Returns whether the
+    /// model allows that answer.
     #[must_use]
     pub(crate) fn added(&mut self, fate: Fate<Option<i64>>, now: u64) -> bool {
         match fate {
@@ -242,7 +244,7 @@ mod tests {
         let mut key = key();
         set(&mut key, "value");
         key.set("loose".into(), Fate::MayHaveRun, 0..=0);
-        // It was started again while this was read.
+        // The server was restarted during this read.
         assert!(key.read(Some("loose"), &(0..=1)));
         set(&mut key, "value");
         key.set("loose".into(), Fate::MayHaveRun, 0..=0);

@@ -1,7 +1,8 @@
-//! The load: many tasks, each with keys of its own and values that are used once, so that a reply
-//! that is another's, late or made up shows itself.
+//! The load: many tasks, each with keys of its own and values that are used once. So a reply shows
+//! itself if it is another call's, late or made up.
 //!
-//! What may be read where a write may have run, or may yet, is for [`key`](crate::key) to say.
+//! [`key`](crate::key) decides which values may be read while a write may have run, or may still
+//! run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,19 +17,19 @@ use async_caches_conformance::random::Random;
 
 use crate::key::{Counter, Eras, Fate, Key, head};
 
-/// What tasks and faults know of each other.
+/// The state that tasks and faults share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// How often the server has lost its data; counted while there is none.
+    /// How often the server has lost its data; counted while it is down.
     pub(crate) restarts: AtomicU64,
-    /// The calls that were done, that failed, and that were dropped.
+    /// How many calls were done, failed and were dropped.
     pub(crate) done: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
     over: AtomicU64,
 }
 
-/// The tasks, at work.
+/// The running tasks.
 pub(crate) struct Load {
     cache: Cache,
     shared: Arc<Shared>,
@@ -37,7 +38,7 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) async fn start(cx: &Context, url: &str, shared: &Arc<Shared>, seed: u64) -> Self {
-        // So few in flight that all links are wanted, and callers wait in line.
+        // So few in flight that the pool wants all connections, and callers wait in line.
         let builder = cx.builder_of(url).maxsize(MAXSIZE).max_in_flight(4);
         let builder = builder.response_timeout(RESPONSE);
         let cache = connected(builder.connect_timeout(RESPONSE).timeout(KEPT)).await;
@@ -57,20 +58,20 @@ impl Load {
         Self { tasks: tasks.collect(), shared: Arc::clone(shared), cache }
     }
 
-    /// Looks whether every task is still at work.
+    /// Checks that every task is still running.
     ///
     /// # Panics
-    /// When one has seen something wrong.
+    /// When a task has seen something wrong.
     pub(crate) async fn check(&mut self) {
         for task in self.tasks.iter_mut().filter(|task| task.is_done()) {
             task.await;
         }
     }
 
-    /// Ends the load: every task ends, the cache is well, and lets go of everything.
+    /// Ends the load: every task ends, the cache works, and disconnects.
     ///
     /// # Panics
-    /// When that is not so, or a task has seen something wrong.
+    /// When that fails, or a task has seen something wrong.
     pub(crate) async fn end(self, cx: &Context) {
         cx.until("the cache is well", async || self.cache.ping().await.is_ok()).await;
         self.shared.over.store(1, Ordering::SeqCst);
@@ -167,7 +168,7 @@ impl Worker {
         fate.answer().map(drop)
     }
 
-    /// Keys that all tasks load.
+    /// Loads keys that all tasks share.
     async fn load(&mut self) -> Option<()> {
         let key = format!("shared-{}", self.random.below(8));
         let value = self.value(&key);
@@ -182,7 +183,7 @@ impl Worker {
         Some(())
     }
 
-    /// What came of a call, and in which eras it began and ended.
+    /// Returns the fate of a call, and the eras in which it began and ended.
     async fn call<T>(
         &self,
         what: &str,
@@ -218,7 +219,7 @@ impl Worker {
         assert!(key.read(read, eras), "{:?} in {eras:?}, but {key:?}", read.map(head));
     }
 
-    /// Does without a key that is worn.
+    /// Drops a key with too many loose writes.
     fn retire(&mut self, at: usize) {
         if self.keys[at].is_worn() {
             self.keys.swap_remove(at);
@@ -239,7 +240,7 @@ impl Worker {
         format!("key-{}-{}", self.number, self.serial)
     }
 
-    /// A value that is used once and tells its key, of any size.
+    /// A value of any size that is used once and names its key.
     fn value(&mut self, key: &str) -> String {
         self.serial += 1;
         let length = match self.random.below(100) {
@@ -251,8 +252,8 @@ impl Worker {
     }
 }
 
-/// Whether the reply of the call itself made no sense, as one with a corrupt byte does not. Such a
-/// call is not sent again.
+/// Whether the reply of the call itself was malformed, for example because of a corrupt byte. Such
+/// a call is not repeated.
 fn broke_the_protocol(error: &Error) -> bool {
     let Error::ConnectionsEnded { source, .. } = error else { return false };
     matches!(source, LinkError::Connection(ConnectionError::Protocol(_)))
@@ -277,13 +278,13 @@ impl fmt::Display for Shared {
     }
 }
 
-/// How many links there may be.
+/// How many connections are allowed.
 pub(crate) const MAXSIZE: usize = 4;
 const TASKS: u64 = 24;
 const KEYS: usize = 16;
-/// How long an answer may take.
+/// The response timeout.
 pub(crate) const RESPONSE: Duration = Duration::from_secs(1);
-/// By when a call of a few round trips has ended, on a machine that is busy.
+/// The time within which a call of a few round trips ends on a busy machine.
 const LIMIT: Duration = Duration::from_secs(6);
-/// Longer than any key is used for: what was given up goes by itself.
+/// Longer than any key is used. Keys that are no longer used expire by themselves.
 const KEPT: Duration = Duration::from_secs(24 * 3600);

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! `--runtime` is `tokio`, `async-std` or `smol`, `--server` is `redis` or `valkey`, and `--seed`
-//! draws other faults in another order. It fails at the first reply that is wrong and the first
-//! call that outlives its deadline; at the end it fails where there were more links than `maxsize`,
-//! where descriptors are left, or where memory has grown.
+//! draws other faults in another order. The program fails at the first wrong reply and at the first
+//! call that outlives its deadline. At the end it fails if there were more connections than
+//! `maxsize`, if descriptors are left, or if memory has grown.
 #![allow(clippy::print_stdout, reason = "it tells what it did")]
 
 mod arguments;
@@ -42,7 +42,7 @@ fn main() {
 
 async fn soak(cx: Context, arguments: &Arguments) {
     println!("{arguments}");
-    // What a runtime opens once, it keeps: it is not counted.
+    // Descriptors that a runtime opens once and keeps are not counted.
     rehearse(&cx, arguments).await;
     let before = usage::descriptors();
     let shared = Arc::new(Shared::default());
@@ -69,7 +69,7 @@ async fn soak(cx: Context, arguments: &Arguments) {
     println!("descriptors: {before:?} before, {:?} after", usage::descriptors());
 }
 
-/// Once without faults.
+/// Runs the load once without faults.
 async fn rehearse(cx: &Context, arguments: &Arguments) {
     let server = Server::start(arguments.server, &Setup::default());
     let proxy = Proxy::start(server.address());

@@ -1,5 +1,5 @@
-//! What this process holds of the system: descriptors, memory, connections. Nothing is told where
-//! there is no `/proc`.
+//! The system's resources that this process uses: descriptors, memory, connections. The functions
+//! return `None` if there is no `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,17 +18,17 @@ pub(crate) fn memory() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// How many connections to this address were open or being opened at one moment, on this side of
-/// them.
+/// How many connections to this address were open or being dialled at one moment, counted on this
+/// side.
 ///
-/// Reading the table takes a while, in which connections come and go. One that is there in two
-/// readings was there from the one to the other, and so were all such at the moment between.
+/// Reading the table takes a while, in which connections come and go. A connection that is in two
+/// readings was there the whole time between them, so all of those were there at one moment.
 pub(crate) fn links(to: SocketAddr) -> Option<usize> {
     let before = sockets(to)?;
     Some(sockets(to)?.intersection(&before).count())
 }
 
-/// The sockets of those connections, each by its number (inode).
+/// The sockets of those connections, by inode number.
 fn sockets(to: SocketAddr) -> Option<BTreeSet<u64>> {
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
     let port = format!(":{:04X}", to.port());
