@@ -1,9 +1,9 @@
 //! The thread that wakes callers whose wait for a load is over.
 //!
-//! There is one for all caches of the process, from the first follower on. It depends on no
-//! runtime: a cache may have none, and the one it has may be the one that stands still. It sleeps
-//! until the earliest deadline and knows only tables that have followers. In a simulation there is
-//! no thread, and followers set alarms of their runtime themselves.
+//! One thread serves all caches of the process, from the first follower on. It depends on no
+//! runtime: a cache may have none, and the one it has may be standing still. It sleeps until the
+//! earliest deadline and knows only tables that have followers. In a simulation there is no thread,
+//! and followers set alarms of their runtime themselves.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
@@ -21,13 +21,13 @@ pub(crate) fn clock() -> Clock {
     *CLOCK
 }
 
-/// Has this table's followers woken in time, until it has none.
+/// Wakes this table's followers in time, until it has none.
 pub(crate) fn watch(desk: &Arc<Desk>) {
     lock(&DESKS).push(Arc::downgrade(desk));
 }
 
-/// Has followers woken at `deadline`, which their table knew before this call. Returns whether
-/// that will be done: not if no thread could be started.
+/// Wakes followers at `deadline`, which their table knew before this call. Returns whether that
+/// will happen: false if no thread could be started.
 pub(crate) fn expect(deadline: Instant) -> bool {
     if BELL.say(deadline.as_nanos()) && !RUNS.load(Ordering::Acquire) {
         start();
@@ -55,7 +55,7 @@ fn run() {
     }
 }
 
-/// Wakes all callers whose wait is over. Returns when the next one's is.
+/// Wakes all callers whose wait is over. Returns when the next wait ends.
 fn expire_all() -> Option<Deadline> {
     let desks = std::mem::take(&mut *lock(&DESKS));
     let mut next = None;

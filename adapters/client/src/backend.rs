@@ -27,7 +27,7 @@ pub(crate) enum Backend {
     Cluster { cluster: Arc<Cluster>, desk: Arc<Desk> },
 }
 
-/// What has to be connected to, and closed.
+/// A backend with connections, which has to be connected and closed.
 #[derive(Debug)]
 pub(crate) enum Service {
     Redis(Arc<Redis>),
@@ -35,16 +35,16 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// Calls come before it has connected to anything.
+    /// Prepares for calls that come before anything is connected.
     pub(crate) fn begin_lazily(&self) {
         match self {
             Self::Redis(redis) => redis.begin_lazily(),
-            // Its calls wait for the first map, and fail once all nodes of the URL have.
+            // Its calls wait for the first map, and fail once all nodes of the URL have failed.
             Self::Cluster(_) => {}
         }
     }
 
-    /// It runs from now on, on the runtime that this is called on.
+    /// Starts it, on the runtime that this is called on.
     pub(crate) fn start(&self) {
         match self {
             Self::Redis(redis) => redis.start(),
@@ -52,7 +52,7 @@ impl Service {
         }
     }
 
-    /// Ready once it can be used, or cannot; for the caller that connects.
+    /// Ready once it can be used, or cannot. For the caller that connects.
     pub(crate) fn poll_first(
         &self,
         ticket: &mut Option<Ticket>,
@@ -64,7 +64,7 @@ impl Service {
         }
     }
 
-    /// Callers see it from now on.
+    /// Makes it visible to callers.
     pub(crate) fn publish(&self) {
         match self {
             Self::Redis(redis) => redis.publish(),
@@ -72,7 +72,7 @@ impl Service {
         }
     }
 
-    /// Callers see it no more.
+    /// Hides it from callers.
     pub(crate) fn withdraw(&self) {
         match self {
             Self::Redis(redis) => redis.withdraw(),
@@ -80,7 +80,7 @@ impl Service {
         }
     }
 
-    /// Takes no more commands and closes every link. Ready once that is done.
+    /// Accepts no more commands and closes every connection. Ready once that is done.
     pub(crate) fn poll_close(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<()> {
         match self {
             Self::Redis(redis) => redis.poll_close(ticket, cx),
@@ -90,7 +90,7 @@ impl Service {
 }
 
 impl Backend {
-    /// Whether its runtime is gone, so that it serves no call any more.
+    /// Whether its runtime is gone, so that it serves no more calls.
     pub(crate) fn is_over(&self) -> bool {
         match self {
             Self::Dummy | Self::Memory(_) => false,
@@ -99,7 +99,7 @@ impl Backend {
         }
     }
 
-    /// What has to be closed, if anything has.
+    /// The service to close, if the backend has one.
     pub(crate) fn service(&self) -> Option<Service> {
         match self {
             Self::Dummy | Self::Memory(_) => None,
@@ -108,7 +108,7 @@ impl Backend {
         }
     }
 
-    /// Where callers meet who load the same key; the dummy shares nothing.
+    /// Where callers that load the same key share a load; the dummy backend has none.
     pub(crate) fn desk(&self) -> Option<&Arc<Desk>> {
         match self {
             Self::Dummy => None,
@@ -117,7 +117,7 @@ impl Backend {
         }
     }
 
-    /// Takes note of how large a value came, for commands of the same key to come.
+    /// Notes the size of a value, for later commands of the same key.
     fn note(&self, key: &[u8], len: usize) {
         match self {
             Self::Dummy | Self::Memory(_) => {}
@@ -126,13 +126,13 @@ impl Backend {
         }
     }
 
-    /// The same while a load may be under way there.
+    /// The [`desk`](Self::desk), while a load may be under way there.
     fn busy_desk(&self) -> Option<Arc<Desk>> {
         self.desk().filter(|desk| desk.is_busy()).cloned()
     }
 
-    /// Who times a caller that something else holds up. What is stored in place holds up nobody for
-    /// longer than that takes.
+    /// How a caller that waits for something else is timed. A store in memory is written in place
+    /// and delays callers no longer than that takes.
     fn timed(&self) -> Timed {
         match self {
             Self::Dummy | Self::Memory(_) => Timed::ByNobody,
@@ -145,40 +145,41 @@ impl Backend {
 /// One command on its way to the cache's backend and back.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
-    /// Whether no load stands in its way, or none any more.
+    /// Whether no load delays the command, or none does any more.
     clear: bool,
-    /// Whether it was sent as one for a large value.
+    /// Whether it was sent as a command with a large value.
     large: bool,
-    /// Whether it is for several keys, so that it can be sent in parts where a cluster answers
+    /// Whether it is for several keys, so that it can be sent in parts if a cluster replies
     /// `TRYAGAIN`.
     several: bool,
-    /// Whether it was asked already if it is to fail.
+    /// Whether the fault switch was already asked.
     tested: bool,
     redis: redis::Call,
 }
 
 impl Call {
-    /// The store of a load, for which no load is in the way.
+    /// A call for the store of a load, which no load delays.
     pub(crate) fn store() -> Self {
         Self { clear: true, ..Self::default() }
     }
 
-    /// One for several keys, of which each could go by itself.
+    /// A call for several keys, each of which could be sent by itself.
     pub(crate) fn several() -> Self {
         Self { several: true, ..Self::default() }
     }
 
-    /// One for a part of the keys of this one, which ended its connection.
+    /// A call for a part of the keys of this one, which ended its connection.
     pub(crate) fn part(&self, several: bool) -> Self {
         Self { several, redis: self.redis.part(), ..Self::default() }
     }
 
-    /// One for whichever node of a cluster serves this slot, as its keys do not say.
+    /// A call for the node of a cluster that serves this slot, for commands without keys.
     pub(crate) fn for_slot(slot: Slot) -> Self {
         Self { redis: redis::Call::for_slot(slot), ..Self::default() }
     }
 
-    /// The value of `name`, which is what `command` asks for, or none; else as [`Self::poll`].
+    /// Ready with the value of `name`, which `command` requests, or `None`; otherwise like
+    /// [`poll`](Self::poll).
     #[inline(always)]
     pub(crate) fn poll_value<'c>(
         &mut self,
@@ -200,8 +201,8 @@ impl Call {
         Poll::Ready(Ok(value))
     }
 
-    /// Ready with the reply to `command`, which must be the same in every poll and is about
-    /// `name`, for errors to tell. It is asked for only where it is to be sent.
+    /// Ready with the reply to `command`, which must be the same in every poll. `name` is the key
+    /// that errors quote. `command` is called only when it is about to be sent.
     #[inline(always)]
     pub(crate) fn poll<'c>(
         &mut self,
@@ -222,7 +223,7 @@ impl Call {
         Poll::Ready(answer?.map_err(|failure| Error::failure(name, failure)))
     }
 
-    /// What to say of an outcome of `command` that is no reply; nothing where it is to be sent again.
+    /// Converts an outcome of `command` that is no reply; `None` if the command must be sent again.
     #[cold]
     fn unanswered(
         &mut self,
@@ -235,7 +236,7 @@ impl Call {
         }
         let answer = self.redis.unanswered(outcome, command)?;
         match &answer {
-            // It was to go on, and the cache has been disconnected meanwhile.
+            // It was redirected, and the cache has been disconnected meanwhile.
             Ok(answer) if cache.is_cluster() && Hops::concern(answer) => {
                 Some(Err(self.redis.over(Error::NotConnected)))
             }
@@ -243,16 +244,16 @@ impl Call {
         }
     }
 
-    /// Takes note of how large a value came, where that is news.
+    /// Notes the size of a value, if it is news.
     #[inline(always)]
     fn note(&self, cache: &Cache, name: &[u8], len: usize) {
         if self.large || len >= LargeKeys::FROM {
-            // One that was disconnected meanwhile has nothing to take note of.
+            // A cache that was disconnected meanwhile has no backend to note it.
             let _ = cache.with_backend(|backend| backend.note(name, len));
         }
     }
 
-    /// Sends the command where nothing is in the way of that, else finds out what is.
+    /// Sends the command at once if nothing delays it; otherwise finds out what does.
     #[inline(always)]
     fn poll_send(
         &mut self,
@@ -274,7 +275,8 @@ impl Call {
         }
     }
 
-    /// Ready where there is nothing to be sent: where a backend answers in place, or none can.
+    /// Ready if there is nothing to send: the backend completes the command in place, or no backend
+    /// can.
     #[inline(never)]
     fn poll_begin(
         &mut self,
@@ -341,30 +343,30 @@ impl Call {
     }
 }
 
-/// What a command came to at once.
+/// The result of a command on the fast path.
 pub(crate) enum AtOnce {
     Link {
         link: Arc<Shared>,
         large: bool,
     },
     Read(Option<Bytes>),
-    /// Other tasks run first; this one has been woken to ask again.
+    /// Other tasks run first; this one has been woken to poll again.
     GiveWay,
 }
 
-/// What came of handing a command to a backend.
+/// The result of passing a command to a backend.
 enum Begun {
     /// The runtime that ran the backend is gone.
     Over,
-    /// A load may be under way: it has to be asked first, outside of all locks. Whoever is held up
-    /// waits as long as he would for a link of the pool.
+    /// A load may be under way: the desk must be asked first, outside of all locks. The caller
+    /// waits there as long as it would for a connection of the pool.
     Held(Arc<Desk>, Timed),
     Answered(Answer),
     Calling(Arc<Pool>),
     CallingNodes(Arc<Nodes>),
 }
 
-/// Who times a caller that waits.
+/// How a waiting caller is timed.
 enum Timed {
     ByNobody,
     By(Arc<Pool>),

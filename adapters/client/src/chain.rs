@@ -1,10 +1,10 @@
-//! Which loads the code that runs now is part of, and which of them wait for which.
+//! The loads that the running code is part of, and which load waits for which.
 //!
-//! While a loader is polled its load is on a stack of the thread: whatever it polls, on whichever
-//! runtime, is part of that load. So a follower that is polled inside a loader knows for whom it
-//! waits. The graph of those waits spans all caches of the process ([`Waits`]); it is touched only
-//! by followers inside a load. What a loader hands to another task is not polled inside it, and is
-//! not known here.
+//! While a loader is polled, its load is on a stack of the thread: whatever the loader polls, on
+//! any runtime, is part of that load. So a follower that is polled inside a loader knows which load
+//! waits for it. The graph of those waits spans all caches of the process ([`Waits`]). Only
+//! followers inside a load touch it. Work that a loader passes to another task is not polled inside
+//! it, and is not known here.
 
 use std::cell::RefCell;
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ pub(crate) struct Node {
     pub(crate) flight: FlightId,
 }
 
-/// While this is there, what runs on this thread is part of a load.
+/// While this guard exists, code on this thread is part of a load.
 #[derive(Debug)]
 pub(crate) struct Inside(());
 
@@ -32,7 +32,7 @@ pub(crate) struct Chain {
 }
 
 impl Inside {
-    /// What this thread runs is part of this load until the guard is dropped, by a panic too.
+    /// Makes code on this thread part of this load until the guard is dropped, also by a panic.
     pub(crate) fn enter(node: Node) -> Option<Self> {
         STACK.try_with(|stack| stack.borrow_mut().push(node)).ok().map(|()| Self(()))
     }
@@ -45,8 +45,8 @@ impl Drop for Inside {
 }
 
 impl Chain {
-    /// A follower of this load is about to wait, polled from here. Returns whether it may: not if a
-    /// load would wait for itself.
+    /// Called when a follower of this load, polled on this thread, is about to wait. Returns
+    /// whether it may: false if a load would wait for itself.
     pub(crate) fn may_wait(&mut self, on: Node) -> bool {
         STACK.try_with(|stack| self.draw(&stack.borrow(), on)).unwrap_or(true)
     }
@@ -65,7 +65,7 @@ impl Chain {
         may
     }
 
-    /// The follower waits no more.
+    /// Ends the follower's wait.
     pub(crate) fn end(&mut self) {
         if let Some((inside, on)) = self.edge.take() {
             lock(&WAITS).end(&inside, on);

@@ -15,15 +15,15 @@ use crate::registry::Registry;
 use crate::runtime::{BoxFuture, Endpoint, Link, Runtime, Timer};
 use crate::sync::lock;
 
-/// A clock that stands still until a test advances it: given to
-/// [`Builder::clock`](crate::Builder::clock), it is what the cache goes by. Clones are one clock.
+/// A clock that stands still until a test advances it. The cache that is given it by
+/// [`Builder::clock`](crate::Builder::clock) uses it for everything. Clones are one clock.
 ///
-/// A store in memory expires its entries by it, callers of `get_or_set` wait for another's load by
-/// it, and the connections of a server have their deadlines by it: none of them ends before the
-/// clock is advanced. What a server does with timeouts of its own is the server's affair.
+/// It decides when entries of a store in memory expire, how long callers of `get_or_set` wait for
+/// another's load, and when the deadlines of a server's connections pass. Nothing of that happens
+/// until the clock is advanced. Timeouts that a server keeps itself are not affected.
 ///
-/// Caches of one `locmem://` name and one clock share a store; with another clock, or without one,
-/// it is another store. So tests that run at the same time need no names of their own.
+/// Caches of one `locmem://` name and one clock share a store. With another clock, or without one,
+/// the store is another. So tests that run at the same time need no names of their own.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -42,9 +42,9 @@ use crate::sync::lock;
 #[derive(Clone, Default)]
 pub struct ManualClock(Arc<Face>);
 
-/// The clock, and what goes by it.
+/// The clock, and the registries of the things that use it.
 struct Face {
-    /// Nanoseconds; changed under the lock of the alarms.
+    /// In nanoseconds; changed under the lock of the alarms.
     now: AtomicU64,
     alarms: Mutex<Alarms>,
     stores: Registry<Store>,
@@ -59,15 +59,15 @@ struct Alarms {
 }
 
 impl ManualClock {
-    /// A clock that stands still.
+    /// Returns a clock that stands still.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Moves the clock ahead by `span`, at once, and wakes what has waited for that. It saturates
-    /// after 584 years. What is woken runs once its task is polled: a test that looks for its effect
-    /// awaits that effect.
+    /// Advances the clock by `span`, at once, and wakes every task whose time has come. Saturates
+    /// after 584 years. A woken task runs when its executor polls it, so a test must await the
+    /// effect.
     pub fn advance(&self, span: Duration) {
         let mut alarms = lock(&self.0.alarms);
         let now = self.now() + span;
@@ -115,7 +115,7 @@ impl fmt::Debug for ManualClock {
     }
 }
 
-/// A runtime, if there is one, whose time is that of a clock.
+/// A runtime, if the cache has one, with the time of a manual clock.
 #[derive(Debug)]
 pub(crate) struct ByHand {
     pub(crate) clock: ManualClock,
@@ -173,7 +173,7 @@ impl Runtime for ByHand {
     }
 }
 
-/// An alarm of a clock that is set by hand.
+/// An alarm of a manual clock.
 struct Alarm {
     clock: ManualClock,
     id: u64,

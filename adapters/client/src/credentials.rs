@@ -1,4 +1,4 @@
-//! Who a server is told we are: known beforehand, or asked for before each connection.
+//! The credentials for servers: fixed, or asked for before each connection.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,18 +9,18 @@ use async_caches_core::url::Credentials;
 use crate::runtime::BoxFuture;
 use crate::sync::lock;
 
-/// Says who we are each time that a connection is made: for passwords that change, and tokens that
-/// expire.
+/// Provides the credentials each time a connection is made: for passwords that change, and tokens
+/// that expire.
 ///
-/// Any `Fn() -> impl Future<Output = Result<Credentials, CredentialsError>>` is one.
+/// Any `Fn() -> impl Future<Output = Result<Credentials, CredentialsError>>` is a provider.
 pub trait CredentialsProvider: Send + Sync + 'static {
-    /// Who we are now. Asked before each dial, in the task of that connection, which has its
-    /// connect timeout for both; dropped where that is over. An error ends the dial, as a
-    /// server that cannot be reached does, and the next one waits for the backoff.
+    /// Returns the current credentials. Called before each dial, in the task of that connection,
+    /// within its connect timeout; the future is dropped when that is over. An error ends the dial,
+    /// as an unreachable server does, and the next dial waits for the backoff.
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>>;
 }
 
-/// Why a [`CredentialsProvider`] had no credentials. It is shown in errors as it prints itself.
+/// Why a [`CredentialsProvider`] had no credentials. Errors show its `Display` text.
 pub type CredentialsError = Box<dyn StdError + Send + Sync>;
 
 impl<F, A> CredentialsProvider for F
@@ -33,7 +33,7 @@ where
     }
 }
 
-/// Who one cache says it is, on all its connections.
+/// The credentials of one cache, for all its connections.
 #[derive(Clone)]
 pub(crate) struct Who(Arc<Inner>);
 
@@ -42,7 +42,7 @@ struct Inner {
     told: Mutex<Told>,
 }
 
-/// What was said last, and how often something was.
+/// The credentials that were last set, and how often they have been set.
 #[derive(Default)]
 struct Told {
     credentials: Option<Credentials>,
@@ -58,25 +58,26 @@ impl Who {
         Self(Arc::new(Inner { provider, told }))
     }
 
-    /// Whom to ask before each dial, if anybody.
+    /// The provider to ask before each dial, if the cache has one.
     pub(crate) fn provider(&self) -> Option<Arc<dyn CredentialsProvider>> {
         self.0.provider.clone()
     }
 
-    /// What was said last, where nobody is to be asked, and how often something was.
+    /// The credentials that were last set, if there is no provider, and how often they have been
+    /// set.
     pub(crate) fn now(&self) -> (Option<Credentials>, u64) {
         let told = lock(&self.0.told);
         let credentials = told.credentials.clone().filter(|_| self.0.provider.is_none());
         (credentials, told.times)
     }
 
-    /// What was said last, if that was since it was said so often.
+    /// The credentials that were last set, if they were set more often than `times`.
     pub(crate) fn since(&self, times: u64) -> Option<Credentials> {
         let told = lock(&self.0.told);
         if told.times > times { told.credentials.clone() } else { None }
     }
 
-    /// Says something else from now on.
+    /// Sets the credentials from now on.
     pub(crate) fn tell(&self, credentials: Credentials) {
         let mut told = lock(&self.0.told);
         told.credentials = Some(credentials);

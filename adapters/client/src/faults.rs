@@ -1,4 +1,4 @@
-//! Failures on demand, for tests of what an application does when its cache fails.
+//! Failures on demand, to test how an application behaves when its cache fails.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,15 +10,15 @@ use async_caches_core::reply::Answer;
 use crate::error::{Error, LinkError};
 use crate::sync::lock;
 
-/// A switch that makes the operations of a cache fail, in front of whatever backend it has: given to
+/// A switch that makes the operations of a cache fail, on any backend: given to
 /// [`Builder::faults`](crate::Builder::faults). Clones are one switch.
 ///
-/// What fails has done nothing: it is refused before it reaches the backend, whatever its error says of
-/// that ([`Fault::Timeout`] may say that it may have run, as a caller has to deal with that). Each
-/// command counts by itself: the lookup and the store of a `get_or_set`, each chunk of 512 keys of a
-/// batch, each step of `clear_prefix`. `connect` and `disconnect` do not fail by it, nor is a
-/// [`Recorder`](crate::Recorder) told. A cache that is given none pays for it with one comparison
-/// an operation.
+/// A failed operation has done nothing: it is refused before it reaches the backend, even if its
+/// error says otherwise ([`Fault::Timeout`] may claim that it may have run, as a caller has to
+/// handle that). Each command counts by itself: the lookup and the store of a `get_or_set`, each
+/// chunk of 512 keys of a batch, each step of `clear_prefix`. `connect` and `disconnect` are not
+/// affected, and a [`Recorder`](crate::Recorder) is not called. A cache without a switch pays one
+/// comparison per operation for it.
 ///
 /// ```
 /// # use async_caches::{Error, Fault, Faults};
@@ -38,12 +38,12 @@ pub struct Faults(Arc<Switch>);
 
 #[derive(Debug, Default)]
 struct Switch {
-    /// What fails, and how often; always, without a number.
+    /// The fault, and how often it is left to happen; always, without a number.
     fault: Mutex<Option<(Fault, Option<u64>)>>,
     failed: AtomicU64,
 }
 
-/// How operations fail that [`Faults`] make fail.
+/// The way in which operations fail under [`Faults`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
@@ -51,50 +51,50 @@ pub enum Fault {
     Unavailable,
     /// As if too many operations were under way: [`Error::Overloaded`].
     Overloaded,
-    /// As if no answer had come in time, though without any waiting: [`Error::Timeout`].
+    /// As if no reply had come in time, though without any waiting: [`Error::Timeout`].
     Timeout {
-        /// What the error says of that.
+        /// The value of the error's field.
         may_have_run: bool,
     },
     /// As if the connection had been lost: [`Error::Disconnected`].
     Disconnected {
-        /// What the error says of that.
+        /// The value of the error's field.
         may_have_run: bool,
     },
-    /// As if the server had answered with this error, such as `OOM command not allowed`:
-    /// [`Error::Server`], typed by its first word.
+    /// As if the server had replied with this error, such as `OOM command not allowed`:
+    /// [`Error::Server`], with the kind from its first word.
     Server(String),
 }
 
 impl Faults {
-    /// A switch that is off.
+    /// Returns a switch that is off.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Every command fails like this from now on.
+    /// Makes every command fail like this from now on.
     pub fn fail_with(&self, fault: Fault) {
         *lock(&self.0.fault) = Some((fault, None));
     }
 
-    /// The next `count` commands fail like this, and those after them do not.
+    /// Makes the next `count` commands fail like this, and none after them.
     pub fn fail_next(&self, count: u64, fault: Fault) {
         *lock(&self.0.fault) = (count > 0).then_some((fault, Some(count)));
     }
 
-    /// No command fails any more.
+    /// Makes no command fail any more.
     pub fn clear(&self) {
         *lock(&self.0.fault) = None;
     }
 
-    /// How many commands have failed by this switch.
+    /// How many commands this switch has made fail.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.0.failed.load(Ordering::Relaxed)
     }
 
-    /// How the next command fails, if it does.
+    /// The fault of the next command, if it must fail.
     pub(crate) fn next(&self) -> Option<Fault> {
         let mut state = lock(&self.0.fault);
         let (fault, left) = state.as_mut()?;
@@ -112,7 +112,7 @@ impl Faults {
 }
 
 impl Fault {
-    /// What an operation comes to that fails like this.
+    /// The result of an operation that fails like this.
     pub(crate) fn answer(self, after: std::time::Duration) -> Result<Answer, Error> {
         let to = || "the server that a test has made fail".to_owned();
         Err(match self {

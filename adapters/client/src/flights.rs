@@ -1,7 +1,7 @@
 //! Single-flight for callers: the core's decisions behind a lock, with wakers.
 //!
 //! No waker is cloned, woken or dropped under the lock: each of these runs code of a runtime, which
-//! may come back to it.
+//! may come back to the lock.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,19 +26,20 @@ use crate::sync::lock;
 /// The loads under way in one backend.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    /// Tells this table from all others of the process.
+    /// Distinguishes this table from all others of the process.
     table: u64,
     flights: Mutex<Flights<Waker>>,
-    /// Whether there may be any: spares writes the lock where nothing is loading.
+    /// Whether a load may be under way. Spares writes the lock if nothing is loading.
     busy: AtomicBool,
-    /// What has ended, as the flights last said: spares lookups the lock.
+    /// How many loads have ended, as the flights last reported. Spares lookups the lock.
     ended: AtomicU64,
-    /// Whether the alarm's thread looks at the deadlines. Changed under the lock of the flights.
+    /// Whether the alarm's thread watches the deadlines. Changed under the lock of the flights.
     watched: AtomicBool,
     time: Time,
 }
 
-/// A caller's part in a flight. Dropped, it is given up: a leader's passes to a follower.
+/// A caller's part in a flight. When dropped, the part is given up; a leader's passes to a
+/// follower.
 #[derive(Debug)]
 pub(crate) struct Place {
     desk: Arc<Desk>,
@@ -63,11 +64,11 @@ struct Follower {
     alarm: Alarm,
 }
 
-/// Wakes a follower of a simulated cache; the others are woken by the alarm's thread.
+/// Wakes a follower of a simulated cache. The alarm's thread wakes all others.
 #[derive(Default)]
 struct Alarm(Mutex<Option<Box<dyn Timer>>>);
 
-/// What a caller that missed is to do.
+/// What a caller that missed does next.
 #[derive(Debug)]
 pub(crate) enum Joined {
     Lead(Place),
@@ -79,9 +80,9 @@ pub(crate) enum Joined {
 #[derive(Debug)]
 pub(crate) enum Followed {
     Value(Bytes),
-    /// It leads, as the leader went away, or as it has waited long enough.
+    /// It leads now: the leader went away, or it has waited long enough.
     Lead,
-    /// It must not wait, and loads for itself alone.
+    /// It must not wait, and loads by itself; its value is not stored.
     Alone,
 }
 
@@ -101,20 +102,20 @@ impl Desk {
         }
     }
 
-    /// The one for a server's database: all caches of this process that use it meet there.
+    /// The table for a server's database, shared by all caches of this process that use it.
     pub(crate) fn of(server: &Server, runtime: &Arc<dyn Runtime>) -> Arc<Self> {
         let name = format!("{}/{}", server.topology, server.database);
         let desks = runtime.manual_clock().map_or(&*DESKS, ManualClock::desks);
         desks.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
     }
 
-    /// To be taken before the key is looked up.
+    /// Must be read before the key is looked up.
     pub(crate) fn seen(&self) -> Seen {
         Seen(self.ended.load(Ordering::Acquire))
     }
 
-    /// Joins the flight of a key that was missed, or begins one; without `seen` never to look again.
-    /// A follower waits for so long at most.
+    /// Joins the flight of a missed key, or begins one. Without `seen` it never returns `Again`. A
+    /// follower waits for `wait` at most.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: &Bytes,
@@ -134,13 +135,13 @@ impl Desk {
         })
     }
 
-    /// Whether a load may be under way: else no write has to wait for one.
+    /// Whether a load may be under way. If not, no write has to wait for one.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::SeqCst)
     }
 
-    /// Ready once `command` may be sent. A write wins over every load of what it writes: such a
-    /// load is not stored any more, and one that is being stored just now is waited for.
+    /// Ready once `command` may be sent. A write overrides every load of the keys it writes: such a
+    /// load is no longer stored. If a load is being stored just now, the write waits for that.
     pub(crate) fn poll_clear(&self, command: &Command<'_>, cx: &Context<'_>) -> Poll<()> {
         match command {
             Command::Set { key, .. }
@@ -167,7 +168,8 @@ impl Desk {
     }
 
     fn clear(&self, keys: impl IntoIterator<Item = Bytes>, cx: &Context<'_>) -> Poll<()> {
-        // All of them before any is waited for: no load of a later key may be stored meanwhile.
+        // Invalidate all of them before waiting for any: no load of a later key may be stored
+        // meanwhile.
         let found = self.with(|flights, _| {
             let found = keys.into_iter().map(|key| flights.invalidate(&key));
             found.filter(|found| *found != Invalidated::Clear).collect()
@@ -199,8 +201,8 @@ impl Desk {
         if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Wakes followers whose wait is over. Returns when the next one's is; if there is none, the
-    /// alarm's thread looks at this table no more.
+    /// Wakes followers whose wait is over. Returns when the next wait ends. If there is none, the
+    /// alarm's thread stops watching this table.
     pub(crate) fn expire(&self) -> Option<Deadline> {
         let now = self.time.now();
         self.with(|flights, handles| {
@@ -226,7 +228,7 @@ impl Desk {
 }
 
 impl Place {
-    /// A follower waits for its leader's value, or comes to load itself.
+    /// Ready once the follower has its leader's value, or has to load itself.
     pub(crate) fn poll_follow(&mut self, cx: &mut Context<'_>) -> Poll<Followed> {
         loop {
             let node = self.node();
@@ -255,12 +257,12 @@ impl Place {
         }
     }
 
-    /// What runs until the guard is dropped is part of the load that is led from here.
+    /// Makes code part of the load that is led from here, until the guard is dropped.
     pub(crate) fn enter(&self) -> Option<Inside> {
         Inside::enter(self.node())
     }
 
-    /// The leader shares what it loaded; answers whether it is to store it too.
+    /// Shares the leader's value. Returns whether the leader must store it too.
     pub(crate) fn share(&mut self, value: Bytes) -> bool {
         let storing = self.desk.with(|flights, handles| flights.loaded(self.id, value, handles));
         self.part = if storing { Part::Storing } else { Part::Gone };
@@ -283,7 +285,7 @@ impl Place {
 }
 
 impl Desk {
-    /// What a follower is to do now.
+    /// What a follower does now.
     fn follow(self: &Arc<Self>, id: FlightId, seat: Seat, cx: &Context<'_>) -> Turn {
         let (now, waker) = (self.time.now(), cx.waker().clone());
         let is_system = matches!(self.time, Time::System(_));
@@ -298,8 +300,8 @@ impl Desk {
         turn
     }
 
-    /// Ready with `true` once a follower's wait is over, which wakes it; ready with `false` if that
-    /// would not wake it.
+    /// Ready with `true` once a follower's wait is over; that wakes it. Ready with `false` if
+    /// nothing could wake it.
     fn poll_until(&self, follower: &mut Follower, cx: &mut Context<'_>) -> Poll<bool> {
         if follower.until == Instant::MAX || planted::is(Bug::WaitNotTimed) {
             return Poll::Pending;

@@ -17,7 +17,7 @@ pub struct Raw(pub(crate) Bytes);
 
 /// A form that stored bytes can be read in. Sealed.
 pub trait Decode: sealed::Sealed {
-    /// What comes of the bytes.
+    /// The type of the decoded value.
     type Value;
 
     #[doc(hidden)]
@@ -101,7 +101,7 @@ impl Encode for Raw {
     }
 }
 
-/// Names a form that a future will answer in, without holding any of it.
+/// Names a future's form without holding any of it.
 pub(crate) type Form<D> = PhantomData<fn() -> D>;
 
 mod sealed {

@@ -5,14 +5,14 @@ use std::ops::Deref;
 
 use crate::cache::Cache;
 
-/// What an operation goes out from.
+/// The cache that an operation uses.
 pub(crate) enum Handle<'c> {
     Borrowed(&'c Cache),
     Owned(Cache),
 }
 
 impl Handle<'_> {
-    /// The same cache, which is now the operation's own.
+    /// Returns the same cache, owned by the operation.
     pub(crate) fn owned(&self) -> Handle<'static> {
         Handle::Owned(Cache::clone(self))
     }

@@ -1,4 +1,4 @@
-//! What an application hangs into a cache: whom to tell what, beside the results of calls.
+//! The observers that an application adds to a cache, beside the results of calls.
 
 use async_caches_core::connection::{self, Pushes};
 use async_caches_core::key::KeySpace;
@@ -7,7 +7,7 @@ use crate::builder::Builder;
 use crate::notices::{Notice, Subscriber, Tracking};
 use crate::recorder::{Recorder, Recording};
 
-/// Whom a cache tells what happens on its links.
+/// The observers of a cache's connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hooks {
     pub(crate) recorder: Option<Recording>,
@@ -16,8 +16,8 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    /// What connections do about pushes. Without a subscriber nobody hears of them, so the server
-    /// is asked for none.
+    /// How connections treat pushes. Without a subscriber no push is used, so the server is asked
+    /// for no tracking.
     pub(crate) fn pushes(&self, space: &KeySpace) -> Pushes {
         if self.subscriber.is_none() {
             return Pushes::Dropped;
@@ -34,40 +34,40 @@ impl Hooks {
 }
 
 impl Builder {
-    /// Who takes in how links are used, for an application's metrics. See [`Recorder`].
+    /// The recorder of how connections are used, for an application's metrics. See [`Recorder`].
     pub fn recorder(mut self, recorder: impl Recorder) -> Self {
         self.hooks.recorder = Some(Recording::new(recorder));
         self
     }
 
-    /// Whom to tell what servers push, and when links come and go; a later one takes the place of
-    /// an earlier one. Together with [`tracking`](Self::tracking) this is what a cache in front of
-    /// this one needs.
+    /// The subscriber that is told what servers push, and when connections open and end. A later
+    /// one replaces an earlier one. Together with [`tracking`](Self::tracking) it is what a near
+    /// cache in front of this one needs.
     ///
-    /// `tell` is called in the task of the link, on whichever thread that runs, under no lock of the
-    /// cache. It must not block, as all commands of that link wait for it, nor panic, as
-    /// that ends the link. What is slow is to be sent elsewhere.
+    /// `tell` is called in the task of the connection, on whichever thread that runs, under no lock
+    /// of the cache. It must not block, as all commands of that connection wait for it. It must not
+    /// panic, as that ends the connection. Pass slow work to another task.
     ///
-    /// Of one link all is told in order: [`Notice::Opened`], what was pushed in the order in which
-    /// it came, [`Notice::Ended`]. Whoever hears of a reply hears it after all has been told that
-    /// was pushed on the same link before that reply; what was pushed behind it may be told before
-    /// as well. So whoever notes that a key is being read before it asks, and keeps the reply only
-    /// if the key was not named meanwhile and no link has ended, keeps nothing that is stale. Of
-    /// two links nothing is in order, and they may be told of at the same time.
+    /// The notices of one connection come in order: [`Notice::Opened`], the pushes in the order of
+    /// their arrival, [`Notice::Ended`]. A caller gets a reply only after the notices of all pushes
+    /// that came before that reply on the same connection; later pushes may be reported before the
+    /// reply too. This makes a near cache safe: note that a key is being read before the request,
+    /// and keep the reply only if no notice named the key meanwhile and no connection has ended.
+    /// Notices of two connections are in no order, and may come at the same time.
     ///
-    /// Of a cluster the links to all nodes are told of; a node names the keys that it has.
+    /// On a cluster the connections to all nodes are reported; a node names the keys that it holds.
     ///
-    /// Backends that are no server push nothing.
+    /// Backends without a server push nothing.
     pub fn on_notice(mut self, tell: impl Fn(Notice<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.subscriber = Some(Subscriber::new(tell));
         self
     }
 
-    /// Which keys servers are asked to name once they have changed, on each link from its beginning
-    /// on, in pushes for [`on_notice`](Self::on_notice); without that nothing is asked for. It
-    /// wants Redis 6 or Valkey, and RESP3: where that lacks, or the server refuses, links do not
-    /// open, and [`connect`](Self::connect) fails with why; of a cluster, which has no links to keep
-    /// before a key is asked for, the first operation does.
+    /// The keys whose changes servers report, on each connection from its beginning, in pushes for
+    /// [`on_notice`](Self::on_notice). Without a subscriber nothing is requested. Needs Redis 6 or
+    /// Valkey, and RESP3. Without these, or if the server refuses, connections do not open and
+    /// [`connect`](Self::connect) fails with the reason. A cluster opens its connections only when
+    /// a key is needed; there the first operation fails.
     pub fn tracking(mut self, tracking: Tracking) -> Self {
         self.hooks.tracking = Some(tracking);
         self

@@ -1,4 +1,4 @@
-//! What a subscriber hears of the links of a cache: what servers push, and when links come and go.
+//! The notices for a subscriber: what servers push, and when connections open and end.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,52 +6,52 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use async_caches_core::resp::decode::{Invalidated, Push};
 
-/// What a subscriber is told. See [`Builder::on_notice`](crate::Builder::on_notice).
+/// A notice for a subscriber. See [`Builder::on_notice`](crate::Builder::on_notice).
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Notice<'a> {
-    /// A link has opened. The server tracks from now on what it was asked to; of what changed
-    /// before nothing is said.
+    /// A connection has opened. From now on the server tracks what it was asked to track; earlier
+    /// changes are not reported.
     Opened {
-        /// Which.
+        /// The connection.
         link: LinkName,
     },
     /// The server has pushed something.
     Pushed {
-        /// On which link.
+        /// The connection.
         link: LinkName,
-        /// What.
+        /// The push.
         push: &'a Push,
     },
-    /// A link that was open has ended: what the server would have said on it is lost. Whatever was
-    /// kept because it would be named there once it changed, must be dropped now.
+    /// An open connection has ended, and the server's further pushes on it are lost. Entries that
+    /// were kept because the server would report their changes on it must be dropped now.
     Ended {
-        /// Which.
+        /// The connection.
         link: LinkName,
     },
 }
 
-/// Which link: no other one that the same subscriber is told of has this name.
+/// The name of a connection, unique among those that the same subscriber is told of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkName(u64);
 
-/// Which keys a server is asked to name once they have changed. See
-/// [`Builder::tracking`](crate::Builder::tracking).
+/// The keys whose changes a server reports. See [`Builder::tracking`](crate::Builder::tracking).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Tracking {
-    /// Those that were read on a link since they were named there last, on that link. The server
+    /// Keys that were read on a connection since they were last reported on it. The server
     /// remembers them.
     Read,
-    /// All of this cache's prefix, whoever read or wrote them, once on each link.
+    /// All keys of this cache's prefix, whichever client reads or writes them, once on each
+    /// connection.
     Prefix,
 }
 
-/// A subscriber that a cache was given.
+/// A cache's subscriber.
 #[derive(Clone)]
 pub(crate) struct Subscriber {
     tell: Arc<dyn Fn(Notice<'_>) + Send + Sync>,
-    /// How many links it was told of, of all pools.
+    /// The number of connections it was told of, in all pools.
     links: Arc<AtomicU64>,
 }
 
@@ -64,7 +64,7 @@ impl Subscriber {
         (self.tell)(notice);
     }
 
-    /// Tells of a link that has opened, by a new name.
+    /// Reports a newly opened connection, under a new name.
     pub(crate) fn opened(&self) -> LinkName {
         let link = LinkName(self.links.fetch_add(1, Ordering::Relaxed));
         self.tell(Notice::Opened { link });

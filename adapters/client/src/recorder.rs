@@ -1,94 +1,92 @@
-//! What an application's metrics want to know of a pool of links, as it happens.
+//! Metrics of a pool of connections, for an application to collect as they occur.
 //!
-//! A trait of ours and no crate of metrics: those differ in how they name and keep what they count, and looking
-//! up a name costs more than the rest of a command. Here a batch costs one look at whether there is a recorder, and a
-//! command nothing.
+//! This is a trait of ours and not a metrics crate: those differ in how they name and keep their
+//! counts, and looking up a name costs more than the rest of a command. Here a batch costs one
+//! check for a recorder, and a command costs nothing.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Takes in what a cache on a server does, to be counted. Each method does nothing unless it is
-/// given something to do.
+/// Receives events of a cache on a server, to count them. Each method does nothing by default.
 ///
-/// A cache calls them one after another for each link, and from several threads at once for
-/// several links and callers; never under a lock of its own. They must not block, as the
-/// link, or the caller, waits meanwhile, and must not panic. What a cache is doing at the moment is
-/// for [`Cache::info`](crate::Cache::info), not for these.
+/// A cache calls the methods one after another for each connection, and from several threads at
+/// once for several connections and callers; never under a lock of its own. They must not block, as
+/// the connection or the caller waits meanwhile, and must not panic. For the present state of a
+/// cache use [`Cache::info`](crate::Cache::info) instead.
 ///
-/// Backends that are no server record nothing but entries that could not be read.
+/// Backends without a server record only entries that could not be read.
 pub trait Recorder: Send + Sync + 'static {
-    /// A link has written a batch of commands. Told before any of their callers is.
+    /// A connection has written a batch of commands. Called before any reply reaches its caller.
     fn wrote(&self, batch: Batch) {
         let _ = batch;
     }
 
-    /// How long one command took from when its batch was about to be written until its reply was
-    /// taken in: that of the first command of a batch, of one batch at a time on each link.
+    /// The time of one command, from just before its batch was written until its reply was read.
+    /// Measured for the first command of a batch, and for one batch at a time on each connection.
     fn round_trip(&self, took: Duration) {
         let _ = took;
     }
 
-    /// A caller has waited so long for a link, or for room on one, and got it.
+    /// A caller has waited this long for a connection, or for room on one, and got it.
     fn waited(&self, span: Duration) {
         let _ = span;
     }
 
-    /// A link was opened; whether in the place of one that was lost.
+    /// A connection was opened. `reconnect` is true if it replaces a lost one.
     fn opened(&self, reconnect: bool) {
         let _ = reconnect;
     }
 
-    /// An open link was lost.
+    /// An open connection was lost.
     fn lost(&self) {}
 
-    /// A link could not be opened.
+    /// A connection could not be opened.
     fn dial_failed(&self) {}
 
-    /// Another server is the master, as a sentinel says. Not told of the first.
+    /// Another server is the master, according to a sentinel. Not called for the first master.
     fn moved(&self) {}
 
-    /// The sentinel that was asked who the master is says it no more, or could not be asked: the
-    /// next one is.
+    /// The sentinel that was asked for the master was lost, or could not be asked. The next one is
+    /// asked.
     fn sentinel_lost(&self) {}
 
-    /// An operation was over before it was answered, or had a link. It is named as in
-    /// [`Command::name`](async_caches_core::command::Command::name): `GET`, `SET`.
+    /// An operation's time was over before its reply came, or before it got a connection. Its name
+    /// is that of [`Command::name`](async_caches_core::command::Command::name): `GET`, `SET`.
     fn timed_out(&self, operation: &'static str) {
         let _ = operation;
     }
 
-    /// An operation whose link was lost is sent again.
+    /// An operation whose connection was lost is sent again.
     fn sent_again(&self, operation: &'static str) {
         let _ = operation;
     }
 
-    /// An entry could not be read as what was asked for: `GET` or `MGET` found it, which is also what
-    /// [`Cache::get_or_set`](crate::Cache::get_or_set) begins with. Told in the caller's task. The
-    /// cache may be one in memory.
+    /// An entry could not be read as the type asked for. `GET` or `MGET` found it;
+    /// [`Cache::get_or_set`](crate::Cache::get_or_set) begins with a `GET` as well. Called in the
+    /// caller's task. The cache may be one in memory.
     fn unreadable(&self, operation: &'static str) {
         let _ = operation;
     }
 
-    /// An operation, or a part of one, was sent to another node of a cluster by the one that it went
-    /// to.
+    /// A node of a cluster redirected an operation, or a part of one, to another node.
     fn redirected(&self, operation: &'static str) {
         let _ = operation;
     }
 }
 
-/// What left in one write.
+/// A batch that was sent in one write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Batch {
-    /// How many commands left, the last of each one's bytes; zero for a part of a large one. Our
-    /// own `PING` and `AUTH` are among them, but for those that greet the server.
+    /// How many commands were completed by this write; zero for a part of a large one. Our own
+    /// `PING` and `AUTH` count, except those of the handshake.
     pub commands: usize,
-    /// How many bytes: of what TLS encrypts, where there is TLS.
+    /// The size in bytes; with TLS, before encryption.
     pub bytes: usize,
-    /// How many commands had been written by then and were not answered, these among them.
+    /// How many commands had been written by then and had no reply, including these.
     pub in_flight: usize,
-    /// How many commands were left to be written.
+    /// How many commands were left to write.
     pub queued: usize,
 }
 

@@ -1,22 +1,22 @@
-//! What caches of one process share by name, for as long as one of them uses it.
+//! Things that caches of one process share by name, for as long as one of them uses them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::sync::lock;
 
-/// Things by name. It keeps none of them alive.
+/// Things by name. The registry keeps none of them alive.
 ///
-/// To look one up costs the same however many there are. Names of things that are gone are found
-/// in passing: each lookup looks at [`LOOKS`] names in turn, so that at most about as many of them
-/// are left as there were things in use.
+/// A lookup costs the same however many things there are. Names of dropped things are removed in
+/// passing: each lookup checks [`LOOKS`] names in turn, so at most about as many of them are left
+/// as there were things in use.
 #[derive(Debug)]
 pub(crate) struct Registry<T>(Mutex<Things<T>>);
 
 #[derive(Debug)]
 struct Things<T> {
     by_name: HashMap<Arc<str>, Weak<T>>,
-    /// Each name once, the one that was looked at longest ago first.
+    /// Each name once, the one that was checked longest ago first.
     in_turn: VecDeque<Arc<str>>,
 }
 
@@ -25,7 +25,7 @@ impl<T> Registry<T> {
         Self(Mutex::new(Things { by_name: HashMap::new(), in_turn: VecDeque::new() }))
     }
 
-    /// The thing of this name: the one in use, or else a new one.
+    /// Returns the thing of this name: the one in use, or else a new one.
     pub(crate) fn get_or_make(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
         let mut things = lock(&self.0);
         things.forget_some();
@@ -47,7 +47,7 @@ impl<T> Registry<T> {
 }
 
 impl<T> Things<T> {
-    /// Looks at a few names, and forgets those whose things are gone.
+    /// Checks a few names, and removes those whose things are gone.
     fn forget_some(&mut self) {
         for _ in 0..LOOKS {
             let Some(name) = self.in_turn.pop_front() else { return };
@@ -65,7 +65,7 @@ impl<T> Things<T> {
     }
 }
 
-/// More than one, so that there are ever fewer names of things that are gone.
+/// More than one, so that the names of dropped things become fewer with time.
 const LOOKS: usize = 2;
 
 #[cfg(test)]
@@ -83,8 +83,8 @@ mod tests {
         assert_eq!(lock(&registry.0).by_name.len(), 1);
     }
 
-    /// A thing that counts how many looks were taken at it is not to be had, so the turns are
-    /// counted: a look moves a name to the end or removes it.
+    /// Looks at a thing cannot be counted, so the turns are: a look moves a name to the end or
+    /// removes it.
     #[test]
     fn a_lookup_looks_at_two_names_however_many_there_are() {
         let registry = Registry::new();

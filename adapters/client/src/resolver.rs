@@ -1,4 +1,4 @@
-//! Which addresses a host name has, asked of something else than the runtime.
+//! The addresses of host names, resolved by something other than the runtime.
 
 use std::fmt;
 use std::io;
@@ -8,18 +8,18 @@ use std::sync::Arc;
 use crate::builder::Builder;
 use crate::runtime::BoxFuture;
 
-/// Says which addresses a host name has: for names that the operating system does not know, and for
-/// resolvers with rules of their own.
+/// Resolves host names: for names that the operating system does not know, and for resolvers with
+/// rules of their own.
 ///
-/// Any `Fn(String, u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>` is one.
+/// Any `Fn(String, u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>` is a resolver.
 pub trait Resolve: Send + Sync + 'static {
-    /// The addresses of a host now, in the order of preference, each with the port. Asked before each
-    /// dial, in the task of that connection, within its connect timeout; dropped when that is over.
-    /// Never asked about what is an IP address already.
+    /// Returns the current addresses of a host, in order of preference, each with the port. Called
+    /// before each dial, in the task of that connection, within its connect timeout; the future is
+    /// dropped when that is over. Never called for an IP address.
     ///
     /// # Errors
-    /// Why there are none: the dial fails with [`LinkError::Name`](crate::LinkError::Name), as does
-    /// one for which this returns no address.
+    /// Why there are no addresses. The dial fails with [`LinkError::Name`](crate::LinkError::Name),
+    /// also if this returns no address.
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 }
 
@@ -44,8 +44,8 @@ impl fmt::Debug for Resolver {
 }
 
 impl Builder {
-    /// What says which addresses the host names of servers have, those of sentinels and of a cluster's
-    /// nodes too; the runtime, if not given.
+    /// The resolver for the host names of servers, sentinels and cluster nodes; the runtime, if not
+    /// given.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.resolver = Resolver(Some(Arc::new(resolver)));
         self

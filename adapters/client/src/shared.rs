@@ -1,4 +1,5 @@
-//! Errors that are cloned: what others bring is shared, and the chain of sources leads through it.
+//! Errors that can be cloned: foreign errors are shared, and the chain of sources leads through
+//! them.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,9 +8,9 @@ use std::sync::Arc;
 
 use async_caches_core::shown::Shown;
 
-/// Another error inside one of ours, which clones share.
+/// A foreign error inside one of ours; clones share it.
 ///
-/// It is a pointer and no error itself, so that [`source`](StdError::source) returns the error
+/// It is a pointer and not an error itself, so that [`source`](StdError::source) returns the error
 /// inside, which a downcast then finds by its own type.
 pub struct Shared<E: ?Sized>(Arc<E>);
 
@@ -55,7 +56,7 @@ impl fmt::Display for WithSources<'_> {
         write!(f, "{}", self.0)?;
         let mut source = self.0.source();
         while let Some(error) = source {
-            // It may be of another library, which quotes what it was given.
+            // The error may come from another library, and quote its input.
             write!(f, ": {}", Shown(&error.to_string(), 2 * Shown::WORDS))?;
             source = error.source();
         }

@@ -1,5 +1,5 @@
-//! Locks that a panic elsewhere does not poison: no code of a user ever runs under one of ours, so
-//! what they guard is whole whenever they are free.
+//! Locks that a panic elsewhere does not poison. No code of a user ever runs under one of ours, so
+//! the guarded data is whole whenever the lock is free.
 
 use std::sync::{MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits while `holds`, for `span` at most if one is given.
+/// Waits while `holds` returns true, for `span` at most if one is given.
 pub(crate) fn wait<'a, T>(
     wake: &Condvar,
     guard: MutexGuard<'a, T>,

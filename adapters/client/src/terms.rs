@@ -1,17 +1,17 @@
-//! On what terms a cache talks to its servers, to each of them.
+//! The settings of a cache for its connections to servers.
 
 use crate::credentials::Who;
 use crate::hooks::Hooks;
 use crate::resolver::Resolver;
 use crate::tls::TlsClient;
 
-/// As whom, within what, and who hears of it.
+/// Credentials, TLS, name resolution and observers.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) who: Who,
-    /// What links are encrypted with, where they are.
+    /// How connections are encrypted, if they are.
     pub(crate) tls: Option<TlsClient>,
-    /// What says which addresses names have.
+    /// How host names are resolved.
     pub(crate) resolver: Resolver,
     pub(crate) hooks: Hooks,
 }

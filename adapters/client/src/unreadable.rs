@@ -1,4 +1,5 @@
-//! Entries that cannot be read as what was asked for: what a lookup makes of one, and who is told.
+//! Entries that cannot be read as the type asked for: the result of such a lookup, and where it is
+//! reported.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +13,7 @@ use crate::events;
 use crate::form::Decode;
 use crate::recorder::Recording;
 
-/// Who is told of entries that cannot be read, and how many there were.
+/// Reports entries that cannot be read, and counts them.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     count: AtomicU64,
@@ -29,11 +30,11 @@ impl Reports {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The value in `bytes`, which are stored under `name`; none if they cannot be read and that is
-    /// a miss to the caller.
+    /// The value in `bytes`, which are stored under `name`; `None` if they cannot be read and the
+    /// caller treats that as a miss.
     ///
     /// # Errors
-    /// [`Error::Deserialize`] if they cannot be read and that is an error to the caller.
+    /// [`Error::Deserialize`] if they cannot be read and the caller treats that as an error.
     #[inline]
     pub(crate) fn read<D: Decode>(
         &self,
@@ -63,11 +64,11 @@ impl Reports {
         }
     }
 
-    /// What a lookup that failed comes to: an entry of another type of the server's, such as a list,
-    /// cannot be read either.
+    /// The result of a lookup that failed. An entry of another type of the server's, such as a
+    /// list, cannot be read either.
     ///
     /// # Errors
-    /// The same error, unless it is of such an entry and that is a miss to the caller.
+    /// The same error, unless it is about such an entry and the caller treats that as a miss.
     #[cold]
     pub(crate) fn failed<T>(
         &self,
@@ -94,7 +95,7 @@ impl Reports {
     }
 }
 
-/// One of a few words for why bytes cannot be read. The error's own text may quote the value.
+/// A short word for why bytes cannot be read. The error's own text may quote the value.
 fn kind(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         Category::Io | Category::Syntax => "syntax",

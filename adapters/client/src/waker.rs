@@ -2,11 +2,11 @@
 
 use std::task::{Context, Waker};
 
-/// A waker that was cloned before a lock is taken, and afterwards the one that it has displaced.
+/// A waker that was cloned before a lock is taken; afterwards, the one that it has replaced.
 ///
-/// To clone or to drop a waker runs code of a runtime, which may come back to the lock: if the waker is
-/// the last reference to a task, dropping it drops whatever operations that task has begun. So this is
-/// to be declared *before* the guard of the lock, and is then dropped after it, also by an early return.
+/// To clone or drop a waker runs code of a runtime, which may come back to the lock: if the waker
+/// is the last reference to a task, dropping it drops the operations of that task. So declare this
+/// *before* the guard of the lock. It is then dropped after the guard, also on an early return.
 #[derive(Debug, Default)]
 pub(crate) struct Spare(Option<Waker>);
 
@@ -15,14 +15,14 @@ impl Spare {
         Self(Some(cx.waker().clone()))
     }
 
-    /// Becomes one of this task, unless it is already.
+    /// Replaces the waker by one of this task, unless it wakes this task already.
     pub(crate) fn renew(&mut self, cx: &Context<'_>) {
         if !self.wakes(cx.waker()) {
             self.0 = Some(cx.waker().clone());
         }
     }
 
-    /// Puts the waker in a place, unless one of the same task is there.
+    /// Stores the waker in `place`, unless one of the same task is there.
     pub(crate) fn put(&mut self, place: &mut Option<Waker>) {
         match place {
             Some(kept) if self.wakes(kept) => {}
@@ -30,7 +30,7 @@ impl Spare {
         }
     }
 
-    /// Puts the waker in a place that `put` fills, and keeps the one that it returns.
+    /// Stores the waker by calling `put`, and keeps the waker that `put` returns.
     pub(crate) fn put_by(&mut self, put: impl FnOnce(Waker) -> Option<Waker>) {
         if let Some(waker) = self.0.take() {
             self.0 = put(waker);
