@@ -1,9 +1,9 @@
-//! TLS, as far as it is settled before there is a connection: whom a cache trusts, what it shows
-//! and whose name it looks for, once for all its links.
+//! TLS settings that are fixed before there is a connection: the trusted authorities, the client
+//! certificate and the server's name, once for all connections of a cache.
 //!
-//! A URL that asks for TLS and a build without it end in [`TlsConfigError::NotBuilt`]: here is the
-//! one place where a cache is opened, so nothing is ever spoken in the clear that was to be
-//! encrypted. What goes over a connection is not known here.
+//! If a URL asks for TLS and the build lacks it, the result is [`TlsConfigError::NotBuilt`]. This
+//! is the one place where a cache is opened, so nothing is sent in the clear that should be
+//! encrypted. The data on a connection is not known here.
 
 #[cfg(feature = "tls")]
 mod any;

@@ -1,4 +1,4 @@
-//! A cluster says how it is, for [`ClusterInfo`].
+//! A snapshot of a cluster, for [`ClusterInfo`].
 
 use async_caches_core::cluster::map::Health;
 use async_caches_core::url::{Endpoint, Topology};
@@ -8,7 +8,7 @@ use crate::info::{ClusterInfo, NodeInfo, PoolInfo};
 use crate::sync::lock;
 
 impl Nodes {
-    /// Fills in what there is to say.
+    /// Fills in the snapshot.
     pub(crate) fn describe(&self, info: &mut ClusterInfo) {
         let state = lock(&self.state);
         let view = self.view();

@@ -1,4 +1,4 @@
-//! The map of a cluster is in doubt: who finds that out tells its keeper.
+//! A signal to the cluster's keeper that the map is in doubt.
 
 use std::sync::Mutex;
 use std::task::{Context, Waker};
@@ -6,8 +6,8 @@ use std::task::{Context, Waker};
 use crate::sync::lock;
 use crate::waker::Spare;
 
-/// Whether the map is in doubt, and whom that wakes. Knows neither, so that a pool can have it
-/// without knowing of clusters.
+/// Whether the map is in doubt, and the waker of the keeper. It knows neither maps nor keepers, so
+/// that a pool can hold it without knowing of clusters.
 #[derive(Debug, Default)]
 pub(crate) struct Doubt(Mutex<Told>);
 
@@ -18,12 +18,12 @@ struct Told {
 }
 
 impl Doubt {
-    /// The map may be wrong.
+    /// Marks the map as possibly wrong.
     pub(crate) fn raise(&self) {
         self.tell(true);
     }
 
-    /// Something else has changed that the keeper is to see.
+    /// Wakes the keeper for another change.
     pub(super) fn wake(&self) {
         self.tell(false);
     }
@@ -38,7 +38,7 @@ impl Doubt {
         }
     }
 
-    /// Whether the map was doubted since this was asked last. The keeper is woken once there is more.
+    /// Whether the map was doubted since the last call. The keeper is woken on the next change.
     pub(super) fn take(&self, cx: &Context<'_>) -> bool {
         let mut waker = Spare::of(cx);
         let mut told = lock(&self.0);

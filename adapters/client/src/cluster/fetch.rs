@@ -1,5 +1,5 @@
-//! One node is asked for its map: over its links, where it has some, or else over one that is opened
-//! for that alone.
+//! Requests the map from one node: over the node's connections if it has some, or else over one
+//! that is opened for that alone.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,7 +18,7 @@ use crate::error::{Error, LinkError};
 use crate::redis::{Call, Closing, Outcome, Redis, Ticket};
 use crate::shared::Shared;
 
-/// A node that is being asked.
+/// A request to a node for its map.
 #[derive(Debug)]
 pub(super) struct Fetching {
     fetch: Fetch,
@@ -29,7 +29,7 @@ pub(super) struct Fetching {
 #[derive(Debug)]
 struct Asked {
     redis: Arc<Redis>,
-    /// Where the links are for this alone.
+    /// The node, if its connections are for this request alone.
     own: Option<Arc<Node>>,
     ticket: Option<Ticket>,
     call: Call,
@@ -40,12 +40,12 @@ impl Fetching {
         Self { fetch, until: now + PATIENCE, asked: None }
     }
 
-    /// When the node has not answered in time.
+    /// When the node's time for its reply is over.
     pub(super) fn deadline(&self) -> Deadline {
         Deadline { at: self.until, why: "the map of slots is asked for" }
     }
 
-    /// Ready with the map, or with what the core is told and why there is none.
+    /// Ready with the map, or with the input for the core and the reason of the failure.
     pub(super) fn poll(
         &mut self,
         nodes: &Nodes,
@@ -72,13 +72,13 @@ impl Fetching {
             Ok(outcome) => (Input::of(&outcome), outcome.err().map(LinkError::from)),
             Err(why) => (Input::Failed, Some(why)),
         };
-        // Only the newer form may be one that a node does not know.
+        // Only the newer form can be unknown to a node.
         let input = if form == Form::Slots { Input::Failed } else { input };
         let source = Shared::new(why.unwrap_or(LinkError::Closed));
         Poll::Ready(Err((input, LinkError::Node { at: self.fetch.from.to_string(), source })))
     }
 
-    /// Asks no more. Answers the pool that closes with that.
+    /// Ends the request. Returns the pool that closes with it.
     pub(super) fn end(mut self) -> Option<Arc<Redis>> {
         let Asked { redis, own, ticket, .. } = self.asked.take()?;
         if let Some(ticket) = ticket {
@@ -121,7 +121,8 @@ impl Asked {
     fn of(fetch: &Fetch, nodes: &Nodes) -> Result<Self, Error> {
         let view = nodes.view();
         let there = view.at(&fetch.from).and_then(|node| node.opened());
-        // Where nobody misses the links that were lost, why that was says nothing of now, and nobody dials.
+        // If no caller misses the lost connections, their last error is out of date, and no dial is
+        // under way.
         let is_current = |redis: &Arc<Redis>| {
             let pool = redis.pool();
             !pool.is_down() || pool.is_missed()
@@ -155,5 +156,5 @@ fn why(error: Error) -> LinkError {
     }
 }
 
-/// How long a node has for its answer, dialling included: it is one of several.
+/// The time for a node's reply, including the dial. It is short, as there are several nodes to ask.
 const PATIENCE: Duration = Duration::from_secs(2);

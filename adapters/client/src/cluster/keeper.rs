@@ -1,5 +1,5 @@
-//! The background task of a cluster: reads the map when it is time to, starts pools, waits for those
-//! that close, and ends waits that are over.
+//! The background task of a cluster. It reads the map when due, starts pools, waits for closing
+//! pools, and ends waits whose time is over.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use crate::redis::{Redis, Ticket};
 use crate::runtime::Timer;
 use crate::sync::lock;
 
-/// Runs the cluster's keeper until the cluster is closed and its last pool is.
+/// Runs the cluster's keeper until the cluster and its last pool are closed.
 pub(super) fn spawn(nodes: &Arc<Nodes>) {
     let mut keeper = Keeper { nodes: Arc::clone(nodes), fetching: None, leaving: Vec::new() };
     let mut timer = nodes.runtime.timer();
@@ -25,11 +25,11 @@ pub(super) fn spawn(nodes: &Arc<Nodes>) {
     }));
 }
 
-/// A cluster's keeper. Without one no map is read and nobody's wait ends, so when it goes, as it does
-/// too when its runtime shuts down, the cluster is over.
+/// A cluster's keeper. Without it no map is read and no wait ends. So when it is dropped, also
+/// because its runtime shuts down, the cluster is over.
 struct Keeper {
     nodes: Arc<Nodes>,
-    /// The map is being asked for.
+    /// The request for the map, while one is under way.
     fetching: Option<Fetching>,
     leaving: Vec<(Arc<Redis>, Option<Ticket>)>,
 }
@@ -74,7 +74,7 @@ impl Keeper {
             let refresh = if closed { None } else { state.refresh.deadline() };
             drop(state);
             woken.into_iter().for_each(Waker::wake);
-            // One whose start panics is over, and its node gets another when it is needed.
+            // A pool whose start panics is over, and its node gets another when needed.
             for redis in beginning {
                 let _ = catch_unwind(AssertUnwindSafe(|| redis.start()));
             }
@@ -93,7 +93,7 @@ impl Keeper {
         }
     }
 
-    /// Goes on with asking for the map, where it is asked for.
+    /// Continues the request for the map, if one is under way.
     fn fetch(&mut self, cx: &Context<'_>) {
         let Some(fetching) = &mut self.fetching else { return };
         let Poll::Ready(outcome) = fetching.poll(&self.nodes, cx) else { return };

@@ -1,4 +1,4 @@
-//! The backend of a cluster: which nodes there are, a pool for each, and who waits for them.
+//! The backend of a cluster: its nodes, a pool for each, and the callers that wait for them.
 //!
 //! ```text
 //!  caller ── Call ──▶ View: slot, master ──▶ Routes of its pool ──▶ link      (no lock, no box)
@@ -9,8 +9,8 @@
 //!            keeper: core's Refresh ─┘ ──▶ asks a node for its map, and puts another View in place
 //! ```
 //!
-//! A node's pool is the same as that of a server alone, with bounds of its own. It is opened by the first
-//! call that needs it, and closed when the node serves no slot any more.
+//! A node's pool is the same as that of a single server, with bounds of its own. It is opened by
+//! the first call that needs it, and closed when the node serves no slot any more.
 
 mod census;
 mod doubt;
@@ -47,19 +47,20 @@ use crate::sync::lock;
 use crate::terms::Terms;
 use crate::waker::Spare;
 
-/// A cluster in use. Dropped before [`poll_close`](Self::poll_close), it closes all links at once.
+/// A cluster in use. If it is dropped before [`poll_close`](Self::poll_close), it closes all
+/// connections at once.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     nodes: Arc<Nodes>,
 }
 
-/// What an address that a node tells is for us.
+/// Maps an address that a node reports to the one at which we reach it.
 #[derive(Clone)]
 pub(crate) struct Translation(Arc<dyn Fn(Address) -> Address + Send + Sync>);
 
 impl Cluster {
-    /// A cluster that asks for nothing until it is [started](Self::start). Its nodes are seen in
-    /// `published` once it is [published](Self::publish).
+    /// Creates a cluster that requests nothing until it is [started](Self::start). Its nodes are
+    /// visible in `published` once it is [published](Self::publish).
     pub(crate) fn new(
         runtime: Arc<dyn Runtime>,
         server: &Server,
@@ -104,18 +105,18 @@ impl Cluster {
         Self { nodes }
     }
 
-    /// Its keeper runs from now on, on the runtime that this is called on, and asks for the map.
+    /// Spawns its keeper on the runtime that this is called on. The keeper requests the map.
     pub(crate) fn start(&self) {
         keeper::spawn(&self.nodes);
     }
 
-    /// Whether its runtime is gone, so that it serves no call any more.
+    /// Whether its runtime is gone, so that it serves no more calls.
     pub(crate) fn is_over(&self) -> bool {
         lock(&self.nodes.state).over
     }
 
-    /// Ready once a map was read; for the caller that connects. A failure is final where every node
-    /// of the URL has failed, one has refused who we are, or the connect timeout is over.
+    /// Ready once a map was read. For the caller that connects. Fails if every node of the URL has
+    /// failed, if one has refused our credentials, or if the connect timeout is over.
     pub(crate) fn poll_first(
         &self,
         ticket: &mut Option<Ticket>,
@@ -148,14 +149,14 @@ impl Cluster {
         &self.nodes
     }
 
-    /// Callers see the nodes from now on.
+    /// Makes the nodes visible to callers.
     pub(crate) fn publish(&self) {
         let mut state = lock(&self.nodes.state);
         state.is_published = true;
         self.nodes.published.store(Some(self.nodes.view.load_full()));
     }
 
-    /// Callers see no nodes any more.
+    /// Hides the nodes from callers.
     pub(crate) fn withdraw(&self) {
         let mut state = lock(&self.nodes.state);
         if std::mem::take(&mut state.is_published) {
@@ -163,20 +164,22 @@ impl Cluster {
         }
     }
 
-    /// Takes note of how large a value came.
+    /// Notes the size of a value.
     #[cold]
     pub(crate) fn note(&self, key: &[u8], len: usize) {
         self.nodes.large.note(key, len);
     }
 
-    /// Tells all nodes who we are, as [`Pool::authenticate`](crate::redis::Pool::authenticate).
+    /// Changes the credentials for all nodes, like
+    /// [`Pool::authenticate`](crate::redis::Pool::authenticate).
     pub(crate) fn authenticate(&self, credentials: &Credentials) {
         let pools = self.nodes.opened();
         pools.iter().for_each(|redis| redis.pool().authenticate(credentials));
     }
 
-    /// Takes no more commands, lets those in flight end and closes every link. Ready once that is
-    /// done, which the response timeout bounds; goes on in the background if dropped.
+    /// Accepts no more commands, lets those in flight end and closes every connection. Ready once
+    /// that is done, at the latest after the response timeout. Goes on in the background if
+    /// dropped.
     pub(crate) fn poll_close(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<()> {
         self.nodes.close(Closing::Drained);
         let mut waker = Spare::of(cx);
@@ -196,8 +199,8 @@ impl Drop for Cluster {
 }
 
 impl Translation {
-    /// One that is told the host and the port. What it makes of them is passed over where it is no
-    /// address.
+    /// A translation by `map`, which is called with the host and the port. Its result is ignored
+    /// unless it is a valid address.
     pub(crate) fn of(map: impl Fn(&str, u16) -> (String, u16) + Send + Sync + 'static) -> Self {
         Self(Arc::new(move |told: Address| {
             let (host, port) = map(told.host(), told.port());

@@ -13,11 +13,11 @@ use crate::error::{Error, LinkError};
 use crate::redis::{Closing, Member, Pool, Redis, Routes, Shared};
 use crate::sync::lock;
 
-/// A node, and what callers see of its links.
+/// A node, and the view of its connections that callers use.
 #[derive(Debug)]
 pub(crate) struct Node {
     address: Address,
-    /// What its links are for.
+    /// What its connections are used for.
     role: Role,
     routes: Arc<ArcSwapOption<Routes>>,
     phase: Mutex<Phase>,
@@ -25,47 +25,48 @@ pub(crate) struct Node {
 
 #[derive(Debug)]
 enum Phase {
-    /// Nobody has needed it so far.
+    /// No call has needed it so far.
     Unopened,
     Open(Arc<Redis>),
-    /// It is in no map any more: another of its name is another node.
+    /// It is in no map any more. A later node of the same name is another node.
     Left,
 }
 
 impl Node {
-    /// A node without links.
+    /// Creates a node without connections.
     pub(super) fn new(address: Address, role: Role) -> Arc<Self> {
         let (routes, phase) = (Arc::default(), Mutex::new(Phase::Unopened));
         Arc::new(Self { address, role, routes, phase })
     }
 
-    /// Where it listens, for us.
+    /// The address at which we reach it.
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
-    /// What its links are for.
+    /// What its connections are used for.
     pub(super) fn role(&self) -> Role {
         self.role
     }
 
-    /// A link to use at once, as [`Routes::find`].
+    /// A connection to use at once, as from [`Routes::find`].
     #[inline]
     pub(super) fn find(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
         self.routes.load().as_ref()?.find(command)
     }
 
-    /// The pool of its links. Where there was none the cluster's keeper starts one: whose runtime the
-    /// caller is on, or whether on any, makes no difference.
+    /// Its pool. If it has none, the cluster's keeper starts one, so it makes no difference on
+    /// which runtime the caller is, if any.
     ///
     /// # Errors
-    /// [`Error::NotConnected`] where it has left the map; [`LinkError::Crowded`] if it is not to be
-    /// dialled yet; the cluster's keeper is gone.
+    /// [`Error::NotConnected`] if it has left the map; [`LinkError::Crowded`] if it may not be
+    /// dialled yet; [`LinkError::RuntimeGone`] if the cluster's keeper is gone.
     pub(crate) fn pool(&self, nodes: &Nodes) -> Result<Arc<Pool>, Error> {
         self.redis(nodes, None).map(|redis| redis.pool())
     }
 
-    /// The same as the pool's owner has it; a new one has so many links at most.
+    /// Like [`pool`](Self::pool), but returns the pool's owner. `links` sets the number of
+    /// connections of a new pool.
     pub(super) fn redis(&self, nodes: &Nodes, links: Option<usize>) -> Result<Arc<Redis>, Error> {
         let mut phase = lock(&self.phase);
         match &*phase {
@@ -73,7 +74,7 @@ impl Node {
             Phase::Left => return Err(Error::NotConnected),
             Phase::Unopened | Phase::Open(_) => {}
         }
-        // What is asked for its map alone is asked as seldom as maps are read.
+        // A pool for the map alone is opened only as often as maps are read.
         if links.is_none() && !nodes.may_dial() {
             return Err(nodes.failed_by(LinkError::Crowded));
         }
@@ -96,13 +97,13 @@ impl Node {
         let (mut settings, mut terms) = (nodes.settings.clone(), nodes.terms.clone());
         if let Some(links) = links {
             (settings.minsize, settings.maxsize) = (links, links);
-            // No key is read over these links, so nobody has to hear when they end.
+            // No key is read over these connections, so no subscriber needs to know when they end.
             terms.hooks.subscriber = None;
         }
         let member = Member {
             address: self.address.clone(),
             large: Arc::clone(&nodes.large),
-            // What is asked for its map alone says nothing of that.
+            // Connections for the map alone say nothing about whether the map is right.
             doubt: if links.is_some() { Arc::default() } else { Arc::clone(&nodes.doubt) },
             role: self.role,
         };
@@ -111,13 +112,13 @@ impl Node {
         Redis::new(runtime, &server, terms, &settings, routes, Some(member))
     }
 
-    /// Whether it has no links, and the last thing that happened is that one was lost or could not be
+    /// Whether it has no connections, and the last event was that one was lost or could not be
     /// opened.
     pub(super) fn is_down(&self) -> bool {
         self.opened().is_some_and(|redis| redis.pool().is_down())
     }
 
-    /// Its pool, where it has one.
+    /// Its pool, if it has one.
     pub(super) fn opened(&self) -> Option<Arc<Redis>> {
         match &*lock(&self.phase) {
             Phase::Open(redis) => Some(Arc::clone(redis)),
@@ -125,8 +126,8 @@ impl Node {
         }
     }
 
-    /// It takes no more commands, and those in flight end as `how` says. Answers the pool that is to
-    /// be waited for.
+    /// Stops accepting commands; those in flight end as `how` says. Returns the pool, which the
+    /// caller must wait for.
     pub(super) fn dismiss(&self, how: Closing) -> Option<Arc<Redis>> {
         let before = std::mem::replace(&mut *lock(&self.phase), Phase::Left);
         match before {

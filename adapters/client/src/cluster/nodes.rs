@@ -1,4 +1,5 @@
-//! What all callers of a cluster share: its nodes, its map, and who waits for another one.
+//! The state that all callers of a cluster share: its nodes, its map, and the wait queue for a new
+//! map.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -29,7 +30,7 @@ use crate::sync::lock;
 use crate::terms::Terms;
 use crate::waker::Spare;
 
-/// The nodes of a cluster, and the callers that wait for something of it.
+/// The nodes of a cluster, and the callers that wait for the cluster.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     pub(super) runtime: Arc<dyn Runtime>,
@@ -41,14 +42,14 @@ pub(crate) struct Nodes {
     pub(super) translation: Translation,
     pub(super) large: Arc<LargeKeys>,
     pub(super) doubt: Arc<Doubt>,
-    /// What callers see, once there is a map. Changed under the lock of the state only.
+    /// The callers' view, once there is a map. Changed only under the lock of the state.
     pub(super) published: Arc<ArcSwapOption<View>>,
     pub(super) view: ArcSwap<View>,
     /// How many nodes the URL names.
     pub(super) seeds: usize,
-    /// Until when whoever connects may hope.
+    /// Until when callers may hope for a first connection.
     pub(super) first_until: Instant,
-    /// For nodes that are not known, or were never dialled. No other lock is taken under its own.
+    /// Limits nodes that are unknown, or were never dialled. No other lock is taken under this one.
     pub(super) room: Mutex<Room>,
     pub(super) state: Mutex<State>,
 }
@@ -57,24 +58,24 @@ pub(crate) struct Nodes {
 pub(super) struct State {
     pub(super) refresh: Refresh,
     pub(super) line: Line,
-    /// Nodes in no map that a slot is being moved to.
+    /// Nodes in no map, to which a slot is being moved.
     pub(super) strays: Vec<Arc<Node>>,
-    /// Pools that are to be started.
+    /// Pools to be started.
     pub(super) beginning: Vec<Arc<Redis>>,
-    /// Pools that close.
+    /// Pools that are closing.
     pub(super) leaving: Vec<Arc<Redis>>,
-    /// How many maps were read, and how often in a row that failed.
+    /// How many maps were read, and how often in a row that has failed.
     pub(super) maps: u64,
     pub(super) failures: usize,
-    /// Why a map was not read, if none was since.
+    /// Why the last map could not be read; `None` if one was read since.
     pub(super) last_error: Option<LinkError>,
-    /// Whether callers are to see the nodes.
+    /// Whether callers may see the nodes.
     pub(super) is_published: bool,
-    /// No command is taken any more.
+    /// Whether commands are no longer accepted.
     pub(super) closed: bool,
-    /// All pools that there were have been told to close.
+    /// Whether all pools have been told to close.
     pub(super) dismissed: bool,
-    /// The keeper is gone.
+    /// Whether the keeper is gone.
     pub(super) over: bool,
 }
 
@@ -91,7 +92,7 @@ impl Nodes {
         self.settings.response_timeout
     }
 
-    /// Whom to tell what happens to a command that has no link.
+    /// The observers of a command that has no connection.
     pub(crate) fn witness(&self) -> Witness {
         let recorder = self.terms.hooks.recorder.clone();
         Witness {
@@ -102,7 +103,7 @@ impl Nodes {
         }
     }
 
-    /// A node has sent a command elsewhere.
+    /// Reports that a node has redirected a command.
     pub(crate) fn redirected(&self, command: &Command<'_>, by: &Address, redirect: &Redirect) {
         events::redirected(by, command, redirect);
         if let Some(recorder) = &self.terms.hooks.recorder {
@@ -110,12 +111,12 @@ impl Nodes {
         }
     }
 
-    /// The map may be wrong: it is read again, as soon as that may be.
+    /// Marks the map as possibly wrong. It is read again as soon as allowed.
     pub(crate) fn doubt(&self) {
         self.doubt.raise();
     }
 
-    /// How many maps were read: one more says that what was wrong may be right now.
+    /// How many maps were read. Once the number has grown, an earlier problem may be solved.
     pub(crate) fn maps(&self) -> u64 {
         lock(&self.state).maps
     }
@@ -124,17 +125,17 @@ impl Nodes {
         lock(&self.state).closed
     }
 
-    /// What callers see now.
+    /// The callers' present view.
     pub(crate) fn view(&self) -> Arc<View> {
         self.view.load_full()
     }
 
-    /// Who takes writes for a slot, if that is known.
+    /// The node that takes writes for a slot, if it is known.
     pub(crate) fn master(&self, slot: Slot) -> Option<Arc<Node>> {
         self.view.load().master(slot).cloned()
     }
 
-    /// Who is read from for a slot, if that is known.
+    /// The node to read from for a slot, if it is known.
     pub(crate) fn reader(&self, slot: Slot) -> Option<Arc<Node>> {
         self.view.load().reader(slot).cloned()
     }
@@ -144,7 +145,7 @@ impl Nodes {
         self.settings.replica_reads
     }
 
-    /// A node that serves something, one with links where there is one.
+    /// A node that serves some slot, if possible one with connections.
     pub(crate) fn any(&self) -> Option<Arc<Node>> {
         let view = self.view.load();
         let masters = || view.shards().into_iter().filter_map(|slot| view.master(slot).cloned());
@@ -152,7 +153,7 @@ impl Nodes {
         masters().find(is_up).or_else(|| masters().next())
     }
 
-    /// Sees things as a node does that was asked.
+    /// The viewpoint of the node that was asked, to read its addresses by.
     pub(crate) fn viewpoint<'a>(&'a self, asked: &'a Address) -> Viewpoint<'a> {
         let transport = match self.wire {
             Wire::Plain => Transport::Plain,
@@ -161,8 +162,9 @@ impl Nodes {
         Viewpoint { asked, transport, translate: self.translation.as_fn() }
     }
 
-    /// The node that a redirect leads to; a `MOVED` puts the map right as well. `None` if the node is new
-    /// and there is no [room](Room) for it. It is not closed for another one as long as the caller has it.
+    /// Returns the node that a redirect leads to; a `MOVED` also corrects the map. `None` if the
+    /// node is new and there is no [room](Room) for it. The node is not closed to make room for
+    /// others as long as the caller holds it.
     pub(crate) fn follow(&self, redirect: &Redirect) -> Option<Arc<Node>> {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -192,7 +194,7 @@ impl Nodes {
             match view {
                 Some(view) => {
                     state.strays.retain(|stray| !Arc::ptr_eq(stray, node));
-                    // A node that serves nothing any more stays until there is another map.
+                    // A node that serves nothing any more stays until the next map.
                     self.show(&state, view);
                 }
                 None if is_new => state.strays.push(Arc::clone(node)),
@@ -207,16 +209,16 @@ impl Nodes {
         node
     }
 
-    /// Whether a node may be dialled now that has not been before.
+    /// Whether a node that was never dialled may be dialled now.
     pub(super) fn may_dial(&self) -> bool {
         lock(&self.room).dial(self.now())
     }
 
-    /// The caller waits for so long, or until another map was read than there were: nothing where that
-    /// is over, else its place. It is woken to ask again.
+    /// Lets the caller wait until `until`, or until the number of maps differs from `maps`. Returns
+    /// its ticket, or `None` if the wait is over. The caller is woken to check again.
     ///
     /// # Errors
-    /// The cluster is closed, its runtime gone, or too many wait.
+    /// The cluster is closed, its runtime is gone, or too many callers wait.
     pub(crate) fn wait(
         &self,
         ticket: Option<Ticket>,
@@ -231,7 +233,7 @@ impl Nodes {
         if until <= now || maps.is_some_and(|maps| maps != state.maps) {
             return Ok(None);
         }
-        // Who did not wait for the first map is not to wait for one that does not come.
+        // A caller that did not wait for the first map must not wait for one that does not come.
         if state.maps == 0
             && let Some(why) = &state.last_error
             && (why.is_refusal() || state.failures >= self.seeds)
@@ -247,10 +249,11 @@ impl Nodes {
         Ok(Some(ticket))
     }
 
-    /// The caller waits for something else, which wakes it, and no longer than this.
+    /// Registers a caller that waits for something else and is woken by that. Its wait ends at
+    /// `expires`.
     ///
     /// # Errors
-    /// As [`wait`](Self::wait); and its time is over.
+    /// As [`wait`](Self::wait); also [`Error::Timeout`] at `expires`.
     pub(crate) fn hold(
         &self,
         ticket: Option<Ticket>,
@@ -273,7 +276,7 @@ impl Nodes {
         Ok(ticket)
     }
 
-    /// A caller waits no more, or is held up no more.
+    /// Removes a caller that waits no more.
     pub(crate) fn leave(&self, ticket: Ticket) {
         let mut state = lock(&self.state);
         let wakers = (state.line.forget(ticket), state.line.let_go(ticket));
@@ -281,7 +284,7 @@ impl Nodes {
         drop(wakers);
     }
 
-    /// Nobody serves the slot, or any.
+    /// The error for a slot that no node serves; `None` stands for any slot.
     pub(crate) fn uncovered(&self, slot: Option<Slot>) -> Error {
         let slot = slot.map(Slot::number);
         self.failed_by(LinkError::Uncovered { slot })
@@ -299,7 +302,8 @@ impl Nodes {
         }
     }
 
-    /// A map was read: nodes that serve nothing by it close, and whoever waits looks where it belongs.
+    /// Takes in a new map. Nodes without slots in it close, and waiting callers look again where
+    /// their commands belong.
     pub(super) fn read(&self, map: SlotMap) {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -308,7 +312,7 @@ impl Nodes {
         }
         let before = self.view.load_full();
         let strays = std::mem::take(&mut state.strays);
-        // A redirect may have led a caller there that the map does not know of, or not yet.
+        // A redirect may have led a caller to a node that this map does not have, or not yet.
         let (used, unused): (Vec<_>, Vec<_>) = strays.into_iter().partition(is_used);
         let mut there = HashMap::new();
         for node in before.all().chain(&used).chain(&unused) {
@@ -323,7 +327,7 @@ impl Nodes {
         let alone = before.redirected().iter().chain(&used).chain(&unused);
         let confirmed = alone.filter(|node| view.at(node.address()).is_some()).count();
         lock(&self.room).confirmed(confirmed);
-        // Who was asked may not have heard yet who serves a slot now.
+        // The node that was asked may not have learned yet which node serves a slot now.
         let has_new_gaps = view.map().uncovered().next().is_some()
             && view.map().uncovered().ne(before.map().uncovered());
         let left = left(&view, before.all().chain(&unused));
@@ -335,8 +339,8 @@ impl Nodes {
         state.last_error = None;
         state.refresh.handle(Input::Fetched, now);
         let pools: Vec<_> = view.all().filter_map(|node| node.opened()).collect();
-        // A node that is away has another in its place soon, if it has replicas; and one that is taking
-        // over its master's data can be read from soon.
+        // A node that is down is soon replaced if it has replicas. A node that is copying its
+        // master's data can soon be read from.
         let is_loading = |node: &map::Node| node.health == Health::Loading;
         let awaited = self.reads() && view.map().nodes().any(is_loading);
         if has_new_gaps || awaited || pools.iter().any(|redis| redis.pool().is_missed()) {
@@ -349,26 +353,27 @@ impl Nodes {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// A map was not read, for this reason.
+    /// Notes that a map could not be read, and why.
     pub(super) fn unread(&self, input: Input, why: LinkError) {
         let now = self.now();
         let mut state = lock(&self.state);
         state.refresh.handle(input, now);
-        // The same node is asked in another form otherwise.
+        // In the other cases the same node is asked again in another form.
         if input == Input::Failed {
             state.failures += 1;
             state.last_error = Some(why);
         }
-        // Who connects sees whether there is still hope.
+        // Each waiting caller checks whether there is still hope.
         let woken = state.line.take_waiting();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Has the keeper start a pool: in its own task, so on the runtime that the cache was connected on.
+    /// Lets the keeper start a pool in its own task, that is, on the runtime that the cache was
+    /// connected on.
     ///
     /// # Errors
-    /// There is no keeper any more.
+    /// The keeper is gone.
     pub(super) fn start(&self, redis: &Arc<Redis>) -> Result<(), Error> {
         let mut state = lock(&self.state);
         let over = state.over;
@@ -384,7 +389,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// Lets callers see this from now on.
+    /// Makes this the callers' view.
     fn show(&self, state: &State, view: View) {
         let view = Arc::new(view);
         self.view.store(Arc::clone(&view));
@@ -393,7 +398,7 @@ impl Nodes {
         }
     }
 
-    /// All pools that are open.
+    /// All open pools.
     pub(super) fn opened(&self) -> Vec<Arc<Redis>> {
         let state = lock(&self.state);
         let view = self.view.load();
@@ -408,7 +413,7 @@ impl Nodes {
         self.doubt.wake();
     }
 
-    /// Takes no more commands and closes all links. Of effect the first time only.
+    /// Accepts no more commands and closes all connections. Only the first call has an effect.
     pub(super) fn close(&self, how: Closing) {
         let mut state = lock(&self.state);
         if std::mem::replace(&mut state.closed, true) {
@@ -426,24 +431,24 @@ impl Nodes {
 }
 
 impl State {
-    /// The node at an address that is in no map.
+    /// The node at an address, among those in no map.
     fn stray(&self, address: &Address) -> Option<&Arc<Node>> {
         self.strays.iter().find(|node| node.address() == address)
     }
 
-    /// The place of the first of these nodes that no caller is on its way to, or waits for.
+    /// The position of the first of these nodes that no caller is on its way to, or waits for.
     fn idle_stray(&self) -> Option<usize> {
         self.strays.iter().position(|node| !is_used(node))
     }
 }
 
-/// Whether a caller has a node that only the list of those in no map knows otherwise.
+/// Whether a caller holds a node that otherwise only the list of those in no map holds.
 fn is_used(stray: &Arc<Node>) -> bool {
     Arc::strong_count(stray) > 1
 }
 
-/// Which of the nodes that there were are not in a view, and how they close: at once if the node has
-/// failed, so that what it was asked is asked elsewhere.
+/// The earlier nodes that are not in the view, and how they close. A failed node closes at once, so
+/// that its commands are sent elsewhere.
 fn left<'n>(view: &View, before: impl Iterator<Item = &'n Arc<Node>>) -> Vec<(Arc<Node>, Closing)> {
     let kept: HashSet<_> = view.all().map(Arc::as_ptr).collect();
     let how = |node: &Arc<Node>| {

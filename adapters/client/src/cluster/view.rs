@@ -1,4 +1,4 @@
-//! What callers see of a cluster: who serves which slot, and the links to those.
+//! The callers' view of a cluster: which node serves which slot, and the connections to the nodes.
 
 use std::sync::Arc;
 
@@ -13,30 +13,31 @@ use async_caches_core::planted::{self, Bug};
 use super::Node;
 use crate::redis::Shared;
 
-/// A map, and a node for each that is in it. It never changes: another takes its place. After a redirect
-/// that shares all that is of the map as it was read.
+/// A map, and a node for each of its entries. A view never changes: another replaces it. The view
+/// after a redirect shares the part that comes from the map as it was read.
 #[derive(Debug)]
 pub(crate) struct View {
     map: SlotMap,
     told: Arc<Told>,
-    /// The nodes that redirects alone have named, whose places go on from those of the others.
+    /// The nodes that only redirects have named. Their places come after those of the others.
     redirected: Vec<Arc<Node>>,
     /// Whether replicas are read from.
     reads: bool,
 }
 
-/// What there is for each node of a map as it was read.
+/// The nodes of a map as it was read.
 #[derive(Debug)]
 struct Told {
-    /// In the order of the map's.
+    /// In the order of the map.
     nodes: Vec<Arc<Node>>,
-    /// The same for reads, of those that are replicas.
+    /// The nodes to read from, for those that are replicas; in the same order.
     readers: Vec<Option<Arc<Node>>>,
 }
 
 impl View {
-    /// That of a map as it was read, with nodes that are there already if they are `known`; that is told,
-    /// too, whether a node serves any slot by this map. `reads` says whether replicas are read from.
+    /// The view of a map as it was read. `known` returns the existing node for an address and role,
+    /// if it is to be kept; its last argument is whether the node serves any slot in this map.
+    /// `reads` is whether replicas are read from.
     pub(super) fn of(
         map: SlotMap,
         reads: bool,
@@ -67,7 +68,8 @@ impl View {
         Self { map, told: Arc::new(Told { nodes, readers }), redirected: Vec::new(), reads }
     }
 
-    /// That of the same map after a redirect to this node, unless there is no room for the node in it.
+    /// The view of the same map after a redirect to this node; `None` if the map has no room for
+    /// the node.
     pub(super) fn moved(&self, slot: Slot, to: &Arc<Node>) -> Option<Self> {
         let mut map = self.map.clone();
         if !map.moved(slot, to.address()) {
@@ -79,8 +81,8 @@ impl View {
         Some(Self { map, told, redirected, reads })
     }
 
-    /// A link to use at once for a command of one slot, where there is one and no reason to open more;
-    /// and whether the command is for a large value.
+    /// A connection to use at once for a command of one slot, if there is one and no reason to open
+    /// more; and whether the command has a large value.
     #[inline]
     pub(crate) fn find(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
         let Way::Slot(slot) = Way::of(command) else { return None };
@@ -90,13 +92,13 @@ impl View {
         self.master(slot)?.find(command)
     }
 
-    /// Who is read from for a slot: the first of its replicas that is there, or else its master.
+    /// The node to read from for a slot: the first of its replicas that is up, or else its master.
     pub(super) fn reader(&self, slot: Slot) -> Option<&Arc<Node>> {
         let is_there = |node: &&Arc<Node>| !node.is_down() || planted::is(Bug::DeadReaderKept);
         self.readers(slot).find(is_there).or_else(|| self.master(slot))
     }
 
-    /// The replicas of a slot, each slot's first being another.
+    /// The replicas of a slot, beginning with a different one for different slots.
     fn readers(&self, slot: Slot) -> impl Iterator<Item = &Arc<Node>> {
         let readers =
             || self.map.replicas_at(slot).filter_map(|at| self.told.readers.get(at)?.as_ref());
@@ -104,13 +106,13 @@ impl View {
         readers().skip(first).chain(readers().take(first))
     }
 
-    /// Who takes writes for a slot, if that is known.
+    /// The node that takes writes for a slot, if it is known.
     #[inline]
     pub(super) fn master(&self, slot: Slot) -> Option<&Arc<Node>> {
         self.node(self.map.master_at(slot)?)
     }
 
-    /// Who serves which slot.
+    /// The map: which node serves which slot.
     pub(crate) fn map(&self) -> &SlotMap {
         &self.map
     }
@@ -132,18 +134,18 @@ impl View {
         self.told.nodes.iter().chain(&self.redirected)
     }
 
-    /// Those of the nodes that redirects alone have named.
+    /// The nodes that only redirects have named.
     pub(super) fn redirected(&self) -> &[Arc<Node>] {
         &self.redirected
     }
 
-    /// Each of the map's nodes, and what there is of it for reads.
+    /// Each of the map's nodes, and its node for reads, if it has one.
     pub(super) fn with_readers(&self) -> impl Iterator<Item = (&Arc<Node>, Option<&Arc<Node>>)> {
         let readers = self.told.readers.iter().map(Option::as_ref);
         self.nodes().zip(readers.chain(std::iter::repeat(None)))
     }
 
-    /// All that may have a pool.
+    /// All nodes that may have a pool.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes().chain(self.told.readers.iter().flatten())
     }
@@ -153,8 +155,8 @@ impl View {
         self.node(self.map.place(address)?)
     }
 
-    /// The first slot of each master, and the first slot that nobody serves, if there is one: what is
-    /// for all keys is for these.
+    /// The first slot of each master, and the first slot without one, if any. A command for all
+    /// keys is sent to these.
     pub(crate) fn shards(&self) -> Vec<Slot> {
         let mut seen = vec![false; self.len() + 1];
         let all = (0..Slot::COUNT).filter_map(Slot::new);

@@ -1,13 +1,14 @@
-//! One sleeper, and many who may know of something that is due before it means to wake.
+//! One sleeper, and many threads that may know of a deadline before its planned wake-up.
 //!
-//! Who notes a deadline somewhere, under whatever lock guards it, then says so here; that costs a
-//! look at one number, unless the sleeper would come too late. The sleeper says that it is about to
-//! look around, looks at all deadlines under their locks, and sleeps until the earliest.
+//! A thread notes a deadline somewhere, under the lock that guards it, and then calls
+//! [`say`](Bell::say). That costs one load, unless the sleeper would come too late. The sleeper
+//! calls [`look_around`](Bell::look_around), checks all deadlines under their locks, and sleeps
+//! until the earliest.
 //!
-//! No deadline is missed: one that was noted before the sleeper came by its lock was seen, and who
-//! notes one after that has, through the same lock, seen that the sleeper was looking around or
-//! later news, and rings. So the number needs no ordering of its own. It knows no clock and no
-//! thread, and takes its locks from `crate::sync`, so that a test can put others in their place.
+//! No deadline is missed. If it was noted before the sleeper took its lock, the sleeper saw it. A
+//! thread that notes one after that has, through the same lock, seen that the sleeper was looking
+//! around, or a later state, and rings. So the number needs no ordering of its own. The bell knows
+//! no clock and no thread, and takes its locks from `crate::sync`, so that a test can replace them.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, lock, wait};
 
 #[derive(Debug)]
 pub(crate) struct Bell {
-    /// Up to when the sleeper has nothing to be told: it sleeps no longer than until then. Zero
+    /// The sleeper sleeps until then at most, so it need not be woken for later deadlines. Zero
     /// while it is awake and has yet to look around.
     until: AtomicU64,
     rung: Mutex<bool>,
@@ -23,14 +24,14 @@ pub(crate) struct Bell {
 }
 
 impl Bell {
-    /// A bell of these parts: false, [`ASLEEP`] and a new one, which not everywhere can be made in
-    /// a constant.
+    /// Makes a bell of these parts: false, [`ASLEEP`] and a new one. Not every kind of them can be
+    /// made in a constant.
     pub(crate) const fn with(rung: Mutex<bool>, until: AtomicU64, wake: Condvar) -> Self {
         Self { until, rung, wake }
     }
 
-    /// Says that something noted before this call is due at `deadline`. Answers whether that is
-    /// news to the sleeper, who is then woken.
+    /// Reports that something noted before this call is due at `deadline`. Returns whether that is
+    /// news to the sleeper, which is then woken.
     #[inline]
     pub(crate) fn say(&self, deadline: u64) -> bool {
         deadline < self.until.load(Ordering::Relaxed) && self.ring(deadline)
@@ -48,15 +49,15 @@ impl Bell {
         news
     }
 
-    /// The sleeper is about to look around: whoever notes a deadline from now on rings.
+    /// Called by the sleeper before it looks around: threads that note a deadline from now on ring.
     pub(crate) fn look_around(&self) {
         let mut rung = lock(&self.rung);
         *rung = false;
         self.until.store(ASLEEP, Ordering::Relaxed);
     }
 
-    /// The sleeper has looked around and sleeps until it is told of something due before `until`,
-    /// or for `span` if that is not for ever.
+    /// Called by the sleeper after it has looked around. Sleeps until something due before `until`
+    /// is reported, or for `span`, if given.
     pub(crate) fn sleep(&self, until: u64, span: Option<Duration>) {
         let mut rung = lock(&self.rung);
         if !*rung {
@@ -68,7 +69,7 @@ impl Bell {
     }
 }
 
-/// Nothing is due before this, so nobody rings.
+/// No deadline is before this, so no thread rings.
 const AWAKE: u64 = 0;
-/// Everything is due before this.
+/// Every deadline is before this.
 pub(crate) const ASLEEP: u64 = u64::MAX;

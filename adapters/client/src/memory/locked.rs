@@ -1,4 +1,4 @@
-//! Shards that threads share: each behind a lock, which lookups share.
+//! Shards that threads share, each behind a reader-writer lock; lookups take it for reading.
 
 use std::sync::RwLock;
 
@@ -6,8 +6,8 @@ use async_caches_core::memory::{Shard, Shards};
 
 use crate::sync::{read, write};
 
-/// A shard on cache lines of its own, two at a time as processors fetch them: taking its lock
-/// leaves its neighbours' lines where they are.
+/// A shard on cache lines of its own, two at a time as processors fetch them. Taking its lock
+/// leaves its neighbours' lines in place.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Locked(RwLock<Shard>);
@@ -18,7 +18,7 @@ impl Locked {
     }
 }
 
-/// The shards of a store, to be lent out one at a time.
+/// The shards of a store, lent out one at a time.
 pub(super) struct Lent<'a>(pub(super) &'a [Locked]);
 
 impl Shards for Lent<'_> {

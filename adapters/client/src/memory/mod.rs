@@ -1,10 +1,10 @@
-//! The in-memory backend: the core's shards behind a lock each, found by name.
+//! The in-memory backend: the core's shards, each behind a lock, in stores found by name.
 //!
 //! | module | duty |
 //! |---|---|
 //! | `locked` | shards that threads share |
-//! | `tally` | how many lookups there were |
-//! | `sweeper`, `bell` | the thread that takes back what has expired, and what wakes it |
+//! | `tally` | counts of lookups |
+//! | `sweeper`, `bell` | the thread that frees expired entries, and what wakes it |
 
 pub(crate) mod bell;
 mod locked;
@@ -32,7 +32,7 @@ use crate::registry::Registry;
 use crate::runtime::{Runtime, Time};
 use crate::sync::AtomicU64;
 
-/// One store in memory. It goes when the last cache that uses it disconnects.
+/// One store in memory. It is dropped when the last cache that uses it disconnects.
 #[derive(Debug)]
 pub(crate) struct Store {
     shards: Arc<[Locked]>,
@@ -41,15 +41,15 @@ pub(crate) struct Store {
     bounds: Bounds,
     time: Time,
     desk: Arc<Desk>,
-    /// There if the sweeper takes back what has expired.
+    /// Present if the sweeper frees its expired entries.
     watched: Option<Watched>,
 }
 
 impl Store {
-    /// The store of this name, as open already or new.
+    /// Returns the store of this name, opened before or new.
     ///
     /// # Errors
-    /// [`Error::OtherBounds`] where it is open with bounds that contradict these. A bound left out
+    /// [`Error::OtherBounds`] if it is open with bounds that contradict these. A bound left out
     /// contradicts nothing.
     pub(crate) fn named(
         name: &str,
@@ -97,7 +97,7 @@ impl Store {
         }
     }
 
-    /// Kept apart from the way to a server, which is better off with a small stack.
+    /// Kept out of line: the path to a server is better off with a small stack.
     #[inline(never)]
     pub(crate) fn execute(&self, command: &Command<'_>) -> Answer {
         let now = self.time.now();
@@ -113,7 +113,7 @@ impl Store {
         answer
     }
 
-    /// The value of a key, as [`execute`](Self::execute) would answer it.
+    /// Returns the value of a key, like [`execute`](Self::execute).
     #[inline]
     pub(crate) fn get(&self, key: &Key<'_>) -> Option<Bytes> {
         let value = memory::get(&Lent(&self.shards), &self.seed, key, || self.time.now());
@@ -131,7 +131,7 @@ impl Store {
 
     #[inline]
     fn note(&self, lookups: Lookups) {
-        // A thread that is ending has given its lane back already.
+        // A thread that is ending has already given its lane back.
         if LANE.try_with(|lane| self.tally.add(lane, lookups)).is_err() {
             self.tally.add(&LANES.shared(), lookups);
         }
@@ -142,7 +142,7 @@ impl Store {
     }
 }
 
-/// For how long a command stores something or lets it live on.
+/// The expiry that a command sets.
 fn expiry(command: &Command<'_>) -> Expiry {
     match command {
         Command::Set { expiry, .. }

@@ -1,9 +1,9 @@
-//! The thread that takes back the memory of what has expired in stores that nobody writes to.
+//! The thread that frees expired entries of stores that are no longer written to.
 //!
-//! There is one for all stores of the process, from the first timeout on. It keeps no store alive,
-//! sleeps while nothing is due, and works at most once a second, in steps that hold a lock of a
-//! shard for some ten microseconds. Where it cannot be started, no error is made of that: an
-//! expired entry is never seen all the same, and writes take back memory as they go along.
+//! One thread serves all stores of the process, from the first timeout on. It keeps no store alive,
+//! sleeps while nothing is due, and works at most once a second, in steps that hold a shard's lock
+//! for some ten microseconds. If it cannot be started, that is not an error: an expired entry is
+//! never returned all the same, and writes free memory as they go along.
 
 use std::sync::{Arc, LazyLock, Once, Weak};
 use std::thread;
@@ -22,8 +22,8 @@ pub(super) fn clock() -> Clock {
     *CLOCK
 }
 
-/// Has the shards of a new store swept until the answer is dropped. Costs the same however many
-/// stores there are.
+/// Has the shards of a new store swept until the returned guard is dropped. Costs the same however
+/// many stores there are.
 pub(super) fn watch(shards: &Arc<[Locked]>) -> Watched {
     let mut stores = lock(&STORES);
     let shards = Some(Arc::downgrade(shards));
@@ -38,7 +38,7 @@ pub(super) fn watch(shards: &Arc<[Locked]>) -> Watched {
     Watched { place }
 }
 
-/// That a store is swept.
+/// A guard; its store is swept while it exists.
 #[derive(Debug)]
 pub(super) struct Watched {
     place: usize,
@@ -54,13 +54,13 @@ impl Drop for Watched {
     }
 }
 
-/// The stores that are swept, and which of their places are free.
+/// The stores that are swept, and the free places among them.
 struct Stores {
     places: Vec<Option<Weak<[Locked]>>>,
     free: Vec<usize>,
 }
 
-/// Has a look taken around at `deadline`, or soon afterwards: an entry, stored before this call,
+/// Has the sweeper look around at `deadline`, or soon afterwards: an entry stored before this call
 /// expires then.
 #[inline]
 pub(super) fn expect(deadline: Instant) {
@@ -89,7 +89,7 @@ fn run() {
     }
 }
 
-/// Takes back all that has expired by `now`, and answers when there will be more.
+/// Frees all entries that have expired by `now`, and returns when the next ones expire.
 fn sweep_all(now: Instant) -> Option<Deadline> {
     let stores = lock(&STORES).places.clone();
     let shards = stores.iter().flatten().filter_map(Weak::upgrade);

@@ -1,14 +1,12 @@
-//! How often a store was asked for a value, and how often in vain: counted by many threads at once,
-//! without a lock, and exactly.
+//! Counts of a store's hits and misses: exact, by many threads at once, without a lock.
 //!
-//! A count that all threads add to is a line of memory that they take from one another, and an
-//! addition that nothing else may overtake. So a tally has many counts. A thread takes a lane once,
-//! for as long as it lives, and only it writes to that lane's counts, with no more than a load and
-//! a store. A lane that is given back is taken with all that was written to it, so none of it is
-//! lost. Threads for which there is no lane left share one, and add to that in the costly way.
+//! A count that all threads add to is a cache line that they take from one another, and each
+//! addition is an atomic read-modify-write. So a tally has many counts. A thread takes a lane for
+//! its lifetime, and only it writes to that lane's counts, with just a load and a store. When a
+//! lane is given back, its next owner sees all earlier writes, so no count is lost. Threads without
+//! a lane share one, with the costlier atomic additions.
 //!
-//! A tally knows no store. Its parts come from `crate::sync`, so that a test can put others in
-//! their place.
+//! A tally knows no store. Its parts come from `crate::sync`, so that a test can replace them.
 
 use std::marker::PhantomData;
 
@@ -30,15 +28,15 @@ struct Counts {
     misses: AtomicU64,
 }
 
-/// Which lanes are taken, a bit for each.
+/// The lanes that are taken, one bit each.
 #[derive(Debug)]
 pub(crate) struct Lanes(AtomicU64);
 
-/// A thread's right to some counts of every tally, which it cannot share.
+/// A thread's right to some counts of every tally. It cannot be shared between threads.
 #[derive(Debug)]
 pub(crate) struct Lane<'l> {
     lanes: &'l Lanes,
-    /// None for the one that is shared.
+    /// `None` for the shared lane.
     own: Option<u8>,
     alone: PhantomData<*const ()>,
 }
@@ -63,7 +61,7 @@ impl Tally {
         }
     }
 
-    /// What all lanes come to: while they are in use, at slightly different moments.
+    /// The sum over all lanes; while they are in use, at slightly different moments.
     pub(crate) fn sum(&self) -> Lookups {
         let sum = |which: fn(&Counts) -> &AtomicU64| {
             let counts = self.counts.iter().map(|counts| which(counts).load(Ordering::Relaxed));
@@ -74,7 +72,8 @@ impl Tally {
 }
 
 impl Lanes {
-    /// Lanes of which none is taken: zero, which not everywhere can be made in a constant.
+    /// Lanes, all free: `taken` is zero, which not every kind of atomic can be made of in a
+    /// constant.
     pub(crate) const fn with(taken: AtomicU64) -> Self {
         Self(taken)
     }
@@ -84,11 +83,11 @@ impl Lanes {
         Lane { lanes: self, own: None, alone: PhantomData }
     }
 
-    /// A lane of one's own where there is one left.
+    /// Takes a free lane, or else the shared one.
     pub(crate) fn take(&self) -> Lane<'_> {
         let free = |taken: u64| (taken != u64::MAX).then(|| taken.trailing_ones());
         let take = |taken| Some(taken | (1 << free(taken)?));
-        // What was written by whoever gave the lane back is read from now on.
+        // The writes of the lane's former owner are visible from now on.
         let before = self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, take);
         let own = before.ok().and_then(free).and_then(|bit| u8::try_from(bit).ok());
         Lane { lanes: self, own, alone: PhantomData }
@@ -103,5 +102,5 @@ impl Drop for Lane<'_> {
     }
 }
 
-/// As many as there are bits to say which are taken.
+/// One lane for each bit of the set of those taken.
 const LANES: u32 = u64::BITS;

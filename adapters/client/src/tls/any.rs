@@ -1,12 +1,12 @@
-//! No check of who the server is, for whoever asked for that by a name that warns.
+//! Skips certificate verification, for callers that asked for it by a name that warns.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// Takes whoever answers for the server, whatever certificate it shows, and however old. That it
-/// has the key of that certificate is still checked, which proves nothing about who it is.
+/// Accepts any server, whatever certificate it shows, and however old. It still checks that the
+/// server has the key of that certificate, which proves nothing about its identity.
 #[derive(Debug)]
 pub(super) struct DangerouslyAnyCertificate(pub(super) WebPkiSupportedAlgorithms);
 

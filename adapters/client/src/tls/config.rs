@@ -1,4 +1,4 @@
-//! What a cache has of TLS: one configuration for all its links, and whose certificate it wants.
+//! The TLS of a cache: one configuration for all its connections, and the server's name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,23 +21,23 @@ use super::verify::TrustedFile;
 use crate::error::Error;
 use crate::shared::Shared;
 
-/// What each link of a cache is encrypted with. Sessions are resumed by what is in here, so links
-/// that are to share them share this.
+/// The TLS of each connection of a cache. Sessions are resumed from here, so connections that
+/// should share them share this.
 #[derive(Clone)]
 pub(crate) struct TlsClient {
     pub(crate) config: Arc<ClientConfig>,
-    /// Whose certificate a server must have, wherever it is; else it is that of its host.
+    /// The name that a server's certificate must have, wherever it is; if not given, its host.
     name: Option<ServerName<'static>>,
-    /// Whom the configuration trusts; none where the application brought it.
+    /// The trusted authorities; `None` if the application gave the configuration.
     pub(super) trust: Option<Trust>,
 }
 
-/// The configuration that an application brings, if it does.
+/// The application's own configuration, if it gave one.
 #[derive(Clone, Default)]
 pub(crate) struct Own(pub(crate) Option<Arc<ClientConfig>>);
 
-/// What there is to be of TLS in the links to `server`; none where its URL asks for plain text.
-/// Reads files, and blocks meanwhile.
+/// Returns the TLS of connections to `server`; `None` if its URL asks for plain text. Reads files,
+/// and blocks meanwhile.
 pub(crate) fn client(
     server: &Server,
     settings: &Settings,
@@ -70,7 +70,7 @@ pub(crate) fn client(
 }
 
 impl TlsClient {
-    /// Whose certificate a server there must have.
+    /// The name that the certificate of a server there must have.
     pub(super) fn name_at(&self, place: &Endpoint) -> Result<ServerName<'static>, TlsConfigError> {
         match (&self.name, place) {
             (Some(name), _) => Ok(name.clone()),
@@ -84,12 +84,12 @@ impl TlsClient {
 fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigError> {
     let unusable =
         |_| TlsConfigError::ServerName { name: name.chars().take(Shown::NAME).collect() };
-    // The zone of an address says which local network it is on, and is in no certificate.
+    // The zone of an address names a local network and is in no certificate.
     let name = name.split_once('%').map_or(name, |(address, _)| address);
     ServerName::try_from(name.to_owned()).map_err(unusable)
 }
 
-/// What the options say is in the application's own configuration already.
+/// Checks that no option sets what the application's own configuration covers.
 fn excluded(tls: &TlsSettings) -> Result<(), TlsConfigError> {
     let option = match (&tls.trust, &tls.certificate) {
         (Trust::Platform, None) if tls.verify != TlsVerify::Full => VERIFY,
@@ -124,7 +124,8 @@ fn config(tls: &TlsSettings) -> Result<ClientConfig, TlsConfigError> {
     }
 }
 
-/// What the operating system trusts. Some of it may be of no use, as long as not all is.
+/// The authorities that the operating system trusts. Some may be unusable, as long as one is
+/// usable.
 fn platform_roots() -> Result<RootCertStore, TlsConfigError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! Why a cache that is to speak TLS could not be opened.
+//! Why a cache with TLS could not be opened.
 
 use std::error::Error as StdError;
 use std::io;
@@ -7,87 +7,86 @@ use thiserror::Error;
 
 use crate::shared::Shared;
 
-/// Why a cache that is to speak TLS could not be opened. Nothing was sent, least of all in plain
-/// text.
+/// Why a cache with TLS could not be opened. Nothing was sent, least of all in plain text.
 ///
-/// Files are named, by the first 255 characters of their paths, and nothing of what they hold is shown.
+/// Files are named by the first 255 characters of their paths. Their contents are not shown.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum TlsConfigError {
-    /// What was built has no TLS in it.
+    /// This build has no TLS.
     #[error(
         "{scheme}:// asks for TLS: build async-caches-tokio, async-caches-smol or \
          async-caches-async-std with its feature `tls`"
     )]
     NotBuilt {
-        /// The URL's scheme, as it was written.
+        /// The URL's scheme, as written.
         scheme: String,
     },
     /// A file cannot be read.
     #[error("the option {option} names {path:?}, which cannot be read")]
     Read {
-        /// Which option names it.
+        /// The option that names it.
         option: &'static str,
         /// The file.
         path: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: Shared<io::Error>,
     },
-    /// What should be a file is a directory, a device or a pipe.
+    /// The path is a directory, a device or a pipe instead of a file.
     #[error("the option {option} names {path:?}, which is no regular file")]
     NotAFile {
-        /// Which option names it.
+        /// The option that names it.
         option: &'static str,
         /// The file.
         path: String,
     },
-    /// A file is larger than any of its kind.
+    /// A file is larger than any file of its kind.
     #[error("the option {option} names {path:?}, which is larger than {limit} bytes")]
     TooLarge {
-        /// Which option names it.
+        /// The option that names it.
         option: &'static str,
         /// The file.
         path: String,
-        /// How large it may be.
+        /// The size limit in bytes.
         limit: u64,
     },
-    /// A file is not the text that it should be.
+    /// A file is not valid PEM.
     #[error("the option {option} names {path:?}, which is no PEM file: {problem}")]
     Pem {
-        /// Which option names it.
+        /// The option that names it.
         option: &'static str,
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
-    /// A file has nothing of what it is for.
+    /// A file has no section of the wanted kind.
     #[error("the option {option} names {path:?}, which holds no {wanted}")]
     Nothing {
-        /// Which option names it.
+        /// The option that names it.
         option: &'static str,
         /// The file.
         path: String,
-        /// What it should hold.
+        /// The kind of section that it should hold.
         wanted: &'static str,
     },
-    /// A file holds what it should, and that is of no use.
+    /// A file holds the wanted kind of section, but it cannot be used.
     #[error("the option {option} names {path:?}, which is of no use")]
     Unusable {
-        /// Which option names it.
+        /// The option that names it.
         option: &'static str,
         /// The file.
         path: String,
-        /// Why not; a `tls::InWords` of the core, around a `rustls::Error`.
+        /// The reason: a `tls::InWords` of the core, around a `rustls::Error`.
         source: Shared<dyn StdError + Send + Sync>,
     },
-    /// The operating system trusts nobody, as far as can be found out.
+    /// No certificate authority trusted by the operating system was found.
     #[error("no authorities were found that the operating system trusts; name some with tls_ca")]
     NoRoots {
-        /// Why, where it is known; a `rustls_native_certs::Error`.
+        /// The reason, if it is known: a `rustls_native_certs::Error`.
         source: Option<Shared<dyn StdError + Send + Sync>>,
     },
-    /// No certificate can be for this.
+    /// No certificate can be for this name.
     #[error(
         "no certificate can be for {name:?}, which is neither a name in ASCII nor an address; say \
          with tls_server_name whose it must be"
@@ -96,18 +95,18 @@ pub enum TlsConfigError {
         /// The host or the option `tls_server_name`.
         name: String,
     },
-    /// The application has brought a configuration, which has all that this option is about.
+    /// The application has given a configuration, which already covers what this option sets.
     #[error(
         "the option {option} contradicts the configuration of TLS that was given to the builder"
     )]
     OwnConfig {
-        /// Which option.
+        /// The option.
         option: &'static str,
     },
-    /// The cryptography that the process has installed as its default does not do.
+    /// The cryptography that the process has installed as its default cannot be used.
     #[error("the process's default cryptography is of no use")]
     Provider {
-        /// Why not; a `tls::InWords` of the core, around a `rustls::Error`.
+        /// The reason: a `tls::InWords` of the core, around a `rustls::Error`.
         source: Shared<dyn StdError + Send + Sync>,
     },
 }

@@ -1,7 +1,7 @@
 //! Certificates and keys from files in PEM (RFC 7468).
 //!
-//! What a file holds is in no error: a key whose line breaks were lost would be quoted as a line
-//! that is malformed.
+//! No error shows a file's contents. For example, a key whose line breaks were lost would otherwise
+//! be quoted as a malformed line.
 
 use std::fs;
 use std::io::Read;
@@ -47,7 +47,7 @@ impl File<'_> {
             path: self.shown(),
             source: Shared::new(error),
         };
-        // Looked at before it is opened: to open a pipe waits for its other end.
+        // Checked before it is opened, as opening a pipe waits for its other end.
         if !fs::metadata(self.path).map_err(unread)?.is_file() {
             return Err(TlsConfigError::NotAFile { option: self.option, path: self.shown() });
         }
@@ -83,8 +83,8 @@ impl File<'_> {
     }
 }
 
-/// How large a file of certificates or of a key may be: all authorities that operating systems trust
-/// come to a quarter of a mebibyte.
+/// The maximum size of a file of certificates or of a key. All authorities that operating systems
+/// trust come to a quarter of a mebibyte.
 const MOST: u64 = 4 << 20;
 const CERTIFICATE: &str = "certificate";
 const KEY: &str = "private key";

@@ -1,7 +1,7 @@
 //! A socket within TLS, over any adapter's socket.
 //!
-//! What was taken from the driver counts as sent, also while it is still to be written: that is
-//! tried again in every turn, whichever way the driver asks.
+//! Bytes taken from the driver count as sent, even while they are still to be written. Writing them
+//! is tried again in every turn, whether the driver reads or writes.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use super::{TlsClient, TlsConfigError};
 use crate::error::LinkError;
 use crate::runtime::Socket;
 
-/// A socket whose bytes are those of a TLS session. Dropped, it says so to its peer, if that can be
-/// said at once.
+/// A socket whose bytes are those of a TLS session. When dropped, it notifies its peer, if that can
+/// be written at once.
 #[derive(Debug)]
 pub(crate) struct TlsSocket<S: Socket> {
     socket: S,
     session: Session,
     incoming: BytesMut,
-    /// Why nothing can be written any more. What there is to read may say more about that.
+    /// Why nothing can be written any more. The bytes left to read may explain more.
     broken: Option<io::Error>,
 }
 
 impl TlsClient {
-    /// A socket within TLS to whoever is dialled there.
+    /// Wraps a socket to the server at `place` in TLS.
     pub(crate) fn wrap<S: Socket>(
         &self,
         place: &Endpoint,
@@ -42,7 +42,7 @@ impl TlsClient {
 }
 
 impl<S: Socket> TlsSocket<S> {
-    /// Why a connection over it ended, where TLS knows more of that.
+    /// Why a connection over it ended, with what TLS knows about it.
     pub(crate) fn explain(&self, end: LinkError) -> LinkError {
         match end {
             LinkError::Connection(ConnectionError::NotReadyInTime)
@@ -54,7 +54,7 @@ impl<S: Socket> TlsSocket<S> {
         }
     }
 
-    /// Writes what is to be written, as far as that goes. Pending where something is left.
+    /// Writes as much of the outgoing bytes as possible. Pending if some are left.
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.session.outgoing().is_empty() {
             match self.socket.poll_write(&[IoSlice::new(self.session.outgoing())], cx) {
@@ -68,7 +68,7 @@ impl<S: Socket> TlsSocket<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what is to be written; where that fails, it is for the next read to tell.
+    /// Writes outgoing bytes; the next read reports a failure.
     fn try_flush(&mut self, cx: &mut Context<'_>) {
         if self.broken.is_none()
             && let Poll::Ready(Err(error)) = self.flush(cx)
@@ -133,9 +133,9 @@ impl<S: Socket> Drop for TlsSocket<S> {
     }
 }
 
-/// After so many reads that brought no plain text, others get a turn, and the driver a look at its
-/// deadlines: a server may talk about the session without end.
+/// After this many reads without plain text other tasks get a turn, and the driver checks its
+/// deadlines: a server may send session messages without end.
 const READS: usize = 32;
 
-/// How many bytes are read at once at most.
+/// The maximum number of bytes read at once.
 const READ_MOST: usize = 64 * 1024;

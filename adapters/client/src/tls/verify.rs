@@ -1,4 +1,4 @@
-//! The check of who a server is, if the authorities are those in a file.
+//! Verifies a server's certificate against the authorities in a file.
 
 use std::sync::Arc;
 
@@ -10,21 +10,19 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
-/// Verifies what webpki verifies, with two differences: a certificate that is itself in the file is
-/// trusted, whether it may be an authority's or has an issuer that is unknown; and the name may be left
-/// out.
+/// Verifies like webpki, with two differences. A certificate that is itself in the file is trusted,
+/// even if it is an authority's or its issuer is unknown. And the name check may be skipped.
 #[derive(Debug)]
 pub(super) struct TrustedFile {
     pub(super) chain: Arc<WebPkiServerVerifier>,
-    /// What is in the file.
+    /// The certificates in the file.
     pub(super) certificates: Vec<CertificateDer<'static>>,
     pub(super) verify: TlsVerify,
 }
 
 impl TrustedFile {
-    /// Whether the certificate is one of the file, and this says no more than that webpki wants an
-    /// issuer for it. Webpki looks at dates before it comes to that, and so reports one that has expired
-    /// as such.
+    /// Whether the certificate is in the file, and `problem` is only that webpki wants an issuer
+    /// for it. Webpki checks dates first, so it reports an expired certificate as such.
     fn is_trusted_itself(&self, shown: &CertificateDer<'_>, problem: &CertificateError) -> bool {
         let wants_an_issuer = match problem {
             CertificateError::UnknownIssuer => true,
@@ -59,7 +57,7 @@ impl ServerCertVerifier for TrustedFile {
                 }
                 Ok(ServerCertVerified::assertion())
             }
-            // The name is what webpki looks at last.
+            // Webpki checks the name last.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.wants_name() => Ok(ServerCertVerified::assertion()),

@@ -1,4 +1,4 @@
-//! A build without the feature `tls`: there is nothing to say about TLS but no.
+//! A build without the feature `tls`: a request for TLS is an error.
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
@@ -13,19 +13,19 @@ use super::TlsConfigError;
 use crate::error::{Error, LinkError};
 use crate::runtime::Socket;
 
-/// What an application would bring of its own; nothing.
+/// The configuration of an application; always empty here.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Own(());
 
-/// What no cache has.
+/// A client that no cache has.
 #[derive(Clone, Debug)]
 pub(crate) enum TlsClient {}
 
-/// What no connection goes over.
+/// A socket that no connection uses.
 #[derive(Debug)]
 pub(crate) struct TlsSocket<S>(Infallible, PhantomData<S>);
 
-/// None where the URL asks for plain text, and else an error.
+/// Returns `None` if the URL asks for plain text, and an error otherwise.
 pub(crate) fn client(
     server: &Server,
     settings: &Settings,
@@ -39,14 +39,14 @@ pub(crate) fn client(
 }
 
 impl TlsClient {
-    /// Nothing, as there is none.
+    /// Never called, as no client exists.
     pub(crate) fn wrap<S: Socket>(&self, _: &Endpoint, _: S) -> Result<TlsSocket<S>, LinkError> {
         match *self {}
     }
 }
 
 impl<S> TlsSocket<S> {
-    /// Nothing either.
+    /// Never called either.
     pub(crate) fn explain(&self, _: LinkError) -> LinkError {
         match self.0 {}
     }
