@@ -1,8 +1,8 @@
 //! A scripted server that sends what no real server would.
 //!
-//! [`Peer::start`] greets properly and asks a script how to react to every later command;
-//! [`Peer::bare`] asks it from the first command on. Behaviour that a real server can show is
-//! tested with a real server, never with this one.
+//! [`Peer::start`] greets properly and asks a script how to react to every later command.
+//! [`Peer::bare`] asks the script from the first command on. Behaviour that a real server can show
+//! is tested with a real server, never with this one.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};

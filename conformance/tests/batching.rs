@@ -2,7 +2,7 @@
 //!
 //! Writes are counted, not timed, in a runtime of this test's own: the adapter's runtime, with a
 //! counting socket around the adapter's socket. This shows as well that a fourth adapter needs
-//! nothing but
+//! nothing but [`async_caches::runtime`].
 //! [`async_caches::runtime`].
 #![allow(clippy::print_stderr, reason = "it tells what it counted")]
 

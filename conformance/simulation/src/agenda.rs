@@ -1,4 +1,4 @@
-//! What will happen, and when: the simulation's only source of time.
+//! The coming events and their times: the simulation's only source of time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,7 +8,7 @@ use async_caches::runtime::Instant;
 
 use crate::turns::Turn;
 
-/// What is to happen, in order of time; of the same time, in the order in which it was noted.
+/// Coming events in order of time. Events of the same time keep the order in which they were noted.
 #[derive(Default)]
 pub(crate) struct Agenda {
     events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
@@ -17,32 +17,32 @@ pub(crate) struct Agenda {
     free: Vec<usize>,
 }
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Event {
     /// An alarm rings.
     Alarm(usize),
-    /// A dial comes to what it comes to.
+    /// A dial ends, in success or not.
     Dialled(usize),
-    /// Bytes of a client arrive at the server, up to this place of the stream.
+    /// Bytes of a client arrive at the server, up to this position in the stream.
     Delivered(usize, u64),
-    /// Bytes of the server arrive at a client, up to this place of the stream.
+    /// Bytes of the server arrive at a client, up to this position in the stream.
     Arrived(usize, u64),
     /// A line is cut.
     Cut(usize),
-    /// The server goes on after a pause.
+    /// The server continues after a pause.
     Resumed,
-    /// A push is said on a line.
+    /// The server sends a push on a line.
     Pushed(usize),
-    /// Something happens to the server, or to the clocks.
+    /// A strike hits the server or the clocks.
     Struck(usize),
-    /// Something happens to the cluster.
+    /// An event of the cluster happens.
     Turned(Turn),
-    /// An operation should be over at this time.
+    /// An operation must have ended by this time.
     Due { op: usize, at: Instant },
-    /// A race of addresses should be over.
+    /// A race of addresses must have ended by this time.
     Raced { race: usize, at: Instant },
-    /// A pool that lost a link should have dialled again.
+    /// A pool that lost a line must have dialled again by this time.
     Redial { pool: usize, events: usize, at: Instant },
 }
 
@@ -53,23 +53,23 @@ struct Alarm {
 }
 
 impl Agenda {
-    /// Notes what is to happen.
+    /// Notes a coming event.
     pub(crate) fn note(&mut self, at: Instant, event: Event) {
         self.noted += 1;
         self.events.push(Reverse((at, self.noted, event)));
     }
 
-    /// Takes off what happens first.
+    /// Takes the next event.
     pub(crate) fn next(&mut self) -> Option<(Instant, Event)> {
         self.events.pop().map(|Reverse((at, _, event))| (at, event))
     }
 
-    /// When something happens next.
+    /// The time of the next event.
     pub(crate) fn peek(&self) -> Option<Instant> {
         self.events.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// A new alarm, which is not set.
+    /// A new alarm, not set yet.
     pub(crate) fn alarm(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
             self.alarms.push(Alarm::default());
@@ -77,7 +77,7 @@ impl Agenda {
         })
     }
 
-    /// Sets an alarm to wake at this time, and no other.
+    /// Sets an alarm to this time, and to no other.
     pub(crate) fn set(&mut self, id: usize, at: Option<Instant>, waker: &Waker, late: u64) {
         let alarm = &mut self.alarms[id];
         match &mut alarm.waker {
@@ -93,13 +93,13 @@ impl Agenda {
         }
     }
 
-    /// An alarm is not needed any more.
+    /// Releases an alarm that is not needed any more.
     pub(crate) fn release(&mut self, id: usize) {
         self.alarms[id] = Alarm::default();
         self.free.push(id);
     }
 
-    /// An alarm rings, if that is still wanted.
+    /// Rings an alarm, if it is still set.
     pub(crate) fn ring(&mut self, id: usize, now: Instant) {
         let alarm = &mut self.alarms[id];
         if alarm.at.is_some_and(|at| at <= now)

@@ -1,7 +1,7 @@
-//! Tasks, run one at a time, in an order that a seed draws.
+//! Runs tasks one at a time, in an order that a seed draws.
 //!
-//! Of all tasks that were woken, any may be next; now and then one is polled that nobody woke, as
-//! a future must bear. It knows no time.
+//! Any of the woken tasks may be next. Now and then a task is polled that was not woken, as a
+//! future must tolerate. It knows no time.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ struct Task {
     wake: Arc<Woken>,
 }
 
-/// Which tasks were woken, and which are to be taken in.
+/// The woken tasks, and the spawned tasks that are not taken in yet.
 #[derive(Default)]
 pub(crate) struct Ready {
     woken: Mutex<Vec<Arc<Woken>>>,
@@ -54,19 +54,19 @@ impl Wake for Woken {
 }
 
 impl Ready {
-    /// Has a task run, from whatever thread of thought.
+    /// Spawns a task from any place, also from inside a poll.
     pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) {
         lock(&self.spawned).push(task);
     }
 }
 
 impl Executor {
-    /// Where tasks are woken and spawned.
+    /// The handle through which tasks are woken and spawned.
     pub(crate) fn ready(&self) -> Arc<Ready> {
         Arc::clone(&self.ready)
     }
 
-    /// Has a task run.
+    /// Spawns a task.
     pub(crate) fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
         self.take_in(Box::pin(future));
     }
@@ -77,7 +77,7 @@ impl Executor {
         self.alive
     }
 
-    /// Polls one task; answers whether there was one to poll.
+    /// Polls one task. Returns whether there was one to poll.
     pub(crate) fn step(&mut self, random: &mut Random, unasked: u64) -> bool {
         self.take_in_spawned();
         let chosen = {
@@ -124,7 +124,7 @@ impl Executor {
         self.alive += 1;
     }
 
-    /// Gives up all tasks.
+    /// Drops all tasks.
     pub(crate) fn abandon(&mut self) {
         self.take_in_spawned();
         for task in self.tasks.drain(..).flatten() {

@@ -1,8 +1,8 @@
-//! One virtual connection: two streams of bytes, and what has become of them.
+//! One virtual connection: two streams of bytes, and their state.
 //!
-//! What the client writes is read here as soon as it is written, since a command is known from
-//! then on; the server runs it once its last byte has arrived. Places in a stream are counted in
-//! bytes from its beginning.
+//! The bytes of the client are parsed here as soon as they are written, since a command is known
+//! from then on. The server runs a command once its last byte has arrived. Positions in a stream
+//! are counted in bytes from its beginning.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -19,7 +19,7 @@ use crate::request::Request;
 pub(crate) struct Line {
     /// The pool that dialled it.
     pub(crate) pool: usize,
-    /// Which server it leads to.
+    /// The server that it leads to.
     pub(crate) node: usize,
     /// The race that it runs in, or has won.
     pub(crate) race: Option<usize>,
@@ -31,25 +31,25 @@ pub(crate) struct Line {
     pub(crate) session: Option<Session>,
     /// Whether the server has answered the last command of the handshake.
     pub(crate) greeted: bool,
-    /// How many bytes the server had said by then.
+    /// How many bytes the server had sent by then.
     pub(crate) greeting: u64,
-    /// When it was.
+    /// When that reply was sent.
     pub(crate) greeted_at: Instant,
-    /// How many replies those were.
+    /// How many replies had been sent by then.
     pub(crate) greetings: u64,
-    /// Whether replies may not be what the server said, or may be another command's.
+    /// Whether replies may be altered, or may be another command's.
     pub(crate) tainted: bool,
-    /// When it was last asked for something, but for a PING.
+    /// When it was last used for a command, other than PING.
     pub(crate) used: Instant,
-    /// How many replies were said.
+    /// How many replies were sent.
     pub(crate) replies: u64,
-    /// Whether the last command written was `ASKING`, and the last that has run.
+    /// Whether the last command written was `ASKING`, and whether the last one run was.
     pub(crate) asking: (bool, bool),
-    /// Whether it has said that it only reads.
+    /// Whether it has declared that it only reads (`READONLY`).
     pub(crate) reads: bool,
 }
 
-/// How far the client's side is.
+/// The state of the client's side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
     Dialling,
@@ -62,9 +62,9 @@ pub(crate) enum Phase {
 /// From the client to the server.
 #[derive(Default)]
 pub(crate) struct Outward {
-    /// What is written of a command that is not whole.
+    /// The bytes of a command that is not whole yet.
     pub(crate) begun: BytesMut,
-    /// Commands that have not run.
+    /// Commands that have not run yet.
     pub(crate) asked: VecDeque<Asked>,
     pub(crate) written: u64,
     pub(crate) delivered: u64,
@@ -87,9 +87,9 @@ pub(crate) struct Inward {
     pub(crate) read: u64,
     pub(crate) last: Instant,
     pub(crate) reader: Option<Waker>,
-    /// Nothing arrives behind this place.
+    /// Nothing after this position arrives.
     pub(crate) limit: Option<u64>,
-    /// The client learns that the line is cut once it has read what has arrived.
+    /// The client learns of the cut once it has read the bytes that have arrived.
     pub(crate) cut: bool,
 }
 
@@ -117,7 +117,7 @@ impl Line {
         }
     }
 
-    /// Whether the client has it, or wants it.
+    /// Whether the client has it, or is dialling it.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Dialling | Phase::Open)
     }
@@ -128,14 +128,14 @@ impl Line {
         self.phase == Phase::Open && self.session.is_some() && self.greeted && !muted
     }
 
-    /// Whether nothing comes through this way any more.
+    /// Whether nothing gets through in this direction any more.
     pub(crate) fn is_muted(&self, way: Ways, now: Instant) -> bool {
         self.fate
             .mute
             .is_some_and(|(from, ways)| from <= now && (ways == way || ways == Ways::Both))
     }
 
-    /// How much there is to read.
+    /// How many bytes there are to read.
     pub(crate) fn unread(&self) -> u64 {
         let arrived =
             self.inward.limit.map_or(self.inward.arrived, |it| it.min(self.inward.arrived));

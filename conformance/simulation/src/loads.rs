@@ -1,14 +1,15 @@
-//! A seed of loads that wait for loads: loaders that ask for other keys of several caches, one after
-//! the other and at once, nested and crossing; leaders that are kept and not polled, that hang, fail
-//! and are given up.
+//! A seed of loads that wait for loads: loaders that load other keys of several caches, one after
+//! the other and at once, nested and crossing; leaders that are kept and not polled, that hang,
+//! fail and are dropped.
 //!
-//! The stores are in memory and time is virtual, so nothing but a load makes a caller wait. What
-//! must hold:
+//! The stores are in memory and time is virtual, so a caller waits for nothing but a load. The
+//! rules:
 //!
-//! * every caller comes to an end: no task is left when no alarm is;
-//! * it does so in time: what delays it is the sleep of loaders and `load_wait`, both of which are
-//!   counted. In stories without leaders that stop, `load_wait` is an hour, and none may need it;
-//! * no older value comes back: what is read was not loaded before the last write of its key.
+//! * every caller comes to an end: no task is left when no alarm is set;
+//! * it does so in time: only the sleep of loaders and `load_wait` delay it, and both are counted.
+//!   In stories without leaders that stop, `load_wait` is an hour, and no caller may need it;
+//! * no older value comes back: a value that is read was not loaded before the last write of its
+//!   key.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use crate::log::Log;
 use crate::run::Report;
 use crate::world::lock;
 
-/// A clock, and the alarms that are set on it.
+/// A clock and its alarms.
 #[derive(Clone, Debug, Default)]
 struct Time {
     state: Arc<Mutex<Alarms>>,
@@ -98,7 +99,7 @@ impl Drop for Sleep {
     }
 }
 
-/// What all tasks of a story share.
+/// The state that all tasks of a story share.
 #[derive(Clone)]
 struct Story {
     time: Time,
@@ -114,7 +115,7 @@ struct Books {
     random: Option<Random>,
     failure: Option<String>,
     log: Log,
-    /// Counts what happens.
+    /// Counts the events.
     step: u64,
     /// When the last write of a key was done.
     written: BTreeMap<Key, u64>,
@@ -122,10 +123,10 @@ struct Books {
     operations: usize,
 }
 
-/// Which cache, and which of its keys.
+/// The index of a cache, and the number of one of its keys.
 type Key = (usize, u64);
 
-/// Runs a seed; keeps a log where somebody will read it.
+/// Runs a seed. Keeps a log if the caller wants one.
 pub(crate) fn run(seed: u64, keep_log: bool) -> Report {
     let mut random = Random::new(seed);
     let (time, stops) = (Time::default(), random.below(2) == 0);
@@ -133,7 +134,7 @@ pub(crate) fn run(seed: u64, keep_log: bool) -> Report {
     let seconds = if stops { 1 + random.below(10) } else { 3_600 };
     let load_wait = Duration::from_secs(seconds);
     let caches = (0..1 + random.below(3)).map(|_| {
-        // Stores of one name are one store: those of one seed only.
+        // Stores of one name are one store, so each seed has names of its own.
         let name = STORES.fetch_add(1, Ordering::Relaxed);
         let url = format!("locmem://loads-{name}?load_wait={seconds}");
         let cache = builder(&url).runtime(time.clone()).build();
@@ -163,7 +164,7 @@ pub(crate) fn run(seed: u64, keep_log: bool) -> Report {
 }
 
 impl Story {
-    /// Lets everything happen that happens.
+    /// Runs tasks and alarms until neither is left.
     fn drive(&self, executor: &mut Executor, seed: u64) {
         let mut random = Random::new(!seed);
         for _ in 0..MOST_STEPS {
@@ -185,7 +186,7 @@ impl Story {
     async fn task(self, task: u64) {
         self.books.borrow_mut().callers += 1;
         for cache in self.caches.iter() {
-            // Tasks connect one cache after the other, whichever comes first.
+            // Tasks connect one cache after the other; a cache may be connected already.
             let _ = cache.connect().await;
         }
         for _ in 0..1 + self.below(4) {
@@ -206,8 +207,9 @@ impl Story {
         self.books.borrow_mut().callers -= 1;
     }
 
-    /// How long one operation takes at most: a loader of each depth sleeps a while for each of its
-    /// two steps, and waits for each; without leaders that stop, what it waits for is only that.
+    /// How long one operation takes at most. A loader of each depth sleeps a while for each of its
+    /// two steps, and waits for each. Without leaders that stop, an operation waits for nothing
+    /// else.
     fn longest(&self) -> Duration {
         let own = Duration::from_secs(2 + 1 + 1);
         match self.stops {
@@ -216,7 +218,7 @@ impl Story {
         }
     }
 
-    /// Asks for a key; its loader may ask for others.
+    /// Loads a key. Its loader may load others.
     fn ask(&self, task: u64, key: Key, depth: u64) -> Pin<Box<dyn Future<Output = Option<u64>>>> {
         let story = self.clone();
         Box::pin(async move {
@@ -230,8 +232,8 @@ impl Story {
                 loader.await
             };
             let got = cache.try_get_or_set(key.1.to_string(), loader).await.ok();
-            // In memory a caller waits for nothing but a load, and for that no longer; one that is
-            // kept is not polled in time to know.
+            // In memory a caller waits for nothing but a load, and for a load no longer than
+            // `load_wait`. A kept caller is not polled in time to notice.
             let waited = own.borrow().unwrap_or_else(|| story.time.now()).since(began);
             if task == KEPT {
                 return got;
@@ -254,7 +256,7 @@ impl Story {
             let children = if depth == 0 { 0 } else { self.below(3) };
             let mut children: Vec<_> =
                 (0..children).map(|_| Some(self.ask(task, self.key(), depth - 1))).collect();
-            // All at once; now and then only the first that ends is of interest.
+            // All at once; now and then only until the first ends.
             let any = self.below(4) == 0;
             poll_fn(|cx| {
                 let mut ended = children.is_empty();
@@ -276,8 +278,8 @@ impl Story {
         }
     }
 
-    /// Leads a load, or follows one, and keeps that for a while without polling it, as a `select!`
-    /// does: in the meantime the same task asks for the same key.
+    /// Leads a load, or follows one, and keeps that future for a while without polling it, as a
+    /// `select!` does. In the meantime the same task loads the same key.
     async fn keep(&self, key: Key) {
         let mut kept = self.ask(KEPT, key, 1);
         let done = poll_fn(|cx| Poll::Ready(kept.as_mut().poll(cx).is_ready())).await;
@@ -287,7 +289,7 @@ impl Story {
         }
     }
 
-    /// Waits for a caller, and gives it up after a while if loads may hang.
+    /// Waits for a caller, and drops it after a while if loads may hang.
     async fn give_up<T>(
         &self,
         _: u64,
@@ -358,10 +360,10 @@ impl Story {
 
 static STORES: AtomicU64 = AtomicU64::new(0);
 
-/// When a caller that may hang is given up at the latest, twice: see [`Story::keep`].
+/// Twice the time after which a caller that may hang is dropped at the latest: see [`Story::keep`].
 const GIVEN_UP: Duration = Duration::from_secs(60);
 
-/// The number of callers that are kept.
+/// The task number of kept callers.
 const KEPT: u64 = 100;
 
 /// More steps than any story has.

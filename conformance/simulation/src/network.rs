@@ -1,8 +1,8 @@
-//! What happens on lines: dials, bytes on their way, cuts. The server at their other end is in
+//! Events on lines: dials, bytes on their way, cuts. The server at their other end is in
 //! [`serve`](crate::serve).
 //!
-//! Each way of a line keeps its order, whatever the delays. A client may close a line with bytes
-//! on their way; they then may still arrive, as they do with real sockets.
+//! Each direction of a line keeps its order, whatever the delays. A client may close a line while
+//! bytes are on their way. They may still arrive, as with real sockets.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
@@ -22,7 +22,7 @@ use crate::request::Request;
 use crate::world::State;
 
 impl State {
-    /// A pool dials.
+    /// Dials a line for a pool. Returns the line's id.
     pub(crate) fn dial(&mut self, pool: usize, node: usize) -> usize {
         let fate = self.plan.fate(&mut self.random, self.now);
         let id = self.open_line(pool, node, fate, None);
@@ -30,7 +30,7 @@ impl State {
         id
     }
 
-    /// A line is dialled, alone or in a race.
+    /// Opens a line that is dialled, alone or in a race.
     pub(crate) fn open_line(
         &mut self,
         pool: usize,
@@ -51,7 +51,7 @@ impl State {
         id
     }
 
-    /// What a dial has come to so far.
+    /// Polls the outcome of a dial.
     pub(crate) fn poll_dial(&mut self, id: usize, waker: &Waker) -> Poll<io::Result<()>> {
         let line = &mut self.lines[id];
         match line.phase {
@@ -88,7 +88,7 @@ impl State {
         wake(&mut self.lines[id].inward.reader);
     }
 
-    /// The client's side is gone.
+    /// Closes the client's side of a line.
     pub(crate) fn close(&mut self, id: usize) {
         let line = &mut self.lines[id];
         if line.phase == Phase::Closed {
@@ -161,7 +161,7 @@ impl State {
         Poll::Ready(Ok(count as usize))
     }
 
-    /// Reads the commands that are whole now.
+    /// Reads the commands that are whole by now.
     fn tap(&mut self, id: usize) {
         loop {
             let outward = &mut self.lines[id].outward;
@@ -179,20 +179,20 @@ impl State {
         }
     }
 
-    /// No more commands are under way on a line than may be: each, but for a set of two keys, is
-    /// one, and there may be one that asks whether the server is there.
+    /// Checks that a line has no more commands under way than allowed. Each operation is one
+    /// command, except a set of two keys. One ping that checks the server may be added.
     fn check_in_flight(&mut self, id: usize) {
         let line = &self.lines[id];
         let most = self.plan.caches[self.pools[line.pool].cache].max_in_flight.saturating_mul(2);
         let under_way = line.outward.asked.len();
-        // Each may have an ASKING in front.
+        // Each command may have an `ASKING` before it.
         let most = if self.cluster.is_some() { most.saturating_mul(2) } else { most };
         if line.greeted && under_way > most.saturating_add(1) {
             self.ledger.fail(format!("line {id}: {under_way} commands under way"));
         }
     }
 
-    /// What was written is on its way.
+    /// Sends the written bytes on their way.
     fn send(&mut self, id: usize) {
         let (latency, now, foul) = (self.latency(), self.now, self.is_foul());
         let line = &mut self.lines[id];
@@ -221,7 +221,7 @@ impl State {
         }
     }
 
-    /// The server's side is gone; the client learns of it a little later.
+    /// Ends the server's side of a line. The client learns of it a little later.
     pub(crate) fn cut(&mut self, id: usize) {
         let at = self.lines[id].inward.last.max(self.now + self.latency());
         self.lines[id].session = None;
@@ -240,7 +240,7 @@ impl State {
         self.log.add(now, || format!("line {id}: cut"));
     }
 
-    /// Bytes that were said are on their way.
+    /// Sends the server's bytes on their way.
     pub(crate) fn say(&mut self, id: usize, bytes: &[u8]) {
         let (latency, now, foul) = (self.latency(), self.now, self.is_foul());
         let line = &mut self.lines[id];
@@ -313,7 +313,7 @@ impl State {
         Poll::Pending
     }
 
-    /// How long a way through the network takes.
+    /// How long a message takes in one direction.
     pub(crate) fn latency(&mut self) -> Duration {
         let (least, most) = self.plan.latency;
         Duration::from_nanos(least + self.random.below(most - least))
@@ -329,7 +329,7 @@ impl State {
         let live = self.live(pool);
         let events = self.pools[pool].ended(self.now, failed, live);
         self.note_redial(pool, events);
-        // What has answered is no reason to wait for long, however soon it has ended.
+        // If the line has answered, its pool must dial again soon, even if the line ended early.
         if answered && self.plan.only_poison {
             let at = self.now + SOON;
             self.agenda.note(at, Event::Redial { pool, events, at });
@@ -341,7 +341,7 @@ impl State {
         self.agenda.note(at, Event::Redial { pool, events, at });
     }
 
-    /// A pool that lost a link has had time to dial again, unless the clock has jumped.
+    /// Checks that a pool that lost a line has dialled again, unless the clock has jumped.
     pub(crate) fn redial(&mut self, pool: usize, events: usize, at: Instant) {
         if self.now.since(at) >= SLACK {
             return self.note_redial(pool, events);
@@ -353,7 +353,7 @@ impl State {
         self.check(pool, checked);
     }
 
-    /// How many connections a pool has, of which one that is raced for is one.
+    /// How many connections a pool has. All lines of one race count as one connection.
     pub(crate) fn live(&self, pool: usize) -> usize {
         let lines = || self.lines.iter().filter(|line| line.pool == pool && line.is_live());
         let races: BTreeSet<_> = lines().filter_map(|line| line.race).collect();
@@ -373,23 +373,23 @@ pub(crate) fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// A link that has idled for less is not closed.
+/// A line that has been idle for less than this must not be closed.
 const IDLE: Duration = Duration::from_secs(29);
 
-/// Within this time a pool below its smallest size dials again that has lost a line which has
-/// answered: the first delay, and what alarms are late.
+/// If a pool below its minimum size loses a line that has answered, it dials again within this
+/// time: the first delay, and the lateness of alarms.
 const SOON: Duration = Duration::from_millis(80);
 
-/// Within this time a pool below its smallest size dials again.
+/// A pool below its minimum size dials again within this time.
 const REDIAL: Duration = Duration::from_millis(5_050);
 
-/// What a push may look like.
+/// The pushes that a server may send.
 pub(crate) const PUSHES: [&[u8]; 3] = [
     b">2\r\n$10\r\ninvalidate\r\n*1\r\n$7\r\np::k0#1\r\n",
     b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$8\r\n\"p::k0#1\r\n",
     b">1\r\n+OK\r\n",
 ];
 
-/// What a reply may look like that nobody asked for.
+/// The unsolicited replies that a server may send.
 pub(crate) const STRAYS: [&[u8]; 5] =
     [b"+OK\r\n", b":1\r\n", b"$-1\r\n", b"$7\r\n\"stray\"\r\n", b"-ERR stray\r\n"];

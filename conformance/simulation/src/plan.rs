@@ -1,7 +1,7 @@
-//! What a seed draws before anything runs: who takes part, and what will go wrong.
+//! A seed draws its plan before anything runs: the callers and caches, and the faults.
 //!
-//! A seed has each kind of fault or has it not, so that some see one alone and some see many at
-//! once; some have none, and then no error at all is excused. Everything ends at
+//! A seed either has a kind of fault or does not, so that some seeds meet one kind alone and some
+//! meet many at once. Some have no faults, and then no error at all is excused. All faults end at
 //! [`Plan::faults_until`].
 
 use std::time::Duration;
@@ -22,18 +22,18 @@ pub(crate) struct Plan {
     pub(crate) keys: u64,
     pub(crate) response_timeout: Duration,
     pub(crate) connect_timeout: Duration,
-    /// Nothing goes wrong from then on.
+    /// No fault happens from then on.
     pub(crate) faults_until: Instant,
     pub(crate) weather: Weather,
-    /// What comes of reading the key [`POISON`], if there is one.
+    /// The effect of reading the key [`POISON`], if there is one.
     pub(crate) poison: Option<Poison>,
-    /// Whether nothing else goes wrong.
+    /// Whether the poison is the only fault.
     pub(crate) only_poison: bool,
     pub(crate) strikes: Vec<(Instant, Strike)>,
     pub(crate) hello: Hello,
     pub(crate) password: bool,
     pub(crate) database: i64,
-    /// How many nanoseconds a way through the network takes at least, and at most.
+    /// How many nanoseconds a message takes in one direction at least, and at most.
     pub(crate) latency: (u64, u64),
     /// How many bytes are on their way to the server at most.
     pub(crate) window: u64,
@@ -41,19 +41,19 @@ pub(crate) struct Plan {
     pub(crate) poll_cost: u64,
     /// How many nanoseconds an alarm is late at most.
     pub(crate) late: u64,
-    /// One poll in so many is of a task that nobody woke; none for zero.
+    /// One poll in this many is of a task that was not woken; zero for none.
     pub(crate) unasked: u64,
-    /// One operation in so many is dropped before its end; none for zero.
+    /// One operation in this many is dropped before its end; zero for none.
     pub(crate) drops: u64,
     /// How long the operations of a caller take at most, with their pauses.
     pub(crate) span: Duration,
     /// Whether callers do hardly anything but load.
     pub(crate) loads: bool,
-    /// What there is of a cluster, where there is one.
-    /// How old a line may become.
+    /// The maximum age of a line.
     pub(crate) max_age: Option<Duration>,
     /// The addresses of the server, if there are several.
     pub(crate) addresses: Vec<Address>,
+    /// The plan of the cluster, if there is one.
     pub(crate) cluster: Option<ClusterPlan>,
     /// How often caches disconnect in the middle, and connect again.
     pub(crate) reconnects: u64,
@@ -87,23 +87,23 @@ pub(crate) struct Weather {
     pub(crate) corrupt: bool,
 }
 
-/// What a server does that is asked for the key [`POISON`].
+/// The reaction of a server to a request for the key [`POISON`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Poison {
-    /// It hangs up, and drops what it has not sent yet.
+    /// It hangs up, and drops the bytes that it has not sent yet.
     HangUp,
-    /// It answers what is no reply.
+    /// It sends bytes that are not a reply.
     Malformed,
     /// It hangs up on a lookup of several keys, whichever they are, as if all their values together
-    /// were too much for it.
+    /// were too large for it.
     Chunk,
-    /// It puts an error in the place of a value of a lookup of several keys, as a proxy does that
+    /// It puts an error in the place of one value in a lookup of several keys, like a proxy that
     /// cannot reach one of its servers.
     Shard,
 }
 
 impl Poison {
-    /// Whether it is in one key alone.
+    /// Whether the poison is one key alone.
     pub(crate) fn is_of_a_key(self) -> bool {
         match self {
             Self::HangUp | Self::Malformed => true,
@@ -112,31 +112,31 @@ impl Poison {
     }
 }
 
-/// Something that happens to the server, or to the clocks.
+/// An event of the server, or of the clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Strike {
-    /// The server dies; with `keep` its data is there when it is back.
+    /// The server dies. With `keep` its data is still there when it is back.
     Down { keep: bool, silent: bool },
     /// The server is back, and this is its mood.
     Up(Mood),
-    /// What the server takes changes.
+    /// The server's mood changes.
     Mood(Mood),
     /// The server forgets its scripts.
     ForgetScripts,
-    /// The server forgets which clients gave the password.
+    /// The server forgets which clients have authenticated.
     ForgetClients,
-    /// The server says nothing for so many nanoseconds.
+    /// The server sends nothing for this many nanoseconds.
     Pause(u64),
-    /// The server's clock jumps by so many milliseconds.
+    /// The server's clock jumps by this many milliseconds.
     ServerClock(i64),
-    /// The caches' clock jumps ahead by so many nanoseconds, as where a machine has slept.
+    /// The caches' clock jumps ahead by this many nanoseconds, as after a machine has slept.
     ClientClock(u64),
     /// Another client writes a key.
     Rival(u64),
 }
 
 impl Strike {
-    /// Whether it may make an operation fail.
+    /// Whether it can make an operation fail.
     fn is_a_fault(self) -> bool {
         match self {
             Self::Down { .. }
@@ -151,36 +151,36 @@ impl Strike {
     }
 }
 
-/// The name of the key that it may end a connection to read.
+/// The name of the key that a read may end a connection for.
 pub(crate) const POISON: &str = "poison";
 
-/// What becomes of one line.
+/// The faults of one line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fate {
     pub(crate) refused: bool,
     pub(crate) silent: bool,
-    /// After so many bytes of the server the line is cut.
+    /// The line is cut after this many bytes of the server.
     pub(crate) cut_in: Option<u64>,
-    /// After so many bytes of the client the line is cut.
+    /// The line is cut after this many bytes of the client.
     pub(crate) cut_out: Option<u64>,
-    /// A cut is an end of the stream, and no error.
+    /// Whether a cut is an end of the stream instead of an error.
     pub(crate) fin: bool,
-    /// From then on nothing comes through, to the server or to the client.
+    /// From then on nothing gets through in these directions.
     pub(crate) mute: Option<(Instant, Ways)>,
-    /// So many replies later one comes that nobody asked for.
+    /// An unsolicited reply comes after this many replies.
     pub(crate) stray: Option<u64>,
-    /// The byte of the server that arrives altered, and by which bits.
+    /// The byte of the server that arrives altered, and the bits that are flipped.
     pub(crate) corrupt: Option<(u64, u8)>,
-    /// Replies take so many nanoseconds more.
+    /// Replies take this many nanoseconds longer.
     pub(crate) slow: u64,
-    /// What is asked, once it was greeted, takes so many nanoseconds more: the server may read it
+    /// Commands after the greeting take this many nanoseconds longer, so the server may read one
     /// after its caller has gone elsewhere.
     pub(crate) behind: u64,
-    /// What was on its way when the client closed arrives all the same.
+    /// Bytes that were on their way when the client closed still arrive.
     pub(crate) linger: bool,
 }
 
-/// Which ways of a line are mute.
+/// The directions in which a line is mute.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ways {
     Out,
@@ -257,8 +257,8 @@ impl Plan {
         }
     }
 
-    /// Draws a plan for a cluster: the same, but that other things happen to its servers. `other` is
-    /// for what [`ClusterPlan::draw`] says.
+    /// Draws a plan for a cluster: the same, except for the events of its servers.
+    /// [`ClusterPlan::draw`] explains `other`.
     pub(crate) fn draw_cluster(random: &mut Random, other: &mut Random) -> Self {
         let mut plan = Self::draw(random);
         plan.database = 0;
@@ -279,18 +279,18 @@ impl Plan {
         let mut cluster = ClusterPlan::draw(random, other, plan.faults_until);
         cluster.lies &= !calm;
         if cluster.lies {
-            // So many that they are sent to more addresses than may be known.
+            // So many that they are redirected to more addresses than a cache may know.
             (plan.tasks, plan.operations) = (60, 8);
         }
         plan.cluster = Some(cluster);
         if plan.batches() {
-            // Both of one slot.
+            // So that both keys are in one slot.
             plan.keys = 2;
         }
         plan
     }
 
-    /// Poisons a key in some seeds. In half of them nothing else goes wrong.
+    /// Poisons a key in some seeds. In half of those nothing else goes wrong.
     pub(crate) fn poison(&mut self, random: &mut Random) {
         if self.is_calm() || random.below(8) > 0 {
             return;
@@ -306,7 +306,7 @@ impl Plan {
         }
     }
 
-    /// In some seeds the server forgets which clients gave the password.
+    /// In some seeds the server forgets which clients have authenticated.
     pub(crate) fn forget_clients(&mut self, random: &mut Random) {
         if self.password && random.below(2) == 0 {
             for _ in 0..1 + random.below(3) {
@@ -321,17 +321,17 @@ impl Plan {
         self.cluster.as_ref().is_some_and(|cluster| cluster.reads)
     }
 
-    /// Whether callers do hardly anything but what is for many keys.
+    /// Whether callers use mostly operations for many keys.
     pub(crate) fn batches(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.batches)
     }
 
-    /// Whether nodes send callers to unused addresses.
+    /// Whether nodes redirect callers to unused addresses.
     pub(crate) fn lies(&self) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.lies)
     }
 
-    /// Whether nothing goes wrong in it.
+    /// Whether this plan has no faults.
     pub(crate) fn is_calm(&self) -> bool {
         let Weather {
             refused, silent, cut_in, cut_out, mute, slow, behind, stray, corrupt, ..
@@ -342,7 +342,7 @@ impl Plan {
         fair && !struck && self.poison.is_none()
     }
 
-    /// Draws what becomes of a line that is dialled now.
+    /// Draws the faults of a line that is dialled now.
     pub(crate) fn fate(&self, random: &mut Random, now: Instant) -> Fate {
         let mut fate = Fate { linger: random.below(2) == 0, ..Fate::default() };
         if now >= self.faults_until {
@@ -424,13 +424,13 @@ fn strikes(random: &mut Random, until: Instant) -> Vec<(Instant, Strike)> {
     }
     strikes.extend(calm_strikes(random));
     strikes.retain(|(at, _)| at.as_nanos() < until);
-    // Whatever they left, the server is up and well afterwards.
+    // Afterwards the server is up and well, whatever the strikes did.
     strikes.push((Instant::from_nanos(until), Strike::Up(Mood::Well)));
     strikes
 }
 
-/// Most callers go on for as long as the faults and as long again; some all come at once, and
-/// some outlive every timeout.
+/// Most callers go on for as long as the faults, and as long again. In some seeds all callers come
+/// at once, and in some they outlive every timeout.
 fn span_of(random: &mut Random, faults: Duration) -> Duration {
     match random.below(12) {
         0 => faults * 20,
@@ -439,7 +439,7 @@ fn span_of(random: &mut Random, faults: Duration) -> Duration {
     }
 }
 
-/// What goes wrong for nobody.
+/// Strikes that make no operation fail.
 fn calm_strikes(random: &mut Random) -> Vec<(Instant, Strike)> {
     let mut strikes = Vec::new();
     let mut add =
@@ -456,7 +456,7 @@ fn calm_strikes(random: &mut Random) -> Vec<(Instant, Strike)> {
     strikes
 }
 
-/// A number below `end`, and rather a small one.
+/// A number below `end`; small ones are more likely.
 fn below_squared(random: &mut Random, end: u64) -> u64 {
     let wide = random.below(end);
     random.below(wide + 1)

@@ -1,7 +1,7 @@
 //! The addresses of the server, of which one is alive, and the age of lines.
 //!
-//! What must hold: while nothing goes wrong but that, whoever dials has a link within the connect
-//! timeout. The lines of one race count as one, as they are one connection that is being dialled.
+//! The rule: if nothing else goes wrong, a dial opens a connection within the connect timeout. The
+//! lines of one race count as one connection that is being dialled.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
@@ -18,27 +18,27 @@ use crate::world::State;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Address {
     Alive,
-    /// What is sent there is lost.
+    /// Bytes sent there are lost.
     Dead,
-    /// Somebody else accepts, and never says anything.
+    /// Another program accepts, and never sends anything.
     Deaf,
-    /// Nobody listens.
+    /// No program listens.
     Refusing,
 }
 
-/// Connections that are being dialled, or were, by several addresses each.
+/// Connections that are or were dialled at several addresses each.
 #[derive(Default)]
 pub(crate) struct Races {
-    /// The pool of each.
+    /// The pool of each race.
     pools: Vec<usize>,
 }
 
 impl Plan {
-    /// Draws addresses, and rather none but the one that there is.
+    /// Draws addresses; in at least half of the seeds there is only the server's own.
     pub(crate) fn draw_addresses(&mut self, random: &mut Random) {
         let count = 2 + random.below(5);
         let longest = (STAGGER * count as u32).min(self.connect_timeout / 2);
-        // Callers wait no longer for a link than for an answer.
+        // A caller waits for a connection no longer than for a reply.
         let fits = self.connect_timeout >= SHORTEST && self.response_timeout >= longest + SHORTEST;
         if !fits || random.below(2) > 0 {
             return;
@@ -54,15 +54,15 @@ impl Plan {
             .collect();
     }
 
-    /// Draws how old lines may become, and rather none: replacing one takes as long as it takes to
-    /// dial, which is not to be longer than callers wait.
+    /// Draws the maximum age of lines; most seeds have none. Replacing a line takes as long as a
+    /// dial, which must not be longer than callers wait.
     pub(crate) fn draw_age(&mut self, random: &mut Random) {
         if random.below(3) == 0 && self.response_timeout >= SHORTEST {
             self.max_age = Some(Duration::from_millis([300, 2_000][random.below(2) as usize]));
         }
     }
 
-    /// What a resolver says.
+    /// The addresses that a resolver returns.
     pub(crate) fn resolved(&self) -> Vec<SocketAddr> {
         let address = |index| SocketAddrV4::new(Ipv4Addr::LOCALHOST, index as u16).into();
         (0..self.addresses.len()).map(address).collect()
@@ -70,7 +70,7 @@ impl Plan {
 }
 
 impl Address {
-    /// What becomes of a line to it.
+    /// The fate of a line to this address.
     pub(crate) fn shape(self, fate: Fate) -> Fate {
         match self {
             Self::Alive => fate,
@@ -82,7 +82,7 @@ impl Address {
 }
 
 impl State {
-    /// A pool dials all addresses of its server, as one connection.
+    /// Begins a race: a pool dials all addresses of its server, as one connection.
     pub(crate) fn race(&mut self, pool: usize) -> usize {
         self.races.pools.push(pool);
         let race = self.races.pools.len() - 1;
@@ -91,7 +91,7 @@ impl State {
         race
     }
 
-    /// One of its attempts.
+    /// Begins one of the race's attempts. Returns its line.
     pub(crate) fn attempt(&mut self, race: usize, to: SocketAddr) -> usize {
         let index = usize::from(to.port());
         let fate = self.plan.fate(&mut self.random, self.now);
@@ -104,8 +104,8 @@ impl State {
         line
     }
 
-    /// Where nothing goes wrong no line outlives its age, but for the time in which another is dialled
-    /// in its place and what is under way on it ends.
+    /// If nothing goes wrong, no line outlives its maximum age, except for the time in which a
+    /// replacement is dialled and its last commands end.
     pub(crate) fn check_ages(&mut self) {
         let Some(age) = self.plan.max_age.filter(|_| self.plan.is_calm()) else { return };
         let most = age + self.plan.connect_timeout + 2 * self.plan.response_timeout;
@@ -118,7 +118,7 @@ impl State {
         }
     }
 
-    /// A race should have a winner, if nothing was in its way, unless the clock has jumped.
+    /// Checks that a race has a winner, if nothing was in its way and the clock has not jumped.
     pub(crate) fn raced(&mut self, race: usize, at: Instant) {
         let pool = self.races.pools[race];
         let over = self.pools[pool].over || self.now.since(at) > LATE;
@@ -131,9 +131,9 @@ impl State {
     }
 }
 
-/// How long an address waits for the one before.
+/// How long an address waits for the one before it.
 const STAGGER: Duration = Duration::from_millis(250);
-/// With a shorter timeout a slow network is reason enough to fail.
+/// With a shorter timeout a slow network alone can make a dial fail.
 const SHORTEST: Duration = Duration::from_millis(200);
-/// How late a race may end: alarms may ring late, and the last bytes be under way.
+/// How late a race may end: alarms may ring late, and the last bytes may still be under way.
 const LATE: Duration = Duration::from_millis(2);

@@ -1,5 +1,5 @@
-//! The server at the other end of all lines: runs what has arrived, and is struck by what the plan
-//! has for it.
+//! The server at the other end of all lines. It runs the commands that have arrived, and suffers
+//! the strikes of the plan.
 
 use std::time::Duration;
 
@@ -17,31 +17,31 @@ use crate::said::Said;
 use crate::wire::Wire;
 use crate::world::State;
 
-/// What is up with the server, apart from what it knows.
+/// The state of a server, apart from its data.
 #[derive(Default)]
 pub(crate) struct Server {
     pub(crate) down: bool,
-    /// Whether nobody is told that it is down.
+    /// Whether clients do not learn that it is down.
     pub(crate) silent: bool,
     paused_until: Instant,
-    /// What its clock shows at the origin of time.
+    /// Its clock's reading at the origin of time.
     clock: i64,
     pub(crate) model: Model,
-    /// Who took its place, where it died.
+    /// The node that took its place after it died.
     pub(crate) replaced_by: usize,
 }
 
 impl Server {
-    /// One that knows this.
+    /// A server with this model.
     pub(crate) fn of(model: Model) -> Self {
         Self { model, ..Self::default() }
     }
 }
 
 impl State {
-    /// A command is known: it was written as a whole.
+    /// Notes a command as soon as it was written as a whole.
     pub(crate) fn asked(&mut self, id: usize, request: &Request) -> Option<EntryId> {
-        // The handshake's own PING is nobody's.
+        // The PING of the handshake belongs to no operation.
         if Wire::of(request).is_some_and(|wire| wire != Wire::Ping) {
             self.lines[id].used = self.now;
         }
@@ -56,8 +56,9 @@ impl State {
         None
     }
 
-    /// A node is asked for keys that it serves or has served, or right behind `ASKING` for one that
-    /// somebody was sent to it for; and a replica for what only reads.
+    /// Checks that a node is asked only for keys of slots that it serves or has served, or right
+    /// after `ASKING` for a key with which a caller was redirected to it; and a replica only for
+    /// reads.
     fn check_node(&mut self, id: usize, request: &Request) {
         let Some(cluster) = &self.cluster else { return };
         let asking = std::mem::replace(&mut self.lines[id].asking.0, request.is(0, "ASKING"));
@@ -85,7 +86,7 @@ impl State {
         self.ledger.fail(format!("line {id}: {request:?}: {fault}"));
     }
 
-    /// Runs what has arrived on a line.
+    /// Runs the commands that have arrived on a line.
     pub(crate) fn serve(&mut self, id: usize) {
         let node = self.lines[id].node;
         if self.nodes.get(node).is_none_or(|node| node.paused_until > self.now) {
@@ -159,8 +160,8 @@ impl State {
         }
     }
 
-    /// Ends the line for the key that it is asked for, or makes the client end it. Returns whether it
-    /// does.
+    /// Ends the line because of the key in a command, or makes the client end it. Returns whether
+    /// it does.
     fn poisons(&mut self, id: usize, request: &Request) -> bool {
         let Some(poison) = self.plan.poison.filter(|_| self.is_foul()) else { return false };
         let wire = Wire::of(request).filter(|wire| matches!(wire, Wire::Get | Wire::GetMany));
@@ -181,7 +182,7 @@ impl State {
             Poison::Malformed => {
                 self.say(id, b"@\r\n");
                 let line = &mut self.lines[id];
-                // That answers nothing.
+                // A malformed reply answers nothing.
                 if line.replies == line.greetings {
                     line.greeting = line.inward.said.len() as u64;
                 }
@@ -191,7 +192,7 @@ impl State {
         true
     }
 
-    /// Where a node that lies sends a caller: to an unused address, another one each time.
+    /// The port to which a lying node redirects a caller: an unused one, another each time.
     fn new_address(&mut self) -> Option<i64> {
         if !self.plan.lies() || !self.is_foul() || self.random.below(8) == 0 {
             return None;
@@ -205,7 +206,7 @@ impl State {
         self.ledger.tainted(id);
     }
 
-    /// The server says something that nobody asked for.
+    /// The server sends a push that no client asked for.
     pub(crate) fn push(&mut self, id: usize) {
         let line = &self.lines[id];
         if line.session.as_ref().is_none_or(|session| session.protocol == 2) {
@@ -220,7 +221,7 @@ impl State {
         }
     }
 
-    /// The server goes on after a pause, and reads its lines in an order of its own.
+    /// The server continues after a pause, and reads its lines in an order of its own.
     pub(crate) fn resume(&mut self) {
         let count = self.lines.len();
         let first = self.random.below(count.max(1) as u64) as usize;
@@ -274,7 +275,7 @@ impl State {
         }
     }
 
-    /// A server dies, and all lines to it with it.
+    /// A server dies, and all lines to it die as well.
     pub(crate) fn go_down(&mut self, node: usize, silent: bool) {
         self.nodes[node].down = true;
         self.nodes[node].silent = silent;
@@ -286,7 +287,7 @@ impl State {
         }
     }
 
-    /// A line's server is gone: its client is told, or is not.
+    /// Ends a line because its server is gone. The client learns of it, unless the death is silent.
     fn die(&mut self, id: usize, silent: bool) {
         let line = &mut self.lines[id];
         if line.session.is_none() || line.phase == Phase::Closed {
@@ -302,7 +303,7 @@ impl State {
         }
     }
 
-    /// Whether things still go wrong.
+    /// Whether faults still happen.
     pub(crate) fn is_foul(&self) -> bool {
         self.now < self.plan.faults_until
     }
@@ -312,7 +313,8 @@ impl State {
     }
 }
 
-/// What a node that lies says to a command for a key: that the key is at this port, for good or this once.
+/// The reply of a lying node to a command for a key: a redirect to this port, for good or for this
+/// once.
 fn lie_about(asked: &Request, port: i64) -> Option<Said> {
     let wire = Wire::of(asked)?;
     let slot = Slot::of(asked.word(wire.keys_at(asked).next()?));
@@ -320,7 +322,7 @@ fn lie_about(asked: &Request, port: i64) -> Option<Said> {
     Some(Said::error(format!("{word} {} :{port}", slot.number())))
 }
 
-/// The same values, but for the last: it is an error, as the server that has it is away.
+/// The same values, except that the last is an error, as if its server were away.
 fn shard_away(mut values: Vec<Said>) -> Said {
     values.pop();
     values.push(Said::error("ERR shard is away"));

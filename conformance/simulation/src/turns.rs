@@ -1,9 +1,9 @@
-//! What happens to a cluster, and when: blocks of slots that move, masters that fail over to their
-//! replicas or die, nodes that are taken out.
+//! The events of a cluster, and their times: blocks of slots that move, masters that fail over to
+//! their replicas or die, nodes that are taken out.
 //!
-//! One thing at a time: what is to begin while another is under way does not; but in some seeds nodes
-//! fail over while a block moves. Everybody who does not take part in a change hears of it some time
-//! later.
+//! There is one change at a time: a change that is due while another is under way is skipped. In
+//! some seeds, however, nodes fail over while a block moves. A node that takes no part in a change
+//! learns of it some time later.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Moving, Standing};
 use crate::ledger::Window;
 use crate::world::State;
 
-/// What a seed draws of a cluster.
+/// A seed's plan for a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterPlan {
     pub(crate) masters: usize,
@@ -23,55 +23,56 @@ pub(crate) struct ClusterPlan {
     pub(crate) idle: usize,
     pub(crate) replicas: bool,
     pub(crate) starts: Vec<u16>,
-    /// Whether nobody answers for any key while some keys have nobody.
+    /// Whether no node serves any key while some keys have no node.
     pub(crate) whole: bool,
-    /// How many nanoseconds a node takes at most to hear of what happened.
+    /// How many nanoseconds a node takes at most to learn of a change.
     pub(crate) gossip: u64,
     /// How many nanoseconds pass at most between two keys that are moved.
     pub(crate) step: u64,
     pub(crate) turns: Vec<(Instant, Turn)>,
-    /// Whether replicas know what their masters are moving, so that those may fail over meanwhile.
+    /// Whether replicas know which keys their masters are moving, so that masters may fail over
+    /// during a move.
     pub(crate) modern: bool,
     /// Whether callers read from replicas.
     pub(crate) reads: bool,
-    /// Whether callers do hardly anything but what is for many keys.
+    /// Whether callers use mostly operations for many keys.
     pub(crate) batches: bool,
-    /// Whether nodes send most callers to unused addresses, each to another one.
+    /// Whether nodes redirect most callers to unused addresses, each to another one.
     pub(crate) lies: bool,
 }
 
-/// Something that happens to a cluster.
+/// An event of a cluster.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Turn {
-    /// A block moves, where it may, to another master. Numbers beyond the last block stand for those
-    /// that keys are in.
+    /// A block moves to another master, if it may. Numbers beyond the last block stand for blocks
+    /// that have keys.
     Move { block: usize, to: usize },
-    /// A master and its replica change places, and nothing is lost.
+    /// A master and its replica swap roles, and no data is lost.
     ChangePlaces { block: usize },
-    /// The master of a block dies; its replica takes over a while later, and it is back then as the
-    /// replica's own.
+    /// The master of a block dies. Its replica takes over a while later, and the old master returns
+    /// as its replica.
     Die { block: usize, silent: bool },
     /// The replica of the master of a block is away for a while.
     LoseReplica { block: usize, silent: bool },
-    /// A master that serves nothing is forgotten by the others.
+    /// A master that serves no slot is forgotten by the others.
     Forget,
-    /// A key of the block that moves goes over, or, where there is none, the block itself.
+    /// One key of the moving block is moved or, if it has none left, the block itself.
     Go,
-    /// Who had the block is told that it has it no more.
+    /// The old owner of the block learns that it has lost the block.
     LetGo,
-    /// A node hears of what has happened.
+    /// A node learns of the changes.
     Hear(usize),
     /// A replica takes the place of its master, which is dead.
     Promote(usize),
-    /// A node is back.
+    /// A node returns.
     Return(usize),
-    /// Replicas hear from their masters.
+    /// Replicas copy the data of their masters.
     Copy,
 }
 
 impl ClusterPlan {
-    /// Draws what happens to a cluster until then. `other` is another generator, for what came later:
-    /// so seeds that are kept go on telling what they were kept for.
+    /// Draws the events of a cluster until `until`. `other` is another generator, for parts that
+    /// were added later, so that seeds in the files of seeds still mean the same.
     pub(crate) fn draw(random: &mut Random, other: &mut Random, until: Instant) -> Self {
         let masters = 2 + random.below(2) as usize;
         let replicas = random.below(3) > 0;
@@ -115,7 +116,7 @@ impl ClusterPlan {
         }
     }
 
-    /// The cluster as it is to begin with.
+    /// The cluster at the start.
     pub(crate) fn cluster(&self) -> Cluster {
         let mut cluster = Cluster::new(self.masters, self.idle, self.replicas, self.starts.clone());
         cluster.whole = self.whole;
@@ -125,7 +126,7 @@ impl ClusterPlan {
 }
 
 impl State {
-    /// Something happens to the cluster.
+    /// An event of the cluster happens.
     pub(crate) fn turn(&mut self, turn: Turn) {
         let Some(mut cluster) = self.cluster.take() else { return };
         if turn != Turn::Copy {
@@ -197,7 +198,7 @@ impl State {
                     cluster.nodes[master] = Standing::Returning;
                     self.nodes[master].replaced_by = replica;
                     if let Some(window) = self.ledger.windows.last_mut() {
-                        // Who falls silent is found out by whoever asks it, or by the next map.
+                        // A silent node is noticed by a caller that asks it, or by the next map.
                         let silent = self.nodes[master].silent;
                         window.until = self.now + if silent { UNNOTICED } else { RECOVERY };
                     }
@@ -235,7 +236,7 @@ impl State {
 
     fn begin_to_move(&mut self, cluster: &mut Cluster, block: usize, to: usize) {
         let from = cluster.owners[block];
-        // Masters may have changed places with their replicas since.
+        // Masters may have swapped roles with their replicas since.
         let masters = cluster.nodes.iter().enumerate();
         let mut masters = masters.filter(|(_, node)| **node == Standing::Master);
         let Some((to, _)) = masters.nth(to) else { return };
@@ -245,12 +246,12 @@ impl State {
         }
     }
 
-    /// The replica of a node, where it has one that is there.
+    /// The replica of a node, if it has one that is up.
     fn replica_there(&self, cluster: &Cluster, master: usize) -> Option<usize> {
         cluster.replica_of(master).filter(|replica| !self.nodes[*replica].down)
     }
 
-    /// The next key goes, or the block itself; or neither, while one of the two nodes is away.
+    /// Moves the next key, or the block itself; or nothing, while one of the two nodes is down.
     fn go(&mut self, cluster: &mut Cluster) {
         let Some(Moving { block, from, to, .. }) = cluster.moving else { return };
         if self.nodes[from].down || self.nodes[to].down {
@@ -269,7 +270,7 @@ impl State {
         self.note_let_go();
     }
 
-    /// Who had the block learns that it has it no more, as soon as it is there.
+    /// The old owner learns that it has lost the block, as soon as it is up.
     fn let_go_of_block(&mut self, cluster: &mut Cluster) {
         let Some(Moving { from, .. }) = cluster.moving else { return };
         if self.nodes[from].down {
@@ -296,7 +297,7 @@ impl State {
         self.spread(cluster);
     }
 
-    /// Everybody hears of it in time.
+    /// Lets every node learn of the change in time.
     fn spread(&mut self, cluster: &Cluster) {
         for node in 0..cluster.nodes.len() {
             let at = self.now + Duration::from_nanos(self.random.below(self.gossip()));
@@ -311,7 +312,7 @@ impl State {
         self.nodes[to].model.replace(data);
     }
 
-    /// Replicas have what their masters have, but for those whose master is dead.
+    /// Copies the data of all masters to their replicas, unless one of the two is down.
     fn copy(&mut self, cluster: &Cluster) {
         for (node, standing) in cluster.nodes.iter().enumerate() {
             if let Standing::ReplicaOf(master) = standing
@@ -324,7 +325,7 @@ impl State {
     }
 }
 
-/// How long nobody may notice that a node is silent.
+/// How long a silent node may go unnoticed.
 const UNNOTICED: Duration = Duration::from_secs(95);
 /// How soon after a promotion writes succeed.
 const RECOVERY: Duration = Duration::from_secs(2);

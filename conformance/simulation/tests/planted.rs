@@ -1,4 +1,4 @@
-//! The simulation is right: of many bugs planted in core and client, it finds every one.
+//! The simulation works: it finds every one of many bugs that are planted in core and client.
 #![allow(clippy::print_stderr, reason = "how soon each was found is worth knowing")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::thread;
 use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::{Space, run_in};
 
-/// Every bug that there is.
+/// Every bug that shows with one server, or with the store in memory.
 const BUGS: [Bug; 51] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
@@ -62,7 +62,7 @@ const BUGS: [Bug; 51] = [
     Bug::AnyValueIsDeleted,
 ];
 
-/// Every bug that only a cluster can have.
+/// Every bug that shows only with a cluster.
 const BUGS_OF_CLUSTERS: [Bug; 7] = [
     Bug::AskingDropped,
     Bug::AskRemembered,
