@@ -1,7 +1,8 @@
-//! Cells: what is measured, each a flavour, an operation, a size of values and a number of tasks.
+//! Cells: what the benchmark measures. A cell is a flavour, an operation, a size of values and a
+//! number of tasks.
 //!
-//! A cell is written `flavour/op/size/tasks`, as in `ct/get/64/16`, here, on the command line and
-//! in the results alike. Who measures it is not said here.
+//! A cell is written `flavour/op/size/tasks`, as in `ct/get/64/16`, in code, on the command line
+//! and in the results alike. A cell does not include the client.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,9 +13,9 @@ use clap::ValueEnum;
 /// How client and server share the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Flavour {
-    /// One thread of client on one core, the server on another.
+    /// The client has one thread on one core; the server runs on another core.
     Ct,
-    /// Two threads of client; nobody is pinned.
+    /// The client has two threads; no thread is pinned.
     Mt,
 }
 
@@ -30,27 +31,27 @@ pub(crate) enum Op {
     Mget,
     /// Nine `GET`s, then a `SET`.
     Mix,
-    /// A hit of ours, decoded from JSON.
+    /// A `GET` that hits, decoded from JSON; only for our client.
     GetJson,
-    /// A hit of ours by `get_or_set`, decoded from the same JSON.
+    /// A `get_or_set` that hits, decoded from the same JSON; only for our client.
     GetOrSet,
-    /// One `GET` that hits, while one more task keeps fetching a value of [`LARGE`] bytes.
+    /// One `GET` that hits, while another task keeps fetching a value of [`LARGE`] bytes.
     BesideLarge,
 }
 
-/// What is measured.
+/// A cell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Cell {
     pub(crate) flavour: Flavour,
     pub(crate) op: Op,
-    /// Bytes of a value.
+    /// The number of bytes of a value.
     pub(crate) size: usize,
-    /// Tasks that each have one operation under way at any time.
+    /// The number of tasks, each of which has one operation under way at any time.
     pub(crate) tasks: usize,
 }
 
 impl Cell {
-    /// All of them, in the order of the report.
+    /// All cells, in the order of the report.
     pub(crate) fn all() -> Vec<Self> {
         let mut cells = Vec::new();
         for flavour in Flavour::value_variants() {
@@ -64,7 +65,7 @@ impl Cell {
         cells
     }
 
-    /// The few that tell most.
+    /// The few most informative cells.
     pub(crate) fn quick() -> Vec<Self> {
         let flavours = Flavour::value_variants().iter().map(|flavour| flavour.name());
         let names =
@@ -72,20 +73,21 @@ impl Cell {
         names.map(|name| name.parse().expect("it is well written")).collect()
     }
 
-    /// Of so many operations of a task the latency of one is taken: of all where they are slow.
+    /// A task samples the latency of one in this many operations, and of every operation if they
+    /// are slow.
     pub(crate) fn stride(self) -> u64 {
         let slow = self.tasks == 1 || self.size >= 16 * 1024 || self.op == Op::BesideLarge;
         if slow { 1 } else { 16 }
     }
 
-    /// Whether a pattern names this cell: it is the beginning of the name, and `*` in it stands
-    /// for anything.
+    /// Whether a pattern matches this cell's name: it must match the beginning, and `*` matches any
+    /// text.
     pub(crate) fn is_named_by(&self, pattern: &str) -> bool {
         names(pattern, &self.to_string())
     }
 }
 
-/// Whether a pattern names a cell of this name.
+/// Whether a pattern matches the name of a cell.
 pub(crate) fn names(pattern: &str, name: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
@@ -94,13 +96,13 @@ pub(crate) fn names(pattern: &str, name: &str) -> bool {
         let Some(at) = rest.find(piece) else { return false };
         rest = &rest[at + piece.len()..];
     }
-    // `ct/get/64/1` is that one cell and not `ct/get/64/16` too.
+    // `ct/get/64/1` matches that one cell, but not `ct/get/64/16`.
     !pattern.ends_with(|last: char| last.is_ascii_digit())
         || !rest.starts_with(|next: char| next.is_ascii_digit())
 }
 
 impl Op {
-    /// Sizes of values, and with which numbers of tasks each.
+    /// The sizes of values, each with its numbers of tasks.
     fn shapes(self) -> &'static [(usize, &'static [usize])] {
         match self {
             Self::Get | Self::Set => &[
@@ -115,7 +117,7 @@ impl Op {
         }
     }
 
-    /// As it is written in a cell's name.
+    /// The operation's name within a cell's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
@@ -130,7 +132,7 @@ impl Op {
 }
 
 impl Flavour {
-    /// As it is written in a cell's name.
+    /// The flavour's name within a cell's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ct => "ct",
@@ -138,7 +140,7 @@ impl Flavour {
         }
     }
 
-    /// Threads of a client.
+    /// The number of threads of a client.
     pub(crate) fn threads(self) -> usize {
         match self {
             Self::Ct => 1,
@@ -174,9 +176,9 @@ impl FromStr for Cell {
     }
 }
 
-/// Keys of one `MGET`.
+/// The number of keys of one `MGET`.
 pub(crate) const BATCH: usize = 100;
-/// Bytes of the value that is fetched beside the small ones.
+/// The number of bytes of the value that is fetched beside the small ones.
 pub(crate) const LARGE: usize = 16 * 1024 * 1024;
 
 const QUICK: &[&str] = &["get/64/1", "get/64/64", "get/64/1024", "set/64/64", "mget/100/64"];

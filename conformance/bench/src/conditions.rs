@@ -1,11 +1,11 @@
-//! Where something was measured, in one line: the machine, the command and the versions.
+//! The conditions of a measurement, in one line: the machine, the command and the versions.
 
 use std::env;
 use std::fs;
 use std::process::Command;
 use std::thread;
 
-/// The line, with some `more` before the machine, and the versions of those packages.
+/// The line, with `more` in front of the machine, and with the versions of these packages.
 pub(crate) fn line(more: &str, packages: &[&str]) -> String {
     let said = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output().ok();
@@ -26,7 +26,8 @@ pub(crate) fn line(more: &str, packages: &[&str]) -> String {
     )
 }
 
-/// What was asked for. Where the program, its inputs and its results are is no condition of them.
+/// The command line. The paths of the program, its inputs and its results are left out, as they do
+/// not affect the results.
 fn command() -> String {
     let mut arguments: Vec<_> = env::args().skip(1).collect();
     for option in ["--out", "--traces"] {
@@ -38,7 +39,7 @@ fn command() -> String {
     arguments.join(" ")
 }
 
-/// Versions as they are locked.
+/// The versions in the lock file.
 fn versions(packages: &[&str]) -> String {
     let named = |package: &str| {
         let mut lines = package.lines();

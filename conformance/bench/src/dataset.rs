@@ -1,7 +1,7 @@
 //! Keys and values: the same for all clients, byte for byte.
 //!
-//! Ours writes `::` before a key that has neither prefix nor version, so the keys on the server
-//! begin with that, and a client of ours is given what follows.
+//! Our client puts `::` in front of a key that has neither prefix nor version. So the keys on the
+//! server begin with `::`, and our client gets the rest.
 
 use async_caches_conformance::raw::Raw;
 use bytes::Bytes;
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::{BATCH, Cell, LARGE, Op};
 
-/// What is on the server while a cell is measured.
+/// The contents of the server while a cell is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Dataset {
-    /// Whole keys, of 20 bytes.
+    /// Whole keys, of 20 bytes each.
     pub(crate) keys: Vec<String>,
-    /// The value of each.
+    /// The value of every key.
     pub(crate) value: Bytes,
     /// One more key, with a value of [`LARGE`] bytes.
     large: Option<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Record {
 }
 
 impl Dataset {
-    /// What a cell needs.
+    /// The data that a cell needs.
     pub(crate) fn of(cell: Cell) -> Self {
         let Cell { op, size, .. } = cell;
         let count = KEYS.min(ALL_VALUES / size).max(1);
@@ -51,7 +51,7 @@ impl Dataset {
     /// The key of the large value.
     pub(crate) const LARGE_KEY: &'static str = "::bench:large";
 
-    /// Makes a server hold this and nothing else.
+    /// Makes the server contain this data and nothing else.
     pub(crate) fn load(&self, server: &mut Raw) {
         server.call(&["FLUSHALL"]);
         for key in &self.keys {
@@ -62,20 +62,20 @@ impl Dataset {
         }
     }
 
-    /// The keys without what a client itself puts before them.
+    /// The keys, without the text that a client itself puts in front.
     pub(crate) fn keys_after(&self, stem: &str) -> Vec<String> {
         let own = |key: &String| key.strip_prefix(stem).expect("all begin so").to_owned();
         self.keys.iter().map(own).collect()
     }
 
-    /// The keys of each batch, without what a client itself puts before them.
+    /// The keys of each batch, without the text that a client itself puts in front.
     pub(crate) fn batches_after(&self, stem: &str) -> Vec<Vec<String>> {
         self.keys_after(stem).chunks_exact(BATCH).map(<[String]>::to_vec).collect()
     }
 }
 
 impl Record {
-    /// The one that is stored.
+    /// The stored record.
     pub(crate) fn example() -> Self {
         Self {
             id: 1815,

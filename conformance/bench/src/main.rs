@@ -1,8 +1,8 @@
 //! Measures `async-caches` beside other Redis clients and beside the raw wire.
 //!
-//! `speed`, the default, runs clients in turn; `report` makes table and chart from what it wrote.
-//! `counts` counts instead, `cluster` measures on a cluster, and `memory` measures stores in memory, which
-//! need no server.
+//! `speed`, the default, runs clients in turn; `report` makes a table and a chart from its results.
+//! `counts` counts instead of timing, `cluster` measures on a cluster, and `memory` measures
+//! in-memory stores, which need no server.
 
 mod cell;
 mod clients;
@@ -48,7 +48,7 @@ enum Mode {
         /// The folder
         folder: PathBuf,
     },
-    /// Says how each client is configured
+    /// Prints the configuration of each client
     Clients,
     #[command(hide = true)]
     Turn(turn::Turn),

@@ -1,7 +1,7 @@
 //! A server, and how children run beside it.
 //!
-//! Where the flavour wants that, and there are two cores, the server has one to itself and every
-//! child another.
+//! If the flavour asks for it and there are two cores, the server gets one core to itself, and
+//! every child gets the other.
 
 use std::env;
 use std::process::Command;
@@ -25,17 +25,17 @@ pub(crate) struct Stage {
     threads: String,
 }
 
-/// What a server did so far.
+/// The server's statistics so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Traffic {
-    /// Commands carried out.
+    /// The commands that were executed.
     pub(crate) commands: u64,
-    /// Reads that they came in.
+    /// The reads in which they arrived.
     pub(crate) reads: u64,
 }
 
 impl Stage {
-    /// Starts the server, which speaks TLS or speaks in the clear.
+    /// Starts the server, with or without TLS.
     pub(crate) fn open(flavour: Flavour, tls: bool) -> Result<Self> {
         Kind::Redis.program().context(Kind::Redis.remedy())?;
         let own = sched_getaffinity(Pid::from_raw(0))?;
@@ -52,19 +52,19 @@ impl Stage {
         Ok(Self { server, probe, core, threads: flavour.threads().to_string() })
     }
 
-    /// Makes the server hold what a cell needs, and nothing else.
+    /// Makes the server contain the data of a cell, and nothing else.
     pub(crate) fn load(&mut self, cell: Cell) {
         Dataset::of(cell).load(&mut self.probe);
     }
 
-    /// This program as a child that takes a turn, but for how long.
+    /// This program as a child that takes a turn; the duration is still to be added.
     pub(crate) fn child(&self, client: &Name, cell: Cell) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("turn").args(self.arguments(client, cell)).envs(self.environment());
         Ok(command)
     }
 
-    /// The arguments of a turn, but for how long.
+    /// The arguments of a turn, except its duration.
     pub(crate) fn arguments(&self, client: &Name, cell: Cell) -> Vec<String> {
         let options = [
             ("--client", Some(client.to_string())),
@@ -76,14 +76,14 @@ impl Stage {
         given.flatten().collect()
     }
 
-    /// What a child must find in its environment.
+    /// The environment variables of a child.
     pub(crate) fn environment(&self) -> [(&'static str, &str); 5] {
         let [keep, trim, pad] = KEEP_MEMORY;
         let threads = self.threads.as_str();
         [("SMOL_THREADS", threads), ("ASYNC_STD_THREAD_COUNT", threads), keep, trim, pad]
     }
 
-    /// What the server did so far, this question left out.
+    /// The server's statistics so far, without this query.
     pub(crate) fn traffic(&mut self) -> Result<Traffic> {
         let info = self.probe.text(&["INFO", "stats"]);
         let figure = |name: &str| {
@@ -105,9 +105,9 @@ impl Stage {
 
 const DATABASE: u32 = 0;
 
-/// The allocator of glibc gives the end of a small heap back to the system and faults it in again a
-/// moment later, which a long-lived program with a large heap or another allocator does not see.
-/// Clients that use new buffers for large values would take twice the CPU for nothing but that.
+/// glibc's allocator returns the end of a small heap to the system and faults it in again a moment
+/// later. A long-lived program with a large heap, or with another allocator, does not see this.
+/// Clients that use new buffers for large values would take twice the CPU time only because of it.
 const KEEP_MEMORY: [(&str, &str); 3] = [
     ("MALLOC_MMAP_THRESHOLD_", "33554432"),
     ("MALLOC_TRIM_THRESHOLD_", "1073741824"),

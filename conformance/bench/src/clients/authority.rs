@@ -1,8 +1,9 @@
-//! Whom the other clients are to trust over TLS, which ours read in the URL themselves.
+//! The authority that other clients trust for TLS; our client reads it from the URL.
 
 use std::fs;
 
-/// A URL without `tls_ca`, and the authority in PEM that this names, if any.
+/// Splits `tls_ca` off a URL, and returns the rest and the PEM of the authority that it names, if
+/// any.
 pub(super) fn split(url: &str) -> (&str, Option<Vec<u8>>) {
     match url.split_once("?tls_ca=") {
         None => (url, None),

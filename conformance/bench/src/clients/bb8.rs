@@ -9,7 +9,7 @@ use redis::{AsyncCommands as _, IntoConnectionInfo as _, RedisResult};
 use super::{Client, TIMEOUT_SECONDS};
 use crate::turn::host::Host;
 
-/// How it is configured.
+/// The configuration.
 pub(crate) const ABOUT: &str = "`bb8` over `redis` 1.x with ten connections that are all opened \
     beforehand, `TCP_NODELAY`, and no `PING` when one is taken out";
 

@@ -60,7 +60,7 @@ impl<const CLIENTS: usize> Client for Fred<CLIENTS> {
     }
 }
 
-/// Trusts an authority, and nobody else.
+/// A connector that trusts this authority and no other.
 fn connector(authority: &[u8]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_slice(authority).expect("it is PEM");
@@ -68,8 +68,8 @@ fn connector(authority: &[u8]) -> TlsConnector {
     ClientConfig::builder().with_root_certificates(roots).with_no_client_auth().into()
 }
 
-/// Clients of the smallest pool: one.
+/// The number of clients of the smallest pool.
 pub(crate) const SINGLE: usize = 1;
-/// Clients of the pool.
+/// The number of clients of the larger pool.
 pub(crate) const POOL: usize = 10;
 const FEED: u64 = 1000;

@@ -1,7 +1,7 @@
-//! The clients, a file each: what they are called, how each is configured, what all can do.
+//! The clients, one file each: their names, their configurations, and what all of them can do.
 //!
-//! Every client is configured as its documentation says is fastest, short of giving up what a
-//! careful user keeps; the `ABOUT` in each file says how.
+//! Every client has the fastest configuration that its documentation names, without giving up
+//! anything that a careful user would keep. The `ABOUT` in each file describes it.
 
 #[cfg(feature = "peers")]
 mod authority;
@@ -32,24 +32,24 @@ use crate::turn::host::Host;
 use crate::turn::tasks;
 use crate::turn::{Measured, Order};
 
-/// What every client can do. What fails panics, and the turn with it.
+/// The operations of every client. A failure panics, which ends the turn.
 pub(crate) trait Client: Clone + Send + Sync + 'static {
-    /// What it runs on.
+    /// The runtime of the client.
     const HOST: Host;
-    /// What it puts before each key by itself.
+    /// The text that the client itself puts in front of each key.
     const STEM: &'static str = "";
 
-    /// What it gives for a value.
+    /// The type in which the client returns a value.
     type Value: Send;
 
-    /// Opens the one client that so many tasks share.
+    /// Opens the one client that this many tasks share.
     fn connect(url: &str, tasks: usize) -> impl Future<Output = Self> + Send;
 
-    /// Gets a value. Where it can be, this is the client's own future: whatever is around that
-    /// would count as the client's.
+    /// Gets a value. If possible, this is the client's own future, because any wrapper would count
+    /// as the client's cost.
     fn get<'a>(&'a mut self, key: &'a str) -> impl Future<Output = Self::Value> + Send;
 
-    /// The length of a value that is there.
+    /// The length of a value, which must exist.
     fn len(value: &Self::Value) -> usize;
 
     /// Sets a value with a timeout of [`TIMEOUT_SECONDS`].
@@ -59,12 +59,12 @@ pub(crate) trait Client: Clone + Send + Sync + 'static {
     fn get_many(&mut self, keys: &[String]) -> impl Future<Output = usize> + Send;
 }
 
-/// What only ours can do: values that are decoded, and loaded where there is none.
+/// What only our client can do: decode values, and load missing ones.
 pub(crate) trait Decodes: Client {
-    /// Decodes a value that is there.
+    /// Gets and decodes a value that exists.
     fn get_json(&mut self, key: &str) -> impl Future<Output = ()> + Send;
 
-    /// Decodes a value that is there, having said how to load it were it not.
+    /// Gets and decodes a value that exists, with a loader in case it did not.
     fn get_or_set(&mut self, key: &str) -> impl Future<Output = ()> + Send;
 }
 
@@ -75,10 +75,10 @@ pub(crate) struct Name {
     options: String,
 }
 
-/// Which client.
+/// The implementation of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Who {
-    /// The wire itself, as fast as it can be filled.
+    /// The bare wire, as fast as it can be filled.
     Raw,
     /// `async-caches` on tokio.
     Ours,
@@ -89,7 +89,7 @@ pub(crate) enum Who {
     /// `redis` 1.x on tokio.
     #[cfg(feature = "peers")]
     Redis,
-    /// `redis` 2.x, its newest release candidate, on tokio.
+    /// `redis` 2.x, the newest release candidate, on tokio.
     #[cfg(feature = "peers")]
     Redis2,
     /// `redis` 1.x on smol.
@@ -125,7 +125,7 @@ impl Name {
         }
     }
 
-    /// Adds options where the client is one of ours.
+    /// Adds options if the client is one of ours.
     pub(crate) fn with(mut self, options: &str) -> Self {
         if self.who.is_ours() && !options.is_empty() {
             let between = if self.options.is_empty() { "" } else { "&" };
@@ -140,7 +140,7 @@ impl Who {
         matches!(self, Self::Ours | Self::OursSmol | Self::OursAsyncStd)
     }
 
-    /// Whether it can do an operation.
+    /// Whether the client can run an operation.
     pub(crate) fn can(self, op: Op) -> bool {
         match op {
             Op::Get | Op::Set | Op::Mget | Op::Mix => true,
@@ -149,7 +149,7 @@ impl Who {
         }
     }
 
-    /// Whether it is built to speak TLS.
+    /// Whether the client can speak TLS in this build.
     pub(crate) fn can_speak_tls(self) -> bool {
         match self {
             Self::Raw => false,
@@ -161,7 +161,7 @@ impl Who {
         }
     }
 
-    /// Measures, or only works, in this process.
+    /// Runs a turn in this process, with or without measuring it.
     pub(crate) fn turn(self, order: &Order) -> Option<Measured> {
         match self {
             Self::Raw => raw::turn(order),
@@ -185,7 +185,7 @@ impl Who {
         }
     }
 
-    /// How it is configured.
+    /// The client's configuration, in words.
     pub(crate) fn about(self) -> &'static str {
         match self {
             Self::Raw => raw::ABOUT,

@@ -9,7 +9,7 @@ use super::{Client, Decodes, TIMEOUT_SECONDS};
 use crate::dataset::Record;
 use crate::turn::host::Host;
 
-/// How it is configured.
+/// The configuration.
 pub(crate) const ABOUT: &str = "as it comes: `connect(url)` with no options but those in its \
     name; `get_raw`, `set_raw` and `get_many_raw`";
 
@@ -20,7 +20,7 @@ pub(crate) struct Ours<A> {
     adapter: PhantomData<fn() -> A>,
 }
 
-/// Which adapter.
+/// The adapters.
 pub(crate) trait Adapter: 'static {
     const HOST: Host;
 

@@ -1,8 +1,8 @@
-//! The wire itself: a bound on what any client can do, and nothing more clever than that.
+//! The bare wire: an upper bound on what any client can reach, and deliberately no more than that.
 //!
-//! One connection keeps as many commands in flight as there are tasks. They are encoded
-//! beforehand; of the replies, whose lengths are known, only the bytes are counted. Whatever was
-//! answered since is written anew, in one write.
+//! One connection keeps as many commands in flight as there are tasks. They are encoded beforehand.
+//! The lengths of the replies are known, so their bytes are only counted. After each read, one
+//! write sends a new command for every reply that has arrived.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -20,33 +20,33 @@ use crate::turn::host::Host;
 use crate::turn::meter::{Measured, Meter};
 use crate::turn::{Order, Until};
 
-/// How it is configured.
+/// The configuration.
 pub(crate) const ABOUT: &str = "a bare tokio `TcpStream` with `TCP_NODELAY` that keeps as many \
     pre-encoded commands in flight as there are tasks and only counts the bytes of replies";
 
-/// Commands in the order they are sent, over and over.
+/// Encoded commands in the order in which they are sent, in a loop.
 #[derive(Debug)]
 struct Script {
     bytes: BytesMut,
-    /// Where in the bytes each command ends.
+    /// The offset in `bytes` at which each command ends.
     ends: Vec<usize>,
-    /// How long the reply to each is.
+    /// The length of the reply to each command.
     replies: Vec<usize>,
 }
 
-/// How far the script was sent.
+/// How much of the script has been sent.
 #[derive(Debug)]
 struct Sent<'s> {
     script: &'s Script,
-    /// Commands that may be sent, the first of them perhaps in part.
+    /// The number of commands that may be sent now; the first of them may already be sent in part.
     allowed: usize,
-    /// The first of them.
+    /// The index of the first of them.
     command: usize,
-    /// How many bytes of the script were written.
+    /// The number of bytes of the script that were written.
     written: usize,
 }
 
-/// Measures it.
+/// Runs a turn.
 pub(crate) fn turn(order: &Order) -> Option<Measured> {
     let Order { cell, url, until } = order.clone();
     let script = Script::of(cell);
@@ -70,7 +70,7 @@ async fn exchange(mut stream: TcpStream, script: Script, in_flight: usize, meter
     let mut pace = meter.pace(0);
     let mut rx = vec![0; READ];
     let mut sent = Sent { script: &script, allowed: in_flight, command: 0, written: 0 };
-    // The reply that is awaited and how much of it has come.
+    // The index of the awaited reply, and the number of its bytes that have arrived.
     let (mut reply, mut come) = (0, 0);
     while pace.goes_on() {
         let read = poll_fn(|cx| {
@@ -99,7 +99,7 @@ async fn exchange(mut stream: TcpStream, script: Script, in_flight: usize, meter
 }
 
 impl<'s> Sent<'s> {
-    /// What may be written now.
+    /// The bytes that may be written now.
     fn next(&self) -> Option<&'s [u8]> {
         let last = (self.command + self.allowed).min(self.script.ends.len());
         (self.allowed > 0).then(|| &self.script.bytes[self.written..self.script.ends[last - 1]])
@@ -124,7 +124,7 @@ impl Script {
         let mut script = Self { bytes: BytesMut::new(), ends: Vec::new(), replies: Vec::new() };
         let timeout = TIMEOUT_SECONDS.to_string();
         let value = bulk(data.value.len());
-        // So long that a write seldom has to be cut in two at the end of it.
+        // Long enough that a write is rarely cut in two by the end of the script.
         let enough =
             |script: &Self| script.ends.len() >= cell.tasks * 16 || script.bytes.len() >= LONG;
         while !enough(&script) {

@@ -9,7 +9,7 @@ use redis::{AsyncCommands as _, AsyncConnectionConfig, RedisResult, TlsCertifica
 use super::{Client, TIMEOUT_SECONDS, authority};
 use crate::turn::host::Host;
 
-/// How it is configured.
+/// The configuration.
 pub(crate) const ABOUT: &str = "one `MultiplexedConnection`, cloned for each task (a \
     `ConnectionManager` is the same behind one more layer); RESP2; Nagle's algorithm on, which is \
     the default, faster on several threads and at 16 KiB, and else the same; \
@@ -21,9 +21,9 @@ pub(crate) const ABOUT: &str = "one `MultiplexedConnection`, cloned for each tas
 pub(crate) struct Redis(MultiplexedConnection);
 
 impl Redis {
-    /// Connects on the runtime that was preferred.
+    /// Connects on the process's preferred runtime.
     pub(super) async fn open(url: &str, tasks: usize) -> Self {
-        // Nagle's algorithm stays on, as it is by default: a late write then waits for the others.
+        // Nagle's algorithm stays on, as it is by default, so a late write waits for the others.
         let (url, authority) = authority::split(url);
         let client = match authority {
             None => redis::Client::open(url),
@@ -71,8 +71,9 @@ impl Client for Redis {
     }
 }
 
-/// The length of the queue to the connection: the default cuts few tasks' commands into two waves,
-/// so that client and server work at the same time, and makes many tasks wait for each other.
+/// The length of the queue to the connection. The default splits the commands of a few tasks into
+/// two waves, so that client and server work at the same time; but it makes many tasks wait for
+/// each other.
 pub(super) fn queue(tasks: usize) -> usize {
     if tasks > 256 { 1024 } else { 50 }
 }

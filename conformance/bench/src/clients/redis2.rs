@@ -1,4 +1,4 @@
-//! `redis` 2.x, its newest release candidate.
+//! `redis` 2.x, the newest release candidate.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::redis::queue;
 use super::{Client, TIMEOUT_SECONDS};
 use crate::turn::host::Host;
 
-/// How it is configured.
+/// The configuration.
 pub(crate) const ABOUT: &str = "as `redis`; that Nagle's algorithm is on is not the default here";
 
 /// A connection that all tasks share.

@@ -6,7 +6,7 @@ use super::Client;
 use super::redis::Redis;
 use crate::turn::host::Host;
 
-/// How it is configured.
+/// The configuration.
 pub(crate) const ABOUT: &str = "as `redis`, on smol";
 
 /// A connection that all tasks share.

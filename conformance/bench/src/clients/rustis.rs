@@ -8,7 +8,7 @@ use rustis::resp::{BulkString, RefBulkString};
 use super::{Client, TIMEOUT_SECONDS};
 use crate::turn::host::Host;
 
-/// How it is configured.
+/// The configuration.
 pub(crate) const ABOUT: &str = "one multiplexed `Client`; RESP3 (it has no other); `TCP_NODELAY` \
     and no command timeout, which are the defaults; `max_messages_per_wave` 48, which is the \
     default, up to 64 tasks, and 128 above; `max_queued_bytes` 256 MiB, as it refuses commands \

@@ -1,8 +1,9 @@
 //! `cluster`: many tasks that share one client of a cluster, beside other clients of clusters.
 //!
-//! Three masters on this machine, without replicas; one operation on one key at a time and task, as
-//! other clients take no batches of keys of any slots. Clients take turns, so that what else the machine
-//! does falls on all of them. It is no part of `speed`, whose cells are of one server.
+//! The cluster has three masters on this machine, without replicas. Each task runs one operation on
+//! one key at a time, as other clients do not accept batches of keys of any slots. Clients take
+//! turns, so that other load on the machine affects all of them alike. This is not part of `speed`,
+//! whose cells are measured on one server.
 
 #[cfg(feature = "peers")]
 mod fred;
@@ -43,14 +44,14 @@ pub(crate) struct Cluster {
     threads: usize,
 }
 
-/// What the tasks do.
+/// The operation that the tasks run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Op {
     Get,
     Set,
 }
 
-/// Which client.
+/// The client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Who {
     /// `async-caches` on tokio.
@@ -92,7 +93,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// How many operations a second a client comes to.
+    /// The number of operations per second that a client reaches.
     fn turn(&self, who: Who, op: Op, url: &str, data: &Arc<Dataset>) -> Result<u64> {
         let runtime =
             Builder::new_multi_thread().worker_threads(self.threads).enable_all().build()?;
@@ -138,7 +139,7 @@ impl Cluster {
                 })
                 .collect();
             let span = Duration::from_millis(self.millis);
-            // Connections open and buffers grow in the first half, which does not count.
+            // The first half, in which connections open and buffers grow, does not count.
             tokio::time::sleep(span / 2).await;
             let (before, began) = (done.load(Ordering::Relaxed), Instant::now());
             tokio::time::sleep(span).await;
@@ -158,9 +159,9 @@ fn addresses(url: &str) -> impl Iterator<Item = &str> {
     url.trim_start_matches("redis-cluster://").split(',')
 }
 
-/// How many keys apart the tasks begin.
+/// The distance between the keys at which the tasks begin.
 const APART: usize = 37;
-/// How many operations of a task are counted together.
+/// A task counts its operations in groups of this size.
 const STRIDE: u64 = 16;
-/// No node is taken for gone meanwhile.
+/// Long enough that no node counts as failed during a run.
 const UNDISTURBED: Duration = Duration::from_secs(60);

@@ -20,7 +20,7 @@ impl Client for Redis {
     type Value = RedisResult<Vec<u8>>;
 
     async fn connect(url: &str, _tasks: usize) -> Self {
-        // Once a process; the same each time.
+        // It only takes effect once in a process, and all calls here agree.
         let _ = redis::aio::prefer_tokio();
         let nodes: Vec<_> = addresses(url).map(|at| format!("redis://{at}")).collect();
         let client = ClusterClientBuilder::new(nodes)

@@ -1,19 +1,19 @@
-//! The program's allocator: the system's, with a count of what is asked of it.
+//! The program's allocator: the system's, with a count of its allocations.
 //!
-//! Nothing is counted until [`begin`] is called. Until then an allocation costs one relaxed load
-//! more than the system's, for all clients alike, and a release nothing.
+//! Nothing is counted until [`begin`] is called. Until then an allocation costs one relaxed load on
+//! top of the system's, for all clients alike, and a release costs nothing extra.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::ways::Allocated;
 
-/// Begins to count.
+/// Starts counting.
 pub(crate) fn begin() {
     COUNTING.store(true, Relaxed);
 }
 
-/// What all threads asked for since [`begin`].
+/// The allocations of all threads since [`begin`].
 pub(crate) fn so_far() -> Allocated {
     Allocated { allocations: COUNT.load(Relaxed), bytes: BYTES.load(Relaxed) }
 }
@@ -35,8 +35,8 @@ fn note(bytes: usize) {
     }
 }
 
-// SAFETY: every call goes on to the system's allocator as it came, so its contract is kept by
-// whoever keeps ours; `note` touches atomics only and neither allocates nor panics.
+// SAFETY: every call is passed on unchanged to the system's allocator, so a caller that keeps this
+// contract keeps that one; `note` touches only atomics, and neither allocates nor panics.
 #[allow(unsafe_code, reason = "a global allocator cannot be had without")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

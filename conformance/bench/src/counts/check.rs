@@ -1,4 +1,4 @@
-//! Guards in use: counts held against the file, and the file written anew.
+//! Uses the guards: compares counts with the file, and updates the file.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -12,9 +12,9 @@ use super::subject::Subject;
 use super::ways::Way;
 use super::{carry_out, ways_of};
 
-/// Counts whatever the file has a guard for, and fails if anything has risen. What seems to have
-/// risen is counted some more times, of which the lowest holds: a neighbour's load can raise a
-/// count but hardly lower it.
+/// Counts everything that the file has a guard for, and fails if a count has risen. A count that
+/// seems to have risen is measured several more times, and the lowest result is used: other load on
+/// the machine can raise a count but hardly lower it.
 pub(crate) fn check(file: &Path, rounds: usize) -> Result<()> {
     let guards = read(file)?;
     let rows = count(&guards, rounds)?;
@@ -52,7 +52,7 @@ pub(crate) fn check(file: &Path, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// Counts whatever the file has a guard for, and writes that as expected.
+/// Counts everything that the file has a guard for, and writes the counts as the expected ones.
 pub(crate) fn bless(file: &Path, rounds: usize) -> Result<()> {
     let mut guards = read(file)?;
     let rows = count(&guards, rounds)?;

@@ -1,7 +1,7 @@
-//! `guards.tsv`: what operations may cost, each count with an allowance.
+//! `guards.tsv`: the expected costs of operations, each with an allowance.
 //!
-//! Comments, order and allowances stay as somebody wrote them; only what is expected is ever
-//! written anew.
+//! Comments, order and allowances stay as they were written by hand; only the expected counts are
+//! updated.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,12 +20,12 @@ pub(crate) struct Guards {
 
 #[derive(Clone, PartialEq, Debug)]
 enum Line {
-    /// A comment, the header, or nothing.
+    /// A comment, the header, or an empty line.
     Text(String),
     Guard(Guard),
 }
 
-/// One count that is watched.
+/// The guard of one count.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Guard {
     pub(crate) subject: Subject,
@@ -34,21 +34,21 @@ pub(crate) struct Guard {
     allowance: Allowance,
 }
 
-/// By how much a count may miss what is expected.
+/// How far a count may deviate from the expected one.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Allowance {
     Percent(f64),
     Absolute(f64),
 }
 
-/// What a guard says of a count.
+/// The result of comparing a count with its guard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
-    /// It is higher than the allowance lets it be: a regression.
+    /// The count is higher than the allowance permits: a regression.
     Above,
-    /// It is as expected.
+    /// The count is as expected.
     Within,
-    /// It is so much lower that what is expected should be, too.
+    /// The count is so much lower that the expected count should be lowered too.
     Below,
 }
 
@@ -61,7 +61,7 @@ impl Guards {
         })
     }
 
-    /// All guards, to be changed.
+    /// All guards, for changing them.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Guard> {
         self.lines.iter_mut().filter_map(|line| match line {
             Line::Guard(guard) => Some(guard),
@@ -77,7 +77,7 @@ impl Guard {
             Allowance::Percent(percent) => self.expected * percent / 100.0,
             Allowance::Absolute(allowed) => allowed,
         };
-        // What is expected was rounded when it was written.
+        // The expected count was rounded when it was written.
         let allowed = allowed + self.what.rounding();
         if count > self.expected + allowed {
             Verdict::Above
@@ -88,7 +88,7 @@ impl Guard {
         }
     }
 
-    /// How a count compares, in words.
+    /// The comparison with a count, in words.
     pub(crate) fn compare(&self, count: f64) -> String {
         let Self { subject, what, expected, allowance } = self;
         let (count, expected) = (what.show(count), what.show(*expected));

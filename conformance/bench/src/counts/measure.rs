@@ -1,7 +1,8 @@
-//! Counts of one operation: the difference of a run of N operations and one of twice as many.
+//! The counts of one operation: the difference between a run of N operations and a run of twice as
+//! many.
 //!
-//! What a child does once (start, connect, stop) cancels out in the difference; so do the
-//! questions asked here of the server.
+//! The difference cancels out what a child does once (start, connect, stop), and also the queries
+//! that this module sends to the server.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +13,20 @@ use super::ways::{Way, What};
 use crate::cell::{Cell, Flavour};
 use crate::stage::Stage;
 
-/// What one operation of a subject costs.
+/// The cost of one operation of a subject.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Counted {
-    /// Of each thing that was counted.
+    /// The count of each counted thing.
     pub(crate) counts: BTreeMap<What, f64>,
     /// The system calls by name.
     pub(crate) calls: BTreeMap<String, f64>,
-    /// Commands that the server found at a read, for each way that the child was run: where a tool
-    /// slows the child so much that its batches are others than the plain run's, its counts are
-    /// others too.
+    /// The number of commands per read of the server, for each way in which the child ran. If a
+    /// tool slows the child so much that its batches differ from those of the plain run, its counts
+    /// are not comparable either.
     pub(crate) batches: BTreeMap<Way, f64>,
 }
 
-/// Counts one subject after another, with a server that it starts when the flavour changes.
+/// Counts one subject after another, on a server that it restarts when the flavour changes.
 #[derive(Default)]
 pub(crate) struct Counter {
     stage: Option<(Flavour, Stage)>,
@@ -77,7 +78,7 @@ impl Counter {
 }
 
 impl Counted {
-    /// The median of each count over those that have it.
+    /// The median of each count, over the rounds that have it.
     pub(crate) fn median(all: &[Self]) -> Self {
         Self {
             counts: medians(all.iter().map(|counted| &counted.counts)),

@@ -1,13 +1,13 @@
-//! The second mode: what an operation costs in things that can be counted and hardly depend on
-//! what else the machine does.
+//! The second mode: the cost of an operation in things that can be counted, and that hardly depend
+//! on other load on the machine.
 //!
 //! | module | duty |
 //! |---|---|
-//! | `subject` | what is counted |
-//! | `ways`, `allocations` | how a child is run, and what is read of that |
-//! | `measure` | from totals to one operation's share |
-//! | `table` | counts, told |
-//! | `guards`, `check` | counts, held against what a file says of them |
+//! | `subject` | the client and the cell to count |
+//! | `ways`, `allocations` | how a child is run, and how its counts are read |
+//! | `measure` | turns totals into one operation's share |
+//! | `table` | prints counts |
+//! | `guards`, `check` | compare counts with those in a file |
 
 mod allocations;
 mod check;
@@ -43,14 +43,14 @@ pub(crate) struct Args {
     /// Which clients
     #[arg(long, alias = "peers", value_delimiter = ',', default_value = "raw,ours")]
     clients: Vec<Name>,
-    /// Which cells, by the beginnings of their names; `*` is anything. One that is spelt out need
-    /// not be of the usual ones, which are get, set and mget of small values by 1 and 64 tasks
+    /// Which cells, by the beginnings of their names; `*` matches anything. A cell that is spelt out
+    /// in full need not be a usual one: get, set and mget of small values with 1 and 64 tasks
     #[arg(long, value_delimiter = ',')]
     cells: Vec<String>,
     /// What to count
     #[arg(long, value_enum, value_delimiter = ',')]
     what: Vec<What>,
-    /// How often; what is told is the median
+    /// How often; the median is reported
     #[arg(long, default_value_t = 1)]
     rounds: usize,
     /// Also write counts.tsv to this folder, for its report
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// Fail if a count of the guards' file has risen by more than its allowance
     #[arg(long, conflicts_with_all = ["clients", "cells", "what", "out"])]
     check: bool,
-    /// Write into the guards' file what is counted now
+    /// Write the current counts into the guards' file
     #[arg(long, conflicts_with_all = ["clients", "cells", "what", "out", "check"])]
     bless: bool,
     /// The guards' file
@@ -69,12 +69,12 @@ pub(crate) struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Child {
-    /// A turn that tells its allocations.
+    /// A turn that prints its allocations.
     #[command(hide = true)]
     Turn(Turn),
 }
 
-/// Does it.
+/// Runs the mode.
 pub(crate) fn run(args: Args) -> Result<()> {
     if let Some(Child::Turn(turn)) = args.child {
         return counting(turn);
@@ -105,7 +105,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// A turn, and a line that tells what it allocated.
+/// Runs a turn, and prints a line with its allocations.
 fn counting(turn: Turn) -> Result<()> {
     allocations::begin();
     turn.run()?;
@@ -130,7 +130,7 @@ fn chosen(clients: &[Name], patterns: &[String]) -> Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-/// The ways in which all that can be counted of a subject is counted.
+/// The ways in which a subject must be run to count everything that can be counted of it.
 fn ways_of(subject: &Subject, all: &[What]) -> Vec<Way> {
     let countable = all.iter().filter(|&&what| subject.has(what));
     let mut ways: Vec<_> = countable.map(|what| what.way()).collect();
@@ -139,7 +139,7 @@ fn ways_of(subject: &Subject, all: &[What]) -> Vec<Way> {
     ways
 }
 
-/// Counts subjects in some ways each, so many times, and takes medians.
+/// Counts each subject in its ways, this many times, and returns the medians.
 fn carry_out(plan: &[(Subject, Vec<Way>)], rounds: usize) -> Result<Vec<(Subject, Counted)>> {
     for way in [Way::Plain, Way::Callgrind, Way::Strace] {
         if plan.iter().any(|(_, ways)| ways.contains(&way)) {

@@ -1,4 +1,4 @@
-//! What is counted: a client doing one cell's operation a fixed number of times.
+//! The subject of a count: a client that runs one cell's operation a fixed number of times.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Each of the clients at each of the usual cells.
+    /// Each client at each of the usual cells.
     pub(crate) fn usual(clients: &[Name]) -> Vec<Self> {
         let mut subjects = Vec::new();
         for &flavour in Flavour::value_variants() {
@@ -32,8 +32,8 @@ impl Subject {
         subjects
     }
 
-    /// Whether something can be counted here: valgrind runs one thread at a time, so what it would
-    /// tell of several is not what they do.
+    /// Whether something can be counted for this cell. valgrind runs one thread at a time, so its
+    /// counts of several threads would not be theirs.
     pub(crate) fn has(&self, what: What) -> bool {
         match (what.way(), self.cell.flavour) {
             (Way::Callgrind, Flavour::Mt) => false,
@@ -41,8 +41,8 @@ impl Subject {
         }
     }
 
-    /// How many operations of each task make a run long enough for what happens once in a while to
-    /// even out, and short enough to be run slowed down.
+    /// The number of operations per task in a run: enough for occasional work to even out, and few
+    /// enough for a tool that slows the run down.
     pub(crate) fn operations(&self, way: Way) -> u64 {
         let Cell { op, size, tasks, .. } = self.cell;
         let in_all = match (way, op) {

@@ -8,7 +8,7 @@ use super::measure::Counted;
 use super::subject::Subject;
 use super::ways::{Way, What};
 
-/// A table of counts, a line for each subject, and one of its system calls.
+/// A table of counts, with a line for each subject, and a table of its system calls.
 pub(crate) fn tables(rows: &[(Subject, Counted)]) -> String {
     let mut text = String::from(COUNTS);
     for (Subject { client, cell }, counted) in rows {
@@ -35,7 +35,7 @@ pub(crate) fn tables(rows: &[(Subject, Counted)]) -> String {
     text
 }
 
-/// The counts, a line each.
+/// The counts, one per line.
 pub(crate) fn tsv(rows: &[(Subject, Counted)]) -> String {
     let mut text = String::from("cell\tclient\twhat\tcount\n");
     for (Subject { client, cell }, counted) in rows {
@@ -46,7 +46,7 @@ pub(crate) fn tsv(rows: &[(Subject, Counted)]) -> String {
     text
 }
 
-/// The commands a write of each way, marked where a tool changed them.
+/// The commands per write in each way, marked if a tool changed them.
 fn batches(counted: &Counted) -> String {
     let plain = counted.batches.get(&Way::Plain).copied();
     let show = |(_, &batch): (&Way, &f64)| {
@@ -68,7 +68,7 @@ const CALLS: &str = "
 | cell | client | system calls by name |
 |---|---|---|
 ";
-/// System calls an operation that are not worth a mention.
+/// Fewer system calls per operation than this are not listed.
 const FEW: f64 = 0.0005;
 const OTHER: f64 = 0.1;
 

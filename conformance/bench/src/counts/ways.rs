@@ -1,6 +1,6 @@
-//! The ways in which a child is run to be counted: as it is, under callgrind, under strace.
+//! The ways to run a child in order to count: as it is, under callgrind, under strace.
 //!
-//! Each way counts the child's whole life; what an operation's share of that is, is not said here.
+//! Each way counts the child's whole life. This module does not compute one operation's share.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// What can be counted.
+/// The things that can be counted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
 pub(crate) enum What {
-    /// Heap allocations, and changes of a block's size.
+    /// Heap allocations and reallocations.
     Allocations,
-    /// Bytes of the former, and those by which the latter grew.
+    /// Bytes of the allocations, and bytes by which the reallocations grew.
     Bytes,
     /// Instructions in user mode.
     Instructions,
@@ -35,26 +35,26 @@ pub(crate) enum Way {
     Strace,
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Totals {
-    /// Of each thing that this way counts.
+    /// The count of each thing that this way counts.
     pub(crate) counts: BTreeMap<What, u64>,
-    /// The system calls by name, where they are counted.
+    /// The system calls by name, if this way counts them.
     pub(crate) calls: BTreeMap<String, u64>,
 }
 
-/// The line that a child prints which counts its own allocations.
+/// The line with which a child reports its own allocations.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub(crate) struct Allocated {
-    /// Blocks allocated, and blocks whose size was changed.
+    /// Blocks allocated, and blocks reallocated.
     pub(crate) allocations: u64,
-    /// Bytes of the former, and those by which the latter grew.
+    /// Bytes of the former, and bytes by which the latter grew.
     pub(crate) bytes: u64,
 }
 
 impl What {
-    /// How it is counted.
+    /// The way in which it is counted.
     pub(crate) fn way(self) -> Way {
         match self {
             Self::Allocations | Self::Bytes => Way::Plain,
@@ -63,15 +63,15 @@ impl What {
         }
     }
 
-    /// A count, as precisely as it is worth telling.
+    /// Formats a count with a sensible precision.
     pub(crate) fn show(self, count: f64) -> String {
         let decimals = self.decimals();
-        // A run is never free of noise; what is zero but for that is shown as zero.
+        // A run is never free of noise, so a count that rounds to zero is shown as zero.
         let count = if count.abs() < self.rounding() { 0.0 } else { count };
         format!("{count:.decimals$}")
     }
 
-    /// How far a count that was [shown](Self::show) may be from what it was.
+    /// How far a [shown](Self::show) count may be from the actual one.
     pub(crate) fn rounding(self) -> f64 {
         0.5 / 10_f64.powi(self.decimals() as i32)
     }
@@ -86,7 +86,7 @@ impl What {
 }
 
 impl Way {
-    /// Says which Debian package is missing, if one is.
+    /// Returns an error that names the missing Debian package, if one is missing.
     pub(crate) fn check(self) -> Result<()> {
         let tool = match self {
             Self::Plain => return Ok(()),
@@ -99,7 +99,7 @@ impl Way {
         Ok(())
     }
 
-    /// Runs this program once more, as the turn that the arguments say.
+    /// Runs this program again, as a turn with these arguments.
     pub(crate) fn run(self, turn: &[String], environment: &[(&str, &str)]) -> Result<Totals> {
         let child = std::env::current_exe()?;
         let folder = tempfile::tempdir()?;

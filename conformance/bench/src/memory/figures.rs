@@ -1,7 +1,8 @@
-//! `memory.tsv`: one figure a line, and above them for each mode a line on where it was measured.
+//! `memory.tsv`: one figure per line, after a line for each mode on the conditions of its
+//! measurement.
 //!
-//! A run adds to the file that is there: a figure of the same mode, cell, cache and name is
-//! replaced, all others stay. So a measurement can be made in parts.
+//! A run adds to the existing file. A figure of the same mode, cell, cache and name is replaced;
+//! all others stay. So a measurement can be made in parts.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,7 @@ use super::spread::Spread;
 /// All figures so far.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Figures {
-    /// For each mode, where it was measured last.
+    /// For each mode, the conditions of its last measurement.
     pub(crate) conditions: Vec<(String, String)>,
     pub(crate) rows: Vec<Figure>,
 }
@@ -29,7 +30,7 @@ pub(crate) struct Figure {
 }
 
 impl Figures {
-    /// Those in a folder, or none.
+    /// Reads the figures in a folder; there are no figures if the file does not exist.
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let file = folder.join(FILE);
         if !file.exists() {
@@ -39,20 +40,20 @@ impl Figures {
         Self::parse(&text).with_context(|| file.display().to_string())
     }
 
-    /// Writes them to a folder.
+    /// Writes the figures to a folder.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let file = folder.join(FILE);
         fs::write(&file, self.text()).with_context(|| file.display().to_string())
     }
 
-    /// Says where a mode is being measured.
+    /// Sets the conditions under which a mode is measured.
     pub(crate) fn set_conditions(&mut self, mode: &str, line: String) {
         self.conditions.retain(|(known, _)| known != mode);
         self.conditions.push((mode.to_owned(), line));
     }
 
-    /// Adds a figure, in place of the one there was.
+    /// Adds a figure, and replaces an existing one.
     pub(crate) fn put(&mut self, mode: &str, cell: &str, cache: &str, what: &str, value: Spread) {
         let [mode, cell, cache, what] = [mode, cell, cache, what].map(str::to_owned);
         let figure = Figure { mode, cell, cache, what, value };
@@ -62,18 +63,18 @@ impl Figures {
         }
     }
 
-    /// A figure.
+    /// The value of a figure.
     pub(crate) fn get(&self, mode: &str, cell: &str, cache: &str, what: &str) -> Option<Spread> {
         let found = self.rows.iter().find(|row| row.place() == [mode, cell, cache, what]);
         found.map(|row| row.value)
     }
 
-    /// The cells of a mode, in the order in which they were measured first.
+    /// The cells of a mode, in the order in which they were first measured.
     pub(crate) fn cells(&self, mode: &str) -> Vec<&str> {
         self.distinct(mode, |row| &row.cell)
     }
 
-    /// The caches of a mode, in the order in which they were measured first.
+    /// The caches of a mode, in the order in which they were first measured.
     pub(crate) fn caches(&self, mode: &str) -> Vec<&str> {
         self.distinct(mode, |row| &row.cache)
     }

@@ -1,6 +1,7 @@
-//! The keys: texts of 20 bytes, one for each id, made once and kept for as long as the program runs.
+//! The keys: texts of 20 bytes, one for each id, which are created once and live as long as the
+//! program.
 //!
-//! They lie in one block, in the order of ids, so that to look at a key takes one access to memory.
+//! They lie in one block in the order of their ids, so that reading a key takes one memory access.
 
 /// The keys of the ids below some number.
 #[derive(Clone, Copy, Debug)]
@@ -9,7 +10,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// So many.
+    /// Creates the keys of this many ids.
     pub(crate) fn new(count: u32) -> Self {
         let block: String = (0..count).map(|id| format!("user:{id:010}:name")).collect();
         Self { block: block.leak() }
@@ -22,7 +23,7 @@ impl Keys {
     }
 }
 
-/// Bytes of a key.
+/// The number of bytes of a key.
 const LEN: usize = 20;
 
 #[cfg(test)]

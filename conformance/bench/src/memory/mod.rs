@@ -1,11 +1,11 @@
-//! The third mode: stores in memory, ours beside other people's caches, in one process and without
-//! a server.
+//! The third mode: in-memory stores, ours beside those of other projects, in one process and
+//! without a server.
 //!
 //! | module | duty |
 //! |---|---|
-//! | `caches` | what is measured, each behind one face |
-//! | `keys`, `random`, `zipf` | the keys, and which of them are asked for |
-//! | `figures`, `spread` | what was measured, written down |
+//! | `caches` | the measured caches behind one trait |
+//! | `keys`, `random`, `zipf` | the keys, and the order of requests |
+//! | `figures`, `spread` | results, and their file |
 //! | `throughput` | operations a second, and how long a get takes |
 //! | `resident`, `usage` | bytes of memory an entry |
 //! | `hits` | hit ratios, beside the best that any policy could do |
@@ -54,7 +54,7 @@ enum Mode {
 }
 
 impl Memory {
-    /// Does it.
+    /// Runs the mode.
     pub(crate) fn run(self) -> Result<()> {
         match self.mode {
             Mode::Throughput(throughput) => throughput.run(),
@@ -66,7 +66,7 @@ impl Memory {
     }
 }
 
-/// Where results go.
+/// The destination of the results.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Output {
     /// The folder whose memory.tsv the results are added to
@@ -75,14 +75,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The figures that are there, to which a mode is about to add.
+    /// The existing figures, to which a mode will add.
     pub(crate) fn figures(&self, mode: &str) -> Result<Figures> {
         let mut figures = Figures::read(&self.out)?;
         figures.set_conditions(mode, conditions::line("", PACKAGES));
         Ok(figures)
     }
 
-    /// Writes them, and the report on them.
+    /// Writes the figures and the report on them.
     pub(crate) fn write(&self, figures: &Figures) -> Result<()> {
         figures.write(&self.out)?;
         report::write(figures, &self.out)

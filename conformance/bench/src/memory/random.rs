@@ -1,6 +1,6 @@
-//! Random numbers that are the same in every run: SplitMix64, for choosing keys and nothing else.
+//! Random numbers that are the same in every run: SplitMix64, used only to choose keys.
 
-/// A stream of numbers that its seed decides.
+/// A stream of numbers that is determined by its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -10,7 +10,7 @@ impl Random {
         Self(seed)
     }
 
-    /// The next number, any with the same chance.
+    /// The next number; all `u64` are equally likely.
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -23,12 +23,12 @@ impl Random {
         ((u128::from(self.next()) * u128::from(bound)) >> u64::BITS) as u32
     }
 
-    /// A number from 0 to below 1.
+    /// A number from 0 up to, but excluding, 1.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Puts items in an order in which nothing is left of the one before.
+    /// Puts items into a random order.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for at in (1..items.len()).rev() {
             items.swap(at, self.below(at as u32 + 1) as usize);

@@ -1,8 +1,8 @@
-//! Memory: how many bytes of a process belong to each entry, everything included.
+//! Memory: the bytes of a process per entry, everything included.
 //!
-//! Each cache has a process of its own, in which nothing else is allocated meanwhile: what the
-//! process grows by while the cache is opened and filled is the cache's, its tables, locks, ghosts
-//! and the allocator's rounding among it.
+//! Each cache gets its own process, which allocates nothing else meanwhile. So the growth of the
+//! process while the cache is opened and filled is the cache's: its tables, locks, ghosts and the
+//! allocator's rounding.
 
 use std::env;
 use std::io::{self, Write as _};
@@ -19,8 +19,8 @@ use super::keys::Keys;
 use super::spread::Spread;
 use super::usage;
 
-/// Measures bytes resident an entry: keys of 20 bytes, values of 64 bytes that nobody else keeps,
-/// timeouts.
+/// Measures resident bytes per entry: keys of 20 bytes, values of 64 bytes that only the cache
+/// keeps, and timeouts.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Resident {
@@ -38,13 +38,13 @@ pub(crate) struct Resident {
 
 #[derive(Subcommand, Debug)]
 enum Child {
-    /// Fills one cache, and prints by how much the process grew and how many entries are there.
+    /// Fills one cache, and prints the growth of the process and the number of entries.
     #[command(hide = true)]
     Fill { who: Who, entries: u32 },
 }
 
 impl Resident {
-    /// Does it.
+    /// Runs the mode.
     pub(crate) fn run(self) -> Result<()> {
         if let Some(Child::Fill { who, entries }) = self.child {
             return fill(who, entries);

@@ -1,6 +1,6 @@
-//! Figures of several rounds: the middle one, the lowest and the highest.
+//! The spread of a figure over several rounds.
 
-/// The middle, the lowest and the highest.
+/// The median, the lowest and the highest value.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -9,12 +9,12 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of one figure.
+    /// The spread of a single value.
     pub(crate) fn alone(value: f64) -> Self {
         Self { median: value, min: value, max: value }
     }
 
-    /// Of at least one figure.
+    /// The spread of these values; `None` if there are no values.
     pub(crate) fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<_> = figures.collect();
         sorted.sort_by(f64::total_cmp);

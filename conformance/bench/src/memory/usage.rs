@@ -1,4 +1,4 @@
-//! What this process and this thread have used, as the system tells.
+//! The resources that this process and this thread have used, as reported by the system.
 
 use std::fs;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// Bytes of this process that are in memory.
+/// The resident bytes of this process.
 pub(crate) fn resident() -> Result<u64> {
     let file = fs::read_to_string("/proc/self/statm")?;
     let pages: u64 = file.split(' ').nth(1).context("statm has no second field")?.parse()?;
@@ -15,7 +15,7 @@ pub(crate) fn resident() -> Result<u64> {
     Ok(pages * u64::try_from(size)?)
 }
 
-/// How long this thread has been running on a core.
+/// The CPU time of this thread.
 pub(crate) fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
     now.map_or(Duration::ZERO, Duration::from)

@@ -1,20 +1,20 @@
-//! Zipf's law: the key of rank `r` is asked for with a chance proportional to `r` to the power of
-//! minus `skew`.
+//! Zipf's law: the key of rank `r` is requested with a probability proportional to `r` to the power
+//! of minus `skew`.
 //!
-//! Ranks are dealt out to ids at random, so that what is asked for often does not lie side by side.
+//! Ranks are assigned to ids at random, so that hot keys are not adjacent.
 
 use super::random::Random;
 
 /// A distribution over the ids below some number.
 #[derive(Clone, Debug)]
 pub(crate) struct Zipf {
-    /// For each rank the chance of it or one before it.
+    /// For each rank, the probability of this rank or a lower one.
     reach: Vec<f64>,
     ids: Vec<u32>,
 }
 
 impl Zipf {
-    /// Over `count` ids.
+    /// A distribution over `count` ids.
     pub(crate) fn new(count: u32, skew: f64, random: &mut Random) -> Self {
         let mut sum = 0.0;
         let weights = (1..=count).map(|rank| f64::from(rank).powf(-skew));
@@ -36,7 +36,8 @@ impl Zipf {
         self.ids[rank]
     }
 
-    /// The next id, where the hottest `by` ranks' ids have cooled and the others moved up.
+    /// The next id, after the ids of the hottest `by` ranks have become cold and the others have
+    /// moved up.
     pub(crate) fn draw_shifted(&self, by: usize, random: &mut Random) -> u32 {
         let rank = self.rank(random.unit());
         self.ids[(rank + by) % self.ids.len()]

@@ -1,8 +1,8 @@
-//! The chart: throughput of `GET` at 64 B over the number of tasks, a panel for each flavour, a line
-//! for each client.
+//! The chart: throughput of `GET` at 64 B over the number of tasks, with a panel for each flavour
+//! and a line for each client.
 //!
-//! One SVG that needs nothing else. Its background is whatever is behind it, so all colours are of
-//! middle brightness, and text follows the reader's colour scheme where that is known.
+//! It is one self-contained SVG with a transparent background. So all colours are of medium
+//! brightness, and the text follows the reader's colour scheme if it is known.
 
 use std::fmt::Write as _;
 
@@ -11,14 +11,14 @@ use clap::ValueEnum as _;
 use super::results::{OURS, RAW, Results, Row};
 use crate::cell::{Cell, Flavour, Op};
 
-/// The chart, or `None` where nothing of it was measured.
+/// The chart, or `None` if nothing in it was measured.
 pub(crate) fn svg(results: &Results) -> Option<String> {
     let mut cells = results.cells();
     cells.retain(|cell| cell.op == Op::Get && cell.size == SIZE);
     let mut tasks: Vec<_> = cells.iter().map(|cell| cell.tasks).collect();
     tasks.sort_unstable();
     tasks.dedup();
-    // Variants of one client would hide the others.
+    // Variants of the same client would hide the other clients.
     let mut clients = results.clients(&cells);
     clients.retain(|client| !client.contains('@'));
     let rows = results.rows.iter().filter(|row| cells.contains(&row.cell));
@@ -63,7 +63,7 @@ impl Panel<'_> {
     fn draw(&self, svg: &mut String, results: &Results, clients: &[&str]) {
         self.frame(svg);
         let mut labels = Vec::new();
-        // Ours last, so that it is on top.
+        // Our client is last, so that it is on top.
         let ours = |client: &&&str| client.starts_with(OURS);
         let order = clients.iter().filter(|client| !ours(client));
         for &client in order.chain(clients.iter().filter(ours)) {
@@ -152,7 +152,7 @@ impl Panel<'_> {
     }
 }
 
-/// How a client's line looks.
+/// The style of a client's line.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     colour: &'static str,
@@ -180,7 +180,7 @@ fn look(client: &str) -> Look {
     }
 }
 
-/// Moves labels apart that would cover each other, and keeps their order.
+/// Moves overlapping labels apart, and keeps their order.
 fn spread<T>(labels: &mut [(f64, T, String)]) {
     labels.sort_by(|one, other| one.0.total_cmp(&other.0));
     let mut highest = TOP;
@@ -195,7 +195,7 @@ fn spread<T>(labels: &mut [(f64, T, String)]) {
     }
 }
 
-/// A round step that makes four to ten lines.
+/// A round step that gives four to ten grid lines.
 fn grid_step(highest: f64) -> f64 {
     let decade = 10_f64.powf(highest.log10().floor() - 1.0);
     let steps = [1.0, 2.0, 5.0, 10.0, 20.0].map(|step| step * decade);
@@ -212,7 +212,7 @@ fn escape(text: &str) -> String {
 
 const SIZE: usize = 64;
 
-/// What has no colour of its own has the text's.
+/// An element without a colour of its own has the text's.
 const STYLE: &str = "svg{fill:#6e7781}.grid{stroke:#8b949e;stroke-opacity:.3}\
     @media(prefers-color-scheme:dark){svg{fill:#9da7b3}}";
 const WIDTH: f64 = 960.0;
@@ -220,7 +220,7 @@ const HEIGHT: f64 = 452.0;
 const LEFT: f64 = 48.0;
 const TOP: f64 = 60.0;
 const BOTTOM: f64 = 380.0;
-/// From panel to panel, and how much of that the lines have; the labels have the rest.
+/// The distance between panels, and the part of it for the lines; the labels use the rest.
 const STEP: f64 = 470.0;
 const INNER: f64 = 290.0;
 const LABEL: f64 = 14.0;

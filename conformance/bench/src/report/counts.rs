@@ -1,4 +1,4 @@
-//! `counts.tsv`, read: what the second mode counted, where somebody let it write that down.
+//! Reads `counts.tsv`: the counts of the second mode, if they were written to a file.
 
 use std::str::FromStr;
 
@@ -22,7 +22,7 @@ pub(crate) struct Count {
 }
 
 impl Counts {
-    /// All counts of a thing and a client.
+    /// All counts of one thing for one client.
     pub(crate) fn of<'c>(&'c self, what: &str, client: &str) -> impl Iterator<Item = &'c Count> {
         self.counts.iter().filter(move |count| count.what == what && count.client == client)
     }

@@ -1,5 +1,5 @@
-//! Reports: tables, targets and a chart, made from `results.tsv` alone, and from `counts.tsv` where
-//! there is one.
+//! Reports: tables, targets and a chart, made from `results.tsv` alone, and from `counts.tsv` if it
+//! exists.
 
 mod chart;
 mod counts;

@@ -1,4 +1,4 @@
-//! `results.tsv`, read: where it was measured, and a row for each cell and client.
+//! Reads `results.tsv`: the conditions of the measurement, and a row for each cell and client.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -11,12 +11,12 @@ use crate::cell::{Cell, Flavour, Op};
 /// The whole file.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Results {
-    /// What the first line says of date, machine, versions and command.
+    /// The date, machine, versions and command in the first line.
     pub(crate) conditions: Vec<(String, String)>,
     pub(crate) rows: Vec<Row>,
 }
 
-/// What one client did at one cell: medians over the rounds.
+/// The results of one client at one cell: medians over the rounds.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Row {
     pub(crate) cell: Cell,
@@ -55,17 +55,17 @@ impl Results {
         clients
     }
 
-    /// What a client did at a cell.
+    /// The row of a client at a cell.
     pub(crate) fn row(&self, cell: Cell, client: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.cell == cell && row.client == client)
     }
 
-    /// What other people's clients did at a cell: all but ours and the raw wire.
+    /// The rows of other clients at a cell: all but ours and the raw wire.
     pub(crate) fn peers(&self, cell: Cell) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |row| row.cell == cell && row.is_peer())
     }
 
-    /// The peer that did most at a cell.
+    /// The fastest peer at a cell.
     pub(crate) fn best_peer(&self, cell: Cell) -> Option<&Row> {
         self.peers(cell).max_by(|one, other| one.ops_s.total_cmp(&other.ops_s))
     }
@@ -97,7 +97,7 @@ impl FromStr for Results {
     }
 }
 
-/// Values may have blanks and `=` in them, so each goes on to where the next name begins.
+/// Values may contain spaces and `=`, so each extends to the beginning of the next name.
 fn conditions(comment: &str) -> Vec<(String, String)> {
     let mut rest = comment;
     let mut conditions = Vec::new();
@@ -142,7 +142,7 @@ fn row(names: &[&str], line: &str) -> Result<Row> {
     })
 }
 
-/// The raw wire, and what the names of all of ours begin with.
+/// The name of the raw wire, and the beginning of the names of all our clients.
 pub(crate) const RAW: &str = "raw";
 pub(crate) const OURS: &str = "ours";
 

@@ -7,8 +7,8 @@ use clap::ValueEnum as _;
 use super::results::{OURS, RAW, Results, Row};
 use crate::cell::{Cell, Flavour, Op};
 
-/// Throughput: a table for each flavour and group of operations, with the best peer of each cell in
-/// bold and ours beside it and beside the raw wire.
+/// Throughput: a table for each flavour and group of operations. The best peer of each cell is in
+/// bold, and our client is compared with it and with the raw wire.
 pub(crate) fn throughput(results: &Results) -> String {
     let mut text = String::new();
     for (flavour, group, cells) in groups(results) {
@@ -32,7 +32,7 @@ pub(crate) fn throughput(results: &Results) -> String {
     text
 }
 
-/// One more figure of all rows: a table for each flavour.
+/// One more figure of all rows, with a table for each flavour.
 pub(crate) fn figures(
     results: &Results,
     decimals: usize,
@@ -59,7 +59,7 @@ pub(crate) fn figures(
     text
 }
 
-/// The cells that share a table.
+/// The cells of each table.
 fn groups(results: &Results) -> Vec<(Flavour, &'static [Op], Vec<Cell>)> {
     let mut groups = Vec::new();
     for &flavour in Flavour::value_variants() {
@@ -89,7 +89,7 @@ fn line(text: &mut String, name: &str, fields: impl Iterator<Item = String>) {
     let _ = writeln!(text, "| {name} | {} |", fields.collect::<Vec<_>>().join(" | "));
 }
 
-/// A cell's line in a table of some operations.
+/// The label of a cell's line in a table of these operations.
 fn name(Cell { op, size, tasks, .. }: Cell, group: &[Op]) -> String {
     let size = match size {
         size if size >= 1 << 20 => format!("{} MiB", size >> 20),
@@ -111,7 +111,7 @@ fn heading(flavour: Flavour) -> &'static str {
     }
 }
 
-/// Three digits or more.
+/// Formats thousands with at least three digits.
 fn thousands(ops_s: f64) -> String {
     match ops_s / 1e3 {
         thousands if thousands >= 100.0 => format!("{thousands:.0}"),

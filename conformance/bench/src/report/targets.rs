@@ -1,4 +1,4 @@
-//! The speed that is wanted, and whether it is reached: each target with its worst cell.
+//! The speed targets, and whether they are reached: each target with its worst cell.
 
 use std::fmt::{self, Write as _};
 
@@ -14,11 +14,11 @@ pub(crate) struct Target {
     pub(crate) aim: Goal,
 }
 
-/// A bound on some figures, all of which must keep it.
+/// A bound that all of these figures must keep.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Goal {
     bound: Bound,
-    /// In words, what the figures are relative to.
+    /// What the figures are relative to, in words.
     of: &'static str,
     figures: Vec<Figure>,
 }
@@ -34,7 +34,7 @@ enum Bound {
 struct Figure {
     place: String,
     value: f64,
-    /// The most that the rounds' ranges allow for.
+    /// The most favourable value within the rounds' ranges.
     at_best: f64,
 }
 
@@ -42,13 +42,13 @@ struct Figure {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Verdict {
     Reached,
-    /// Not by the medians, but the rounds' ranges overlap with what is wanted.
+    /// Not reached by the medians, but possible within the rounds' ranges.
     Open,
     Missed,
     NotMeasured,
 }
 
-/// The table.
+/// The table of all targets.
 pub(crate) fn table(results: &Results, counts: &Counts) -> String {
     let mut text = String::from(HEAD);
     for Target { what, must, aim } in targets(results, counts) {
@@ -176,7 +176,7 @@ fn is_get_or_set(cell: &Cell) -> bool {
     cell.op == Op::Get || cell.op == Op::Set
 }
 
-/// A client's throughput as a share of another's.
+/// A client's throughput as a fraction of another's.
 fn ratios<'r>(
     results: &Results,
     client: &str,
@@ -193,7 +193,7 @@ fn ratios<'r>(
     cells.filter_map(figure).collect()
 }
 
-/// A figure of ours as a share of the least of the peers'.
+/// Our figure as a fraction of the peers' lowest.
 fn against_least(
     results: &Results,
     cells: impl Fn(&Cell) -> bool,
@@ -208,7 +208,7 @@ fn against_least(
     cells.filter_map(share).collect()
 }
 
-/// What was counted of ours.
+/// The counts of our client.
 fn counted(counts: &Counts, what: &str, cells: impl Fn(&Cell) -> bool) -> Vec<Figure> {
     let counts = counts.of(what, OURS).filter(|count| cells(&count.cell));
     let figure = |count: &super::counts::Count| {
@@ -241,7 +241,7 @@ fn at_most(bound: f64, of: &'static str, figures: Vec<Figure>) -> Goal {
 }
 
 impl Goal {
-    /// The figure that is farthest from what is wanted.
+    /// The figure that is farthest from the bound.
     fn worst(&self) -> Option<&Figure> {
         let values = |one: &&Figure, other: &&Figure| one.value.total_cmp(&other.value);
         match self.bound {
@@ -250,7 +250,7 @@ impl Goal {
         }
     }
 
-    /// The verdict on all figures, which is that on the worst of them.
+    /// The verdict on all figures: that on the worst of them.
     pub(crate) fn verdict(&self) -> Verdict {
         let verdicts = self.figures.iter().map(|figure| {
             if self.bound.holds(figure.value) {
@@ -266,7 +266,7 @@ impl Goal {
 }
 
 impl Bound {
-    /// Whether a value keeps it, as far as two decimals of its share tell.
+    /// Whether a value keeps the bound, apart from a deviation of `ROUNDING`.
     fn holds(self, value: f64) -> bool {
         match self {
             Self::AtLeast(bound) => value >= bound - ROUNDING * bound,
@@ -306,7 +306,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A figure with three digits or so.
+/// Formats a figure with about three digits.
 struct Number(f64);
 
 impl fmt::Display for Number {
@@ -327,7 +327,7 @@ const NOTE: &str = "
 *Within the range*: missed by the medians, but reached by the best round of ours beside the worst of
 the other's.
 ";
-/// What is not worth a verdict.
+/// A deviation too small for a verdict.
 const ROUNDING: f64 = 0.002;
 
 #[cfg(test)]

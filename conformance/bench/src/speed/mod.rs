@@ -1,4 +1,4 @@
-//! The parent: plans turns, lets clients take them one after another, and writes what comes of it.
+//! The parent: plans turns, lets clients take them one after another, and writes the results.
 
 mod plan;
 mod results;
@@ -24,7 +24,7 @@ pub(crate) struct Speed {
     /// Which clients, with options for the URLs of ours: raw,ours,ours@maxsize=1,redis
     #[arg(long, alias = "peers", value_delimiter = ',')]
     clients: Vec<Name>,
-    /// Which cells, by the beginnings of their names; `*` is anything: ct/get/64,*/mget
+    /// Which cells, by the beginnings of their names; `*` matches anything: ct/get/64,*/mget
     #[arg(long, value_delimiter = ',')]
     cells: Vec<String>,
     /// How often each client takes a turn at each cell [default: 3, with --quick 2]
@@ -33,13 +33,13 @@ pub(crate) struct Speed {
     /// How long a turn is measured [default: 0.4, with --quick 0.3]
     #[arg(long)]
     seconds: Option<f64>,
-    /// Where the results go
+    /// The folder for the results
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     out: PathBuf,
     /// Connections that a pool of ours may open
     #[arg(long)]
     maxsize: Option<usize>,
-    /// Over TLS, those clients that can, with the server's certificate checked
+    /// Use TLS, with the clients that support it, and verify the server's certificate
     #[arg(long)]
     tls: bool,
     /// Connections that a pool of ours keeps
@@ -48,7 +48,7 @@ pub(crate) struct Speed {
 }
 
 impl Speed {
-    /// Does it.
+    /// Runs the mode.
     pub(crate) fn run(self) -> Result<()> {
         let clients = match self.clients.is_empty() {
             true => Name::all(),
@@ -63,7 +63,7 @@ impl Speed {
             if self.quick && self.cells.is_empty() { Cell::quick() } else { Cell::all() };
         if !self.cells.is_empty() {
             cells.retain(|cell| self.cells.iter().any(|pattern| cell.is_named_by(pattern)));
-            // One that is spelt out need not be of the usual ones.
+            // A cell that is spelt out in full need not be a usual one.
             let spelt = self.cells.iter().filter_map(|name| name.parse::<Cell>().ok());
             let unusual: Vec<_> = spelt.filter(|cell| !cells.contains(cell)).collect();
             cells.extend(unusual);

@@ -1,12 +1,12 @@
-//! The order of turns: for each cell so many rounds, in each round all clients, and every round
-//! begins with another client, so that a machine's drift and its neighbours hit all alike.
+//! The order of turns. Each cell has several rounds, and each round includes all clients. Every
+//! round begins with another client, so that drift and other load on the machine affect all alike.
 
 use std::time::Duration;
 
 use crate::cell::Cell;
 use crate::clients::{Name, Who};
 
-/// What is to be measured.
+/// What to measure.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) cells: Vec<Cell>,
@@ -18,20 +18,20 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The clients that can do what a cell wants.
+    /// The clients that support a cell's operation.
     pub(crate) fn clients_of(&self, cell: Cell) -> Vec<&Name> {
         let can = |who: Who| who.can(cell.op) && (who.can_speak_tls() || !self.tls);
         self.clients.iter().filter(|client| can(client.who)).collect()
     }
 
-    /// Who takes a turn in which order, each by its index in [`clients_of`](Self::clients_of).
+    /// The order of the turns, as indices in [`clients_of`](Self::clients_of).
     pub(crate) fn turns_of(&self, cell: Cell) -> Vec<usize> {
         let clients = self.clients_of(cell).len();
         let turn = |round: usize| (0..clients).map(move |turn| (round + turn) % clients);
         (0..self.rounds).flat_map(turn).collect()
     }
 
-    /// How many turns there are in all.
+    /// The total number of turns.
     pub(crate) fn turns(&self) -> usize {
         self.cells.iter().map(|&cell| self.turns_of(cell).len()).sum()
     }

@@ -1,4 +1,4 @@
-//! `results.tsv`: one line for each cell and client, under a line on where it was measured.
+//! Writes `results.tsv`: one line for each cell and client, after a line on the conditions.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +18,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// None yet, from a server of some name and version.
+    /// No results yet; `server` is the server's name and version.
     pub(crate) fn new(server: &str) -> Self {
         Self {
             lines: format!(
@@ -44,7 +44,7 @@ impl Results {
         );
     }
 
-    /// Writes them to a folder.
+    /// Writes the lines to a folder.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let file = folder.join("results.tsv");

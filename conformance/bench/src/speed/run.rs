@@ -1,4 +1,4 @@
-//! Runs a plan: a server for each flavour, a child for each turn, results as they come.
+//! Runs a plan: one server for each flavour, one child for each turn, and results as they come.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::report;
 use crate::stage::Stage;
 use crate::turn::Measured;
 
-/// Runs all of it, and writes to a folder whenever a cell is done.
+/// Runs the whole plan, and writes to a folder after each cell.
 pub(crate) fn run(plan: &Plan, out: &Path) -> Result<()> {
     let bar = ProgressBar::new(plan.turns() as u64);
     let style = "{elapsed_precise} {wide_bar} {pos}/{len} turns, {eta} left: {msg}";
@@ -70,13 +70,13 @@ fn turn(stage: &mut Stage, cell: Cell, client: &Name, span: Duration) -> Result<
     child.args(["--seconds", &span.as_secs_f64().to_string()]);
     let measured: Measured = serde_json::from_str(&output(&mut child, span + PATIENCE)?)?;
     let after = stage.traffic()?;
-    // One of the two questions lies between them.
+    // One of the two queries itself falls between the two figures.
     let commands = after.commands.saturating_sub(before.commands + 1);
     let reads = after.reads.saturating_sub(before.reads + 1).max(1);
     Ok(Sample { measured, commands_read: commands as f64 / reads as f64 })
 }
 
-/// What a child prints, if it ends in time and well.
+/// The output of a child, which must end in time and successfully.
 fn output(command: &mut Command, patience: Duration) -> Result<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("the child does not start")?;
@@ -113,5 +113,6 @@ fn line(cell: Cell, client: &Name, summary: &Summary) -> String {
     )
 }
 
-/// How much longer than its span a turn may take: dialling, and what is under way at the end.
+/// The time that a turn may take beyond its span, for connecting and for operations under way at
+/// the end.
 const PATIENCE: Duration = Duration::from_secs(30);

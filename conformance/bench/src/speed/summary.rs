@@ -1,12 +1,12 @@
-//! What several turns of one client at one cell come to.
+//! Summarizes several turns of one client at one cell.
 
 use crate::turn::Measured;
 
-/// One turn's figures, with what the server told of it.
+/// One turn's figures, with those that the server reported.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Sample {
     pub(crate) measured: Measured,
-    /// Commands that the server found in a read of its own, on average.
+    /// The number of commands per read of the server, on average.
     pub(crate) commands_read: f64,
 }
 
@@ -25,7 +25,8 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of at least one sample in which anything was done.
+    /// Summarizes the samples in which at least one operation was done; `None` if there are no such
+    /// samples.
     pub(crate) fn of(samples: &[Sample]) -> Option<Self> {
         let done: Vec<_> = samples.iter().filter(|sample| sample.measured.ops > 0).collect();
         let all = |figure: fn(&Sample) -> Option<f64>| {
@@ -52,7 +53,7 @@ impl Summary {
     }
 }
 
-/// The middle of what is sorted, or the mean of the two there.
+/// The middle of sorted figures, or the mean of the two middle ones.
 fn median(sorted: &[f64]) -> Option<f64> {
     let middle = sorted.len() / 2;
     match sorted.len() % 2 {

@@ -1,6 +1,6 @@
 //! The runtimes that clients run on: start one, spawn on it, sleep on it.
 //!
-//! The main thread only waits: on smol and async-std it would otherwise drive the reactor beside
+//! The main thread only waits. On smol and async-std it would otherwise drive the reactor beside
 //! the runtime's own threads.
 
 use std::sync::mpsc;
@@ -16,7 +16,7 @@ pub(crate) enum Host {
     AsyncStd,
 }
 
-/// A task that was spawned; it goes on when this is dropped.
+/// A spawned task; it keeps running when this is dropped.
 pub(crate) enum Spawned<T> {
     Tokio(tokio::task::JoinHandle<T>),
     Smol(smol::Task<T>),
@@ -24,8 +24,8 @@ pub(crate) enum Spawned<T> {
 }
 
 impl Host {
-    /// Starts the runtime and waits for a future on it. How many threads those of smol and
-    /// async-std have, their variables in the environment say.
+    /// Starts the runtime and waits for a future on it. The number of threads of smol and async-std
+    /// comes from their environment variables.
     pub(crate) fn run<T: Send + 'static>(
         self,
         flavour: Flavour,
@@ -51,7 +51,7 @@ impl Host {
         }
     }
 
-    /// Spawns on the runtime that runs.
+    /// Spawns a task on the current runtime.
     pub(crate) fn spawn<T: Send + 'static>(
         self,
         task: impl Future<Output = T> + Send + 'static,
@@ -63,7 +63,7 @@ impl Host {
         }
     }
 
-    /// Sleeps on the runtime that runs.
+    /// Sleeps on the current runtime.
     pub(crate) async fn sleep(self, span: Duration) {
         match self {
             Self::Tokio => tokio::time::sleep(span).await,
@@ -74,7 +74,7 @@ impl Host {
 }
 
 impl<T> Spawned<T> {
-    /// Waits for what comes of it.
+    /// Waits for the task's result.
     pub(crate) async fn join(self) -> T {
         match self {
             Self::Tokio(handle) => handle.await.expect("whatever panics ends the process"),
@@ -83,7 +83,7 @@ impl<T> Spawned<T> {
         }
     }
 
-    /// Lets it go on by itself.
+    /// Lets the task run on by itself.
     pub(crate) fn detach(self) {
         match self {
             Self::Tokio(handle) => drop(handle),

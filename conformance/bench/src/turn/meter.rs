@@ -1,8 +1,8 @@
-//! What is measured of a turn: operations, time, processor time and switches between two instants,
-//! and latencies sampled between them.
+//! The measurements of a turn: operations, time, CPU time and context switches between two
+//! instants, and latencies sampled between them.
 //!
-//! Each task counts in a place of its own, which only it writes, and samples few of many fast
-//! operations, so that measuring costs all clients the same little.
+//! Each task has a counter of its own, which only it writes, and samples only some of many fast
+//! operations. So measuring costs little, and the same for all clients.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Until;
 use super::host::Host;
 
-/// One turn's figures, as the child tells them.
+/// One turn's figures, as the child prints them.
 #[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
 pub(crate) struct Measured {
     pub(crate) ops: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Measured {
     pub(crate) switches: u64,
 }
 
-/// What tasks and whoever measures them share.
+/// The state shared by the tasks and the code that measures them.
 #[derive(Debug)]
 pub(crate) struct Meter {
     phase: AtomicU8,
@@ -39,7 +39,7 @@ pub(crate) struct Meter {
 #[repr(align(64))]
 struct Count(AtomicU64);
 
-/// One task's part: it says whether to go on, counts and samples.
+/// One task's part: it decides whether to continue, and counts and samples.
 #[derive(Debug)]
 pub(crate) struct Pace<'m> {
     meter: &'m Meter,
@@ -50,7 +50,7 @@ pub(crate) struct Pace<'m> {
 }
 
 impl Meter {
-    /// A meter of so many tasks that each sample one of so many operations.
+    /// A meter of this many tasks, each of which samples one in `stride` operations.
     pub(crate) fn new(tasks: usize, until: Until, stride: u64) -> Self {
         let counts = (0..tasks).map(|_| Count::default()).collect();
         Self { phase: AtomicU8::new(WARM_UP), counts, until, stride }
@@ -66,9 +66,9 @@ impl Meter {
         Pace { meter: self, count, done: 0, limit, nanoseconds: Vec::new() }
     }
 
-    /// Waits while the tasks work, then tells them to stop. Latencies are for whoever joins them
-    /// to [add](Measured::add_latencies). Where operations are counted out the tasks stop by
-    /// themselves and there is nothing to tell.
+    /// Waits while the tasks work, then tells them to stop. The caller joins the tasks and
+    /// [adds](Measured::add_latencies) their latencies. Returns `None` if the tasks do a fixed
+    /// number of operations, as they then stop by themselves and nothing is timed.
     pub(crate) async fn measure(&self, host: Host) -> Option<Measured> {
         let Until::Span(span) = self.until else { return None };
         host.sleep(WARM_UP_SPAN).await;
@@ -103,13 +103,13 @@ impl Pace<'_> {
         self.done < self.limit && !self.meter.stopped()
     }
 
-    /// Begins an operation: the time, if this one is a sample.
+    /// Begins an operation. Returns the time if this operation is a sample.
     pub(crate) fn begin(&self) -> Option<Instant> {
         let sampled = matches!(self.meter.until, Until::Span(_));
         (sampled && self.done.is_multiple_of(self.meter.stride)).then(Instant::now)
     }
 
-    /// Ends operations that began at one time.
+    /// Ends operations that began at the same time.
     pub(crate) fn end(&mut self, began: Option<Instant>, operations: u64) {
         self.done += operations;
         self.count.store(self.done, Ordering::Relaxed);
@@ -121,14 +121,14 @@ impl Pace<'_> {
         }
     }
 
-    /// The latencies that were sampled.
+    /// The sampled latencies.
     pub(crate) fn into_nanoseconds(self) -> Vec<u32> {
         self.nanoseconds
     }
 }
 
 impl Measured {
-    /// Adds what the tasks sampled.
+    /// Adds the latencies that the tasks sampled.
     pub(crate) fn add_latencies(&mut self, mut nanoseconds: Vec<u32>) {
         nanoseconds.sort_unstable();
         let at = |share: f64| {

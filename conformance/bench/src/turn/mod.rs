@@ -1,7 +1,7 @@
 //! The child: one client measured once, in a process of its own.
 //!
-//! So what the allocator, the threads and the pinning of one turn leave behind reaches no other
-//! one, and the same child runs under a profiler.
+//! So the allocator, the threads and the pinning of one turn do not affect another one, and the
+//! same child can run under a profiler.
 
 pub(crate) mod host;
 pub(crate) mod meter;
@@ -24,8 +24,8 @@ use crate::clients::Name;
 pub(crate) use meter::Measured;
 
 /// Measures one client once, against a server that already holds the cell's data, and prints one
-/// line of JSON. What runs on smol or async-std wants SMOL_THREADS or ASYNC_STD_THREAD_COUNT set
-/// to the flavour's number of threads.
+/// line of JSON. For clients on smol or async-std, SMOL_THREADS or ASYNC_STD_THREAD_COUNT must be
+/// set to the flavour's number of threads.
 #[derive(Args, Debug)]
 pub(crate) struct Turn {
     /// The client, as in --clients
@@ -49,7 +49,7 @@ pub(crate) struct Turn {
     ops: Option<u64>,
 }
 
-/// What a client is asked for.
+/// The task that a client is given.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) cell: Cell,
@@ -57,19 +57,19 @@ pub(crate) struct Order {
     pub(crate) until: Until,
 }
 
-/// When it is done.
+/// When the turn ends.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Until {
-    /// After a warm-up and a span of time, which is measured.
+    /// After a warm-up and a measured span of time.
     Span(Duration),
-    /// After so many operations in each task.
+    /// After this many operations in each task.
     Count(u64),
 }
 
 impl Turn {
-    /// Does it.
+    /// Runs the turn.
     pub(crate) fn run(self) -> Result<()> {
-        // A task that panics would otherwise leave the others, and the parent, waiting.
+        // Otherwise, after a panic in one task, the other tasks and the parent would wait for ever.
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             report(panic);

@@ -1,4 +1,4 @@
-//! What one operation of each kind does with a client.
+//! The operations that a client runs, one type for each kind.
 
 use bytes::Bytes;
 
@@ -6,19 +6,19 @@ use crate::cell::{BATCH, LARGE};
 use crate::clients::{Client, Decodes};
 use crate::dataset::Dataset;
 
-/// One kind of operation. A task does it over and over, counting up from a place of its own.
+/// One kind of operation. A task repeats it, counting up from its own position.
 pub(crate) trait Step<C>: Send + Sync + 'static {
-    /// What comes of it.
+    /// The result of the operation.
     type Reply: Send;
 
-    /// Does it once, with the keys of that place.
+    /// Runs it once, with the keys at position `at`.
     fn run<'s>(
         &'s self,
         client: &'s mut C,
         at: usize,
     ) -> impl Future<Output = Self::Reply> + Send + 's;
 
-    /// Whether that came of it which must; panics where not.
+    /// Panics unless the result is the expected one.
     fn check(&self, reply: &Self::Reply);
 }
 
@@ -43,10 +43,10 @@ pub(crate) struct Mix {
     set: Set,
 }
 
-/// A hit, decoded.
+/// A get that hits, decoded.
 pub(crate) struct GetJson(Vec<String>);
 
-/// A hit by `get_or_set`, decoded.
+/// A `get_or_set` that hits, decoded.
 pub(crate) struct GetOrSet(Vec<String>);
 
 impl Get {
@@ -54,7 +54,7 @@ impl Get {
         Self { keys: data.keys_after(C::STEM), length: data.value.len() }
     }
 
-    /// Of the large value, and of no other.
+    /// Gets the large value only.
     pub(crate) fn large<C: Client>() -> Self {
         let own = Dataset::LARGE_KEY.strip_prefix(C::STEM);
         Self { keys: vec![own.expect("all begin so").to_owned()], length: LARGE }

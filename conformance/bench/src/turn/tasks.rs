@@ -82,5 +82,5 @@ async fn stream_large<C: Client>(mut client: C, meter: Arc<Meter>) {
     }
 }
 
-/// How many keys apart the tasks begin.
+/// The distance between the keys at which the tasks begin.
 const APART: usize = 37;

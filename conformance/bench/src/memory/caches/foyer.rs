@@ -1,5 +1,5 @@
-//! `foyer`, the part of it that is in memory: it knows no timeouts, so what is over is removed when
-//! it is asked for.
+//! The in-memory part of `foyer`. It does not support timeouts, so an expired entry is removed when
+//! a lookup finds it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What a cache that knows no timeouts keeps in place of a value: the value and, where the
-//! measurement wants timeouts, when it is over.
+//! The value that a cache without timeouts stores: the value and, if the measurement uses timeouts,
+//! its deadline.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use std::time::Duration;
 use async_caches::runtime::Clock;
 use bytes::Bytes;
 
-/// A value as it is kept.
+/// A stored value.
 pub(crate) trait Held: Clone + Send + Sync + 'static {
     /// Wraps a value.
     fn hold(value: Bytes, timeout: Option<Duration>) -> Self;
-    /// The value, or `None` where it is over.
+    /// The value, or `None` if it has expired.
     fn open(self) -> Option<Bytes>;
-    /// How long it still has, or `None` for ever.
+    /// The time until it expires; `None` means never.
     fn left(&self) -> Option<Duration>;
-    /// Whether it is over.
+    /// Whether it has expired.
     fn is_over(&self) -> bool {
         self.left() == Some(Duration::ZERO)
     }
 }
 
-/// For ever.
+/// A value without a timeout.
 impl Held for Bytes {
     fn hold(value: Bytes, _: Option<Duration>) -> Self {
         value
@@ -36,7 +36,7 @@ impl Held for Bytes {
     }
 }
 
-/// Until a deadline, in nanoseconds since the program began.
+/// A value with a deadline, in nanoseconds since the program began.
 #[derive(Clone, Debug)]
 pub(crate) struct Timed {
     value: Bytes,
@@ -63,7 +63,7 @@ fn now() -> u64 {
     CLOCK.now().as_nanos()
 }
 
-/// The same clock as that of ours, so that a glance at it costs all the same.
+/// The same clock as our cache's, so that reading it costs the same.
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! What is measured: caches in memory, each behind one face.
+//! The measured caches: in-memory caches behind one trait.
 //!
-//! Each has a file of its own, which says how it is configured. All hash with foldhash under a
-//! fixed seed where they let one choose, and all read the same clock.
+//! Each has its own file, which describes its configuration. All of them that allow it hash with
+//! foldhash under a fixed seed, and all read the same clock.
 
 mod held;
 mod ours;
@@ -27,34 +27,35 @@ use clap::ValueEnum;
 
 use self::held::{Held, Timed};
 
-/// A cache, as a measurement uses it.
+/// A cache, as the measurements use it.
 pub(crate) trait Store: Send + Sync {
-    /// The value of a key that is there and not over.
+    /// The value of a key that exists and has not expired.
     fn get(&self, key: &'static str) -> Option<Bytes>;
-    /// Stores a value, whatever was there. A timeout is given only where [`Room::timeouts`] said so.
+    /// Stores a value, whatever was stored before. A timeout is given only if [`Room::timeouts`] is
+    /// set.
     fn set(&self, key: &'static str, value: Bytes, timeout: Option<Duration>);
-    /// Does what the cache has put off.
+    /// Does the work that the cache has deferred.
     fn settle(&self) {}
-    /// How many entries there are, also such as are over, where the cache tells.
+    /// The number of entries, including expired ones, if the cache reports it.
     fn entries(&self) -> Option<u64> {
         None
     }
-    /// How many bytes the cache counts, where it does.
+    /// The number of bytes that the cache counts, if it counts them.
     fn bytes(&self) -> Option<u64> {
         None
     }
 }
 
-/// What a cache must have room for.
+/// The capacity that a cache needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Room {
-    /// The most entries, or no bound.
+    /// The highest number of entries; `None` means no bound.
     pub(crate) entries: Option<u64>,
     /// Whether values will have timeouts.
     pub(crate) timeouts: bool,
 }
 
-/// Which cache.
+/// The implementation of a cache.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, ValueEnum)]
 pub(crate) enum Who {
     Ours,
@@ -75,7 +76,7 @@ pub(crate) enum Who {
 }
 
 impl Who {
-    /// All, or those that were named.
+    /// All caches, or only the named ones.
     pub(crate) fn chosen(named: &[Self]) -> Vec<Self> {
         if named.is_empty() { Self::value_variants().to_vec() } else { named.to_vec() }
     }
@@ -92,7 +93,7 @@ impl Who {
 
     fn open_other<V: Held>(self, room: Room) -> Result<Box<dyn Store>> {
         let entries = room.entries.unwrap_or(u64::from(u32::MAX));
-        // What is too small for many shards has fewer, as ours has.
+        // A cache that is too small for many shards gets fewer, as ours does.
         let shards = usize::try_from(entries / FEWEST)?.clamp(1, SHARDS);
         Ok(match self {
             Self::Ours | Self::OursCache => self.open(room)?,
@@ -111,7 +112,7 @@ impl Who {
         })
     }
 
-    /// As it is written on the command line and in results.
+    /// The name on the command line and in results.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
@@ -138,15 +139,16 @@ impl fmt::Display for Who {
     }
 }
 
-/// LRU without the shards that a cache in use would have.
+/// LRU without the shards that a production cache would have.
 pub(crate) fn exact_lru(entries: u32) -> Box<dyn Store> {
     Box::new(reference::Lru::<Bytes>::new(u64::from(entries), 1))
 }
 
-/// Every hash and every sequence is the same in every run.
+/// The seed of every hash and every sequence, so that all runs are the same.
 pub(crate) const SEED: u64 = 20_251_124;
 
-/// Shards of a large cache whose shards are ours to choose, and the fewest entries of one.
+/// The number of shards of a large cache that lets us choose it, and the fewest entries of one
+/// shard.
 const SHARDS: usize = 32;
 const FEWEST: u64 = 2048;
 

@@ -1,4 +1,4 @@
-//! `moka`: its own timeouts, one for each entry.
+//! `moka`, with its own timeouts per entry.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ impl<V: Held> Store for Moka<V> {
     }
 }
 
-/// A value says itself how long it has.
+/// An expiry policy that asks the value for its timeout.
 struct Own;
 
 impl<V: Held> Expiry<String, V> for Own {

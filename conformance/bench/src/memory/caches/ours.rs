@@ -1,5 +1,5 @@
-//! Ours, at two layers: the raw store, which is the core's shards behind the client's locks and with
-//! its counts, and the public cache.
+//! Our cache at two layers: the raw store, which is the core's shards behind the client's locks and
+//! counters, and the public cache.
 
 #[path = "../../../../../adapters/client/src/memory/locked.rs"]
 mod locked;
@@ -33,7 +33,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// A store with so much room.
+    /// A store of this capacity.
     pub(crate) fn new(room: Room) -> Self {
         let bounds = Bounds { max_entries: room.entries, max_bytes: None };
         let shards = memory::new_shards(bounds);
@@ -78,13 +78,13 @@ thread_local! {
 
 static LANES: Lanes = Lanes::with(AtomicU64::new(0));
 
-/// The public cache, asked by a caller that polls once, as what is in memory never waits.
+/// The public cache. Its caller polls once, because a store in memory never waits.
 pub(crate) struct Public {
     cache: Cache,
 }
 
 impl Public {
-    /// A cache of its own with so much room.
+    /// A cache of its own, of this capacity.
     pub(crate) fn new(room: Room) -> Result<Self> {
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
         let mut builder = async_caches::builder(&format!("locmem://bench{number}"));
@@ -119,5 +119,5 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A store is found by its name, and each cache here has a store of its own.
+/// Stores are shared by name, so this number gives each cache a store of its own.
 static OPENED: AtomicU64 = AtomicU64::new(0);

@@ -1,4 +1,5 @@
-//! `quick_cache`: it knows no timeouts, so what is over is removed when it is asked for.
+//! `quick_cache`. It does not support timeouts, so an expired entry is removed when a lookup finds
+//! it.
 
 use std::time::Duration;
 

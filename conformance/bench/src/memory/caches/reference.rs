@@ -1,4 +1,4 @@
-//! What caches are held against: plain LRU, and a map without bounds.
+//! The references for comparison: plain LRU, and a map without bounds.
 
 use std::hash::BuildHasher as _;
 use std::num::NonZeroUsize;
@@ -13,14 +13,14 @@ use lru::LruCache;
 use super::held::Held;
 use super::{SEED, Store};
 
-/// Least recently used: the crate `lru` behind so many locks.
+/// Least recently used: the crate `lru`, split over several locks.
 pub(crate) struct Lru<V> {
     shards: Box<[Mutex<LruCache<String, V, FixedState>>]>,
     hasher: FixedState,
 }
 
 impl<V: Held> Lru<V> {
-    /// With one lock it is exactly LRU.
+    /// With one lock it is exact LRU.
     pub(crate) fn new(entries: u64, shards: usize) -> Self {
         let part =
             NonZeroUsize::new((entries as usize).div_ceil(shards)).unwrap_or(NonZeroUsize::MIN);
@@ -54,7 +54,7 @@ impl<V: Held> Store for Lru<V> {
     }
 }
 
-/// A map that keeps everything: what a cache costs without the bound.
+/// A map that never evicts: the cost of a cache without its bound.
 pub(crate) struct Unbounded<V> {
     shards: Box<[Map<V>]>,
     hasher: FixedState,
@@ -63,7 +63,7 @@ pub(crate) struct Unbounded<V> {
 type Map<V> = RwLock<HashMap<String, V, FixedState>>;
 
 impl<V: Held> Unbounded<V> {
-    /// Behind so many locks.
+    /// A map split over this many locks.
     pub(crate) fn new(shards: usize) -> Self {
         let shard = || RwLock::new(HashMap::with_hasher(FixedState::with_seed(SEED)));
         let shards = (0..shards).map(|_| shard()).collect();
@@ -82,7 +82,7 @@ impl<V: Held> Store for Unbounded<V> {
         let value = held.open();
         if value.is_none() {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            // It may have been set anew since.
+            // Another thread may have set it again in between.
             if shard.get(key).is_some_and(V::is_over) {
                 shard.remove(key);
             }

@@ -1,5 +1,5 @@
-//! `TinyUFO`: it keeps hashes in place of keys, and knows no timeouts, so what is over is removed
-//! when it is asked for.
+//! `TinyUFO`. It stores hashes instead of keys, and does not support timeouts, so an expired entry
+//! is removed when a lookup finds it.
 
 use std::time::Duration;
 

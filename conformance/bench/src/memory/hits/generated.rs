@@ -1,4 +1,4 @@
-//! Traces that are made: where policies differ most, and where a recorded trace tells too little.
+//! Generated traces, for cases in which policies differ most and recorded traces show too little.
 //!
 //! | name | what |
 //! |---|---|
@@ -16,7 +16,7 @@ use crate::memory::caches::SEED;
 use crate::memory::random::Random;
 use crate::memory::zipf::Zipf;
 
-/// Those that are the same for a cache of any size.
+/// The traces that are the same for caches of all sizes.
 pub(crate) fn fixed() -> Vec<Trace> {
     let made = |name: &str, ids| Trace::new(format!("made/{name}"), ids);
     vec![
@@ -28,21 +28,21 @@ pub(crate) fn fixed() -> Vec<Trace> {
     ]
 }
 
-/// A loop for a cache with room for so many.
+/// A loop for a cache with this much room.
 pub(crate) fn a_loop(room: u32) -> Trace {
     let length = room + room.div_ceil(5);
     let ids = (0..length).cycle().take(REQUESTS);
     Trace::new("made/loop".to_owned(), ids.collect())
 }
 
-/// Each key and, seven tenths of a cache's room in requests later, the same once more.
+/// Each key, requested again seven tenths of the cache's room in requests later.
 pub(crate) fn once_more(room: u32) -> Trace {
     let apart = (room * 7 / 20).max(1);
     let ids = (apart..).flat_map(|key| [key, key - apart]).take(REQUESTS);
     Trace::new("made/once-more".to_owned(), ids.collect())
 }
 
-/// Sets of keys that fit into a cache, each of which takes the place of another after five rounds.
+/// Sets of keys that fit into the cache, each of which replaces the one before after five rounds.
 pub(crate) fn sets(room: u32) -> Trace {
     let size = (room * 9 / 10).max(1);
     let set = |set: u32| (0..5).flat_map(move |_| set * size..(set + 1) * size);
@@ -50,7 +50,7 @@ pub(crate) fn sets(room: u32) -> Trace {
     Trace::new("made/sets".to_owned(), ids.collect())
 }
 
-/// The one that a cache is warmed for.
+/// The trace for which the cache is warmed.
 pub(crate) fn zipf_of_a_million() -> Trace {
     let mut random = Random::new(SEED);
     let zipf = Zipf::new(1_000_000, 0.99, &mut random);

@@ -1,5 +1,5 @@
-//! Hit ratios: read-through over traces, in caches with room for a part of the distinct keys, beside
-//! plain LRU and Belady's OPT. Nothing is timed, so two threads share the work.
+//! Hit ratios: reads traces through caches with room for a part of the distinct keys, beside plain
+//! LRU and Belady's OPT. Nothing is timed, so two threads share the work.
 
 mod generated;
 mod opt;
@@ -37,14 +37,14 @@ pub(crate) struct Hits {
     output: Output,
 }
 
-/// A trace, and for how many of its keys there is room.
+/// A trace, and the number of keys that there is room for.
 struct Cell {
     trace: Trace,
     percent: u32,
     room: u32,
 }
 
-/// Who is asked.
+/// The cache or policy to measure.
 #[derive(Clone, Copy)]
 enum Asked {
     Cache(Who),
@@ -53,7 +53,7 @@ enum Asked {
 }
 
 impl Hits {
-    /// Does it.
+    /// Runs the mode.
     pub(crate) fn run(self) -> Result<()> {
         let cells = self.cells()?;
         let whos = match self.clients.is_empty() {
@@ -111,7 +111,7 @@ impl Cell {
         format!("{}/{}", self.trace.name, self.percent)
     }
 
-    /// The share of requests that hit.
+    /// The share of the requests that hit.
     fn ratio(&self, asked: Asked, keys: Keys) -> Result<f64> {
         let room = Room { entries: Some(u64::from(self.room)), timeouts: false };
         let hits = match asked {
@@ -149,7 +149,7 @@ impl Asked {
     }
 }
 
-/// The ratios of all tasks, in their order.
+/// The hit ratios of all tasks, in their order.
 fn all(tasks: &[(&Cell, Asked)]) -> Result<Vec<f64>> {
     let ends = tasks.iter().map(|(cell, _)| cell.trace.end());
     let keys = Keys::new(ends.max().unwrap_or_default());
@@ -173,8 +173,8 @@ fn all(tasks: &[(&Cell, Asked)]) -> Result<Vec<f64>> {
 
 pub(crate) const MODE: &str = "hits";
 const PERCENTS: &[u32] = &[1, 5, 20];
-/// Of how many keys the loop's caches have room for a part.
+/// The number of keys of which the caches for the loop have room for a part.
 const LOOP_ROOM: u32 = 50_000;
-/// Requests after which a cache may do what it has put off.
+/// The number of requests after which a cache may do deferred work.
 const SETTLE: usize = 64;
 const THREADS: usize = 2;

@@ -1,16 +1,16 @@
-//! Belady's OPT: what a policy that knew the future would hit, and so the ceiling for all others.
+//! Belady's OPT: the hits of a policy that knows the future, and so an upper bound for all others.
 //!
-//! Of all that it might keep it lets go of what is used again last, the newcomer among it: a cache
-//! need not admit what it was asked for.
+//! It evicts the entry whose next use is farthest away. That may be the new one, as a cache need
+//! not admit the entry that was just requested.
 
 use std::collections::BinaryHeap;
 
 use super::trace::Trace;
 
-/// How many requests of a trace hit, after its warming, with room for so many.
+/// The number of requests that hit after the trace's warm-up, with room for this many entries.
 pub(crate) fn hits(trace: &Trace, room: usize) -> u64 {
     let next = next_uses(trace);
-    // When an id that is kept is used next. The heap may name uses that have passed.
+    // For each kept id, the next request for it. The heap may also contain uses in the past.
     let mut kept = vec![GONE; trace.end() as usize];
     let (mut farthest, mut count, mut hits) = (BinaryHeap::new(), 0, 0);
     for (at, (&id, &next)) in trace.ids.iter().zip(&next).enumerate() {
@@ -32,7 +32,7 @@ pub(crate) fn hits(trace: &Trace, room: usize) -> u64 {
     hits
 }
 
-/// For each request, which one asks for the same id next.
+/// For each request, the index of the next request for the same id.
 fn next_uses(trace: &Trace) -> Vec<u32> {
     let mut seen = vec![NEVER; trace.end() as usize];
     let mut next = vec![NEVER; trace.ids.len()];
@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(opt(&[0, 1, 2, 0, 1, 2], 1), 1);
         assert_eq!(opt(&[0, 1, 2, 0, 1, 2, 0, 1, 2], 2), 4);
         assert_eq!(opt(&[0, 1, 2, 0, 1, 2], 3), 3);
-        // A textbook's example, there with forced admission: 11 hits of 20 with three frames.
+        // A textbook's example. With forced admission it gives 11 hits of 20 with three frames.
         let textbook = [7, 0, 1, 2, 0, 3, 0, 4, 2, 3, 0, 3, 2, 1, 2, 0, 1, 7, 0, 1];
         assert!(opt(&textbook, 3) >= 11);
     }

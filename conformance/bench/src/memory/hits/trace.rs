@@ -1,4 +1,4 @@
-//! A trace: which ids are asked for, one after another, read from a folder or generated.
+//! A trace: a sequence of requested ids, read from a folder or generated.
 //!
 //! A file `NAME.u32.zst` is a zstd stream of little-endian 32-bit ids.
 
@@ -9,23 +9,23 @@ use std::path::Path;
 use anyhow::{Context as _, Error, Result, ensure};
 use ruzstd::decoding::StreamingDecoder;
 
-/// What is asked for.
+/// A sequence of requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Trace {
-    /// `real/NAME` where something was recorded, `made/NAME` where it was generated.
+    /// `real/NAME` for a recorded trace, `made/NAME` for a generated one.
     pub(crate) name: String,
     pub(crate) ids: Vec<u32>,
-    /// How many of the first requests only warm the cache.
+    /// The number of requests at the beginning that only warm the cache.
     pub(crate) warm: usize,
 }
 
 impl Trace {
-    /// One that counts from its first request on.
+    /// A trace in which all requests count.
     pub(crate) fn new(name: String, ids: Vec<u32>) -> Self {
         Self { name, ids, warm: 0 }
     }
 
-    /// Those in a folder, by name.
+    /// The traces in a folder, by name.
     pub(crate) fn read_all(folder: &Path) -> Result<Vec<Self>> {
         let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
         let files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
@@ -41,7 +41,7 @@ impl Trace {
         Ok(traces)
     }
 
-    /// How many ids there are.
+    /// The number of distinct ids.
     pub(crate) fn distinct(&self) -> u32 {
         let mut ids = self.ids.clone();
         ids.sort_unstable();
@@ -64,7 +64,7 @@ fn read(file: &Path) -> Result<Vec<u32>> {
         .chunks_exact(4)
         .map(|id| id.try_into().map(u32::from_le_bytes))
         .collect::<Result<_, _>>()?;
-    // Each id has a key in memory.
+    // Each id gets a key in memory.
     ensure!(ids.iter().all(|&id| id < HIGHEST), "ids are numbered from 0, and below {HIGHEST}");
     Ok(ids)
 }

@@ -1,15 +1,15 @@
-//! The chart: throughput with timeouts, a panel for each workload, and in it for each cache a bar
-//! for each number of threads.
+//! The chart: throughput with timeouts. It has a panel for each workload, and in each panel one bar
+//! for each cache and number of threads.
 //!
-//! One SVG that needs nothing else. Its background is whatever is behind it, so all colours are of
-//! middle brightness, and text follows the reader's colour scheme where that is known.
+//! It is one self-contained SVG with a transparent background. So all colours are of medium
+//! brightness, and the text follows the reader's colour scheme if it is known.
 
 use std::fmt::Write as _;
 
 use crate::memory::figures::Figures;
 use crate::memory::throughput::MODE;
 
-/// The chart, or `None` where nothing of it was measured.
+/// The chart, or `None` if nothing in it was measured.
 pub(crate) fn svg(figures: &Figures) -> Option<String> {
     let caches = figures.caches(MODE);
     let mops = |cell: &str, cache: &str| figures.get(MODE, cell, cache, "mops");
@@ -98,7 +98,7 @@ const LEFT: f64 = 96.0;
 const TOP: f64 = 56.0;
 const BAR: f64 = 10.0;
 const GAP: f64 = 8.0;
-/// From panel to panel, and how much of that the bars have; the figures have the rest.
+/// The distance between panels, and the part of it for the bars; the figures use the rest.
 const STEP: f64 = 288.0;
 const INNER: f64 = 250.0;
 

@@ -1,4 +1,4 @@
-//! The report on stores in memory: `memory.md` and `memory.svg`, made of nothing but `memory.tsv`.
+//! The report on in-memory stores: `memory.md` and `memory.svg`, made from `memory.tsv` alone.
 
 mod chart;
 pub(crate) mod shares;
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 
 use super::figures::Figures;
 
-/// Writes them to a folder.
+/// Writes both files to a folder.
 pub(crate) fn write(figures: &Figures, folder: &Path) -> Result<()> {
     let put = |name: &str, text: &str| {
         let file = folder.join(name);

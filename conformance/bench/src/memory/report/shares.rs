@@ -1,21 +1,21 @@
-//! Hit ratios told: each cell's, and what a cache won of the room between LRU and OPT.
+//! Hit ratios in the report: those of each cell, and a cache's share of the gain from LRU to OPT.
 //!
-//! A share of 0 is LRU and 1 is clairvoyance. Where there is next to no room a share says nothing,
-//! so such cells are left out of means, as are those whose cache was warmed.
+//! A share of 0 is LRU, and 1 is OPT. If LRU and OPT are nearly equal, a share means nothing, so
+//! such cells are left out of the means. So are cells whose cache was warmed.
 
 use std::fmt::Write as _;
 
 use crate::memory::figures::Figures;
 use crate::memory::hits::MODE;
 
-/// What one cache won over all cells.
+/// The shares of one cache over all cells.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Shares {
     /// The mean over all cells.
     pub(crate) all: f64,
-    /// The mean over recorded traces, where there were any.
+    /// The mean over recorded traces, if there are any.
     pub(crate) real: Option<f64>,
-    /// The hit ratio less LRU's, in points, where that is lowest.
+    /// The lowest difference to LRU's hit ratio, in percentage points.
     pub(crate) worst: f64,
     pub(crate) worst_cell: String,
 }
@@ -25,7 +25,7 @@ pub(crate) fn ratio(figures: &Figures, cell: &str, cache: &str) -> Option<f64> {
     figures.get(MODE, cell, cache, "hit_pct").map(|ratio| ratio.median)
 }
 
-/// What a cache won, or `None` where no cell tells.
+/// The shares of a cache, or `None` if no cell has one.
 pub(crate) fn of(figures: &Figures, cache: &str) -> Option<Shares> {
     let (mut all, mut real, mut worst): (Vec<f64>, Vec<f64>, Option<(f64, &str)>) =
         Default::default();
@@ -48,7 +48,7 @@ pub(crate) fn of(figures: &Figures, cache: &str) -> Option<Shares> {
     Some(Shares { all: mean(&all)?, real: mean(&real), worst, worst_cell: worst_cell.to_owned() })
 }
 
-/// A line for each cache.
+/// A table with a line for each cache.
 pub(crate) fn summary(figures: &Figures) -> String {
     let caches = figures.caches(MODE).into_iter().filter(|&cache| cache != LRU && cache != OPT);
     let rows: Vec<_> = caches.filter_map(|cache| Some((cache, of(figures, cache)?))).collect();
@@ -65,7 +65,7 @@ pub(crate) fn summary(figures: &Figures) -> String {
     text
 }
 
-/// A line for each cell.
+/// A table with a line for each cell.
 pub(crate) fn cells(figures: &Figures) -> String {
     let (caches, mut cells) = (figures.caches(MODE), figures.cells(MODE));
     if cells.is_empty() {
@@ -90,7 +90,7 @@ fn mean(figures: &[f64]) -> Option<f64> {
 
 pub(crate) const LRU: &str = "lru";
 pub(crate) const OPT: &str = "opt";
-/// In points.
+/// The smallest gain from LRU to OPT that counts, in percentage points.
 const LEAST_ROOM: f64 = 0.1;
 
 #[cfg(test)]

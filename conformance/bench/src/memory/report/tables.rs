@@ -6,8 +6,8 @@ use crate::memory::figures::Figures;
 use crate::memory::spread::Spread;
 use crate::memory::{resident, stalls, throughput};
 
-/// A line for each cell, a column for each cache: million operations a second, the ratio to the
-/// measure in the same round, and the lowest and highest of that.
+/// A line for each cell, a column for each cache: million operations per second, the ratio to the
+/// reference cache in the same round, and the lowest and highest of that ratio.
 pub(crate) fn throughput(figures: &Figures) -> String {
     grid(figures, |cell, cache| {
         let mops = figures.get(throughput::MODE, cell, cache, "mops")?;
@@ -20,7 +20,7 @@ pub(crate) fn throughput(figures: &Figures) -> String {
     })
 }
 
-/// As throughput: p50, p99, and the ratio of p99 to the measure's.
+/// Like throughput: p50, p99, and the ratio of the p99 to the reference cache's.
 pub(crate) fn latency(figures: &Figures) -> String {
     grid(figures, |cell, cache| {
         let figure = |what| figures.get(throughput::MODE, cell, cache, what);
@@ -30,7 +30,7 @@ pub(crate) fn latency(figures: &Figures) -> String {
     })
 }
 
-/// A line for each cache.
+/// A table with a line for each cache.
 pub(crate) fn resident(figures: &Figures) -> String {
     let cells = figures.cells(resident::MODE);
     if cells.is_empty() {
@@ -47,7 +47,7 @@ pub(crate) fn resident(figures: &Figures) -> String {
     text
 }
 
-/// A line for each scenario and cache.
+/// A table with a line for each scenario and cache.
 pub(crate) fn stalls(figures: &Figures) -> String {
     let mut text = String::new();
     for cell in figures.cells(stalls::MODE) {

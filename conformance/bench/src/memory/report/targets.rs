@@ -1,4 +1,4 @@
-//! What the store must reach and what it aims at, beside what was measured.
+//! The figures that the store must reach and those that it aims at, beside the measured ones.
 
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ enum Bound {
     AtMost(f64),
 }
 
-/// The figure that is farthest from what is wanted, and where it was.
+/// The measured figure that is farthest from its target, and the cell it comes from.
 #[derive(Clone, PartialEq, Debug)]
 struct Measured {
     value: f64,
@@ -125,7 +125,7 @@ fn targets(figures: &Figures) -> Vec<Target> {
     ]
 }
 
-/// Of all cells with such a name, the figure that is farthest from the bound's side.
+/// The worst figure, as seen from the bound, of all cells with such a name.
 fn worst(
     figures: &Figures,
     cells: &str,

@@ -28,13 +28,13 @@ use super::spread::Spread;
 pub(crate) struct Stalls {
     #[command(subcommand)]
     child: Option<Child>,
-    /// A fifth of all
+    /// A fifth of the entries and sets
     #[arg(long)]
     quick: bool,
     /// Which caches [default: ours,moka,quick_cache]
     #[arg(long, alias = "peers", value_delimiter = ',')]
     clients: Vec<Who>,
-    /// Which of the two
+    /// Which scenarios
     #[arg(long, value_delimiter = ',')]
     cells: Vec<Scenario>,
     #[command(flatten)]
@@ -55,7 +55,7 @@ enum Child {
 }
 
 impl Stalls {
-    /// Does it.
+    /// Runs the mode.
     pub(crate) fn run(self) -> Result<()> {
         if let Some(Child::Watch { scenario, who, part }) = self.child {
             return watch(scenario, who, part);
@@ -104,7 +104,7 @@ impl Scenario {
     }
 }
 
-/// Prints a figure a line.
+/// Prints the figures, one per line.
 fn watch(scenario: Scenario, who: Who, part: u32) -> Result<()> {
     ensure!(part > 0, "no part of all is nothing");
     let keys = Keys::new(2 * ENTRIES);

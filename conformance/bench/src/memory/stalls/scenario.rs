@@ -1,4 +1,4 @@
-//! What is done while every operation is watched.
+//! The scenarios in which every operation is timed.
 
 use std::time::{Duration, Instant};
 
@@ -11,27 +11,27 @@ use crate::memory::keys::Keys;
 use crate::memory::random::Random;
 use crate::memory::usage;
 
-/// What came of it.
+/// The result of a scenario.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Outcome {
     pub(crate) longest: Longest,
     pub(crate) took: Duration,
-    /// The most entries seen, or those left over, where the cache tells.
+    /// The highest number of entries seen, or the number left over, if the cache reports it.
     pub(crate) entries: Option<u64>,
-    /// The most bytes the cache counted, where it counts.
+    /// The highest number of bytes that the cache counted, if it counts them.
     pub(crate) bytes: Option<u64>,
-    /// The most that the process grew by.
+    /// The largest growth of the process.
     pub(crate) grown: u64,
 }
 
-/// Fills a cache with entries that all expire at one instant, and goes on using it from just
-/// before then: nine gets of them, then a set of a new key.
+/// Fills a cache with entries that all expire at the same instant, and keeps using it from just
+/// before that instant: nine gets of these entries, then a set of a new key.
 pub(crate) fn mass_expiry(who: Who, keys: Keys, entries: u32) -> Result<Outcome> {
     let before = usage::resident()?;
     let room = Room { entries: Some(u64::from(entries) * 2), timeouts: true };
     let store = who.open(room)?;
     let begin = Instant::now();
-    // Long enough to be filled in, on a machine that is busy.
+    // Long enough to fill the cache on a busy machine.
     let life = Duration::from_nanos(u64::from(entries) * FILLING);
     for id in 0..entries {
         let left = life.saturating_sub(begin.elapsed()).max(Duration::from_millis(1));
@@ -64,7 +64,7 @@ pub(crate) fn mass_expiry(who: Who, keys: Keys, entries: u32) -> Result<Outcome>
     Ok(Outcome { longest, took, entries: store.entries(), bytes, grown })
 }
 
-/// Sets keys at random, with timeouts at random, through a cache that has room for few of them.
+/// Sets random keys with random timeouts in a cache that has room for few of them.
 pub(crate) fn churn(who: Who, keys: Keys, count: u32, sets: u32) -> Result<Outcome> {
     let before = usage::resident()?;
     let store = who.open(Room { entries: Some(CHURN_ROOM), timeouts: true })?;
@@ -105,9 +105,9 @@ fn value() -> Bytes {
     Bytes::copy_from_slice(&[b'v'; 64])
 }
 
-/// Entries that fit while sets come and go.
+/// The number of entries that fit in the churn scenario.
 pub(crate) const CHURN_ROOM: u64 = 100_000;
-/// Nanoseconds that filling in one entry may take.
+/// The nanoseconds that setting one entry may take while filling.
 const FILLING: u64 = 4_000;
 /// The longest timeout, in milliseconds.
 const LONGEST: u32 = 5_000;

@@ -1,14 +1,14 @@
-//! The longest of many operations, by the wall and by the thread's own time on a core.
+//! The longest of many operations, by wall time and by the thread's own CPU time.
 //!
-//! A machine pauses threads, and so no operation's wall time is its own. The time on a core is,
-//! but for what the system does in the thread's name; how much that is a control shows, which does
-//! nothing but look at the clocks.
+//! A machine pauses threads, so the wall time of an operation includes other work. The CPU time is
+//! the operation's own, except for what the system does on behalf of the thread. A control that
+//! does nothing but read the clocks shows how much that is.
 
 use std::time::{Duration, Instant};
 
 use crate::memory::usage::thread_cpu;
 
-/// Looks at every operation.
+/// Times every operation.
 #[derive(Debug)]
 pub(crate) struct Watch {
     wall: Instant,
@@ -16,7 +16,7 @@ pub(crate) struct Watch {
     longest: Longest,
 }
 
-/// The longest of them.
+/// The longest wall time and the longest CPU time of an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Longest {
     pub(crate) wall: Duration,
@@ -24,17 +24,17 @@ pub(crate) struct Longest {
 }
 
 impl Watch {
-    /// Begins.
+    /// Starts timing.
     pub(crate) fn new() -> Self {
         Self { wall: Instant::now(), cpu: thread_cpu(), longest: Longest::default() }
     }
 
-    /// The next operation begins now: what was done since the last one ended does not count.
+    /// Begins the next operation now; the time since the last one ended does not count.
     pub(crate) fn begin(&mut self) {
         (self.wall, self.cpu) = (Instant::now(), thread_cpu());
     }
 
-    /// An operation ended now, and the next one begins.
+    /// Ends an operation now, and begins the next one.
     pub(crate) fn end(&mut self) {
         let (wall, cpu) = (Instant::now(), thread_cpu());
         self.longest.wall = self.longest.wall.max(wall - self.wall);
@@ -42,13 +42,13 @@ impl Watch {
         (self.wall, self.cpu) = (wall, cpu);
     }
 
-    /// The longest so far.
+    /// The longest times so far.
     pub(crate) fn longest(&self) -> Longest {
         self.longest
     }
 }
 
-/// The longest pause of a thread that does nothing but watch for so long.
+/// The longest pauses of a thread that does nothing but read the clocks for this long.
 pub(crate) fn control(span: Duration) -> Longest {
     let (begin, mut watch) = (Instant::now(), Watch::new());
     while begin.elapsed() < span {
@@ -58,7 +58,7 @@ pub(crate) fn control(span: Duration) -> Longest {
 }
 
 impl Longest {
-    /// The longer of each.
+    /// The longer of both, separately for wall and CPU time.
     pub(crate) fn or(self, other: Self) -> Self {
         Self { wall: self.wall.max(other.wall), cpu: self.cpu.max(other.cpu) }
     }

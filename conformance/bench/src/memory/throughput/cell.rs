@@ -1,24 +1,24 @@
 //! Cells: a workload, whether values have timeouts, and a number of threads.
 //!
-//! A cell is written `workload/timeouts/threads`, as in `zipf/on/2`, here, on the command line and
-//! in the results alike.
+//! A cell is written `workload/timeouts/threads`, as in `zipf/on/2`, in code, on the command line
+//! and in the results alike.
 
 use std::fmt;
 
 use clap::ValueEnum;
 
-/// What is asked for.
+/// The requests of a cell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Workload {
     /// Gets, and a set after each that misses: Zipf(0.99) over ten times as many keys as fit.
     Zipf,
-    /// Gets of keys that are there: Zipf(0.99) over half as many keys as fit.
+    /// Gets of keys that exist: Zipf(0.99) over half as many keys as fit.
     Hits,
-    /// As many sets as gets, in no order: Zipf(0.99) over ten times as many keys as fit.
+    /// As many sets as gets, in random order: Zipf(0.99) over ten times as many keys as fit.
     Half,
 }
 
-/// What is measured.
+/// A cell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Cell {
     pub(crate) workload: Workload,
@@ -27,7 +27,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// All of them, in the order of the report: those that share warm caches side by side.
+    /// All cells, in the order of the report; cells that share warm caches are adjacent.
     pub(crate) fn all() -> Vec<Self> {
         let mut cells = Vec::new();
         for timeouts in [true, false] {
@@ -39,14 +39,14 @@ impl Cell {
         cells
     }
 
-    /// Whether the time of single gets is taken as well, in turns of their own.
+    /// Whether the latency of single gets is measured too, in separate turns.
     pub(crate) fn has_latency(self) -> bool {
         self.threads <= 2 && self.workload != Workload::Half
     }
 }
 
 impl Workload {
-    /// As it is written in a cell's name.
+    /// The workload's name within a cell's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Zipf => "zipf",

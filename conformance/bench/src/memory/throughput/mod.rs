@@ -1,5 +1,6 @@
-//! Throughput: all caches warm in one process take short turns at a cell, one after another, and
-//! every round begins with another of them, so that what the machine does meanwhile hits all alike.
+//! Throughput: all caches are warm in one process and take short turns at a cell, one after
+//! another. Every round begins with another cache, so that other load on the machine affects all
+//! alike.
 
 mod cell;
 mod stream;
@@ -30,7 +31,7 @@ pub(crate) struct Throughput {
     /// Which caches
     #[arg(long, alias = "peers", value_delimiter = ',')]
     clients: Vec<Who>,
-    /// Which cells, by the beginnings of their names; `*` is anything: zipf/on,*/1
+    /// Which cells, by the beginnings of their names; `*` matches anything: zipf/on,*/1
     #[arg(long, value_delimiter = ',')]
     cells: Vec<String>,
     /// How often each cache takes a turn at each cell [default: 7, with --quick 2]
@@ -44,7 +45,7 @@ pub(crate) struct Throughput {
 }
 
 impl Throughput {
-    /// Does it.
+    /// Runs the mode.
     pub(crate) fn run(self) -> Result<()> {
         let whos = Who::chosen(&self.clients);
         let rounds = self.rounds.unwrap_or(if self.quick { 2 } else { 7 });
@@ -92,7 +93,7 @@ impl Throughput {
     }
 }
 
-/// The samples of each cell, for each cache those of all rounds.
+/// Measures each cell, and returns the samples of all rounds for each cache.
 fn measure(
     cells: &[Cell],
     stream: &Stream,
@@ -119,5 +120,5 @@ fn measure(
 }
 
 pub(crate) const MODE: &str = "throughput";
-/// The cache whose turns all others are divided by.
+/// The reference cache, by whose turns all others are divided.
 const MEASURE: &str = "quick_cache";

@@ -1,5 +1,5 @@
-//! What a workload asks for, drawn beforehand, so that choosing costs next to nothing while time is
-//! taken.
+//! The requests of a workload, drawn beforehand so that choosing them costs next to nothing during
+//! the measurement.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::memory::keys::Keys;
 use crate::memory::random::Random;
 use crate::memory::zipf::Zipf;
 
-/// A row of requests that is walked through in a circle.
+/// A sequence of requests that repeats in a loop.
 pub(crate) struct Stream {
     keys: Keys,
     requests: Vec<Request>,
     timeouts: bool,
 }
 
-/// An id, and in the topmost bit whether it is set.
+/// An id, and in the highest bit whether it is set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request(u32);
 
@@ -37,7 +37,7 @@ impl Stream {
         Self { keys, requests: requests.collect(), timeouts }
     }
 
-    /// Brings a cache to the state in which it will stay: full, and knowing what is asked for.
+    /// Brings a cache into its steady state: full, and with a history of the requests.
     pub(crate) fn warm(&self, store: &dyn Store) {
         for &request in &self.requests[..WARM] {
             self.carry_out(request, store);
@@ -45,13 +45,14 @@ impl Stream {
         store.settle();
     }
 
-    /// The requests from some place on.
+    /// The requests from this position on.
     pub(crate) fn from(&self, at: usize) -> impl Iterator<Item = Request> + '_ {
         let at = at % self.requests.len();
         self.requests[at..].iter().chain(self.requests.iter().cycle()).copied()
     }
 
-    /// Gets or sets; sets also what was not there to get. Answers whether it was a get that hit.
+    /// Runs a get or a set; a get that misses is followed by a set. Returns whether it was a get
+    /// that hit.
     pub(crate) fn carry_out(&self, request: Request, store: &dyn Store) -> bool {
         if !request.sets() && self.get(request, store) {
             return true;
@@ -60,12 +61,12 @@ impl Stream {
         false
     }
 
-    /// Answers whether the key was there.
+    /// Gets the key. Returns whether it exists.
     pub(crate) fn get(&self, request: Request, store: &dyn Store) -> bool {
         store.get(self.keys.of(request.id())).is_some()
     }
 
-    /// Sets the key to a value that is new, as one that was just loaded is.
+    /// Sets the key to a new value, like one that was just loaded.
     pub(crate) fn set(&self, request: Request, store: &dyn Store) {
         let id = request.id();
         let timeout = Duration::from_millis(SHORTEST + u64::from(id & SPREAD));
@@ -88,13 +89,13 @@ impl Request {
     }
 }
 
-/// How many keys there are, and how many fit.
+/// The number of keys, and the number that fit.
 pub(crate) const KEYS: u32 = 1_000_000;
 pub(crate) const ROOM: u32 = 100_000;
 const SKEW: f64 = 0.99;
-/// So many that none comes again while a cache may still remember it.
+/// So many that no request repeats while a cache may still remember it.
 const REQUESTS: usize = 16_000_000;
-/// Requests after which a cache is warm.
+/// The number of requests after which a cache is warm.
 pub(crate) const WARM: usize = 1_000_000;
 const SETS: u32 = 1 << 31;
 const VALUE: [u8; 64] = [b'v'; 64];

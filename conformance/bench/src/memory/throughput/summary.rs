@@ -1,12 +1,12 @@
-//! What the rounds of one cache at one cell come to: medians, and ratios to another cache in the
-//! same round, which a machine's drift leaves alone.
+//! Summarizes the rounds of one cache at one cell: medians, and ratios to another cache in the same
+//! round, which the machine's drift does not affect.
 
 use std::fmt;
 
 use super::turn::{Latency, Rate};
 use crate::memory::spread::Spread;
 
-/// What one cache did in one round.
+/// The results of one cache in one round.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Sample {
     pub(crate) rate: Rate,
@@ -17,21 +17,21 @@ pub(crate) struct Sample {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) rounds: usize,
-    /// Million operations a second.
+    /// Million operations per second.
     pub(crate) mops: Spread,
-    /// Operations a second, divided by the other's in the same round.
+    /// Operations per second, divided by the other cache's in the same round.
     pub(crate) ratio: Option<Spread>,
-    /// Operations a second, divided by those of the raw store in the same round.
+    /// Operations per second, divided by those of the raw store in the same round.
     pub(crate) raw_ratio: Option<Spread>,
     pub(crate) hits: f64,
     pub(crate) p50_ns: Option<f64>,
     pub(crate) p99_ns: Option<f64>,
-    /// The p99, divided by the other's in the same round.
+    /// The p99, divided by the other cache's in the same round.
     pub(crate) p99_ratio: Option<Spread>,
 }
 
 impl Summary {
-    /// Of one cache's rounds beside those of others, where these were measured.
+    /// Summarizes one cache's rounds beside those of others, if the others were measured.
     pub(crate) fn of(
         samples: &[Sample],
         other: Option<&[Sample]>,
@@ -60,7 +60,7 @@ impl Summary {
 }
 
 impl Summary {
-    /// By name.
+    /// The figures by name.
     pub(crate) fn figures(&self) -> Vec<(&'static str, Spread)> {
         let optional = [
             ("ratio", self.ratio),
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_within_a_round_and_then_their_median() {
-        // The medians alone would say 1.
+        // The ratio of the medians would be 1.
         let (one, other) = (samples(&[2e6, 4e6, 9e6]), samples(&[1e6, 8e6, 4.5e6]));
         let summary = Summary::of(&one, Some(&other), None).unwrap();
         assert_eq!(summary.mops, Spread { median: 4.0, min: 2.0, max: 9.0 });

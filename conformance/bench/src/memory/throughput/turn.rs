@@ -8,34 +8,35 @@ use std::time::{Duration, Instant};
 use super::stream::{Stream, WARM};
 use crate::memory::caches::Store;
 
-/// What came of a turn.
+/// The rate of a turn.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Rate {
-    /// Operations a second, a get and the set after its miss counted as one.
+    /// Operations per second; a get and the set after its miss count as one.
     pub(crate) ops_s: f64,
-    /// Of all operations, the share that were gets that hit.
+    /// The share of all operations that were gets that hit.
     pub(crate) hits: f64,
 }
 
-/// How long single gets took, in nanoseconds, the reading of the clock included.
+/// The latency of single gets in nanoseconds, including reading the clock.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
 }
 
-/// A cache at work on a stream, each thread from a place of its own.
+/// A cache that works on a stream; each thread begins at its own position.
 pub(crate) struct Turn<'t> {
     pub(crate) stream: &'t Stream,
     pub(crate) store: &'t dyn Store,
     pub(crate) threads: usize,
     pub(crate) span: Duration,
-    /// Counts turns, so that no cache meets again what it just saw; the same for all caches.
+    /// The number of the turn, so that no cache sees the same requests again; the same for all
+    /// caches.
     pub(crate) number: usize,
 }
 
 impl Turn<'_> {
-    /// How many operations it does a second.
+    /// Measures the operations per second.
     pub(crate) fn rate(&self) -> Rate {
         let (counts, seconds) = self.run(|at, stop| {
             let (mut ops, mut hits) = (0_u64, 0_u64);
@@ -52,7 +53,7 @@ impl Turn<'_> {
         Rate { ops_s: ops as f64 / seconds, hits: hits as f64 / ops.max(1) as f64 }
     }
 
-    /// How long its gets take. Sets come in between and are not timed.
+    /// Measures the latency of gets. The sets in between are not timed.
     pub(crate) fn latency(&self) -> Latency {
         let (times, _) = self.run(|at, stop| {
             let mut times = Vec::with_capacity(MOST_TIMES);
@@ -78,8 +79,8 @@ impl Turn<'_> {
         Latency { p50: at(0.5), p99: at(0.99) }
     }
 
-    /// Runs `work` on all threads, from the place it is given until it is told to stop; answers
-    /// what each came to, and how many seconds lay between.
+    /// Runs `work` on all threads, each from its own position until it is told to stop. Returns
+    /// each thread's result, and the seconds that they ran.
     fn run<T: Send>(&self, work: impl Fn(usize, &AtomicBool) -> T + Sync) -> (Vec<T>, f64) {
         let (stop, ready) = (AtomicBool::new(false), Barrier::new(self.threads + 1));
         thread::scope(|scope| {
@@ -108,9 +109,9 @@ impl Turn<'_> {
     }
 }
 
-/// Operations between two looks at whether to stop.
+/// The number of operations between two checks whether to stop.
 const BATCH: usize = 32;
-/// How much of the stream a turn has to itself: about what the fastest gets done.
+/// The part of the stream that a turn has to itself: about what the fastest cache gets through.
 const REGION: usize = 600_011;
-/// The most gets of a thread that are timed in a turn.
+/// The highest number of gets of a thread that are timed in a turn.
 const MOST_TIMES: usize = 1 << 20;
