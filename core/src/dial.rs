@@ -1,4 +1,4 @@
-//! The race of the addresses that a name has: which is tried when, and which wins.
+//! The race between the addresses of a name: which is tried when, and which wins.
 //!
 //! # Theory of operation
 //!
@@ -12,8 +12,9 @@
 //! time is over. At most [`Dial::MOST_AT_ONCE`] attempts run at the same time; to start one more,
 //! the oldest is closed.
 //!
-//! The machine knows no socket and no resolver. The caller reports what became of an attempt
-//! (`handle`), carries out what `poll` says until that is `None`, and asks again at the `deadline`.
+//! The machine knows no socket and no resolver. The caller reports the outcome of each attempt
+//! (`handle`), carries out the actions of `poll` until it returns `None`, and polls again at the
+//! `deadline`.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -27,7 +28,7 @@ use crate::time::{Deadline, Instant};
 #[derive(Clone, Debug)]
 pub struct Dial {
     phases: Vec<Phase>,
-    /// How many have been started: the index of the next.
+    /// How many have been started: the index of the next one.
     started: usize,
     stagger: Duration,
     next_at: Instant,
@@ -44,7 +45,7 @@ enum Phase {
     Over,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Input {
     /// The attempt ended without a greeting.
@@ -53,14 +54,14 @@ pub enum Input {
     Greeted(usize),
 }
 
-/// What is to be done.
+/// An action for the caller to carry out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Connect to this address and greet the server there.
     Start(usize),
     /// Close this attempt, which has lost.
     Close(usize),
-    /// The race is over, and nothing runs any more but the winner. The last action.
+    /// The race is over, and no attempt runs any more except the winner. The last action.
     Finish(End),
 }
 
@@ -76,13 +77,13 @@ pub enum End {
 }
 
 impl Dial {
-    /// How long the next attempt waits for the one before at most: the *Connection Attempt Delay*
+    /// The longest time that the next attempt waits for the one before: the *Connection Attempt Delay*
     /// that RFC 8305, section 5, recommends.
     pub const STAGGER: Duration = Duration::from_millis(250);
-    /// How many attempts run at the same time at most.
+    /// The most attempts that run at the same time.
     pub const MOST_AT_ONCE: usize = 32;
 
-    /// A race of so many addresses, which is over at `until`.
+    /// A race between this many addresses, which is over at `until`.
     #[must_use]
     pub fn new(addresses: usize, until: Instant, now: Instant) -> Self {
         let count = u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
@@ -91,7 +92,7 @@ impl Dial {
         Self { phases, started: 0, stagger, next_at: now, until, end: None, over: false }
     }
 
-    /// Takes in what became of an attempt. What is said of one that does not run is ignored.
+    /// Handles the outcome of an attempt. An outcome of an attempt that does not run is ignored.
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Failed(index) => {
@@ -107,7 +108,7 @@ impl Dial {
         }
     }
 
-    /// What to do next; to be asked until it returns `None`.
+    /// Returns the next action; to be called until it returns `None`.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
         if self.over {
             return None;
@@ -138,7 +139,7 @@ impl Dial {
         Some(Action::Start(index))
     }
 
-    /// When [`poll`](Self::poll) may return something else though nothing happened.
+    /// When [`poll`](Self::poll) may return something else without a new outcome.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         if self.over {
@@ -159,7 +160,7 @@ impl Dial {
         self.phases.iter().filter(|phase| **phase == Phase::Running).count()
     }
 
-    /// The attempt runs no more; returns whether it did.
+    /// Marks the attempt as over; returns whether it was running.
     fn stop(&mut self, index: usize) -> bool {
         let running = self.phases.get_mut(index).filter(|phase| **phase == Phase::Running);
         running.is_some_and(|phase| {
@@ -168,14 +169,14 @@ impl Dial {
         })
     }
 
-    /// Closes the attempt that was started first of those that run.
+    /// Closes the running attempt that was started first.
     fn close_first(&mut self) -> Option<Action> {
         let index = self.phases.iter().position(|phase| *phase == Phase::Running)?;
         self.stop(index).then_some(Action::Close(index))
     }
 }
 
-/// The addresses in the order in which they are to be tried: each once, those of both families in
+/// The addresses in the order in which to try them: each once, those of both families in
 /// turn, beginning with the family that the resolver named first (RFC 8305, section 4). Within a
 /// family the resolver's order stays.
 #[must_use]

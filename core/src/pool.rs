@@ -1,38 +1,38 @@
-//! The pool's decisions: how many links there should be, when to dial and when to close.
+//! The pool's decisions: how many connections to have, when to dial and when to close.
 //!
 //! # Theory of operation
 //!
-//! A link is dialling, open or closing. The pool keeps `minsize` links and may have `maxsize`, all states
-//! counted together. It dials
+//! A connection is dialling, open or closing. The pool keeps `minsize` connections and may have `maxsize`,
+//! all states counted together. It dials
 //!
-//! * to reach `minsize`, up to [`Pool::DIALS`] at a time while things go well, and a few while no link has
-//!   proved yet that any opens, and
-//! * one more at a time when callers found every link busy ([`Input::Demand`]).
+//! * to reach `minsize`, up to [`Pool::DIALS`] at a time while dials succeed, and a few at a time while no
+//!   open connection proves yet that they do, and
+//! * one more at a time when callers found every connection busy ([`Input::Demand`]).
 //!
-//! A link above `minsize` that has idled for [`Pool::IDLE`] is closed. After a dial failed or a
-//! link was lost, the next dial waits for the backoff, and until one succeeds again there is only
-//! one dial at a time. A link counts as a success once it has answered a command, however soon it
-//! ended, or has lasted for [`Pool::STABLE`]: a server that accepts, greets and hangs up is no reason
-//! for a storm, and a server behind a short-lived proxy none for long waits. Links that were dialled before
-//! the last failure and end after it count with it as one, as they have one reason.
+//! A connection above `minsize` that has idled for [`Pool::IDLE`] is closed. After a dial failed or a
+//! connection was lost, the next dial waits for the backoff, and until one succeeds again there is only
+//! one dial at a time. A connection counts as a success once it has answered a command, however soon it
+//! ended, or has lasted for [`Pool::STABLE`]. So a server that accepts, greets and hangs up causes no
+//! storm, and a server behind a short-lived proxy causes no long waits. Connections that were dialled
+//! before the last failure and end after it count as part of it, as they share its cause.
 //!
-//! While there is no open link callers wait, each for its own deadline. Once that has lasted for the
-//! patience given, counted from the first dial, or the server refused the credentials, waiting is
-//! [hopeless](Pool::is_hopeless) and callers are to be failed at once until a link opens again, or
-//! until somebody wants one after the pool has been left alone for as long.
+//! While no connection is open callers wait, each until its own deadline. Waiting becomes
+//! [hopeless](Pool::is_hopeless) once no connection has been open for the given patience, counted from the
+//! first dial, or once the server refused the credentials. Callers then fail at once until a connection
+//! opens again, or until a caller wants one after the pool has been unused for that long.
 //!
-//! A server that was [silent](Pool::silent) on one link for all the patience, and was not heard lately on
-//! another, is silent on all: no other is to cost its callers the same wait. Then there is no hope but
-//! for a moment in which a dial may prove the server alive.
+//! If a server was [silent](Pool::silent) on one connection for the whole patience, and was not heard lately
+//! on another, it is taken to be silent on all: no other connection should cost its callers the same wait.
+//! Then callers wait only for a short grace, in which a dial may prove the server alive, and fail after it.
 //!
-//! With a [greatest age](Pool::limit_age) a link that has reached it is replaced, so that a name that
-//! leads elsewhere is followed: another link is dialled first, and only when that is open does the old
-//! one take no more commands. If the pool is full there is no room for that: then one old link at a time
-//! closes first, and only while dials succeed. Each link draws its age, so that those which were
-//! opened together do not close together.
+//! With a [greatest age](Pool::limit_age) a connection that has reached it is replaced, so that the pool
+//! follows a name that leads elsewhere. The pool dials the new connection first, and the old one takes
+//! commands until the new one is open. A full pool has no room for that: it first closes one old
+//! connection at a time, and only while dials succeed. Each connection draws its age, so that those which
+//! were opened together do not close together.
 //!
-//! The pool knows no socket and no caller. It is told what happened (`handle`), says what to do
-//! (`poll`, until it answers `None`) and when to ask again (`deadline`).
+//! The pool knows no socket and no caller. The caller reports events (`handle`), carries out the actions
+//! (`poll`, until it returns `None`) and polls again at the `deadline`.
 
 mod lanes;
 mod links;
@@ -49,7 +49,7 @@ use crate::planted::{self, Bug};
 use crate::retry::{Backoff, Random};
 use crate::time::{Deadline, Instant};
 
-/// The decisions of one pool of links.
+/// The decisions of one pool of connections.
 #[derive(Debug)]
 pub struct Pool {
     minsize: usize,
@@ -57,31 +57,31 @@ pub struct Pool {
     patience: Duration,
     links: Links,
     next: u64,
-    /// The next link by the last failure. The end of an earlier one is no news.
+    /// The value of `next` at the last failure. The end of an earlier connection is no new failure.
     next_by_failure: u64,
-    /// Which open links were found not to have idled at a time: none from this one on.
+    /// The time of the last search for idle connections, and its result: none from this one on had idled.
     looked: Option<(Instant, LinkId)>,
     backoff: Backoff,
     not_before: Instant,
     troubled: bool,
     demand: bool,
     refused: bool,
-    /// From when on callers are failed at once, while no link is open.
+    /// From when on callers fail at once, while no connection is open.
     failing_from: Option<Instant>,
-    /// Whether no caller has waited for the first link to open.
+    /// Whether callers came before any connection was open, and none has opened since.
     unproven: bool,
     max_age: Option<Duration>,
     ages: Random,
-    /// The link that is being dialled in the place of one that is too old.
+    /// The connection that is being dialled to replace one that is too old.
     renewing: Option<LinkId>,
-    /// Whether such a link has opened, so that an old one may close.
+    /// Whether such a connection has opened, so that an old one may close.
     renewed: bool,
-    /// When the server moved last.
+    /// When the server last moved.
     moved_at: Option<Instant>,
     history: History,
 }
 
-/// One link's name; never used twice in one pool.
+/// The name of one connection; never used twice in one pool.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(u64);
 
@@ -90,65 +90,65 @@ enum Phase {
     Dialling,
     Open {
         since: Instant,
-        /// When it is too old.
+        /// When it becomes too old.
         until: Instant,
     },
-    /// It idled, or its server is no longer the one, and is to close.
+    /// It idled, is too old, or leads to a server that is no longer in use, and will close.
     Closing,
 }
 
-/// What happened to the pool's links.
+/// An event on the pool's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Input {
-    /// A dialled link is ready for commands.
+    /// A dialled connection is ready for commands.
     Opened(LinkId),
-    /// A link ended: it could not be dialled, or it was open and is lost, or it was to close.
+    /// A connection ended: its dial failed, or it was open and is lost, or it was closing.
     Ended {
-        /// Which.
+        /// The connection.
         link: LinkId,
-        /// Whether the server refused the credentials, so that trying again soon is no use.
+        /// Whether the server refused the credentials, so that retrying soon is of no use.
         refused: bool,
         /// Whether the server has answered a command on it.
         answered: bool,
     },
-    /// A dialled link was hung up on as it greeted, and another one is to be dialled at once that greets
-    /// in other words: no failure.
+    /// The server hung up on a dialled connection as it greeted, and another one with another greeting is to
+    /// be dialled at once: no failure.
     GreetedAnew(LinkId),
-    /// A caller found no link, or every link busy. Of no effect while a link is being dialled:
-    /// whoever still wants for one afterwards says so again.
+    /// A caller found no connection, or every connection busy. It has no effect while a connection is being
+    /// dialled: a caller that still wants one afterwards reports it again.
     Demand,
-    /// There are other credentials: what was refused may be taken now.
+    /// The credentials have changed: the server may accept these.
     Renewed,
-    /// The server is another one now: all links there are close, others are to be dialled at once,
-    /// and what failed before says nothing of them. Where it moves again before [`Pool::STABLE`], as
-    /// those may say who do not know, links wait for the backoff as after a failure. Before anything
-    /// was dialled it is no move: it is only said where the server is.
+    /// The server is another one now. All connections to the old one close, others are dialled at once,
+    /// and earlier failures do not count for them. If it moves again within [`Pool::STABLE`], as a wrong
+    /// report may have it, dials wait for the backoff as after a failure. Before the first dial it is not
+    /// a move: the pool only learns the server's address.
     Moved,
 }
 
-/// What is to be done.
+/// An action for the caller to carry out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Dial a new link under this name.
+    /// Dial a new connection under this name.
     Dial(LinkId),
-    /// Close this idle link, which takes no more commands. It counts until it has ended.
+    /// Close this connection, which takes no more commands. It counts until it has ended.
     Close(LinkId),
 }
 
 impl Pool {
-    /// How long a link above `minsize` may idle.
+    /// How long a connection above `minsize` may idle.
     pub const IDLE: Duration = Duration::from_secs(30);
-    /// How long callers may hope for a dial after a server fell silent.
+    /// How long callers may wait for a dial after a server fell silent.
     pub const GRACE: Duration = Duration::from_millis(100);
-    /// How many links are being dialled at the same time, at most.
+    /// The most connections that are being dialled at the same time.
     pub const DIALS: usize = 64;
-    /// The same while none is open: one failure of these is as good as a thousand.
+    /// The same while none is open: eight failures prove as much as a thousand.
     pub const FIRST_DIALS: usize = 8;
-    /// How long a link that has answered nothing must last to count as a success.
+    /// How long a connection that has answered nothing must last to count as a success.
     pub const STABLE: Duration = Duration::from_secs(1);
 
-    /// A pool without links, which wants `minsize` of them. `patience` is how long callers may
-    /// hope while there is no link; the seed is for the backoff's jitter.
+    /// A pool without connections, which wants `minsize` of them. `patience` is how long callers may
+    /// wait while no connection is open; the seed is for the backoff's jitter.
     #[must_use]
     pub fn new(
         minsize: usize,
@@ -181,7 +181,7 @@ impl Pool {
         }
     }
 
-    /// Takes in what happened.
+    /// Handles an event.
     pub fn handle(&mut self, input: Input, now: Instant) {
         match input {
             Input::Opened(id) => {
@@ -217,20 +217,20 @@ impl Pool {
         }
     }
 
-    /// Replaces links once they are so old, or up to a quarter younger; never, unless said.
+    /// Replaces connections at this age, or up to a quarter younger; by default, never.
     pub fn limit_age(&mut self, max_age: Option<Duration>) {
         self.max_age = max_age;
     }
 
-    /// Callers come before any link was open: until one is, the first dial that fails leaves them no
-    /// hope.
+    /// Declares that callers come before any connection was open. Until one is, they fail at once after the
+    /// first dial that fails.
     pub fn begin_lazily(&mut self) {
         self.unproven = true;
     }
 
-    /// An open link is about to end, as nothing was heard on it for as long as a response may take.
-    /// Returns the other links that are to close, if nothing was heard on any of them for half as long:
-    /// each once what is under way there has ended. They count until they have ended.
+    /// Reports that an open connection is about to end, as nothing was heard on it for as long as a response
+    /// may take. If nothing was heard on any other for half as long, returns all the others: each must close
+    /// once its commands in flight have ended. They count until they have ended.
     pub fn silent(
         &mut self,
         link: LinkId,
@@ -242,7 +242,7 @@ impl Pool {
         if planted::is(Bug::SilenceForgotten) || others.iter().any(|id| is_heard(*id)) {
             return Vec::new();
         }
-        // The link may have been closing already, and then its end is no failure of its own.
+        // The connection may have been closing already, and then its end is no failure of its own.
         self.not_before = self.not_before.max(now);
         let from = now + Self::GRACE.min(self.patience);
         self.failing_from = Some(self.failing_from.map_or(from, |before| before.min(from)));
@@ -251,8 +251,8 @@ impl Pool {
         others
     }
 
-    /// What to do next; to be asked until it answers `None`. `idle_since` tells for an open link
-    /// since when it has had nothing to do, where it has nothing to do.
+    /// Returns the next action; to be called until it returns `None`. `idle_since` returns since when an
+    /// open connection has been idle, or `None` if it is not.
     pub fn poll(
         &mut self,
         now: Instant,
@@ -275,7 +275,7 @@ impl Pool {
         }
         if self.open() > self.minsize.max(1) {
             let idle = |id: LinkId| idle_since(id).is_some_and(|at| now.since(at) >= Self::IDLE);
-            // A link that was not idle at this instant need not be looked at again.
+            // A connection that was not idle at this instant need not be checked again.
             let looked = self.looked.filter(|(at, _)| *at == now).map(|(_, id)| id);
             let tired = self.links.open_before(looked).find(|id| idle(*id));
             self.looked = Some((now, tired.unwrap_or(LinkId(0))));
@@ -287,7 +287,7 @@ impl Pool {
         None
     }
 
-    /// When [`poll`](Self::poll) may answer otherwise though nothing happened.
+    /// When [`poll`](Self::poll) may return something else without a new event.
     #[must_use]
     pub fn deadline(&self, now: Instant) -> Option<Deadline> {
         if self.wants_dial() || self.wants_renewal(now) {
@@ -299,32 +299,32 @@ impl Pool {
         Deadline::earlier(age, spare)
     }
 
-    /// Whether callers without a link should be failed at once instead of waiting.
+    /// Whether callers without a connection should fail at once instead of waiting.
     #[must_use]
     pub fn is_hopeless(&self, now: Instant) -> bool {
         let failed = self.refused || (self.unproven && self.history.has_failed());
         self.failing_from.is_some_and(|from| failed || from <= now)
     }
 
-    /// How many links are open.
+    /// How many connections are open.
     #[must_use]
     pub fn open(&self) -> usize {
         self.links.open()
     }
 
-    /// How many links there are, open or not: never more than `maxsize`.
+    /// How many connections there are, open or not: never more than `maxsize`.
     #[must_use]
     pub fn size(&self) -> usize {
         self.links.len()
     }
 
-    /// Whether there may be no more links.
+    /// Whether the pool has as many connections as it may.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.links.len() >= self.maxsize.saturating_add(planted::is(Bug::OneLinkTooMany).into())
     }
 
-    /// Whether it dials though no caller wants a link.
+    /// Whether the pool dials even if no caller wants a connection.
     #[must_use]
     pub fn keeps_links(&self) -> bool {
         self.minsize > 0
@@ -334,7 +334,7 @@ impl Pool {
         self.links.dialling() > 0
     }
 
-    /// How many links there are that are not to close.
+    /// How many connections are not closing.
     fn kept(&self) -> usize {
         self.links.len() - self.links.closing()
     }
@@ -351,7 +351,7 @@ impl Pool {
         self.kept() < self.minsize || self.demand
     }
 
-    /// How old the next link may become.
+    /// How old the next connection may become.
     fn age(&mut self) -> Duration {
         let Some(most) = self.max_age.filter(|_| !planted::is(Bug::OldLinkKept)) else {
             return Duration::MAX;
@@ -363,20 +363,20 @@ impl Pool {
         self.links.too_old(now)
     }
 
-    /// Whether a link is to be dialled in the place of one that is too old.
+    /// Whether to dial a connection in the place of one that is too old.
     fn wants_renewal(&self, now: Instant) -> bool {
         let free = !self.is_full() && !self.is_dialling() && !self.renewed;
         free && self.too_old(now).is_some()
     }
 
-    /// The link that closes now as it is too old, if one is.
+    /// The connection to close now because of its age, if there is one.
     fn next_too_old(&mut self, now: Instant) -> Option<LinkId> {
         let id = self.too_old(now);
         if id.is_none() {
             self.renewed = false;
         }
         let id = id?;
-        // Without room for another, one that works is only given up while others would open.
+        // Without room for another, a working connection is given up only while dials succeed.
         let in_turn = self.is_full() && !self.troubled && self.kept() == self.links.len();
         if !self.renewed && (!in_turn || self.is_dialling()) {
             return None;
@@ -387,7 +387,7 @@ impl Pool {
     }
 
     fn demanded(&mut self, now: Instant) {
-        // Where nobody has wanted a link for that long, what failed before says nothing of now.
+        // If no caller has wanted a connection for that long, earlier failures prove nothing.
         let left_alone = self.links.is_empty() && now.since(self.not_before) >= self.patience;
         if left_alone && !planted::is(Bug::OldTroubleKept) {
             self.failing_from = None;
@@ -397,10 +397,10 @@ impl Pool {
     }
 
     fn moved(&mut self, now: Instant) {
-        // Whoever had a link, or waited for one, wants one there.
+        // Callers that had a connection, or waited for one, want one to the new server.
         self.demand |= !self.links.is_empty();
         self.links.close_all();
-        // Where nothing was dialled yet it only becomes known where the server is.
+        // Before the first dial the pool only learns the server's address.
         let again = self.next > 0
             && self.moved_at.replace(now).is_some_and(|at| now.since(at) < Self::STABLE);
         if !again {
@@ -434,7 +434,7 @@ impl Pool {
         }
         self.troubled = true;
         self.refused = refused;
-        // Links that end together, for one reason, are one failure.
+        // Connections that end together, for one reason, are one failure.
         if worked || refused || id.0 >= self.next_by_failure {
             let delay = if refused { self.backoff.refused() } else { self.backoff.failed() };
             self.not_before = now + delay;
@@ -443,7 +443,7 @@ impl Pool {
     }
 }
 
-/// Makes another seed of one.
+/// Makes another seed of the pool's.
 const AGES: u64 = 0xa5a5_a5a5_a5a5_a5a5;
 
 #[cfg(test)]

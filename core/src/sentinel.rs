@@ -1,14 +1,14 @@
-//! Redis Sentinel: who is the master of a service, and which sentinel to ask.
+//! Redis Sentinel: which node is the master of a service, and which sentinel to ask.
 //!
 //! | module | duty |
 //! |---|---|
-//! | `watch` | one connection to a sentinel: who the master is, and whenever that changes |
+//! | `watch` | one connection to a sentinel: asks for the master, and learns when it changes |
 //! | `rounds` | which sentinel to ask next, and when |
-//! | `said` | what sentinels say, checked |
+//! | `said` | reads and checks the messages of sentinels |
 //!
-//! What a sentinel says is what a stranger says: it may be late, wrong or hostile. An address is
-//! taken only if it can be one, others than the ones that were given are kept in a bounded number,
-//! and whether a server is a master is for that server to say
+//! The messages of a sentinel are not trusted: they may be late, wrong or hostile. An address is
+//! taken only if it can be one, and the number of sentinels kept besides the configured ones is
+//! bounded. Only a server itself decides whether it is a master
 //! ([`Role::Master`](crate::connection::Role::Master)).
 //!
 //! Source: <https://redis.io/docs/latest/develop/reference/sentinel-clients/>.

@@ -101,7 +101,7 @@ fn the_one_address_that_is_alive_greets_in_time_however_many_are_dead_and_wherev
     }
 }
 
-/// How long it takes until the one that is alive has won, which answers after `answer`.
+/// How long it takes until the one working address, which answers after `answer`, has won.
 fn greeted_after(count: usize, alive: usize, timeout: Duration, answer: Duration) -> Duration {
     let (mut dial, mut now, mut greets) = (dial(count, timeout), at(0), None);
     loop {

@@ -1,17 +1,17 @@
-//! Which connections are kept apart, for commands that are to be alone.
+//! Which connections are kept apart, for commands that must be alone.
 //!
 //! A command that may have ended its connection is repeated alone (see
-//! [`retry::Losses`](crate::retry::Losses)), on a connection that was dialled since: one that is
-//! older may have lost its server at the same time. Such a connection is kept apart: it takes no
-//! other commands, and is given to one suspect after the other once it has answered all it has. At
-//! most half of the connections are kept apart, but for the only one, so that suspects hold up the
-//! other commands as little as may be.
+//! [`retry::Losses`](crate::retry::Losses)), on a connection that was dialled since: an older one may
+//! have lost its server at the same time. Such a connection is kept apart: it takes no other
+//! commands, and serves one suspect after the other once its own commands are answered. At most half of
+//! the connections are kept apart, except that a single connection may be, so that suspects hold up
+//! the other commands as little as possible.
 
 use alloc::vec::Vec;
 
 use crate::time::Instant;
 
-/// An open connection, as far as it matters here.
+/// An open connection, reduced to what the allotment depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lane {
     /// When it was dialled.
@@ -22,19 +22,19 @@ pub struct Lane {
     pub idle: bool,
 }
 
-/// Who gets which connection.
+/// Which suspect gets which connection.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Allotment {
-    /// For each connection whether it is kept apart from now on.
+    /// For each connection, whether it is kept apart from now on.
     pub kept: Vec<bool>,
-    /// The suspects that may go now, by their places in line, each with its connection.
+    /// The suspects that may be sent now, by their places in the queue, each with its connection.
     pub go: Vec<(usize, usize)>,
-    /// Whether one more connection is wanted.
+    /// Whether one more connection is needed.
     pub demand: bool,
 }
 
-/// Allots connections to suspects in the order of their line; of each is given when its connection
-/// ended. A connection of which nothing more is wanted is kept apart until it is idle.
+/// Allots connections to suspects in the order of their queue. `suspects` holds, for each, when its
+/// connection ended. A connection that no suspect needs any more is kept apart until it is idle.
 ///
 /// Costs a look at each connection for each suspect, until no connection is left.
 #[must_use]
@@ -119,7 +119,7 @@ mod tests {
         let lanes = [lane(9, !KEPT, !IDLE)];
         let pending = Allotment { kept: vec![true], ..Default::default() };
         assert_eq!(allot(&lanes, line(&[5])), pending);
-        // The suspect has gone away: nothing was sent on it that is to be alone.
+        // The suspect has gone away; the connection stays kept apart until it is idle.
         assert_eq!(allot(&[lane(9, KEPT, !IDLE)], []), pending);
         assert_eq!(allot(&[lane(9, KEPT, IDLE)], line(&[5])).go, [(0, 0)]);
     }

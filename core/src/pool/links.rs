@@ -1,5 +1,5 @@
-//! The links of a pool, each in its phase. What is asked of all of them costs the same however many
-//! there are, or follows from their order.
+//! The connections of a pool, each in its phase. The cost of a query about all of them does not
+//! depend on their number, except if it lists them in order.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,15 @@ use super::{LinkId, Phase};
 use crate::time::Instant;
 use crate::work::Work;
 
-/// Links by their names, which say the order in which they were dialled.
+/// Connections by their names, which are in the order in which they were dialled.
 #[derive(Debug)]
 pub(super) struct Links {
     phases: BTreeMap<LinkId, Phase>,
     open: BTreeSet<LinkId>,
-    /// When open links are too old, for those that ever are.
+    /// When open connections become too old, for those that ever do.
     ages: BTreeSet<(Instant, LinkId)>,
     dialling: usize,
-    /// How many links were looked at.
+    /// How many connections were looked at.
     visited: Work,
 }
 
@@ -30,7 +30,7 @@ impl Links {
         }
     }
 
-    /// Puts a link in a phase, the one it was in being over.
+    /// Moves a connection to a phase, out of its old one.
     pub(super) fn put(&mut self, id: LinkId, phase: Phase) {
         self.remove(id);
         match phase {
@@ -81,18 +81,18 @@ impl Links {
         self.dialling
     }
 
-    /// How many are to close.
+    /// How many are closing.
     pub(super) fn closing(&self) -> usize {
         self.len() - self.open() - self.dialling
     }
 
-    /// Those that are open, from the last one dialled below `before`, or of all, to the first.
+    /// The open connections below `before`, or all if that is `None`, from the last one dialled to the first.
     pub(super) fn open_before(&self, before: Option<LinkId>) -> impl Iterator<Item = LinkId> + '_ {
         let before = before.unwrap_or(LinkId(u64::MAX));
         self.open.range(..before).rev().inspect(|_| self.visited.count()).copied()
     }
 
-    /// All are to close.
+    /// Marks all as closing.
     pub(super) fn close_all(&mut self) {
         self.ages.clear();
         self.dialling = 0;
@@ -103,13 +103,13 @@ impl Links {
         self.open.clear();
     }
 
-    /// The link that has been too old for longest.
+    /// The connection that has been too old for longest.
     pub(super) fn too_old(&self, now: Instant) -> Option<LinkId> {
         let old = self.ages.range(..=(now, LinkId(u64::MAX)));
         old.map(|(_, id)| *id).next()
     }
 
-    /// When the next one is too old that is not yet.
+    /// When the next connection becomes too old.
     pub(super) fn next_age(&self, now: Instant) -> Option<Instant> {
         let mut later = self.ages.range((now, LinkId(u64::MAX))..);
         later.find(|(until, _)| *until > now).map(|(until, _)| *until)

@@ -1,29 +1,29 @@
-//! What a pool's links are doing and have done, in numbers. Nothing is decided by it.
+//! The state and history of a pool's connections, in numbers. No decision depends on them.
 
 use core::time::Duration;
 
 use super::{Phase, Pool};
 use crate::time::Instant;
 
-/// How many links a pool has, and what became of those that it had.
+/// How many connections a pool has, and how those before them ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Links that are being dialled or greeted.
+    /// Connections that are being dialled or greeted.
     pub dialling: usize,
-    /// Links that are open. Together with the others never more than `maxsize`.
+    /// Open connections. Together with the others never more than `maxsize`.
     pub open: usize,
-    /// Links that idled and are about to end.
+    /// Connections that are about to end because the pool closes them.
     pub closing: usize,
-    /// How many open links have ended that were not to close.
+    /// How many open connections have ended that the pool did not close.
     pub lost: u64,
-    /// How many links were opened in the place of ones that were lost.
+    /// How many connections were opened to replace lost ones.
     pub reconnects: u64,
-    /// How many dials have failed since a link was opened last.
+    /// How many dials have failed since a connection last opened.
     pub failed_dials: u32,
 }
 
-/// What became of a pool's links.
+/// The history of a pool's connections.
 #[derive(Debug, Default)]
 pub(super) struct History {
     lost: u64,
@@ -37,7 +37,7 @@ impl History {
         self.reconnects += u64::from(self.reconnects < self.lost);
     }
 
-    /// Whether a dial has failed since a link was opened last.
+    /// Whether a dial has failed since a connection last opened.
     pub(super) fn has_failed(&self) -> bool {
         self.failed_dials > 0
     }
@@ -52,7 +52,7 @@ impl History {
 }
 
 impl Pool {
-    /// The links in numbers.
+    /// The connections in numbers.
     #[must_use]
     pub fn tally(&self) -> Tally {
         let History { lost, reconnects, failed_dials } = self.history;
@@ -66,8 +66,7 @@ impl Pool {
         }
     }
 
-    /// How long the next dial is held back by the backoff; `None` where none is wanted, or it may
-    /// begin.
+    /// How long the backoff holds back the next dial; `None` if no dial is wanted, or if it may begin.
     #[must_use]
     pub fn held_back(&self, now: Instant) -> Option<Duration> {
         let left = self.not_before.since(now);

@@ -165,7 +165,7 @@ fn who_had_a_link_has_one_where_the_server_has_moved_and_nobody_else() {
             pool.handle(Input::Opened(id), at(0));
         }
         pool.handle(Input::Moved, at(10));
-        // The one that there was still counts, until it has ended.
+        // The old connection still counts, until it has ended.
         if had_one {
             pool.handle(ended(LinkId(0)), at(10));
         }
@@ -368,7 +368,7 @@ fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() 
     assert!(!pool.is_hopeless(at(10_001)), "from then on it is waited for");
 }
 
-/// A pool whose links may be 1,000 ms old, all of them open at 0.
+/// A pool whose connections may be 1,000 ms old, all of them open at 0.
 fn aging(minsize: usize, maxsize: usize) -> (Pool, Vec<LinkId>) {
     let mut pool = pool(minsize, maxsize);
     pool.limit_age(Some(Duration::from_secs(1)));

@@ -2,14 +2,14 @@
 //!
 //! # Theory of operation
 //!
-//! Sentinels stand in a queue. The one at its front is asked, and kept as long as it lasts; once it
-//! ends it goes to the back, and the next is asked at once. So none is left out, however the others
-//! fail. Once all have failed, one after the other, the next round waits for the backoff. A sentinel
-//! that answers and ends before [`Rounds::STABLE`] counts as one that failed, so that no number of
-//! them that do so makes a storm.
+//! Sentinels stand in a queue. The one at its front is asked, and kept as long as its connection lasts.
+//! When that ends, the sentinel goes to the back, and the next is asked at once. So none is left out,
+//! however the others fail. Once all have failed, one after the other, the next round waits for the
+//! backoff. A sentinel that answers and ends before [`Rounds::STABLE`] counts as failed, so that no
+//! number of such sentinels causes a storm.
 //!
-//! Those that were given are never given up. Those that one of them has named are kept beside them,
-//! [`Rounds::MOST`] in all, until another one names others.
+//! The configured sentinels are never given up. The sentinels that one of them names are kept beside
+//! them, [`Rounds::MOST`] in all, until another sentinel names others.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -37,7 +37,7 @@ pub struct Rounds {
 #[derive(Debug)]
 struct Sentinel {
     place: Endpoint,
-    /// Whether it was given, and not only named by another.
+    /// Whether it was configured, and not only named by another.
     given: bool,
 }
 
@@ -47,24 +47,24 @@ enum Asking {
     Answered { at: Instant },
 }
 
-/// What became of the sentinel that was asked.
+/// The outcome of asking a sentinel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Input {
-    /// It said who the master is.
+    /// It named the master.
     Answered,
-    /// It named these others.
+    /// It named these other sentinels.
     Named(Vec<Endpoint>),
-    /// It could not be asked, or the connection to it has ended.
+    /// It was not reached, or the connection to it has ended.
     Ended,
 }
 
 impl Rounds {
-    /// How many sentinels are kept, those that were given apart.
+    /// The most sentinels that are kept besides the configured ones.
     pub const MOST: usize = 32;
-    /// How long a sentinel must last to count as one that has not failed.
+    /// How long a sentinel must last not to count as failed.
     pub const STABLE: Duration = Duration::from_secs(1);
 
-    /// The sentinels that were given, none of them asked yet; the seed is for the backoff's jitter.
+    /// The configured sentinels, before any is asked; the seed is for the backoff's jitter.
     #[must_use]
     pub fn new(given: Vec<Endpoint>, seed: u64) -> Self {
         let given = given.into_iter().map(|place| Sentinel { place, given: true });
@@ -78,7 +78,7 @@ impl Rounds {
         }
     }
 
-    /// Takes in what became of the sentinel that was asked; of no effect while none is.
+    /// Handles an outcome of the sentinel that is being asked; ignored while no sentinel is.
     pub fn handle(&mut self, input: Input, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
         match input {
@@ -100,7 +100,7 @@ impl Rounds {
         }
     }
 
-    /// The sentinel to ask now, where there is one. It is being asked then, until it
+    /// The sentinel to ask now, if there is one. From then on it is being asked, until it
     /// [ended](Input::Ended).
     pub fn poll(&mut self, now: Instant) -> Option<Endpoint> {
         if self.asking.is_some() || now < self.not_before {
@@ -111,7 +111,7 @@ impl Rounds {
         Some(place)
     }
 
-    /// When [`poll`](Self::poll) may answer otherwise though nothing happened.
+    /// When [`poll`](Self::poll) may return something else without a new outcome.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         let waits = self.asking.is_none() && !self.sentinels.is_empty();
@@ -124,12 +124,12 @@ impl Rounds {
         self.in_vain
     }
 
-    /// All that are known, the next one first.
+    /// All known sentinels, the next one first.
     pub fn known(&self) -> impl Iterator<Item = &Endpoint> {
         self.sentinels.iter().map(|sentinel| &sentinel.place)
     }
 
-    /// Keeps those that were given, the one that is being asked, and these.
+    /// Keeps the configured sentinels, the one that is being asked, and these.
     fn learn(&mut self, others: Vec<Endpoint>) {
         let asked = self.sentinels.front().map(|sentinel| sentinel.place.clone());
         let stays = |one: &Sentinel| one.given || Some(&one.place) == asked.as_ref();

@@ -1,6 +1,6 @@
-//! What sentinels say, checked: nothing of it is taken that cannot be an address.
+//! Reads and checks the messages of sentinels: nothing is taken for an address that cannot be one.
 //!
-//! All of it is RESP2, which every sentinel speaks.
+//! All messages are RESP2, which every sentinel speaks.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,16 +12,16 @@ use crate::resp::decode::{self, Part};
 use crate::resp::kind::Kind;
 use crate::url::Endpoint;
 
-/// What a frame is that a sentinel sends to who has subscribed.
+/// The kind of a frame from a sentinel to a subscribed client.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Heard<'a> {
     /// A message on the channel.
     Message(&'a [u8]),
-    /// Anything else: the answer to what was asked.
+    /// Anything else: the reply to a command.
     Answer,
 }
 
-/// Tells messages from answers: an array of three texts of which the first is `message`.
+/// Separates messages from replies. A message is an array of three texts of which the first is `message`.
 pub(super) fn heard(frame: &[u8]) -> Result<Heard<'_>, ProtocolError> {
     let Some(mut parts) = decode::first(frame)?.elements() else { return Ok(Heard::Answer) };
     if parts.remaining() != 3 || text(parts.next())? != Some(b"message") {
@@ -34,8 +34,8 @@ pub(super) fn heard(frame: &[u8]) -> Result<Heard<'_>, ProtocolError> {
     }
 }
 
-/// Where the master is that an answer to `SENTINEL GET-MASTER-ADDR-BY-NAME` names; nothing where
-/// the sentinel does not know the service.
+/// The master's address in a reply to `SENTINEL GET-MASTER-ADDR-BY-NAME`, or `None` if the sentinel
+/// does not know the service.
 pub(super) fn master(frame: &[u8]) -> Result<Option<Endpoint>, ProtocolError> {
     const EXPECTED: &str = "a master's address";
     let whole = decode::first(frame)?;
@@ -51,8 +51,8 @@ pub(super) fn master(frame: &[u8]) -> Result<Option<Endpoint>, ProtocolError> {
     place.map(Some).ok_or(ProtocolError::Malformed(EXPECTED))
 }
 
-/// Where the sentinels are that an answer to `SENTINEL SENTINELS` names: those whose addresses
-/// can be some, no more of them than are kept.
+/// The sentinels' addresses in a reply to `SENTINEL SENTINELS`: those that can be addresses, and no
+/// more of them than are kept.
 pub(super) fn sentinels(frame: &[u8]) -> Result<Vec<Endpoint>, ProtocolError> {
     let mut found = Vec::new();
     for one in decode::elements(frame)? {
@@ -80,8 +80,8 @@ pub(super) fn sentinels(frame: &[u8]) -> Result<Vec<Endpoint>, ProtocolError> {
     Ok(found)
 }
 
-/// Where the master of this service is now, as a message on the channel says:
-/// `service old-host old-port host port`. Nothing where it is about another service.
+/// The new address of this service's master in a message on the channel:
+/// `service old-host old-port host port`. `None` if the message is about another service.
 pub(super) fn switched(service: &str, message: &[u8]) -> Result<Option<Endpoint>, ProtocolError> {
     let Some(rest) =
         message.strip_prefix(service.as_bytes()).and_then(|rest| rest.strip_prefix(b" "))
@@ -93,7 +93,7 @@ pub(super) fn switched(service: &str, message: &[u8]) -> Result<Option<Endpoint>
     endpoint(host, port).map(Some).ok_or(ProtocolError::Malformed(MESSAGE))
 }
 
-/// Checks that an answer says that we have subscribed to the channel, or have it no more.
+/// Checks that a reply confirms the subscription to the channel, or its end.
 pub(super) fn subscription(frame: &[u8], verb: &[u8]) -> Result<(), ProtocolError> {
     const EXPECTED: &str = "an answer about the subscription";
     let whole = decode::first(frame)?;
@@ -105,8 +105,8 @@ pub(super) fn subscription(frame: &[u8], verb: &[u8]) -> Result<(), ProtocolErro
     }
 }
 
-/// The endpoint that a sentinel names, if it can be one: the letters, digits and marks of a host's
-/// name or address, of which a name has 253 at most (RFC 1035), and a port from 1 to 65535.
+/// The endpoint with this host and port, if they are valid: a host has only the letters, digits and
+/// marks of names and addresses, and at most 253 of them (RFC 1035), and a port is from 1 to 65535.
 fn endpoint(host: &[u8], port: &[u8]) -> Option<Endpoint> {
     let is_of_one = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
     let host = str::from_utf8(host).ok().filter(|host| (1..=253).contains(&host.len()))?;
@@ -128,7 +128,7 @@ fn text<'a>(
     Ok(part.transpose()?.and_then(|part| part.bytes()))
 }
 
-/// The channel on which sentinels say that a service has another master.
+/// The channel on which sentinels announce a service's new master.
 pub(super) const CHANNEL: &[u8] = b"+switch-master";
 
 const MESSAGE: &str = "a message on +switch-master";

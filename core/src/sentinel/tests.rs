@@ -1,4 +1,4 @@
-//! Transcripts of real sentinels (Redis 7.0.15), in virtual time, and what none of them would say.
+//! Transcripts of real sentinels (Redis 7.0.15), in virtual time, and bytes that no sentinel would send.
 
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -17,7 +17,7 @@ const SUBSCRIBED: &[u8] = b"*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1
 const UNSUBSCRIBED: &[u8] = b"*3\r\n$11\r\nunsubscribe\r\n$14\r\n+switch-master\r\n:0\r\n";
 const SWITCHED: &[u8] = b"*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$40\r\n\
     mymaster 127.0.0.1 27110 127.0.0.1 27111\r\n";
-/// Two others, of which one is as a sentinel describes it and one has been shortened.
+/// Two other sentinels: one as a sentinel describes it, and one shortened.
 const OTHERS: &[u8] = b"*2\r\n*28\r\n$4\r\nname\r\n$40\r\n1840b1c471f7b1a65dbd476128029086f20f1028\
     \r\n$2\r\nip\r\n$9\r\n127.0.0.1\r\n$4\r\nport\r\n$5\r\n27123\r\n$5\r\nrunid\r\n$40\r\n\
     1840b1c471f7b1a65dbd476128029086f20f1028\r\n$5\r\nflags\r\n$8\r\nsentinel\r\n$21\r\n\
@@ -93,7 +93,7 @@ impl Desk {
         self.hear(b"")
     }
 
-    /// The commands that are to be sent, the first word of each, or two.
+    /// The commands to be sent, their words separated by spaces.
     fn sent(&mut self) -> Vec<String> {
         let sent = String::from_utf8(self.tx.split().to_vec()).unwrap();
         let requests = sent.split('*').skip(1);
@@ -161,7 +161,7 @@ fn a_sentinel_that_is_trusted_is_asked_again_after_the_keepalive() {
             "SUBSCRIBE +switch-master",
         ]
     );
-    // What happens on its way is heard too.
+    // Messages that arrive in between are read too.
     let said = [SWITCHED, UNSUBSCRIBED, MASTER, OTHERS, SUBSCRIBED].concat();
     assert_eq!(desk.hear(&said), Ok(vec![master(27_111), master(27_110), others()]));
     assert_eq!(desk.watch.deadline().unwrap().at, desk.now + Watch::KEEPALIVE);

@@ -1,12 +1,12 @@
-//! One connection to a sentinel: bytes go in, and who the master is comes out.
+//! One connection to a sentinel: bytes go in, and the master's address comes out.
 //!
 //! # Theory of operation
 //!
-//! All that is said goes out in few writes, each of which a sentinel reads as a whole: `AUTH` where
-//! it wants that, who the master is, who the other sentinels are, and last `SUBSCRIBE`, so that
-//! nothing that happens behind the answer is missed. From then on it says of itself when the master is
-//! another. Who has subscribed may ask nothing else in RESP2; so to ask again is `UNSUBSCRIBE`, the
-//! question and `SUBSCRIBE`, in one write again.
+//! The client sends its commands in few writes, each of which a sentinel reads as a whole: `AUTH` if there
+//! are credentials, the question for the master, the question for the other sentinels, and last `SUBSCRIBE`,
+//! so that no change after the answer is missed. From then on the sentinel announces each new master.
+//! In RESP2 a subscribed client may ask nothing else. To ask again it sends `UNSUBSCRIBE`, the
+//! questions and `SUBSCRIBE`, in one write again.
 //!
 //! ```text
 //!          open                 subscribed             time, or doubt
@@ -15,16 +15,16 @@
 //!                                              └────────── subscribed ────────┘
 //! ```
 //!
-//! It asks again after [`Watch::KEEPALIVE`] in any case. That is how a sentinel that has gone silent
-//! is found out, and it mends whatever was missed. In [doubt](Watch::doubt), as when the master is
-//! gone or is none, it asks every [`Watch::IN_DOUBT`] until it is [trusted](Watch::trust) again: a
-//! sentinel knows a new master some time before it says so of itself. However often it is told to
-//! doubt, it asks no more often than that.
+//! The client asks again after [`Watch::KEEPALIVE`] in any case. That detects a silent sentinel, and makes
+//! up for anything that was missed. In [doubt](Watch::doubt), as when the master is gone or turns out not
+//! to be one, it asks every [`Watch::IN_DOUBT`] until the master is [trusted](Watch::trust) again: a
+//! sentinel knows a new master some time before it announces it. However often the caller reports
+//! doubt, the client asks no more often than that.
 //!
-//! A sentinel whose user may not `SUBSCRIBE` is asked every [`Watch::POLLED`] instead, and never to
-//! subscribe again. One that does not name the others is asked all the same.
+//! If the user may not `SUBSCRIBE`, the client asks the sentinel every [`Watch::POLLED`] instead, and does
+//! not try to subscribe again. A sentinel that does not name the others is still asked for the master.
 //!
-//! Whatever does not fit ends the watch, as on any connection; the next sentinel is to be asked then.
+//! Anything that does not fit ends the watch, as on any connection. The caller asks the next sentinel then.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -41,29 +41,29 @@ use crate::resp::{decode, encode};
 use crate::time::{Deadline, Instant};
 use crate::url::{Credentials, Endpoint};
 
-/// What a sentinel is asked for, and by whom.
+/// The settings of a watch.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Who we are to the sentinels, which have credentials of their own.
+    /// The client's credentials for the sentinels, which are separate from the server's.
     pub credentials: Option<Credentials>,
     /// The name of the service whose master is wanted.
     pub service: Box<str>,
-    /// How long it may take until the master is known, dialling included. No more than
-    /// [`Watch::PATIENCE`] is taken, as there are other sentinels to ask.
+    /// How long it may take until the master is known, including the dial. Capped at
+    /// [`Watch::PATIENCE`], as there are other sentinels to ask.
     pub connect_timeout: Duration,
-    /// How long an answer may take afterwards; of this, too, no more.
+    /// How long an answer may take afterwards; capped likewise.
     pub response_timeout: Duration,
 }
 
-/// What a sentinel said.
+/// News from a sentinel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// Where the master is, whether that is news or not.
+    /// The master's address, whether it is new or not.
     Master(Endpoint),
-    /// Where other sentinels of the service are: [`Rounds::MOST`](super::Rounds::MOST) at most.
+    /// The addresses of other sentinels of the service: [`Rounds::MOST`](super::Rounds::MOST) at most.
     Sentinels(alloc::vec::Vec<Endpoint>),
-    /// The sentinel refused to say of itself when the master is another, and is asked every
-    /// [`Watch::POLLED`] instead. Told once a connection.
+    /// The sentinel refused to announce new masters, and is asked every [`Watch::POLLED`] instead.
+    /// Returned once for a connection.
     Polled,
 }
 
@@ -72,14 +72,14 @@ pub enum Event {
 pub struct Watch {
     setup: Setup,
     scanner: Scanner,
-    /// What was asked and not answered yet.
+    /// The commands that are not answered yet.
     asked: VecDeque<Ask>,
-    /// Until when all of it is to be answered.
+    /// When all of them must have been answered.
     until: Instant,
     subscribed: bool,
-    /// Whether it refused to say of itself when the master is another: it is asked more often then.
+    /// Whether the sentinel refused to announce new masters, so that it is asked more often.
     polled: bool,
-    /// Whether all was answered once.
+    /// Whether all questions have been answered once.
     ready: bool,
     doubted: bool,
     last_asked: Instant,
@@ -96,17 +96,17 @@ enum Ask {
 }
 
 impl Watch {
-    /// How long a sentinel may take to answer: it has nothing to do that takes long.
+    /// How long a sentinel may take to answer: none of its work takes long.
     pub const PATIENCE: Duration = Duration::from_secs(2);
-    /// How long it is not asked again where nothing is wrong.
+    /// The interval between questions if nothing is wrong.
     pub const KEEPALIVE: Duration = Duration::from_secs(10);
-    /// How long it is not asked again in doubt.
+    /// The interval between questions in doubt.
     pub const IN_DOUBT: Duration = Duration::from_millis(200);
 
-    /// How long one is not asked again that does not say of itself when the master is another.
+    /// The interval between questions to a sentinel that does not announce new masters.
     pub const POLLED: Duration = Duration::from_secs(1);
 
-    /// Begins a watch: its questions are put into `tx`. May be called before there is a socket; the
+    /// Begins a watch: puts its questions into `tx`. May be called before there is a socket; the
     /// connect timeout runs from `now`.
     #[must_use]
     pub fn open(setup: Setup, now: Instant, tx: &mut Output) -> Self {
@@ -133,12 +133,12 @@ impl Watch {
         this
     }
 
-    /// What is next: to be asked after every read and at every deadline, until it answers `None`.
+    /// Returns the next event. To be called after every read and at every deadline, until it returns `None`.
     /// Takes whole frames off the front of `rx` and may put bytes into `tx`.
     ///
     /// # Errors
-    /// [`ConnectionError`]: nothing more can be expected from this sentinel. It is closed, and
-    /// polling it further answers `None`.
+    /// [`ConnectionError`]: the watch is closed, and nothing more will come from this sentinel. Further
+    /// polls return `None`.
     pub fn poll(
         &mut self,
         rx: &mut BytesMut,
@@ -153,18 +153,18 @@ impl Watch {
         next
     }
 
-    /// The master is gone, or is none: the sentinel is asked again, as soon as may be and then
-    /// often, until it is trusted.
+    /// Reports that the master is gone, or is not one. The sentinel is asked again, as soon as possible and
+    /// then often, until [`trust`](Self::trust) is called.
     pub fn doubt(&mut self) {
         self.doubted = true;
     }
 
-    /// The master is there, and is one.
+    /// Reports that the master is reachable, and is one.
     pub fn trust(&mut self) {
         self.doubted = false;
     }
 
-    /// When to poll though nothing was read. Changes with every poll, doubt and trust.
+    /// When to poll even if nothing was read. Changes with every poll, doubt and trust.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         if self.closed {
@@ -205,7 +205,7 @@ impl Watch {
         if self.ask_at() <= now {
             self.last_asked = now;
             self.until = now + self.setup.response_timeout.min(Self::PATIENCE);
-            // In doubt only the master is of interest.
+            // In doubt only the master matters.
             let others = (!self.doubted).then_some(Ask::Sentinels);
             let subscribes = !self.polled;
             let before = subscribes.then_some(Ask::Unsubscribe);
@@ -254,8 +254,8 @@ impl Watch {
         }
     }
 
-    /// What becomes of a refusal that only takes away what can be done without: a user may be allowed
-    /// to ask for the master and no more.
+    /// The event for a refusal that the watch can live with, or `None` for any other refusal: a user may
+    /// be allowed to ask for the master and no more.
     fn goes_on_without(&mut self, ask: Ask, error: &ServerError) -> Option<Option<Event>> {
         if !matches!(error.kind, ServerErrorKind::NoPerm | ServerErrorKind::Other) {
             return None;
@@ -284,7 +284,7 @@ impl Watch {
     fn put(&mut self, ask: Ask, tx: &mut Output) {
         let service = self.setup.service.as_bytes();
         let words: &[&[u8]] = match ask {
-            // Put by who knows the credentials.
+            // Put by the caller, which has the credentials.
             Ask::Auth => return,
             Ask::Master => &[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service],
             Ask::Sentinels => &[b"SENTINEL", b"SENTINELS", service],
@@ -296,7 +296,7 @@ impl Watch {
     }
 }
 
-/// A description of a sentinel has some thirty words, and there may be a hundred of them.
+/// A description of a sentinel has some thirty words, and there may be a hundred descriptions.
 const LIMITS: Limits = Limits {
     depth: 4,
     elements: 1024,
