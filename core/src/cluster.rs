@@ -1,17 +1,17 @@
-//! A cluster of Redis or Valkey servers: which node a command is for, and what to do when it was not.
+//! A cluster of Redis or Valkey servers: which node a command is for, and what to do if it was not.
 //!
 //! | module | duty |
 //! |---|---|
 //! | [`slot`], [`way`] | which of the 16,384 slots a key belongs to; which nodes a command is for |
-//! | [`address`] | what nodes call each other, and how that becomes what we can reach |
-//! | [`map`] | who serves which slot, as a node told it and redirects put it right |
+//! | [`address`] | the nodes' names for each other, and the addresses that the client can reach |
+//! | [`map`] | which nodes serve which slot, as read from a node and corrected by redirects |
 //! | [`room`] | how many nodes become known by redirects alone, and how fast new ones are dialled |
-//! | [`redirect`] | where a command goes next that a node did not answer |
-//! | [`refresh`] | when the map is read again, and from whom |
-//! | [`split`] | commands for many keys, as parts that a node takes; their answers together |
+//! | [`redirect`] | the next step of a command that a node did not answer |
+//! | [`refresh`] | when to read the map again, and from which node |
+//! | [`split`] | splits commands for many keys into parts that a node accepts, and joins their answers |
 //!
-//! A call hashes its key, looks its slot up in the map and goes to that node; all else happens only
-//! where the cluster has changed, or is changing. Nothing here knows a link, a pool or a clock.
+//! A call hashes its key, looks its slot up in the map and goes to that node. Everything else happens only
+//! if the cluster has changed, or is changing. Nothing here knows a connection, a pool or a clock.
 
 pub mod address;
 pub mod map;

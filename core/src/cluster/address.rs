@@ -1,9 +1,9 @@
-//! Addresses of a cluster's nodes: what servers call each other, and how that becomes what we can
-//! reach.
+//! Addresses of a cluster's nodes: the nodes' addresses for each other, turned into addresses that the
+//! client can reach.
 //!
-//! A node tells of the others as it sees them, which need not be how we do: it may leave the host
-//! out, stand behind a translation of addresses, or listen for TLS on another port. [`Viewpoint`]
-//! has all that is needed to set this right, for maps and for redirects alike.
+//! A node reports the others as it sees them, which need not be how the client does. It may leave out
+//! the host, stand behind a translation of addresses, or listen for TLS on another port. [`Viewpoint`]
+//! has everything that is needed to correct this, for maps and for redirects alike.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -13,18 +13,18 @@ use thiserror::Error;
 
 use crate::url::Endpoint;
 
-/// Where a node listens. Prints as `host:port` or `[address]:port`.
+/// The address of a node. Prints as `host:port` or `[address]:port`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Address {
     host: Box<str>,
     port: u16,
 }
 
-/// Why something is no address.
+/// The reason for which something is not an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// The host is empty, longer than [`Address::MAX_HOST`], or holds what no host does.
+    /// The host is empty, longer than [`Address::MAX_HOST`], or contains a byte that no host has.
     #[error("the host is neither a name nor an address")]
     Host,
     /// The port is not a number from 1 to 65535.
@@ -33,14 +33,14 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// How many bytes a host may have.
+    /// The most bytes that a host may have.
     pub const MAX_HOST: usize = 255;
 
     /// The address of a host, which is a name, an IPv4 address or an IPv6 address without
     /// brackets, and a port.
     ///
     /// # Errors
-    /// [`AddressError`] if either cannot be.
+    /// [`AddressError`] if either is not valid.
     pub fn new(host: &str, port: u16) -> Result<Self, AddressError> {
         let is_host = (1..=Self::MAX_HOST).contains(&host.len()) && host.bytes().all(is_of_a_host);
         if !is_host {
@@ -80,40 +80,40 @@ impl From<Address> for Endpoint {
     }
 }
 
-/// Which of a node's ports we use.
+/// Which of a node's ports the client uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub enum Transport {
-    /// The one for plain text.
+    /// The port for plain text.
     #[default]
     Plain,
-    /// The one for TLS.
+    /// The port for TLS.
     Tls,
 }
 
-/// From where we see a cluster.
+/// The viewpoint from which the client sees a cluster.
 #[derive(Clone, Copy)]
 pub struct Viewpoint<'a> {
-    /// The node that answered, as we reached it: a node without a host of its own is on the same.
+    /// The node that answered, as the client reached it: a node without a host is on the same host.
     pub asked: &'a Address,
-    /// Which ports we use.
+    /// Which ports the client uses.
     pub transport: Transport,
-    /// What an address that a node tells is for us, such as the outside of a translation of
-    /// addresses; [`Viewpoint::as_told`] where it is the same.
+    /// Turns an address that a node reports into one that the client can reach, such as the outer side of
+    /// a translation of addresses. [`Viewpoint::as_told`] leaves addresses as they are.
     pub translate: &'a dyn Fn(Address) -> Address,
 }
 
 impl<'a> Viewpoint<'a> {
-    /// The view of who reaches the nodes in plain text where they say they are.
+    /// The viewpoint of a client that reaches the nodes in plain text at their reported addresses.
     #[must_use]
     pub fn as_told(asked: &'a Address) -> Self {
         Self { asked, transport: Transport::Plain, translate: &core::convert::identity }
     }
 
-    /// What an address is for us; without a host, or with one that its node does not know (`?`),
-    /// it is on the host that we asked.
+    /// The address at which the client reaches a node. Without a host, or with one that its node does not
+    /// know (`?`), the node is on the host that was asked.
     ///
     /// # Errors
-    /// [`AddressError`] if it is none.
+    /// [`AddressError`] if it is not an address.
     pub fn resolve(&self, host: Option<&str>, port: u16) -> Result<Address, AddressError> {
         let host = host.filter(|host| !is_unknown(host)).unwrap_or(self.asked.host());
         Ok((self.translate)(Address::new(host, port)?))
@@ -128,12 +128,12 @@ impl fmt::Debug for Viewpoint<'_> {
     }
 }
 
-/// Whether this says that a node's host is not known.
+/// Whether this stands for an unknown host.
 pub(super) fn is_unknown(host: &str) -> bool {
     matches!(host, "" | "?")
 }
 
-/// Letters, digits and what else stands in names, addresses and their zones.
+/// Letters, digits and the other characters of names, addresses and their zones.
 fn is_of_a_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'%')
 }

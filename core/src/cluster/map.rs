@@ -1,18 +1,18 @@
 //! Which nodes serve which slot of a cluster.
 //!
-//! A map is read whole from what one node answers ([`SlotMap::read`]) and put right slot by slot by
-//! redirects ([`SlotMap::moved`]) until it is read again. It always says something, and may always be
+//! A map is read whole from a node's answer ([`SlotMap::read`]) and corrected slot by slot by
+//! redirects ([`SlotMap::moved`]) until it is read again. It always has an answer, which may always be
 //! wrong: a cluster changes while it is being read.
 //!
-//! A slot's number is its place in a table of 16,384 numbers of shards, 32 KiB. Ranges are smaller, but
-//! a lookup in the table takes the same few instructions however the slots lie, where a search through
-//! ranges takes twice as many with three of them and more than four times as many with a thousand.
+//! The map has a table of the shard numbers of all 16,384 slots, 32 KiB. Ranges would be smaller. But
+//! a lookup in the table takes the same few instructions for any layout of the slots. A search through
+//! ranges takes twice as many with three ranges, and more than four times as many with a thousand.
 //!
-//! A copy of a map shares what was read. A redirect changes one chunk of the table, and adds at most one
-//! of [`SlotMap::MAX_REDIRECTED`] nodes, so a copy that a redirect has put right costs the same whatever
-//! the size of the map.
+//! A copy of a map shares the part that was read. A redirect changes one chunk of the table, and adds at
+//! most one of [`SlotMap::MAX_REDIRECTED`] nodes, so a copy that a redirect has corrected costs the same
+//! whatever the size of the map.
 //!
-//! This knows neither when a map is to be read nor who is asked: see [`refresh`](super::refresh).
+//! This module knows neither when to read a map nor which node to ask: see [`refresh`](super::refresh).
 
 mod read;
 mod table;
@@ -32,17 +32,17 @@ use super::address::{Address, AddressError, Viewpoint};
 use super::slot::Slot;
 use crate::error::{ProtocolError, ServerError};
 
-/// Who serves which slot. A copy is cheap: see [`moved`](Self::moved).
+/// Which nodes serve which slot. A copy is cheap: see [`moved`](Self::moved).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotMap {
     told: Arc<Told>,
-    /// The nodes that redirects alone have named. Their indices go on from those of the others.
+    /// The nodes that only redirects have named. Their indices follow those of the others.
     redirected: Vec<Arc<Node>>,
     /// For each slot the index of its shard, or that of a node with [`ALONE`], or [`NOBODY`].
     slots: Table,
 }
 
-/// What a node has told of all, and what is looked up in it.
+/// The content of a node's answer, with indices for lookups in it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 struct Told {
     nodes: Vec<Node>,
@@ -56,23 +56,23 @@ struct Told {
 /// A server of a cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node {
-    /// Where we reach it.
+    /// The address at which the client reaches it.
     pub address: Address,
-    /// What the cluster calls it, where that was told; cut to 64 bytes.
+    /// Its name in the cluster, if that was reported; cut to 64 bytes.
     pub id: Option<Box<str>>,
-    /// How it was doing when it was told of.
+    /// Its health when it was reported.
     pub health: Health,
 }
 
-/// How a node is doing, as others of the cluster see it.
+/// The health of a node, as the other nodes of the cluster see it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub enum Health {
-    /// It is there, as far as is known.
+    /// It is reachable, as far as is known.
     #[default]
     Online,
     /// It is taking over its master's data.
     Loading,
-    /// It is not reached by most of the others.
+    /// Most of the others do not reach it.
     Failed,
 }
 
@@ -91,16 +91,16 @@ pub struct Shard<'a> {
     replicas: &'a [u16],
 }
 
-/// How a node is asked for its map.
+/// The form of a request for a node's map.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Form {
     /// `CLUSTER SHARDS`, since Redis 7.0: with the nodes' health and both of their ports.
     Shards,
-    /// `CLUSTER SLOTS`, which older servers know: of what is for the connection's transport only.
+    /// `CLUSTER SLOTS`, for older servers: with the port for the connection's own transport only.
     Slots,
 }
 
-/// Why an answer is no map.
+/// The reason for which an answer is not a map.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum MapError {
@@ -110,26 +110,26 @@ pub enum MapError {
     /// It answered with something else.
     #[error("the answer is no map of slots")]
     Protocol(#[from] ProtocolError),
-    /// A range of slots is none.
+    /// A range of slots is not valid.
     #[error("there are no slots from {first} to {last}")]
     Range {
-        /// Its first slot, as told.
+        /// Its first slot, as reported.
         first: i64,
-        /// Its last.
+        /// Its last slot, as reported.
         last: i64,
     },
-    /// A slot is said to be served twice.
+    /// A slot is served twice.
     #[error("slot {0} is served twice")]
     ServedTwice(Slot),
-    /// There is more of something than a cluster has.
+    /// A count is larger than a cluster can have.
     #[error("there are more than {limit} {what}")]
     TooMany {
-        /// Of what.
+        /// The things counted.
         what: &'static str,
-        /// How many there may be.
+        /// The largest count allowed.
         limit: usize,
     },
-    /// A node's address is none.
+    /// A node's address is not valid.
     #[error("a node's address is none")]
     Address(#[from] AddressError),
     /// No slot is served: the node belongs to no cluster, or to one that is not set up.
@@ -138,34 +138,34 @@ pub enum MapError {
 }
 
 impl SlotMap {
-    /// How many nodes a map may have, besides those that redirects named.
+    /// The most nodes that a map may have, besides those that only redirects named.
     pub const MAX_NODES: usize = 4096;
-    /// How many nodes redirects may add to a map.
+    /// The most nodes that redirects may add to a map.
     pub const MAX_REDIRECTED: usize = 64;
-    /// How many replicas a shard may have.
+    /// The most replicas that a shard may have.
     pub const MAX_REPLICAS: usize = 256;
 
-    /// The map of which nothing is known.
+    /// A map without any nodes.
     #[must_use]
     pub fn unknown() -> Self {
         Self { told: Arc::default(), redirected: Vec::new(), slots: Table::default() }
     }
 
-    /// Reads what a node answered when it was asked in this form: one whole frame, of either version
-    /// of the protocol. What it does not know is passed over, and so is a node that has no port for
-    /// our transport.
+    /// Reads a node's answer to a request in this form: one whole frame, of either version of the
+    /// protocol. Unknown fields are skipped, and so is a node without a port for the client's
+    /// transport.
     ///
     /// # Errors
-    /// [`MapError`]; the answer of a node that knows of no slot at all is one as well.
+    /// [`MapError`], also for the answer of a node that knows of no slot at all.
     pub fn read(form: Form, frame: &[u8], view: &Viewpoint<'_>) -> Result<Self, MapError> {
         read::map(form, frame, view)
     }
 
-    /// Takes note of a redirect: the slot is served by this node. Returns whether that is news.
+    /// Records a redirect: this node serves the slot. Returns whether the map has changed.
     ///
     /// It has no effect if the node is new and redirects have named
     /// [`MAX_REDIRECTED`](Self::MAX_REDIRECTED) others since the map was read: nodes that send callers to
-    /// ever new addresses must not make the map grow. The next map names whatever is true of that.
+    /// ever new addresses must not make the map grow. The next map names the node if it exists.
     ///
     /// Costs a search by address and a copy of 512 bytes; a copy of the map that was made before keeps
     /// sharing everything else.
@@ -188,7 +188,7 @@ impl SlotMap {
         true
     }
 
-    /// The nodes that serve a slot, if there are any.
+    /// The nodes that serve a slot, if any do.
     #[inline]
     #[must_use]
     pub fn shard(&self, slot: Slot) -> Option<Shard<'_>> {
@@ -205,7 +205,7 @@ impl SlotMap {
         }
     }
 
-    /// The node that takes writes for a slot, if it is known.
+    /// The node that accepts writes for a slot, if it is known.
     #[inline]
     #[must_use]
     pub fn master(&self, slot: Slot) -> Option<&Node> {
@@ -223,7 +223,7 @@ impl SlotMap {
         }
     }
 
-    /// The places of those that follow that node and are there, as far as is known: see
+    /// The places of that node's replicas that are online, as far as is known: see
     /// [`Shard::replicas`].
     pub fn replicas_at(&self, slot: Slot) -> impl Iterator<Item = usize> {
         let members = self.told.shards.get(usize::from(self.slots.get(slot)));
@@ -232,7 +232,7 @@ impl SlotMap {
         places.filter(|place| self.node(*place).is_some_and(|node| node.health == Health::Online))
     }
 
-    /// All nodes that are known, in no particular order; those that only redirects named come last.
+    /// All known nodes, in no particular order; those that only redirects named come last.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> + Clone {
         self.told.nodes.iter().chain(self.redirected.iter().map(|node| &**node))
     }
@@ -259,7 +259,7 @@ impl SlotMap {
         }
     }
 
-    /// The place of the node at an address. Costs a binary search, and a look at those that only
+    /// The place of the node at an address. Costs a binary search, and a look at each node that only
     /// redirects named.
     #[must_use]
     pub fn place(&self, address: &Address) -> Option<usize> {
@@ -274,7 +274,7 @@ impl SlotMap {
         })
     }
 
-    /// The shards that serve a slot at least: what is for all keys is for the masters of these.
+    /// The shards that serve at least one slot. A command for all keys goes to their masters.
     pub fn shards(&self) -> impl Iterator<Item = Shard<'_>> {
         let mut serves = vec![false; self.told.shards.len() + self.node_count()];
         let place = |owner: u16| match alone(owner) {
@@ -289,7 +289,7 @@ impl SlotMap {
         owners.filter_map(|owner| self.shard_of(owner))
     }
 
-    /// The slots whose master is not known, in order, as ranges that do not touch.
+    /// The slots without a known master, in order, as ranges that do not touch.
     pub fn uncovered(&self) -> impl Iterator<Item = RangeInclusive<Slot>> {
         let all = || (0..Slot::COUNT).filter_map(Slot::new);
         let mut open = all().filter(|slot| self.master(*slot).is_none()).peekable();
@@ -311,14 +311,14 @@ impl Default for SlotMap {
 }
 
 impl<'a> Shard<'a> {
-    /// The node that takes writes, if it is known.
+    /// The node that accepts writes, if it is known.
     #[inline]
     #[must_use]
     pub fn master(&self) -> Option<&'a Node> {
         self.map.node(usize::from(self.master?))
     }
 
-    /// The nodes that follow it, which may be behind, and answer reads on connections that said
+    /// The master's replicas, which may be behind. They answer reads on connections that have sent
     /// [`READONLY`](crate::command::Command::ReadOnly).
     pub fn replicas(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
         let map = self.map;
@@ -326,11 +326,11 @@ impl<'a> Shard<'a> {
     }
 }
 
-/// The place of the node that a slot belongs to without its shard, as a redirect has named it.
+/// The place of a slot's node if the slot has a node without a shard, which a redirect has named.
 #[inline]
 fn alone(owner: u16) -> Option<u16> {
     (owner != NOBODY && owner & ALONE != 0).then_some(owner & !ALONE)
 }
 
-/// Marks the number of a slot that belongs to a single node: there are fewer shards, and fewer nodes.
+/// Marks the number of a slot that belongs to a single node: shard and node numbers are smaller.
 const ALONE: u16 = 1 << 15;

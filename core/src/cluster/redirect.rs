@@ -1,27 +1,27 @@
-//! Where a command goes next that a node of a cluster did not answer.
+//! The next step of a command that a node of a cluster did not answer.
 //!
 //! # Theory of operation
 //!
-//! A node answers for the slots that it serves, and for others says who does:
+//! A node answers for the slots that it serves, and redirects commands for other slots:
 //!
-//! | answer | it means | so |
+//! | answer | meaning | reaction |
 //! |---|---|---|
-//! | `MOVED` | another node serves the slot, from now on | the map is put right and soon read again; the command goes there |
-//! | `ASK` | the slot is being moved, and this key is gone already or not there yet | the command goes there this once, with `ASKING` right in front of it |
-//! | `TRYAGAIN` | of several keys some are here and some there | it waits; or each key goes by itself, which is never answered so |
-//! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY` | nobody can answer now, or not this node | it waits, and the map is read again |
-//! | none, as the connection was lost | the node may be gone for good | the same, where the command may be sent again at all |
+//! | `MOVED` | another node serves the slot, from now on | the map is corrected and soon read again; the command goes there |
+//! | `ASK` | the slot is being moved, and this key has gone already or has not arrived yet | the command goes there this once, with `ASKING` right in front of it |
+//! | `TRYAGAIN` | of several keys some are on this node and some on the other | the command waits; or each key goes by itself, which never gets this answer |
+//! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY` | no node can answer now, or not this one | the command waits, and the map is read again |
+//! | none, as the connection was lost | the node may be gone for good | the same, if the command may be sent again at all |
 //!
-//! A redirect may name a node for which there is no [room](super::room): then the command waits as well,
-//! and the map is read again, since the next one names the node if the cluster has it.
+//! A redirect may name a node for which there is no [room](super::room). Then the command waits as well,
+//! and the map is read again, since the next map names the node if the cluster has it.
 //!
 //! None of these answers comes from a node that ran the command, so a write goes on as well. Every wait
-//! is drawn by a [`Backoff`] and is at most half of the time that is left; with nearly none left the
-//! answer is the caller's. Redirects are counted: the first few are followed at once, later ones
-//! after a wait, for nodes that disagree need some time to agree; and there is an end.
+//! is drawn by a [`Backoff`] and is at most half of the time that is left. If almost no time is left, the
+//! answer goes to the caller. Redirects are counted. The first few are followed at once and later ones
+//! after a wait, as nodes that disagree need some time to agree; after [`Hops::MAX`] the command fails.
 //!
-//! One [`Hops`] accompanies one command from its first answer that is none until it is settled. It knows
-//! neither the map nor the links; it is made only when it is needed.
+//! One [`Hops`] accompanies one command from its first answer that does not settle it until it is settled.
+//! It knows neither the map nor the connections, and is made only when it is needed.
 
 use core::time::Duration;
 
@@ -35,32 +35,32 @@ use crate::reply::Answer;
 use crate::retry::Backoff;
 use crate::time::Instant;
 
-/// What a node says of a key that it does not answer for.
+/// A node's answer to a command for a key that another node is to answer for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Redirect {
-    /// For good, or this once.
+    /// Whether it holds for good, or this once.
     pub kind: RedirectKind,
     /// The slot of the key.
     pub slot: Slot,
-    /// Who answers for it.
+    /// The node that answers for it.
     pub to: Address,
 }
 
-/// For how long a redirect holds.
+/// How long a redirect holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RedirectKind {
-    /// Until further notice (`MOVED`): the map is to be told.
+    /// Until further notice (`MOVED`): the map must be corrected.
     Moved,
-    /// For this command (`ASK`), which `ASKING` is to be sent right in front of: see
-    /// [`Connection::submit_asking`](crate::connection::Connection::submit_asking). The map is as it was.
+    /// For this command (`ASK`), right behind an `ASKING`: see
+    /// [`Connection::submit_asking`](crate::connection::Connection::submit_asking). The map stays as it is.
     Ask,
 }
 
 impl Redirect {
-    /// Reads `MOVED slot host:port` or `ASK slot host:port`; none where it is neither.
+    /// Reads `MOVED slot host:port` or `ASK slot host:port`; returns `None` for any other error.
     ///
-    /// The host may be a name, an address, an IPv6 address with or without brackets, or empty, or `?`:
-    /// then it is the one that was asked.
+    /// The host may be a name, an address, or an IPv6 address with or without brackets. If it is empty or
+    /// `?`, it is the host of the node that sent the redirect.
     #[must_use]
     pub fn parse(error: &ServerError, view: &Viewpoint<'_>) -> Option<Self> {
         let mut words = error.text().split(' ');
@@ -80,7 +80,7 @@ impl Redirect {
     }
 }
 
-/// The way of one command from node to node.
+/// The path of one command from node to node.
 #[derive(Clone, Debug)]
 pub struct Hops {
     redirects: u32,
@@ -90,26 +90,26 @@ pub struct Hops {
 /// What to do with a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Next {
-    /// It is done: the answer is the caller's.
+    /// The command is done: the answer goes to the caller.
     Settle,
-    /// It is to be sent where this says, no sooner than at `at`.
+    /// Send the command to the node of the redirect, no sooner than at `at`.
     Follow {
-        /// Where, and how.
+        /// The node, and how to send the command there.
         redirect: Redirect,
-        /// When; in the past where it may be at once.
+        /// When; not in the future if it may be sent at once.
         at: Instant,
     },
-    /// It is to be sent by the map as that is then, at `at`; or sooner, once the map has been read anew
-    /// where the trouble [doubts](Trouble::doubts_the_map) it.
+    /// Send the command by the map of that time, at `at`; or sooner, once the map has been read again, if
+    /// the trouble [doubts](Trouble::doubts_the_map) the map.
     Wait {
-        /// When.
+        /// When to send it.
         at: Instant,
-        /// Why it waits.
+        /// The reason for the wait.
         trouble: Trouble,
     },
 }
 
-/// Why a command waits.
+/// The reason for a command's wait.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Trouble {
     /// `TRYAGAIN`: its keys are on two nodes for now.
@@ -124,41 +124,41 @@ pub enum Trouble {
     MasterDown,
     /// There is no [room](super::room::Room) for the node.
     Crowded,
-    /// The connection was lost, or there is none.
+    /// The connection was lost, or could not be made.
     Lost,
-    /// The map knows nobody for its slot.
+    /// The map has no node for its slot.
     Uncovered,
 }
 
-/// A command was sent from node to node and never answered.
+/// A command was redirected from node to node and never answered.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("slot {slot} was moved {redirects} times, at last to {last}")]
 pub struct TooManyRedirects {
     /// The slot of its keys.
     pub slot: Slot,
-    /// How often it was sent elsewhere.
+    /// How often it was redirected.
     pub redirects: u32,
-    /// Where it would have gone next.
+    /// The node that it would have gone to next.
     pub last: Address,
 }
 
 impl Hops {
     /// How many redirects of one command are followed.
     pub const MAX: u32 = 16;
-    /// How many of them at once.
+    /// How many of them are followed at once.
     pub const AT_ONCE: u32 = 4;
-    /// With less time left than this a command does not wait: the answer that it has says more than that
-    /// another one came too late.
+    /// With less time left than this a command does not wait: the answer that it has is more useful than
+    /// the report that another one came too late.
     pub const LEAST: Duration = Duration::from_millis(20);
 
-    /// A command that was sent nowhere yet. The seed, a random number, is for the waits.
+    /// A command that was not redirected yet. The seed, a random number, is for the waits.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { redirects: 0, backoff: Backoff::new(seed) }
     }
 
-    /// Whether an answer is one that [`answered`](Self::answered) does more with than to settle: to
-    /// be asked first, so that who is answered makes no `Hops` at all.
+    /// Whether [`answered`](Self::answered) would do anything other than settle this answer. To be
+    /// called first, so that a command with an ordinary answer needs no `Hops`.
     #[must_use]
     pub fn concern(answer: &Answer) -> bool {
         match answer {
@@ -167,10 +167,10 @@ impl Hops {
         }
     }
 
-    /// What to do after a node, by the view from it, gave this answer to a command whose time is over
-    /// at `expires`.
+    /// What to do after a node, seen from this viewpoint, gave this answer to a command that times out at
+    /// `expires`.
     ///
-    /// An answer that looks like a redirect and names no node is settled as the error that it is.
+    /// An answer that looks like a redirect and names no node is settled as an error.
     ///
     /// # Errors
     /// [`TooManyRedirects`] at the one after [`Hops::MAX`].
@@ -222,9 +222,9 @@ impl Hops {
         }
     }
 
-    /// What to do with a command that could not be sent, or whose connection was lost where
-    /// [`retry::after_loss`](crate::retry::after_loss) lets it be sent again: it waits, or
-    /// with no time left is settled as failed.
+    /// What to do with a command that could not be sent, or whose connection was lost and which
+    /// [`retry::after_loss`](crate::retry::after_loss) lets be sent again: it waits, or
+    /// settles as failed if no time is left.
     pub fn troubled(&mut self, trouble: Trouble, now: Instant, expires: Instant) -> Next {
         self.wait(now, expires).map_or(Next::Settle, |at| Next::Wait { at, trouble })
     }
@@ -245,7 +245,7 @@ impl Hops {
 }
 
 impl Trouble {
-    /// Whether the map may be at fault, and is to be read again: not where keys are just being moved.
+    /// Whether the map may be wrong, and must be read again: not if keys are just being moved.
     #[must_use]
     pub fn doubts_the_map(self) -> bool {
         match self {
@@ -292,7 +292,7 @@ fn trouble(kind: ServerErrorKind) -> Option<Trouble> {
     }
 }
 
-/// A number that is digits alone.
+/// Parses a number that consists of digits only.
 fn digits(text: &str) -> Option<u16> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_plain)

@@ -1,10 +1,10 @@
-//! When the map is read again, and from whom.
+//! When to read the map again, and from which node.
 //!
 //! # Theory of operation
 //!
-//! The map is read once at the beginning, whenever something [doubts](Input::Doubted) it, and now
-//! and then though nothing does: clients that only read from replicas may never hear of a new one. One
-//! node is asked at a time.
+//! The map is read once at the beginning, whenever an event [doubts](Input::Doubted) it, and from time
+//! to time without one: clients that only read from replicas may never learn of a new replica otherwise.
+//! One node is asked at a time.
 //!
 //! ```text
 //!           poll: it is time                    Fetched: wait for CALM, forget who failed
@@ -16,15 +16,15 @@
 //! ```
 //!
 //! However often the map is doubted, no two fetches begin within [`Refresh::LEAST`] of each other, and
-//! after one that succeeded none within [`Refresh::CALM`]. A doubt that comes during a fetch is
-//! kept: the answer may be older than it.
+//! none begins within [`Refresh::CALM`] of one that succeeded. A doubt during a fetch is kept: the
+//! answer may be older than the doubt.
 //!
-//! Who is asked is drawn evenly from the nodes of the map that are not failed and from the seeds, so
-//! that clients neither all ask one node nor depend on where they began. Who failed is not asked again
-//! until all the others failed as well.
+//! The node to ask is drawn evenly from the seeds and the nodes of the map that have not failed, so
+//! that clients neither all ask one node nor depend on their seeds. A node whose fetch failed is not asked
+//! again until all the others have failed as well.
 //!
-//! This knows neither links nor how an answer is read. A fetch is over when its caller says so, which is
-//! to give it a deadline.
+//! This module knows neither connections nor how an answer is read. A fetch is over when the caller reports
+//! it, so the caller must give it a deadline.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -45,9 +45,9 @@ pub struct Refresh {
     /// Whether the map is doubted, or the last fetch failed.
     wanted: bool,
     not_before: Instant,
-    /// When it is read though nothing doubts it.
+    /// When to read it without a doubt.
     routine: Instant,
-    /// Who is to be asked again at once, in the older form.
+    /// The node to ask again at once, in the older form.
     again: Option<Address>,
     failed: BTreeSet<Address>,
     backoff: Backoff,
@@ -60,31 +60,31 @@ struct Fetching {
     since: Instant,
 }
 
-/// What happened.
+/// An event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Input {
-    /// The map is wrong, or may be: a `MOVED` was followed, a slot has nobody, a node is not reached.
+    /// The map is or may be wrong: a `MOVED` was followed, a slot has no node, or a node is not reached.
     Doubted,
-    /// The fetch brought a map.
+    /// The fetch returned a map.
     Fetched,
-    /// The fetch brought none.
+    /// The fetch returned no map.
     Failed,
-    /// The node does not know the form in which it was asked, or we may not use it: see
-    /// [`Input::of`]. As good as [`Input::Failed`] for the older form.
+    /// The node does not know the form of the request, or does not permit it: see [`Input::of`]. The
+    /// same as [`Input::Failed`] for the older form.
     Unknown,
 }
 
-/// The map is to be read.
+/// A request to read the map.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fetch {
-    /// From whom.
+    /// The node to ask.
     pub from: Address,
-    /// In which form.
+    /// The form to ask in.
     pub form: Form,
 }
 
 impl Input {
-    /// What the outcome of a fetch is to be told as.
+    /// The event that reports this outcome of a fetch.
     #[must_use]
     pub fn of(outcome: &Result<SlotMap, MapError>) -> Self {
         match outcome {
@@ -104,15 +104,15 @@ impl Input {
 }
 
 impl Refresh {
-    /// How far the beginnings of any two fetches are apart, but for one that repeats another in the
-    /// older form, which happens once.
+    /// The least time between the beginnings of any two fetches, except for the one that repeats another in
+    /// the older form, which happens once.
     pub const LEAST: Duration = Duration::from_millis(100);
-    /// How far the beginning of a fetch that succeeded and the next are apart.
+    /// The least time between the beginning of a fetch that succeeded and the next one.
     pub const CALM: Duration = Duration::from_secs(1);
-    /// How old a map becomes that nothing doubts, on average: between half of it and one and a half.
+    /// The age at which a map is read without a doubt, on average: between half and one and a half of this.
     pub const ROUTINE: Duration = Duration::from_secs(60);
 
-    /// Reads the map at once, first from one of the seeds. The seed, a random number, is for the jitter
+    /// Wants the map read at once, first from one of `seeds`. `seed`, a random number, is for the jitter
     /// and for the choice of nodes.
     #[must_use]
     pub fn new(seeds: Vec<Address>, seed: u64, now: Instant) -> Self {
@@ -132,7 +132,7 @@ impl Refresh {
         }
     }
 
-    /// Takes in what happened. What is said of a fetch while there is none is of no effect.
+    /// Handles an event. The outcome of a fetch is ignored while no fetch is under way.
     pub fn handle(&mut self, input: Input, now: Instant) {
         if input == Input::Doubted {
             self.wanted = true;
@@ -159,7 +159,7 @@ impl Refresh {
         }
     }
 
-    /// Whether the map is to be read now; where it is, the fetch has begun. `map` is the one in use.
+    /// The fetch to begin now, if one is due; it counts as begun. `map` is the one in use.
     pub fn poll(&mut self, map: &SlotMap, now: Instant) -> Option<Fetch> {
         if self.deadline()?.at > now {
             return None;
@@ -173,7 +173,7 @@ impl Refresh {
         Some(Fetch { from, form: self.form })
     }
 
-    /// When [`poll`](Self::poll) may answer otherwise though nothing happened; never during a fetch.
+    /// When [`poll`](Self::poll) may return something else without an event; `None` during a fetch.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         if self.fetching.is_some() {
@@ -197,8 +197,8 @@ impl Refresh {
     }
 }
 
-/// Whether a node says by this that it does not know the form, which older ones say after `ERR`, or that
-/// we may not use it.
+/// Whether this error means that the node does not know the form, for which older ones reply with `ERR`,
+/// or that the user may not use it.
 fn is_lack(kind: ServerErrorKind) -> bool {
     matches!(kind, ServerErrorKind::Other | ServerErrorKind::NoPerm)
 }

@@ -1,21 +1,21 @@
-//! How many nodes a client gets to know by redirects alone, and how fast it dials new ones.
+//! How many nodes become known by redirects alone, and how fast new nodes are dialled.
 //!
 //! # Theory of operation
 //!
-//! Each node that is dialled is told the credentials, and costs connections, so a node that lies must
+//! Each node that is dialled is sent the credentials, and costs connections, so a node that lies must
 //! not choose how many there are. It can lie in a redirect and in a map:
 //!
 //! * At most [`Room::REDIRECTED`] nodes are known from redirects alone at one time, whether callers find
-//!   them in the map (`MOVED`) or not (`ASK`). A burst of new ones is free, since that is what a cluster
-//!   looks like to which many nodes were just added; after that they come one each
-//!   [`Room::REDIRECT_EVERY`]. A map that names such a node proves the redirect right, and gives its part
+//!   them in the map (`MOVED`) or not (`ASK`). A burst of new ones is free, since a cluster to which many
+//!   nodes were just added looks like that; after the burst one more is accepted each
+//!   [`Room::REDIRECT_EVERY`]. A map that names such a node confirms the redirect, and gives its part
 //!   of the burst back. So a cluster of any size is followed at the pace at which its map is read.
-//! * [`Room::DIALS`] nodes may be dialled for the first time at once, which is as many as a cluster is
-//!   recommended to have; after that one each [`Room::DIAL_EVERY`]. So maps that name ever new nodes are
+//! * [`Room::DIALS`] nodes may be dialled for the first time at once, which is the recommended greatest size
+//!   of a cluster; after that one each [`Room::DIAL_EVERY`]. So maps that name ever new nodes are
 //!   followed at that pace, whatever callers ask for.
 //!
-//! A caller that finds no room waits: see [`Hops::crowded`](super::redirect::Hops::crowded). This knows
-//! neither nodes nor callers; it counts.
+//! A caller that finds no room waits: see [`Hops::crowded`](super::redirect::Hops::crowded). This module
+//! knows neither nodes nor callers; it counts.
 
 use core::time::Duration;
 
@@ -23,34 +23,34 @@ use super::map::SlotMap;
 use crate::planted::{self, Bug};
 use crate::time::Instant;
 
-/// The room for nodes that a client of one cluster has.
+/// The room for nodes in a client of one cluster.
 #[derive(Clone, Debug)]
 pub struct Room {
     redirects: Allowance,
     dials: Allowance,
 }
 
-/// A number that grows by one each so often, up to where it began.
+/// A number that grows by one at each interval, up to its first value.
 #[derive(Clone, Debug)]
 struct Allowance {
     left: u32,
     most: u32,
     every: Duration,
-    /// Since when it grows.
+    /// Since when it has been growing.
     since: Instant,
 }
 
 impl Room {
     /// How many nodes may be known from redirects alone.
     pub const REDIRECTED: usize = SlotMap::MAX_REDIRECTED;
-    /// How long it takes until another one may become known, after a burst of so many.
+    /// How long it takes until another one may become known, after a burst of that many.
     pub const REDIRECT_EVERY: Duration = Duration::from_secs(1);
     /// How many nodes may be dialled for the first time in a burst.
     pub const DIALS: u32 = 1024;
     /// How long it takes until another one may be dialled after that: 64 in a second.
     pub const DIAL_EVERY: Duration = Duration::from_micros(15_625);
 
-    /// All of the room.
+    /// All of the room is free.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         let redirected = u32::try_from(Self::REDIRECTED).unwrap_or(u32::MAX);
@@ -60,19 +60,19 @@ impl Room {
         }
     }
 
-    /// Whether a redirect may make a node known, and takes its part of the room if so; `known` is how many
-    /// are known from redirects alone already.
+    /// Whether a redirect may make a node known. If so, takes its part of the room. `known` is how many
+    /// nodes are already known from redirects alone.
     pub fn redirect(&mut self, known: usize, now: Instant) -> bool {
         let is_room = known < Self::REDIRECTED && self.redirects.take(now);
         is_room || planted::is(Bug::RedirectsUnbounded)
     }
 
-    /// A map has named so many of the nodes that were known from redirects alone.
+    /// Reports that a map has named this many of the nodes that were known from redirects alone.
     pub fn confirmed(&mut self, nodes: usize) {
         self.redirects.give_back(u32::try_from(nodes).unwrap_or(u32::MAX));
     }
 
-    /// Whether a node may be dialled for the first time, and takes its part of the room if so.
+    /// Whether a node may be dialled for the first time. If so, takes its part of the room.
     pub fn dial(&mut self, now: Instant) -> bool {
         self.dials.take(now)
     }
@@ -98,7 +98,7 @@ impl Allowance {
         let grown = now.since(self.since).as_nanos() / self.every.as_nanos().max(1);
         let grown = u32::try_from(grown).unwrap_or(u32::MAX);
         self.left = self.left.saturating_add(grown).min(self.most);
-        // What is full does not save time up.
+        // A full allowance does not save up time.
         self.since = match self.left == self.most {
             true => now.max(self.since),
             false => self.since + self.every.saturating_mul(grown),
@@ -114,12 +114,12 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    /// How many redirects to new nodes are followed at a time, if those of before are forgotten.
+    /// How many redirects to new nodes are followed at one time, if earlier ones are forgotten.
     fn followed(room: &mut Room, now: Instant) -> usize {
         (0..1_000).take_while(|_| room.redirect(0, now)).count()
     }
 
-    /// How many nodes are dialled at a time.
+    /// How many nodes are dialled at one time.
     fn dialled(room: &mut Room, now: Instant) -> usize {
         (0..10_000).take_while(|_| room.dial(now)).count()
     }

@@ -1,8 +1,8 @@
 //! Slots: which of the 16,384 parts of a cluster a key belongs to.
 //!
 //! The slot is the CRC16 of the key (XMODEM: polynomial 0x1021, from zero, not reflected), modulo
-//! 16,384. Where a key holds a `{` and a `}` behind it with something in between, only what is
-//! between the first of each counts, so that keys can be made to lie together.
+//! 16,384. If a key has a `{` and a `}` behind it with something in between, only the part
+//! between the first of each counts, so that callers can place keys together.
 //!
 //! Source: `keyHashSlot` in Redis's `src/cluster.c`, and the cluster specification.
 
@@ -18,20 +18,20 @@ impl Slot {
     /// How many slots every cluster has.
     pub const COUNT: u16 = 16_384;
 
-    /// The slot of this number; none from [`Slot::COUNT`] on.
+    /// The slot with this number; `None` from [`Slot::COUNT`] on.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {
         if number < Self::COUNT { Some(Self(number)) } else { None }
     }
 
-    /// Where a key given whole belongs: `prefix:version:name`.
+    /// The slot of a whole key: `prefix:version:name`.
     #[inline]
     #[must_use]
     pub fn of(whole: &[u8]) -> Self {
         Self(crc16(tag(whole)) % Self::COUNT)
     }
 
-    /// Where a key belongs. A tag may lie in its prefix, its version or its name, or reach over
+    /// The slot of a key. A tag may lie in its prefix, its version or its name, or extend over
     /// them.
     #[inline]
     #[must_use]
@@ -53,8 +53,8 @@ impl fmt::Display for Slot {
     }
 }
 
-/// The part of a key that decides on its slot: what is between the first `{` and the next `}`, where
-/// that is not empty, or else all of it.
+/// The part of a key that decides its slot: the part between the first `{` and the next `}`, if
+/// that is not empty, else all of the key.
 #[inline]
 #[must_use]
 pub fn tag(whole: &[u8]) -> &[u8] {
@@ -71,7 +71,7 @@ fn braced(whole: &[u8]) -> Option<&[u8]> {
     behind.get(..close)
 }
 
-/// Four bytes a step: a byte's own step would have to wait for the one before.
+/// Takes four bytes in one step: with steps of one byte, each would have to wait for the one before.
 fn crc16(bytes: &[u8]) -> u16 {
     let (steps, rest) = bytes.as_chunks::<4>();
     let crc = steps.iter().fold(0, |crc, &[a, b, c, d]| {
@@ -84,7 +84,7 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// The remainder of `byte` with so many zero bytes behind it.
+/// The remainder of `byte` with this many zero bytes behind it.
 #[inline(always)]
 fn at(zeros: usize, byte: u8) -> u16 {
     let table = TABLES.get(zeros);

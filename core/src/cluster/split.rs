@@ -1,15 +1,15 @@
-//! Commands for many keys: split into parts that a node takes, and their answers put together.
+//! Commands for many keys: splits them into parts that a node accepts, and joins the answers.
 //!
-//! A server takes several keys in one command only where they are of one slot. So a part is a run of
-//! keys of one slot, and parts for one node go out together. Where the slot of a part is being moved
-//! its keys may be on two nodes (`TRYAGAIN`): then each key goes by itself, and [`Gather`] does not mind.
+//! A server accepts several keys in one command only if they are of one slot. So a part is a run of
+//! keys of one slot, and parts for one node are sent together. If the slot of a part is being moved,
+//! its keys may be on two nodes (`TRYAGAIN`). Then each key goes by itself, which [`Gather`] allows.
 //!
-//! Nothing of what the caller gave is copied or moved: all is said by places in the caller's order. For
-//! a command on many names there is [`Split::names`], which copies names into the order of the
-//! parts, of which each is then a window.
+//! None of the caller's keys and values is copied or moved: parts are given by places in the caller's order.
+//! For a command on many names there is [`Split::names`]. It copies the names into the order of the
+//! parts, so that each part is a window of them.
 //!
-//! Writes are sent key by key, as a run of commands has one answer for all of it: which of them a
-//! node had redirected could not be told. Of a key that is written twice only the last value is sent; two
+//! Writes are sent key by key. A run of commands has one answer for all of it, which would not show which
+//! of the commands a node had redirected. If a key is written twice only the last value is sent, as two
 //! commands that each may be redirected have no order.
 
 use alloc::vec;
@@ -22,12 +22,12 @@ use super::slot::Slot;
 use crate::key::{Keys, Names};
 use crate::reply::Reply;
 
-/// Places of many keys, in runs of one slot each.
+/// The places of many keys, in runs of one slot each.
 #[derive(Clone, Debug)]
 pub struct Split {
     order: Vec<usize>,
     parts: Vec<(Slot, Range<usize>)>,
-    /// Places that are not sent, as a later one has the same key.
+    /// Places that are not sent, as a later place has the same key.
     repeated: Vec<usize>,
     len: usize,
 }
@@ -37,9 +37,9 @@ pub struct Split {
 pub struct Part<'a> {
     /// Their slot.
     pub slot: Slot,
-    /// Their places in the caller's order; rising, but for writes.
+    /// Their places in the caller's order; rising, except for writes.
     pub places: &'a [usize],
-    /// Where they lie in [`Split::names`].
+    /// Their range in [`Split::names`].
     pub range: Range<usize>,
 }
 
@@ -60,7 +60,7 @@ impl Split {
         Self::of(keys.iter().map(|key| Slot::of_key(&key)))
     }
 
-    /// Splits keys that are written: of equal ones only the last is kept. In a part they come in the
+    /// Splits keys that are written: of equal keys only the last is kept. In a part they are in the
     /// order of their names.
     #[must_use]
     pub fn of_writes(keys: &Keys<'_>) -> Self {
@@ -95,8 +95,8 @@ impl Split {
         self.parts.iter().map(|part| self.part(part))
     }
 
-    /// The parts by the node that each is for: those of one node in one group. Groups come in the
-    /// order of their nodes; parts whose node is not known (`None`) in one of their own, first.
+    /// The parts grouped by the node that each is for. Groups are in the order of their nodes; the
+    /// group of parts whose node is not known (`None`) comes first.
     #[must_use]
     pub fn by_node<N: Ord>(
         &self,
@@ -129,7 +129,7 @@ impl Split {
     }
 }
 
-/// The answers to the parts of a split, put together.
+/// The answers to the parts of a split, joined.
 #[derive(Clone, Debug)]
 pub struct Gather<E> {
     places: Vec<Place>,
@@ -138,7 +138,7 @@ pub struct Gather<E> {
     left: usize,
 }
 
-/// What is known of one key.
+/// The state of one key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Place {
     Open,
@@ -146,7 +146,7 @@ enum Place {
     Done(Option<Bytes>),
 }
 
-/// An answer does not fit what it answers: another kind of reply, for another number of keys, or for keys
+/// An answer does not fit its keys: it is another kind of reply, for another number of keys, or for keys
 /// that were answered before. Nothing was taken from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an answer does not fit the keys it is for")]
@@ -154,19 +154,19 @@ pub struct Misfit;
 
 /// Some of many keys failed.
 ///
-/// Those of which nothing is said were done, and `done` has what came of them.
+/// The keys that are listed neither as failed nor as unanswered succeeded; `done` has their result.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partial<T, E> {
-    /// What came of the others.
+    /// The result for the other keys.
     pub done: T,
-    /// The places of keys that failed together, rising as they were asked, and why; in the order in which
-    /// they failed.
+    /// The places of keys that failed together, in the order of the request, and their error; in the order
+    /// in which they failed.
     pub failed: Vec<(Vec<usize>, E)>,
-    /// The places of keys whose answer has not come.
+    /// The places of keys without an answer.
     pub unanswered: Vec<usize>,
 }
 
-/// What came of all keys, or of some.
+/// The result for all keys, or for some.
 pub type Gathered<T, E> = Result<T, Partial<T, E>>;
 
 impl<E> Gather<E> {
@@ -183,10 +183,10 @@ impl<E> Gather<E> {
         Self { places, removed: 0, failures: Vec::new(), left }
     }
 
-    /// Takes the answer for the keys at these places: of a [`Part`], or of some of one.
+    /// Takes the answer for the keys at these places: of a whole [`Part`], or of some of its keys.
     ///
     /// # Errors
-    /// [`Misfit`].
+    /// [`Misfit`] if the answer does not fit the keys.
     pub fn take(&mut self, places: &[usize], outcome: Result<Reply, E>) -> Result<(), Misfit> {
         let is_open = |&at: &usize| self.places.get(at) == Some(&Place::Open);
         if places.is_empty() || !places.iter().all(is_open) {
@@ -232,10 +232,10 @@ impl<E> Gather<E> {
         self.left == 0
     }
 
-    /// The values in the caller's order, each where there is one.
+    /// The values in the caller's order; `None` for each key without one.
     ///
     /// # Errors
-    /// [`Partial`] where any key failed or has no answer; its place has no value then.
+    /// [`Partial`] if any key failed or has no answer; its place has no value then.
     pub fn values(mut self) -> Gathered<Vec<Option<Bytes>>, E> {
         let take = |place: &mut Place| match place {
             Place::Done(value) => value.take(),
@@ -245,19 +245,19 @@ impl<E> Gather<E> {
         self.end(values)
     }
 
-    /// How many keys there were, of those that were removed.
+    /// How many of the removed keys existed.
     ///
     /// # Errors
-    /// [`Partial`] where any failed or has no answer.
+    /// [`Partial`] if any key failed or has no answer.
     pub fn count(self) -> Gathered<u64, E> {
         let removed = self.removed;
         self.end(removed)
     }
 
-    /// That all keys were written.
+    /// Succeeds if all keys were written.
     ///
     /// # Errors
-    /// [`Partial`] where any failed or has no answer.
+    /// [`Partial`] if any key failed or has no answer.
     pub fn done(self) -> Gathered<(), E> {
         self.end(())
     }

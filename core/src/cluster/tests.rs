@@ -1,6 +1,6 @@
-//! A whole cluster in virtual time: nodes whose slots are moved from one to another key by key and that
-//! learn of it one after another, or whose master is lost; and a client made of a map, its refreshes and
-//! the hops of each call.
+//! A whole cluster in virtual time, and a client made of a map, its refreshes and the hops of each call.
+//! Slots are moved from one node to another, key by key, and nodes learn of it one after another; or a
+//! master is lost.
 //!
 //! A node answers as `getNodeByQuery` in Redis's `src/cluster.c` does.
 
@@ -25,24 +25,24 @@ use crate::time::Instant;
 use core::time::Duration;
 
 const MASTERS: usize = 3;
-/// The slots that there are keys in; no others are served.
+/// The tags whose slots have keys; no other slots are served.
 const TAGS: [&str; 4] = ["{a}", "{b}", "{c}", "{d}"];
 const KEYS_EACH: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The slots that a master serves are known to all nodes at first, and each has a replica.
+/// A cluster. At first all nodes know the slots of every master, and each master has a replica.
 struct Cluster {
     nodes: Vec<Node>,
     now: Instant,
     random: Random,
     migration: Option<Migration>,
-    /// When a node is told who serves a slot.
+    /// When a node learns which node serves a slot.
     gossip: Vec<(Instant, usize, Slot, usize)>,
     /// When a replica takes over from its master.
     failover: Option<(Instant, usize, usize)>,
-    /// No node is lost before: a call lives through one loss, not through several.
+    /// No node is lost before this time: a call survives one loss, but not several.
     next_loss: Instant,
-    /// Whether slots are moved and nodes lost any more.
+    /// Whether no more slots are moved and no more nodes lost.
     is_calm: bool,
 }
 
@@ -112,7 +112,7 @@ impl Cluster {
         self.now + self.random.below(Duration::from_millis(millis))
     }
 
-    /// What a node answers, or nothing where it is down.
+    /// A node's answer, or `None` if it is down.
     fn ask(&self, at: usize, keys: &[&str], asking: bool) -> Option<Answer> {
         let node = &self.nodes[at];
         if node.is_down {
@@ -140,7 +140,7 @@ impl Cluster {
         Some(Ok(Reply::Values(keys.iter().map(value).collect())))
     }
 
-    /// What a node answers to `CLUSTER SLOTS`. Nodes that serve nothing follow all that do.
+    /// A node's answer to `CLUSTER SLOTS`. Nodes that serve no slot are replicas of every master.
     fn topology(&self, at: usize) -> Option<String> {
         let node = &self.nodes[at];
         let masters = self.masters();
@@ -155,7 +155,7 @@ impl Cluster {
         (!node.is_down).then(|| format!("*{}\r\n{entries}", node.served.len()))
     }
 
-    /// All nodes are told, each at some time, who serves a slot; those of `at_once` now.
+    /// All nodes learn which node serves a slot: those of `at_once` now, the others at some time each.
     fn spread(&mut self, slot: Slot, served: usize, at_once: &[usize]) {
         for at in 0..self.nodes.len() {
             if at_once.contains(&at) {
@@ -222,7 +222,7 @@ impl Cluster {
         self.migration = Some(Migration { slot, from, to, next: self.now });
     }
 
-    /// Moves a key, or ends the migration: the new node knows first, and the old one soon.
+    /// Moves a key, or ends the migration: the new node learns of it first, and the old one soon after.
     fn migrate(&mut self, mut migration: Migration) {
         let Migration { slot, from, to, next } = migration;
         if next > self.now {
@@ -245,7 +245,7 @@ impl Cluster {
         }
     }
 
-    /// A master goes for good, and a node that serves nothing follows it after a while.
+    /// A master goes for good, and a node that serves no slot takes over after a while.
     fn lose_master(&mut self) {
         let masters = self.masters();
         let lost = masters[self.below(masters.len())];
@@ -257,11 +257,11 @@ impl Cluster {
     }
 }
 
-/// What a client keeps for all its calls.
+/// The state that a client keeps for all its calls.
 struct Client {
     map: SlotMap,
     refresh: Refresh,
-    /// A fetch under way: when it is answered, and by whom.
+    /// A fetch under way: when it is answered, and by which node.
     fetch: Option<(Instant, Address)>,
     seed: u64,
 }
@@ -282,14 +282,14 @@ impl Client {
         Self { map: SlotMap::unknown(), refresh, fetch: None, seed }
     }
 
-    /// Lets time pass, with all that the refresh wants done meanwhile.
+    /// Lets time pass, and carries out the refreshes that fall due.
     fn pass(&mut self, cluster: &mut Cluster, until: Instant) {
         while cluster.now < until {
             self.pass_until_read(cluster, until);
         }
     }
 
-    /// The same, but no longer than until the map has been read anew.
+    /// The same, but stops once the map has been read again.
     fn pass_until_read(&mut self, cluster: &mut Cluster, until: Instant) {
         loop {
             if let Some((when, from)) = &self.fetch
@@ -428,7 +428,7 @@ proptest! {
         cluster.is_calm = true;
         let calm = cluster.now + Duration::from_secs(10);
         cluster.pass(calm);
-        // The client heard nothing of what came last.
+        // The client has not learned of the last changes.
         let all: Vec<String> = keys().collect();
         for key in &all {
             let (end, redirects) = client.get(&mut cluster, &[key.as_str()]);

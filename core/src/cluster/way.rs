@@ -1,4 +1,4 @@
-//! Where in a cluster a command may run.
+//! Which nodes of a cluster may run a command.
 
 use super::slot::Slot;
 use crate::command::Command;
@@ -6,14 +6,14 @@ use crate::command::Command;
 /// Which nodes a command is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Way {
-    /// The one that serves this slot.
+    /// The node that serves this slot.
     Slot(Slot),
-    /// Those that serve several slots: no server takes it whole, it is to be
+    /// The nodes that serve several slots: no server accepts the command whole, so it must be
     /// [split](super::split::Split).
     Several,
-    /// Every master, each by itself: it is for all keys, or for all of a node's.
+    /// Every master, each by itself: the command is for all keys, or for all keys of a node.
     EveryMaster,
-    /// Any one.
+    /// Any node.
     Any,
 }
 

@@ -1,15 +1,15 @@
-//! Reading a map from what a node answers.
+//! Reads a map from a node's answer.
 //!
 //! ```text
 //! CLUSTER SHARDS   [{slots: [first, last, ...], nodes: [{id, port, tls-port, ip, endpoint, role, health}, ...]}, ...]
 //! CLUSTER SLOTS    [[first, last, [host, port, id, {ip, ...}], replica, ...], ...]
 //! ```
 //!
-//! The maps in it are flat arrays in RESP2. Everything is counted: each slot may be told once and each
-//! shard has few nodes, so that a hostile answer takes time in proportion to its length.
+//! The maps in these answers are flat arrays in RESP2. Everything is counted: each slot may be listed once
+//! and each shard has few nodes, so that a hostile answer takes time in proportion to its length.
 //!
-//! Where a host is a null or empty it is the one that was asked; where it is `?`, which stands for a
-//! name that a node does not know of itself, it is the node's `ip`, if that is told. Source: the
+//! If a host is a null or empty it is the host that was asked. If it is `?`, which stands for a name that
+//! a node does not know of itself, it is the node's `ip`, if that is given. Source: the
 //! documentation of `CLUSTER SLOTS` and of `cluster-preferred-endpoint-type`.
 
 use alloc::boxed::Box;
@@ -42,20 +42,20 @@ pub(super) fn map(form: Form, frame: &[u8], view: &Viewpoint<'_>) -> Result<Slot
     if draft.is_empty { Err(MapError::Empty) } else { Ok(draft.finish()) }
 }
 
-/// A map of which a part has been read.
+/// A map that is being read.
 struct Draft<'a> {
     view: &'a Viewpoint<'a>,
     nodes: Vec<Node>,
     shards: Vec<Members>,
     slots: Table,
     is_empty: bool,
-    /// The index of each node, by where it is.
+    /// The index of each node, by its address.
     places: BTreeMap<Address, u16>,
     /// The index of the first shard that each node leads, by the node's index.
     led: BTreeMap<u16, u16>,
 }
 
-/// What is told of a node.
+/// A node as it is reported.
 #[derive(Default)]
 struct NodeTold<'a> {
     id: Option<&'a [u8]>,
@@ -82,7 +82,7 @@ impl<'a> Draft<'a> {
         SlotMap { told: Arc::new(told), redirected: Vec::new(), slots: self.slots }
     }
 
-    /// One of `CLUSTER SHARDS`.
+    /// Reads one entry of `CLUSTER SHARDS`.
     fn shard(&mut self, shard: &Part<'_>) -> Result<(), MapError> {
         let (mut slots, mut nodes) = (None, None);
         each_field(shard, |name, value| {
@@ -102,7 +102,7 @@ impl<'a> Draft<'a> {
             let Some(at) = self.node(&told)? else { continue };
             let leads = told.is_master && members.master.is_none_or(|other| self.has_failed(other));
             if leads {
-                // A master that failed and was replaced is told of as one until it comes back.
+                // A master that failed and was replaced is reported as a master until it comes back.
                 members.master = Some(at);
             } else if !told.is_master {
                 follow(&mut members, at)?;
@@ -119,7 +119,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// One of `CLUSTER SLOTS`.
+    /// Reads one entry of `CLUSTER SLOTS`.
     fn slots(&mut self, entry: &Part<'_>) -> Result<(), MapError> {
         let mut entry = list(entry)?;
         let mut next = || entry.next().ok_or(ProtocolError::Malformed("a range of slots"))?;
@@ -142,13 +142,13 @@ impl<'a> Draft<'a> {
         self.serve(first, last, shard)
     }
 
-    /// The index of a node, which is added where it is new; none where it has no port for us.
+    /// The index of a node, which is added if it is new; `None` if it has no port for the client.
     fn node(&mut self, told: &NodeTold<'_>) -> Result<Option<u16>, MapError> {
         let port = match self.view.transport {
             Transport::Plain => told.port,
             Transport::Tls => told.tls_port,
         };
-        // A port that is closed is told as zero.
+        // A closed port is reported as zero.
         let Some(port) = port.filter(|&port| port != 0) else { return Ok(None) };
         let port = u16::try_from(port).unwrap_or_default();
         let host = if told.endpoint == Some("?") { told.ip } else { told.endpoint };
@@ -203,7 +203,7 @@ impl<'a> Draft<'a> {
 }
 
 impl<'a> NodeTold<'a> {
-    /// A node of `CLUSTER SHARDS`.
+    /// Reads a node of `CLUSTER SHARDS`.
     fn of_shard(node: &Part<'a>) -> Result<Self, MapError> {
         let mut told = Self::default();
         each_field(node, |name, value| {
@@ -222,7 +222,7 @@ impl<'a> NodeTold<'a> {
         Ok(told)
     }
 
-    /// A node of `CLUSTER SLOTS`, which tells one port, that for the connection it is told on.
+    /// Reads a node of `CLUSTER SLOTS`, which reports one port, that of the connection's transport.
     fn of_slots(node: &Part<'a>) -> Result<Self, MapError> {
         let mut node = list(node)?;
         let mut next = || node.next().ok_or(ProtocolError::Malformed("a node"))?;
@@ -267,8 +267,8 @@ fn list<'a>(part: &Part<'a>) -> Result<Elements<'a>, ProtocolError> {
     elements.ok_or_else(|| part.instead_of("an array"))
 }
 
-/// The fields of a map, or of the flat array that RESP2 has for one. A name without a value is
-/// passed over.
+/// Calls `f` with each field of a map, or of the flat array that RESP2 has in its place. A name without
+/// a value is skipped.
 fn each_field<'a>(
     part: &Part<'a>,
     mut f: impl FnMut(&'a [u8], &Part<'a>) -> Result<(), MapError>,
@@ -295,7 +295,7 @@ fn host<'a>(part: &Part<'a>) -> Result<Option<&'a str>, MapError> {
         return Ok(None);
     }
     let bytes = part.bytes().ok_or_else(|| part.instead_of("a host"))?;
-    // What is no text is no host either; it is refused where it is used.
+    // Bytes that are not text are no host either; this text is refused when it is used.
     Ok(Some(core::str::from_utf8(bytes).unwrap_or("\u{fffd}")))
 }
 

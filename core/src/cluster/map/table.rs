@@ -1,21 +1,21 @@
 //! Which shard, or which single node, each slot belongs to.
 //!
-//! The table is a persistent one: a copy shares all chunks of slots, and a change copies the one chunk
-//! that it is in. So a redirect, which makes a new map out of the one that callers are reading, copies
+//! The table is a persistent one: a copy shares all chunks of slots, and a change copies only the chunk
+//! that it affects. So a redirect, which makes a new map out of the one that callers are reading, copies
 //! 512 bytes and 64 pointers, however many nodes the map has.
 
 use alloc::sync::Arc;
 
 use crate::cluster::slot::Slot;
 
-/// What each of the 16,384 slots belongs to, as a number; [`NOBODY`] at first.
+/// The owner of each of the 16,384 slots, as a number; [`NOBODY`] at first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Table([Arc<Chunk>; CHUNKS]);
 
 type Chunk = [u16; CHUNK];
 
 impl Table {
-    /// The number of a slot.
+    /// The number of a slot's owner.
     #[inline]
     pub(super) fn get(&self, slot: Slot) -> u16 {
         let number = usize::from(slot.number());
@@ -23,7 +23,7 @@ impl Table {
         chunk.and_then(|chunk| chunk.get(number % CHUNK)).copied().unwrap_or(NOBODY)
     }
 
-    /// Gives a slot a number.
+    /// Sets a slot's owner.
     pub(super) fn set(&mut self, slot: Slot, owner: u16) {
         let number = usize::from(slot.number());
         let chunk = self.0.get_mut(number / CHUNK).map(Arc::make_mut);
@@ -32,12 +32,12 @@ impl Table {
         }
     }
 
-    /// The numbers of all slots, in order.
+    /// The owners of all slots, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u16> {
         self.0.iter().flat_map(|chunk| chunk.iter().copied())
     }
 
-    /// How many chunks this and the other do not share.
+    /// How many chunks the two tables do not share.
     #[cfg(test)]
     pub(super) fn apart(&self, other: &Self) -> usize {
         self.0.iter().zip(&other.0).filter(|(one, other)| !Arc::ptr_eq(one, other)).count()
@@ -51,7 +51,7 @@ impl Default for Table {
     }
 }
 
-/// The number of a slot that belongs to nothing.
+/// The number for a slot without an owner.
 pub(super) const NOBODY: u16 = u16::MAX;
 
 const CHUNK: usize = 256;

@@ -1,9 +1,9 @@
-//! What real clusters answered, what hostile nodes might, and maps beside a naive model of them.
+//! Answers of real clusters, answers that hostile nodes might give, and maps beside a naive model of them.
 //!
-//! The recordings are of clusters of three masters with a replica each, as Redis 7.0 and Valkey 9.1
-//! told of them: `CLUSTER SHARDS` and `CLUSTER SLOTS`, in RESP2 and then in RESP3. They were whole; with a
-//! master that had failed and been replaced; preferring names, which two replicas did not have; and
-//! telling no hosts at all.
+//! The recordings are of clusters of three masters with a replica each, as reported by Redis 7.0 and Valkey
+//! 9.1: `CLUSTER SHARDS` and `CLUSTER SLOTS`, in RESP2 and then in RESP3. One cluster was whole. In one a
+//! master had failed and been replaced. One preferred names, which two replicas did not have. One
+//! reported no hosts at all.
 
 use std::format;
 use std::string::{String, ToString};
@@ -53,7 +53,7 @@ fn read(form: Form, frame: &[u8]) -> Result<SlotMap, MapError> {
     SlotMap::read(form, frame, &Viewpoint::as_told(&address("seed", 1)))
 }
 
-/// The frames of a recording, and in which form each was asked for.
+/// The frames of a recording, each with the form of its request.
 fn frames(mut bytes: &[u8]) -> Vec<(Form, &[u8])> {
     let mut frames = Vec::new();
     for form in [Form::Shards, Form::Slots, Form::Shards, Form::Slots] {
@@ -89,7 +89,7 @@ fn shown(map: &SlotMap) -> Vec<String> {
 
 #[test]
 fn what_real_clusters_tell_is_read_in_both_forms_and_protocols() {
-    // The places, counted from the first, of the nodes that replaced or follow others.
+    // The places, counted from the first, of the nodes that replaced others or are their replicas.
     for ((name, base, [whole, failed, named, unnamed]), [a, b, c]) in
         RECORDED.into_iter().zip([[3, 4, 5], [5, 3, 4]])
     {
@@ -102,7 +102,7 @@ fn what_real_clusters_tell_is_read_in_both_forms_and_protocols() {
             [line(0, 0, a), line(5461, 1, b), line(10923, 2, c)]
         };
         let told = ["127.0.0.1"; 6];
-        // Who does not know its name is told of by its address.
+        // A node that does not know its name is reported by its address.
         let names = [
             "node-0.example",
             "node-1.example",
@@ -157,7 +157,7 @@ fn each_transport_has_its_port_and_addresses_are_translated() {
         let view = Viewpoint { asked: &asked, transport, translate: &outside };
         assert_eq!(shown(&SlotMap::read(Form::Shards, shards, &view).unwrap()), [line]);
     }
-    // There a node tells the one port that is for the connection.
+    // In this form a node reports the one port of the connection's transport.
     let slots = b"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n+c\r\n:7\r\n";
     for transport in [Transport::Plain, Transport::Tls] {
         let view = Viewpoint { asked: &asked, transport, translate: &outside };
@@ -273,7 +273,7 @@ fn a_cluster_of_more_nodes_than_there_are_is_refused() {
     assert_eq!(slots(4097, 0), refused("nodes", nodes));
     assert_eq!(slots(1, 256).unwrap().shard(slot(0)).unwrap().replicas().count(), replicas);
     assert_eq!(slots(1, 257), refused("replicas of one master", replicas));
-    // Shards of slots that nobody leads.
+    // Shards without a master.
     let shards = |count: usize| {
         let mut frame = format!("*{count}\r\n");
         for at in 0..count {
@@ -338,7 +338,7 @@ fn a_redirect_copies_one_chunk_of_a_map_of_thousands_of_nodes() {
         let kept = before.redirected.iter().zip(&map.redirected);
         assert!(kept.into_iter().all(|(before, now)| Arc::ptr_eq(before, now)));
         assert_eq!(before.master(slot(number)).unwrap().address.host(), format!("h{}", number / 4));
-        // Others lie as they did.
+        // The other slots have not changed.
         let others = all().filter(|other| other.number() != number);
         assert!(others.into_iter().all(|other| map.master(other) == before.master(other)));
         before = map;
@@ -364,7 +364,7 @@ fn nothing_is_known_at_first() {
     assert_eq!((map.node_count(), map.shards().count()), (0, 0));
 }
 
-/// A range of slots and who serves it: the number of a master and how many replicas it has.
+/// A range of slots and the number of the master that serves it.
 #[derive(Clone, Debug)]
 struct Served {
     slots: (u16, u16),
@@ -384,7 +384,7 @@ fn served() -> impl Strategy<Value = Vec<Served>> {
     })
 }
 
-/// How many replicas a master has; they and it are told apart by their ports.
+/// How many replicas a master has; the nodes of a shard differ in their ports.
 fn replicas(master: u16) -> u16 {
     master % 3
 }

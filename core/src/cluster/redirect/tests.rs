@@ -19,7 +19,7 @@ fn failed(text: &str) -> Answer {
     Err(Failure::Server(ServerError::parse(text.as_bytes())))
 }
 
-/// What comes of an answer at `now`, in milliseconds, with time until 5,000.
+/// The reaction to an answer at `now`, in milliseconds, with time until 5,000.
 fn answered(hops: &mut Hops, text: &str, now: u64) -> Result<Next, TooManyRedirects> {
     let (now, expires) = (Instant::from_millis(now), Instant::from_millis(5_000));
     hops.answered(&failed(text), &Viewpoint::as_told(&address("asked", 9)), now, expires)
@@ -73,7 +73,7 @@ fn a_redirect_that_names_none_is_an_error_like_any_other() {
 
 #[test]
 fn the_words_of_real_clusters_are_understood() {
-    // Told by Redis 7.0 and by Valkey 9.1, word for word the same.
+    // As sent by Redis 7.0 and by Valkey 9.1, word for word the same.
     let next = |text| answered(&mut Hops::new(1), text, 0).unwrap();
     let follow = |kind| {
         let to = address("127.0.0.1", 7001);
@@ -216,7 +216,7 @@ fn a_redirect_for_whose_node_there_is_no_room_waits_as_long_as_there_is_time() {
     }
     assert!((2..=Hops::MAX).contains(&attempts), "{attempts} attempts");
     assert!((attempts..=attempts + 1).contains(&hops.redirects()), "each was counted");
-    // Without any time left it is over at once.
+    // With no time left it is over at once.
     let slot = Slot::new(1).unwrap();
     let redirect = Redirect { kind: RedirectKind::Ask, slot, to: address("new", 1) };
     let over = Hops::new(1).crowded(redirect, expires, expires);

@@ -30,7 +30,7 @@ fn map(hosts: &[&str]) -> SlotMap {
     map
 }
 
-/// What is fetched at the deadline, and when that is.
+/// The fetch at the next deadline, and the time of that.
 fn next(refresh: &mut Refresh, map: &SlotMap, now: Instant) -> (Fetch, Instant) {
     let now = refresh.deadline().unwrap().at.max(now);
     (refresh.poll(map, now).unwrap(), now)
@@ -118,7 +118,7 @@ fn a_node_that_failed_is_not_asked_until_all_have() {
                 refresh.handle(Input::Failed, now);
             }
         }
-        // One that brings a map has all be asked again.
+        // After a fetch that returns a map, all nodes may be asked again.
         refresh.poll(&map, now + Duration::from_secs(10)).unwrap();
         refresh.handle(Input::Fetched, now);
         assert!(refresh.failed.is_empty());

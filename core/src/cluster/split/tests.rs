@@ -14,7 +14,7 @@ fn names(names: &[&str]) -> Names {
     names.iter().collect()
 }
 
-/// The parts of these keys, by name, and the whole of what was split.
+/// Calls `act` with these keys and their split.
 fn split(list: &[&str], act: impl FnOnce(&Keys<'_>, &Split)) {
     let (space, names) = (KeySpace::default(), names(list));
     let keys = space.scope(None).unwrap().keys(&names);
