@@ -1,11 +1,11 @@
-//! A key and its value, in as few blocks of memory as they can be kept in.
+//! A key and its value, in as few blocks of memory as possible.
 //!
-//! Every value is copied on its way in: it keeps nothing alive of which it was a part, be that a
-//! reply with many others or a vector with room to spare, and what it takes is what is counted. A
-//! small value lies behind its key in one block, with a count of who holds it in front; who reads
-//! it shares the block, which costs one addition on the cache line that the comparison of keys has
-//! brought. A large value has a block of its own, which is made before the shard is locked
-//! ([`Own`]), as copying it takes time.
+//! Every value is copied when it is stored. So it keeps nothing else alive, such as the reply that
+//! it was a part of or a vector with spare capacity, and the bytes it takes are the bytes that are
+//! counted. A small value lies behind its key in one block, with a reference count in front. A
+//! reader shares the block, which costs one addition on the cache line that comparing the keys has
+//! already loaded. A large value has a block of its own. That block is made before the shard is
+//! locked ([`Own`]), because copying the value takes time.
 
 use alloc::boxed::Box;
 
@@ -13,9 +13,9 @@ use bytes::{BufMut as _, Bytes};
 
 #[derive(Debug)]
 pub(super) enum Body {
-    /// How long the key is in one byte, the key, and the value.
+    /// The length of the key in one byte, the key, and the value.
     Near(Bytes),
-    /// What does not fit the record is behind one pointer, so that all records are smaller.
+    /// A larger key or value is behind one pointer, so that all records are smaller.
     Far(Box<Far>),
 }
 
@@ -25,12 +25,12 @@ pub(super) struct Far {
     value: Bytes,
 }
 
-/// A value that is to be stored, and keeps nothing alive but itself once it is.
+/// A value to be stored, in a form that keeps nothing else alive once it is stored.
 #[derive(Debug)]
 pub(super) enum Own<'a> {
-    /// Small enough to be copied when it is put in its place.
+    /// A value that is small enough to be copied when it is put in its place.
     Small(&'a [u8]),
-    /// A copy, which fills its block.
+    /// A copy that fills its block.
     Large(Bytes),
 }
 
@@ -47,8 +47,8 @@ impl<'a> Own<'a> {
     }
 }
 
-/// A copy that fills its block, with the count of who holds it, which `Bytes` makes when it is
-/// first shared: better now than under the lock of a shard.
+/// A copy that fills its block, with the reference count that `Bytes` creates when it is first
+/// shared: it is better created here than under the lock of a shard.
 fn copy(value: &[u8]) -> Bytes {
     let copy = Bytes::copy_from_slice(value);
     drop(copy.clone());
@@ -78,7 +78,7 @@ impl Body {
         self.split().1
     }
 
-    /// How long key and value are together, and whether they are in one block. Does not look at them.
+    /// The length of key and value together, and whether they are in one block. Does not read them.
     pub(super) fn len(&self) -> (usize, bool) {
         match self {
             Self::Near(block) => (block.len().saturating_sub(1), true),
@@ -86,7 +86,7 @@ impl Body {
         }
     }
 
-    /// The value for a caller to keep.
+    /// The value, shared with the caller.
     #[inline]
     pub(super) fn share(&self) -> Bytes {
         match self {
@@ -107,12 +107,12 @@ impl Body {
     }
 }
 
-/// Whether a value is kept in one block with its key.
+/// Whether a value is stored in one block with its key.
 pub(super) fn is_near(key: &[u8], value: &[u8]) -> bool {
     u8::try_from(key.len()).is_ok() && value.len() <= LONGEST_VALUE
 }
 
-/// Puts key and value into one block: of few sizes, so that there is a program for each.
+/// Puts key and value into one block. There are only a few sizes, since each has its own code.
 fn block(key_len: u8, key: &[u8], value: &[u8]) -> Bytes {
     let make = match 1 + key.len() + value.len() {
         0..=16 => filled::<16>,
@@ -135,8 +135,8 @@ fn block(key_len: u8, key: &[u8], value: &[u8]) -> Bytes {
     make(key_len, key, value)
 }
 
-/// A block with room for `ROOM` bytes, behind the count of those who hold it: the one way to have
-/// both in one allocation. With multiples of sixteen nothing is lost to an allocator's rounding.
+/// A block with room for `ROOM` bytes behind its reference count. This is the only way to have both
+/// in one allocation. With multiples of sixteen, nothing is lost to an allocator's rounding.
 fn filled<const ROOM: usize>(key_len: u8, key: &[u8], value: &[u8]) -> Bytes {
     let mut room = [0; ROOM];
     let mut rest = room.as_mut_slice();
@@ -150,7 +150,7 @@ fn filled<const ROOM: usize>(key_len: u8, key: &[u8], value: &[u8]) -> Bytes {
 }
 
 const LONGEST_KEY: usize = 255;
-/// The longest value that is kept in one block with its key.
+/// The longest value that is stored in one block with its key.
 const LONGEST_VALUE: usize = 256;
 const LARGEST_BLOCK: usize = 1 + LONGEST_KEY + LONGEST_VALUE;
 

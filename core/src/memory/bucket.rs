@@ -1,13 +1,13 @@
-//! One bucket of the hash table: a few numbers of entries on one line of memory, each beside a tag.
+//! One bucket of the hash table: the numbers of a few entries in one cache line, each with a tag.
 //!
-//! A tag is a byte of the key's print, so that most entries of other keys are told apart without
-//! a look at them. All tags of a bucket are compared at once, as one large integer. Places in use
-//! come first, and their order says nothing. What has no room here lies in another bucket, which
+//! A tag is a byte of the key's print, so that most entries of other keys are ruled out without
+//! reading them. All tags of a bucket are compared at once, as one large integer. Used places come
+//! first, in no particular order. Numbers for which there is no room are in another bucket, which
 //! this one names. A bucket knows neither prints nor other buckets.
 
 use super::slab::Id;
 
-/// Places, and the bucket that goes on where this one ends, in 64 bytes.
+/// The places, and the number of the bucket that continues this one, in 64 bytes.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(super) struct Bucket {
@@ -16,16 +16,16 @@ pub(super) struct Bucket {
     pub(super) next: Next,
 }
 
-/// A part of a print, never zero: that is the tag of a place which is free.
+/// A part of a print. It is never zero, which is the tag of a free place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tag(u8);
 
-/// The number of the bucket that goes on.
+/// The number of the bucket that continues another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Next(u32);
 
 impl Tag {
-    /// The tag that a byte of the print makes.
+    /// The tag for a byte of the print.
     #[inline]
     pub(super) fn of(byte: u8) -> Self {
         Self(byte.max(1))
@@ -39,7 +39,7 @@ impl Next {
         Self(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
-    /// Past any row where there is none.
+    /// The index of the bucket; out of range if there is no next bucket.
     #[inline]
     pub(super) fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
@@ -50,7 +50,7 @@ impl Bucket {
     pub(super) const EMPTY: Self =
         Self { ids: [Id::NONE; PLACES], tags: [FREE; PLACES], next: Next::NONE };
 
-    /// The numbers with this tag; seldom another one too.
+    /// The numbers with this tag, and rarely one with another tag.
     #[inline]
     pub(super) fn like(&self, tag: Tag) -> impl Iterator<Item = Id> {
         let mut places = self.equal(tag.0);
@@ -71,19 +71,19 @@ impl Bucket {
         self.all().next()
     }
 
-    /// Takes in a number that is not there. Answers whether there was room.
+    /// Adds a number that is not in the bucket. Returns whether there was room.
     pub(super) fn push(&mut self, tag: Tag, id: Id) -> bool {
         self.put(self.len(), tag, id)
     }
 
-    /// Lets go of the last number.
+    /// Removes the last number.
     pub(super) fn pop(&mut self) -> Option<(Tag, Id)> {
         let last = self.len().checked_sub(1)?;
         let tag = core::mem::replace(self.tags.get_mut(last)?, FREE);
         Some((Tag(tag), *self.ids.get(last)?))
     }
 
-    /// Puts another number in the place of one. Answers whether that was there.
+    /// Replaces a number by another one. Returns whether it was in the bucket.
     pub(super) fn replace(&mut self, old: Id, tag: Tag, id: Id) -> bool {
         let place = self.ids.iter().zip(self.tags).position(|(id, tag)| *id == old && tag != FREE);
         place.is_some_and(|place| self.put(place, tag, id))
@@ -105,8 +105,8 @@ impl Bucket {
         first(self.equal(FREE)).min(PLACES)
     }
 
-    /// The topmost bit of each byte that is a place with this tag. Above such a one another byte
-    /// may have it too, by the borrow of a subtraction.
+    /// Returns a mask with the highest bit of each byte whose place has this tag. The bit of a byte
+    /// above such a place may be set too, because of the borrow in the subtraction.
     #[inline]
     fn equal(&self, tag: u8) -> u128 {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = self.tags;
@@ -116,13 +116,13 @@ impl Bucket {
     }
 }
 
-/// The first of these places; one past the last where there is none.
+/// The index of the first of these places; past the last one if there is no such place.
 #[inline]
 fn first(places: u128) -> usize {
     usize::try_from(places.trailing_zeros() / u8::BITS).unwrap_or(usize::MAX)
 }
 
-/// As many as fit a line of memory.
+/// As many as fit into a cache line.
 const PLACES: usize = 12;
 const FREE: u8 = 0;
 /// The lowest bit of each place's byte.

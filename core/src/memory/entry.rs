@@ -1,7 +1,7 @@
-//! What a shard keeps of one key: a record that fits a cache line.
+//! The record that a shard keeps of one key. It fits a cache line.
 //!
-//! The policy and the wheel thread their lists through the records themselves, each through a
-//! part of its own, and neither sees the other's part nor the key and the value.
+//! The policy and the wheel thread their lists through the records. Each uses a part of its own,
+//! and sees neither the other's part nor the key and the value.
 
 use super::body::{Body, is_near};
 use super::fifo::{Linked, Links};
@@ -9,14 +9,14 @@ use super::policy::{Rank, Residents};
 use super::slab::{Id, Slab};
 use super::wheel::{Timer, Timers};
 
-/// What an entry is counted with on top of the bytes of its key and its value: its record, its
-/// share of the hash table and of what is remembered of keys that went, the count of who holds its
-/// block, and what an allocator adds to that. A value of more than 256 bytes, or one of a key of more than 255, counts it
-/// twice, for it takes two blocks more. A round figure, the same on every platform, so that a bound means the
-/// same everywhere.
+/// The number of bytes that an entry counts in addition to its key and its value. This covers its
+/// record, its share of the hash table and of the memory of evicted keys, the reference count of
+/// its block, and the allocator's overhead. An entry with a value of more than 256 bytes, or a key
+/// of more than 255, counts it twice, as it takes two more blocks. It is a round figure and the
+/// same on every platform, so that a bound means the same everywhere.
 pub const ENTRY_OVERHEAD: u64 = 112;
 
-/// On a cache line of its own, so that a lookup takes one of them.
+/// Aligned to a cache line, so that a lookup reads only one of them.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Entry {
@@ -26,14 +26,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// What this entry counts towards a bound on bytes.
+    /// The number of bytes that this entry counts towards a bound.
     pub(super) fn size(&self) -> u64 {
         let (len, is_near) = self.body.len();
         counted(len, is_near)
     }
 }
 
-/// What an entry of `key` and `value` counts towards a bound on bytes.
+/// The number of bytes that an entry of `key` and `value` counts towards a bound.
 pub(super) fn size(key: &[u8], value: &[u8]) -> u64 {
     counted(key.len().saturating_add(value.len()), is_near(key, value))
 }
@@ -72,13 +72,14 @@ mod tests {
     use crate::memory::body::Far;
     use crate::memory::slab::Slot;
 
-    /// A bucket of the hash table has eight of them, and there is a spare one for each four at the worst.
+    /// A bucket of the hash table holds eight numbers on average. At worst there is one spare
+    /// bucket for each four.
     const TABLE: usize = 64 * 5 / 4 / 8;
-    /// A fingerprint of a key that went.
+    /// The fingerprint of an evicted key.
     const GHOST: usize = 4;
-    /// Of those who hold a block.
+    /// The reference count of a block.
     const COUNT: usize = size_of::<usize>();
-    /// What an allocator adds to a block: a header, and half a step of sixteen bytes.
+    /// The allocator's overhead of a block: a header, and half of a step of sixteen bytes.
     const BLOCK: usize = 16;
 
     #[test]

@@ -1,7 +1,8 @@
-//! A queue threaded through things that live elsewhere: two links in each, two ends here.
+//! A queue threaded through things that live elsewhere: each thing has two links, and the queue has
+//! the two ends.
 //!
-//! Every operation is O(1). It does not know what is queued, nor which other queues there are: a
-//! thing is in one queue at most, and whoever removes it names the right one.
+//! Every operation is O(1). The queue knows neither what is queued nor which other queues there
+//! are. A thing is in at most one queue, and the caller that removes it must name the right one.
 
 use super::slab::Id;
 
@@ -20,7 +21,7 @@ impl Links {
     }
 }
 
-/// Where the links of things are.
+/// Gives access to the links of things.
 pub(super) trait Linked {
     fn links(&mut self, id: Id) -> Option<&mut Links>;
 }
@@ -44,17 +45,17 @@ impl Fifo {
         self.oldest
     }
 
-    /// Whether `id` and nothing else is queued.
+    /// Whether `id` is the only thing in the queue.
     pub(super) fn is_only(&self, id: Id) -> bool {
         id != Id::NONE && self.oldest == id && self.newest == id
     }
 
-    /// Whether exactly one thing is queued.
+    /// Whether the queue contains exactly one thing.
     pub(super) fn is_single(&self) -> bool {
         self.is_only(self.oldest)
     }
 
-    /// Puts `id`, which is in no queue, at the end.
+    /// Puts `id`, which must not be in a queue, at the end.
     pub(super) fn push(&mut self, all: &mut impl Linked, id: Id) {
         let Some(links) = all.links(id) else { return };
         *links = Links { newer: Id::NONE, older: self.newest };
@@ -65,7 +66,7 @@ impl Fifo {
         self.newest = id;
     }
 
-    /// Notes that what is at `id` now was at another number, in this queue.
+    /// Updates the queue after the thing that is now at `id` was given that number.
     pub(super) fn moved(&mut self, all: &mut impl Linked, id: Id) {
         let Some(links) = all.links(id) else { return };
         let Links { newer, older } = *links;
@@ -79,7 +80,7 @@ impl Fifo {
         }
     }
 
-    /// Takes `id`, which is in this queue, out of it.
+    /// Removes `id`, which must be in this queue.
     pub(super) fn remove(&mut self, all: &mut impl Linked, id: Id) {
         let Some(links) = all.links(id) else { return };
         let Links { newer, older } = core::mem::replace(links, Links::NONE);

@@ -1,28 +1,29 @@
-//! Which keys were let go lately, and how long ago: a table of fingerprints in buckets of four.
+//! The keys that were evicted recently, and how long ago: a table of fingerprints in buckets of
+//! four.
 //!
-//! A key's place is in the bucket that the low bits of its hash name. What is written there is the
-//! upper three bytes of the 32 bits that are kept of the hash and, in the lowest byte, a *stamp*:
-//! time, counted in keys that were let go, 64 stamps to as many keys as there are entries. A note
-//! replaces the oldest in its bucket. So it costs O(1) and four bytes, and is forgotten after about
-//! as many others as there are places. With one place a key instead, two keys of a loop that share
-//! a place would drive each other out for ever.
+//! The low bits of a key's hash select its bucket. The entry there consists of the upper three
+//! bytes of the 32 bits that are kept of the hash and, in the lowest byte, a *stamp*. The stamp is
+//! a time that is counted in evicted keys: while as many keys are evicted as there are entries, it
+//! advances by 64. A new note replaces the oldest one in its bucket. So a note costs O(1) and four
+//! bytes, and is forgotten after about as many others as there are places. If instead each key had
+//! only one place, two keys of a loop that share it would replace each other for ever.
 //!
-//! It may be wrong about a key that it never saw: by a chance of one in a million where there is
-//! room for a few thousand entries, one in some thousands where there is for a million, as a
-//! bucket then implies the same bits that are written. Either way it costs a place in a queue,
-//! never a wrong answer.
+//! The table may report a key that it never saw. The probability is one in a million with room for
+//! a few thousand entries, and one in some thousands with room for a million, because the bucket
+//! then implies some of the bits that are written. This costs a place in a queue, and never gives a
+//! wrong answer.
 //!
-//! Stamps begin anew after twice as many keys as there are entries. What is as old as that, in a
-//! bucket that few keys fall into, looks young again and stays for another round. Without this, of
-//! a loop longer than the table no key at all would be remembered until it comes back.
+//! Stamps start again after twice as many keys as there are entries. A note of that age, in a
+//! bucket that receives few keys, then looks new and stays for another round. Without this, the
+//! table would not remember any key of a loop that is longer than the table until it comes back.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// How long a key was away.
+/// How long a key was absent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Absence {
-    /// At most about a sixteenth as many others went as there are entries.
+    /// At most about a sixteenth as many other keys were evicted as there are entries.
     Brief,
     Long,
 }
@@ -30,9 +31,9 @@ pub(super) enum Absence {
 #[derive(Clone, Debug)]
 pub(super) struct Ghosts {
     buckets: Vec<Bucket>,
-    /// From 1 to [`LAST_STAMP`], and then 1 again.
+    /// Counts from 1 to [`LAST_STAMP`], and then from 1 again.
     stamp: u8,
-    /// How many were noted with this stamp.
+    /// The number of notes with this stamp.
     noted: u32,
 }
 
@@ -43,8 +44,8 @@ impl Ghosts {
         Self { buckets: Vec::new(), stamp: 1, noted: 0 }
     }
 
-    /// Notes a key that is let go, in a table that remembers about as many keys as there are
-    /// `entries`. A table that has become too small is replaced by one that knows none yet.
+    /// Notes an evicted key, in a table that remembers about as many keys as there are `entries`. A
+    /// table that has become too small is replaced by an empty one.
     pub(super) fn note(&mut self, hash: u32, entries: u32) {
         let wanted = usize::try_from(entries).unwrap_or(usize::MAX).div_ceil(PLACES);
         if self.buckets.len() < wanted.max(FEWEST_BUCKETS) {
@@ -66,7 +67,7 @@ impl Ghosts {
         }
     }
 
-    /// For how long a key was away, if it is remembered; forgets it.
+    /// Returns how long a key was absent, if it is remembered, and forgets it.
     pub(super) fn take(&mut self, hash: u32) -> Option<Absence> {
         let stamp = self.stamp;
         let place = self
@@ -84,7 +85,7 @@ impl Ghosts {
     }
 }
 
-/// How many stamps ago a place was written, if its own is none of an earlier round.
+/// The number of stamps since a place was written, provided that this was less than a round ago.
 fn age(place: u32, stamp: u8) -> u8 {
     let [.., then] = place.to_be_bytes();
     if then <= stamp { stamp - then } else { LAST_STAMP - then + stamp }
@@ -93,12 +94,12 @@ fn age(place: u32, stamp: u8) -> u8 {
 const PLACES: usize = 4;
 const FEWEST_BUCKETS: usize = 4;
 const EMPTY: u32 = 0;
-/// The part of a place that is the key's hash.
+/// The part of a place that holds bits of the key's hash.
 const PRINT: u32 = !0xFF;
 const LAST_STAMP: u8 = 127;
-/// To as many keys as there are entries.
+/// The number of stamps while as many keys are evicted as there are entries.
 const STAMPS: u32 = 64;
-/// The most stamps of a brief absence.
+/// The highest age of a brief absence, in stamps.
 const BRIEF: u8 = 4;
 
 #[cfg(test)]
@@ -107,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// A hash with this print, whose bucket is the first.
+    /// A hash with this print that belongs to the first bucket.
     fn hash(print: u32) -> u32 {
         print << 8
     }
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn a_place_that_is_empty_is_taken_before_any_note_is_lost() {
         let mut ghosts = Ghosts::new();
-        // The notes are written when stamps are about to begin anew, and look old soon.
+        // The notes are written just before stamps start again, so they soon look old.
         (0..120).for_each(|_| ghosts.note(1, 1));
         (1..=4).for_each(|print| ghosts.note(hash(print), 1));
         assert!(ghosts.take(hash(3)).is_some());
@@ -156,7 +157,7 @@ mod tests {
     fn an_absence_is_long_once_a_sixteenth_as_many_others_went_as_there_are_entries() {
         let absent = |others: u32| {
             let mut ghosts = Ghosts::new();
-            // Others are spread over the other buckets.
+            // The other notes all go into another bucket.
             (0..others).for_each(|_| ghosts.note(1, 6400));
             ghosts.note(hash(9), 6400);
             (0..others).for_each(|_| ghosts.note(1, 6400));
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!(absent(0), Absence::Brief);
         assert_eq!(absent(400), Absence::Brief);
         assert_eq!(absent(500), Absence::Long);
-        // Until stamps begin anew.
+        // This holds until stamps start again.
         assert_eq!(absent(12_500), Absence::Long);
     }
 

@@ -1,8 +1,8 @@
-//! What a shard let go of, on its way out.
+//! The keys and values that a shard has removed and not yet dropped.
 //!
 //! Freeing a large value takes time, and so does freeing many small ones. Neither should happen
-//! while others wait for the shard, so a shard drops nothing itself: it puts what it removes in
-//! here, and the caller drops that once it has given the shard back.
+//! while other callers wait for the shard. So a shard drops nothing itself: it puts removed keys
+//! and values here, and the caller drops them once it has unlocked the shard.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,25 +13,25 @@ use super::entry::Entry;
 use super::slab::{Slab, Slot};
 use super::table::Table;
 
-/// Keys and values that a [`Shard`](super::Shard) let go of. Drop it when the shard is no longer
+/// Keys and values that a [`Shard`](super::Shard) has removed. Drop it when the shard is no longer
 /// locked.
 ///
-/// The first few fit without an allocation, which is as many as most operations remove.
+/// The first few fit without an allocation. Most operations remove no more than that.
 #[derive(Debug, Default)]
 pub struct Graveyard {
     near: [Option<Body>; 2],
-    /// Behind one pointer, so that a graveyard with few bodies is soon made and dropped.
+    /// Behind one pointer, so that a graveyard with few bodies is cheap to make and to drop.
     far: Option<Box<Far>>,
 }
 
 impl Graveyard {
-    /// A graveyard with nothing in it.
+    /// Creates an empty graveyard.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many keys or values lie here one by one: not those that were cleared with a whole
+    /// The number of single keys or values in here, without those that were cleared with a whole
     /// shard.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -78,7 +78,7 @@ struct Far {
     chunks: Vec<Chunk>,
 }
 
-/// A part of a storage that has become too large.
+/// A part of a storage that has become too large for its contents.
 #[derive(Debug)]
 enum Chunk {
     Slots { _all: Vec<Slot<Entry>> },
@@ -91,10 +91,10 @@ struct Storage {
     _slab: Slab<Entry>,
 }
 
-/// How many bodies there is room for at first, of 32 bytes each: more than 1 KiB together. Small
-/// blocks that are freed glibc's allocator keeps apart, and puts all of them together when somebody
-/// asks it for 1 KiB. Asking for that whenever many are let go leaves no more than those to be put
-/// together; after a million it took six milliseconds, of a caller who stored one small value.
+/// The initial capacity, in bodies of 32 bytes each: more than 1 KiB. glibc's allocator keeps small
+/// freed blocks apart, and merges all of them when a program requests 1 KiB. Such a request
+/// whenever many bodies are removed keeps the number of blocks to merge small. Without it, merging
+/// a million blocks took six milliseconds, in a call that stored one small value.
 const FAR: usize = 64;
 
 #[cfg(test)]

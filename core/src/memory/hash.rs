@@ -1,6 +1,6 @@
-//! Where a key belongs: one hash an operation decides on the shard and on the bucket in it.
+//! Maps keys to shards and buckets: one hash per operation selects both.
 //!
-//! Of the hash a shard keeps 32 bits with each entry, its print, and needs no others.
+//! A shard keeps 32 bits of the hash with each entry, its print, and needs no others.
 
 use core::fmt;
 use core::hash::Hasher as _;
@@ -10,10 +10,10 @@ use foldhash::quality::FoldHasher;
 
 /// The secret that a store's keys are hashed with: foldhash in its quality variant.
 ///
-/// Give every store a random seed. Whoever does not know it cannot prepare a set of keys that
-/// fall into one bucket, which would turn lookups into searches ("hash flooding"). The hash is
-/// fast and not cryptographic: it makes no promise against someone who can time single lookups
-/// closely enough to learn about the seed from them, and hashes are never shown to anybody.
+/// Give every store a random seed. A client that does not know the seed cannot prepare a set of
+/// keys that fall into one bucket, which would turn lookups into searches ("hash flooding"). The
+/// hash is fast and not cryptographic. It gives no guarantee against an attacker who can time
+/// single lookups closely enough to learn about the seed. Hashes are never shown outside.
 #[derive(Clone)]
 pub struct Seed {
     own: u64,
@@ -27,7 +27,7 @@ impl Seed {
         Self { own: random.rotate_left(32), shared: SharedSeed::from_u64(random) }
     }
 
-    /// All bits of the hash of a key given whole, for other tables of keys than a store's.
+    /// The full hash of a whole key, for tables of keys other than a store's.
     #[inline]
     pub(crate) fn hash_whole(&self, whole: &[u8]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.own, &self.shared);
@@ -35,7 +35,7 @@ impl Seed {
         hasher.finish()
     }
 
-    /// Hashes a key given whole: `prefix:version:name`.
+    /// Hashes a whole key: `prefix:version:name`.
     #[inline]
     #[must_use]
     pub fn hash<'a>(&self, whole: &'a [u8]) -> Hashed<'a> {
@@ -48,7 +48,7 @@ impl Seed {
     }
 }
 
-/// Shows nothing of the secret.
+/// Prints nothing of the secret.
 impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seed")
@@ -59,29 +59,29 @@ impl fmt::Debug for Seed {
 #[derive(Clone, Copy, Debug)]
 pub struct Hashed<'a> {
     pub(super) print: Print,
-    /// The bits that decide on the shard, which are no part of the print.
+    /// The bits that select the shard; they are not part of the print.
     shard: u16,
     pub(super) whole: &'a [u8],
 }
 
-/// What is kept of a key's hash: half of it. Different keys may have the same.
+/// The half of a key's hash that is kept. Different keys may have the same print.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Print(pub(super) u32);
 
 impl Hashed<'_> {
-    /// Which of `shards` shards this key belongs to, at most [`Self::MAX_SHARDS`] of them.
+    /// The shard that this key belongs to, out of `shards`, which is at most [`Self::MAX_SHARDS`].
     #[inline]
     #[must_use]
     pub fn shard(self, shards: usize) -> usize {
         usize::from(self.shard).saturating_mul(shards) >> u16::BITS
     }
 
-    /// The most shards that keys can be told apart for.
+    /// The highest number of shards that the hash can select from.
     pub const MAX_SHARDS: usize = 1 << 15;
 }
 
-/// Different keys that all have one hash under foldhash's fixed shared seed, whatever the seed of
-/// the hasher: their last eight bytes cancel that seed out, and the product is zero.
+/// Different keys with the same hash under foldhash's fixed shared seed, whatever the seed of the
+/// hasher: their last eight bytes cancel the shared seed, so that the product is zero.
 #[cfg(test)]
 pub(crate) fn colliding_keys(count: u64) -> std::vec::Vec<bytes::Bytes> {
     const FIXED: u64 = 0x3f84_d5b5_b547_0917;

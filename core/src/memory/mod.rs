@@ -1,30 +1,30 @@
 //! The in-memory store: lookup, expiry, eviction and exact bounds, as state machines.
 //!
-//! A store is a few [`Shard`]s, each a small store of its own, and a [`Seed`] that says which key
-//! belongs to which. [`execute`] runs any [`Command`](crate::command::Command) on them. Nothing
-//! here knows a lock: whoever owns the shards lends them out ([`Shards`]), to many at once who look
-//! something up and to one who changes something. Whatever a shard lets go of is handed out in a
-//! [`Graveyard`], to be dropped once the shard has been given back.
+//! A store consists of a few [`Shard`]s, each a small store of its own, and a [`Seed`] that
+//! determines which key belongs to which shard. [`execute`] runs any
+//! [`Command`](crate::command::Command) on them. Nothing here uses a lock. The owner of the shards
+//! lends them out ([`Shards`]): to many readers at once, or to one writer. The keys and values that
+//! a shard removes are returned in a [`Graveyard`], to be dropped once the shard is unlocked.
 //!
 //! Invariants, after every operation:
 //!
-//! * no expired entry is seen by any operation, whether or not its memory is back already;
+//! * no operation sees an expired entry, whether or not its memory was reclaimed already;
 //! * the entries and bytes of all shards together are within the [`Bounds`], counted exactly;
-//! * the work of one operation on one key is bounded, whatever the shard holds and while it grows,
-//!   but for an eviction that must make room for a large value by letting many small ones go.
+//! * the work of one operation on one key is bounded, whatever the shard contains and while it
+//!   grows, except for an eviction that removes many small values to make room for a large one.
 //!
 //! | module | duty |
 //! |---|---|
-//! | `store` | commands dispatched to shards |
+//! | `store` | dispatches commands to shards |
 //! | `room` | the bounds, which all shards of a store share |
-//! | `hash` | which shard and which bucket a key belongs to |
+//! | `hash` | maps a key to its shard and its bucket |
 //! | `shard` | one small store: every operation on one key |
-//! | `table`, `bucket` | which entry a key is |
-//! | `entry`, `body`, `slab`, `row` | what is kept of a key, and under which number |
-//! | `wheel` | which entries have expired |
-//! | `policy`, `fifo`, `ghosts`, `share` | which entry goes when there is no room |
-//! | `graveyard` | what a shard let go of |
-//! | `stats` | what a store has done, in numbers |
+//! | `table`, `bucket` | find the entry of a key |
+//! | `entry`, `body`, `slab`, `row` | the records of keys, by number |
+//! | `wheel` | finds the entries that have expired |
+//! | `policy`, `fifo`, `ghosts`, `share` | choose the entry to evict when there is no room |
+//! | `graveyard` | removed keys and values, to be dropped later |
+//! | `stats` | counts what a store has done |
 
 mod body;
 mod bucket;

@@ -1,12 +1,12 @@
-//! The room of a store, which all of its shards take from: counted exactly.
+//! The room of a store, which all of its shards take from, counted exactly.
 //!
-//! Parts of a bound, one for each shard, would not do: keys do not spread evenly, so that one part
-//! would be full while another has room, and no value could be larger than a part. So an entry
-//! takes its room from that of the whole store before it is there, and gives it back once it is
-//! gone. A shard's equal part only says which shard makes way when there is no room left.
+//! Fixed parts of a bound, one for each shard, would not work. Keys do not spread evenly, so one
+//! part would be full while another has room, and no value could be larger than a part. So an entry
+//! takes its room from the whole store before it is stored, and returns it after it is removed. A
+//! shard's equal part only determines which shard makes room when there is no room left.
 //!
-//! The counts are changed by many shards at once, without a lock. Room is taken only if it is
-//! there, so the bounds hold at any moment. It knows no shard.
+//! Many shards change the counts at once, without a lock. Room is taken only if it is available, so
+//! the bounds hold at any moment. This module does not know shards.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,18 +16,18 @@ use super::store::Bounds;
 pub(super) struct Room {
     entries: Count,
     bytes: Count,
-    /// How many shards take from it.
+    /// The number of shards that take from it.
     shards: usize,
 }
 
-/// Entries and their bytes: of a shard, or that are to come.
+/// A number of entries and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Load {
     pub(super) entries: u32,
     pub(super) bytes: u64,
 }
 
-/// How much of something is taken, of how much there is.
+/// How much of a quantity is taken, and how much there is.
 #[derive(Debug)]
 struct Count {
     taken: AtomicUsize,
@@ -41,7 +41,7 @@ impl Room {
         Self { entries: Count::new(max_entries), bytes: Count::new(max_bytes), shards }
     }
 
-    /// Takes room for so much, if there is any.
+    /// Takes this much room, if it is available.
     #[inline]
     pub(super) fn take(&self, load: Load) -> bool {
         let (entries, bytes) = load.numbers();
@@ -55,7 +55,7 @@ impl Room {
         taken
     }
 
-    /// Gives room back that was taken.
+    /// Returns room that was taken.
     #[inline]
     pub(super) fn give(&self, load: Load) {
         let (entries, bytes) = load.numbers();
@@ -63,34 +63,34 @@ impl Room {
         self.bytes.give(bytes, self.is_alone());
     }
 
-    /// Whether there is room for so much now.
+    /// Whether this much room is available now.
     pub(super) fn has(&self, load: Load) -> bool {
         let (entries, bytes) = load.numbers();
         self.entries.has(entries) && self.bytes.has(bytes)
     }
 
-    /// Whether an entry of so many bytes has room if need be alone.
+    /// Whether an entry of this many bytes would fit into an empty store.
     #[inline]
     pub(super) fn fits(&self, bytes: u64) -> bool {
         self.entries.most > 0 && to_usize(bytes) <= self.bytes.most
     }
 
-    /// Whether so many bytes are more than an eighth of the room.
+    /// Whether this many bytes are more than an eighth of the room.
     #[inline]
     pub(super) fn is_large(&self, bytes: u64) -> bool {
         self.bounds_bytes() && to_usize(bytes) > self.bytes.most / PARTS
     }
 
-    /// How many parts of the room so many bytes take, beyond the first.
+    /// The number of eighths of the room that this many bytes take, beyond the first.
     pub(super) fn further_parts(&self, bytes: u64) -> usize {
         let parts = wide(to_usize(bytes)) * wide(PARTS);
         let parts = parts.div_ceil(wide(self.bytes.most).max(1));
         usize::try_from(parts).unwrap_or(usize::MAX).saturating_sub(1)
     }
 
-    /// Whether a value of so many bytes displaces few of the entries that are `in_use`, as all others
-    /// can go for it: if they take no more than an eighth of the room, or are no more than
-    /// [`FEW`] of average size.
+    /// Whether a value of this many bytes displaces few of the entries that are `in_use`, given
+    /// that all other entries can be evicted for it. That is so if the displaced entries take no
+    /// more than an eighth of the room, or are no more than [`FEW`] of average size.
     pub(super) fn displaces_few(&self, bytes: u64, in_use: Load) -> bool {
         let (entries, used) = in_use.numbers();
         let displaced = wide(used).saturating_add(wide(to_usize(bytes)));
@@ -99,8 +99,8 @@ impl Room {
             || displaced.saturating_mul(wide(entries)) <= wide(FEW).saturating_mul(wide(used))
     }
 
-    /// How many entries a shard will about hold, as far as that is known before: not if only bytes
-    /// are bounded.
+    /// The approximate number of entries that a shard will hold, if it can be known beforehand: it
+    /// cannot if only bytes are bounded.
     pub(super) fn entries_of_a_shard(&self) -> Option<u32> {
         let unbounded = self.entries.most == usize::MAX;
         let part = self.entries.most / self.shards.max(1);
@@ -108,13 +108,13 @@ impl Room {
         (!unbounded || !self.bounds_bytes()).then_some(part)
     }
 
-    /// How many bytes an equal part of the room has, if bytes are bounded.
+    /// The number of bytes in an equal part of the room, if bytes are bounded.
     pub(super) fn bytes_of_a_shard(&self) -> Option<u64> {
         let part = u64::try_from(self.bytes.most / self.shards.max(1)).unwrap_or(u64::MAX);
         self.bounds_bytes().then_some(part)
     }
 
-    /// How many bytes are short of room for so much.
+    /// The number of bytes that are missing to make room for `load`.
     pub(super) fn lacks(&self, load: Load) -> u64 {
         let free = self.bytes.most.saturating_sub(self.bytes.taken.load(Ordering::Relaxed));
         load.bytes.saturating_sub(u64::try_from(free).unwrap_or(u64::MAX))
@@ -124,19 +124,20 @@ impl Room {
         self.bytes.most < usize::MAX
     }
 
-    /// Whether a shard that holds `held` is to make room for `more` by itself. A little less than
-    /// an equal part is enough for that, so that shards seldom have to ask one another.
+    /// Whether a shard that holds `held` should make room for `more` by itself. A little less than
+    /// an equal part is enough for that, so that shards rarely have to ask each other.
     pub(super) fn makes_way(&self, held: Load, more: Load) -> bool {
         self.is_alone() || self.compare(held, more, |held, part| 8 * held >= 7 * part)
     }
 
-    /// Whether a shard that holds `held` has more of what is short for `more` than an equal part.
+    /// Whether a shard that holds `held` has more than an equal part of a quantity that is short
+    /// for `more`.
     pub(super) fn is_over_its_part(&self, held: Load, more: Load) -> bool {
         self.compare(held, more, |held, part| held > part)
     }
 
-    /// Compares what a shard holds with an equal part of the room, both times the number of shards,
-    /// in what there is not enough of.
+    /// Compares a shard's load with an equal part of the room, both multiplied by the number of
+    /// shards, in each quantity that is short.
     fn compare(&self, held: Load, more: Load, is: impl Fn(u128, u128) -> bool) -> bool {
         let shards = wide(self.shards);
         let one = |count: &Count, held, more| {
@@ -146,7 +147,7 @@ impl Room {
         one(&self.entries, entries, more_entries) || one(&self.bytes, bytes, more_bytes)
     }
 
-    /// Whether only one shard takes from it, and so no two at a time.
+    /// Whether only one shard takes from it, so that there are no concurrent changes.
     fn is_alone(&self) -> bool {
         self.shards <= 1
     }
@@ -209,9 +210,10 @@ fn wide(number: usize) -> u128 {
     u128::try_from(number).unwrap_or(u128::MAX)
 }
 
-/// One of so many parts of the room is for a value that proves nothing.
+/// A value that has not proved its use may take one of this many parts of the room.
 const PARTS: usize = 8;
-/// So few entries in use are displaced whatever they take, so that a room for few works as any other.
+/// This few entries in use may be displaced whatever they take, so that a store with room for few
+/// entries works like any other.
 const FEW: usize = 16;
 
 #[cfg(test)]
@@ -269,7 +271,7 @@ mod tests {
         let room = room(None, Some(8000), 4);
         assert!(room.displaces_few(4000, load(500, 5000)));
         assert!(!room.displaces_few(4001, load(500, 5000)));
-        // Sixteen of average size.
+        // Sixteen entries of average size.
         assert!(
             room.displaces_few(6000, load(20, 5000)) && !room.displaces_few(6000, load(27, 5000))
         );

@@ -1,6 +1,6 @@
-//! A row that grows and shrinks at its end and never moves: made of chunks of one size that stay
-//! where they are, so that to grow it copies no more than one chunk, however long it is. Of the
-//! chunks that have become empty it keeps one, for what comes next.
+//! A sequence that grows and shrinks at its end and never moves its elements. It consists of chunks
+//! of one size that stay in place, so growing copies at most one chunk, however long the sequence
+//! is. One chunk that has become empty is kept for later use.
 
 use alloc::vec::Vec;
 
@@ -36,7 +36,8 @@ impl<T> Row<T> {
     pub(super) fn push(&mut self, thing: T) {
         let chunk = self.len / CHUNK;
         if self.chunks.len() <= chunk {
-            // A row that stays short has a short chunk; others are filled as a rule.
+            // The first chunk starts small, as the row may stay short; later chunks are usually
+            // filled.
             let room = if chunk == 0 { 0 } else { CHUNK };
             self.chunks.push(Vec::with_capacity(room));
         }
@@ -46,7 +47,7 @@ impl<T> Row<T> {
         }
     }
 
-    /// Takes the last thing out. Its chunk stays, until it is [trimmed](Self::trim).
+    /// Removes the last element. Its chunk stays until it is [trimmed](Self::trim).
     pub(super) fn pop(&mut self) -> Option<T> {
         let last = self.len.checked_sub(1)?;
         let thing = self.chunks.get_mut(last / CHUNK)?.pop()?;
@@ -54,7 +55,7 @@ impl<T> Row<T> {
         Some(thing)
     }
 
-    /// Hands out a chunk that has become empty, for the caller to drop, if it is not the only one.
+    /// Returns an empty chunk for the caller to drop, if there is more than one.
     pub(super) fn trim(&mut self) -> Option<Vec<T>> {
         if self.chunks.len() <= self.len.div_ceil(CHUNK) + 1 {
             return None;

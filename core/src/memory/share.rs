@@ -1,29 +1,31 @@
-//! How much of the room the small queue has: learnt from which keys come back, and how soon.
+//! The share of the room that the small queue gets, learnt from the keys that come back.
 //!
-//! A key that comes back after it went from the small queue tells how long that queue should be.
-//! Was it away but *briefly*, a slightly longer small queue would have kept it. Was it away for
-//! *long*, only the main queue could have. The first kind of return lengthens the small queue and
-//! the second shortens it; as few keys can return briefly and many after long, a brief one counts
-//! for eight long ones. Past a fifth of the room, where main pays more for each entry less, it
-//! counts for four.
+//! A key that comes back after it was evicted from the small queue shows how long that queue should
+//! be. If it was away only *briefly*, a slightly longer small queue would have kept it. If it was
+//! away for *long*, only the main queue could have. The first kind of return lengthens the small
+//! queue, and the second shortens it. Few keys can return briefly and many after long, so a brief
+//! return counts as much as eight long ones. Once the small queue has a fifth of the room, where
+//! each lost entry costs the main queue more, it counts as much as four.
 //!
-//! A longer queue must also be seen to pay. In a loop slightly longer than the room all keys
-//! return briefly, however long the small queue is, as main loses what the small queue is given.
-//! So each brief return uses up a credit, which an entry that was used in the small queue and
-//! passed on to main has earned; without a credit it counts a little for a shorter queue.
+//! A longer small queue must also prove useful. In a loop slightly longer than the room, all keys
+//! return briefly however long the small queue is, because the main queue loses what the small
+//! queue gets. So each brief return uses up a credit. A credit is earned by an entry that was used
+//! in the small queue and passed on to the main queue. Without a credit, a brief return counts a
+//! little towards a shorter queue.
 //!
-//! The more entries, the smaller are the steps: what was learnt is unlearnt within a quarter as
-//! many returns as there are entries, in either direction. Among few entries chance rules, and the
-//! share stays what it is at first, the tenth that S3-FIFO gives.
+//! The more entries there are, the smaller the steps: a quarter as many returns as there are
+//! entries can undo what was learnt, in either direction. With few entries the returns are mostly
+//! chance, so the share keeps its initial value, the tenth that S3-FIFO gives.
 //!
-//! That ghosts say which queue is too short comes from Megiddo and Modha, "ARC" (FAST 2003). The
-//! numbers were found on recorded and generated traces; none of them is critical.
+//! The idea that ghosts show which queue is too short comes from Megiddo and Modha, "ARC" (FAST
+//! 2003). The constants were found on recorded and generated traces; the result is not sensitive to
+//! them.
 
 use super::ghosts::Absence;
 
 #[derive(Clone, Debug)]
 pub(super) struct Share {
-    /// In parts of [`WHOLE`].
+    /// A fraction of [`WHOLE`].
     parts: u32,
     credit: u8,
 }
@@ -33,18 +35,18 @@ impl Share {
         Self { parts: FIRST, credit: 0 }
     }
 
-    /// Whether a small queue of this weight has its share of a total.
+    /// Whether a small queue of this weight has reached its share of the total.
     #[inline]
     pub(super) fn is_reached(&self, small: u64, total: u64) -> bool {
         u128::from(small) * u128::from(WHOLE) >= u128::from(total) * u128::from(self.parts)
     }
 
-    /// Notes that an entry was used in the small queue, and passed on.
+    /// Notes that an entry was used in the small queue, and passed on to the main queue.
     pub(super) fn earn(&mut self) {
         self.credit = MOST_CREDIT.min(self.credit + 1);
     }
 
-    /// Notes that a key came back to so many entries.
+    /// Notes that a key came back, with this number of entries in the store.
     pub(super) fn learn(&mut self, absence: Absence, entries: u32) {
         if entries < FEWEST_ENTRIES {
             return;
@@ -71,14 +73,14 @@ const FIRST: u32 = WHOLE / 10;
 const LEAST: u32 = WHOLE / 128;
 const MOST: u32 = WHOLE / 2;
 const KNEE: u32 = WHOLE / 5;
-/// What a return counts for, in units; a brief one without a credit counts for one.
+/// The units that a return counts; a brief return without a credit counts one.
 const BRIEF: u32 = 32;
 const BRIEF_PAST_KNEE: u32 = 16;
 const LONG: u32 = 4;
 const MOST_CREDIT: u8 = 8;
-/// With fewer nothing is learnt.
+/// With fewer entries, nothing is learnt.
 const FEWEST_ENTRIES: u32 = 64;
-/// However few the entries, the share does not move faster than with so many.
+/// However few entries there are, the share does not move faster than with this many.
 const FEWEST_STEPS: u32 = 256;
 
 #[cfg(test)]
@@ -115,7 +117,7 @@ mod tests {
         assert!(learnt([Absence::Brief; 1000], 10_000, false).parts < FIRST);
     }
 
-    /// After many returns of which one in so many is brief.
+    /// The share after many returns, one in `one_in` of which is brief.
     fn settled(one_in: usize) -> u32 {
         let returns = [Absence::Long; 20].into_iter().take(one_in - 1).chain([Absence::Brief]);
         learnt(returns.cycle().take(20_000), 10_000, true).parts

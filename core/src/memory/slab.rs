@@ -1,9 +1,10 @@
 //! Things by number: a row with holes, in which a thing keeps its number until it is moved.
 //!
-//! Numbers are small, so that lists through the things cost four bytes a link. Freed numbers are
-//! used again, the latest first. If there are many more holes than things the slab is *sparse*, and
-//! its owner shrinks it, a step at a time: each step gives up the last number, and moves what has it
-//! into a hole. It does not know what it holds, nor who knows a thing by its number.
+//! Numbers are small, so that lists through the things cost four bytes per link. Freed numbers are
+//! used again, the latest first. If there are many more holes than things, the slab is *sparse*,
+//! and its owner shrinks it one step at a time. Each step gives up the last number, and moves the
+//! thing with that number into a hole. The slab knows neither what it holds nor who refers to a
+//! thing by its number.
 
 use alloc::vec::Vec;
 
@@ -14,9 +15,9 @@ use super::row::Row;
 pub(super) struct Id(u32);
 
 impl Id {
-    /// The number of nothing.
+    /// The number that stands for no thing.
     pub(super) const NONE: Self = Self(u32::MAX);
-    /// How many things a slab may hold; every number is below this.
+    /// The limit of the number of things in a slab; every number is below it.
     pub(super) const LIMIT: u32 = 1 << 31;
 
     pub(super) fn new(number: u32) -> Self {
@@ -43,14 +44,15 @@ pub(super) struct Slab<T> {
 #[derive(Debug)]
 pub(super) enum Slot<T> {
     Full(T),
-    /// One of those that are free, which are a list, so that the last slot can leave it.
+    /// A free slot. Free slots form a doubly linked list, so that the last slot can be removed from
+    /// it.
     Free {
         before: Id,
         after: Id,
     },
 }
 
-/// A thing that has another number now.
+/// A thing that was given another number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Moved {
     pub(super) from: Id,
@@ -62,7 +64,7 @@ impl<T> Slab<T> {
         Self { slots: Row::new(), free: Id::NONE, len: 0 }
     }
 
-    /// How many things there are.
+    /// The number of things.
     pub(super) fn len(&self) -> u32 {
         self.len
     }
@@ -88,7 +90,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes `thing` in. The caller keeps the number of things below [`Id::LIMIT`].
+    /// Adds `thing`. The caller keeps the number of things below [`Id::LIMIT`].
     pub(super) fn insert(&mut self, thing: T) -> Id {
         self.len += 1;
         match self.fill(thing) {
@@ -133,8 +135,8 @@ impl<T> Slab<T> {
         })
     }
 
-    /// Whether it takes more than twice the memory that its things need, and some that is kept for
-    /// things to come.
+    /// Whether it takes more than twice the memory that its things need, plus a reserve for later
+    /// things.
     pub(super) fn is_sparse(&self) -> bool {
         self.extent() > self.len.saturating_mul(2).saturating_add(SPARE)
     }
@@ -149,7 +151,7 @@ impl<T> Slab<T> {
         let from = self.last();
         match self.slots.pop()? {
             Slot::Full(thing) => {
-                // There is a hole, as the slab is no shorter than it has things.
+                // There is a hole, because the slab has more slots than things.
                 let to = self.fill(thing).ok()?;
                 Some(Moved { from, to })
             }
@@ -166,12 +168,12 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Hands out memory that is not needed any more; see [`Row::trim`].
+    /// Returns memory that is no longer needed; see [`Row::trim`].
     pub(super) fn trim(&mut self) -> Option<Vec<Slot<T>>> {
         self.slots.trim()
     }
 
-    /// Puts a thing into the hole that was made last; gives it back if there is no hole.
+    /// Puts a thing into the latest hole; returns the thing if there is no hole.
     fn fill(&mut self, thing: T) -> Result<Id, T> {
         let id = self.free;
         let Some(slot) = self.slots.get_mut(id.index()) else { return Err(thing) };
@@ -185,7 +187,7 @@ impl<T> Slab<T> {
     }
 }
 
-/// So many slots are kept free whatever the number of things.
+/// The number of slots that are kept free, whatever the number of things.
 const SPARE: u32 = 256;
 
 #[cfg(test)]

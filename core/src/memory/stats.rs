@@ -1,8 +1,9 @@
-//! What a store has done and what it holds, in numbers.
+//! Counts of what a store has done and of what it holds.
 //!
-//! Lookups change nothing in a shard, and are counted by whoever runs them. All other counts change
-//! while a shard is lent out to one. Every entry that came is still there or left for one reason:
-//! `insertions = entries + evicted + expired + removed`, in each shard at any time.
+//! Lookups change nothing in a shard, and are counted by the code that runs them. All other counts
+//! change while a shard is lent to one writer. Every entry that was inserted is still stored or was
+//! removed for one reason: `insertions = entries + evicted + expired + removed`, in each shard at
+//! any time.
 
 use core::ops::Add;
 
@@ -10,37 +11,37 @@ use crate::reply::Reply;
 
 /// What an in-memory store has done since it was made, and what it holds now.
 ///
-/// Shards are looked at one after another, so numbers of a store in use are of slightly different
+/// Shards are read one after another, so the counts of a store in use belong to slightly different
 /// moments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Lookups of a value that found one. Each key of a lookup of many counts; asking whether a
-    /// key is there, or for how long, does not.
+    /// Lookups that found a value. In a lookup of many keys each key counts. Asking whether a key
+    /// exists, or for its remaining time, does not count.
     pub hits: u64,
-    /// Lookups of a value that found none, or one that had expired.
+    /// Lookups that found no value, or an expired one.
     pub misses: u64,
-    /// Entries that were stored where none was. A value in the place of another is none.
+    /// Entries that were stored under a key without an entry. Replacing a value does not count.
     pub insertions: u64,
-    /// Entries that went for a lack of room, or because a value for their key was refused as too
-    /// large.
+    /// Entries that were removed for lack of room, or because a value for their key was refused as
+    /// too large.
     pub evicted: u64,
-    /// Entries that went because their timeout had passed. An expired entry is counted when its
-    /// memory is taken back.
+    /// Entries that were removed because their timeout had passed. An expired entry is counted when
+    /// its memory is reclaimed.
     pub expired: u64,
     /// Entries that were deleted or cleared.
     pub removed: u64,
-    /// Values that were not stored because there is no room for them: as each alone is larger than the
-    /// bound, or as it takes more than an eighth of it and is not worth the entries in use that it would
-    /// displace (see [`Bounds::max_bytes`](super::Bounds::max_bytes)).
+    /// Values that were not stored because there is no room for them: a value may be larger than
+    /// the bound by itself, or take more than an eighth of it without being worth the entries in
+    /// use that it would displace (see [`Bounds::max_bytes`](super::Bounds::max_bytes)).
     pub refused: u64,
-    /// How many entries there are, among them those that have expired and still take memory.
+    /// The number of entries, including expired ones whose memory is not yet reclaimed.
     pub entries: u64,
-    /// How many bytes they count: keys, values and [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD).
+    /// The number of bytes they count: keys, values and [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD).
     pub bytes: u64,
 }
 
-/// The two added up, for stores that are parts of one.
+/// Adds the counts of stores that are parts of one.
 impl Add for Stats {
     type Output = Self;
 
@@ -59,7 +60,7 @@ impl Add for Stats {
     }
 }
 
-/// Why an entry goes.
+/// Why an entry is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cause {
     Evicted,
@@ -67,8 +68,8 @@ pub(super) enum Cause {
     Removed,
 }
 
-/// How many lookups of a value found one, and how many did not. To be kept by whoever runs them, who
-/// knows which threads there are, and how they best count together.
+/// The numbers of lookups that found a value, and that found no value. They are kept by the code
+/// that runs lookups, because it knows its threads and how they best count together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Lookups {
     /// See [`Stats::hits`].
@@ -77,7 +78,7 @@ pub struct Lookups {
     pub misses: u64,
 }
 
-/// The comings and goings in one shard.
+/// The insertions and removals of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     insertions: u64,
@@ -95,7 +96,7 @@ impl Lookups {
         Self { hits: u64::from(found.is_some()), misses: u64::from(found.is_none()) }
     }
 
-    /// The lookups that a reply answers.
+    /// The lookups that a reply belongs to.
     #[must_use]
     pub fn of(reply: &Reply) -> Self {
         match reply {

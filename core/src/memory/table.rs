@@ -1,25 +1,26 @@
-//! Which entry a key is: numbers of entries by the prints of their keys.
+//! The hash table from keys to entries: numbers of entries by the prints of their keys.
 //!
-//! A hash table that doubles moves everything it holds at once, and one caller waits for that. So
-//! this one grows by one bucket at a time (linear hashing, after Litwin, 1980): with `n` buckets,
-//! and `p` the largest power of two up to `n`, a key is in the bucket that its print says modulo
-//! `2p`, or modulo `p` where there is no such bucket yet. The next bucket takes its keys from bucket
-//! `n - p` and from no other. An insertion so moves what is in one bucket at most.
+//! A hash table that doubles moves all of its contents at once, and one caller has to wait for
+//! that. So this one grows by one bucket at a time (linear hashing, after Litwin, 1980). Let `n` be
+//! the number of buckets and `p` the largest power of two up to `n`. A key is in the bucket given
+//! by its print modulo `2p`, or modulo `p` if that bucket does not exist yet. A new bucket gets its
+//! keys from bucket `n - p` and from no other. So an insertion moves the contents of one bucket at
+//! most.
 //!
-//! It shrinks in the same way: once it is less than half as full as when it grows, a removal puts what
-//! is in the last bucket back into the one that it came from.
+//! It shrinks in the same way. Once it is less than half as full as when it grows, a removal puts
+//! the contents of the last bucket back into the bucket that they came from.
 //!
-//! A [`Bucket`] is one line of memory, and most lookups look at no more. What a bucket has no room
-//! for is in a chain of spare ones behind it, of which all but the last are full. All spare buckets
-//! are in use: the last of them moves into the place of one that is given up.
+//! A [`Bucket`] is one cache line, and most lookups read no more. If a bucket has no room, its
+//! numbers continue in a chain of spare buckets, all but the last of which are full. All spare
+//! buckets are in use: when one is given up, the last one moves into its place.
 //!
-//! A walk goes through the buckets in the order of the prints read backwards. In that order the
-//! prints of a bucket are next to each other, and stay so when it is split or put together with
-//! another. So a walk meets every number that stays, just once, however the table changes.
+//! A walk visits the buckets in the order of the bit-reversed prints. In that order the prints of a
+//! bucket are adjacent, and stay so when the bucket is split or merged. So a walk visits every
+//! number that stays in the table exactly once, however the table changes.
 //!
-//! The table keeps numbers and a byte of each print, and asks for the print of one where it must
-//! move it. That byte is the topmost, and the lowest bits are those that decide on the bucket: only
-//! in a table of more than 2^24 buckets do tags tell less.
+//! The table keeps numbers and one byte of each print. It asks its owner for the print of a number
+//! that it must move. The byte is the highest one, and the lowest bits select the bucket. So tags
+//! are less selective only in a table of more than 2^24 buckets.
 
 use alloc::vec::Vec;
 
@@ -32,14 +33,14 @@ use super::slab::Id;
 pub(super) struct Table {
     buckets: Row<Bucket>,
     spare: Row<Bucket>,
-    /// Empty but while a bucket is taken apart.
+    /// Empty except while a bucket is taken apart.
     scratch: Vec<(Tag, Id)>,
     len: usize,
     /// See [`mask_of`].
     mask: u32,
 }
 
-/// Where a bucket is.
+/// The position of a bucket.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     First(usize),
@@ -51,7 +52,7 @@ impl Table {
         Self { buckets: Row::new(), spare: Row::new(), scratch: Vec::new(), len: 0, mask: 0 }
     }
 
-    /// What `look` makes of the number of that print for which it makes something.
+    /// Calls `look` with numbers that may have this print, and returns its first result.
     #[inline]
     pub(super) fn find<T>(&self, print: Print, mut look: impl FnMut(Id) -> Option<T>) -> Option<T> {
         let tag = tag(print);
@@ -64,7 +65,7 @@ impl Table {
         }
     }
 
-    /// Takes in a number that is not there. `print_of` tells the print of any that is.
+    /// Adds a number that is not in the table. `print_of` returns the print of any number in it.
     pub(super) fn insert(&mut self, print: Print, id: Id, print_of: impl Fn(Id) -> Print) {
         if self.len >= self.buckets.len() * FILL {
             self.grow(&print_of);
@@ -73,7 +74,8 @@ impl Table {
         self.len += 1;
     }
 
-    /// Lets go of a number of that print, if it is there. `print_of` tells the print of any other.
+    /// Removes a number with this print, if it is in the table. `print_of` returns the print of any
+    /// other.
     pub(super) fn remove(&mut self, print: Print, id: Id, print_of: impl Fn(Id) -> Print) {
         let first = Place::First(self.bucket_of(print));
         let (mut before, mut last, mut holds) = (first, first, None);
@@ -89,7 +91,7 @@ impl Table {
         }
         let Some(holds) = holds else { return };
         self.len -= 1;
-        // The last of the chain comes into the place that is free now.
+        // The last number of the chain moves into the place that has become free.
         let Some((tag, moved)) = self.get_mut(last).and_then(Bucket::pop) else { return };
         if moved != id
             && let Some(bucket) = self.get_mut(holds)
@@ -102,7 +104,7 @@ impl Table {
         }
     }
 
-    /// Gives a number of that print, which is there, another number.
+    /// Changes a number with this print, which must be in the table, to another number.
     pub(super) fn rename(&mut self, print: Print, old: Id, new: Id) {
         let mut place = Place::First(self.bucket_of(print));
         while let Some(bucket) = self.get_mut(place) {
@@ -113,8 +115,8 @@ impl Table {
         }
     }
 
-    /// Shows `look` all numbers in the bucket that a print of `from`, read backwards, belongs to.
-    /// Returns where the next bucket begins; `None` after the last.
+    /// Calls `look` with all numbers in the bucket that contains the print `from`, bit-reversed.
+    /// Returns the start of the next bucket; `None` after the last one.
     pub(super) fn walk(&self, from: u32, mut look: impl FnMut(Id)) -> Option<u32> {
         let index = self.bucket_of(Print(from.reverse_bits()));
         let mut next = self.buckets.get(index);
@@ -122,7 +124,7 @@ impl Table {
             bucket.all().for_each(&mut look);
             next = self.spare.get(bucket.next.index());
         }
-        // It has the prints with these lowest bits: one bit less if it is not split yet.
+        // The bucket has the prints with these lowest bits: one bit less if it is not split yet.
         let narrow = self.mask >> 1;
         let is_whole = (index & to_usize(narrow)) + to_usize(narrow) + 1 >= self.buckets.len();
         let bits = if is_whole { narrow } else { self.mask }.count_ones();
@@ -130,7 +132,7 @@ impl Table {
         last.checked_add(1)
     }
 
-    /// Hands out memory that is not needed any more; see [`Row::trim`].
+    /// Returns memory that is no longer needed; see [`Row::trim`].
     pub(super) fn trim(&mut self) -> Option<Vec<Bucket>> {
         self.buckets.trim().or_else(|| self.spare.trim())
     }
@@ -140,7 +142,7 @@ impl Table {
         u32::try_from(self.buckets.len()).unwrap()
     }
 
-    /// Lets go of the last bucket of a chain, if it is a spare one and empty.
+    /// Gives up the last bucket of a chain, if it is a spare one and empty.
     fn cut_off(&mut self, before: Place, last: Place, print_of: &impl Fn(Id) -> Print) {
         let Place::Spare(index) = last else { return };
         if self.get_mut(last).is_none_or(|bucket| !bucket.is_empty()) {
@@ -152,7 +154,7 @@ impl Table {
         self.give_up(index, print_of);
     }
 
-    /// Gives up a spare bucket which no other names: the last one moves into its place.
+    /// Gives up a spare bucket that no other names: the last spare bucket moves into its place.
     fn give_up(&mut self, index: Next, print_of: &impl Fn(Id) -> Print) {
         let Some(last) = self.spare.len().checked_sub(1).map(Next::new) else { return };
         if index != last
@@ -174,7 +176,7 @@ impl Table {
         }
     }
 
-    /// Makes one bucket more, and moves over what belongs there now.
+    /// Adds a bucket, and moves the numbers that now belong there.
     fn grow(&mut self, print_of: &impl Fn(Id) -> Print) {
         let count = self.buckets.len();
         let from = count.checked_ilog2().map(|bits| count - (1 << bits));
@@ -187,7 +189,7 @@ impl Table {
         self.scratch = moved;
     }
 
-    /// Puts what is in the last bucket back into the one that it came from, and gives it up.
+    /// Puts the contents of the last bucket back into the one that they came from, and gives it up.
     fn shrink(&mut self, print_of: &impl Fn(Id) -> Print) {
         let Some(last) = self.buckets.len().checked_sub(1) else { return };
         let Some(to) = last.checked_ilog2().map(|bits| last - (1 << bits)) else { return };
@@ -200,7 +202,7 @@ impl Table {
         self.scratch = moved;
     }
 
-    /// Takes everything out of a bucket and the spare ones behind it, which are given up.
+    /// Removes all numbers from a bucket and the spare ones behind it, and gives up the spare ones.
     fn take_apart(
         &mut self,
         index: Option<usize>,
@@ -215,7 +217,8 @@ impl Table {
         while let Some(bucket) = self.spare.get_mut(spare.index()) {
             all.extend(core::iter::from_fn(|| bucket.pop()));
             let after = core::mem::replace(&mut bucket.next, Next::NONE);
-            // The chain goes on without it, so that the one which moves is found behind it.
+            // Unlink it from the chain first, so that the spare bucket that moves is found behind
+            // it.
             if let Some(bucket) = index.and_then(|index| self.buckets.get_mut(index)) {
                 bucket.next = after;
             }
@@ -226,7 +229,7 @@ impl Table {
         all
     }
 
-    /// Puts a number into a bucket, or into one of those behind it.
+    /// Puts a number into a bucket, or into one of the spare ones behind it.
     fn put(&mut self, index: usize, tag: Tag, id: Id) {
         let mut place = Place::First(index);
         while let Some(bucket) = self.get_mut(place) {
@@ -241,7 +244,7 @@ impl Table {
         }
     }
 
-    /// Hangs a spare bucket behind the last of a chain.
+    /// Appends a spare bucket to a chain.
     fn lengthen(&mut self, last: Place) -> Next {
         let next = Next::new(self.spare.len());
         self.spare.push(Bucket::EMPTY);
@@ -258,7 +261,7 @@ impl Table {
         }
     }
 
-    /// Which bucket a print belongs to.
+    /// The bucket that a print belongs to.
     #[inline]
     fn bucket_of(&self, print: Print) -> usize {
         let [wide, narrow] = [self.mask, self.mask >> 1]
@@ -267,7 +270,7 @@ impl Table {
     }
 }
 
-/// The bits that tell twice as many buckets apart as the largest power of two below this number.
+/// The mask that selects among twice as many buckets as the largest power of two below this number.
 fn mask_of(buckets: usize) -> u32 {
     let bits = buckets.checked_sub(1).and_then(usize::checked_ilog2);
     bits.map_or(0, |bits| u32::MAX >> u32::BITS.saturating_sub(bits + 1).min(u32::BITS - 1))
@@ -283,10 +286,10 @@ fn tag(print: Print) -> Tag {
     Tag::of(topmost)
 }
 
-/// How many numbers a bucket has on average before there is another one, of the twelve that fit.
-/// Those that are not split yet have up to twice as many as those that are.
+/// The average number of numbers per bucket at which the table grows; twelve fit. A bucket that is
+/// not split yet has up to twice as many as one that is.
 const FILL: usize = 8;
-/// A table with so few buckets does not shrink.
+/// A table with this few buckets does not shrink.
 const FEWEST: usize = 16;
 
 #[cfg(test)]
@@ -301,14 +304,14 @@ mod tests {
         Seed::new(1).hash(&id.number().to_le_bytes()).print
     }
 
-    /// A table of so many numbers, from zero on.
+    /// A table of this many numbers, from zero on.
     fn table(len: u32) -> Table {
         let mut table = Table::new();
         (0..len).map(Id::new).for_each(|id| table.insert(print(id), id, print));
         table
     }
 
-    /// How many buckets each key's chain is long.
+    /// The length of each bucket's chain.
     fn chains(table: &Table) -> impl Iterator<Item = usize> {
         (0..table.buckets.len()).map(|index| {
             let next = |bucket: &&Bucket| table.spare.get(bucket.next.index());
@@ -324,7 +327,7 @@ mod tests {
             table.insert(print(Id::new(number)), Id::new(number), print);
             inside.insert(number);
             let gone = number.wrapping_mul(number) % 20_011;
-            // Often one that is not there, which is nothing.
+            // Often one that is not in the table, which changes nothing.
             table.remove(print(Id::new(gone)), Id::new(gone), print);
             inside.remove(&gone);
             assert_eq!(table.len, inside.len());
@@ -377,7 +380,7 @@ mod tests {
         }
     }
 
-    /// All that a walk shows from `from` on, and how many buckets it came by.
+    /// All numbers that a walk shows from `from` on, and the number of buckets that it visits.
     fn walked(table: &Table, mut from: u32) -> (Vec<Id>, usize) {
         let (mut all, mut buckets) = (Vec::new(), 0);
         loop {
@@ -441,7 +444,7 @@ mod tests {
                     }
                 });
                 steps += 1;
-                // By turns it grows to twice the size and shrinks to a tenth.
+                // In turns it grows to twice the size and shrinks to a tenth.
                 if ((steps + seed) / 20).is_multiple_of(2) {
                     for _ in 0..100 {
                         table.insert(print(Id::new(more)), Id::new(more), print);

@@ -1,4 +1,5 @@
-//! The whole store in virtual time: named cases here, any sequence of commands in [`model`].
+//! The whole store in virtual time: named cases here, and random sequences of commands in
+//! [`model`].
 
 use alloc::string::String;
 use core::cell::RefCell;
@@ -24,7 +25,7 @@ use crate::ttl::Expiry;
 mod large;
 mod model;
 
-/// Shards of one thread, and a clock.
+/// Shards for one thread, and a clock.
 struct Cells {
     shards: Vec<RefCell<Shard>>,
     seed: Seed,
@@ -32,7 +33,7 @@ struct Cells {
     now: Instant,
 }
 
-/// What a store holds.
+/// The load of a store.
 #[derive(PartialEq, Eq, Debug, Default)]
 struct Usage {
     entries: u64,
@@ -114,7 +115,7 @@ impl Cells {
         Usage { entries, bytes }
     }
 
-    /// Every key that begins with `stem`, and in how many steps it was found.
+    /// Every key that begins with `stem`, and the number of steps in which they were found.
     fn scan(&self, stem: &[u8]) -> (Vec<Bytes>, usize) {
         let (mut cursor, mut all) = (0, Vec::new());
         for steps in 1.. {
@@ -133,7 +134,7 @@ impl Cells {
         unreachable!()
     }
 
-    /// Sweeps until nothing is due; in how many rounds.
+    /// Sweeps until nothing is due. Returns the number of rounds.
     fn sweep(&self) -> usize {
         let mut rounds = 1;
         while sweep(self, self.now).is_some_and(|deadline| deadline.at <= self.now) {
@@ -148,7 +149,7 @@ fn millis(millis: u64) -> Expiry {
 }
 
 fn one_entry(name: &str, value: usize) -> u64 {
-    // Two colons before the name.
+    // The name follows two colons.
     u64::try_from(2 + name.len() + value).unwrap() + ENTRY_OVERHEAD
 }
 
@@ -190,7 +191,7 @@ fn an_expired_key_is_absent_for_every_other_operation() {
     let fresh = || {
         let mut store = Cells::bounded(None, None);
         store.set("k", "v", millis(10));
-        // Within the tick in which it expires, so that the wheel cannot have taken it yet.
+        // Within the tick in which it expires, so that the wheel cannot have removed it yet.
         store.now = Instant::from_nanos(500_000);
         store.set("late", "v", millis(10));
         store.now = Instant::from_nanos(10_500_000);
@@ -339,8 +340,8 @@ fn where_bytes_are_bounded_a_large_entry_fills_its_queue_as_many_small_ones_do()
     store.set("up", large(), Expiry::Never);
     (0..6).for_each(set_small);
     assert_eq!(store.get("up"), None, "it has made room");
-    // It has come back, and so is in the main queue. There it counts in no share of the others, of
-    // which the oldest goes.
+    // It has come back, and so is in the main queue. There it does not count towards the share of
+    // the small queue, whose oldest entry is evicted.
     store.set("up", large(), Expiry::Never);
     assert_eq!(store.usage().entries, 6);
     set_small(6);
@@ -523,7 +524,7 @@ fn a_bound_on_bytes_is_reached_to_the_last_entry_that_fits() {
 
 #[test]
 fn a_shard_that_holds_less_than_its_part_has_others_make_room() {
-    // All that is there is in one shard, and all that comes belongs to the other.
+    // All present entries are in one shard, and all new ones belong to the other.
     let bounds = Bounds { max_entries: Some(20_000), max_bytes: None };
     let store = Cells::new(new_shards(bounds));
     assert_eq!(store.count(), 2);
@@ -650,7 +651,7 @@ fn tables_follow_the_number_of_entries_down_in_small_steps() {
 
 #[test]
 fn an_entry_that_is_written_while_others_make_room_for_it_is_not_lost() {
-    // Its own number is the last, when those that go make the tables smaller.
+    // Its number is the last one, so it changes when the evictions make the tables smaller.
     let store = Cells::bounded(None, Some(2000 * one_entry("0000", 0)));
     for number in 0..1999 {
         store.set(&format!("{number:04}"), "", Expiry::Never);

@@ -1,27 +1,28 @@
-//! Which entries have expired: a hierarchical timing wheel.
+//! Finds the entries that have expired: a hierarchical timing wheel.
 //!
-//! Time is cut into ticks of a millisecond, and a tick is read as a number in base 64. A timer
-//! that is due at tick `t` hangs on the level of the highest digit in which `t` differs from the
+//! Time is divided into ticks of a millisecond, and a tick is read as a number in base 64. A timer
+//! that is due at tick `t` is kept on the level of the highest digit in which `t` differs from the
 //! wheel's own time, in the slot of `t`'s digit there. So the slots of level 0 are single ticks,
-//! those of level 1 are 64 ticks long, and so on; everything on a level is due before everything
-//! on the next, and a slot before those with higher digits. Finding the slot that comes first is
-//! two bit scans, however far away it is: empty time is never stepped through, be it years.
+//! those of level 1 are 64 ticks long, and so on. Everything on a level is due before everything on
+//! the next level, and a slot is due before those with higher digits. Finding the first slot takes
+//! two bit scans, however far away it is: the wheel never steps through empty time, even if that is
+//! years.
 //!
-//! The wheel's time moves only to a tick before which nothing is left. When that is the start of
-//! a long slot, the slot's timers are dealt out to the levels below, one a step; a timer comes
-//! down at most once a level. A slot that lies in the past as a whole is not dealt out: all that
-//! hangs in it is due.
+//! The wheel's time only moves to a tick before which nothing is left. If that is the start of a
+//! long slot, the slot's timers are distributed over the levels below, one per step. A timer moves
+//! down at most once per level. A slot that lies entirely in the past is not distributed: all
+//! timers in it are due.
 //!
-//! Nothing is ever done all at once. [`Wheel::step`] moves or expires one timer and says which;
-//! its caller decides how many steps an operation can afford. As long as that is no less than the
-//! number of levels for each timer that it starts, the wheel keeps up. In between it lags behind,
-//! and whoever reads an entry compares its deadline with the clock.
+//! No work is ever done all at once. [`Wheel::step`] moves or expires one timer and returns which;
+//! its caller decides how many steps an operation can afford. The wheel keeps up if that is at
+//! least the number of levels for each timer that the operation starts. Meanwhile the wheel may lag
+//! behind, so code that reads an entry compares its deadline with the clock.
 //!
-//! A timer that is put off, as most are that are started anew, stays where it hangs. When its slot
-//! comes it hangs where it belongs by then. So to put one off touches no timer but that one, and
-//! costs no more steps later than starting one does.
+//! Most timers that are restarted are postponed. A postponed timer stays in its slot, and moves to
+//! the right one when the time of that slot comes. So postponing a timer touches no other timer,
+//! and costs no more steps later than starting one.
 //!
-//! Timers hang in lists threaded through the entries, so starting and stopping one is O(1) and
+//! The lists of timers are threaded through the entries, so starting and stopping one is O(1) and
 //! allocates nothing. The wheel does not know what expires.
 
 use alloc::vec::Vec;
@@ -30,10 +31,10 @@ use super::slab::Id;
 use crate::planted::{self, Bug};
 use crate::time::Instant;
 
-/// What the wheel keeps of an entry.
+/// The data that the wheel keeps in an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timer {
-    /// When the entry expires, to the nanosecond; [`Instant::MAX`] for never.
+    /// The time at which the entry expires, to the nanosecond; [`Instant::MAX`] means never.
     pub(super) at: Instant,
     before: Before,
     after: Id,
@@ -54,33 +55,34 @@ impl Timer {
     }
 }
 
-/// Where the timers of entries are.
+/// Gives access to the timers of entries.
 pub(super) trait Timers {
     fn timer(&mut self, id: Id) -> Option<&mut Timer>;
 }
 
-/// What one step of the wheel came to.
+/// The result of one step of the wheel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
-    /// Nothing is due, and nothing is left to be dealt out.
+    /// No timer is due, and there is nothing left to distribute.
     Idle,
-    /// A timer came down a level or was put off, or a slot turned out to be empty.
+    /// A timer moved down a level or was postponed, or a slot turned out to be empty.
     Moved,
-    /// This timer is due and hangs no more.
+    /// This timer is due, and was removed from the wheel.
     Expired(Id),
 }
 
 #[derive(Debug)]
 pub(super) struct Wheel {
-    /// Every timer hangs where its difference from this tick says, but for those that are still
-    /// to be dealt out. One started behind it hangs in a slot that lies in the past as a whole.
+    /// Every timer is in the slot given by its difference from this tick, except those that are
+    /// still to be distributed. A timer that is started with a deadline before this tick is in a
+    /// slot entirely in the past.
     time: u64,
-    /// The level whose slot at `time` is being dealt out.
+    /// The level whose slot at `time` is being distributed.
     dealing: Option<u32>,
     /// No slot that holds a timer begins before this tick.
     next: u64,
     occupied: [u64; LEVELS],
-    /// What hangs first in each slot. Empty until a timer is started.
+    /// The first timer of each slot. Empty until a timer is started.
     first: Vec<Id>,
 }
 
@@ -102,7 +104,7 @@ impl Wheel {
         self.hang(all, id);
     }
 
-    /// Stops a timer; it is then one that is never due.
+    /// Stops a timer, which is then never due.
     pub(super) fn stop(&mut self, all: &mut impl Timers, id: Id) {
         self.unhang(all, id);
         if let Some(timer) = all.timer(id) {
@@ -110,7 +112,7 @@ impl Wheel {
         }
     }
 
-    /// Notes that the entry at `id` was at another number before.
+    /// Updates the lists after the entry that is now at `id` was given that number.
     pub(super) fn moved(&mut self, all: &mut impl Timers, id: Id) {
         let Some(&mut Timer { before, after, .. }) = all.timer(id) else { return };
         match before.place() {
@@ -131,7 +133,7 @@ impl Wheel {
         }
     }
 
-    /// Does one step of the work that there is up to `now`.
+    /// Does one step of the work that is due by `now`.
     #[inline]
     pub(super) fn step(&mut self, all: &mut impl Timers, now: Instant) -> Step {
         let now = tick_before(now);
@@ -166,7 +168,7 @@ impl Wheel {
         }
     }
 
-    /// When [`step`](Self::step) will next have work, at the earliest.
+    /// The earliest time at which [`step`](Self::step) will have work.
     pub(super) fn next(&self) -> Option<Instant> {
         let at = Instant::from_millis(self.next);
         (at != Instant::MAX).then_some(at)
@@ -180,7 +182,8 @@ impl Wheel {
         })
     }
 
-    /// Takes the first timer from a slot: it expires, or hangs elsewhere. `None` if there is none.
+    /// Takes the first timer out of a slot, and expires it or moves it. `None` if the slot is
+    /// empty.
     fn take_first(&mut self, all: &mut impl Timers, index: u32, now: u64) -> Option<Step> {
         let id = self.first.get(to_usize(index)).copied()?;
         let due = tick_after(all.timer(id)?.at);
@@ -192,7 +195,8 @@ impl Wheel {
         Some(Step::Moved)
     }
 
-    /// The slot that comes first. Not asked while one is being dealt out, which would be missed.
+    /// The slot that comes first. Not called while a slot is being distributed, as it would miss
+    /// that one.
     fn earliest(&self) -> Option<Slot> {
         let (level, slots) = (0..).zip(&self.occupied).find(|(_, slots)| **slots != 0)?;
         let digit = slots.trailing_zeros();
@@ -202,7 +206,7 @@ impl Wheel {
         Some(Slot { level, index: slot_index(level, digit), start, last: start | !(!0 << below) })
     }
 
-    /// Hangs a timer where it belongs: nowhere if it is never due.
+    /// Puts a timer into its slot; a timer that is never due gets no slot.
     fn hang(&mut self, all: &mut impl Timers, id: Id) {
         let at = all.timer(id).map_or(Instant::MAX, |timer| timer.at);
         if at == Instant::MAX {
@@ -269,8 +273,8 @@ struct Slot {
     last: u64,
 }
 
-/// What stands before a timer in its list, packed: another entry, or the slot itself if it is the
-/// first. With the slot known from there, no timer needs to remember where it hangs.
+/// What precedes a timer in its list, packed: another entry, or the slot itself for the first
+/// timer. As the slot can be found this way, no timer needs to remember its slot.
 #[derive(Clone, Copy, Debug)]
 struct Before(u32);
 
@@ -300,7 +304,7 @@ impl Before {
     }
 }
 
-/// The first tick at which all of `at` has passed.
+/// The first tick at or after `at`.
 fn tick_after(at: Instant) -> u64 {
     at.as_nanos().div_ceil(NANOS_PER_TICK)
 }
@@ -311,7 +315,7 @@ fn tick_before(now: Instant) -> u64 {
 }
 
 fn digit(tick: u64, level: u32) -> u32 {
-    // Cut to six bits, it fits.
+    // The value fits, as it is cut to six bits.
     ((tick >> (level * BITS)) as u32) & DIGIT
 }
 

@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// The rooms of one shard and of several.
+/// The bounds of a store with one shard and of one with several.
 const ROOMS: [u64; 2] = [4 << 20, 64 << 20];
 
-/// A store that is full of small entries, each of which was asked for a few times.
+/// A store that is full of small entries, each of which was read a few times.
 struct Hot {
     store: Cells,
     room: u64,
@@ -13,7 +13,8 @@ struct Hot {
 }
 
 impl Hot {
-    /// Small entries that take so many hundredths of the room, values of about this length.
+    /// Stores small entries that take this many percent of the room, with values of about this
+    /// length.
     fn new(room: u64, percent: u64, len: usize) -> Self {
         let store = Cells::bounded(None, Some(room));
         let count = room * percent / 100 / counted("hot 000000", len);
@@ -23,7 +24,7 @@ impl Hot {
         hot
     }
 
-    /// Asks for each. Returns how many hundredths of them hit, times their number.
+    /// Reads each entry. Returns the percentage that hit, times their number.
     fn ask(&self) -> u64 {
         100 * (0..self.count).map(|n| u64::from(self.store.get(&name(n)).is_some())).sum::<u64>()
     }
@@ -33,7 +34,7 @@ impl Hot {
         assert!(left >= percent, "{left} of 100 are left of {} bytes: {what}", self.room);
     }
 
-    /// Sets a value that takes so many thousandths of the room.
+    /// Sets a value that takes this many thousandths of the room.
     fn set(&self, name: &str, parts: u64) {
         let len = self.room * parts / 1000 - 2 * ENTRY_OVERHEAD - 100;
         self.store.set(name, vec![7; usize::try_from(len).unwrap()], Expiry::Never);
@@ -44,7 +45,7 @@ impl Hot {
     }
 }
 
-/// What an entry counts whose value is in a block of its own.
+/// The number of bytes that an entry counts whose value is in a block of its own.
 fn counted(name: &str, len: usize) -> u64 {
     one_entry(name, len) + ENTRY_OVERHEAD
 }
@@ -148,7 +149,7 @@ fn a_large_value_that_is_asked_for_again_and_again_gets_in_and_stays() {
                 assert!(tries <= most, "{parts}");
             }
             assert!(tries > 1, "{parts}");
-            // Others come, and it is in use.
+            // Others are added, while it is in use.
             for number in 0..hot.count {
                 hot.store.set(&format!("new {number}"), vec![1; 800], Expiry::Never);
                 if number % 100 == 0 {

@@ -1,7 +1,7 @@
 //! Any commands at any times, on the store and on a map beside it.
 //!
-//! The map knows no bounds. After every command the keys that the store has let go of are taken
-//! out of the map too, if the store had a reason to; so every answer must be exactly the map's.
+//! The map has no bounds. After every command, the keys that the store has evicted are removed from
+//! the map too, if the store had a reason to evict. So every reply must be exactly the map's.
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
@@ -17,7 +17,7 @@ enum Act {
     Get(usize),
     GetMany(Vec<usize>),
     Set(usize, Bytes, Expiry),
-    /// Sets a value that takes so many hundredths of all the room there is.
+    /// Sets a value that takes this many percent of the whole room.
     Fill(usize, u64, Expiry),
     SetMany(Vec<usize>, Bytes, Expiry),
     Add(usize, Bytes, Expiry),
@@ -119,7 +119,7 @@ struct Pair {
     shape: Shape,
     store: Cells,
     plain: BTreeMap<Bytes, Kept>,
-    /// Whether all that the store holds is live, so that only a lack of room is a reason to evict.
+    /// Whether all entries of the store are live, so that only a lack of room is a reason to evict.
     none_expired: bool,
 }
 
@@ -160,7 +160,7 @@ impl Pair {
                 for index in indexes {
                     stored = self.keep(whole(index), value.clone(), self.until(*expiry));
                 }
-                // On its way through the keys it may run out of room that it has in the end.
+                // On its way through the keys it may run out of room that it has at the end.
                 self.none_expired = false;
                 let (names, values) = (names(indexes), vec![value.clone(); indexes.len()]);
                 let keys = scope.keys(&names);
@@ -249,7 +249,7 @@ impl Pair {
             Act::Ping => self.check(&Command::Ping, &Ok(Reply::Done)),
             Act::Pass(span) => self.pass(self.store.now + *span),
             Act::Sweep => {
-                // What expires within a tick is found at its end.
+                // An entry that expires within a tick is found at the tick's end.
                 let tick = self.store.now.as_nanos().div_ceil(1_000_000);
                 self.pass(Instant::from_millis(tick));
                 self.store.sweep();
@@ -259,7 +259,7 @@ impl Pair {
     }
 
     fn pass(&mut self, to: Instant) {
-        // Time ends before it is full, so that no deadline is cut to its end.
+        // Time ends before its maximum, so that no deadline saturates.
         self.store.now = to.min(Instant::from_nanos(u64::MAX / 2));
         self.expire();
     }
@@ -281,7 +281,7 @@ impl Pair {
         self.plain.get(key).map(|kept| kept.value.clone())
     }
 
-    /// Puts an entry into the map unless it is too large. The key, if it is there then.
+    /// Puts an entry into the map unless it is too large. Returns the key if it was stored.
     fn keep(&mut self, key: Bytes, value: Bytes, until: Option<Instant>) -> Option<Bytes> {
         let fits = self.shape.max_bytes.is_none_or(|bound| size(&key, &value) <= bound);
         if fits && self.shape.max_entries != Some(0) {
@@ -293,7 +293,7 @@ impl Pair {
         }
     }
 
-    /// A value that takes, with its key, so many hundredths of the room of a shard.
+    /// A value that takes, together with its key, this many percent of a shard's room.
     fn filling(&self, key: &Bytes, part: u64) -> Bytes {
         let room = self.shape.max_bytes.unwrap_or(1000) * part / 100;
         let small = usize::try_from(room.saturating_sub(ENTRY_OVERHEAD)).unwrap();
@@ -313,7 +313,7 @@ impl Pair {
         self.check_bounds();
     }
 
-    /// Runs a command that may evict, but not what it has `stored`.
+    /// Runs a command that may evict, but not the key that it has `stored`.
     fn check_write(&mut self, command: &Command<'_>, wanted: &Answer, stored: Option<&Bytes>) {
         assert_eq!(self.store.run(command), *wanted, "{command:?}");
         let lost = self.lost();
@@ -329,8 +329,8 @@ impl Pair {
         self.check_bounds();
     }
 
-    /// The keys that the map has and the store has not; the store must have no others, and the
-    /// same time for each.
+    /// The keys that are in the map and not in the store. The store must have no others, and the
+    /// same expiry for each.
     fn lost(&self) -> Vec<Bytes> {
         let (found, _) = self.store.scan(b"");
         for key in &found {
@@ -377,7 +377,7 @@ impl Pair {
         assert_eq!(self.store.usage(), self.wanted_usage());
     }
 
-    /// Lets all timers run out, and compares what is left to the byte.
+    /// Lets all timers run out, and checks the remaining bytes.
     fn finish(mut self) {
         for index in 0..NAMES.len() {
             self.act(&Act::Get(index));

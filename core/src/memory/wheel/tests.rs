@@ -29,7 +29,7 @@ impl Clockwork {
         self.wheel.start(&mut self.all, Id::new(number), at);
     }
 
-    /// All that expires by `now`, in order, and in how many steps.
+    /// Everything that expires by `now`, in order, and the number of steps that it took.
     fn drain(&mut self, now: Instant) -> (Vec<u32>, usize) {
         let mut expired = Vec::new();
         for steps in 0.. {
@@ -274,6 +274,6 @@ proptest! {
     }
 }
 
-/// No tick begins later.
+/// The last tick.
 const LAST_TICK: Instant = Instant::from_nanos(u64::MAX - u64::MAX % 1_000_000);
 const MILLI: Duration = Duration::from_millis(1);
