@@ -1,4 +1,5 @@
-//! How a caller comes to a link: it is given one, or waits in line for one, or for room.
+//! How a caller gets a connection: at once, or after waiting in the queue for one, or for room on
+//! one.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use crate::error::{Error, LinkError};
 use crate::sync::lock;
 use crate::waker::Spare;
 
-/// What a caller without a link gets.
+/// The result for a caller without a connection.
 pub(super) enum Acquired {
     Link(Arc<Shared>),
     Wait(Ticket),
@@ -25,8 +26,8 @@ pub(super) enum Acquired {
 }
 
 impl Pool {
-    /// The link to use now; or else the caller waits until it is woken to ask again: when there is
-    /// a link, when there is no hope, or when its time is over.
+    /// Returns the connection to use now. Otherwise the caller waits, and is woken to call again
+    /// once there is a connection, once there is no hope of one, or once its time is over.
     pub(super) fn acquire(
         &self,
         ticket: Option<Ticket>,
@@ -61,8 +62,8 @@ impl Pool {
         acquired
     }
 
-    /// The caller waits until it is woken to ask again, as all links are full and `link` is the
-    /// least so; unless that has room by now.
+    /// Queues the caller until it is woken to call again. All connections are full and `link` is
+    /// the least so; it is returned if it has room by now.
     pub(super) fn queue(
         &self,
         link: &Arc<Shared>,
@@ -83,7 +84,8 @@ impl Pool {
         let acquired = self.line_up(&mut state, ticket, expires, &mut waker);
         self.lined_up.store(true, Ordering::Relaxed);
         unlock_and_wake(state);
-        // Whoever makes room after this look, which the link's lock puts in order, sees the line.
+        // The link's lock orders this check: if a driver makes room after it, the driver sees the
+        // queue.
         if let Acquired::Wait(ticket) = acquired
             && !link.is_full()
         {
@@ -106,7 +108,8 @@ impl Pool {
         Acquired::Wait(state.line.wait(ticket, expires, waker))
     }
 
-    /// The caller waits for something else than the pool, which wakes it; or until its time is over.
+    /// Registers a caller that waits for something other than the pool and is woken by that. Its
+    /// wait ends at `expires`.
     pub(super) fn hold(
         &self,
         ticket: Option<Ticket>,
@@ -135,13 +138,14 @@ impl Pool {
         held
     }
 
-    /// A caller is held up no more.
+    /// Removes a caller that is held up no more.
     pub(super) fn let_go(&self, ticket: Ticket) {
         let waker = lock(&self.state).line.let_go(ticket);
         drop(waker);
     }
 
-    /// A caller waits no more. Answers whether it did: otherwise it was woken.
+    /// Removes a caller that waits no more. Returns whether it was still waiting; if not, it was
+    /// woken.
     pub(super) fn forget(&self, ticket: Ticket) -> bool {
         let mut state = lock(&self.state);
         let waited = state.line.forget(ticket);
@@ -156,7 +160,7 @@ impl Pool {
         waited.is_some() || alone.is_some()
     }
 
-    /// A caller waits no more, as it has its link; its time was to be over then.
+    /// Removes a caller that has got its connection. `expires` is when its wait would have ended.
     #[cold]
     pub(super) fn arrived(&self, ticket: Ticket, expires: Option<Instant>) {
         self.forget(ticket);
@@ -166,7 +170,7 @@ impl Pool {
         });
     }
 
-    /// A caller goes away that waited. If it was woken, what it was woken for is another's.
+    /// Removes a caller that goes away. If it was already woken, its turn passes to another.
     pub(crate) fn leave(&self, ticket: Ticket) {
         if !self.forget(ticket) {
             self.has_room(1);
@@ -178,7 +182,7 @@ impl Pool {
         self.lined_up.load(Ordering::Relaxed)
     }
 
-    /// A link takes so many more commands: as many callers are woken, if they wait.
+    /// Wakes as many waiting callers as a connection takes more commands.
     pub(super) fn has_room(&self, room: usize) {
         let mut state = lock(&self.state);
         let mut woken = Vec::new();

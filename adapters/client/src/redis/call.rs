@@ -1,4 +1,4 @@
-//! One command's way through a pool: to a link, to the server, and again where it may.
+//! One command's way through a pool: to a connection, to the server, and again if allowed.
 
 mod trip;
 
@@ -22,31 +22,31 @@ use super::slots::Outcome;
 use super::{Pool, Ticket};
 use crate::error::{Error, LinkError};
 
-/// A command under way. Dropped, it gives up its place; the reply, if one comes, is thrown away.
+/// A command under way. When dropped, it gives up its place; a later reply is discarded.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     stage: Stage,
-    /// When it is over. The response timeout runs from when it is first sent, or first waits.
+    /// When its time is over. The response timeout runs from when it is first sent, or first waits.
     expires: Option<Instant>,
-    /// Whether it may be sent again though it may have run: it changes nothing.
+    /// Whether it may be sent again although it may have run, as it changes nothing.
     repeatable: bool,
-    /// There where more is to be known than of most.
+    /// Present if the command was not simply sent.
     past: Option<Box<Past>>,
 }
 
-/// What is to be known of a command that was not simply sent.
+/// The history of a command that was not simply sent.
 #[derive(Debug, Default)]
 struct Past {
-    /// How often its connection ended, as far as it may be the reason, and when that was last.
+    /// How often its connection ended, if the command may be the cause, and when that was last.
     losses: Losses,
     since: Option<Since>,
-    /// Why an earlier attempt was lost, where the server may have run that.
+    /// Why an earlier attempt was lost, if the server may have run it.
     lost: Option<LinkError>,
     /// Its way through a cluster.
     trip: Trip,
 }
 
-/// When a connection ended, and to which node of a cluster it led.
+/// When a connection ended, and the cluster node that it led to.
 #[derive(Clone, Debug)]
 struct Since {
     at: Instant,
@@ -64,7 +64,8 @@ enum Stage {
 }
 
 impl Call {
-    /// The value that was answered, or none; nothing where it was something else, or is to come.
+    /// Takes the reply if it is a value or its absence; `None` if it is another reply, or has not
+    /// come yet.
     #[inline(always)]
     pub(crate) fn take_value(&mut self) -> Option<Option<Bytes>> {
         let Stage::Sent(link, tag) = &self.stage else { return None };
@@ -73,8 +74,8 @@ impl Call {
         Some(value)
     }
 
-    /// Ready with what became of the command that was sent, or with `None` where none was. What is
-    /// no reply is for [`unanswered`](Self::unanswered).
+    /// Ready with the outcome of the command that was sent, or with `None` if none was sent. An
+    /// outcome that is no reply must be passed to [`unanswered`](Self::unanswered).
     #[inline(always)]
     pub(crate) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Option<Outcome>> {
         let Stage::Sent(link, tag) = &self.stage else { return Poll::Ready(None) };
@@ -85,10 +86,10 @@ impl Call {
         Poll::Ready(Some(outcome))
     }
 
-    /// Sends a [plain](Self::is_plain) command on a link, unless that does not take it.
+    /// Sends a [plain](Self::is_plain) command on a connection.
     ///
     /// # Errors
-    /// Why the link does not take it.
+    /// Why the connection does not take it.
     #[inline(always)]
     pub(crate) fn send_plain(
         &mut self,
@@ -101,7 +102,7 @@ impl Call {
         Ok(())
     }
 
-    /// Sends the command on a link, which is given back where it does not take it.
+    /// Sends the command on a connection, which is returned if it does not take the command.
     fn send(
         &mut self,
         link: Arc<Shared>,
@@ -129,8 +130,8 @@ impl Call {
         }
     }
 
-    /// Waits for something else than the pool, which wakes the caller, while its time runs. Ready
-    /// where that is over.
+    /// Waits, while its time runs, for something other than the pool that will wake the caller.
+    /// Ready once the time is over.
     pub(crate) fn poll_held(
         &mut self,
         pool: &Arc<Pool>,
@@ -148,7 +149,8 @@ impl Call {
         match held {
             Acquired::Wait(held) if ticket == Some(held) => Poll::Pending,
             Acquired::Wait(held) => {
-                // A turn that came meanwhile is another's: what holds this up may wait for it.
+                // If its turn came meanwhile, the turn passes to another: what delays this command
+                // may depend on it.
                 self.leave();
                 self.stage = Stage::Held(Arc::clone(pool), held);
                 Poll::Pending
@@ -161,7 +163,8 @@ impl Call {
         }
     }
 
-    /// Sends the command on a link of the pool, or waits in its line. Ready where neither can be.
+    /// Sends the command on a connection of the pool, or waits in its queue. Ready if it can do
+    /// neither.
     pub(crate) fn poll_send(
         &mut self,
         pool: &Arc<Pool>,
@@ -172,7 +175,8 @@ impl Call {
         self.poll_link(pool, command, cx, send).map(|error| self.over(error))
     }
 
-    /// The same for any way to send. It is not given up where that is ready.
+    /// Like [`poll_send`](Self::poll_send), for any way to send. If it is ready, the call is not
+    /// given up.
     fn poll_link(
         &mut self,
         pool: &Arc<Pool>,
@@ -193,7 +197,8 @@ impl Call {
             let acquired = match acquired {
                 Acquired::Link(link) => match send(self, link) {
                     Ok(()) => return Poll::Pending,
-                    // It ended just now, and will not be acquired again; or is another's.
+                    // It ended just now, and will not be acquired again; or another command has
+                    // taken it.
                     Err((_, Rejected::Closed)) => continue,
                     Err((_, Rejected::Full)) if alone => continue,
                     Err((link, Rejected::Full)) => pool.queue(&link, ticket, &mut self.expires, cx),
@@ -215,7 +220,7 @@ impl Call {
         }
     }
 
-    /// What to say of an outcome of `command` that is no reply; nothing where it is to be sent again.
+    /// Converts an outcome of `command` that is no reply; `None` if the command must be sent again.
     #[cold]
     pub(crate) fn unanswered(
         &mut self,
@@ -266,8 +271,8 @@ impl Call {
         }
     }
 
-    /// A call for a part of the keys of this one, which ended its connection. Its time is the same,
-    /// and it is as suspect.
+    /// A call for a part of the keys of this one, which ended its connection. It has the same
+    /// deadline, and is as suspect.
     #[cold]
     pub(crate) fn part(&self) -> Self {
         let since = self.past.as_ref().and_then(|past| past.since.clone());
@@ -279,22 +284,22 @@ impl Call {
         part
     }
 
-    /// Since when a link of this pool is to be dialled for the command to be alone on it. Links to
-    /// other nodes have nothing to do with the one that ended.
+    /// The time since which a connection of this pool must have been dialled for the command to be
+    /// alone on it. Connections to other nodes are unrelated to the one that ended.
     fn since(&self, pool: &Pool) -> Instant {
         let since = self.past.as_ref().and_then(|past| past.since.as_ref());
         let node = pool.member.as_ref().map(|member| &member.address);
         since.filter(|since| since.node.as_ref() == node).map_or(Instant::ORIGIN, |since| since.at)
     }
 
-    /// Whether the command is to be alone on its link.
+    /// Whether the command must be alone on its connection.
     #[inline]
     fn is_suspect(&self) -> bool {
         self.past.as_ref().is_some_and(|past| past.losses.is_suspect())
             && !planted::is(Bug::SuspectInCompany)
     }
 
-    /// Gives up. What an earlier attempt may have done goes before why this one failed.
+    /// Gives up. If an earlier attempt may have run, its error takes precedence over this one.
     pub(crate) fn over(&mut self, error: Error) -> Error {
         self.leave();
         match self.past.take().and_then(|past| past.lost) {
@@ -303,7 +308,7 @@ impl Call {
         }
     }
 
-    /// The place in this pool's line, where there is one.
+    /// The place in this pool's queue, if it has one.
     fn ticket(&self, pool: &Arc<Pool>) -> Option<Ticket> {
         match &self.stage {
             Stage::Waiting(of, ticket) if Arc::ptr_eq(of, pool) => Some(*ticket),
@@ -319,7 +324,8 @@ impl Call {
         Poll::Pending
     }
 
-    /// Gives up its place, on a link or in a line; a turn that it got there is another's.
+    /// Gives up its place, on a connection or in a queue. A turn that it got there passes to
+    /// another.
     #[inline(never)]
     fn leave(&mut self) {
         match std::mem::take(&mut self.stage) {

@@ -1,11 +1,11 @@
-//! A pool says how it is, for [`PoolInfo`].
+//! A snapshot of a pool, for [`PoolInfo`].
 
 use super::Pool;
 use crate::info::{LastError, PoolInfo, ServerSeen};
 use crate::sync::lock;
 
 impl Pool {
-    /// Fills in what there is to say.
+    /// Fills in the snapshot.
     pub(crate) fn describe(&self, info: &mut PoolInfo) {
         let now = self.now();
         let state = lock(&self.state);
@@ -25,11 +25,11 @@ impl Pool {
             let error = error.clone();
             LastError { error, ago: now.since(*at) }
         });
-        // All that are open: whoever takes one out, or in, has this lock.
+        // These are all open connections: adding or removing one takes this lock.
         for (_, link) in &state.links {
             let census = link.census();
             info.idle += usize::from(census.idle);
-            // One that takes no more commands, or is kept apart, may be idle all the same.
+            // A connection that takes no more commands, or is kept apart, may be idle all the same.
             info.busy += usize::from(!census.idle && census.load >= self.bounds.busy());
             info.queued += census.queued;
             info.in_flight += census.in_flight;
@@ -39,7 +39,7 @@ impl Pool {
     }
 }
 
-/// Counts one more link to this server.
+/// Counts one more connection to this server.
 fn note(servers: &mut Vec<ServerSeen>, seen: ServerSeen) {
     let same =
         |known: &&mut ServerSeen| ServerSeen { links: seen.links, ..(**known).clone() } == seen;

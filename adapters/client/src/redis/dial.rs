@@ -1,4 +1,4 @@
-//! What a runtime is asked to dial: a link to a server, or a connection to a sentinel.
+//! The connection that a runtime is asked to dial: to a server or to a sentinel.
 
 use std::future::{Future, ready};
 use std::io;
@@ -9,8 +9,8 @@ use super::link::Link as Serving;
 use super::watcher::Watcher;
 use crate::runtime::{Instant, Runtime, Socket, Timer};
 
-/// A connection about to be dialled: a [`Runtime`](crate::runtime::Runtime) hands it back to
-/// [`Link::race`] or [`Link::drive`]. Dropped without that, it counts as a dial that failed.
+/// A connection about to be dialled. A [`Runtime`](crate::runtime::Runtime) passes it back to
+/// [`Link::race`] or [`Link::drive`]. If it is dropped without that, it counts as a failed dial.
 #[derive(Debug)]
 pub struct Link(Kind);
 
@@ -20,7 +20,7 @@ enum Kind {
     Watching(Watcher),
 }
 
-/// The alarm of a connection: the adapter's, unless the cache's clock is set by hand.
+/// The alarm of a connection: the adapter's, unless the cache has a manual clock.
 enum Alarm<T> {
     OfAdapter(T),
     ByHand(Box<dyn Timer>),
@@ -61,17 +61,17 @@ impl Link {
         Self(Kind::Watching(watcher))
     }
 
-    /// Finds the addresses of a host, connects to them in turn as RFC 8305 says until one server has
-    /// greeted, closes the other sockets, and then does what the connection is for until it ends: its
-    /// whole life, to be run as one task. `resolve`, `connect` and the greeting have the connect
-    /// timeout between them.
+    /// Finds the addresses of a host and connects to them in turn, as RFC 8305 describes, until one
+    /// handshake is complete. Closes the other sockets, and then serves the connection until it
+    /// ends: its whole life, run as one task. `resolve`, `connect` and the handshake share the
+    /// connect timeout.
     ///
-    /// `resolve` asks for the addresses anew. It is dropped unpolled if the host is an IP address, or
-    /// the cache has a [resolver](crate::Builder::resolver) of its own. `connect` is called once for
-    /// each address that is tried; several of its futures may be under way at the same time, 32 at
-    /// most, all polled in this task.
+    /// `resolve` looks the addresses up anew. It is dropped unpolled if the host is an IP address,
+    /// or if the cache has a [resolver](crate::Builder::resolver) of its own. `connect` is called
+    /// once for each address that is tried. Several of its futures may be under way at the same
+    /// time, 32 at most, all polled in this task.
     ///
-    /// Dropping the future closes the connection; whoever waits on it is told.
+    /// Dropping the future closes the connection; the callers that wait on it get an error.
     pub async fn race<S: Socket, T: Timer, F>(
         self,
         resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
@@ -88,7 +88,8 @@ impl Link {
         }
     }
 
-    /// The same for what has one address and no other, as a unix socket: `connect` connects to it.
+    /// Like [`race`](Self::race), for an endpoint with exactly one address, such as a unix socket:
+    /// `connect` connects to it.
     pub async fn drive<S: Socket, T: Timer>(
         self,
         connect: impl Future<Output = io::Result<S>> + Send,

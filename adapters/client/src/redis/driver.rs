@@ -1,11 +1,11 @@
-//! The one task of a link: connects, and then reads, wakes, writes.
+//! The one task of a connection: connects, and then reads, wakes, writes.
 //!
 //! It reads and writes at every turn, whichever the socket is ready for, so that a server which
-//! writes before it reads cannot make both sides wait. Having woken callers it yields once before it
-//! writes, and before each later write while some of them are still on their way: they run, queue
-//! their next commands, and those leave in one write. Of many replies it takes in
-//! half as many as are in flight before it does so, so that the server has the one half to work on
-//! while callers have the other.
+//! writes before it reads cannot make both sides wait. After it has woken callers it yields once
+//! before it writes, and again before each later write while some of them are still on their way.
+//! They run and queue their next commands, which then leave in one write. Of many replies it takes
+//! in half as many as are in flight before it does so. The server can work on one half while
+//! callers have the other.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -31,10 +31,10 @@ use crate::waker::Spare;
 
 impl Link {
     /// Connects and then serves the callers of this link until it ends: the whole life of a
-    /// connection, to be run as one task. `resolve`, `connect` and the handshake have the connect
-    /// timeout between them.
+    /// connection, run as one task. `resolve`, `connect` and the handshake share the connect
+    /// timeout.
     ///
-    /// Dropping the future closes the connection; whoever waits on it is told.
+    /// Dropping the future closes the connection; the callers that wait on it get an error.
     pub(super) async fn drive<S: Socket, T: Timer, F>(
         mut self,
         resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
@@ -43,7 +43,7 @@ impl Link {
     ) where
         F: Future<Output = io::Result<S>> + Send,
     {
-        // Dropped at the end, whatever that is, the link tells its callers and the pool.
+        // Dropped at the end, whatever the reason, the link notifies its callers and the pool.
         self.end = match self.pool.tls.clone() {
             None => self.dial_and_serve(&Plain, resolve, connect, timer).await,
             Some(tls) => {
@@ -53,7 +53,7 @@ impl Link {
         };
     }
 
-    /// The same over sockets that are wrapped so; returns why it ended.
+    /// Like [`drive`](Self::drive), over wrapped sockets. Returns why it ended.
     async fn dial_and_serve<R, W: Wrap<R> + Sync, T: Timer, F>(
         &mut self,
         wrap: &W,
@@ -137,7 +137,7 @@ impl Dialler for Link {
     }
 
     fn greets_anew(&mut self, greeting: &Handshake, why: &LinkError) -> bool {
-        // Who is told how to connect is told it once: then the pool dials again.
+        // A link with one address can connect only once: the pool dials it again.
         if self.has_one_address {
             return false;
         }
@@ -155,7 +155,7 @@ impl Dialler for Link {
     }
 }
 
-/// A connection whose server has not greeted yet, or has: then what it said of itself is there.
+/// A handshake; `server` holds what the server reported about itself once it is complete.
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) connection: Connection,
@@ -177,7 +177,7 @@ impl Greeting for Handshake {
                     self.server = server;
                     return Ok(true);
                 }
-                // A push: nobody has been told of the link yet.
+                // A push. No subscriber has been told of the connection yet.
                 Some(_) => {}
             }
         }
@@ -196,13 +196,13 @@ struct Driver<S, T> {
     settled: Settled,
     /// How many bytes were read since the task was woken.
     read: usize,
-    /// Whether there is more to take in of what was read.
+    /// Whether more of what was read can be taken in.
     more: bool,
     armed: Option<Instant>,
     yielded: bool,
-    /// For when the driver rests.
+    /// Used when the driver rests.
     waker: Spare,
-    /// Why the socket takes no more, once it does not; what there is to read may say more.
+    /// Why the socket can take no more bytes, if so. The bytes left to read may explain more.
     unwritable: Option<LinkError>,
 }
 
@@ -223,14 +223,14 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         }
     }
 
-    /// The link takes commands from now on.
+    /// Takes commands from now on.
     fn opened(&mut self, link: &mut Link) {
         link.name = link.shared.witness().pushes_may_come();
         link.pool.opened(link.id, &link.at);
     }
 
     fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<LinkError> {
-        // After so many rounds, or bytes, others get a turn, whatever the socket still has.
+        // After this many rounds or bytes other tasks get a turn, whatever the socket still has.
         let mut rounds = 0;
         self.read = 0;
         while rounds < ROUNDS && self.read < READ_MOST {
@@ -245,12 +245,12 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         Poll::Pending
     }
 
-    /// Reads, wakes, writes. Pending where there is nothing more to do until the task is woken.
+    /// Reads, wakes, writes. Pending if there is nothing more to do until the task is woken.
     fn round(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
         let mut exhausted = false;
         if !self.more {
             let read = self.intake.read(&mut self.socket, cx);
-            // What a server says before it hangs up is worth hearing, as it may say why.
+            // The server's last bytes before it closes are worth reading, as they may say why.
             let count = match (read, self.unwritable.take()) {
                 (Ok(count), None) => count,
                 (Ok(0), Some(error)) | (Err(_), Some(error)) => return Err(error),
@@ -266,11 +266,11 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         let wrote = std::mem::take(&mut link.wrote);
         let turn = link.shared.turn(&mut self.intake.rx, &mut self.out, wrote, &mut self.settled);
         self.more = turn.more;
-        // Whoever hears of a reply finds it counted.
+        // Recorded before the callers get their replies.
         if let Some(measured) = self.settled.take_measured() {
             link.pool.witness.measured(measured);
         }
-        // And what was pushed before it told.
+        // Pushes are reported before the replies that came after them.
         if !self.settled.pushes.is_empty() {
             self.tell_pushes(link);
         }
@@ -284,8 +284,8 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         if let Some(error) = turn.end {
             return Err(error);
         }
-        // A single one is next to run anyhow, and wakes the driver with what it has to send. Many
-        // may not all have come by then where they run on other threads as well.
+        // A single caller is next to run anyway, and wakes the driver with its next command. Many
+        // callers may not all have run by then, if some run on other threads.
         if turn.unheard > 1 && !std::mem::replace(&mut self.yielded, true) {
             cx.waker().wake_by_ref();
             return Ok(Poll::Pending);
@@ -316,7 +316,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         }
     }
 
-    /// Writes as much as the socket takes, and counts it in `wrote`, also before an error.
+    /// Writes as much as the socket takes, and adds it to `wrote`, also before an error.
     fn write(&mut self, wrote: &mut usize, cx: &mut Context<'_>) -> io::Result<()> {
         while !self.out.is_empty() {
             let mut pieces = [IoSlice::new(&[]); PIECES];
@@ -342,9 +342,9 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         Ok(())
     }
 
-    /// Whether the deadline has come, to be asked before resting: who goes on looks at the clock
-    /// anyhow. The alarm is set anew only to an earlier time: one that rings early costs a turn,
-    /// one that is set for every command costs more.
+    /// Whether the deadline has come. Called only before resting, as a driver that goes on reads
+    /// the clock anyway. The alarm is only moved to an earlier time: one that rings early costs a
+    /// turn, but setting it for every command costs more.
     fn is_due(&mut self, deadline: Option<Deadline>, cx: &mut Context<'_>) -> bool {
         let wanted = deadline.map(|due| due.at);
         let at = match (self.armed, wanted) {
@@ -357,13 +357,13 @@ impl<S: Socket, T: Timer> Driver<S, T> {
     }
 }
 
-/// An empty buffer larger than this is given back.
+/// An empty buffer larger than this is freed.
 const KEPT: usize = 512 * 1024;
 
-/// How many pieces leave in one write.
+/// How many pieces are passed to one write.
 const PIECES: usize = 64;
 
-/// How often a driver reads and writes before it lets others run, and how many bytes it reads: to
-/// copy more than that from the socket takes as long as hundreds of small commands.
+/// How often a driver reads and writes before other tasks run, and how many bytes it reads. Copying
+/// more than that from the socket takes as long as hundreds of small commands.
 const ROUNDS: usize = 32;
 const READ_MOST: usize = 256 * 1024;

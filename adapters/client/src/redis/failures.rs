@@ -1,4 +1,4 @@
-//! What a caller is told that got no link.
+//! The errors for a caller that got no connection.
 
 use async_caches_core::error::ConnectionError;
 
@@ -6,7 +6,7 @@ use super::{Pool, State};
 use crate::error::{Error, LinkError};
 
 impl Pool {
-    /// Why a caller got no link in time.
+    /// Why a caller got no connection in time.
     pub(super) fn given_up(&self, state: &State) -> Error {
         match state.why() {
             Some(_) => self.unavailable(state),
@@ -28,7 +28,7 @@ impl Pool {
 }
 
 impl State {
-    /// What went wrong last, if anything has since a link was opened.
+    /// The last error, if there was one since a connection was opened.
     fn why(&self) -> Option<&LinkError> {
         self.last_error.as_ref().or_else(|| self.sentinels.as_ref()?.why())
     }

@@ -1,8 +1,9 @@
-//! What a driver has read and not yet taken in, and how much room the next read gets.
+//! The bytes that a driver has read and not yet taken in, and the room for the next read.
 //!
-//! The room doubles while reads fill it. A large value gets what it lacks at once, so that it is
-//! read in one piece into one block; but no more on a server's word than it has sent already, or
-//! [`TRUSTED`]. What a burst has grown is given back once it is empty.
+//! The room doubles while reads fill it. A large value gets the room for its missing bytes at once,
+//! so that it is read in one piece into one block. But on a server's word alone it gets no more
+//! than the server has sent already, or [`TRUSTED`]. A buffer that a burst has grown is freed once
+//! it is empty.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -23,8 +24,8 @@ impl Intake {
         Self { rx: BytesMut::new(), room: LEAST }
     }
 
-    /// Reads once. Answers how many bytes; zero where there is nothing to read, and then the task
-    /// is woken when there is.
+    /// Reads once and returns the number of bytes. Zero means that there is nothing to read; the
+    /// task is woken when there is.
     pub(super) fn read(
         &mut self,
         socket: &mut impl Socket,
@@ -46,8 +47,8 @@ impl Intake {
         }
     }
 
-    /// Makes ready for the next read, before which the value that is being read still `lacks` so
-    /// many bytes.
+    /// Sizes the room for the next read. The value that is being read still `lacks` this many
+    /// bytes.
     pub(super) fn resize(&mut self, lacks: usize) {
         self.room = self.room.max(lacks.min(self.rx.len().max(TRUSTED)));
         if self.rx.is_empty() && self.rx.capacity() > KEPT {
@@ -56,14 +57,14 @@ impl Intake {
     }
 }
 
-/// How much room a read has at least, and at most for small values.
+/// The least room for a read, and the most for small values.
 const LEAST: usize = 16 * 1024;
 const MOST: usize = 256 * 1024;
 
-/// What a server says of a value's length is taken for true up to this many bytes.
+/// A value's length as sent by a server is trusted up to this many bytes.
 const TRUSTED: usize = 1024 * 1024;
 
-/// An empty buffer larger than this is given back.
+/// An empty buffer larger than this is freed.
 const KEPT: usize = 512 * 1024;
 
 #[cfg(test)]
@@ -75,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    /// A socket that has as much to read as there is room for, up to its own bound.
+    /// A socket that fills the room of each read, up to its own bound.
     struct Endless(usize);
 
     impl Socket for Endless {

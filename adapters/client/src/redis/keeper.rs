@@ -1,4 +1,5 @@
-//! The background task of a pool: carries out its decisions and ends waits that are over.
+//! The background task of a pool. It carries out the pool's decisions and ends waits whose time is
+//! over.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ use crate::runtime::{Runtime, Timer};
 use crate::sync::lock;
 use crate::waker::Spare;
 
-/// Runs the pool's keeper until the pool is closed and its last link gone.
+/// Runs the pool's keeper until the pool is closed and its last connection is gone.
 pub(super) fn spawn(pool: &Arc<Pool>) {
     let keeper = Keeper(Arc::clone(pool));
     let mut timer = pool.runtime.timer();
@@ -32,8 +33,8 @@ pub(super) fn spawn(pool: &Arc<Pool>) {
     }));
 }
 
-/// A pool's keeper. Without one nobody dials and nobody's wait ends, so when it goes, as it does
-/// too when its runtime shuts down, the pool is over.
+/// A pool's keeper. Without it nothing is dialled and no wait ends. So when it is dropped, also
+/// because its runtime shuts down, the pool is over.
 struct Keeper(Arc<Pool>);
 
 impl Drop for Keeper {
@@ -43,12 +44,12 @@ impl Drop for Keeper {
 }
 
 impl Pool {
-    /// Whether its runtime is gone, so that it serves no call any more.
+    /// Whether its runtime is gone, so that it serves no more calls.
     pub(crate) fn is_over(&self) -> bool {
         lock(&self.state).over
     }
 
-    /// There is no keeper, and there will be none.
+    /// Ends the pool: it has no keeper, and will get none.
     pub(super) fn abandon(&self) {
         let mut state = lock(&self.state);
         state.over = true;
@@ -83,7 +84,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         if !planted::is(Bug::IdleLinkLeaked) {
             closes.iter().for_each(|link| link.close(Closing::Drained));
         }
-        // Nothing is to be dialled before it is known where.
+        // Nothing is dialled before the address is known.
         for ((id, shared), at) in dials.into_iter().zip(at.into_iter().cycle()) {
             let pool = Arc::clone(pool);
             let runtime = Arc::clone(&pool.runtime);
@@ -113,14 +114,15 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
     }
 }
 
-/// Hands a connection to the runtime. If that panics the connection is dropped, which is a dial that
-/// failed, and the keeper goes on.
+/// Passes a connection to the runtime. If that panics, the connection is dropped, which counts as a
+/// failed dial, and the keeper goes on.
 fn dial(runtime: &dyn Runtime, at: Endpoint, link: Link) {
     let _ = catch_unwind(AssertUnwindSafe(|| runtime.dial(at, link)));
 }
 
 impl State {
-    /// Asks the pool what to do until it has nothing more to say: what to dial, what to close.
+    /// Polls the pool's decisions until there are no more. Returns the links to dial and those to
+    /// close.
     fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<Shared>>) {
         let (mut dials, mut closes) = (Links::new(), Vec::new());
         let links: OnceCell<HashMap<_, _>> = OnceCell::new();
@@ -151,7 +153,7 @@ impl State {
         (dials, closes)
     }
 
-    /// Whether nothing that was dialled is left.
+    /// Whether no connection is left, dialling or open.
     fn is_empty(&self) -> bool {
         let quiet = self.sentinels.as_ref().is_none_or(Sentinels::is_quiet);
         self.dialling.is_empty() && self.links.is_empty() && quiet

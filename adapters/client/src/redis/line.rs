@@ -1,7 +1,8 @@
-//! Callers that wait, each until it is woken to ask again or its time is over.
+//! The wait queue: callers that wait until they are woken to try again, or until their time is
+//! over.
 //!
-//! It stands under a lock, so it drops and clones no waker: the caller of each method does, once the
-//! lock is free.
+//! It stands under a lock, so it neither drops nor clones a waker. The caller of each method does
+//! that once the lock is free.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -12,19 +13,19 @@ use async_caches_core::time::Instant;
 use super::suspects::Suspects;
 use crate::waker::Spare;
 
-/// Those who wait for something of a pool, and those whom something else holds up.
+/// The callers that wait for something of a pool, and those that wait for something else.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    /// For a link, or for room.
+    /// Wait for a connection, or for room on one.
     waiting: BTreeMap<Ticket, Waker>,
-    /// For what wakes them by itself; only when their time is over is told from here.
+    /// Woken elsewhere; only their timeout is driven here.
     held: BTreeMap<Ticket, Waker>,
-    /// For a link of their own.
+    /// Wait for a connection of their own.
     suspects: Suspects,
     last: u64,
 }
 
-/// A place among those who wait, ordered by when the wait is over.
+/// A place in the queue, ordered by when the wait is over.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Ticket {
     pub(super) expires: Instant,
@@ -37,12 +38,12 @@ impl Line {
         self.waiting.len()
     }
 
-    /// How many are held up.
+    /// How many wait for something else.
     pub(crate) fn held(&self) -> usize {
         self.held.len()
     }
 
-    /// One waits for something of the pool, at its place or else at a new one.
+    /// Adds a caller that waits for something of the pool, at its place or else at a new one.
     pub(crate) fn wait(
         &mut self,
         ticket: Option<Ticket>,
@@ -54,7 +55,7 @@ impl Line {
         ticket
     }
 
-    /// One is held up, at its place or else at a new one.
+    /// Adds a caller that waits for something else, at its place or else at a new one.
     pub(crate) fn hold(
         &mut self,
         ticket: Option<Ticket>,
@@ -66,7 +67,8 @@ impl Line {
         ticket
     }
 
-    /// One waits for a link of its own, at its place or else at a new one; its last link ended then.
+    /// Adds a caller that waits for a connection of its own, at its place or else at a new one. Its
+    /// last connection ended at `since`.
     pub(crate) fn wait_alone(
         &mut self,
         ticket: Option<Ticket>,
@@ -79,32 +81,34 @@ impl Line {
         ticket
     }
 
-    /// Those who wait for a link of their own.
+    /// The callers that wait for a connection of their own.
     pub(crate) fn suspects(&mut self) -> &mut Suspects {
         &mut self.suspects
     }
 
-    /// One waits no more for something of the pool. Returns its waker, unless it was woken.
+    /// Removes a caller that waits for something of the pool. Returns its waker, unless it was
+    /// woken.
     pub(crate) fn forget(&mut self, ticket: Ticket) -> Option<Waker> {
         self.waiting.remove(&ticket)
     }
 
-    /// One is held up no more. Returns its waker, unless it was woken.
+    /// Removes a caller that waits for something else. Returns its waker, unless it was woken.
     pub(crate) fn let_go(&mut self, ticket: Ticket) -> Option<Waker> {
         self.held.remove(&ticket)
     }
 
-    /// Takes out the one whose time to wait for something of the pool is over first.
+    /// Takes the first caller that waits for something of the pool: the one whose time is over
+    /// first.
     pub(crate) fn take_first(&mut self) -> Option<Waker> {
         self.waiting.pop_first().map(|(_, waker)| waker)
     }
 
-    /// Takes out all who wait for something of the pool.
+    /// Takes all callers that wait for something of the pool.
     pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
         mem::take(&mut self.waiting).into_values().collect()
     }
 
-    /// Takes out all.
+    /// Takes all callers.
     pub(crate) fn take_all(&mut self) -> Vec<Waker> {
         let held = mem::take(&mut self.held);
         let mut all = self.suspects.take_all();
@@ -112,7 +116,7 @@ impl Line {
         all
     }
 
-    /// Takes out those whose time is over.
+    /// Takes the callers whose time is over.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Waker> {
         let mut due = Vec::new();
         for line in [&mut self.waiting, &mut self.held] {
@@ -126,7 +130,7 @@ impl Line {
         due
     }
 
-    /// When the first one's time is over.
+    /// When the first caller's time is over.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let first = |line: &BTreeMap<Ticket, Waker>| line.keys().next().map(|place| place.expires);
         let alone = self.suspects.deadline();

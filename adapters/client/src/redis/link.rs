@@ -1,11 +1,11 @@
-//! One link: what the callers of a connection and its driver share.
+//! One link: the state that the callers of a connection and its driver share.
 //!
-//! Callers encode into the shared output under a short lock and wait in a slot. The driver, which
-//! alone touches the socket, is woken only when it rests and there is something to send. Every
-//! waker is called, and every reply dropped, outside of the lock.
+//! Callers encode into the shared output under a short lock and wait in a slot. Only the driver
+//! touches the socket. It is woken only when it rests and there is something to send. Every waker
+//! is called, and every reply dropped, outside of the lock.
 //!
-//! The clock is read once a batch: by the driver in its turn, and by the caller that finds it at
-//! rest. Who comes while the driver is about to run takes the time that is there.
+//! The clock is read once per batch: by the driver in its turn, and by the caller that finds it at
+//! rest. A caller that comes while the driver is about to run uses the time read last.
 
 mod apart;
 mod census;
@@ -44,28 +44,28 @@ use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::waker::Spare;
 
-/// A connection to a server, from before it is dialled to its end. Dropped without having been
-/// driven, it counts as a dial that failed.
+/// A connection to a server, from before it is dialled to its end. If it is dropped without having
+/// been driven, it counts as a failed dial.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(super) pool: Arc<Pool>,
     pub(super) id: LinkId,
     pub(super) shared: Arc<Shared>,
-    /// Where it is dialled to.
+    /// The address that is dialled.
     pub(super) at: Endpoint,
-    /// Whether it is told how to connect, and not to what.
+    /// Whether there is one way to connect, and no list of addresses.
     pub(super) has_one_address: bool,
-    /// Who the server is told we are.
+    /// The credentials for the server.
     pub(super) credentials: Option<Credentials>,
-    /// How much the socket has taken since the connection was told.
+    /// How many bytes the socket has taken since the connection was last told.
     pub(super) wrote: usize,
     /// Why the link ends, once it does.
     pub(super) end: LinkError,
-    /// What the subscriber knows it by, who was told that it has opened.
+    /// Its name for the subscriber that was told of its opening.
     pub(super) name: Option<LinkName>,
-    /// Whether it has ended before its server greeted.
+    /// Whether it ended before its handshake was complete.
     pub(super) greets: bool,
-    /// How it greets its server.
+    /// How it opens its handshake.
     pub(super) greeting: Greeting,
 }
 
@@ -76,58 +76,59 @@ pub(crate) struct Shared {
     witness: Arc<Witness>,
     response_timeout: Duration,
     bounds: Bounds,
-    /// Where it leads.
+    /// The address that it leads to.
     at: Endpoint,
     dialled: Instant,
-    /// How often it had been said who we are by then.
+    /// How often the credentials had been set by then.
     told: u64,
-    /// Which node of a cluster it leads to, if it does.
+    /// The cluster node that it leads to, if any.
     node: Option<Address>,
     state: Mutex<State>,
-    /// How much there is to do, [`STALLED`] more where the first reply is overdue, or [`CLOSED`].
+    /// The amount of work: [`STALLED`] is added if the first reply is overdue; [`CLOSED`] if it has
+    /// ended.
     load: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct State {
     connection: Connection,
-    /// What the server said of itself, once the connection is ready.
+    /// What the server reported about itself, once the connection is ready.
     server: ServerInfo,
     tx: Output,
     slots: Slots,
-    /// What time it was when somebody last looked, and when a command of then is over.
+    /// When the clock was last read, and when a command of that time expires.
     now: Instant,
     expires: Instant,
     driver: Driver,
     waker: Option<Waker>,
-    /// What [`State::burden`] was in the driver's last turn.
+    /// The value of [`State::burden`] in the driver's last turn.
     burden: usize,
     /// Until when large values are expected.
     heavy_until: Instant,
     closing: Closing,
-    /// Whether it takes only commands that are to be alone, one at a time.
+    /// Whether it takes only commands that must be alone, one at a time.
     apart: bool,
     /// Why the link ended, and when, once it has.
     ended: Option<(LinkError, Instant)>,
-    /// There where somebody records what it measures.
+    /// Present if the cache has a recorder.
     meter: Option<Meter>,
 }
 
 /// What the driver is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Driver {
-    /// It runs, or is about to, and will see whatever is there.
+    /// It runs, or is about to, and will see every change.
     Running,
-    /// It rests until something happens, such as a caller that has something to send.
+    /// It rests until something happens, such as a new command.
     Resting,
-    /// It rests with something to send, until its socket takes that.
+    /// It rests with bytes to send, until its socket takes them.
     Blocked,
 }
 
 impl Shared {
-    /// A link of this pool to there, whose connection begins now, before it has a socket.
+    /// A link of this pool to `at`, before it has a socket. Its time begins now.
     pub(super) fn open(pool: &Pool, at: &Endpoint, now: Instant) -> Self {
-        // Takes no command, and gives way to the one whose server greets.
+        // It takes no commands, and is replaced by the connection whose handshake completes.
         let connection = Connection::open(&pool.setup, now, &mut Output::new());
         let state = State {
             connection,
@@ -159,8 +160,8 @@ impl Shared {
         }
     }
 
-    /// A caller submits a command and gets the tag under which to ask for its outcome. Where it
-    /// has no deadline yet, `expires` becomes the response timeout from now.
+    /// Submits a command, and returns the tag under which its outcome can be polled. If `expires`
+    /// is `None`, it becomes the response timeout from now.
     pub(super) fn submit(
         &self,
         command: &Command<'_>,
@@ -172,7 +173,7 @@ impl Shared {
         })
     }
 
-    /// The same with `ASKING` right in front of the command.
+    /// Like [`submit`](Self::submit), with `ASKING` right before the command.
     #[cold]
     pub(super) fn submit_asking(
         &self,
@@ -218,7 +219,8 @@ impl Shared {
         let driver = match state.driver {
             Driver::Resting if planted::is(Bug::DriverNotWoken) => None,
             Driver::Resting => state.wake(),
-            // It may be at rest for long, and has to hear of an expiry that comes before all others.
+            // The driver may rest for long, and must learn of an expiry that comes before all
+            // others.
             Driver::Blocked if state.connection.deadline().is_some_and(|due| due.at == expires) => {
                 state.wake()
             }
@@ -231,70 +233,70 @@ impl Shared {
         Ok(tag)
     }
 
-    /// Tells the time.
+    /// Sets the time.
     #[inline]
     fn tell(&self, state: &mut State, now: Instant) {
         state.now = now;
         state.expires = now + self.response_timeout;
     }
 
-    /// Whether the link has its fill: then the driver tells, in a later turn, that there is room.
+    /// Whether the link is full. If so, the driver reports in a later turn that there is room.
     pub(super) fn is_full(&self) -> bool {
         let state = lock(&self.state);
         state.closing == Closing::No && state.is_full(self.bounds)
     }
 
-    /// A caller asks for the value that its command was answered with, if it was.
+    /// Takes the reply to a caller's command, if it is a value or its absence.
     #[inline(always)]
     pub(super) fn take_value(&self, tag: Tag) -> Option<Option<Bytes>> {
         lock(&self.state).slots.take_value(tag)
     }
 
-    /// A caller asks what became of its command.
+    /// Polls the outcome of a caller's command.
     #[inline(always)]
     pub(super) fn outcome(&self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
         let polled = lock(&self.state).slots.poll(tag, cx.waker());
         polled.unwrap_or_else(|OtherTask| self.outcome_elsewhere(tag, cx))
     }
 
-    /// The same by another task than the one that asked before.
+    /// Like [`outcome`](Self::outcome), by another task than the one that polled before.
     #[cold]
     fn outcome_elsewhere(&self, tag: Tag, cx: &Context<'_>) -> Poll<Outcome> {
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         state.slots.wait(tag, &mut waker);
-        // What came in between has woken the other one.
+        // An outcome that came in between has woken the other task.
         state.slots.poll(tag, cx.waker()).unwrap_or(Poll::Pending)
     }
 
-    /// A caller goes away.
+    /// Gives up a caller's place.
     pub(super) fn abandon(&self, tag: Tag) {
         let left = lock(&self.state).slots.abandon(tag);
         drop(left);
     }
 
-    /// Why the link ended, and when; to be asked once it has.
+    /// Why the link ended, and when. Valid once it has ended.
     pub(super) fn why(&self) -> (LinkError, Instant) {
         let ended = lock(&self.state).ended.clone();
         ended.unwrap_or_else(|| (LinkError::Closed, Instant::ORIGIN))
     }
 
-    /// Whether the server has answered a command.
+    /// Whether the server has replied to a command.
     pub(super) fn has_answered(&self) -> bool {
         lock(&self.state).connection.has_answered()
     }
 
-    /// Whom to tell what happens.
+    /// The observers of the link.
     pub(super) fn witness(&self) -> &Witness {
         &self.witness
     }
 
-    /// Where it leads.
+    /// The address that it leads to.
     pub(super) fn at(&self) -> &Endpoint {
         &self.at
     }
 
-    /// Which node of a cluster it leads to, if it does.
+    /// The cluster node that it leads to, if any.
     pub(super) fn node(&self) -> Option<&Address> {
         self.node.as_ref()
     }
@@ -315,16 +317,16 @@ impl Shared {
         lock(&self.state).connection.last_heard()
     }
 
-    /// Since when nobody has waited for anything.
+    /// Since when no caller has waited for anything.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         lock(&self.state).connection.idle_since()
     }
 
-    /// Asks the driver to end.
+    /// Tells the driver to end.
     pub(super) fn close(&self, how: Closing) {
         let mut state = lock(&self.state);
         if state.closing.now().is_none() {
-            // Nobody waits for anything on a link that has not been open yet.
+            // No caller waits for anything on a link that has not opened yet.
             let open = state.connection.is_ready() || planted::is(Bug::GreetingAwaited);
             state.closing = if open || how == Closing::Moved { how } else { Closing::Now };
         }
@@ -339,9 +341,9 @@ impl Shared {
 /// Why a link did not take a command.
 #[derive(Debug)]
 pub(crate) enum Rejected {
-    /// It takes none any more.
+    /// It takes no more commands.
     Closed,
-    /// It has its fill: the caller is to wait until there is room.
+    /// It is full: the caller must wait until there is room.
     Full,
     /// The command cannot be sent at all.
     Refused(Refused),
@@ -357,7 +359,7 @@ impl From<Refused> for Rejected {
 }
 
 impl State {
-    /// Takes the driver's waker, where it rests; it runs from now on.
+    /// Takes the driver's waker, if it rests. The driver runs from now on.
     fn wake(&mut self) -> Option<Waker> {
         self.driver = Driver::Running;
         self.waker.take()
@@ -370,12 +372,12 @@ impl State {
             || self.connection.unwritten() >= bounds.queued_bytes
     }
 
-    /// The same for a command that is to be alone.
+    /// Like [`is_full`](Self::is_full), for a command that must be alone.
     fn is_taken(&self, _: Bounds) -> bool {
         !self.apart || self.connection.in_flight() > 0
     }
 
-    /// How many commands more are taken.
+    /// How many more commands it takes.
     fn room(&self, bounds: Bounds) -> usize {
         if self.is_full(bounds) { 0 } else { bounds.in_flight - self.connection.in_flight() }
     }
@@ -386,9 +388,9 @@ impl State {
         self.connection.in_flight() + unwritten + self.burden + apart
     }
 
-    /// What keeps the link busy apart from what callers submit. Where a large value has come, more
-    /// may: what is sent behind a command for one waits until all of it is there, so the link is
-    /// passed over, and where all links are like that callers spread over them.
+    /// The load beyond what callers submit. After one large value more may come. Commands sent
+    /// behind a request for one wait until all of it has arrived, so the link is passed over; if
+    /// all links are like that, callers spread over them.
     fn burden(&self) -> usize {
         let stalled = if self.connection.is_stalled() { STALLED } else { 0 };
         let heavy = if self.now < self.heavy_until { BUSY } else { 0 };
@@ -407,7 +409,8 @@ impl Drop for Link {
 }
 
 impl LinkError {
-    /// Whether the server said no to who we are, so that dialling again soon is no use.
+    /// Whether the server refused our credentials, or one side of TLS refused the other, so that
+    /// dialling again soon is no use.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Node { source, .. } => source.is_refusal(),
@@ -425,5 +428,5 @@ pub(super) const CLOSED: usize = usize::MAX;
 /// Makes a stalled link the last choice.
 pub(super) const STALLED: usize = 1 << 48;
 
-/// So many bytes to write, or known to come, keep a link as busy as one command.
+/// This many bytes to write, or known to come, keep a link as busy as one command.
 pub(super) const BYTES_OF_A_COMMAND: usize = 512;

@@ -1,4 +1,5 @@
-//! A pool whose server is a node of a cluster: what it has of that, and what that asks of it.
+//! A pool whose server is a node of a cluster: what it shares with the cluster, and what the
+//! cluster needs of it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,41 +12,42 @@ use super::{Closing, Pool, Redis, State};
 use crate::cluster::Doubt;
 use crate::sync::lock;
 
-/// What a pool has of the cluster that its server is a node of.
+/// A pool's share of the cluster that its server is a node of.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
-    /// What the node is called there.
+    /// The node's address in the cluster.
     pub(crate) address: Address,
-    /// Which keys of the cluster have large values.
+    /// The keys of the cluster with large values.
     pub(crate) large: Arc<LargeKeys>,
-    /// Told of each link that is lost, or cannot be opened.
+    /// Raised for each connection that is lost, or cannot be opened.
     pub(crate) doubt: Arc<Doubt>,
-    /// What it has links for.
+    /// What its connections are used for.
     pub(crate) role: Role,
 }
 
 impl Redis {
-    /// Takes no more commands and lets no caller see the links any more; those in flight end as
+    /// Accepts no more commands and hides the connections from callers. Commands in flight end as
     /// `how` says.
     pub(crate) fn dismiss(&self, how: Closing) {
         self.withdraw();
         self.pool.close(how);
     }
 
-    /// It will never be started: the runtime is gone.
+    /// Ends a pool that will never be started, as the runtime is gone.
     pub(crate) fn abandon(&self) {
         self.pool.abandon();
     }
 }
 
 impl Pool {
-    /// Whether there is no link, and the last thing that happened is that one was lost or could not
-    /// be opened.
+    /// Whether there is no connection, and the last event was that one was lost or could not be
+    /// opened.
     pub(crate) fn is_down(&self) -> bool {
         lock(&self.state).is_down()
     }
 
-    /// Whether it is [down](Self::is_down) though it is to keep links, or somebody waits for one.
+    /// Whether it is [down](Self::is_down) although it must keep connections, or a caller waits for
+    /// one.
     pub(crate) fn is_missed(&self) -> bool {
         let mut state = lock(&self.state);
         let waits = state.line.waiting() > 0 || !state.line.suspects().is_empty();
@@ -53,7 +55,7 @@ impl Pool {
         is_wanted && state.is_down()
     }
 
-    /// Has all who wait for a link, or for room, look anew where they belong.
+    /// Wakes all callers that wait for a connection, or for room, to look again where they belong.
     pub(crate) fn rouse(&self) {
         let mut state = lock(&self.state);
         let mut woken = state.line.take_waiting();

@@ -1,4 +1,4 @@
-//! The Redis backend: a pool of links to one server, or to whichever is the master.
+//! The Redis backend: a pool of connections to one server, or to the current master.
 //!
 //! ```text
 //!  caller ── Call ──▶ Pool::acquire ──▶ Shared::submit ──▶ tx ┐
@@ -6,7 +6,7 @@
 //!    └────────── Slots ◀── Connection::poll ◀── rx ◀───── Socket  a link
 //! ```
 //!
-//! What is decided is decided in the core ([`async_caches_core::pool`]); here are the locks, the
+//! Decisions are made in the core ([`async_caches_core::pool`]). This module has the locks, the
 //! wakers and one background task, the [`keeper`], that carries the decisions out.
 
 mod acquire;
@@ -71,29 +71,30 @@ use crate::terms::Terms;
 use crate::tls::TlsClient;
 use crate::waker::Spare;
 
-/// A pool in use. Dropped before [`poll_close`](Self::poll_close), it closes its links at once.
+/// A pool in use. If it is dropped before [`poll_close`](Self::poll_close), it closes its
+/// connections at once.
 #[derive(Debug)]
 pub(crate) struct Redis {
     pool: Arc<Pool>,
 }
 
-/// The links to one server, and the callers that wait for one.
+/// The connections to one server, and the callers that wait for one.
 #[derive(Debug)]
 pub(crate) struct Pool {
     runtime: Arc<dyn Runtime>,
     witness: Arc<Witness>,
     who: Who,
-    /// What its links are encrypted with, where they are.
+    /// How its connections are encrypted, if they are.
     tls: Option<TlsClient>,
     resolver: Resolver,
     setup: Setup,
     bounds: Bounds,
-    /// What it has of a cluster, where its server is a node of one.
+    /// Its part in a cluster, if its server is a node of one.
     member: Option<Member>,
     large: Arc<LargeKeys>,
-    /// What callers see of the state. Changed under its lock only.
+    /// The callers' view of the state. Changed only under the lock of the state.
     routes: Arc<ArcSwapOption<Routes>>,
-    /// Whether callers may be waiting for room: spares drivers the lock of the state.
+    /// Whether callers may be waiting for room. Spares drivers the lock of the state.
     lined_up: AtomicBool,
     state: Mutex<State>,
 }
@@ -101,39 +102,40 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct State {
     decisions: pool::Pool,
-    /// How the next link greets its server.
+    /// How the next connection opens its handshake.
     greetings: Greetings,
-    /// When the link was dialled in whose place another one is dialled now, that has no more time.
+    /// When the connection was dialled that is being dialled again. The new dial gets no more time
+    /// than that.
     dialled_anew: Option<Instant>,
-    /// Whether it was told that the server takes no names of connections.
+    /// Whether it was reported that the server refuses to name connections.
     unnamed: bool,
-    /// Where links are dialled to; nowhere before it is known who the master is.
+    /// The address that is dialled; `None` until the master is known.
     at: Option<Endpoint>,
-    /// Who says so, where it may change.
+    /// The sentinels, if the server has some.
     sentinels: Option<Sentinels>,
-    /// The links that take commands.
+    /// The connections that take commands.
     links: Links,
     dialling: Links,
-    /// Whether callers are to see the links.
+    /// Whether callers may see the connections.
     published: bool,
     shown: Shown,
     line: Line,
-    /// Whether links are kept apart, for commands that are to be alone.
+    /// Whether connections are kept apart, for commands that must be alone.
     apart: bool,
     keeper: Option<Waker>,
-    /// Why the last link ended or could not be opened, if none was opened since.
+    /// Why the last connection ended or could not be opened; `None` if one was opened since.
     last_error: Option<LinkError>,
-    /// Why the last link was lost or could not be opened, and when, whatever came after that.
+    /// Why the last connection was lost or could not be opened, and when; kept whatever came after.
     last_end: Option<(LinkError, Instant)>,
-    /// No command is taken any more.
+    /// Whether commands are no longer accepted.
     closed: bool,
-    /// The keeper is gone.
+    /// Whether the keeper is gone.
     over: bool,
 }
 
 impl Redis {
-    /// A pool that dials nothing, and ends no wait, until it is [started](Self::start). Its links are
-    /// seen in `routes` once it is [published](Self::publish).
+    /// Creates a pool that dials nothing and ends no wait until it is [started](Self::start). Its
+    /// connections are visible in `routes` once it is [published](Self::publish).
     pub(crate) fn new(
         runtime: Arc<dyn Runtime>,
         server: &Server,
@@ -148,7 +150,7 @@ impl Redis {
                 (Some(endpoint.clone()), role.unwrap_or_default())
             }
             Topology::Sentinel(_) => (None, Role::Master),
-            // A cluster is pools of single servers.
+            // A cluster consists of pools for single servers.
             Topology::Cluster(_) => (None, Role::Any),
         };
         let setup = Setup {
@@ -220,18 +222,20 @@ impl Redis {
         Self { pool }
     }
 
-    /// Calls come before any link was open: they fail at once when the first dial has failed.
+    /// Prepares for calls that come before any connection has opened: they fail at once when the
+    /// first dial has failed.
     pub(crate) fn begin_lazily(&self) {
         lock(&self.pool.state).decisions.begin_lazily();
     }
 
-    /// The keeper of a new pool runs from now on, on the runtime that this is called on.
+    /// Spawns the keeper of a new pool on the runtime that this is called on.
     pub(crate) fn start(&self) {
         keeper::spawn(&self.pool);
     }
 
-    /// Ready once the first link is open, or failed to open; for the caller that connects. Where
-    /// sentinels say who the master is a failure is final only if [none helps](Sentinels::is_hopeless).
+    /// Ready once the first connection is open, or could not be opened. For the caller that
+    /// connects. With sentinels a failure is final only if [waiting is
+    /// hopeless](Sentinels::is_hopeless).
     pub(crate) fn poll_first(
         &self,
         ticket: &mut Option<Ticket>,
@@ -259,19 +263,19 @@ impl Redis {
         Poll::Pending
     }
 
-    /// The links, for a command that cannot be sent at once.
+    /// The pool, for a command that cannot be sent at once.
     pub(crate) fn pool(&self) -> Arc<Pool> {
         Arc::clone(&self.pool)
     }
 
-    /// Callers see the links from now on.
+    /// Makes the connections visible to callers.
     pub(crate) fn publish(&self) {
         let mut state = lock(&self.pool.state);
         state.published = true;
         self.pool.reroute(&mut state);
     }
 
-    /// Callers see no links any more.
+    /// Hides the connections from callers.
     pub(crate) fn withdraw(&self) {
         let mut state = lock(&self.pool.state);
         if std::mem::take(&mut state.published) {
@@ -279,14 +283,15 @@ impl Redis {
         }
     }
 
-    /// Takes note of how large a value came.
+    /// Notes the size of a value.
     #[cold]
     pub(crate) fn note(&self, key: &[u8], len: usize) {
         self.pool.large.note(key, len);
     }
 
-    /// Takes no more commands, lets those in flight end and closes every link. Ready once that is
-    /// done, which the response timeout bounds; goes on in the background if dropped.
+    /// Accepts no more commands, lets those in flight end and closes every connection. Ready once
+    /// that is done, at the latest after the response timeout. Goes on in the background if
+    /// dropped.
     pub(crate) fn poll_close(&self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<()> {
         let cuts = planted::is(Bug::DisconnectCuts);
         self.pool.close(if cuts { Closing::Now } else { Closing::Drained });
@@ -311,8 +316,8 @@ impl Pool {
         self.runtime.now()
     }
 
-    /// The time for what runs as a connection is dropped, also while the task of that unwinds: there a
-    /// clock that panics would end the process.
+    /// The time, for code that runs while a connection is dropped. Its task may be unwinding then,
+    /// and a clock that panics would abort the process.
     pub(super) fn now_anyhow(&self) -> Instant {
         catch_unwind(AssertUnwindSafe(|| self.now())).unwrap_or(Instant::ORIGIN)
     }
@@ -321,7 +326,7 @@ impl Pool {
         self.setup.response_timeout
     }
 
-    /// A link is ready for commands.
+    /// Takes in that a connection is ready for commands.
     fn opened(&self, id: LinkId, endpoint: &Endpoint) {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -356,7 +361,7 @@ impl Pool {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// A link has ended, or could not be dialled.
+    /// Takes in that a connection has ended, or could not be dialled.
     fn ended(&self, link: &link::Link) {
         let (id, endpoint, error) = (link.id, &link.at, &link.end);
         let now = self.now_anyhow();
@@ -366,7 +371,7 @@ impl Pool {
             && !state.closed
             && let Some(at) = state.dialling.iter().position(|(link, _)| *link == id)
         {
-            // A dial that was told how to connect cannot do so again in its own race.
+            // A dial with one address cannot connect again in its own race.
             let (_, link) = state.dialling.swap_remove(at);
             state.dialled_anew = Some(link.dialled());
             state.decisions.handle(Input::GreetedAnew(id), now);
@@ -393,7 +398,7 @@ impl Pool {
             false => Ending::Lost,
         };
         let held_back = state.decisions.held_back(now);
-        // They see for themselves whether there is still a link, or room, or hope.
+        // They check for themselves whether there is still a connection, or room, or hope.
         let mut woken = state.line.take_waiting();
         woken.extend(told);
         if state.decisions.is_hopeless(now) {
@@ -411,9 +416,10 @@ impl Pool {
         }
     }
 
-    /// The links that take no more commands, as nothing is heard on any since nothing is on the one
-    /// that ends. That one may have taken none already, as it was too old, if it leads to where the
-    /// server still is.
+    /// If `link` ends because the server fell silent, checks the others. If nothing was read on any
+    /// of them for half a response timeout, takes them out and returns them: they take no more
+    /// commands. The ending link may have stopped taking commands already because of its age, but
+    /// it must lead to the server's present address.
     fn silent(&self, state: &mut State, link: &link::Link, now: Instant) -> Vec<Arc<Shared>> {
         let unanswered = matches!(link.end, LinkError::Connection(ConnectionError::Unresponsive));
         let elsewhere = state.at.as_ref() != Some(&link.at);
@@ -435,8 +441,8 @@ impl Pool {
         closing.into_iter().filter_map(|id| silent.get(&id).cloned()).collect()
     }
 
-    /// A server was greeted like this, and the dial has failed for this reason. Returns how to greet it
-    /// instead, if it is worth dialling again at once.
+    /// Takes in that a dial with this greeting has failed. Returns another greeting, if it is worth
+    /// dialling again at once.
     fn greets_anew(&self, greeting: Greeting, why: &LinkError) -> Option<Greeting> {
         let now = self.now_anyhow();
         let mut state = lock(&self.state);
@@ -444,7 +450,7 @@ impl Pool {
         anew.then(|| state.greetings.next(now))
     }
 
-    /// Lets callers see how things are now.
+    /// Publishes the present connections to callers.
     fn reroute(&self, state: &mut State) {
         if state.published {
             let (links, full) = (state.links.clone(), state.decisions.is_full());
@@ -454,7 +460,7 @@ impl Pool {
         }
     }
 
-    /// The same after a link has opened, or is being dialled, once it is time.
+    /// Publishes the connections, if it is time, after one has opened or is being dialled.
     fn reroute_grown(&self, state: &mut State) {
         if state.dialling.is_empty() {
             self.reroute(state);
@@ -463,14 +469,14 @@ impl Pool {
         }
     }
 
-    /// The same after a link has ended, once it is time.
+    /// Publishes the connections, if it is time, after one has ended.
     fn reroute_shrunk(&self, state: &mut State) {
         if state.shown.is_stale(state.links.len(), state.decisions.is_full()) {
             self.reroute(state);
         }
     }
 
-    /// Takes a link out, open or not.
+    /// Removes a connection, open or not.
     fn remove(&self, state: &mut State, id: LinkId) -> Option<Arc<Shared>> {
         let take = |links: &mut Links| {
             let at = links.iter().position(|(link, _)| *link == id)?;
@@ -483,7 +489,7 @@ impl Pool {
         })
     }
 
-    /// Takes no more commands and closes all links. Of effect the first time only.
+    /// Accepts no more commands and closes all connections. Only the first call has an effect.
     fn close(&self, how: Closing) {
         let mut state = lock(&self.state);
         if std::mem::replace(&mut state.closed, true) {
@@ -499,7 +505,7 @@ impl Pool {
     }
 }
 
-/// Lets the keeper see what has changed. No waker is called under a lock.
+/// Unlocks, then wakes the keeper to look at the changes. No waker is called under a lock.
 fn unlock_and_wake(mut state: MutexGuard<'_, State>) {
     let keeper = state.keeper.take();
     drop(state);

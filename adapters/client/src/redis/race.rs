@@ -1,8 +1,8 @@
-//! The addresses of a name raced against each other: sockets, and what is said on each until one server
-//! has greeted.
+//! Races the addresses of a name against each other: the sockets, and the handshake on each until
+//! one server has completed it.
 //!
-//! What is decided is decided in [`core::dial`](async_caches_core::dial). All attempts are one
-//! connection that is being dialled: they run in one task, and when that ends their sockets close.
+//! Decisions are made in [`core::dial`](async_caches_core::dial). All attempts belong to one
+//! connection that is being dialled. They run in one task, and when that ends their sockets close.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -24,42 +24,42 @@ use crate::runtime::{Socket, Timer};
 use crate::shared::Shared;
 use crate::tls::{TlsClient, TlsSocket};
 
-/// On whose behalf a race is run: a link, or a connection to a sentinel.
+/// The owner of a race: a link to a server, or a connection to a sentinel.
 pub(super) trait Dialler: Send {
-    /// What is said to each server.
+    /// The handshake with each server.
     type Greeting: Greeting;
 
     fn now(&self) -> Instant;
 
-    /// Until when a server is to have greeted.
+    /// When a server must have completed its handshake.
     fn until(&self) -> Instant;
 
-    /// Where it dials to.
+    /// The address that it dials.
     fn at(&self) -> &Endpoint;
 
-    /// What it asks for addresses instead of the runtime, if anything.
+    /// The resolver to use instead of the runtime's, if any.
     fn resolver(&self) -> Option<&Arc<dyn Resolve>>;
 
-    /// Whether it is told how to connect, and not to what.
+    /// Whether there is one way to connect, and no list of addresses.
     fn has_one_address(&self) -> bool;
 
-    /// Begins to greet a server; the first words are put into `out`.
+    /// Begins the handshake with a server; the first bytes are put into `out`.
     fn greet(&self, out: &mut Output) -> Self::Greeting;
 
-    /// A server was greeted like this, and the attempt has failed. Returns whether its address is worth
-    /// dialling again at once, as it is greeted in other words from now on.
+    /// Takes in that an attempt with this greeting has failed. Returns whether its address is worth
+    /// dialling again at once with another greeting.
     fn greets_anew(&mut self, greeting: &Self::Greeting, why: &LinkError) -> bool;
 
-    /// The task is woken when this would return something else.
+    /// Checks whether to go on. The task is woken when the result may have changed.
     ///
     /// # Errors
-    /// Why there is nothing to dial any more.
+    /// Why dialling must stop.
     fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError>;
 }
 
-/// What is said to one server until it has greeted.
+/// The handshake with one server.
 pub(super) trait Greeting: Send {
-    /// Takes in what was read. Returns whether the server has greeted; then the rest stays in `rx`.
+    /// Takes in what was read. Returns whether the handshake is complete; the rest stays in `rx`.
     fn take(
         &mut self,
         rx: &mut BytesMut,
@@ -67,27 +67,27 @@ pub(super) trait Greeting: Send {
         out: &mut Output,
     ) -> Result<bool, LinkError>;
 
-    /// The socket has taken so many bytes.
+    /// Notes that the socket has taken `count` bytes.
     fn wrote(&mut self, count: usize);
 }
 
-/// How attempts get from the adapter's socket to the one that is spoken on.
+/// Makes the socket that is spoken on from the adapter's socket.
 pub(super) trait Wrap<R>: Send {
     type Socket: Socket;
 
     fn wrap(&self, socket: R) -> Result<Self::Socket, LinkError>;
 
-    /// Why a connection ended, if the socket knows more of that.
+    /// Why a connection ended, with what the socket knows about it.
     fn explain(&self, socket: &Self::Socket, end: LinkError) -> LinkError;
 }
 
-/// Sockets as they are.
+/// Uses sockets as they are.
 pub(super) struct Plain;
 
-/// Sockets within TLS to the server there.
+/// Wraps sockets in TLS, to the server at this address.
 pub(super) struct Tls<'t>(pub(super) &'t TlsClient, pub(super) &'t Endpoint);
 
-/// A connection whose server has greeted.
+/// A connection whose handshake is complete.
 pub(super) struct Greeted<S, G> {
     pub(super) socket: S,
     pub(super) intake: Intake,
@@ -95,7 +95,7 @@ pub(super) struct Greeted<S, G> {
     pub(super) greeting: G,
 }
 
-/// Finds the addresses, in the order in which they are to be tried.
+/// Finds the addresses, in the order in which to try them.
 pub(super) async fn addresses<D: Dialler>(
     dialler: &mut D,
     resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
@@ -119,7 +119,7 @@ pub(super) async fn addresses<D: Dialler>(
     Ok(found.into_iter().map(Some).collect())
 }
 
-/// What a part of the dial comes to, unless the dial is over before.
+/// Returns the result of a part of the dial, unless the dial's time is over first.
 pub(super) async fn in_time<D: Dialler, R>(
     dialler: &mut D,
     part: impl Future<Output = R> + Send,
@@ -139,7 +139,7 @@ pub(super) async fn in_time<D: Dialler, R>(
     .await
 }
 
-/// Connects to all of `addresses`, as it is decided, until the first server has greeted.
+/// Connects to `addresses`, as decided by the core, until one handshake is complete.
 pub(super) async fn run<D, W, R, F>(
     dialler: &mut D,
     wrap: &W,
@@ -162,8 +162,7 @@ struct Race<C, F, S, G> {
     addresses: Vec<Option<SocketAddr>>,
     connect: C,
     attempts: Vec<(usize, Attempt<F, S, G>)>,
-    /// What the race fails with if no server greets: why the last attempt failed, or the last one that
-    /// was refused.
+    /// The error if no handshake completes: that of the last attempt, or the last refusal.
     failed: Option<LinkError>,
 }
 
@@ -256,7 +255,7 @@ impl<C, F, S: Socket, G: Greeting> Race<C, F, S, G> {
         }
     }
 
-    /// The attempt has lost.
+    /// Drops an attempt that has lost.
     fn close<R, W: Wrap<R, Socket = S>>(&mut self, index: usize, wrap: &W) {
         let Some(at) = self.attempts.iter().position(|(it, _)| *it == index) else { return };
         let (_, attempt) = self.attempts.remove(at);
@@ -267,7 +266,7 @@ impl<C, F, S: Socket, G: Greeting> Race<C, F, S, G> {
         }));
     }
 
-    /// A refusal says more than what comes after it.
+    /// Keeps the error; a refusal is kept over later errors, as it is more specific.
     fn note(&mut self, why: Option<LinkError>) {
         if !self.failed.as_ref().is_some_and(LinkError::is_refusal) {
             self.failed = why.or(self.failed.take());
@@ -276,7 +275,7 @@ impl<C, F, S: Socket, G: Greeting> Race<C, F, S, G> {
 }
 
 impl<F, S: Socket, G: Greeting> Attempt<F, S, G> {
-    /// Ready once its server has greeted, or it has failed.
+    /// Ready once the handshake is complete, or the attempt has failed.
     fn poll<D, W, R>(
         &mut self,
         dialler: &D,
@@ -302,7 +301,7 @@ impl<F, S: Socket, G: Greeting> Attempt<F, S, G> {
 
 impl<S: Socket, G: Greeting> Greeted<S, G> {
     fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        // After so many rounds others get a turn, however much the server has to say.
+        // After this many rounds other tasks get a turn, however much the server sends.
         for _ in 0..ROUNDS {
             let read = self.intake.read(&mut self.socket, cx)?;
             if self.greeting.take(&mut self.intake.rx, now, &mut self.out)? {
@@ -317,7 +316,7 @@ impl<S: Socket, G: Greeting> Greeted<S, G> {
         Poll::Pending
     }
 
-    /// Writes as much as the socket takes; returns how much.
+    /// Writes as much as the socket takes, and returns how much.
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
         let mut wrote = 0;
         while !self.out.is_empty() {
@@ -362,5 +361,5 @@ impl<R: Socket> Wrap<R> for Tls<'_> {
     }
 }
 
-/// How often an attempt reads and writes before others get a turn.
+/// How often an attempt reads and writes before other tasks get a turn.
 const ROUNDS: usize = 32;

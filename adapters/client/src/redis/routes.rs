@@ -1,7 +1,8 @@
-//! Which of the open links takes a command, decided by nothing but how busy each is.
+//! Chooses the open connection for a command, only by how busy each connection is.
 //!
-//! Commands fill the links from the first on, so that few links do all the work and their batches
-//! are large. Those for large values fill them from the last on, so that the two stay apart.
+//! Commands fill the connections from the first on, so that few of them do all the work and their
+//! batches are large. Commands with large values fill them from the last on, so that the two kinds
+//! stay apart.
 
 use std::sync::Arc;
 
@@ -11,34 +12,35 @@ use async_caches_core::pool::LinkId;
 
 use super::link::{BYTES_OF_A_COMMAND, CLOSED, STALLED, Shared};
 
-/// Links by their names, in the order in which they opened.
+/// Links with their ids, in the order in which they opened.
 pub(super) type Links = Vec<(LinkId, Arc<Shared>)>;
 
-/// What callers see of a pool: the links that take commands, for most of them to find one without
-/// asking the pool, nor waiting for each other.
+/// The callers' view of a pool: the connections that take commands. Most callers find one here
+/// without taking the pool's lock, and without waiting for each other.
 #[derive(Debug)]
 pub(crate) struct Routes {
     pub(super) links: Links,
-    /// Whether there may be no more of them, however busy they are.
+    /// Whether no more of them may be opened, however busy they are.
     pub(super) full: bool,
-    /// The load from which a link is busy.
+    /// The load from which on a connection is busy.
     pub(super) busy: usize,
     pub(super) large: Arc<LargeKeys>,
 }
 
-/// How much callers may leave to a link, and how many of them may wait for one.
+/// How much work callers may leave to a connection, and how many of them may wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Commands of one link without a reply.
+    /// Commands without a reply on one connection.
     pub(super) in_flight: usize,
-    /// Bytes of one link that its socket has not taken; the command that passes it is the last.
+    /// Bytes of one connection that its socket has not taken. The command that exceeds it is the
+    /// last.
     pub(super) queued_bytes: usize,
-    /// Callers of all links that wait for one, or for room.
+    /// Callers of all connections that wait for one, or for room.
     pub(super) waiting: usize,
 }
 
 impl Bounds {
-    /// The load from which a link is busy: more links are opened where they may be.
+    /// The load from which on a connection is busy: more are opened then, if allowed.
     #[inline]
     pub(super) fn busy(self) -> usize {
         let bytes = self.queued_bytes / BYTES_OF_A_COMMAND;
@@ -47,8 +49,8 @@ impl Bounds {
 }
 
 impl Routes {
-    /// A link to use at once for a command, where there is one and no reason to open more; and
-    /// whether the command is for a large value.
+    /// A connection to use at once for a command, if there is one and no reason to open more; and
+    /// whether the command has a large value.
     #[inline(always)]
     pub(crate) fn find(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
         if self.large.expects(command) {
@@ -58,9 +60,10 @@ impl Routes {
         (load < self.busy || self.full).then_some((link, false))
     }
 
-    /// Where commands for large values go: the last busy link, or else the last. Others fill the
-    /// links from the first on, so the two stay apart; and large values are faster on one
-    /// connection than on many, whose buffers no cache of a processor holds together.
+    /// The connection for commands with large values: the last busy one, or else the last. Other
+    /// commands fill the connections from the first on, so the two kinds stay apart. Large values
+    /// are also faster on one connection than on many, whose buffers do not fit into a processor's
+    /// cache together.
     fn find_for_large(&self) -> Option<Arc<Shared>> {
         let loads = self.links.iter().map(|(_, link)| link.load());
         let (_, link) = self.links.get(place_for_large(loads, self.busy)?)?;
@@ -68,8 +71,8 @@ impl Routes {
     }
 }
 
-/// The first link that is not busy, so that few links do all the work and their batches are large;
-/// where all are, the least busy; and how busy it is.
+/// The first connection that is not busy, so that few of them do all the work and their batches are
+/// large; if all are busy, the least busy. Also returns its load.
 #[inline(always)]
 pub(super) fn pick(links: &Links, busy: usize) -> Option<(Arc<Shared>, usize)> {
     let loads = links.iter().map(|(_, link)| (link, link.load()));
@@ -78,7 +81,7 @@ pub(super) fn pick(links: &Links, busy: usize) -> Option<(Arc<Shared>, usize)> {
     (load < CLOSED).then(|| (Arc::clone(link), load))
 }
 
-/// The last of these loads that is busy, or else the last that is no reason to stay away.
+/// The last of these loads that is busy, or else the last that is not stalled.
 fn place_for_large(
     loads: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator + Clone,
     busy: usize,
@@ -87,7 +90,7 @@ fn place_for_large(
     working.clone().find(|(_, load)| *load >= busy).or_else(|| working.next()).map(|(at, _)| at)
 }
 
-/// A link with this much to do is busy, if it may have as much.
+/// A connection with this load is busy, unless its bounds are lower.
 pub(super) const BUSY: usize = 2048;
 
 #[cfg(test)]

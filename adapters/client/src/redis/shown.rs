@@ -1,44 +1,44 @@
-//! When callers are shown a pool's connections anew.
+//! When to publish a pool's connections to callers.
 //!
-//! To show them costs as much as there are, so while many open or end one after another callers are
-//! shown some of these changes at a time. Until then they pass by a connection that has ended, as it
-//! says so itself, and a caller that finds none with room asks the pool.
+//! Publishing costs as much as there are connections. So while many open or end one after another,
+//! only some of the changes are published. Until then callers skip a connection that has ended, as
+//! its load marks it as closed, and a caller that finds none with room asks the pool.
 
-/// What callers were shown last, and how much has changed since.
+/// The state that was last published, and how much has changed since.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
-    /// Whether there was no room for more connections.
+    /// Whether no more connections could be opened.
     full: bool,
     /// How many connections have opened or ended since.
     changes: usize,
 }
 
 impl Shown {
-    /// A connection has opened or ended.
+    /// Notes that a connection has opened or ended.
     pub(super) fn change(&mut self) {
         self.changes += 1;
     }
 
-    /// Whether to show callers the `open` connections now: there is room for more and there was none,
-    /// or the other way round; or much has changed.
+    /// Whether to publish the `open` connections now: the pool has become full or is no longer
+    /// full, or much has changed.
     pub(super) fn is_stale(&self, open: usize, full: bool) -> bool {
         self.full != full || open < MANY || self.changes > open / 16
     }
 
-    /// Callers are shown how things are.
+    /// Notes that the present state is published.
     pub(super) fn renew(&mut self, full: bool) {
         (self.full, self.changes) = (full, 0);
     }
 }
 
-/// From so many open connections on changes are shown some at a time.
+/// From this many open connections on, only some of the changes are published.
 const MANY: usize = 128;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// How many connections callers are shown in all while these are open, one after another.
+    /// How many connections are published in total while these are open, one after another.
     fn cost(open: impl IntoIterator<Item = usize>) -> usize {
         let mut shown = Shown::default();
         let mut cost = 0;

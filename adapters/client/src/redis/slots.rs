@@ -1,8 +1,8 @@
-//! Where the callers of one link wait: a slab of places, each with a generation.
+//! The waiting callers of one connection: a slab of places, each with a generation.
 //!
-//! A place is taken when a command is submitted and freed when both sides are done with it: the
-//! link has said what became of the command, and the caller has heard it or gone away. The
-//! generation in a tag makes sure that a place used again is not mistaken for the earlier one.
+//! A place is taken when a command is submitted. It is freed when both sides are done with it: the
+//! link has stored the command's outcome, and the caller has taken it or gone away. The generation
+//! in a tag ensures that a reused place is not mistaken for the earlier one.
 
 use std::mem;
 use std::task::{Poll, Waker};
@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use crate::waker::Spare;
 
-/// The places of one link's callers.
+/// The places of one connection's callers.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     places: Vec<Place>,
@@ -24,7 +24,7 @@ pub(super) struct Slots {
     unheard: usize,
 }
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Answered(Answer),
@@ -33,22 +33,23 @@ pub(crate) enum Outcome {
         may_have_run: bool,
         blame: Blame,
     },
-    /// It has not run, as the server no longer knows who we are.
+    /// The command has not run, as the server no longer accepts our credentials.
     Refused(ServerError),
 }
 
-/// The task that waits in a place is not the one that asks.
+/// The task that waits in a place is not the one that polls.
 #[derive(Debug)]
 pub(super) struct OtherTask;
 
-/// A place; while neither is there its caller has gone away, and whatever comes is thrown away.
+/// A place. If it has neither a waker nor an outcome, its caller has gone away, and a later outcome
+/// is dropped.
 #[derive(Debug)]
 struct Place {
-    /// That of the tag that it goes by now; a free place's is in no tag yet.
+    /// The generation of the tag in use; for a free place, of the next tag.
     generation: u32,
-    /// There while the caller waits.
+    /// Present while the caller waits.
     waker: Option<Waker>,
-    /// There from when it is known until the caller has heard it.
+    /// Present from when it is known until the caller has taken it.
     outcome: Option<Outcome>,
 }
 
@@ -73,8 +74,8 @@ impl Slots {
         waker
     }
 
-    /// The link's side: says what became of a command, and answers whom to wake; or gives the
-    /// outcome back where nobody wants it, for the link to drop where it may.
+    /// The link's side: stores the outcome of a command and returns the waker to wake. If no caller
+    /// wants the outcome, it is returned instead, for the link to drop outside of the lock.
     #[inline(always)]
     pub(super) fn settle(&mut self, tag: Tag, outcome: Outcome) -> Result<Waker, Outcome> {
         let Some((index, place)) = self.place(tag) else { return Err(outcome) };
@@ -89,9 +90,9 @@ impl Slots {
         Err(outcome)
     }
 
-    /// The caller's side: what became of its command, where that is a value or none. Then its place
-    /// is free. What [`poll`](Self::poll) would answer, by itself: as most are that, it is worth
-    /// being moved as little as may be.
+    /// The caller's side: takes the outcome of its command if it is a value or its absence, and
+    /// frees the place. [`poll`](Self::poll) would return the same. Most outcomes are of this kind,
+    /// so it is worth moving them as little as possible.
     #[inline(always)]
     pub(super) fn take_value(&mut self, tag: Tag) -> Option<Option<Bytes>> {
         let (index, place) = self.place(tag)?;
@@ -99,16 +100,16 @@ impl Slots {
             return None;
         };
         let value = value.take();
-        // What is left of it has nothing to drop.
+        // What is left has nothing to drop.
         mem::forget(place.outcome.take());
         self.heard(index);
         Some(value)
     }
 
-    /// The caller's side: what became of its command, once that is known. Then its place is free.
+    /// The caller's side: takes the outcome of its command, once it is known, and frees the place.
     ///
     /// # Errors
-    /// It is not known yet, and another task would be woken: see [`wait`](Self::wait).
+    /// The outcome is not known yet, and another task would be woken: see [`wait`](Self::wait).
     #[inline(always)]
     pub(super) fn poll(&mut self, tag: Tag, waker: &Waker) -> Result<Poll<Outcome>, OtherTask> {
         let Some((index, place)) = self.place(tag) else { return Ok(Poll::Ready(Self::NOBODYS)) };
@@ -123,7 +124,7 @@ impl Slots {
         }
     }
 
-    /// The caller's side: another task waits from now on, if this place is one of those that wait.
+    /// The caller's side: replaces the waker of a place that is waiting.
     pub(super) fn wait(&mut self, tag: Tag, waker: &mut Spare) {
         if let Some((_, place)) = self.place(tag)
             && place.waker.is_some()
@@ -132,8 +133,8 @@ impl Slots {
         }
     }
 
-    /// The caller goes away: its place is freed once the link has settled it. What was in there is
-    /// for the caller to drop where it may.
+    /// The caller's side: gives up a place. It is freed once the link has settled it. The caller
+    /// drops the returned contents outside of the lock.
     pub(super) fn abandon(&mut self, tag: Tag) -> (Option<Waker>, Option<Outcome>) {
         let Some((index, place)) = self.place(tag) else { return (None, None) };
         let (waker, outcome) = (place.waker.take(), place.outcome.take());
@@ -144,7 +145,7 @@ impl Slots {
         (waker, outcome)
     }
 
-    /// How many callers were woken and have neither come to hear nor gone away.
+    /// How many callers were woken and have neither taken their outcome nor gone away.
     pub(super) fn unheard(&self) -> usize {
         self.unheard
     }
@@ -170,7 +171,7 @@ impl Slots {
         self.free.push(index);
     }
 
-    /// What becomes of a command of which nothing is known.
+    /// The outcome of a command of which nothing is known.
     const NOBODYS: Outcome = Outcome::Lost { may_have_run: true, blame: Blame::Innocent };
 }
 

@@ -1,8 +1,9 @@
-//! Callers whose command may have ended its connection, and is to be repeated alone.
+//! Callers whose command may have ended its connection, and must be repeated alone.
 //!
-//! They wait in the order in which their time is over. One that is called has [`GRACE`] to come:
-//! while it does not, its link is kept for it, and a future that is kept but not polled must not hold
-//! up the others. Which link is kept for whom is decided in the core.
+//! They wait in the order in which their time is over. A caller that is called has [`GRACE`] to
+//! come, and its connection is kept for it meanwhile. The limit is needed because a future that is
+//! kept but not polled must not delay the others. The core decides which connection is kept for
+//! which caller.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -20,17 +21,17 @@ use crate::error::{Error, LinkError};
 use crate::sync::lock;
 use crate::waker::Spare;
 
-/// Those who wait for a link of their own.
+/// The callers that wait for a connection of their own.
 #[derive(Debug, Default)]
 pub(crate) struct Suspects {
     waiting: BTreeMap<Ticket, Waiting>,
-    /// Those who were called, and until when their link is kept for them.
+    /// Those that were called, and until when their connection is kept for them.
     called: BTreeMap<Ticket, Called>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    /// When the link of its command ended.
+    /// When the connection of its command ended.
     since: Instant,
     waker: Waker,
 }
@@ -42,14 +43,14 @@ struct Called {
 }
 
 impl Suspects {
-    /// One waits at this place. Returns the waker that was there, for the caller to drop.
+    /// Adds a caller at this place. Returns the waker that was there, for the caller to drop.
     pub(super) fn wait(&mut self, ticket: Ticket, since: Instant, waker: Waker) -> Option<Waker> {
         self.called.remove(&ticket);
         let before = self.waiting.insert(ticket, Waiting { since, waker });
         before.map(|waiting| waiting.waker)
     }
 
-    /// Whether any are waiting, or called.
+    /// Whether no callers are waiting or called.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.called.is_empty()
     }
@@ -59,7 +60,7 @@ impl Suspects {
         self.waiting.len()
     }
 
-    /// One waits no more. Returns its waker if it was not called.
+    /// Removes a caller. Returns its waker if it was not called.
     pub(super) fn forget(&mut self, ticket: Ticket) -> Option<Waker> {
         self.called.remove(&ticket);
         self.waiting.remove(&ticket).map(|waiting| waiting.waker)
@@ -70,7 +71,7 @@ impl Suspects {
         mem::take(&mut self.waiting).into_values().map(|waiting| waiting.waker).collect()
     }
 
-    /// Takes out those whose time is over, or who did not come when they were called.
+    /// Takes the callers whose time is over. Forgets those that did not come when called.
     pub(super) fn expire(&mut self, now: Instant, due: &mut Vec<Waker>) {
         self.called.retain(|_, called| called.until > now);
         while let Some(first) = self.waiting.first_entry()
@@ -85,13 +86,13 @@ impl Suspects {
         first.into_iter().chain(self.called.values().map(|called| called.until)).min()
     }
 
-    /// Since when each of them waits, those who were called first.
+    /// The time since which each of them needs a connection; those that were called come first.
     fn line(&self) -> impl Iterator<Item = (Ticket, Instant)> {
         let called = self.called.iter().map(|(ticket, called)| (*ticket, called.since));
         called.chain(self.waiting.iter().map(|(ticket, waiting)| (*ticket, waiting.since)))
     }
 
-    /// Calls one, unless it was.
+    /// Calls a caller, unless it was called already.
     fn call(&mut self, ticket: Ticket, now: Instant) -> Option<Waker> {
         let Waiting { since, waker } = self.waiting.remove(&ticket)?;
         let until = (now + GRACE).min(ticket.expires);
@@ -101,8 +102,8 @@ impl Suspects {
 }
 
 impl Pool {
-    /// A link for one command alone that was dialled since then; or else the caller waits until it is
-    /// woken to ask again, as with [`acquire`](Self::acquire).
+    /// A connection for one command alone that was dialled after `since`. Otherwise the caller
+    /// waits, and is woken to call again, as with [`acquire`](Self::acquire).
     #[cold]
     pub(super) fn acquire_alone(
         &self,
@@ -135,7 +136,7 @@ impl Pool {
                 unused = state.line.suspects().forget(ticket);
                 Acquired::Link(link)
             }
-            // Nobody dials any more, nor ends waits.
+            // Without a keeper nothing is dialled and no wait ends.
             None if state.over => {
                 unused = state.line.suspects().forget(ticket);
                 Acquired::Failed(self.failed_by(LinkError::RuntimeGone))
@@ -148,7 +149,7 @@ impl Pool {
         acquired
     }
 
-    /// Allots links to suspects anew, as something has changed.
+    /// Allots connections to suspects again after a change.
     #[cold]
     pub(super) fn allot(&self) {
         let mut state = lock(&self.state);
@@ -158,20 +159,20 @@ impl Pool {
     }
 }
 
-/// What came of allotting links to suspects.
+/// The result of allotting connections to suspects.
 #[derive(Debug, Default)]
 pub(super) struct Allotted {
-    /// The link of the one who asks, if it may go.
+    /// The connection for the asking caller, if it may go.
     own: Option<Arc<Shared>>,
-    /// Whom to wake: other suspects that may go, and those who can use a link that is no longer kept
-    /// apart.
+    /// The callers to wake: other suspects that may go, and those that can use a connection that is
+    /// no longer kept apart.
     pub(super) woken: Vec<Waker>,
-    /// The waker of the one who asks, for the caller to drop.
+    /// The waker of the asking caller, for that caller to drop.
     spare: Option<Waker>,
 }
 
 impl State {
-    /// Allots links to suspects, of which one may be asking.
+    /// Allots connections to suspects. `asking` is the caller that asks, if any.
     pub(super) fn allot(&mut self, now: Instant, asking: Option<Ticket>) -> Allotted {
         let mut allotted = Allotted::default();
         let suspects = self.line.suspects();
@@ -212,5 +213,5 @@ impl State {
     }
 }
 
-/// How long a link is kept for a suspect that was called.
+/// How long a connection is kept for a suspect that was called.
 const GRACE: Duration = Duration::from_millis(100);

@@ -1,4 +1,5 @@
-//! The one task of a connection to a sentinel: hears who the master is, and tells the pool.
+//! The one task of a connection to a sentinel: learns which server is the master, and tells the
+//! pool.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -20,7 +21,8 @@ use crate::error::LinkError;
 use crate::resolver::Resolve;
 use crate::runtime::{Socket, Timer};
 
-/// A connection to a sentinel, from before it is dialled to its end. Dropped, it tells the pool.
+/// A connection to a sentinel, from before it is dialled to its end. When dropped, it notifies the
+/// pool.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     pub(super) pool: Arc<Pool>,
@@ -29,9 +31,9 @@ pub(crate) struct Watcher {
     setup: Setup,
     /// When it was dialled.
     dialled: Instant,
-    /// Whether it is told how to connect, and not to what.
+    /// Whether there is one way to connect, and no list of addresses.
     pub(super) has_one_address: bool,
-    /// Whether what it is going to say is in doubt, as it was told last.
+    /// Whether the sentinel is in doubt, from the last orders.
     doubted: Option<bool>,
     /// Why it ends, once it does.
     end: LinkError,
@@ -67,7 +69,7 @@ impl Watcher {
         };
     }
 
-    /// The same over sockets that are wrapped so; returns why it ended.
+    /// Like [`drive`](Self::drive), over wrapped sockets. Returns why it ended.
     async fn dial_and_listen<R, W: Wrap<R> + Sync, T: Timer, F>(
         &mut self,
         wrap: &W,
@@ -95,7 +97,7 @@ impl Watcher {
         wrap.explain(&driver.socket, end)
     }
 
-    /// Passes on what the pool has told. The task is woken once there is more.
+    /// Passes the pool's orders on. The task is woken on the next order.
     fn obey(&self, watch: &mut Watch, cx: &Context<'_>) -> Result<(), LinkError> {
         tell(watch, self.orders.take(cx)?);
         Ok(())
@@ -147,7 +149,7 @@ impl Dialler for Watcher {
     }
 }
 
-/// What a sentinel was asked, and what it has said first.
+/// The questions to a sentinel, and its first event.
 #[derive(Debug)]
 pub(super) struct Questions {
     watch: Watch,
@@ -184,7 +186,7 @@ struct Driver<S, T> {
 
 impl<S: Socket, T: Timer> Driver<S, T> {
     fn poll(&mut self, watcher: &Watcher, cx: &mut Context<'_>) -> Poll<LinkError> {
-        // After so many rounds others get a turn, however much the sentinel has to say.
+        // After this many rounds other tasks get a turn, however much the sentinel sends.
         for _ in 0..ROUNDS {
             match self.round(watcher, cx) {
                 Ok(Poll::Pending) => return Poll::Pending,
@@ -196,7 +198,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         Poll::Pending
     }
 
-    /// Reads, tells, writes. Pending where there is nothing more to do until the task is woken.
+    /// Reads, reports, writes. Pending if there is nothing more to do until the task is woken.
     fn round(&mut self, watcher: &Watcher, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
         watcher.obey(&mut self.watch, cx)?;
         let count = self.intake.read(&mut self.socket, cx)?;
@@ -226,5 +228,5 @@ impl<S: Socket, T: Timer> Driver<S, T> {
     }
 }
 
-/// How often the task reads and writes before it lets others run.
+/// How often the task reads and writes before other tasks run.
 const ROUNDS: usize = 32;

@@ -1,4 +1,5 @@
-//! Whom a pool tells what happens, outside of all locks: the log, and the application's recorder.
+//! The observers of a pool: the log, and the application's recorder and subscriber. Called outside
+//! of all locks.
 
 use std::time::Duration;
 
@@ -20,24 +21,25 @@ pub(crate) struct Witness {
     pub(crate) subscriber: Option<Subscriber>,
 }
 
-/// How a link came to its end.
+/// How a connection ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ending {
-    /// It was to end.
+    /// It was closed on purpose.
     Closed,
-    /// It was open.
+    /// It was open, and was lost.
     Lost,
-    /// It never opened; so many dials have failed by now.
+    /// It never opened. `in_a_row` dials have failed since the last success.
     NotOpened { in_a_row: u32 },
 }
 
 impl Witness {
-    /// A server there, of the same database.
+    /// The place of a server at `endpoint`.
     fn at<'a>(&self, endpoint: &'a Endpoint) -> Place<'a> {
         Place { endpoint: Some(endpoint), database: Some(self.database) }
     }
 
-    /// The server there, or where there is no link whichever does what is asked for.
+    /// The place of the server at `at`. Without a connection it is that of the only server, if
+    /// there is one.
     fn wherever<'a>(&'a self, at: Option<&'a Endpoint>) -> Place<'a> {
         let endpoint = at.or(match &self.topology {
             Topology::Standalone(endpoint) => Some(endpoint),
@@ -46,13 +48,13 @@ impl Witness {
         Place { endpoint, database: Some(self.database) }
     }
 
-    /// A link has opened: the name for it that the subscriber, if there is one, was told.
+    /// Reports a new connection to the subscriber, if there is one. Returns the connection's name.
     #[cold]
     pub(super) fn pushes_may_come(&self) -> Option<LinkName> {
         self.subscriber.as_ref().map(Subscriber::opened)
     }
 
-    /// The server has pushed something on a link of this name.
+    /// Reports a push on the connection of this name.
     #[cold]
     pub(super) fn pushed(&self, link: Option<LinkName>, push: &Push) {
         if let (Some(subscriber), Some(link)) = (&self.subscriber, link) {
@@ -60,7 +62,7 @@ impl Witness {
         }
     }
 
-    /// A link that the subscriber knows by this name has ended.
+    /// Reports the end of the connection of this name.
     #[cold]
     pub(super) fn no_more_pushes(&self, link: LinkName) {
         if let Some(subscriber) = &self.subscriber {
@@ -107,17 +109,17 @@ impl Witness {
         }
     }
 
-    /// The server there takes no names of connections.
+    /// Reports that the server refuses to name its connections.
     pub(super) fn unnamed(&self, endpoint: &Endpoint) {
         events::unnamed(self.at(endpoint));
     }
 
-    /// A sentinel does not say of itself when the master is another.
+    /// Reports that a sentinel does not announce a new master by itself.
     pub(super) fn sentinel_polled(&self, at: &Endpoint) {
         events::sentinel_polled(Place { endpoint: Some(at), database: None });
     }
 
-    /// The server that this pool is about is another one now.
+    /// Reports another master.
     pub(super) fn moved(&self, to: &Endpoint) {
         events::moved(self.at(to));
         if let Some(recorder) = &self.recorder {
@@ -125,7 +127,7 @@ impl Witness {
         }
     }
 
-    /// A sentinel has left, or was none.
+    /// Reports that the connection to a sentinel has ended, or could not be opened.
     pub(super) fn sentinel_lost(&self, at: &Endpoint, why: &LinkError) {
         events::sentinel_lost(Place { endpoint: Some(at), database: None }, why);
         if let Some(recorder) = &self.recorder {
@@ -133,7 +135,7 @@ impl Witness {
         }
     }
 
-    /// A command came to this, on a link to there or without one.
+    /// Reports that a command failed with this error, on a connection to `at` or without one.
     #[cold]
     pub(crate) fn failed(&self, at: Option<&Endpoint>, command: &Command<'_>, error: &Error) {
         if let Error::Timeout { after, may_have_run } = error {
@@ -144,7 +146,7 @@ impl Witness {
         }
     }
 
-    /// A command was lost with its link to there.
+    /// Reports that a command is sent again after its connection was lost.
     #[cold]
     pub(super) fn sent_again(
         &self,
@@ -159,14 +161,14 @@ impl Witness {
         }
     }
 
-    /// A caller has waited so long for its link.
+    /// Reports how long a caller waited for its connection.
     pub(super) fn waited(&self, span: impl FnOnce() -> Duration) {
         if let Some(recorder) = &self.recorder {
             recorder.waited(span());
         }
     }
 
-    /// What a link has measured in a turn.
+    /// Records the measurements of a connection's turn.
     #[cold]
     pub(super) fn measured(&self, measured: Measured) {
         let Some(recorder) = &self.recorder else { return };

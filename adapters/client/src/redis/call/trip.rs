@@ -1,8 +1,8 @@
-//! One command's way through a cluster, where it is more than to the node that the map names.
+//! One command's way through a cluster, if it is more than one hop to the node that the map names.
 //!
-//! Most commands never come here: they are sent by the map at once ([`View::find`]) and answered. What
-//! a node redirects or refuses for now, and what finds no link, is decided on by the core's
-//! [`Hops`] and carried out here.
+//! Most commands never come here: they are sent by the map at once ([`View::find`]) and get their
+//! reply. If a node redirects a command or refuses it for now, or if it finds no connection, the
+//! core's [`Hops`] decides what to do, and this module does it.
 //!
 //! [`View::find`]: crate::cluster::View::find
 
@@ -27,21 +27,21 @@ use crate::error::{Error, LinkError};
 use crate::redis::link::Rejected;
 use crate::redis::{Outcome, Ticket};
 
-/// What is to be known of a command on its way from node to node.
+/// The state of a command on its way from node to node.
 #[derive(Debug, Default)]
 pub(super) struct Trip {
     hops: Option<Hops>,
-    /// Where it goes next, whatever the map says.
+    /// The next node, whatever the map says.
     to: Option<Stop>,
-    /// Where the last redirect has led it: as long as it is on its way there, or waits, no other node
-    /// takes the place of that one.
+    /// The node that the last redirect led to. As long as the command is on its way there, or
+    /// waits, that node is not closed to make room for another.
     visited: Option<Arc<Node>>,
-    /// Which slot it is for, where its keys do not say.
+    /// The slot, if the keys do not determine it.
     slot: Option<Slot>,
-    /// Whether it is for masters alone, as another node did not answer it.
+    /// Whether only masters may answer it, as another node did not.
     settled: bool,
     wait: Option<Wait>,
-    /// Its place in the line of the cluster.
+    /// Its place in the queue of the cluster.
     place: Option<(Arc<Nodes>, Ticket)>,
 }
 
@@ -49,9 +49,9 @@ pub(super) struct Trip {
 #[derive(Debug)]
 struct Stop {
     node: Arc<Node>,
-    /// Whether the slot is only being moved there.
+    /// Whether the slot is still being moved there.
     asking: bool,
-    /// How many maps had been read by then: it is of no meaning any more once there is another.
+    /// How many maps had been read by then. The stop is void once another map is read.
     maps: u64,
 }
 
@@ -59,26 +59,26 @@ struct Stop {
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     until: Instant,
-    /// How many maps had been read when it began, where another one is worth a try.
+    /// How many maps had been read when the wait began, if a new map ends the wait.
     maps: Option<u64>,
 }
 
 impl Call {
-    /// A command for whichever node serves this slot.
+    /// A call for the node that serves this slot.
     pub(crate) fn for_slot(slot: Slot) -> Self {
         let mut call = Self::default();
         call.past.get_or_insert_default().trip.slot = Some(slot);
         call
     }
 
-    /// Whether nothing is to be known of it but which command it is.
+    /// Whether the command has no history.
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
         self.past.is_none()
     }
 
-    /// What to say of an outcome that is no reply, as [`unanswered`](Self::unanswered), in a cluster.
-    /// `several` says that `TRYAGAIN` is for the caller, who can do better than to wait.
+    /// Like [`unanswered`](Self::unanswered), in a cluster. If `several`, a `TRYAGAIN` is returned
+    /// to the caller, which can do better than wait.
     #[cold]
     pub(crate) fn diverted(
         &mut self,
@@ -156,8 +156,8 @@ impl Call {
         None
     }
 
-    /// Sends the command to where it belongs in a cluster, or waits for that. Ready where it cannot
-    /// be sent in time.
+    /// Sends the command to its node in the cluster, or waits until it can. Ready if it cannot be
+    /// sent in time.
     pub(crate) fn poll_send_to(
         &mut self,
         nodes: &Arc<Nodes>,
@@ -217,8 +217,8 @@ impl Call {
         }
     }
 
-    /// Waits for something else than the cluster, which wakes the caller, while its time runs. Ready
-    /// where that is over.
+    /// Waits, while its time runs, for something other than the cluster that will wake the caller.
+    /// Ready once the time is over.
     pub(crate) fn poll_held_in(
         &mut self,
         nodes: &Arc<Nodes>,
@@ -229,7 +229,8 @@ impl Call {
         let expires = *self.expires.get_or_insert(now + nodes.response_timeout());
         self.leave();
         let trip = &mut self.past.get_or_insert_default().trip;
-        // The place of a wait is over with that: held there, the caller would be woken again and again.
+        // A place from an earlier wait ends with that wait: kept here, it would wake the caller
+        // again and again.
         if trip.wait.take().is_some() {
             trip.leave();
         }
@@ -246,10 +247,10 @@ impl Call {
         }
     }
 
-    /// The node that the command goes to now, and whether the slot is only being moved there.
+    /// The node that the command goes to now, and whether the slot is still being moved there.
     ///
     /// # Errors
-    /// The slot that nobody serves.
+    /// The slot without a node.
     fn next_node(
         &self,
         nodes: &Nodes,
@@ -276,7 +277,7 @@ impl Call {
         node.map(|node| (node, false)).ok_or(slot)
     }
 
-    /// Whether there is time to wait for what is in the way of the command; if so it waits.
+    /// Waits for the trouble to end, if there is time. Returns whether it waits.
     fn waits_out(&mut self, nodes: &Nodes, trouble: Trouble) -> bool {
         let now = nodes.now();
         let expires = *self.expires.get_or_insert(now + nodes.response_timeout());
@@ -312,7 +313,7 @@ impl Call {
 
 impl Trip {
     fn wait_out(&mut self, nodes: &Nodes, until: Instant, trouble: Trouble) {
-        // Counted first: a map that is read from now on is another one.
+        // Counted first, so that a map read from now on counts as a new one.
         let maps = trouble.doubts_the_map().then(|| nodes.maps());
         if maps.is_some() {
             nodes.doubt();
@@ -321,7 +322,7 @@ impl Trip {
         self.wait = Some(Wait { until, maps });
     }
 
-    /// Ready once there is nothing more to wait for in the cluster's line.
+    /// Ready once there is nothing more to wait for in the cluster's queue.
     fn poll_wait(&mut self, nodes: &Arc<Nodes>, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         let Some(Wait { until, maps }) = self.wait else {
             self.leave();
@@ -355,7 +356,7 @@ impl Drop for Trip {
     }
 }
 
-/// The redirect that an answer is, if it is one.
+/// The redirect in an answer, if it is one.
 fn redirect(answer: &Answer, view: &Viewpoint<'_>) -> Option<Redirect> {
     let Err(Failure::Server(error)) = answer else { return None };
     Redirect::parse(error, view)

@@ -1,7 +1,7 @@
-//! A link that is kept apart for commands that are to be alone, one at a time.
+//! A link that is kept apart for commands that must be alone, one at a time.
 //!
-//! To all other commands it is full. Whether one is kept apart is decided by the pool, under its
-//! lock ([`core::pool::allot`](async_caches_core::pool::allot)).
+//! For all other commands it is full. The pool decides, under its lock, which links are kept apart
+//! ([`core::pool::allot`](async_caches_core::pool::allot)).
 
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -15,7 +15,7 @@ use super::{CLOSED, Closing, Rejected, Shared, State};
 use crate::sync::lock;
 
 impl Shared {
-    /// A caller submits a command that is to be alone; otherwise as [`submit`](Self::submit).
+    /// Submits a command that must be alone; otherwise like [`submit`](Self::submit).
     #[cold]
     pub(in crate::redis) fn submit_alone(
         &self,
@@ -28,7 +28,7 @@ impl Shared {
         })
     }
 
-    /// The same with `ASKING` right in front of the command.
+    /// Like [`submit_alone`](Self::submit_alone), with `ASKING` right before the command.
     #[cold]
     pub(in crate::redis) fn submit_asking_alone(
         &self,

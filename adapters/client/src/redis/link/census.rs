@@ -1,4 +1,4 @@
-//! A link says how it is.
+//! A snapshot of a link.
 
 use async_caches_core::connection::ServerInfo;
 
@@ -11,18 +11,18 @@ use crate::sync::lock;
 pub(in crate::redis) struct Census {
     /// Whether no caller waits for anything.
     pub(in crate::redis) idle: bool,
-    /// How much it has to do, as the pool counts it.
+    /// Its load, as the pool counts it.
     pub(in crate::redis) load: usize,
     /// Commands that are not written yet.
     pub(in crate::redis) queued: usize,
-    /// Commands that are written and not answered.
+    /// Commands that are written and have no reply.
     pub(in crate::redis) in_flight: usize,
     pub(in crate::redis) queued_bytes: usize,
     pub(in crate::redis) server: ServerSeen,
 }
 
 impl Shared {
-    /// Whether it is open and has no name though it was to have one.
+    /// Whether it is open and has no name although it should have one.
     pub(in crate::redis) fn is_unnamed(&self) -> bool {
         lock(&self.state).server.unnamed
     }

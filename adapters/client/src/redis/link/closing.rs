@@ -1,22 +1,22 @@
-//! How far a link is on its way out, and why.
+//! Whether and how a link is closing, and why.
 
 use crate::error::LinkError;
 
-/// How far a link is on its way out.
+/// Whether and how a link is closing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Closing {
-    /// It stays.
+    /// It stays open.
     No,
-    /// It goes once nobody waits for anything.
+    /// It ends once no caller waits for anything.
     Drained,
-    /// It goes now.
+    /// It ends now.
     Now,
-    /// It goes now, as the master is elsewhere, or its node has failed.
+    /// It ends now, as the master is elsewhere, or its node has failed.
     Moved,
 }
 
 impl Closing {
-    /// Why a link that goes now does so.
+    /// Why a link that ends now does so.
     pub(super) fn now(self) -> Option<LinkError> {
         match self {
             Self::No | Self::Drained => None,

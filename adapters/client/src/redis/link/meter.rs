@@ -1,4 +1,4 @@
-//! A link measures its batches, where somebody records them: twice a turn, and nothing for each command.
+//! Measures a link's batches, if there is a recorder: twice a turn, and nothing for each command.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::recorder::Batch;
 
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    /// How many replies are to come until that to the command that is timed, and since when.
+    /// How many replies are left until that of the timed command, and since when it is timed.
     timed: Option<(usize, Instant)>,
     /// How many commands waited for replies when the last turn began.
     waited: usize,
 }
 
-/// What came of a turn.
+/// The measurements of a turn.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::redis) struct Measured {
     pub(in crate::redis) batch: Option<Batch>,
@@ -23,8 +23,8 @@ pub(in crate::redis) struct Measured {
 }
 
 impl Meter {
-    /// The socket has taken `count` bytes, in a write that began then. To be told before what was
-    /// read since is taken in.
+    /// The socket has taken `count` bytes, in a write that began at `began`. Called before newly
+    /// read bytes are taken in.
     pub(super) fn wrote(
         &mut self,
         connection: &mut Connection,
@@ -36,7 +36,7 @@ impl Meter {
         self.waited = connection.in_flight();
         let queued = connection.unsent();
         let (commands, in_flight) = (unsent - queued, self.waited - queued);
-        // Who has no commands yet is greeting the server.
+        // Without commands the link is still in its handshake.
         if count == 0 || self.waited == 0 {
             return None;
         }
@@ -46,8 +46,8 @@ impl Meter {
         Some(Batch { commands, bytes: count, in_flight, queued })
     }
 
-    /// What was read is taken in. Answers how long the command took that was timed, if it was
-    /// among what was answered.
+    /// The newly read bytes were taken in. Returns the time of the timed command, if its reply was
+    /// among them.
     pub(super) fn took_in(&mut self, connection: &Connection, now: Instant) -> Option<Duration> {
         let (left, began) = self.timed?;
         let left = left.saturating_sub(self.waited.saturating_sub(connection.in_flight()));

@@ -1,4 +1,4 @@
-//! The driver's side of a link: what it does in its turn, and how a link ends.
+//! The driver's side of a link: its turn, and how a link ends.
 
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
@@ -19,8 +19,8 @@ use crate::redis::slots::Outcome;
 use crate::sync::lock;
 use crate::waker::Spare;
 
-/// What came of a batch of events, for outside of the lock: callers to wake, and outcomes whose
-/// callers went away.
+/// The results of a batch of events, to be handled outside of the lock: callers to wake, and
+/// outcomes whose callers went away.
 #[derive(Debug, Default)]
 pub(in crate::redis) struct Settled {
     wakers: Vec<Waker>,
@@ -34,19 +34,19 @@ pub(in crate::redis) struct Settled {
 pub(in crate::redis) struct Turn {
     /// Whether there is more to take in at once.
     pub(in crate::redis) more: bool,
-    /// How many commands more are taken than before.
+    /// How many more commands are taken than before.
     pub(in crate::redis) room: usize,
-    /// Whether the link is kept apart and has answered all it had.
+    /// Whether the link is kept apart and has no command in flight.
     pub(in crate::redis) vacant: bool,
-    /// How many callers are on their way to hear what came of their commands.
+    /// How many callers were woken and have not taken their outcomes yet.
     pub(in crate::redis) unheard: usize,
-    /// How many bytes the frame that is being read still lacks, as far as that is known.
+    /// How many bytes of the frame that is being read are missing, as far as that is known.
     pub(in crate::redis) lacks: usize,
-    /// When to come back though nothing happened.
+    /// When to come back if nothing else happens.
     pub(in crate::redis) deadline: Option<Deadline>,
-    /// What was known of the link's way out.
+    /// How the link was closing at the time of the turn.
     pub(in crate::redis) closing: Closing,
-    /// Why the link ends, where it does.
+    /// Why the link ends, if it does.
     pub(in crate::redis) end: Option<LinkError>,
 }
 
@@ -55,12 +55,12 @@ impl Settled {
         self.wakers.len() + self.unwanted.len()
     }
 
-    /// What was measured, where anything was.
+    /// The measurements, if there are any.
     pub(in crate::redis) fn take_measured(&mut self) -> Option<Measured> {
         if self.measured.is_some() { self.measured.take() } else { None }
     }
 
-    /// Wakes and drops. The storage is kept for the next batch.
+    /// Wakes the callers and drops the rest. The storage is kept for the next batch.
     pub(in crate::redis) fn hand_out(&mut self) {
         self.unwanted.clear();
         self.wakers.drain(..).for_each(Waker::wake);
@@ -68,8 +68,8 @@ impl Settled {
 }
 
 impl Shared {
-    /// The driver gives its waker before a server has greeted, to hear of [`close`](Self::close), and
-    /// learns whether it need not dial any more.
+    /// Before the handshake is complete: stores the driver's waker for [`close`](Self::close), and
+    /// returns an error if the link need not be dialled any more.
     pub(in crate::redis) fn dialling(&self, cx: &Context<'_>) -> Result<(), LinkError> {
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
@@ -81,7 +81,7 @@ impl Shared {
         Ok(())
     }
 
-    /// What time it is.
+    /// The current time.
     pub(in crate::redis) fn now(&self) -> Instant {
         self.runtime.now()
     }
@@ -91,7 +91,7 @@ impl Shared {
         self.dialled
     }
 
-    /// A server has greeted: commands may be submitted from now on.
+    /// The handshake is complete: commands may be submitted from now on.
     pub(in crate::redis) fn greeted(&self, handshake: Handshake) {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
@@ -100,10 +100,9 @@ impl Shared {
         self.load.store(state.load(), Ordering::Relaxed);
     }
 
-    /// The driver's turn: takes in a wave of what was read, settles what came of it and fetches
-    /// what there is to send. `out` is filled only where it is empty; `wrote` is how much of
-    /// earlier output the socket has taken since the last turn; `settled` is to be handed out
-    /// afterwards.
+    /// The driver's turn: takes in a wave of what was read, settles the outcomes and fetches what
+    /// there is to send. `out` is filled only if it is empty. `wrote` is how much of earlier output
+    /// the socket has taken since the last turn. `settled` must be handed out afterwards.
     pub(in crate::redis) fn turn(
         &self,
         rx: &mut BytesMut,
@@ -129,7 +128,8 @@ impl Shared {
         let mut end = None;
         let wave = (state.connection.in_flight() / 2).clamp(WAVE_LEAST, WAVE_MOST);
         let more = loop {
-            // With nothing in flight the rest is unasked for: it must not answer the next command.
+            // With nothing in flight the rest was not requested: it must not become the next
+            // command's reply.
             if settled.wakers.len() == wave && state.connection.in_flight() > 0 {
                 break true;
             }
@@ -142,7 +142,7 @@ impl Shared {
                 Ok(None) => break false,
                 Ok(Some(Event::Push(push))) => {
                     settled.pushes.push(push);
-                    // A reply behind it is seen only once it has been told.
+                    // A reply behind it is taken in only after the push was reported.
                     let reply_next = rx.first().is_some_and(|first| *first != b'>');
                     if reply_next || settled.pushes.len() == WAVE_MOST {
                         break true;
@@ -176,7 +176,8 @@ impl Shared {
         let open = end.is_none() && state.connection.is_ready();
         let load = if open { state.load() } else { CLOSED };
         self.load.store(load, Ordering::Relaxed);
-        // One caller for each reply; whoever waited for bytes to leave takes what there is.
+        // One caller for each reply. But if the link was full, callers that waited for bytes to
+        // leave take all the room there is.
         let answered = if was_full { usize::MAX } else { settled.len() };
         let (room, lacks) = (state.room(self.bounds).min(answered), state.connection.lacks());
         Turn {
@@ -191,9 +192,9 @@ impl Shared {
         }
     }
 
-    /// The driver is about to rest: until there is something to send, where `drained` says that
-    /// it has sent all it had, or else until its socket takes more. Answers `false` where it must
-    /// not, because something has changed since its `turn`.
+    /// Called before the driver rests: until there is something to send, if `drained` (all output
+    /// was sent), or else until its socket takes more. Returns `false` if it must not rest, because
+    /// something has changed since its `turn`.
     pub(in crate::redis) fn rest(&self, turn: &Turn, drained: bool, waker: &mut Spare) -> bool {
         let mut state = lock(&self.state);
         let missed = if drained {
@@ -209,7 +210,7 @@ impl Shared {
         true
     }
 
-    /// The link has ended: whoever waits on it learns that its command is lost.
+    /// Ends the link. The callers that wait on it learn that their commands are lost.
     pub(in crate::redis) fn end(&self, wrote: usize, why: LinkError, now: Instant) {
         let mut settled = Settled::default();
         let mut guard = lock(&self.state);
@@ -227,14 +228,14 @@ impl Shared {
         let unsent = std::mem::take(&mut state.tx);
         self.load.store(CLOSED, Ordering::Relaxed);
         drop(guard);
-        // Its values may be the caller's own bytes.
+        // Its values may be the callers' own bytes.
         drop(unsent);
         settled.hand_out();
     }
 }
 
 impl State {
-    /// Settles what an event is about.
+    /// Settles the command of an event.
     fn take_in(&mut self, event: Event, settled: &mut Settled) {
         let (tag, outcome) = match event {
             Event::Reply { tag, answer } => (tag, Outcome::Answered(answer)),
@@ -257,10 +258,10 @@ impl State {
     }
 }
 
-/// How many replies are taken in together at least, and at most; and how many pushes.
+/// The least and the most replies taken in together; the latter is also the most pushes.
 const WAVE_LEAST: usize = 8;
 const WAVE_MOST: usize = 128;
 
-/// A value of which so many bytes are still to come makes its link busy, for so long.
+/// A value with this many missing bytes makes its link busy, for this long.
 const HEAVY_FROM: usize = 1024 * 1024;
 const HEAVY_FOR: Duration = Duration::from_secs(1);

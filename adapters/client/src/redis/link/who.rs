@@ -1,4 +1,4 @@
-//! A link says who we are: in its handshake, and again where that changes.
+//! How a link authenticates: in its handshake, and again when the credentials change.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::redis::{Pool, unlock_and_wake};
 use crate::sync::lock;
 
 impl Shared {
-    /// How often it had been said who we are when the link began.
+    /// How often the credentials had been set when the link began.
     pub(in crate::redis) fn told(&self) -> u64 {
         self.told
     }
 
-    /// Tells the server who we are, unless the link takes no more commands.
+    /// Sends the credentials to the server, unless the link takes no more commands.
     pub(in crate::redis) fn authenticate(&self, credentials: &Credentials) {
         let now = self.runtime.now();
         let mut guard = lock(&self.state);
@@ -32,8 +32,8 @@ impl Shared {
 }
 
 impl Pool {
-    /// Tells the server on each open link who we are. Links that are being dialled tell it once
-    /// they are open.
+    /// Sends the credentials to the server on each open link. Links that are being dialled send
+    /// them once they are open.
     pub(crate) fn authenticate(&self, credentials: &Credentials) {
         let now = self.now();
         let mut state = lock(&self.state);
