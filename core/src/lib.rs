@@ -21,7 +21,6 @@
 //! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which connection to use, whether to retry, which caller loads |
 //! | [`cluster`] | more decisions: which node of a cluster to use, where to go next, when to refresh the slot map |
 //! | [`time`], [`error`], [`copies`] | shared by all of them |
-//! | [`time`], [`error`], [`copies`] | what all of them share |
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
 #![cfg_attr(

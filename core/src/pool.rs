@@ -5,8 +5,8 @@
 //! A connection is dialling, open or closing. The pool keeps `minsize` connections and may have `maxsize`,
 //! all states counted together. It dials
 //!
-//! * to reach `minsize`, up to [`Pool::DIALS`] at a time while dials succeed, and a few at a time while no
-//!   open connection proves yet that they do, and
+//! * to reach `minsize`, up to [`Pool::DIALS`] at a time while dials succeed, or [`Pool::FIRST_DIALS`] while
+//!   no open connection proves yet that they do, and
 //! * one more at a time when callers found every connection busy ([`Input::Demand`]).
 //!
 //! A connection above `minsize` that has idled for [`Pool::IDLE`] is closed. After a dial failed or a

@@ -41,7 +41,7 @@ return 1",
 };
 
 /// Adds `ARGV[2]` to a number: as an integer if `ARGV[1]` is `i`, as a double if it is `f`.
-/// Returns the new value as a blob, or the reason for the lack of one as a status.
+/// Returns the new value as a blob. If there can be no sum, returns the reason as a status.
 ///
 /// If the key is absent and `ARGV[3]` is given, the script stores and returns `ARGV[3]`, with a timeout of
 /// `ARGV[4]` milliseconds if they are given. `ARGV[3]` is the sum of the initial number and `ARGV[2]`, which

@@ -326,7 +326,7 @@ impl<'a> Shard<'a> {
     }
 }
 
-/// The place of a slot's node if the slot has a node without a shard, which a redirect has named.
+/// The place of a slot's node, if a redirect has given the slot to a node that leads no shard.
 #[inline]
 fn alone(owner: u16) -> Option<u16> {
     (owner != NOBODY && owner & ALONE != 0).then_some(owner & !ALONE)

@@ -35,7 +35,7 @@ use crate::reply::Answer;
 use crate::retry::Backoff;
 use crate::time::Instant;
 
-/// A node's answer to a command for a key that another node is to answer for.
+/// A node's answer that sends a command to another node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Redirect {
     /// Whether it holds for good, or this once.

@@ -45,7 +45,7 @@ pub struct Refresh {
     /// Whether the map is doubted, or the last fetch failed.
     wanted: bool,
     not_before: Instant,
-    /// When to read it without a doubt.
+    /// When to read it even if nothing doubts it.
     routine: Instant,
     /// The node to ask again at once, in the older form.
     again: Option<Address>,
@@ -109,7 +109,8 @@ impl Refresh {
     pub const LEAST: Duration = Duration::from_millis(100);
     /// The least time between the beginning of a fetch that succeeded and the next one.
     pub const CALM: Duration = Duration::from_secs(1);
-    /// The age at which a map is read without a doubt, on average: between half and one and a half of this.
+    /// The age at which a map that nothing doubts is read again, on average: between half of this and one
+    /// and a half.
     pub const ROUTINE: Duration = Duration::from_secs(60);
 
     /// Wants the map read at once, first from one of `seeds`. `seed`, a random number, is for the jitter

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! A server that refuses a write as a replica has either become one or has always been one. A new
-//! connection mends the first, as the name may lead to another server by now. So a connection of at
-//! least the age [`Connection::DEMOTED_FROM`] then takes no more commands, and ends once it has
+//! connection mends the first case, as the name may lead to another server by now. So a connection that
+//! is at least [`Connection::DEMOTED_FROM`] old takes no more commands then, and ends once it has
 //! answered those that it took. On a server that has always been a replica this is rare enough to do
 //! no harm. If the server had to be a master to begin with ([`Role::Master`]) there is no such doubt:
 //! the connection takes no more commands at once, and a refused write is returned as not run, so that
@@ -295,7 +295,7 @@ impl Connection {
         self.written = (self.written + count).min(self.put);
     }
 
-    /// The socket is gone, or will be: nothing more is read or submitted, and the waiting commands
+    /// The socket is gone, or is about to go: nothing more is read or submitted, and the waiting commands
     /// are lost.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
@@ -330,8 +330,8 @@ impl Connection {
         usize::try_from(self.put - self.written).unwrap_or(usize::MAX)
     }
 
-    /// How many bytes are missing of the blob, with its line break, in which `rx` ends. Zero if it does not
-    /// end inside a blob, or if the blob's length is not known yet.
+    /// If `rx` ends inside a blob, how many bytes of the blob and its line break are missing. Zero if it
+    /// does not, or if the blob's length is not known yet.
     #[must_use]
     pub fn lacks(&self) -> usize {
         self.scanner.lacks()
@@ -349,7 +349,7 @@ impl Connection {
         self.last_read
     }
 
-    /// Whether the server has answered a command with more than an error that means an outage.
+    /// Whether the server has answered a command, other than with an error that means an outage.
     #[must_use]
     pub fn has_answered(&self) -> bool {
         self.answered

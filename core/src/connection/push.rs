@@ -1,9 +1,9 @@
 //! Pushes: the messages that a server sends unrequested, and the request for them.
 //!
 //! A push answers no command and has no place in the queue; it is returned in the order of arrival
-//! between the replies. If the caller wants no pushes they are checked, so that a broken one still
-//! ends the connection, and dropped without an allocation. So are pushes during the handshake, as no
-//! caller can have read anything yet.
+//! between the replies. If the caller wants no pushes, each is checked, so that a broken one still
+//! ends the connection, and then dropped without an allocation. Pushes during the handshake are
+//! dropped too, as no caller can have read anything yet.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -34,7 +34,7 @@ pub enum Pushes {
 /// Requires Redis 6 or Valkey, and RESP3. Without them the handshake ends in
 /// [`ConnectionError::NoPushes`](crate::error::ConnectionError::NoPushes), and if the server refuses
 /// the request in [`ConnectionError::Refused`](crate::error::ConnectionError::Refused), as a caller
-/// that relies on it would otherwise trust in stale values. Servers track keys by name, whatever the
+/// that relies on it would otherwise trust stale values. Servers track keys by name, whatever the
 /// database.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

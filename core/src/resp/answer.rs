@@ -52,9 +52,9 @@ enum Shape {
     ScriptFlag,
     /// A count of at most this many.
     Count(usize),
-    /// The new value of an integer, or the reason for the lack of one.
+    /// The new value of an integer, or the status of a refused addition.
     Integer,
-    /// The new value of a double, or the reason for the lack of one.
+    /// The new value of a double, or the status of a refused addition.
     Float,
     /// Milliseconds, -1 or -2.
     Remaining,
@@ -367,7 +367,7 @@ fn scanned(part: &Part<'_>) -> Option<Reply> {
     }
     let cursor = decode::parse(value(&cursor).and(cursor.bytes())?)?;
     let elements = array(&keys)?;
-    // The elements have been received, so the count is no mere claim.
+    // The elements have arrived, so their count can be trusted.
     let mut keys = Vec::with_capacity(elements.remaining());
     for key in elements {
         let key = key.ok()?;

@@ -179,7 +179,7 @@ impl<'a> Part<'a> {
         self.frame.get(self.content.range()?)
     }
 
-    /// The error that this frame came instead of `expected`.
+    /// The protocol error for this frame in the place of `expected`.
     #[cold]
     pub(crate) fn instead_of(&self, expected: &'static str) -> ProtocolError {
         let found = if self.is_null() { Kind::Null.name() } else { self.kind.name() };
@@ -305,7 +305,7 @@ pub fn push(frame: Bytes) -> Result<Push, ProtocolError> {
 /// The range of a push's kind in its frame. Finds every error that [`push`] does.
 ///
 /// # Errors
-/// The same.
+/// As [`push`].
 pub(crate) fn check_push(frame: &[u8]) -> Result<Range<usize>, ProtocolError> {
     let whole = first(frame)?;
     let elements = if whole.kind == Kind::Push { whole.elements() } else { None };

@@ -1,9 +1,9 @@
 //! Encodes commands, straight into the output.
 //!
-//! Every command has one atomic form on the wire, or is a run of commands that each are
-//! ([`Command::SetMany`]). Timeouts are sent in milliseconds. All forms exist since Redis 4.0.
+//! Every command has one atomic form on the wire, or is a run of commands that each have
+//! one ([`Command::SetMany`]). Timeouts are sent in milliseconds. All forms exist since Redis 4.0.
 //!
-//! Only lengths are limited by a server. [`largest`] lets a caller refuse a command that is too
+//! A server limits only lengths. [`largest`] lets a caller refuse a command that is too
 //! long before anything is written: the bytes written are always whole commands.
 
 use core::fmt::{self, Write};

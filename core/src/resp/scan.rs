@@ -169,7 +169,7 @@ enum Then {
 /// How much of an integer has been seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Sign {
-    /// Not a byte.
+    /// Nothing.
     Unseen,
     Plus,
     Minus,
@@ -237,8 +237,8 @@ impl Scanner {
         Blob::at(rx, 0).filter(|blob| blob.is_within(&self.large))
     }
 
-    /// How many bytes are missing of the blob, with its line break, in which the last scan ended; zero if
-    /// it did not end inside a blob.
+    /// If the last scan ended inside a blob, how many bytes of the blob and its line break are missing;
+    /// else zero.
     #[must_use]
     pub fn lacks(&self) -> usize {
         match self.state {

@@ -284,7 +284,7 @@ impl Watch {
     fn put(&mut self, ask: Ask, tx: &mut Output) {
         let service = self.setup.service.as_bytes();
         let words: &[&[u8]] = match ask {
-            // Put by the caller, which has the credentials.
+            // Put by `open`, which has the credentials.
             Ask::Auth => return,
             Ask::Master => &[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service],
             Ask::Sentinels => &[b"SENTINEL", b"SENTINELS", service],
