@@ -1,4 +1,4 @@
-//! The callers: tasks that do one operation after another, and give some of them up.
+//! The callers: tasks that run one operation after another, and drop some of them.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -22,7 +22,7 @@ use crate::said::Said;
 use crate::wire::{TOUCH, Wire};
 use crate::world::{Alarm, World};
 
-/// One task that does operations, or one operation of the simulation's own.
+/// A task that runs operations, or one operation of the simulation's own.
 pub(crate) struct Caller {
     pub(crate) world: World,
     pub(crate) caches: Rc<Vec<Cache>>,
@@ -31,7 +31,7 @@ pub(crate) struct Caller {
     pub(crate) left: Rc<Cell<usize>>,
 }
 
-/// How long an operation says that something is kept.
+/// How long an operation keeps its value.
 #[derive(Clone, Copy)]
 struct Keeps {
     said: Timeout,
@@ -48,7 +48,7 @@ macro_rules! versioned {
 }
 
 impl Caller {
-    /// Does so many operations, with pauses of up to so long.
+    /// Runs this many operations, with pauses of up to `pause`.
     pub(crate) async fn run(mut self, operations: u64, pause: Duration) {
         for _ in 0..operations {
             let pause = Duration::from_nanos(self.random.below(pause.as_nanos() as u64 + 1));
@@ -96,13 +96,13 @@ impl Caller {
         }
     }
 
-    /// Does one operation of this kind.
+    /// Runs one operation of this kind.
     pub(crate) async fn operate(&mut self, kind: Kind, index: usize) {
         let counts = match kind {
-            // Under some keys another program keeps numbers, which are no value of a load.
+            // Under some keys another program keeps numbers, which are not a value of a load.
             Kind::Load if self.random.below(8) == 0 => None,
             Kind::Load | Kind::SetMany => Some(false),
-            // It creates a number, which is no value of other keys.
+            // It creates a number, which is not a value of other keys.
             Kind::Count => Some(true),
             Kind::Incr if self.random.below(8) > 0 => Some(true),
             _ => None,
@@ -234,7 +234,7 @@ impl Caller {
                 self.end(id, sum, |sum| Outcome::Said(Wire::Incr, Said::text(&sum.to_string())));
             }
             Kind::DeleteIf => {
-                // What it held a moment ago is as good as the value of a lock.
+                // The value that the key held a moment ago serves as the value of a lock.
                 let id = self.reserve(Kind::Get, index, vec![first]);
                 let held = versioned!(key, cache.get_raw(name.clone()));
                 let held = self.watch(id, Kind::Get, held).await;
@@ -317,7 +317,7 @@ impl Caller {
         }
     }
 
-    /// Polls an operation to its end, or gives it up; the books are told of either.
+    /// Polls an operation to its end, or drops it. The ledger records both.
     async fn watch<F: Future>(&mut self, id: OpId, kind: Kind, future: F) -> Option<F::Output> {
         let drops = self.world.with(|state| state.plan.drops);
         let drops = drops > 0 && self.random.below(drops) == 0;
@@ -386,7 +386,7 @@ impl Caller {
         });
     }
 
-    /// Whether what is for several keys goes in parts.
+    /// Whether an operation for several keys is sent in parts.
     fn in_parts(&self) -> bool {
         self.world.with(|state| state.cluster.is_some())
     }
@@ -395,7 +395,7 @@ impl Caller {
         self.random.below(end as u64) as usize
     }
 
-    /// A key of a cache; one that counts or not, where that is said.
+    /// Draws a key of a cache: one that counts or not, if `counts` decides that.
     fn key(&mut self, cache: usize, counts: Option<bool>) -> (KeyId, Key) {
         let drawn = self.random.below(1 << 32) as usize;
         self.world.with(|state| {
@@ -406,7 +406,7 @@ impl Caller {
         })
     }
 
-    /// Another key of the same version and kind, or the same.
+    /// Draws another key of the same version and kind, or the same key.
     fn key_beside(&mut self, cache: usize, beside: &Key) -> (KeyId, Key) {
         loop {
             let (id, key) = self.key(cache, Some(beside.counts));
@@ -450,7 +450,8 @@ impl Caller {
         id
     }
 
-    /// With a key that is never stored, so that the command tells whose it is.
+    /// Reserves an operation with a key that is never stored, so that its command identifies the
+    /// operation.
     fn reserve_with_ghost(&self, kind: Kind, cache: usize, keys: Vec<KeyId>) -> (OpId, String) {
         let id = self.reserve(kind, cache, keys);
         (id, format!("ghost{id}"))

@@ -1,14 +1,15 @@
-//! The model of a cluster: who serves which slots, who knows of it, and what a node says of a key
-//! that it does not serve.
+//! The model of a cluster: the owner of each slot, the nodes that know it, and the reply of a node
+//! to a command for a key that it does not serve.
 //!
-//! Slots lie in a few blocks. There is one truth of who serves each, and a view of it in every node,
-//! which learns of a change at once where it takes part, and else once it hears of it. While a block
-//! is moved its keys go one by one: who has it so far sends away those who ask for what is gone
-//! (`ASK`), and both ask those to come again whose keys are on both sides (`TRYAGAIN`). Replicas answer
-//! reads where a connection has said `READONLY`. Those of Redis 7.0 know nothing of what is being moved,
-//! and take for missing what is gone; those of Valkey 9.1 say what their masters would, and go on with
-//! it in their place. What else nodes say is that of Redis 7.0. It knows no time, and no keys but those
-//! that it is asked for: when something changes is in [`turns`](crate::turns).
+//! Slots lie in a few blocks. There is one truth about the owner of each block, and a view of it in
+//! every node. A node that takes part in a change learns of it at once, and any other node later.
+//! While a block is moved, its keys go one by one: the old owner redirects commands for keys that
+//! are gone (`ASK`), and both nodes reply `TRYAGAIN` if a command's keys are on both sides.
+//! Replicas serve reads on connections that have sent `READONLY`. Replicas of Redis 7.0 know
+//! nothing of a move, and treat keys that are gone as missing. Those of Valkey 9.1 reply as their
+//! masters would, and continue the move if they replace them. All other replies are those of Redis
+//! 7.0. The model knows no time, and no keys but those of the commands: [`turns`](crate::turns)
+//! decides when something changes.
 
 use async_caches_core::cluster::slot::Slot;
 
@@ -21,29 +22,30 @@ use crate::wire::Wire;
 pub(crate) struct Cluster {
     /// The first slot of each block.
     starts: Vec<u16>,
-    /// Who serves each block.
+    /// The owner of each block.
     pub(crate) owners: Vec<usize>,
-    /// Who serves each block, as a node sees it.
+    /// The owner of each block, as each node sees it.
     pub(crate) views: Vec<Vec<usize>>,
-    /// Whether a node has ever served a block, and whether it has ever followed one that served it.
+    /// Whether a node has ever served a block, and whether it has ever followed a node that served
+    /// it.
     served: Vec<Vec<bool>>,
     followed: Vec<Vec<bool>>,
     pub(crate) nodes: Vec<Standing>,
     pub(crate) moving: Option<Moving>,
-    /// Whose death is not made good.
+    /// The dead node whose replica has not taken over yet.
     pub(crate) dead: Option<usize>,
-    /// Whether nobody answers for any key while some keys have nobody.
+    /// Whether no node serves any key while some keys have no node.
     pub(crate) whole: bool,
-    /// Whether replicas know what their masters are moving.
+    /// Whether replicas know which keys their masters are moving.
     pub(crate) modern: bool,
 }
 
-/// What a node is to the others.
+/// The standing of a node among the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Standing {
     Master,
     ReplicaOf(usize),
-    /// It is back, and has not heard of the others yet.
+    /// It is back, and has not learned of the others yet.
     Returning,
     /// The others have been told to forget it.
     Forgotten,
@@ -55,13 +57,13 @@ pub(crate) struct Moving {
     pub(crate) block: usize,
     pub(crate) from: usize,
     pub(crate) to: usize,
-    /// Whether the new owner has been told that it is the owner.
+    /// Whether the new owner has learned that it is the owner.
     pub(crate) handed: bool,
 }
 
 impl Cluster {
-    /// So many masters, each with a replica or none, and blocks that begin at these slots, dealt out in
-    /// turn to all masters but those that begin with nothing.
+    /// A cluster of this many masters, each with a replica or without, and of blocks that begin at
+    /// these slots. The blocks are dealt in turn to all masters but the `idle` ones.
     pub(crate) fn new(masters: usize, idle: usize, replicas: bool, mut starts: Vec<u16>) -> Self {
         starts.push(0);
         starts.sort_unstable();
@@ -105,7 +107,8 @@ impl Cluster {
         self.starts.len()
     }
 
-    /// Whether nobody is to have links to a node any more; `reads` where replicas are read from.
+    /// Whether no cache should have connections to a node any more; `reads` if replicas are read
+    /// from.
     pub(crate) fn is_gone(&self, node: usize, reads: bool) -> bool {
         match self.nodes.get(node) {
             Some(Standing::Master) => false,
@@ -120,14 +123,15 @@ impl Cluster {
         self.starts.partition_point(|start| *start <= slot) - 1
     }
 
-    /// A node serves a block from now on, and those who take part in that know it.
+    /// Gives a block to a node. The nodes that take part in that know it at once.
     pub(crate) fn give(&mut self, block: usize, to: usize) {
         self.owners[block] = to;
         self.views[to][block] = to;
         self.note_who_serves();
     }
 
-    /// A replica takes the place of its master, in what that serves and in what it was moving.
+    /// A replica takes the place of its master: it serves the master's blocks, and continues its
+    /// move.
     pub(crate) fn replace(&mut self, master: usize, replica: usize) {
         self.nodes[replica] = Standing::Master;
         if let Some(Moving { from, to, .. }) = &mut self.moving {
@@ -150,29 +154,29 @@ impl Cluster {
         self.note_who_serves();
     }
 
-    /// A node hears of the truth.
+    /// A node learns the truth.
     pub(crate) fn hear(&mut self, node: usize) {
         self.views[node].clone_from(&self.owners);
-        // It has a block until it is told itself that it has it no more.
+        // The old owner believes that it has the block until it learns otherwise.
         if let Some(moving) = self.moving.filter(|moving| moving.from == node) {
             self.views[node][moving.block] = node;
         }
     }
 
-    /// Whether a node may have been taken for one that answers for a key, without `ASKING`; `reads`
-    /// where it is only read from.
+    /// Whether a node may have been taken for one that serves a key without `ASKING`; `reads` if
+    /// the connection only reads.
     pub(crate) fn may_have_answered(&self, node: usize, key: &[u8], reads: bool) -> bool {
         let block = self.block_of(key);
         self.served[node][block] || reads && self.followed[node][block]
     }
 
-    /// The replica of a node, where it has one.
+    /// The replica of a node, if it has one.
     pub(crate) fn replica_of(&self, master: usize) -> Option<usize> {
         self.nodes.iter().position(|node| *node == Standing::ReplicaOf(master))
     }
 
-    /// What a node says instead of running a command, where it does not run it. `asking` is whether
-    /// `ASKING` came just before, `reads` whether the connection has said `READONLY`.
+    /// The reply of a node that does not run a command; `None` if the node runs it. `asking` is
+    /// whether `ASKING` came just before, `reads` whether the connection has sent `READONLY`.
     pub(crate) fn turn_away(
         &self,
         node: usize,
@@ -226,7 +230,7 @@ impl Cluster {
         }
     }
 
-    /// The map as a node sees it, in the newer form or the older one.
+    /// The map as a node sees it, in the newer form (`SHARDS`) or the older one.
     fn tell(&self, node: usize, shards: bool) -> Said {
         let view = &self.views[node];
         let ends = self.starts.iter().skip(1).map(|start| start - 1).chain([Slot::COUNT - 1]);
@@ -275,12 +279,12 @@ impl Cluster {
     }
 }
 
-/// Where a node listens.
+/// The port on which a node listens.
 pub(crate) fn port(node: usize) -> i64 {
     FIRST_PORT + node as i64
 }
 
-/// Who listens there.
+/// The node that listens on a port.
 pub(crate) fn at_port(port: u16) -> usize {
     usize::from(port).wrapping_sub(FIRST_PORT as usize)
 }

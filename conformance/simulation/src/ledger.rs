@@ -1,26 +1,27 @@
-//! What was asked for, what went over the wire and what came of it: the checks.
+//! The ledger of operations, commands, replies and outcomes, and the checks of them.
 //!
 //! Every operation is entered when it is first polled, every command when its last byte was
-//! written, every reply when it is said, and every outcome when a future ends. Each of these is
-//! held against what was entered before:
+//! written, every reply when it is sent, and every outcome when a future ends. Each entry is
+//! checked against the earlier ones:
 //!
-//! * an outcome is one that the server said for a command of that kind on that key, after the
-//!   operation began, and to nobody else; or, for a load, the value of a flight of its key;
-//! * an error is one that this seed's faults excuse, and says truly whether the command may have
-//!   run;
-//! * a command is written again only where the one before was lost, and it may be;
-//! * what was answered runs no more, so that no older value comes back: see [`order`](crate::order);
-//! * a value is stored for as long as its operation said, a touch likewise: so no timeout grows,
-//!   as the server changes one for nothing else;
-//! * a command ends two connections at most: one that it shares, and one of its own. If nothing else
-//!   goes wrong, those that it shares a connection with are answered;
+//! * an outcome is one that the server sent for a command of that kind on that key, after the
+//!   operation began, and to no other operation; or, for a load, the value of a flight of its key;
+//! * an error is one that this seed's faults excuse, and it is right about whether the command may
+//!   have run;
+//! * a command is written again only if the one before was lost, and if it may be repeated;
+//! * an answered command runs no more, so that no older value comes back: see
+//!   [`order`](crate::order);
+//! * a value is stored for as long as its operation demanded, and a touch likewise. So no timeout
+//!   grows, as the server changes one for no other reason;
+//! * a command ends two connections at most: one that it shares, and one of its own. If nothing
+//!   else goes wrong, the commands that share a connection with it are answered;
 //! * a load that a write has overtaken is not stored; a write waits for a store under way;
-//! * one load of a key at a time, as long as no write has come in between and it is not too old, or
-//!   its caller has waited for `load_wait`;
-//! * no caller waits for another's load for longer than that.
+//! * there is one load of a key at a time, unless a write has come in between, the load is too old,
+//!   or its caller has waited for `load_wait`;
+//! * no caller waits for another caller's load for longer than that.
 //!
-//! The one thing that is excused from the first rule: while a line has replies that were altered or
-//! shifted, what is answered in its pool may be anything. All other rules hold for those too.
+//! The first rule has one exception: while a line has replies that were altered or shifted, any
+//! answer is allowed in its pool. All other rules hold for those answers too.
 
 mod asked;
 
@@ -34,7 +35,7 @@ use crate::plan::{POISON, Poison};
 use crate::said::Said;
 use crate::wire::Wire;
 
-/// How long after a silence callers may still hope, and how long what happens at once may take.
+/// How long callers may still wait after a silence, and how long an immediate reaction may take.
 const GRACE: Duration = Duration::from_millis(110);
 const MOMENT: Duration = Duration::from_millis(10);
 
@@ -42,46 +43,46 @@ pub(crate) type OpId = usize;
 pub(crate) type EntryId = usize;
 pub(crate) type KeyId = usize;
 
-/// The books.
+/// The ledger.
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) keys: Vec<Key>,
     pub(crate) ops: Vec<Op>,
     pub(crate) entries: Vec<Entry>,
-    /// Which operations remove what they find.
+    /// The operations that remove the keys that they find.
     sweeps: Vec<OpId>,
     pub(crate) lines: Vec<Taint>,
     pub(crate) caches: Vec<Connection>,
     pub(crate) heard: Vec<Heard>,
-    /// Which caches dial though no caller wants a link.
+    /// The caches that dial even if no caller wants a connection.
     pub(crate) keeps_links: Vec<bool>,
-    /// When keys of a cluster had nobody, and how long that may be seen.
+    /// When keys of a cluster had no node, and how long that may be noticed.
     pub(crate) windows: Vec<Window>,
-    /// Of how many nodes the servers are, and whether that is a cluster.
+    /// How many nodes there are, if the servers are a cluster.
     pub(crate) nodes: Option<usize>,
     failure: Option<String>,
-    /// How often the store of a load that was given up ran after a later write.
+    /// How often the store of a dropped load ran after a later write.
     pub(crate) late_stores: usize,
     /// Whether nothing goes wrong, so that no failure is excused.
     pub(crate) strict: bool,
-    /// Whether nothing goes wrong but that a key ends connections.
+    /// Whether the only fault is a key that ends connections.
     pub(crate) only_poison: bool,
-    /// What ends connections, if anything does.
+    /// The poison that ends connections, if there is one.
     pub(crate) poison: Option<Poison>,
-    /// How many connections that key has ended.
+    /// How many connections the poison has ended.
     pub(crate) poisoned: usize,
-    /// Whether nodes send callers to unused addresses.
+    /// Whether nodes redirect callers to unused addresses.
     pub(crate) lies: bool,
-    /// Counts what happens, one after the other.
+    /// Counts the events, one after the other.
     pub(crate) step: u64,
     pub(crate) now: Instant,
-    /// How much the clock has jumped altogether.
+    /// How much the clock has jumped in total.
     pub(crate) jumped: Duration,
     pub(crate) response_timeout: Duration,
     pub(crate) connect_timeout: Duration,
 }
 
-/// A key that operations are about.
+/// A key that operations use.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) cache: usize,
@@ -91,16 +92,16 @@ pub(crate) struct Key {
     /// Whether it holds a number.
     pub(crate) counts: bool,
     flight: Option<Flight>,
-    /// When a flight was last given up, or taken the place of, whose heirs cannot be told from
-    /// those who lead new ones.
+    /// When a flight was last dropped or replaced whose heirs cannot be told from the leaders of
+    /// new flights.
     unclear: u64,
     /// When a load of it last began, or ended.
     pub(crate) loading_since: Instant,
-    /// The writes of it.
+    /// The operations that write it.
     writes: Vec<OpId>,
 }
 
-/// The load of a key that others are to wait for.
+/// The load of a key that other callers must wait for.
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     op: OpId,
@@ -116,12 +117,12 @@ pub(crate) struct Op {
     expiry: Option<usize>,
     pub(crate) issued: u64,
     pub(crate) issued_at: Instant,
-    /// How much the clock had jumped by then.
+    /// How much the clock had jumped when it was issued.
     pub(crate) jumped: Duration,
     pub(crate) ended: Option<(u64, Ended)>,
     pub(crate) load_began: Option<u64>,
     pub(crate) load_ended: Option<u64>,
-    /// Since when it has been loading, while it is.
+    /// Since when it has been loading, if it is.
     pub(crate) loading: Option<Instant>,
 }
 
@@ -139,13 +140,13 @@ pub(crate) struct Entry {
     pub(crate) wire: Wire,
     pub(crate) key: Option<KeyId>,
     line: usize,
-    /// The keys that it is for.
+    /// The keys of the command.
     pub(crate) words: Vec<Bytes>,
     pub(crate) said: Option<(u64, Said)>,
     pub(crate) taken: bool,
 }
 
-/// From when to when failures are excused.
+/// A span of time in which failures are excused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) from: Instant,
@@ -159,13 +160,14 @@ pub(crate) struct Taint {
     pub(crate) closed: Option<u64>,
 }
 
-/// What a cache has heard of its server, for the rule that silence costs one response timeout.
+/// The signs of life that a cache has had from its server, for the rule that silence costs one
+/// response timeout.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Heard {
     /// When it last read anything, on any line.
     at: Instant,
-    /// When a call ended unanswered that had all its time since then, and how much the clock
-    /// had jumped by then.
+    /// When a call ended unanswered that had its whole time after `at`, and how much the clock had
+    /// jumped by then.
     silent_from: Option<(Instant, Duration)>,
 }
 
@@ -209,8 +211,8 @@ impl Key {
 }
 
 impl Entry {
-    /// Whether the server said that it did not run the command, as it does not know the script, or
-    /// as it is another node's.
+    /// Whether the reply says that the command has not run, because the server does not know the
+    /// script, or because the key is another node's, and so on.
     pub(crate) fn was_refused(&self) -> bool {
         let is_refusal = |text: &str| REFUSALS.iter().any(|word| text.starts_with(word));
         matches!(&self.said, Some((_, Said::Error(text))) if is_refusal(text))
@@ -227,7 +229,7 @@ impl Ledger {
         Self { response_timeout, connect_timeout, strict, ..Self::default() }
     }
 
-    /// Something did not hold. The first is kept.
+    /// Records that a rule did not hold. The first failure is kept.
     pub(crate) fn fail(&mut self, what: String) {
         self.failure.get_or_insert(what);
     }
@@ -241,7 +243,7 @@ impl Ledger {
         self.ops.len()
     }
 
-    /// Whether a cache is connected from now on.
+    /// Records whether a cache is connected from now on.
     pub(crate) fn connected(&mut self, cache: usize, connected: bool) {
         if self.caches.len() <= cache {
             self.caches.resize_with(cache + 1, Connection::default);
@@ -250,7 +252,7 @@ impl Ledger {
         self.heard(cache);
     }
 
-    /// A cache has read something.
+    /// Records that a cache has read something.
     pub(crate) fn heard(&mut self, cache: usize) {
         if self.heard.len() <= cache {
             self.heard.resize_with(cache + 1, Heard::default);
@@ -258,8 +260,9 @@ impl Ledger {
         self.heard[cache] = Heard { at: self.now, silent_from: None };
     }
 
-    /// A call has failed. Once a server was silent for a whole call, later ones fail at once until it
-    /// is heard again, but for a moment in which a dial may prove it alive.
+    /// Checks a call that has failed. Once a server was silent for a whole call, later calls must
+    /// fail at once until it is heard again, except for a moment in which a dial may prove it
+    /// alive.
     pub(crate) fn check_silence(&mut self, id: OpId, unanswered: bool) {
         let (op, now) = (&self.ops[id], self.now);
         let heard = self.heard[op.cache];
@@ -272,7 +275,7 @@ impl Ledger {
             None if unanswered && heard.at + MOMENT < op.issued_at => {
                 self.heard[op.cache].silent_from = Some((now, self.jumped));
             }
-            // In a jump of the clock no call came, and what was known of the server is forgotten.
+            // After a jump of the clock, in which no call came, the silence before it is forgotten.
             Some((from, jumped)) if from + GRACE < op.issued_at && self.jumped == jumped => {
                 let waited = now.since(op.issued_at);
                 if waited > MOMENT && self.keeps_links[op.cache] {
@@ -296,7 +299,7 @@ impl Ledger {
         self.lines[line].tainted = true;
     }
 
-    /// The number of the operation to come.
+    /// Reserves the number of a coming operation.
     pub(crate) fn reserve(&mut self, kind: Kind, cache: usize, keys: Vec<KeyId>) -> OpId {
         if kind == Kind::ClearPrefix {
             self.sweeps.push(self.ops.len());
@@ -317,12 +320,12 @@ impl Ledger {
         self.ops.len() - 1
     }
 
-    /// For how long it stores.
+    /// Records for how long an operation stores its value.
     pub(crate) fn keeps_for(&mut self, id: OpId, expiry: Option<usize>) {
         self.ops[id].expiry = expiry;
     }
 
-    /// An operation is polled for the first time.
+    /// Records that an operation is polled for the first time.
     pub(crate) fn issued(&mut self, id: OpId) {
         let op = &mut self.ops[id];
         op.issued = self.step;
@@ -360,21 +363,21 @@ impl Ledger {
         self.end(id, Ended::Dropped);
     }
 
-    /// A loader begins.
+    /// Records that a loader begins.
     pub(crate) fn load_began(&mut self, id: OpId) {
         self.ops[id].load_began = Some(self.step);
         self.ops[id].loading = Some(self.now);
         let key = &mut self.keys[self.ops[id].keys[0]];
         key.loading_since = self.now;
         if self.now.since(self.ops[id].issued_at) >= LOAD_WAIT {
-            // It may have waited long enough and load beside another: the first of them to finish
-            // ends the flight, and cannot be told.
+            // It may have waited long enough to load beside another one. The first of them to
+            // finish ends the flight, and the ledger cannot tell which one that is.
             key.unclear = self.step;
             key.flight = None;
             return;
         }
         let fresh = Flight { op: id, began: self.now, began_step: self.step, loading: true };
-        // From then on nobody can tell who inherits the old flight and who leads a new one.
+        // From then on the heirs of the old flight cannot be told from the leaders of a new one.
         if let Some(flight) = key.flight.filter(|flight| self.now.since(flight.began) >= FLIGHT) {
             key.unclear = self.step;
             key.flight = Some(Flight { began: flight.began, ..fresh });
@@ -383,8 +386,8 @@ impl Ledger {
         let written_since = |step: u64| {
             key.writes.iter().any(|id| self.ops[*id].ended.is_none_or(|(at, _)| at >= step))
         };
-        // It may have inherited a flight that a write, or its age, has taken off its key: then others
-        // may load.
+        // It may have inherited a flight that a write, or its age, has taken off its key. Then
+        // other callers may load.
         let issued = self.ops[id].issued;
         if written_since(issued) || issued < key.unclear {
             return;
@@ -395,7 +398,7 @@ impl Ledger {
         };
         let written = written_since(flight.began_step);
         if !flight.loading {
-            // Who inherits a flight goes on with its age.
+            // An heir continues with the age of its flight.
             let began = if written { self.now } else { flight.began };
             key.flight = Some(Flight { began, ..fresh });
         } else if written {
@@ -406,7 +409,7 @@ impl Ledger {
         }
     }
 
-    /// A loader ends; `done` where it came to a value.
+    /// Records that a loader ends; `done` if it has returned a value.
     pub(crate) fn load_ended(&mut self, id: OpId, done: bool) {
         if done {
             self.ops[id].load_ended = Some(self.step);
@@ -428,9 +431,9 @@ impl Ledger {
         self.keys.iter().position(|key| key.wire == wire)
     }
 
-    /// Whether somebody was sent elsewhere with a command on this key, for this once.
+    /// Whether a caller was redirected with a command on this key, for that one time.
     pub(crate) fn was_sent_away(&self, key: &[u8]) -> bool {
-        // What is never stored is not in the books.
+        // Keys that are never stored are not in the ledger.
         let key = self.key(key);
         self.entries.iter().any(|entry| {
             let asks =
@@ -439,22 +442,22 @@ impl Ledger {
         })
     }
 
-    /// Whether an operation is about the key that ends connections.
+    /// Whether an operation is about the poisoned key.
     pub(crate) fn is_poisoned(&self, id: OpId) -> bool {
         let is_of_a_key = self.poison.is_some_and(Poison::is_of_a_key);
         is_of_a_key && self.ops[id].keys.iter().any(|key| self.keys[*key].name == POISON)
     }
 
-    /// What ends connections has ended no more of them than commands of that kind may have.
+    /// Checks that the poison has ended no more connections than the operations on it may cost.
     pub(crate) fn check_poison(&mut self) {
         if self.poison == Some(Poison::Chunk) {
             return self.check_chunks();
         }
         let most = |kind| match kind {
             Kind::Get => 2,
-            // It looks again if it missed just before another load ended.
+            // A load looks again if it missed just before another load ended.
             Kind::Load => 6,
-            // In company, halved, and each alone; a key may be asked for twice.
+            // In company, halved, and each key alone. A key may be requested twice.
             Kind::GetMany => 8,
             _ => 0,
         };
@@ -465,8 +468,8 @@ impl Ledger {
         }
     }
 
-    /// A lookup of many keys is halved until each is looked up alone: it ends a connection for each
-    /// half of several keys, and one more if other commands were on the first.
+    /// A lookup of many keys is halved until each key is looked up alone. It ends a connection for
+    /// each half of several keys, and one more if other commands were on the first.
     fn check_chunks(&mut self) {
         let lookups = self.ops.iter().filter(|op| op.kind == Kind::GetMany);
         let most: usize = lookups.map(|op| 2 + op.keys.len()).sum();
@@ -483,15 +486,15 @@ impl Ledger {
     }
 }
 
-/// For how long a load keeps its key to itself.
+/// How long a load keeps its key to itself.
 pub(crate) const FLIGHT: Duration = Duration::from_secs(30);
 
-/// For how long a caller waits for the load of another.
+/// How long a caller waits for another caller's load.
 pub(crate) const LOAD_WAIT: Duration = Duration::from_secs(10);
 
-/// How a reply begins that says that the command has not run.
+/// The starts of replies that say that the command has not run.
 const REFUSALS: [&str; 8] =
     ["NOSCRIPT", "MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING", "NOAUTH"];
 
-/// How late an operation may be over.
+/// How late an operation may end.
 pub(crate) const SLACK: Duration = Duration::from_millis(20);

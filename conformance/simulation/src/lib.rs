@@ -1,26 +1,27 @@
-//! A deterministic simulation: callers, pools, links and a server in virtual time, from one seed.
+//! A deterministic simulation: callers, pools, connections and a server in virtual time, from one
+//! seed.
 //!
-//! The client and the core are the production ones, unchanged. Here is a fourth runtime for them,
-//! on one thread, in which nothing happens that the seed does not say; a server in plain Rust at
-//! the other end of virtual sockets; faults of every kind; and books in which all that is asked,
-//! sent, said and answered is held against what must be. The same seed gives the same log, to the
-//! nanosecond.
+//! The client and the core are the production ones, unchanged. This crate is a fourth runtime for
+//! them, on one thread, in which nothing happens that the seed does not determine. It adds a server
+//! in plain Rust at the other end of virtual sockets, faults of every kind, and a ledger that
+//! checks all operations, commands, replies and results against the rules. The same seed gives the
+//! same log, to the nanosecond.
 //!
 //! | module | duty |
 //! |---|---|
 //! | `run` | one seed, from its plan to its end |
-//! | `plan` | what a seed draws: who takes part, what goes wrong and when |
-//! | `callers`, `loader` | tasks that do operations, and give some up; what they load with |
-//! | `world` | clock, network and books behind one lock; the runtime |
-//! | `executor`, `agenda` | which task is polled next; what happens next |
+//! | `plan` | the plan that a seed draws: callers, caches, faults and their times |
+//! | `callers`, `loader` | tasks that run operations, and drop some of them; their loaders |
+//! | `world` | clock, network and ledger behind one lock; the runtime |
+//! | `executor`, `agenda` | the task that is polled next; the event that happens next |
 //! | `network`, `line` | dials, bytes on their way, cuts |
 //! | `serve`, [`model`], [`request`], [`said`] | the server |
-//! | `cluster`, `turns` | several of them: who serves which slots; what becomes of that |
-//! | `operation`, `wire` | what may be asked, and what of it is on the wire |
-//! | `ledger`, `order`, `outcome`, `pools` | what must hold |
+//! | `cluster`, `turns` | several servers: the owners of slots; the changes of those |
+//! | `operation`, `wire` | the kinds of operations, and of commands on the wire |
+//! | `ledger`, `order`, `outcome`, `pools` | the rules |
 //! | `memory` | one seed of the store in memory, beside a map |
 //! | `loads` | one seed of loads that wait for loads |
-//! | `log` | what happened, to be read |
+//! | `log` | the log of events, for a reader |
 
 mod agenda;
 mod callers;

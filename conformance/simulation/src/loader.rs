@@ -1,4 +1,4 @@
-//! Loaders: some load, some fail, panic or hang. The books know of each while it is under way.
+//! Loaders: some load, some fail, panic or hang. The ledger knows of each while it is under way.
 
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -8,7 +8,7 @@ use crate::callers::Caller;
 use crate::ledger::OpId;
 use crate::world::World;
 
-/// What a loader does.
+/// The behaviour of a loader.
 #[derive(Clone, Copy)]
 enum Manner {
     Loads,
@@ -17,11 +17,11 @@ enum Manner {
     Hangs,
 }
 
-/// What a loader panics with.
+/// The payload of a loader's planned panic.
 pub(crate) struct Planned;
 
 impl Caller {
-    /// A loader of this value, which may do otherwise.
+    /// A loader of this value, which may also fail, panic or hang.
     pub(crate) fn loader(
         &mut self,
         id: OpId,

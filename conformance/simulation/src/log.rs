@@ -1,15 +1,15 @@
-//! What happened, line by line, for whoever replays a seed.
+//! The log of a seed's events, line by line, for a replay.
 
 use async_caches::runtime::Instant;
 
-/// A log, kept only where somebody will read it.
+/// A log, which is kept only if the caller wants it.
 #[derive(Default)]
 pub(crate) struct Log {
     lines: Option<Vec<String>>,
 }
 
 impl Log {
-    /// A log that is kept, or not.
+    /// A log that keeps its lines if `kept` is set.
     pub(crate) fn new(kept: bool) -> Self {
         Self { lines: kept.then(Vec::new) }
     }

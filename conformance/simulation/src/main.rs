@@ -8,8 +8,8 @@
 //! simulate loads seeds 1 50    # or of loads that wait for loads
 //! ```
 //!
-//! A seed that fails is printed with what did not hold and the command that replays it; then the
-//! program ends with an error, once every seed has run.
+//! A failed seed is printed with the rule that it broke and the command that replays it. The
+//! program runs every seed, and then ends with an error.
 #![allow(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::process::ExitCode;
@@ -105,7 +105,7 @@ fn all(space: Space, seeds: &[u64]) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The seeds of a file: the first word of each line that is not empty and no comment.
+/// The seeds of a file: the first word of each line that is neither empty nor a comment.
 fn kept(text: &str) -> Vec<u64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| number(line.split_whitespace().next()?)).collect()

@@ -1,8 +1,8 @@
 //! A seed of the store in memory: two caches on one store, beside a map.
 //!
-//! Every operation that does not load is over in its first poll, and then says what the map says.
-//! Where the store is bounded it may have let go of anything, but what it says that it has is what
-//! the map has. Loads stay open for a while, are written over, led by their heirs and given up.
+//! Every operation that does not load ends in its first poll, and its result must be the map's. A
+//! bounded store may have evicted any entry, but every entry that it still has must be the map's.
+//! Loads stay open for a while, are overwritten, led by their heirs, and dropped.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use async_caches_conformance::random::Random;
 use crate::log::Log;
 use crate::run::Report;
 
-/// A clock and seeds: all that a store in memory needs of a runtime.
+/// A clock and seeds: a store in memory needs nothing else of a runtime.
 #[derive(Clone, Debug)]
 struct Still {
     now: Arc<AtomicU64>,
@@ -58,7 +58,7 @@ impl Timer for Never {
     }
 }
 
-/// What the map keeps of a key.
+/// The map's entry of a key.
 #[derive(Clone, Debug)]
 struct Kept {
     value: String,
@@ -72,7 +72,7 @@ struct Load {
     keeps: Keeps,
     future: Pin<Box<dyn Future<Output = Result<String, Error>>>>,
     gate: Rc<Cell<bool>>,
-    /// Whether it leads, and whether what it loads is stored.
+    /// Whether it leads, and whether its value will be stored.
     leads: bool,
     valid: bool,
     flight: u64,
@@ -84,7 +84,7 @@ struct Keeps {
     nanos: Option<u64>,
 }
 
-/// Runs a seed; keeps a log where somebody will read it.
+/// Runs a seed. Keeps a log if the caller wants one.
 pub(crate) fn run(seed: u64, mut random: Random, keep_log: bool) -> Report {
     let mut story = Story::new(seed, &mut random, keep_log);
     let steps = 20 + random.below(60);
@@ -120,7 +120,7 @@ impl Story {
         let max_entries = (random.below(3) == 0).then(|| 1 + random.below(6));
         let max_bytes = (random.below(4) == 0).then(|| 100 + random.below(2_000));
         let default = (random.below(2) == 0).then(|| 1 + random.below(3_000));
-        // Stores of one name are one store: those of one seed only.
+        // Stores of one name are one store, so each seed has a name of its own.
         let name = STORES.fetch_add(1, Ordering::Relaxed);
         let caches = PREFIXES.map(|prefix| {
             let mut builder = builder(&format!("locmem://simulated-{name}"));
@@ -318,7 +318,7 @@ impl Story {
         Ok(())
     }
 
-    /// A load comes to its end, or is given up.
+    /// Ends a load, or drops it.
     fn end_load(&mut self, random: &mut Random) -> Result<(), String> {
         if self.loads.is_empty() {
             return Ok(());
@@ -357,7 +357,7 @@ impl Story {
         Ok(())
     }
 
-    /// A write has come: what is loading is not stored.
+    /// Records a write: loads under way are not stored.
     fn overtake(&mut self, key: usize) {
         self.loads.iter_mut().filter(|load| load.key == key).for_each(|load| load.valid = false);
     }
@@ -367,7 +367,8 @@ impl Story {
         self.map.insert(key, Kept { value, until });
     }
 
-    /// What the store says of a key is what the map says, or nothing where it may have let go.
+    /// Checks that the store has the map's value of a key, or none if the entry may have been
+    /// evicted.
     fn saw(&mut self, key: usize, got: Option<String>) -> Result<(), String> {
         match (got, self.map.get(&key)) {
             (Some(got), Some(kept)) if got == kept.value => Ok(()),
@@ -416,7 +417,8 @@ impl Story {
         }
     }
 
-    /// Long afterwards what has expired has given back its memory, as something else is written.
+    /// Checks that, long afterwards, the memory of expired entries is freed while other keys are
+    /// written.
     fn finish(&mut self) -> Result<(), String> {
         self.loads.clear();
         self.runtime.now.fetch_add(10_000_000_000, Ordering::Relaxed);
@@ -434,7 +436,7 @@ impl Story {
         Ok(())
     }
 
-    /// Whether the store may let go of what it was given.
+    /// Whether the store may evict entries.
     fn may_evict(&self) -> bool {
         self.max_entries.is_some() || self.max_bytes.is_some()
     }
@@ -464,7 +466,7 @@ impl Story {
     }
 }
 
-/// What an operation comes to in its first poll.
+/// The result of an operation in its first poll.
 fn done<T>(operation: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
     match now_or_never(operation) {
         Some(result) => result.map_err(|error| error.to_string()),

@@ -1,8 +1,9 @@
-//! The model of a server: strings with expiry, the scripts that we use, sessions of both protocols.
+//! The model of a server: strings with expiry, the scripts of the client, and sessions of both
+//! protocols.
 //!
-//! It is plain on purpose. What it says is compared with what real servers say, by random commands,
-//! in `tests/model.rs`. It knows no time but the milliseconds that it is given, and no connection
-//! but the [`Session`] that one has.
+//! It is plain on purpose. `tests/model.rs` compares its replies to random commands with those of
+//! real servers. It knows no time but the milliseconds that it is given, and no connection but the
+//! [`Session`] that each has.
 
 use std::collections::BTreeMap;
 
@@ -17,46 +18,46 @@ use crate::said::Said;
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     databases: BTreeMap<i64, Database>,
-    /// What everybody must give.
+    /// The password that every client must give.
     pub password: Option<String>,
-    /// What it makes of `HELLO`.
+    /// Its reaction to `HELLO`.
     pub hello: Hello,
-    /// What it takes.
+    /// The commands that it accepts.
     pub mood: Mood,
-    /// How many keys a step of a scan finds at most, whatever it is asked for.
+    /// How many keys a step of a scan finds at most, whatever the command asks for.
     pub scan_step: Option<usize>,
     scripts: Vec<&'static str>,
     cursors: Vec<Bytes>,
     sessions: i64,
 }
 
-/// What a server makes of `HELLO`.
+/// The reaction of a server to `HELLO`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Hello {
-    /// It answers.
+    /// The server answers.
     #[default]
     Known,
-    /// It does not know it, and says so as servers before version 6 do.
+    /// The server does not know it, and replies like servers before version 6.
     Unknown,
-    /// It refuses it in words of its own, as proxies do.
+    /// The server refuses it in words of its own, as proxies do.
     Refused,
-    /// It hangs up, on `CLIENT` too.
+    /// The server hangs up, on `CLIENT` as well.
     HangsUp,
 }
 
-/// What a server takes.
+/// The commands that a server accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Mood {
-    /// Everything.
+    /// All commands.
     #[default]
     Well,
-    /// Nothing but greetings: it reads its data from disk.
+    /// Only greetings: the server reads its data from disk.
     Loading,
-    /// No writes: its memory is full.
+    /// No writes: the server's memory is full.
     Full,
 }
 
-/// What a server knows of one connection.
+/// The state of one connection on the server.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// The protocol spoken: 2 or 3.
@@ -68,32 +69,32 @@ pub struct Session {
 
 type Database = BTreeMap<Bytes, Entry>;
 
-/// All that a server has.
+/// All data of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Data(BTreeMap<i64, Database>);
 
-/// What is kept of a key.
+/// The entry of a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     value: Bytes,
-    /// The last millisecond in which it is there.
+    /// The last millisecond in which it exists.
     until: Option<i64>,
 }
 
 impl Session {
-    /// The server forgets who it is.
+    /// The server forgets that the client has authenticated.
     pub(crate) fn forget(&mut self) {
         self.authenticated = false;
     }
 
-    /// Whether the server knows who it is.
+    /// Whether the client has authenticated.
     pub(crate) fn is_known(&self) -> bool {
         self.authenticated
     }
 }
 
 impl Model {
-    /// Greets a connection.
+    /// Opens a session for a connection.
     pub fn session(&mut self) -> Session {
         self.sessions += 1;
         let authenticated = self.password.is_none();
@@ -105,12 +106,12 @@ impl Model {
         self.databases.clear();
     }
 
-    /// All that it has.
+    /// All its data.
     pub(crate) fn data(&self) -> Data {
         Data(self.databases.clone())
     }
 
-    /// Has this, and nothing else.
+    /// Replaces all its data.
     pub(crate) fn replace(&mut self, data: Data) {
         self.databases = data.0;
     }
@@ -130,22 +131,22 @@ impl Model {
         self.databases.get_mut(&0)?.remove(key)
     }
 
-    /// Puts what was taken out of another server into the first database.
+    /// Puts an entry that was taken from another server into the first database.
     pub(crate) fn put(&mut self, key: Bytes, entry: Entry) {
         self.databases.entry(0).or_default().insert(key, entry);
     }
 
-    /// Loses what a restart loses though the data is kept.
+    /// Loses its scripts, as a restart does even if the data is kept.
     pub fn forget_scripts(&mut self) {
         self.scripts.clear();
     }
 
-    /// Stores a value as any other client of the server may.
+    /// Stores a value, as any other client of the server may.
     pub fn plant(&mut self, database: i64, key: Bytes, value: Bytes) {
         self.databases.entry(database).or_default().insert(key, Entry { value, until: None });
     }
 
-    /// Whether it closes the connection instead of answering this.
+    /// Whether it closes the connection instead of answering this command.
     #[must_use]
     pub fn hangs_up(&self, asked: &Request) -> bool {
         self.hello == Hello::HangsUp && (asked.is(0, "HELLO") || asked.is(0, "CLIENT"))
@@ -326,7 +327,7 @@ impl Name {
     }
 }
 
-/// The commands, by how often they come, with how many words they take.
+/// The commands in the order of their frequency, with the least and the greatest number of words.
 const NAMES: [(&str, Name, usize, usize); 17] = [
     ("GET", Name::Get, 2, 2),
     ("SET", Name::Set, 3, usize::MAX),
@@ -443,7 +444,7 @@ fn incr(database: &mut Database, asked: &Request, now: i64) -> Said {
     }
 }
 
-/// An addition to a key that is not there.
+/// Adds to an absent key.
 fn begin(database: &mut Database, asked: &Request, now: i64) -> Said {
     if asked.len() < 7 {
         return Said::Status("ABSENT");
@@ -458,7 +459,7 @@ fn begin(database: &mut Database, asked: &Request, now: i64) -> Said {
     Said::Bulk(asked.share(6))
 }
 
-/// A step finds the keys behind the one that its cursor stands for, in order.
+/// A step finds the keys after the one that its cursor stands for, in order.
 fn scan(
     database: &mut Database,
     cursors: &mut Vec<Bytes>,
@@ -488,7 +489,7 @@ fn scan(
     Said::List(vec![Said::text(&next.to_string()), keys])
 }
 
-/// A pattern without what only says that the next byte stands for itself.
+/// A pattern without the backslashes that make the next byte stand for itself.
 fn literal(pattern: &[u8]) -> Vec<u8> {
     let mut escaped = false;
     let keep = |byte: &&u8| {

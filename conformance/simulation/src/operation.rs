@@ -1,4 +1,4 @@
-//! What operations there are, what each sends, and what each may come to.
+//! The kinds of operations, the commands that each sends, and the outcomes that each may have.
 
 use bytes::Bytes;
 
@@ -30,20 +30,20 @@ pub(crate) enum Kind {
     Disconnect,
 }
 
-/// What came of an operation.
+/// The outcome of an operation.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Outcome {
-    /// This, for a command of this kind on its first key.
+    /// This reply, for a command of this kind on its first key.
     Said(Wire, Said),
     /// `OK` for each of its keys.
     Stored,
-    /// For each of its keys what is there, in its order: asked in parts.
+    /// The value of each of its keys, in its order: requested in parts.
     Parts(Vec<(Bytes, Said)>),
-    /// So many of its keys were removed: asked in parts.
+    /// This many of its keys were removed: requested in parts.
     Removed(i64),
     /// A value, stored or loaded.
     Value(Bytes),
-    /// Nothing that can be told apart.
+    /// A success without a value to check.
     Done,
     /// Its own loader failed.
     LoaderFailed,
@@ -65,14 +65,14 @@ pub(crate) enum Failed {
         may_have_run: bool,
     },
     Server(String),
-    /// As many redirects as are followed.
+    /// As many redirects as a call follows.
     Redirects,
     Unreadable,
     Other(String),
 }
 
 impl Kind {
-    /// Whether it forbids loads under way to be stored.
+    /// Whether it keeps loads that are under way from being stored.
     pub(crate) fn writes(self) -> bool {
         match self {
             Self::Set
@@ -97,7 +97,7 @@ impl Kind {
         }
     }
 
-    /// Which commands it sends.
+    /// Whether it sends commands of this kind.
     pub(crate) fn sends(self, wire: Wire) -> bool {
         matches!(
             (self, wire),

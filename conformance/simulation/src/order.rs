@@ -1,8 +1,8 @@
-//! In which order the server runs what was asked: no older value comes back.
+//! The order in which the server runs commands: no older value comes back.
 //!
-//! What was lost on its way may still be read by a server that was slow to do so, or be held up
-//! beside a newer connection. That is excused for what its caller was not told of, and for nothing
-//! else.
+//! A server that was slow may still read a command that was lost on its way, or the command may be
+//! held up beside a newer connection. That is excused for a command whose caller was not told of
+//! its success, and for nothing else.
 
 use crate::ledger::{Ended, EntryId, Ledger};
 use crate::operation::Kind;
@@ -10,20 +10,20 @@ use crate::said::Said;
 use crate::wire::Wire;
 
 impl Ledger {
-    /// A command has run, and this reply was said.
+    /// Records that a command has run, and its reply.
     pub(crate) fn said(&mut self, id: EntryId, said: Said) {
         self.entries[id].said = Some((self.step, said));
         self.check_answered(id);
         self.check_store(id);
     }
 
-    /// What changes something runs no more once its caller was answered: it would undo what was
-    /// written since. But for a load, whose caller has its value whatever comes of the store.
+    /// A command that changes data does not run once its caller was answered: it would undo later
+    /// writes. Loads are excepted, since their caller has its value whatever happens to the store.
     fn check_answered(&mut self, id: EntryId) {
         let entry = &self.entries[id];
         let Some(op) = entry.op.filter(|_| !entry.wire.changes_nothing()) else { return };
         let (kind, wire, key) = (self.ops[op].kind, entry.wire, entry.key);
-        // Where replies are another's, it may be one of those that has answered.
+        // If replies are shifted, another command's reply may have answered it.
         let tainted = self.lines.iter().any(|line| line.tainted);
         let Some((answered, Ended::Answered)) = self.ops[op].ended else { return };
         if kind == Kind::Load || tainted {
@@ -41,8 +41,8 @@ impl Ledger {
         });
     }
 
-    /// The store of a load has run: no write may have run since it was loaded, unless the load was
-    /// given up in the middle of its store, or its store was lost or out of time.
+    /// The store of a load has run. No write may have run since the value was loaded, unless the
+    /// load was dropped in the middle of its store, or its store was lost or timed out.
     fn check_store(&mut self, id: EntryId) {
         let store = &self.entries[id];
         let (Some(op), Wire::Set) = (store.op, store.wire) else { return };

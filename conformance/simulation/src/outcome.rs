@@ -1,4 +1,4 @@
-//! Whether what an operation has come to is what it may come to, and in time.
+//! Checks whether an operation has an outcome that it may have, and in time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::said::Said;
 use crate::wire::{Wire, in_value};
 
 impl Ledger {
-    /// An operation has come to something.
+    /// Records the outcome of an operation, and checks it.
     pub(crate) fn completed(&mut self, id: OpId, outcome: &Outcome) {
         let ended = match outcome {
             Outcome::Failed(failed) => match failed {
@@ -86,7 +86,8 @@ impl Ledger {
                 let connection = self.caches[op.cache];
                 !connection.connected || connection.away >= op.issued
             }
-            // Refused at once, or after all its time in line.
+            // Refused at once. If failures are excused, also after its whole time in the wait
+            // queue.
             Outcome::Failed(Failed::Overloaded) => {
                 !self.is_strict(id) || self.now.since(op.issued_at) < self.response_timeout
             }
@@ -99,7 +100,8 @@ impl Ledger {
             Outcome::Failed(Failed::Ended { .. }) => !self.only_poison || self.is_poisoned(id),
             Outcome::Failed(Failed::Server(text)) => {
                 let said = Said::Error(text.clone());
-                // No caller is to go elsewhere itself; nor to be told of what is over in time.
+                // No caller has to follow a redirect itself, or learns of trouble that passes in
+                // time.
                 let redirect = text.starts_with("MOVED ") || text.starts_with("ASK ");
                 let trouble = redirect
                     || text.starts_with("TRYAGAIN")
@@ -109,7 +111,7 @@ impl Ledger {
                 if !tainted && (redirect || (trouble && self.is_strict(id))) {
                     return false;
                 }
-                // Of several keys, any may be the one that was refused.
+                // Of several keys, any may be the refused one.
                 let several = matches!(op.kind, Kind::ClearPrefix | Kind::SetMany)
                     || (self.nodes.is_some()
                         && matches!(op.kind, Kind::GetMany | Kind::DeleteMany));
@@ -117,9 +119,9 @@ impl Ledger {
                 let mut sent = Wire::ALL.into_iter().filter(|wire| kind.sends(*wire));
                 sent.any(|wire| self.take(id, wire, key, &said)) || tainted
             }
-            // Nodes that tell the truth agree long before that.
+            // Honest nodes agree long before that.
             Outcome::Failed(Failed::Redirects) => self.lies && !self.is_strict(id),
-            // A load replaces what it cannot read.
+            // A load replaces an entry that it cannot read.
             Outcome::Failed(Failed::Unreadable) => {
                 (op.kind == Kind::Get && self.found_no_number(id)) || tainted
             }
@@ -131,15 +133,15 @@ impl Ledger {
     fn was_halved(&self, id: OpId) -> bool {
         let of = |entry: &&Entry| entry.op == Some(id) && entry.wire == Wire::GetMany;
         let mut sizes = self.entries.iter().filter(of).map(|entry| entry.words.len());
-        // It names each of its keys, and one that is never stored.
+        // The whole command names each of its keys, and one that is never stored.
         sizes.any(|size| size <= self.ops[id].keys.len())
     }
 
-    /// Takes the reply that this outcome is, where there is one: nobody else may have it, as far as it
-    /// tells whose it is.
+    /// Takes the reply that led to this outcome, if there is one. No other operation may have it,
+    /// as far as the command identifies its operation.
     fn take(&mut self, id: OpId, wire: Wire, key: Option<KeyId>, wanted: &Said) -> bool {
         let (issued, kind) = (self.ops[id].issued, self.ops[id].kind);
-        // In a cluster only the part with the key that is never stored does.
+        // In a cluster only the part with the key that is never stored bears the token.
         let bears_token = kind == Kind::DeleteMany && self.nodes.is_none();
         let found = self.entries.iter_mut().find(|entry| {
             let fits = !entry.taken && entry.wire == wire && (key.is_none() || entry.key == key);
@@ -149,7 +151,8 @@ impl Ledger {
         });
         match found {
             Some(entry) => {
-                // Nobody knows whether a scan itself was refused or what removes its finds.
+                // The error may be that of the scan itself, or that of a command that removes its
+                // finds.
                 entry.taken = kind != Kind::ClearPrefix;
                 true
             }
@@ -157,7 +160,8 @@ impl Ledger {
         }
     }
 
-    /// Whether this was said of a key since the operation began: to those who asked for that key.
+    /// Whether the server has sent this value for a key since the operation began, to any caller of
+    /// that key.
     fn was_told(&self, id: OpId, key: &[u8], value: &Said) -> bool {
         let issued = self.ops[id].issued;
         self.entries.iter().any(|entry| {
@@ -173,7 +177,8 @@ impl Ledger {
         })
     }
 
-    /// Whether a key that counts may have held something else since the operation began.
+    /// Whether a key that counts may have held something other than a number since the operation
+    /// began.
     fn found_no_number(&self, id: OpId) -> bool {
         let op = &self.ops[id];
         let key = op.keys.first().copied();
@@ -200,7 +205,7 @@ impl Ledger {
         counts.sum()
     }
 
-    /// Whether a value is what a flight of the key has loaded that this operation may have joined.
+    /// Whether a value was loaded by a flight of the key that this operation may have joined.
     fn is_of_a_flight(&self, id: OpId, value: &[u8]) -> bool {
         let op = &self.ops[id];
         let Some(loader) = in_value(value).and_then(|loader| Some((loader, self.ops.get(loader)?)))
@@ -223,7 +228,7 @@ impl Ledger {
         loader == id || (open && !overtaken)
     }
 
-    /// Whether a line of this operation's cache has answers that are not what the server said.
+    /// Whether a line of this operation's cache has replies that the server did not send.
     fn is_tainted(&self, id: OpId) -> bool {
         let op = &self.ops[id];
         self.lines.iter().any(|line| {
@@ -231,21 +236,22 @@ impl Ledger {
         })
     }
 
-    /// An operation should be over; answers when to look again, where it need not be yet.
+    /// Checks an operation that should be over. Returns when to check again, if it may still run.
     pub(crate) fn due(&mut self, id: OpId) -> Option<Instant> {
         let op = &self.ops[id];
         if op.ended.is_some() {
             return None;
         }
         let (kind, issued_at) = (op.kind, op.issued_at);
-        // What is measured from a moment after the beginning may be late by all of a jump.
+        // A time that is measured from a moment after the beginning may be late by a whole jump of
+        // the clock.
         let excused = issued_at + self.bound(kind) + self.jumped.saturating_sub(op.jumped);
         if excused > self.now {
             return Some(excused);
         }
         if kind == Kind::Load {
             let key = &self.keys[op.keys[0]];
-            // Its own load may hang; a load of another delays it for so long at most.
+            // Its own load may hang. Another caller's load delays it for a limited time.
             let since = match (op.loading, op.load_began) {
                 (Some(_), _) => self.now,
                 (None, Some(_)) => key.loading_since,
@@ -263,7 +269,7 @@ impl Ledger {
         None
     }
 
-    /// When an operation of this kind should be over.
+    /// The time within which an operation of this kind should be over.
     pub(crate) fn bound(&self, kind: Kind) -> Duration {
         let trips = match kind {
             Kind::Connect => return self.connect_timeout + SLACK,
@@ -280,11 +286,12 @@ impl Ledger {
     }
 }
 
-/// How much earlier than its time an operation may be over: who comes while a link is about to be
-/// looked at takes the time that it was when the others came, and all tasks may have a turn in between.
+/// How much earlier than its deadline an operation may end. A call that comes just before a
+/// connection is checked takes the clock reading of the calls before it, and all tasks may have a
+/// turn in between.
 const STALE: Duration = Duration::from_millis(1);
 
-/// Whether a reply comes to this: an error in a list is what the list comes to.
+/// Whether a reply leads to this outcome. An error in a list is the outcome of the whole list.
 fn is_or_has(said: &Said, wanted: &Said) -> bool {
     let has = |values: &[Said]| matches!(wanted, Said::Error(_)) && values.contains(wanted);
     said == wanted || matches!(said, Said::List(values) if has(values))

@@ -151,7 +151,7 @@ impl Strike {
     }
 }
 
-/// The name of the key that a read may end a connection for.
+/// The name of the key that may end the connection of a command that reads it.
 pub(crate) const POISON: &str = "poison";
 
 /// The faults of one line.

@@ -1,31 +1,31 @@
-//! What must hold of one pool's dials: never more links than may be, no storm, delays within their
-//! limits, and jittered.
+//! The rules of one pool's dials: never more connections than allowed, no storm, delays within
+//! their limits and with jitter.
 
 use std::fmt;
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
 
-/// What is known of a pool, from outside.
+/// The state of a pool, as seen from outside.
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) cache: usize,
-    /// Which node of a cluster it is for.
+    /// The node of a cluster that it is for.
     pub(crate) node: usize,
     pub(crate) minsize: usize,
     pub(crate) maxsize: usize,
     /// Whether its cache has let go of it.
     pub(crate) over: bool,
     dials: Vec<Instant>,
-    /// Counts its dials and ends.
+    /// Counts the dials and the ends of its lines.
     events: usize,
-    /// When a dial failed with no other line there, and nothing has happened since.
+    /// When a dial failed while there was no other line, if nothing has happened since.
     failed: Option<Instant>,
-    /// How long after that the next dials came.
+    /// How long after such failures the next dials came.
     delays: Vec<Duration>,
 }
 
-/// What did not hold.
+/// A rule that did not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     TooMany { live: usize, maxsize: usize },
@@ -50,12 +50,12 @@ impl Pool {
         }
     }
 
-    /// Those of one node of a cluster, which is dialled when it is needed.
+    /// The pool of one node of a cluster, which is dialled when it is needed.
     pub(crate) fn of_node(cache: usize, node: usize, most: usize) -> Self {
         Self { node, ..Self::new(cache, 0, most) }
     }
 
-    /// It dials, and has so many lines with this one.
+    /// Records a dial. The pool has `live` lines, this one included.
     pub(crate) fn dialled(&mut self, now: Instant, live: usize) -> Result<(), Fault> {
         self.dials.push(now);
         self.events += 1;
@@ -71,8 +71,8 @@ impl Pool {
             return Ok(());
         };
         let delay = now.since(failed);
-        // Drawn to the nanosecond, two delays are never the same. A dial at once is no delay, however
-        // long the task that dials takes to run.
+        // Delays are drawn to the nanosecond, so two are never the same. A dial without a wait has
+        // no delay, however long the task that dials takes to run.
         if delay > AT_ONCE && self.delays.contains(&delay) {
             return Err(Fault::NoJitter { delay });
         }
@@ -80,20 +80,21 @@ impl Pool {
         Ok(())
     }
 
-    /// When it was dialled first.
+    /// When it was first dialled.
     pub(crate) fn first_dial(&self) -> Option<Instant> {
         self.dials.first().copied()
     }
 
-    /// One of its lines ended, and so many are left; answers how often something has happened.
+    /// Records that a line ended, and that `live` lines are left. Returns the number of events so
+    /// far.
     pub(crate) fn ended(&mut self, now: Instant, failed: bool, live: usize) -> usize {
         self.failed = (failed && live == 0).then_some(now);
         self.events += 1;
         self.events
     }
 
-    /// After an end there was time for a dial, and nothing has happened. It has so many lines, and
-    /// may be busy with one of them.
+    /// Checks a pool after an end that left time for a dial, if nothing has happened since. It has
+    /// `live` lines, and may be busy with one of them.
     pub(crate) fn redialled(&self, events: usize, live: usize, busy: bool) -> Result<(), Fault> {
         let idle = !self.over && !busy && self.events == events;
         if idle && live < self.minsize {
@@ -119,5 +120,5 @@ impl fmt::Display for Fault {
 const WINDOW: Duration = Duration::from_secs(1);
 const STORM: usize = 20;
 const STORM_A_LINK: usize = 8;
-/// How late a dial may be that waits for nothing.
+/// How late a dial without a wait may be.
 const AT_ONCE: Duration = Duration::from_micros(10);

@@ -1,4 +1,4 @@
-//! What a client asks: one command, read off its bytes once it is whole.
+//! A client's request: one command, parsed from its bytes once it is whole.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,10 +13,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// Takes the first command off `bytes`, where it is whole.
+    /// Takes the first command off `bytes`, if it is whole.
     ///
     /// # Errors
-    /// What is wrong with bytes that no command begins with.
+    /// A description of the mistake, if the bytes do not begin with a command.
     pub fn take(bytes: &mut BytesMut) -> Result<Option<Self>, String> {
         let Some((count, mut at)) = number(bytes, 0, b'*')? else { return Ok(None) };
         let mut words = Vec::with_capacity(count);
@@ -51,13 +51,13 @@ impl Request {
         self.words.len()
     }
 
-    /// Whether there are none.
+    /// Whether the command has no words.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// A word; empty where there is none.
+    /// A word, or an empty one past the end.
     #[must_use]
     pub fn word(&self, index: usize) -> &[u8] {
         self.words.get(index).and_then(|range| self.bytes.get(range.clone())).unwrap_or_default()
@@ -69,7 +69,7 @@ impl Request {
         self.words.get(index).map(|range| self.bytes.slice(range.clone())).unwrap_or_default()
     }
 
-    /// Whether a word is this one, in whatever case.
+    /// Whether a word is this one, in upper or lower case.
     #[must_use]
     pub fn is(&self, index: usize, word: &str) -> bool {
         self.word(index).eq_ignore_ascii_case(word.as_bytes())
@@ -95,7 +95,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// The number on the line at `at`, behind its type, and where the next line begins.
+/// Returns the number on the line at `at`, behind its type byte, and the start of the next line.
 fn number(bytes: &[u8], at: usize, kind: u8) -> Result<Option<(usize, usize)>, String> {
     let Some(line) = bytes.get(at..).filter(|line| !line.is_empty()) else { return Ok(None) };
     if line[0] != kind {

@@ -1,8 +1,8 @@
 //! One seed, from its plan to its end.
 //!
-//! First callers and faults together, until the faults have stopped and the callers are done. Then
-//! nothing for as long as a pool may need to notice what is broken. Then every pool has to be
-//! whole, and to serve. At last everything is closed, and nothing may be left.
+//! First, callers and faults run together, until the faults have stopped and the callers are done.
+//! Then nothing happens for as long as a pool may need to notice broken connections. Then every
+//! pool must be whole and must serve. At last everything is closed, and nothing may be left.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -29,20 +29,20 @@ use crate::serve::Server;
 use crate::turns::ClusterPlan;
 use crate::world::{Simulated, State, World};
 
-/// What came of a seed.
+/// The result of a seed.
 #[derive(Debug)]
 pub struct Report {
-    /// What did not hold, if anything.
+    /// The rule that did not hold, if any.
     pub failure: Option<String>,
-    /// What happened, where that was to be kept.
+    /// The log, if it was kept.
     pub log: Vec<String>,
     /// How many operations there were.
     pub operations: usize,
-    /// How often a load that was given up while it was stored was stored after a later write.
+    /// How often the store of a dropped load ran after a later write.
     pub late_stores: usize,
 }
 
-/// What a seed is of: the same number means another story in each.
+/// The kind of a seed. The same number means another story in each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Space {
     /// One server, or the store in memory.
@@ -53,7 +53,7 @@ pub enum Space {
     Loads,
 }
 
-/// Runs a seed of this space; keeps a log where somebody will read it.
+/// Runs a seed of this space. Keeps a log if the caller wants one.
 #[must_use]
 pub fn run_in(space: Space, seed: u64, keep_log: bool) -> Report {
     match space {
@@ -69,7 +69,7 @@ pub fn run_in(space: Space, seed: u64, keep_log: bool) -> Report {
     }
 }
 
-/// Runs a seed of one server; keeps a log where somebody will read it.
+/// Runs a seed of one server. Keeps a log if the caller wants one.
 #[must_use]
 pub fn run(seed: u64, keep_log: bool) -> Report {
     let mut random = Random::new(seed);
@@ -143,7 +143,7 @@ impl Run {
         let settled = KEEPALIVE + 2 * response_timeout + connect_timeout + BACKOFF + SLACK;
         self.drive(self.world.now() + settled);
         if self.plan.cluster.is_some() {
-            // Until a map has been read though nobody doubts it.
+            // Until the map has been read in the regular interval.
             self.drive(self.world.now() + ROUTINE);
         }
         self.check_health();
@@ -187,7 +187,7 @@ impl Run {
         }
     }
 
-    /// Lets everything happen that happens until then.
+    /// Runs tasks and events until `until`.
     fn drive(&mut self, until: Instant) {
         let (mut polls, mut events) = (0, 0_u64);
         while self.goes_on() {
@@ -233,7 +233,7 @@ impl Run {
         }
     }
 
-    /// What caches tell of themselves adds up, whatever is going on.
+    /// Checks that the snapshots of all caches add up, at any moment.
     fn check_info(&self) {
         self.world.with(State::check_ages);
         for (index, cache) in self.caches.iter().enumerate() {
@@ -266,7 +266,7 @@ impl Run {
         }
     }
 
-    /// Every pool has the links that it is to have, and no more, and each works.
+    /// Checks that every pool has as many lines as it should have, and that each works.
     fn check_health(&self) {
         self.world.with(|state| {
             let well = state.server_is_well();
@@ -275,13 +275,13 @@ impl Run {
                 let is_healthy = |line: &&Line| line.pool == index && line.is_healthy(state.now);
                 let healthy = state.lines.iter().filter(is_healthy).count();
                 let live = state.live(index);
-                // Without room for another, a line that is too old goes first.
+                // Without room for another, a line past its age is closed first.
                 let renews = self.plan.max_age.is_some();
                 let least = if pool.over { 0 } else { pool.minsize.saturating_sub(usize::from(renews)) };
                 let most = if pool.over { 0 } else { pool.maxsize };
                 let gone = |cluster: &Cluster| cluster.is_gone(pool.node, self.plan.reads());
                 let gone = state.cluster.as_ref().is_some_and(gone);
-                // It may be asked for the map.
+                // It may be used to read the map.
                 let most = if gone { most.min(1) } else { most };
                 if !well || healthy < least || live > most {
                     let what = format!(
@@ -293,7 +293,8 @@ impl Run {
         });
     }
 
-    /// Every slot is served by somebody, as far as the caches know, and they could read that last time.
+    /// Checks that every slot has a node as far as the caches know, and that their last read of the
+    /// map succeeded.
     fn check_cluster(&self) {
         if self.plan.cluster.is_none() {
             return;
@@ -311,7 +312,7 @@ impl Run {
         }
     }
 
-    /// Every pool serves, at once.
+    /// Checks that every pool serves at once.
     fn probe(&mut self) {
         self.world.with(|state| {
             state.ledger.strict = true;
@@ -335,7 +336,7 @@ impl Run {
         self.expect(self.left.get() == 0, "probes that never come to an end");
     }
 
-    /// Closes all, in one of two ways; nothing may be left.
+    /// Closes all caches, in one of two ways. Nothing may be left.
     fn close(&mut self) {
         if self.random.below(2) == 0 {
             for index in 0..self.caches.len() {
@@ -370,7 +371,7 @@ impl Run {
 }
 
 impl Caller {
-    /// Connects, and tries again until that is done.
+    /// Connects, and tries again until that succeeds.
     async fn stay_connected(&mut self, index: usize) {
         while !self.caches[index].is_connected() {
             self.operate(Kind::Connect, index).await;
@@ -406,7 +407,7 @@ fn ledger(plan: &Plan) -> Ledger {
         let mut add = |name: String, version, counts| {
             ledger.keys.push(Key::new(index, cache.prefix, name, version, counts));
         };
-        // In a cluster some keys lie together.
+        // In a cluster some keys share a slot.
         let tag = if plan.cluster.is_some() { "{t}" } else { "" };
         let tag = |key: u64| if key % 3 == 2 { "" } else { tag };
         (0..plan.keys).for_each(|key| add(format!("k{key}{}", tag(key)), None, false));
@@ -420,7 +421,7 @@ fn ledger(plan: &Plan) -> Ledger {
 }
 
 fn caches(plan: &Plan, world: &World) -> Vec<Cache> {
-    // Caches of one server meet where loads are under way: those of one seed only.
+    // Caches of one server share their loads, so each seed has a server of its own.
     let server = SERVERS.fetch_add(1, Ordering::Relaxed);
     let cache = |(index, cache): (usize, &CachePlan)| {
         let user = if plan.password { format!(":{PASSWORD}@") } else { String::new() };
@@ -455,15 +456,15 @@ fn caches(plan: &Plan, world: &World) -> Vec<Cache> {
 static SERVERS: AtomicU64 = AtomicU64::new(0);
 
 const PASSWORD: &str = "secret";
-/// How long an idle link may be broken before that is noticed.
+/// How long an idle connection may be broken before that is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long a pool may wait before it dials again.
 const BACKOFF: Duration = Duration::from_secs(5);
-/// How long a map that nobody doubts is kept at most.
+/// How long a cache keeps a map at most if it has no reason to doubt it.
 const ROUTINE: Duration = Duration::from_secs(95);
-/// How long operations that hang may take altogether.
+/// How long operations that hang may take in total.
 const LONGEST: Duration = Duration::from_secs(600);
-/// One event of so many is followed by a look at what caches tell of themselves.
+/// After one event in this many, the snapshots of the caches are checked.
 const LOOKS: u64 = 16;
 /// How often tasks may be polled in one moment.
 const MOST_POLLS: usize = 100_000;

@@ -1,4 +1,4 @@
-//! What a server says: replies as values, and as bytes of either protocol.
+//! A server's replies: as values, and as bytes of either protocol.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub enum Said {
     /// One line.
     Status(&'static str),
-    /// An error: its kind, and what follows.
+    /// An error: its kind, and the text after it.
     Error(String),
     /// An integer.
     Integer(i64),
@@ -71,6 +71,6 @@ impl Said {
 }
 
 fn line(out: &mut Vec<u8>, kind: char, rest: impl std::fmt::Display) {
-    // A vector takes all.
+    // Writing to a vector cannot fail.
     let _ = write!(out, "{kind}{rest}\r\n");
 }

@@ -1,7 +1,7 @@
-//! What a command on the wire is about: its kind, its keys, and the operation whose token it bears.
+//! A command on the wire: its kind, its keys, and the operation whose token it bears.
 //!
-//! Values, deltas, timeouts of touches and the names of ghosts, keys that are never stored, are
-//! each one operation's alone. So most commands tell whose they are. A plain `GET`, `EXISTS`,
+//! Each value, delta, timeout of a touch and name of a ghost (a key that is never stored) belongs
+//! to one operation only. So most commands identify their operation. A plain `GET`, `EXISTS`,
 //! `PTTL`, `UNLINK` or a scan does not.
 
 use crate::request::Request;
@@ -44,7 +44,7 @@ impl Wire {
         Self::Ping,
     ];
 
-    /// What kind of command this is, unless it belongs to a handshake.
+    /// The kind of a command, unless it belongs to a handshake.
     pub(crate) fn of(asked: &Request) -> Option<Self> {
         Some(match asked.word(0) {
             b"GET" => Self::Get,
@@ -65,7 +65,7 @@ impl Wire {
         })
     }
 
-    /// Where in the command its first key is.
+    /// The position of the command's first key.
     pub(crate) fn key_at(self) -> Option<usize> {
         match self {
             Self::Get
@@ -81,7 +81,7 @@ impl Wire {
         }
     }
 
-    /// Where in the command all its keys are.
+    /// The positions of all keys of the command.
     pub(crate) fn keys_at(self, asked: &Request) -> std::ops::Range<usize> {
         match (self, self.key_at()) {
             (_, None) => 0..0,
@@ -134,7 +134,7 @@ impl Wire {
         }
     }
 
-    /// For how many milliseconds the command stores something.
+    /// For how many milliseconds the command stores its value.
     pub(crate) fn expiry(self, asked: &Request) -> Option<usize> {
         if self == Self::Incr {
             return (asked.len() > 7).then(|| number(asked.word(7))).flatten();
@@ -144,7 +144,7 @@ impl Wire {
     }
 }
 
-/// The operation whose value this is: a JSON text that ends in its number, or just that.
+/// The operation whose value this is: a JSON text that ends in its number, or the number alone.
 pub(crate) fn in_value(value: &[u8]) -> Option<usize> {
     match value.strip_suffix(b"\"") {
         Some(text) => number(text.rsplit(|byte| *byte == b'#').next()?),
@@ -161,5 +161,5 @@ fn number(text: &[u8]) -> Option<usize> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// What a touch's timeout in milliseconds has above its operation's number.
+/// A touch's timeout in milliseconds is this much more than its operation's number.
 pub(crate) const TOUCH: usize = 50;

@@ -1,8 +1,8 @@
-//! The world of one seed: its clock, its network and its books behind one lock, and the runtime
+//! The world of one seed: its clock, its network and its ledger behind one lock, and the runtime
 //! that lets the client's own code run in it.
 //!
-//! Wakers may be called under the lock, as they only note who is ready; no other code of the
-//! client is.
+//! Wakers may be called under the lock, as they only note which tasks are ready. No other code of
+//! the client runs under it.
 
 use std::fmt;
 use std::future::{poll_fn, ready};
@@ -32,13 +32,13 @@ use crate::serve::Server;
 pub(crate) struct World(Arc<Shared>);
 
 struct Shared {
-    /// The clock, for whoever has not the lock.
+    /// The clock, for readers without the lock.
     now: AtomicU64,
     ready: Arc<Ready>,
     state: Mutex<State>,
 }
 
-/// What there is in the world.
+/// The contents of the world.
 pub(crate) struct State {
     pub(crate) now: Instant,
     pub(crate) plan: Plan,
@@ -67,7 +67,7 @@ impl World {
         Instant::from_nanos(self.0.now.load(Ordering::Relaxed))
     }
 
-    /// Looks at the world, or changes it.
+    /// Reads or changes the world.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = lock(&self.0.state);
         let result = act(&mut state);
@@ -100,8 +100,8 @@ impl Runtime for Simulated {
         self.world.now()
     }
 
-    /// What a pool spawns is its keeper, once, so this is where a pool begins; but those of a cluster
-    /// begin where they dial.
+    /// A pool spawns its keeper and nothing else, once, so a pool begins here. A cluster's pools
+    /// begin with their first dial.
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.world.with(|state| {
             let plan = &state.plan.caches[self.cache];
@@ -155,13 +155,13 @@ impl Runtime for Simulated {
     }
 }
 
-/// The client's side of a line. Dropped, it is closed.
+/// The client's side of a line. Dropping it closes the line.
 pub(crate) struct Held {
     world: World,
     line: usize,
 }
 
-/// What a dial begins with.
+/// The start of a dial.
 enum Begun {
     Line(usize),
     Race(usize, Vec<SocketAddr>),
@@ -223,7 +223,7 @@ impl Drop for Alarm {
 }
 
 impl State {
-    /// The first thing on the agenda happens.
+    /// Lets an event of the agenda happen.
     pub(crate) fn happen(&mut self, event: Event) {
         match event {
             Event::Alarm(id) => self.agenda.ring(id, self.now),
@@ -241,8 +241,8 @@ impl State {
         }
     }
 
-    /// A cache dials a node of the cluster. All its lines to one node count as one pool here: those of
-    /// the pool there is, of one that still closes, and one that asks for the map.
+    /// Dials a node of the cluster for a cache. All its lines to one node count as one pool here:
+    /// those of its pool, those of one that is still closing, and one that reads the map.
     fn dial_node(&mut self, cache: usize, to: &Endpoint) -> usize {
         let node = match to {
             Endpoint::Tcp { port, .. } => at_port(*port),
@@ -258,8 +258,8 @@ impl State {
         self.dial(pool, node)
     }
 
-    /// Since a cache was connected it has not dialled more addresses that only redirects name than it
-    /// may: 64, and one more in each second.
+    /// Checks that a cache, since it was connected, has dialled no more addresses from redirects
+    /// than allowed: 64, and one more in each second.
     fn check_addresses(&mut self, cache: usize) {
         let known = self.nodes.len();
         let of_cache = self.pools.iter().filter(|pool| pool.cache == cache && !pool.over);
@@ -272,7 +272,7 @@ impl State {
         }
     }
 
-    /// A cache has let go of its pool, or is about to.
+    /// Records that a cache has let go of its pool, or is about to.
     pub(crate) fn let_go(&mut self, cache: usize) {
         self.ledger.connected(cache, false);
         for pool in self.pools.iter_mut().filter(|pool| pool.cache == cache) {
@@ -280,7 +280,8 @@ impl State {
         }
     }
 
-    /// An operation should be over. Where the clock has jumped it gets its time after that.
+    /// Checks an operation that should be over. If the clock has jumped, it gets its time after
+    /// that.
     fn due(&mut self, op: usize, at: Instant) {
         let on_time = self.now.since(at) < crate::ledger::SLACK;
         let again =

@@ -1,8 +1,8 @@
-//! The model is right: the same random commands get the same bytes from it and from real servers.
+//! The model is right: it gives the same bytes for the same random commands as real servers.
 //!
-//! `MODEL_SEQUENCES` says how many sequences of some ten commands each server is given; 10,000 if
-//! it is not set. What is known to differ between servers, or from one moment to the next, is
-//! compared as far as it can be: see `agree`.
+//! `MODEL_SEQUENCES` sets how many sequences of some ten commands each server is given; the default
+//! is 10,000. Replies that are known to differ between servers, or from one moment to the next, are
+//! compared as far as possible: see `agree`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -106,12 +106,13 @@ impl Pair {
     }
 }
 
-/// Whether two replies to a command of this name are the same: byte for byte, but for
+/// Whether two replies to a command of this name agree. They must be the same byte for byte, except
+/// for
 ///
-/// * who a server is and how many connections it has had, in `HELLO`;
+/// * the server's identity and its number of connections, in `HELLO`;
 /// * the order in which a scan finds keys;
-/// * how much of a timeout is left, which takes two seconds more or less;
-/// * the text behind `NOSCRIPT`, which Valkey has cut.
+/// * the rest of a timeout, which may differ by two seconds;
+/// * the text after `NOSCRIPT`, which Valkey has shortened.
 fn agree(name: &[u8], real: &[u8], ours: &[u8]) -> bool {
     if real == ours {
         return true;

@@ -1,4 +1,4 @@
-//! A seed is a seed: what happened once happens again, to the nanosecond.
+//! A seed is repeatable: it gives the same events again, to the nanosecond.
 
 use async_caches_simulation::{Space, run, run_in};
 

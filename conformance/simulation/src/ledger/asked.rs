@@ -1,4 +1,4 @@
-//! What goes over the wire is held against what was asked for.
+//! Checks commands on the wire against the operations that sent them.
 
 use async_caches_core::planted::{self, Bug};
 
@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::wire::Wire;
 
 impl Ledger {
-    /// A command was written as a whole.
+    /// Records a command that was written as a whole.
     pub(crate) fn asked(&mut self, line: usize, asked: &Request) -> Option<EntryId> {
         let wire = Wire::of(asked)?;
         let key = wire.key_at().and_then(|at| self.key(asked.word(at)));
@@ -24,7 +24,7 @@ impl Ledger {
         Some(self.entries.len() - 1)
     }
 
-    /// A command that bears an operation's token.
+    /// Checks a command that bears an operation's token.
     fn asked_for(
         &mut self,
         id: OpId,
@@ -36,7 +36,8 @@ impl Ledger {
         let Some(op) = self.ops.get(id).filter(|op| op.issued <= self.step) else {
             return self.fail(format!("{asked:?}: asked for by nobody"));
         };
-        // In a cluster, and where a command for many keys was halved, a key that is never stored may go by itself.
+        // In a cluster, or if a command for many keys was halved, a key that is never stored may be
+        // sent alone.
         let in_parts = self.nodes.is_some() || wire == Wire::GetMany;
         let alone = in_parts && key.is_none();
         let of_its_keys = alone || key.is_some_and(|key| op.keys.contains(&key));
@@ -63,7 +64,8 @@ impl Ledger {
             }
             again = true;
             let refused = before.said.as_ref().filter(|_| before.was_refused()).map(|(at, _)| *at);
-            // That one is for the rule about what was answered to find.
+            // If `SetReplayed` is planted, the rule about answered commands must find it, not this
+            // rule.
             let passes = wire.changes_nothing() || planted::is(Bug::SetReplayed);
             let lost = self.lines[before.line].closed.filter(|_| passes);
             lost_last = lost_last.max(refused.or(lost));
@@ -88,8 +90,8 @@ impl Ledger {
         }
     }
 
-    /// Whether a write has come to this key: of several keys in a cluster, those behind one that fails
-    /// are left alone.
+    /// Whether a write has reached this key. If a write of several keys in a cluster fails at one
+    /// key, the keys after that are left alone.
     fn has_come(&self, id: OpId, key: KeyId) -> bool {
         let op = &self.ops[id];
         let failed = matches!(op.ended, Some((_, Ended::MayHaveRun)));
@@ -99,7 +101,7 @@ impl Ledger {
         !cut_short || self.entries.iter().any(sent)
     }
 
-    /// A command that does not tell whose it is.
+    /// Checks a command that does not identify its operation.
     fn asked_by_anyone(&mut self, wire: Wire, key: Option<KeyId>, asked: &Request) {
         let wanted = |op: &&Op| op.kind.sends(wire) && op.issued <= self.step;
         let about = |op: &&Op| match (op.kind, key) {
@@ -107,12 +109,13 @@ impl Ledger {
             (_, Some(key)) => op.keys.contains(&key),
         };
         let askers = self.ops.iter().filter(wanted).filter(about).count();
-        // What is for all keys goes to every node.
+        // A command for all keys goes to every node.
         let each = if wire == Wire::Flush { self.nodes.unwrap_or(1) } else { 1 };
         let askers = askers * each;
-        // A scan removes what it finds, in commands whose number nobody knows.
+        // A scan removes the keys that it finds, in an unknown number of commands.
         let swept = wire == Wire::Unlink && !self.sweeps.is_empty();
-        // One is cleared once for each node that was said to have a slot which it has.
+        // If nodes lie, a node is cleared once for each other node that was named as the owner of
+        // its slots.
         let redirected = wire == Wire::Flush && self.lies && askers > 0;
         let uncounted = wire == Wire::Ping || swept || redirected;
         if uncounted || (wire.changes_nothing() && askers > 0) {
@@ -126,7 +129,7 @@ impl Ledger {
         }
     }
 
-    /// A write is not sent while a load of its key, which was there before it, is being stored.
+    /// Checks that no write is sent while the store of an earlier load of its key is under way.
     fn wait_for_stores(&mut self, op: Option<OpId>, wire: Wire, key: Option<KeyId>) {
         let (Some(id), Some(key)) = (op, key) else { return };
         let write = &self.ops[id];
@@ -157,5 +160,5 @@ impl Ledger {
     }
 }
 
-/// How often a command may be sent from node to node.
+/// How often a command may be redirected.
 const MOST_HOPS: usize = 18;
