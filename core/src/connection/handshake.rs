@@ -3,16 +3,16 @@
 //! It takes two round trips. First comes `HELLO 3` with the credentials and the client's name. If the server
 //! refuses that, with whatever error, the client sends `AUTH` and `CLIENT SETNAME` in RESP2 instead.
 //! A [`Greeting`] may leave out `HELLO`, and every other command that is not necessary.
-//! These commands follow in one pipeline: `SELECT` if the setup names a database, `CLIENT SETINFO` (since Redis 7.2;
-//! its errors are ignored), `CLIENT TRACKING` if the setup asks for pushes, and a `PING`, which a
+//! These commands follow in one pipeline: `SELECT` if the setup names a database, `CLIENT SETINFO` (since
+//! Redis 7.2; its errors are ignored), `CLIENT TRACKING` if the setup asks for pushes, and a `PING`, which a
 //! server that is still loading its data refuses.
 //!
 //! No error of the handshake shows the password, though old servers quote the arguments of an unknown
 //! command. Decisions are made on the error as the server wrote it. If the error is the reply to a
 //! command that contains the password, only its kind is passed on.
 //!
-//! If the server must be a master, the client reads the role in the reply to `HELLO`. If there is none, as
-//! in RESP2, the client sends `ROLE`, before the `PING`. To a replica that is to answer reads it sends
+//! If the server must be a master, the client reads the role in the reply to `HELLO`. If the reply has no
+//! role, as in RESP2, the client sends `ROLE`, before the `PING`. To a replica that is to answer reads it sends
 //! `READONLY` at that point.
 
 use alloc::collections::VecDeque;
