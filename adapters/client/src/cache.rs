@@ -54,7 +54,7 @@ struct Inner {
     faults: Option<Faults>,
 }
 
-/// Where a cache keeps its entries.
+/// The target of a cache: its backend, and what is needed to connect to it.
 pub(crate) enum Target {
     Dummy { runtime: Option<Arc<dyn Runtime>> },
     Memory { name: Box<str>, runtime: Option<Arc<dyn Runtime>> },
@@ -319,7 +319,7 @@ impl Cache {
         }
     }
 
-    /// Where the cache is, and its settings.
+    /// The target of the cache, and its settings.
     pub(crate) fn parts(&self) -> (&Target, &Settings) {
         (&self.inner.target, &self.inner.settings)
     }

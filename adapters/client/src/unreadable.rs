@@ -1,4 +1,4 @@
-//! Entries that cannot be read as the type asked for: the result of such a lookup, and where it is
+//! Entries that cannot be read as the type asked for: what a lookup returns, and how it is
 //! reported.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! The bell that wakes the sweeper, under every order in which threads can run and see each other's
-//! writes.
+//! Tests the bell that wakes the sweeper, in every order in which threads can run and see each
+//! other's writes.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use self::sync::{AtomicU64, Condvar, Mutex, lock};
 #[path = "../src/memory/bell.rs"]
 mod bell;
 
-/// What the bell takes from the crate, of which every step is explored here.
+/// Replaces what the bell takes from the crate, so that loom explores each of its steps.
 mod sync {
     use super::Duration;
 
@@ -24,7 +24,7 @@ mod sync {
         mutex.lock().unwrap()
     }
 
-    /// Time does not pass here: what is not rung for is slept through, which loom reports.
+    /// Time does not pass here: a missed ring means sleeping for ever, which loom reports.
     pub(crate) fn wait<'a, T>(
         wake: &Condvar,
         mut guard: MutexGuard<'a, T>,
@@ -38,7 +38,7 @@ mod sync {
     }
 }
 
-/// What is due, behind the lock of its store, and the bell.
+/// The deadline, behind the lock of its store, and the bell.
 struct Store {
     due: Mutex<Option<u64>>,
     bell: Bell,
@@ -87,7 +87,7 @@ fn a_deadline_noted_while_the_sleeper_falls_asleep_wakes_it() {
 
 #[test]
 fn the_sooner_of_two_deadlines_wakes_the_sleeper_whatever_their_order() {
-    // Three threads can run in too many orders for all of them.
+    // Three threads can run in too many orders to try them all.
     let mut some = loom::model::Builder::new();
     some.preemption_bound = Some(2);
     some.check(|| {

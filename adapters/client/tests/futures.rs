@@ -1,4 +1,4 @@
-//! What every operation's future is: `Send`, `Unpin`, and lazy until it is polled.
+//! The properties of every operation's future: `Send`, `Unpin`, and lazy until it is polled.
 
 use std::future::ready;
 use std::pin::pin;

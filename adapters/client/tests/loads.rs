@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_caches::{Cache, open};
 
-/// The least runtime there can be: a thread that polls one future.
+/// The smallest possible runtime: a thread that polls one future.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -46,7 +46,7 @@ fn a_follower_without_a_runtime_ends_after_load_wait() {
     let mut kept = Box::pin(cache.get_or_set("key", pending::<i32>()));
     assert!(is_pending(&mut kept));
     for n in 0..3 {
-        // The alarm's thread has slept in between, and without any deadline.
+        // The alarm's thread has slept in between, also without any deadline.
         assert_eq!(block_on(cache.get_or_set("key", async { n })).unwrap(), n);
         assert!(block_on(cache.delete("key")).unwrap());
         kept = Box::pin(cache.get_or_set("key", pending::<i32>()));
@@ -77,7 +77,7 @@ impl Drop for Task {
     }
 }
 
-/// Runs `act` on a thread of its own, and panics if that does not come to an end.
+/// Runs `act` on a thread of its own, and panics if it does not end.
 fn ends(what: &'static str, act: impl FnOnce() + Send + 'static) {
     let (done, ended): (Sender<()>, _) = mpsc::channel();
     let thread = thread::spawn(move || {
@@ -111,13 +111,13 @@ fn a_follower_drops_its_waker_after_the_lock() {
         assert!(is_pending(&mut leader));
         let mut follower = Box::pin(cache.get_or_set("key", pending::<i32>()));
         poll_with(&mut follower, last_reference(cache));
-        // Displaced by another one, and left behind.
+        // Replaced by another one, and left behind.
         poll_with(&mut follower, last_reference(cache));
         drop(follower);
         // Not needed, as there is a value.
         let mut follower = Box::pin(cache.get_or_set("key", pending::<i32>()));
         poll_with(&mut follower, last_reference(cache));
-        // The heir is woken, and the handle it brings is not needed.
+        // The heir is woken, and its new waker is not needed.
         drop(leader);
         drop(follower);
     });

@@ -1,4 +1,4 @@
-//! The counts of lookups, under every order in which threads can run and see each other's writes.
+//! Tests the counts of lookups in every order in which threads can run and see each other's writes.
 
 use async_caches_core::memory::Lookups;
 use loom::sync::Arc;
@@ -11,7 +11,7 @@ use self::tally::{Lane, Lanes, Tally};
 #[path = "../src/memory/tally.rs"]
 mod tally;
 
-/// What the tally takes from the crate, of which every step is explored here.
+/// Replaces what the tally takes from the crate, so that loom explores each of its steps.
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 }

@@ -1,4 +1,4 @@
-//! Operations that wait for nothing ask the runtime first whether it is the task's turn.
+//! Operations that do not wait first ask the runtime whether it is the task's turn.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Timer};
 use async_caches::{Builder, Cache, builder};
 
-/// A runtime with so many turns, which says nothing else about itself.
+/// A runtime that grants this many turns, and keeps all other defaults.
 #[derive(Clone, Debug)]
 struct Turns(Arc<AtomicU32>);
 
@@ -38,7 +38,7 @@ impl Runtime for Turns {
     fn dial(&self, _: Endpoint, _: Link) {}
 }
 
-/// A runtime that leaves turns to the default.
+/// A runtime that keeps the default for turns.
 #[derive(Debug)]
 struct Plain;
 

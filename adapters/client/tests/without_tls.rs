@@ -1,5 +1,5 @@
-//! A build without the feature `tls`. To be run with `-p async-caches`: where other crates are built
-//! along that want the feature, there is none without.
+//! A build without the feature `tls`. Run it with `-p async-caches`: built together with other
+//! crates that enable the feature, it would be enabled here too.
 #![cfg(not(feature = "tls"))]
 
 use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Timer};

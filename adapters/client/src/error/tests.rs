@@ -1,4 +1,4 @@
-//! Each error says its own part, and its sources the rest.
+//! Each error prints its own part, and its sources print the rest.
 
 use std::error::Error as StdError;
 
@@ -9,7 +9,7 @@ use async_caches_core::url::UrlError;
 
 use super::*;
 
-/// What an application's own code fails with.
+/// The error of an application.
 #[derive(Clone, PartialEq, Debug, Error)]
 #[error("the shelf is empty")]
 struct Empty;
@@ -43,7 +43,7 @@ fn map_errors() -> Vec<MapError> {
     vec![MapError::Refused(server()), MapError::Protocol(protocol()), MapError::Empty]
 }
 
-/// Each kind of error of a connection: the match says when one is missing here.
+/// One error of each kind for connections; the match shows if one is missing here.
 fn link_errors() -> Vec<LinkError> {
     let at = || "127.0.0.1:1".to_owned();
     let mut all = vec![
@@ -104,7 +104,7 @@ fn tls_config_errors() -> Vec<TlsConfigError> {
     ]
 }
 
-/// Each kind of error: the match says when one is missing here.
+/// One error of each kind; the match shows if one is missing here.
 fn errors() -> Vec<Error> {
     let key = || "\"key\"".to_owned();
     let redirects = TooManyRedirects {
@@ -186,7 +186,7 @@ fn errors_of<'e>(
     })
 }
 
-/// What each error of a chain prints.
+/// The text of each error of a chain.
 fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
     errors_of(error).map(ToString::to_string).collect()
 }
@@ -282,7 +282,7 @@ fn what_another_library_quotes_is_escaped_and_cut() {
     }
     let short = Error::deserialize(b"k", json());
     assert!(short.with_sources().to_string().ends_with("line 1 column 6"), "{short}");
-    // So is that of an application, and of the operating system.
+    // The same holds for errors of an application and of the operating system.
     let named = LinkError::Name { host: "h".into(), source: Shared::new(io::Error::other(long)) };
     let error = Error::Unavailable { to: "h".into(), source: named };
     assert!(error.with_sources().to_string().len() < 10_000);

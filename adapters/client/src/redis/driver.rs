@@ -196,7 +196,7 @@ struct Driver<S, T> {
     settled: Settled,
     /// How many bytes were read since the task was woken.
     read: usize,
-    /// Whether more of what was read can be taken in.
+    /// Whether some of the bytes read can still be taken in.
     more: bool,
     armed: Option<Instant>,
     yielded: bool,

@@ -100,7 +100,7 @@ impl Slots {
             return None;
         };
         let value = value.take();
-        // What is left has nothing to drop.
+        // The rest has nothing to drop.
         mem::forget(place.outcome.take());
         self.heard(index);
         Some(value)

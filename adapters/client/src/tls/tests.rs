@@ -98,7 +98,7 @@ fn a_certificate_in_the_file_is_trusted_itself_for_its_name_and_as_long_as_it_is
         let own = self_signed(&["localhost"], change);
         let ca = write(folder.path(), "ca.pem", format!("{}{}", unrelated.pem, own.pem));
         let client = opened(&format!("rediss://localhost?tls_ca={ca}"));
-        // By the same name, and with another key.
+        // The same name, but another key.
         let twin = self_signed(&["localhost"], change);
         for version in [&TLS12, &TLS13] {
             shake(&client, &own.server(version)).unwrap();
@@ -125,7 +125,7 @@ fn a_certificate_in_the_file_is_trusted_itself_for_its_name_and_as_long_as_it_is
             }
         }
     }
-    // One that another has issued is trusted as well, without that one.
+    // A certificate issued by another authority is trusted too, without that authority.
     let issued = unrelated.issue(&["localhost"]);
     let ca = write(folder.path(), "ca.pem", &issued.pem);
     shake(&opened(&format!("rediss://localhost?tls_ca={ca}")), &issued.server(&TLS13)).unwrap();
@@ -217,7 +217,8 @@ fn what_the_operating_system_trusts_is_trusted_where_no_file_is_named() {
     let none = write(folder.path(), "none.pem", "");
     for (roots, trusted) in [(&ca, "trusted"), (&none, "nobody")] {
         write(folder.path(), "expected", trusted);
-        // What the platform trusts is told by the environment, which is the whole process's.
+        // The platform's trust comes from environment variables, which are those of the whole
+        // process.
         let done = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -357,10 +358,10 @@ fn a_host_that_no_certificate_can_be_for_needs_a_server_name() {
     let error = refused(&format!("rediss://b%C3%BCcher?tls_ca={ca}"));
     assert!(matches!(&error, TlsConfigError::ServerName { name } if name == "bücher"), "{error:?}");
     opened(&format!("rediss://b%C3%BCcher?tls_server_name=xn--bcher-kva&tls_ca={ca}"));
-    // A sentinel's as well.
+    // The names of sentinels are checked too.
     let error = refused(&format!("rediss-sentinel://h,b%C3%BCcher/service?tls_ca={ca}"));
     assert!(matches!(&error, TlsConfigError::ServerName { name } if name == "bücher"), "{error:?}");
-    // And whom one names.
+    // And so is the name that a sentinel gives.
     let client = opened(&format!("rediss-sentinel://h/service?tls_ca={ca}"));
     let place = Endpoint::Tcp { host: "bücher".into(), port: 1 };
     let error = client.name_at(&place).unwrap_err();
@@ -411,7 +412,7 @@ fn open(url: &str, own: Own) -> Result<TlsClient, Error> {
         .map(|client| client.expect("TLS"))
 }
 
-/// Where the server of a URL is.
+/// The server's address in a URL.
 fn place(url: &str) -> Endpoint {
     match CacheUrl::parse(url).unwrap().backend {
         Backend::Redis(Server { topology: Topology::Standalone(place), .. }) => place,
@@ -436,7 +437,7 @@ fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> String {
     path.display().to_string()
 }
 
-/// Who issues certificates.
+/// A certificate authority.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -454,7 +455,8 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Of two by one name the wrong one would be tried, and not be unknown.
+        // Unique names: of two authorities of one name the wrong one would be tried, instead of
+        // being unknown.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
@@ -537,12 +539,12 @@ enum Side {
     Server,
 }
 
-/// Runs a handshake on this machine to its end, or to the side that ended it and why.
+/// Runs a handshake on this machine to its end. An error names the side that ended it, and why.
 fn shake(client: &TlsClient, server: &Arc<ServerConfig>) -> Result<(), (Side, rustls::Error)> {
     shake_at(&place("rediss://localhost"), client, server)
 }
 
-/// Runs one with a server that is dialled there.
+/// Like [`shake`], with a server that is dialled at `place`.
 fn shake_at(
     place: &Endpoint,
     client: &TlsClient,

@@ -1,5 +1,5 @@
-//! The driver of a link on a socket that does just what a test says: what no real socket can be
-//! made to do on purpose.
+//! Tests the driver of a link on a socket that does exactly what a test says, including what no
+//! real socket can be made to do on purpose.
 
 mod script;
 mod wakers;
@@ -22,7 +22,8 @@ fn a_command_taken_whole_by_the_write_before_the_failing_one_is_not_sent_twice()
     let (mut add, mut large) = (cache.add("k", 1), cache.set("large", "x".repeat(1_000)));
     assert!(Pin::new(&mut add).poll(noop).is_pending());
     assert!(Pin::new(&mut large).poll(noop).is_pending());
-    // Both are in one buffer; the write that takes the first one succeeds, the next one fails.
+    // Both are in one buffer. The write that takes the first one succeeds, and the next write
+    // fails.
     let writes = [Ok(100), Err(io::ErrorKind::ConnectionReset.into())];
     script.socket.lock().unwrap().writes = writes.into();
     script.run();
@@ -75,7 +76,8 @@ fn past_the_bound_callers_wait_their_turn_and_no_turn_is_lost() {
     let sent = script.sent();
     assert!(sent.contains("::a") && sent.contains("::b") && !sent.contains("::c"), "{sent}");
 
-    // One place is free: it is the longest waiting's, and when that goes away the next one's.
+    // One place is free: it belongs to the caller that has waited longest, and if that goes away,
+    // to the next.
     let wakes = Arc::<Wakes>::default();
     let waker = Waker::from(wakes.clone());
     assert!(Pin::new(&mut gets[3]).poll(&mut Context::from_waker(&waker)).is_pending());
@@ -131,7 +133,7 @@ fn who_waits_too_long_or_finds_the_line_full_is_told_so_by_type() {
     assert!(error.is_retryable() && !error.may_have_run());
     assert!(!script.sent().contains("::b"));
 
-    // The link is heard from, so that it stays; the one in front takes its time.
+    // The server keeps sending, so the link stays; the first reply takes its time.
     script.reply(b"$1");
     script.socket.lock().unwrap().now += Duration::from_millis(999);
     script.run();

@@ -1,4 +1,4 @@
-//! A runtime whose tasks run when told, on sockets that do just what a test says.
+//! A runtime whose tasks run when told, on sockets that do exactly what a test says.
 
 use std::collections::VecDeque;
 use std::future::ready;
@@ -20,15 +20,15 @@ pub(crate) struct Script {
     pub(crate) socket: Arc<Mutex<State>>,
 }
 
-/// One socket for all links: what is read from it, and what becomes of writes.
+/// One socket for all links: the bytes to read, and the results of writes.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) replies: VecDeque<u8>,
     pub(crate) written: Vec<u8>,
-    /// What the next writes come to; afterwards everything is taken.
+    /// The results of the next writes; after them every write succeeds completely.
     pub(crate) writes: VecDeque<io::Result<usize>>,
     pub(crate) now: Duration,
-    /// Whether servers say nothing.
+    /// Whether servers send nothing.
     pub(crate) is_silent: bool,
 }
 
@@ -103,12 +103,12 @@ impl Wake for Wakes {
 }
 
 impl Script {
-    /// Polls every task, and the new ones they spawn, often enough for all of them to come to rest.
+    /// Polls every task, and the tasks they spawn, often enough for all of them to come to rest.
     pub(crate) fn run(&self) {
         self.run_with(Waker::noop());
     }
 
-    /// The same, with all tasks woken by this waker.
+    /// Like [`run`](Self::run), with all tasks woken by this waker.
     pub(crate) fn run_with(&self, waker: &Waker) {
         let mut cx = Context::from_waker(waker);
         for _ in 0..20 {
@@ -118,14 +118,14 @@ impl Script {
         }
     }
 
-    /// Polls a future while everything else runs.
+    /// Polls a future, and then runs everything else.
     pub(crate) fn poll<F: Future + Unpin>(&self, future: &mut F) -> Poll<F::Output> {
         let outcome = Pin::new(future).poll(&mut Context::from_waker(Waker::noop()));
         self.run();
         outcome
     }
 
-    /// What was sent since this was last asked.
+    /// The bytes sent since the last call.
     pub(crate) fn sent(&self) -> String {
         let written = std::mem::take(&mut self.socket.lock().unwrap().written);
         String::from_utf8(written).unwrap()

@@ -1,5 +1,5 @@
-//! A waker may be the last reference to a task, which holds other operations of the cache: to drop it
-//! under a lock that they take as well would never end.
+//! A waker may be the last reference to a task that holds other operations of the cache. If it is
+//! dropped under a lock that those take as well, the program hangs.
 
 use std::any::Any;
 use std::future::{Future, pending};
@@ -27,12 +27,12 @@ impl Drop for Task {
     }
 }
 
-/// The waker of a task that holds this.
+/// The waker of a task that holds this value.
 fn waker_of(held: impl Any + Send) -> Waker {
     Waker::from(Arc::new(Task(Mutex::new(Some(Box::new(held))))))
 }
 
-/// Runs `act` on a thread of its own, and panics if that does not come to an end.
+/// Runs `act` on a thread of its own, and panics if it does not end.
 fn ends(what: &'static str, act: impl FnOnce() + Send + 'static) {
     let (done, ended): (Sender<()>, _) = mpsc::channel();
     let thread = thread::spawn(move || {
@@ -61,7 +61,7 @@ fn leaked(cache: Cache) -> &'static Cache {
     Box::leak(Box::new(cache))
 }
 
-/// Polls with the wakers of tasks that hold such an operation: one is displaced, one is left behind.
+/// Polls with the wakers of tasks that hold such an operation: one is replaced, one is left behind.
 fn try_wakers<F: Future + Unpin, H: Future + Unpin + Send + 'static>(
     operation: &mut F,
     held: impl Fn() -> H,
@@ -98,7 +98,7 @@ fn a_caller_in_the_pools_line_drops_its_waker_after_the_lock() {
         let mut get = begun(cache.get_raw("a"));
         try_wakers(&mut get, || cache.get_raw("b"));
         drop(sent);
-        // It gets its connection, and with that leaves the line.
+        // It gets its connection, and so leaves the queue.
         script.reply(b"$1\r\nv\r\n");
         assert!(poll(&mut get, waker_of(begun(cache.get_raw("b")))).is_pending());
     });
@@ -123,7 +123,7 @@ fn a_write_that_waits_for_a_load_drops_its_waker_after_the_lock() {
         try_wakers(&mut delete, held);
         script.reply(b"+OK\r\n");
         assert!(poll(&mut load, Waker::noop().clone()).is_ready());
-        // The line has the last reference to its waker now.
+        // The queue has the last reference to its waker now.
         assert!(poll(&mut delete, Waker::noop().clone()).is_pending());
     });
 }

@@ -1,4 +1,4 @@
-//! The socket within TLS, over one in memory that is as slow and as broken as a test wants it.
+//! The socket within TLS, over one in memory that is as slow and as broken as a test needs.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,9 +147,9 @@ fn who_goes_says_so() {
 /// The other end of the wire.
 struct Far {
     server: ServerConnection,
-    /// What the server was told.
+    /// The bytes that the server has received.
     heard: Vec<u8>,
-    /// What is under way to the client.
+    /// The bytes on their way to the client.
     said: Vec<u8>,
     /// How many bytes cross at once.
     step: usize,
@@ -157,9 +157,9 @@ struct Far {
     reads: usize,
     /// How many bytes the wire takes before it blocks.
     room: usize,
-    /// Whether the wire takes nothing any more.
+    /// Whether the wire takes no more bytes.
     broken: bool,
-    /// Whether the wire ends behind what is under way.
+    /// Whether the wire ends after the bytes on their way.
     ended: bool,
 }
 
@@ -192,7 +192,7 @@ impl Socket for Near {
         let mut piece = &tx[0][..count];
         while !piece.is_empty() {
             far.server.read_tls(&mut piece).unwrap();
-            // What is wrong is told to the client.
+            // Errors are reported to the client.
             let _ = far.server.process_new_packets();
             let Far { server, heard, .. } = &mut *far;
             let _ = server.reader().read_to_end(heard);
@@ -227,7 +227,7 @@ fn shaken() -> Ends {
     (socket, far)
 }
 
-/// Writes it all, shaking hands first where that is to be done.
+/// Writes all of `text`, after a handshake if one is due.
 fn say(socket: &mut TlsSocket<Near>, mut text: &[u8]) -> io::Result<()> {
     for _ in 0..100 {
         if let Poll::Ready(count) = socket.poll_write(&[IoSlice::new(text)], &mut context()) {
@@ -241,7 +241,7 @@ fn say(socket: &mut TlsSocket<Near>, mut text: &[u8]) -> io::Result<()> {
     panic!("it is never taken");
 }
 
-/// What there is to read, in as many turns as that takes.
+/// Reads what there is, in as many turns as needed.
 fn hear(socket: &mut TlsSocket<Near>) -> io::Result<Vec<u8>> {
     let woken = Arc::<Woken>::default();
     let waker = Waker::from(Arc::clone(&woken));
