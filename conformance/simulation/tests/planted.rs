@@ -82,7 +82,7 @@ fn every_planted_bug_is_found() {
     let all = BUGS.into_iter().map(|bug| (Space::Server, bug));
     let all = all.chain(BUGS_OF_CLUSTERS.into_iter().map(|bug| (Space::Cluster, bug)));
     let all = all.chain(BUGS_OF_LOADS.into_iter().map(|bug| (Space::Loads, bug)));
-    // Set it to try one bug alone.
+    // Set this variable to try one bug alone.
     let only = std::env::var("PLANTED_BUG").ok();
     let all = all.filter(|(_, bug)| only.as_ref().is_none_or(|only| *only == format!("{bug:?}")));
     let missed: Vec<_> = all.filter(|(space, bug)| !is_found(*space, *bug)).collect();
