@@ -104,7 +104,7 @@ impl KeySpace {
     /// version.
     ///
     /// # Errors
-    /// [`KeyError`] if either holds a colon.
+    /// [`KeyError`] if either contains a colon.
     #[allow(clippy::needless_pass_by_value, reason = "it is made for this alone")]
     pub fn new(prefix: &str, version: Version) -> Result<Self, KeyError> {
         if prefix.contains(':') {
@@ -130,10 +130,10 @@ impl KeySpace {
         Ok(Self { head: head.into(), stem_len: prefix.len() + 1 })
     }
 
-    /// The prefix and version that keys are built from; `version` beats the space's own.
+    /// The prefix and version that keys are built from; `version` overrides the space's own.
     ///
     /// # Errors
-    /// [`KeyError`] if the version holds a colon.
+    /// [`KeyError`] if the version contains a colon.
     #[inline]
     pub fn scope<'a>(&'a self, version: Option<&'a Version>) -> Result<Scope<'a>, KeyError> {
         Ok(match version {

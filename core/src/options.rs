@@ -358,7 +358,7 @@ pub enum OptionError {
         /// The name, cut to a sane length.
         name: String,
     },
-    /// The value should be yes or no.
+    /// The value should be `true` or `false`.
     #[error("the option {option} is {value:?}, which is neither true nor false")]
     NotAFlag {
         /// The option.
@@ -395,9 +395,9 @@ pub enum OptionError {
     /// Two options are given that exclude each other.
     #[error("the options {option} and {other} contradict each other")]
     Contradiction {
-        /// One.
+        /// One of the options.
         option: &'static str,
-        /// The other one.
+        /// The other option.
         other: &'static str,
     },
     /// An option is about TLS, and the URL asks for plain text.
@@ -415,7 +415,7 @@ pub enum OptionError {
     /// The default timeout is zero or too long.
     #[error(transparent)]
     Timeout(#[from] TimeoutError),
-    /// The key prefix or the version holds a colon.
+    /// The key prefix or the version contains a colon.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
@@ -512,7 +512,7 @@ mod check {
         if wait.is_zero() { Ok(wait) } else { span(option, wait) }
     }
 
-    /// A server takes `!` to `~` in a client's name (`CLIENT SETNAME`).
+    /// A server accepts only `!` to `~` in a client's name (`CLIENT SETNAME`).
     pub(super) fn client_name(name: String) -> Result<String, OptionError> {
         if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) {
             Ok(name)

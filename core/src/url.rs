@@ -302,7 +302,7 @@ pub enum UrlError {
     Unsupported {
         /// The scheme.
         scheme: &'static str,
-        /// What it asks for.
+        /// The feature that it asks for.
         feature: &'static str,
     },
     /// It holds a space or a control character, which must be percent-encoded.

@@ -158,7 +158,7 @@ impl Client {
             pushes: Pushes::Dropped,
         };
 
-        // The one step that blocks; a server of your own would connect through the loop too.
+        // This is the only step that blocks. A real program would connect through the loop too.
         let address = (host.as_str(), port).to_socket_addrs()?.next().ok_or("no address")?;
         let stream = std::net::TcpStream::connect_timeout(&address, setup.connect_timeout)?;
         stream.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! `async-caches` on async-std: a socket, a timer, a spawn and a dial.
+//! `async-caches` on async-std: sockets, timers, spawning tasks and connecting.
 //!
 //! Everything that is not specific to async-std is in [`async_caches`], which is re-exported here.
 //!
@@ -43,7 +43,7 @@ pub async fn connect(url: &str) -> Result<Cache, Error> {
     builder(url).connect().await
 }
 
-/// A builder of a cache on async-std.
+/// Returns a builder of a cache on async-std.
 pub fn builder(url: &str) -> Builder {
     async_caches::builder(url).runtime(AsyncStd::new())
 }
@@ -66,7 +66,7 @@ pub struct AsyncStd {
 }
 
 impl AsyncStd {
-    /// A runtime whose clock starts now.
+    /// Creates a runtime whose clock starts now.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "it reads the clock")]
     pub fn new() -> Self {
@@ -149,7 +149,7 @@ where
     }
 }
 
-/// An alarm on the system's monotonic clock.
+/// A timer on the system's monotonic clock.
 #[derive(Debug)]
 pub struct Timer {
     clock: Clock,
@@ -158,7 +158,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// An alarm that is not set.
+    /// Creates a timer that is not set.
     #[must_use]
     pub fn new(runtime: &AsyncStd) -> Self {
         Self { clock: runtime.clock, at: None, alarm: Alarm::never() }

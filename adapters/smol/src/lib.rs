@@ -1,4 +1,4 @@
-//! `async-caches` on smol: a socket, a timer, a spawn and a dial.
+//! `async-caches` on smol: sockets, timers, spawning tasks and connecting.
 //!
 //! Everything that is not specific to smol is in [`async_caches`], which is re-exported here.
 //!
@@ -42,7 +42,7 @@ pub async fn connect(url: &str) -> Result<Cache, Error> {
     builder(url).connect().await
 }
 
-/// A builder of a cache on smol.
+/// Returns a builder of a cache on smol.
 pub fn builder(url: &str) -> Builder {
     async_caches::builder(url).runtime(Smol::new())
 }
@@ -65,7 +65,7 @@ pub struct Smol {
 }
 
 impl Smol {
-    /// A runtime whose clock starts now.
+    /// Creates a runtime whose clock starts now.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "it reads the clock")]
     pub fn new() -> Self {
@@ -147,7 +147,7 @@ where
     }
 }
 
-/// An alarm on the system's monotonic clock.
+/// A timer on the system's monotonic clock.
 #[derive(Debug)]
 pub struct Timer {
     clock: Clock,
@@ -156,7 +156,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// An alarm that is not set.
+    /// Creates a timer that is not set.
     #[must_use]
     pub fn new(runtime: &Smol) -> Self {
         Self { clock: runtime.clock, at: None, alarm: Alarm::never() }

@@ -1,4 +1,4 @@
-//! `async-caches` on tokio: a socket, a timer, a spawn and a dial.
+//! `async-caches` on tokio: sockets, timers, spawning tasks and connecting.
 //!
 //! Everything that is not specific to tokio is in [`async_caches`], which is re-exported here.
 //!
@@ -43,7 +43,7 @@ pub async fn connect(url: &str) -> Result<Cache, Error> {
     builder(url).connect().await
 }
 
-/// A builder of a cache on tokio.
+/// Returns a builder of a cache on tokio.
 pub fn builder(url: &str) -> Builder {
     async_caches::builder(url).runtime(Tokio::new())
 }
@@ -67,7 +67,7 @@ pub struct Tokio {
 }
 
 impl Tokio {
-    /// A runtime whose clock starts now.
+    /// Creates a runtime whose clock starts now.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "it reads the clock")]
     pub fn new() -> Self {
@@ -160,7 +160,7 @@ impl async_caches::runtime::Socket for Socket {
     }
 }
 
-/// An alarm on tokio's clock.
+/// A timer on tokio's clock.
 #[derive(Debug)]
 pub struct Timer {
     origin: time::Instant,
@@ -169,7 +169,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// An alarm that is not set.
+    /// Creates a timer that is not set.
     #[must_use]
     pub fn new(runtime: &Tokio) -> Self {
         let sleep = Box::pin(time::sleep_until(runtime.origin));

@@ -1,4 +1,4 @@
-//! Which flight a key has, and how many flights have ended.
+//! Finds the flight of a key, and counts the flights that have ended.
 //!
 //! Keys come from callers that may want them to collide, so they are hashed with the same kind of
 //! secret as the keys of a store ([`Seed`]).

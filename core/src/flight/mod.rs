@@ -134,9 +134,9 @@ pub enum Invalidated {
 /// done outside of every lock.
 #[derive(Debug)]
 pub struct Handles<W> {
-    /// To be woken.
+    /// Handles to wake.
     pub wake: Vec<W>,
-    /// To be dropped.
+    /// Handles to drop.
     pub spent: Vec<W>,
 }
 

@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 ///
 /// An application's own type becomes a name by implementing [`NameBytes`].
 pub trait IntoName {
-    /// The name, while an operation is under way.
+    /// The type of the name during an operation.
     type Name: AsRef<[u8]>;
 
     /// Converts the value into the name.
@@ -132,7 +132,7 @@ impl<const N: usize> NameBytes for [u8; N] {
     }
 }
 
-/// Types that lend the bytes of another one.
+/// Types whose bytes are those of the type that they dereference to.
 macro_rules! names_within {
     ($([$($parameter:tt)*] $kind:ty;)*) => {$(
         impl<$($parameter)*> NameBytes for $kind {

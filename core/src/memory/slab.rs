@@ -146,7 +146,8 @@ impl<T> Slab<T> {
         self.extent().checked_sub(1).map_or(Id::NONE, Id)
     }
 
-    /// Gives up the last number, of a slab with holes. Returns the thing that had it, if one did.
+    /// Gives up the last number of a slab with holes. If a thing had it, returns its old and new
+    /// number.
     pub(super) fn shrink(&mut self) -> Option<Moved> {
         let from = self.last();
         match self.slots.pop()? {

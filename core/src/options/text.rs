@@ -15,7 +15,7 @@ use crate::ttl::{Expiry, Timeout};
 use crate::value::Unreadable;
 
 impl Options {
-    /// The names that [`Options::set`] takes.
+    /// The names that [`Options::set`] accepts.
     pub const NAMES: [&'static str; 27] = [
         "timeout",
         "ttl",

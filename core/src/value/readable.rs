@@ -5,7 +5,7 @@
 //! open brackets, to protect its stack; writing such a value would overflow the writer's own stack
 //! too. Everything else is passed on unchanged, so the text is the same as without this module.
 //!
-//! It does not know for which type the text will be read.
+//! This module does not know the type that the text will be read as.
 
 use core::fmt;
 

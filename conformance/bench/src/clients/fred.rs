@@ -10,12 +10,12 @@ use rustls::{ClientConfig, RootCertStore};
 use super::{Client, TIMEOUT_SECONDS, authority};
 use crate::turn::host::Host;
 
-/// How it is configured.
+/// The configuration.
 pub(crate) const ABOUT: &str = "one client; RESP2; `TCP_NODELAY`; `max_feed_count` 1000, which is \
     faster on several threads than the default of 200; no command timeout, which is the default; \
     values as `Bytes` that are slices of what was read";
 
-/// How the pool is configured.
+/// The configuration of the pool.
 pub(crate) const ABOUT_POOL: &str = "as `fred`, a `Pool` of ten clients: better than one at 16 KiB \
     with many tasks, and worse at small values";
 

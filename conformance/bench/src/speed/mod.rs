@@ -36,13 +36,13 @@ pub(crate) struct Speed {
     /// The folder for the results
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     out: PathBuf,
-    /// Connections that a pool of ours may open
+    /// How many connections a pool of ours may open
     #[arg(long)]
     maxsize: Option<usize>,
     /// Use TLS, with the clients that support it, and verify the server's certificate
     #[arg(long)]
     tls: bool,
-    /// Connections that a pool of ours keeps
+    /// How many connections a pool of ours keeps open
     #[arg(long)]
     minsize: Option<usize>,
 }

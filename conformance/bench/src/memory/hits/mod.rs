@@ -30,7 +30,7 @@ pub(crate) struct Hits {
     /// A folder with traces, NAME.u32.zst: zstd of little-endian 32-bit ids
     #[arg(long)]
     traces: Option<PathBuf>,
-    /// Which caches [default: all that are bounded, but for ours-cache, which hits as ours does]
+    /// Which caches [default: all bounded ones except ours-cache, which hits like ours]
     #[arg(long, alias = "peers", value_delimiter = ',')]
     clients: Vec<Who>,
     #[command(flatten)]
