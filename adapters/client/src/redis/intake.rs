@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn case_13_what_a_burst_has_grown_is_given_back() {
+    fn what_a_burst_has_grown_is_given_back() {
         let mut intake = Intake::new();
         intake.rx.put_bytes(b'x', 64 << 20);
         intake.resize(0);

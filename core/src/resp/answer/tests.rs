@@ -178,7 +178,7 @@ fn values_come_in_order_and_their_number_must_be_that_of_the_keys() {
 }
 
 #[test]
-fn case_25_a_resp2_null_is_a_null_and_the_next_reply_still_arrives() {
+fn a_resp2_null_is_a_null_and_the_next_reply_still_arrives() {
     let mut rx = BytesMut::from(&b"$-1\r\n*2\r\n$-1\r\n*-1\r\n*-1\r\n$1\r\nx\r\n"[..]);
     let mut scanner = Scanner::default();
     for (shape, expected) in [
@@ -194,7 +194,7 @@ fn case_25_a_resp2_null_is_a_null_and_the_next_reply_still_arrives() {
 }
 
 #[test]
-fn case_13_a_small_value_among_large_ones_pins_no_block() {
+fn a_small_value_among_large_ones_pins_no_block() {
     let (small, large) = ("s".repeat(10), "l".repeat(decode::SLICED_FROM));
     let frame = format!("*3\r\n$10\r\n{small}\r\n${}\r\n{large}\r\n$-1\r\n", decode::SLICED_FROM);
     let mut rx = BytesMut::from(frame.as_bytes());
@@ -283,7 +283,7 @@ fn a_step_of_a_scan_is_a_cursor_and_keys() {
 }
 
 #[test]
-fn case_28_an_error_is_an_answer_to_every_command_typed_quoted_and_bounded() {
+fn an_error_is_an_answer_to_every_command_typed_quoted_and_bounded() {
     for shape in ALL {
         let answer = read(Expect(shape), "-READONLY You can't\x1b[31m\r\n");
         let Ok(Err(Failure::Server(error))) = answer else { panic!("{shape:?}: {answer:?}") };

@@ -121,14 +121,14 @@ fn a_push_tells_its_kind_and_its_payload() {
 }
 
 #[test]
-fn case_24_an_unsolicited_sunsubscribe_is_a_push_like_any_other() {
+fn an_unsolicited_sunsubscribe_is_a_push_like_any_other() {
     let push = push_of(b">3\r\n$12\r\nsunsubscribe\r\n$-1\r\n:0\r\n");
     assert_eq!(push.kind, "sunsubscribe");
     assert_eq!(push.payload().unwrap().count(), 2);
 }
 
 #[test]
-fn case_25_resp2_nulls_in_a_push_are_nulls_and_swallow_nothing() {
+fn resp2_nulls_in_a_push_are_nulls_and_swallow_nothing() {
     let push = push_of(b">5\r\n+invalidate\r\n$-1\r\n*2\r\n*-1\r\n:1\r\n_\r\n$5\r\n$-1\r\n\r\n");
     let payload: Vec<_> = push.payload().unwrap().collect::<Result<_, _>>().unwrap();
     let [null, array, other_null, blob] = &payload[..] else { panic!("{payload:?}") };

@@ -237,7 +237,7 @@ fn the_largest_argument_is_found_before_anything_is_written() {
 }
 
 #[test]
-fn case_27_numbers_and_lengths_at_every_digit_boundary_go_out_whole() {
+fn numbers_and_lengths_at_every_digit_boundary_go_out_whole() {
     let space = space();
     let scope = space.scope(None).unwrap();
     let powers = (0..20).map(|power| 10_u64.pow(power)).chain([u64::MAX, 1 << 63, 1 << 53]);

@@ -144,7 +144,7 @@ fn what_is_no_number_is_named() {
 }
 
 #[test]
-fn case_20_a_length_in_any_but_its_canonical_form_is_refused_before_its_line_ends() {
+fn a_length_in_any_but_its_canonical_form_is_refused_before_its_line_ends() {
     let number = |text: &str| {
         for kind in ["$", "*", "!", "=", "%", "~", ">", "|"] {
             let error = refused(format!("{kind}{text}").as_bytes());
@@ -168,7 +168,7 @@ fn case_20_a_length_in_any_but_its_canonical_form_is_refused_before_its_line_end
 }
 
 #[test]
-fn case_20_a_huge_length_costs_no_memory() {
+fn a_huge_length_costs_no_memory() {
     let mut scanner = Scanner::default();
     assert!(scanner.scan(b"*1048577\r\n").is_err());
     let mut scanner = Scanner::default();
@@ -192,7 +192,7 @@ fn a_byte_that_begins_no_frame_is_refused_by_name() {
 }
 
 #[test]
-fn case_21_deep_nesting_is_a_typed_error_on_a_small_stack() {
+fn deep_nesting_is_a_typed_error_on_a_small_stack() {
     let scan = || {
         for kind in ["*1\r\n", "%1\r\n+k\r\n", "~1\r\n", "|1\r\n+k\r\n"] {
             let bytes = kind.repeat(100_000);
@@ -218,7 +218,7 @@ fn nesting_up_to_the_limit_is_no_error() {
 }
 
 #[test]
-fn case_22_every_split_and_single_bytes_give_the_same_frames() {
+fn every_split_and_single_bytes_give_the_same_frames() {
     let mut all = String::new();
     for frame in [
         "+OK\r\n",
@@ -246,7 +246,7 @@ fn case_22_every_split_and_single_bytes_give_the_same_frames() {
 }
 
 #[test]
-fn case_23_the_work_does_not_depend_on_the_size_of_the_reads() {
+fn the_work_does_not_depend_on_the_size_of_the_reads() {
     let mut array = String::from("*200000\r\n");
     for index in 0..200_000 {
         let value = index.to_string();
@@ -272,7 +272,7 @@ fn a_blob_that_is_there_as_a_whole_is_read_at_a_glance() {
 }
 
 #[test]
-fn case_26_a_blob_without_its_line_break_is_refused_at_the_first_wrong_byte() {
+fn a_blob_without_its_line_break_is_refused_at_the_first_wrong_byte() {
     for (head, name) in [("$3", "a blob"), ("=3", "a verbatim string"), ("!3", "a blob error")] {
         for tail in ["d", "\n", "\rx", "\r\r"] {
             let error = refused(format!("{head}\r\nabc{tail}").as_bytes());
@@ -427,7 +427,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn case_22_generated_frames_are_found_however_they_are_split(
+    fn generated_frames_are_found_however_they_are_split(
         frames in prop::collection::vec(frame(), 1..4),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
         broken in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
