@@ -330,7 +330,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Url`], [`Error::Option`], [`Error::NoRuntime`] if the URL's backend needs a
-    /// runtime, or [`Error::Tls`] if the URL asks for TLS.
+    /// runtime, or [`Error::Tls`] if the URL asks for TLS and its setup is unusable.
     pub fn build(self) -> Result<Cache, Error> {
         let CacheUrl { backend, options } = self.url?;
         let mut settings = Settings::new(self.options.over(options))?;

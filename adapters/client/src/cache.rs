@@ -114,7 +114,7 @@ impl Drop for Idle<'_> {
 /// A server or several, and the view of them that callers of this cache use.
 pub(crate) struct Remote<S> {
     server: Server,
-    /// As its URL has it.
+    /// As written in the URL.
     scheme: Box<str>,
     terms: Terms,
     runtime: Arc<dyn Runtime>,
@@ -256,8 +256,8 @@ impl Cache {
     }
 
     /// The fast path of most commands: a connection that can be used at once, while no load is
-    /// under way, or a value in memory, which no load delays. `is_plain` returns whether a command
-    /// goes where a cluster's map says, and now.
+    /// under way, or a value in memory, which no load delays. `is_plain` returns whether the
+    /// command has no history of losses, redirects or waits.
     #[inline(always)]
     pub(crate) fn at_once(
         &self,

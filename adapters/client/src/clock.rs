@@ -15,11 +15,11 @@ use crate::registry::Registry;
 use crate::runtime::{BoxFuture, Endpoint, Link, Runtime, Timer};
 use crate::sync::lock;
 
-/// A clock that stands still until a test advances it. The cache that is given it by
-/// [`Builder::clock`](crate::Builder::clock) uses it for everything. Clones are one clock.
+/// A clock that stands still until a test advances it. A cache that gets it from
+/// [`Builder::clock`](crate::Builder::clock) uses it everywhere. Clones are one clock.
 ///
 /// It decides when entries of a store in memory expire, how long callers of `get_or_set` wait for
-/// another's load, and when the deadlines of a server's connections pass. Nothing of that happens
+/// another's load, and when the deadlines of a server's connections pass. None of these happens
 /// until the clock is advanced. Timeouts that a server keeps itself are not affected.
 ///
 /// Caches of one `locmem://` name and one clock share a store. With another clock, or without one,

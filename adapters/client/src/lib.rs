@@ -70,8 +70,6 @@
 //!
 //! # Modules
 //!
-//! # In here
-//!
 //! | module | duty |
 //! |---|---|
 //! | `cache`, `builder`, `error` | the public face |

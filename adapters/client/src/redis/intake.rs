@@ -57,7 +57,7 @@ impl Intake {
     }
 }
 
-/// The least room for a read, and the most for small values.
+/// The least and the most room for a read of small values.
 const LEAST: usize = 16 * 1024;
 const MOST: usize = 256 * 1024;
 

@@ -71,7 +71,7 @@ pub(super) trait Greeting: Send {
     fn wrote(&mut self, count: usize);
 }
 
-/// Makes the socket that is spoken on from the adapter's socket.
+/// Wraps the adapter's socket into the one that the connection uses.
 pub(super) trait Wrap<R>: Send {
     type Socket: Socket;
 
@@ -162,7 +162,7 @@ struct Race<C, F, S, G> {
     addresses: Vec<Option<SocketAddr>>,
     connect: C,
     attempts: Vec<(usize, Attempt<F, S, G>)>,
-    /// The error if no handshake completes: that of the last attempt, or the last refusal.
+    /// The error if no handshake completes: that of the last attempt, or the first refusal.
     failed: Option<LinkError>,
 }
 
