@@ -162,7 +162,8 @@ impl fmt::Display for CacheUrl {
 impl Server {
     /// The settings for TLS with this server, if its URL asks for TLS.
     ///
-    /// # Errors [`OptionError::NotTls`] if an option is about TLS, but the URL asks for plain text.
+    /// # Errors
+    /// [`OptionError::NotTls`] if an option is about TLS, but the URL asks for plain text.
     pub fn tls<'s>(&self, settings: &'s Settings) -> Result<Option<&'s TlsSettings>, OptionError> {
         match (self.wire, settings.tls.first_option()) {
             (Wire::Tls, _) => Ok(Some(&settings.tls)),
@@ -173,8 +174,8 @@ impl Server {
 
     /// The credentials for sentinels, if the URL names sentinels.
     ///
-    /// # Errors [`OptionError::NotSentinel`] if an option is about sentinels, but the URL names
-    /// none.
+    /// # Errors
+    /// [`OptionError::NotSentinel`] if an option is about sentinels, but the URL names none.
     pub fn sentinel_credentials(
         &self,
         settings: &Settings,

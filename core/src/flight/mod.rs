@@ -1,5 +1,6 @@
 //! Single-flight: if several callers miss the same key at the same time, one loads and the others
 //! wait.
+//!
 //! # Theory of operation
 //!
 //! A *flight* is the load of one key. A caller that finds no flight for its key leads a new one. A

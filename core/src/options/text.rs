@@ -51,7 +51,8 @@ impl Options {
     /// Whole numbers are digits. Durations are seconds: digits with or without decimals. Flags are
     /// `true` and `false`. `ttl` is another name for `timeout`.
     ///
-    /// # Errors [`OptionError`]; this layer is then unchanged.
+    /// # Errors
+    /// [`OptionError`]; this layer is then unchanged.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
         let say = |option| Said { option, value };
         match name {

@@ -45,7 +45,8 @@ impl Session {
     /// Starts a session with the server of this name, whose certificate must be for that name. The
     /// first message is outgoing at once.
     ///
-    /// # Errors [`TlsError::Failed`] if the configuration is not usable.
+    /// # Errors
+    /// [`TlsError::Failed`] if the configuration is not usable.
     pub fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
         let mut tls = ClientConnection::new(config, name.clone()).map_err(failed)?;
         tls.set_buffer_limit(Some(Self::KEPT));
@@ -67,9 +68,10 @@ impl Session {
     /// Returns the number of bytes appended. It is zero if the records were only about the session,
     /// if a record is incomplete, or after [`close`](Self::close).
     ///
-    /// # Errors [`TlsError`]; the session is then over, except for an alert that may be outgoing,
-    /// and every later call returns the same error. Plain text in front of the error is returned
-    /// first; the error then comes from the next call, even if that brings no bytes.
+    /// # Errors
+    /// [`TlsError`]; the session is then over, except for an alert that may be outgoing, and every
+    /// later call returns the same error. Plain text in front of the error is returned first; the
+    /// error then comes from the next call, even if that brings no bytes.
     pub fn open(&mut self, incoming: &mut BytesMut, rx: &mut BytesMut) -> Result<usize, TlsError> {
         let before = rx.len();
         while !incoming.is_empty() && !self.closed && self.failed.is_none() {
