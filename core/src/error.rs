@@ -278,7 +278,7 @@ pub enum ProtocolError {
     /// A frame is well framed but makes no sense.
     #[error("{0} is malformed")]
     Malformed(&'static str),
-    /// A well-formed frame stands where it is not allowed.
+    /// A well-formed frame arrived that is not allowed at this point.
     #[error("{found} came where {expected} was expected")]
     Unexpected {
         /// The frame that arrived.

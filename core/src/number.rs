@@ -6,7 +6,7 @@
 //! JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259#section-6)), because a stored value is
 //! whatever some process serialized.
 //!
-//! This module does not know where the text is stored.
+//! This module does not store the text.
 
 use alloc::borrow::ToOwned;
 use alloc::format;

@@ -41,13 +41,13 @@ mod tests;
 /// the part before an `@` in the name of a store.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CacheUrl {
-    /// Where the cache is.
+    /// The backend of the cache.
     pub backend: Backend,
     /// The options of the URL's query, each valid on its own.
     pub options: Options,
 }
 
-/// Where a cache is.
+/// The backend of a cache, and how to reach it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Backend {
     /// Nowhere: nothing is cached.
@@ -76,7 +76,7 @@ impl fmt::Debug for Backend {
 /// A server, and how to open a session with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
-    /// Where the server is.
+    /// The server's address, or how to find it.
     pub topology: Topology,
     /// Whether TLS is used. No URL asks for TLS on a unix socket.
     pub wire: Wire,
@@ -86,7 +86,7 @@ pub struct Server {
     pub database: u32,
 }
 
-/// Where a server is, or how to find it. Prints as an endpoint, as `service@endpoint,endpoint` or
+/// The address of a server, or how to find it. Prints as an endpoint, as `service@endpoint,endpoint` or
 /// as `cluster@endpoint,endpoint`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Topology {
