@@ -86,8 +86,8 @@ pub struct Server {
     pub database: u32,
 }
 
-/// The address of a server, or how to find it. Prints as an endpoint, as `service@endpoint,endpoint` or
-/// as `cluster@endpoint,endpoint`.
+/// The address of a server, or how to find it. Prints as an endpoint, as
+/// `service@endpoint,endpoint` or as `cluster@endpoint,endpoint`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Topology {
     /// The server that listens at this endpoint.
