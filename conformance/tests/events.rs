@@ -61,7 +61,7 @@ async fn links_come_and_go(kind: Kind) {
     let server = Server::start(kind, &Setup::default().password(PASSWORD));
     let port = server.address().port();
     let cache = open(builder(&server.url(3))).await;
-    let told = events(port, "a link has opened");
+    let told = events(port, "a connection has opened");
     let [opened] = &told[..] else { panic!("{told:?}") };
     assert_eq!(opened.level, Level::INFO);
     assert_eq!(opened.target, "async_caches");
@@ -80,17 +80,17 @@ async fn links_come_and_go(kind: Kind) {
     let version = cache.info().pool().unwrap().servers[0].version.clone();
     assert_eq!(opened.fields.get("server.version"), version.as_ref());
     server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-    until("it is open again", || events(port, "a link has opened").len() == 2).await;
-    assert_eq!(events(port, "a link has opened")[1].fields["reconnect"], "true");
-    let told = events(port, "a link was lost");
+    until("it is open again", || events(port, "a connection has opened").len() == 2).await;
+    assert_eq!(events(port, "a connection has opened")[1].fields["reconnect"], "true");
+    let told = events(port, "a connection was lost");
     let [lost] = &told[..] else { panic!("{told:?}") };
     assert_eq!(lost.level, Level::WARN);
     assert!(["eof", "io"].contains(&&*lost.fields["error.type"]), "{lost:?}");
     assert!(!lost.fields["error"].is_empty());
     cache.disconnect().await.unwrap();
-    let told = events(port, "a link was closed");
+    let told = events(port, "a connection was closed");
     assert!(matches!(&told[..], [Told { level: Level::DEBUG, .. }]), "{told:?}");
-    assert_eq!(events(port, "a link was lost").len(), 1);
+    assert_eq!(events(port, "a connection was lost").len(), 1);
     assert_eq!(events(port, "").len(), 5 - usize::from(events(port, HELD_BACK).is_empty()));
 }
 
@@ -148,10 +148,10 @@ async fn a_server_is_away(kind: Kind) {
     let port = server.address().port();
     let cache = open(builder(&server.url(0)).response_timeout(BRIEF)).await;
     server.kill();
-    until("dials have failed", || events(port, "a link could not be opened").len() > 2).await;
+    until("dials have failed", || events(port, "a connection could not be opened").len() > 2).await;
     server.revive();
-    until("it is open again", || events(port, "a link has opened").len() == 2).await;
-    let told = events(port, "a link could not be opened");
+    until("it is open again", || events(port, "a connection has opened").len() == 2).await;
+    let told = events(port, "a connection could not be opened");
     for (at, failed) in told.iter().enumerate() {
         assert_eq!(
             (failed.level, &failed.fields["in_a_row"]),
@@ -159,7 +159,7 @@ async fn a_server_is_away(kind: Kind) {
         );
         assert_eq!(failed.fields["error.type"], "io");
     }
-    assert_eq!(events(port, "a link was lost").len(), 1);
+    assert_eq!(events(port, "a connection was lost").len(), 1);
     let held_back = events(port, HELD_BACK);
     assert!((1..=told.len() + 1).contains(&held_back.len()), "{held_back:?}");
     assert!(held_back.iter().all(|told| told.fields.contains_key("delay_ms")));
@@ -180,7 +180,7 @@ async fn credentials_are_refused(kind: Kind) {
     let [refused] = &told[..] else { panic!("{told:?}") };
     assert_eq!((refused.level, &*refused.fields["error.type"]), (Level::ERROR, "refused"));
     assert!(refused.fields["error"].contains("WRONGPASS"), "{refused:?}");
-    assert_eq!(events(port, "a link could not be opened").len(), 0);
+    assert_eq!(events(port, "a connection could not be opened").len(), 0);
     cache.disconnect().await.unwrap();
 }
 
@@ -188,18 +188,18 @@ async fn a_master_is_replaced(kind: Kind) {
     let mut trio = Trio::start(kind, Some(PASSWORD), Duration::from_secs(60));
     let ports = [&trio.servers[0], &trio.servers[1]].map(|server| server.address().port());
     let cache = open(builder(&trio.url(0)).response_timeout(BRIEF)).await;
-    assert_eq!(events(ports[0], "a link has opened").len(), 1);
+    assert_eq!(events(ports[0], "a connection has opened").len(), 1);
     trio.servers[0].stop();
     assert!(!get(cache.clone()).await);
     trio.servers[0].resume();
     assert_eq!(events(ports[0], TIMED_OUT).len(), 1);
     trio.fail_over();
     until("it is told", || !events(ports[1], MOVED).is_empty()).await;
-    until("it is open there", || !events(ports[1], "a link has opened").is_empty()).await;
+    until("it is open there", || !events(ports[1], "a connection has opened").is_empty()).await;
     let told = events(ports[1], MOVED);
     assert!(matches!(&told[..], [Told { level: Level::WARN, .. }]), "{told:?}");
     assert!(events(ports[0], MOVED).is_empty(), "the first is no other one");
-    assert!(events(ports[0], "a link was lost").len() <= 1);
+    assert!(events(ports[0], "a connection was lost").len() <= 1);
     let sentinels: Vec<_> = trio.sentinels.iter().map(|one| one.address().port()).collect();
     trio.sentinels.clear();
     let lost = || sentinels.iter().flat_map(|&port| events(port, SENTINEL_LOST)).next();
@@ -237,7 +237,7 @@ async fn tls_fails(kind: Kind) {
     let server = Server::start(kind, &Setup::default().password(PASSWORD).tls(Tls::of(&authority)));
     let port = server.address().port();
     open(builder(&server.url(0))).await.disconnect().await.unwrap();
-    assert_eq!(events(port, "a link has opened").len(), 1);
+    assert_eq!(events(port, "a connection has opened").len(), 1);
     let stranger = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(stranger.path(), Authority::new().pem()).unwrap();
     let distrusting = builder(&server.url(0)).tls_ca(stranger.path().display().to_string());
@@ -245,13 +245,13 @@ async fn tls_fails(kind: Kind) {
     let told = events(port, REFUSED);
     let [refused] = &told[..] else { panic!("{told:?}") };
     assert_eq!((refused.level, &*refused.fields["error.type"]), (Level::ERROR, "tls_refused"));
-    assert_eq!(events(port, "a link could not be opened").len(), 0);
+    assert_eq!(events(port, "a connection could not be opened").len(), 0);
     let plain = Server::start(kind, &Setup::default());
     let port = plain.address().port();
     let url = server.url_at(plain.address(), 0);
     assert!(url.starts_with("rediss://"), "{url}");
     builder(&url).connect().await.unwrap_err();
-    let told = events(port, "a link could not be opened");
+    let told = events(port, "a connection could not be opened");
     let [failed] = &told[..] else { panic!("{told:?}") };
     assert_eq!((failed.level, &*failed.fields["error.type"]), (Level::WARN, "tls"));
     assert!(failed.fields["error"].contains("TLS"), "{failed:?}");
@@ -351,7 +351,7 @@ const PASSWORD: &str = "hunter2-canary-password";
 const OTHER: &str = "hunter2-other-password";
 const KEY: &str = "canary-key";
 const VALUE: &str = "canary-value";
-const REFUSED: &str = "a link was refused";
+const REFUSED: &str = "a connection was refused";
 const TIMED_OUT: &str = "a command has timed out";
 const MOVED: &str = "the master is another server";
 const SENTINEL_LOST: &str = "a sentinel was lost";

@@ -324,7 +324,7 @@ pub enum ConnectionError {
     Demoted,
     /// The server no longer accepts this connection's credentials: it replied to a command with
     /// `NOAUTH` or `WRONGPASS`.
-    #[error("the server no longer knows who we are")]
+    #[error("the server has forgotten this user")]
     Forgotten,
     /// The server has sent nothing for as long as a response may take.
     #[error("the server has gone silent")]

@@ -293,9 +293,11 @@ impl Pool {
         if self.wants_dial() || self.wants_renewal(now) {
             return Some(Deadline { at: self.not_before, why: "dial" });
         }
-        let age = self.links.next_age(now).map(|at| Deadline { at, why: "the age of a link" });
+        let age =
+            self.links.next_age(now).map(|at| Deadline { at, why: "the age of a connection" });
         let spare = self.open() > self.minsize.max(1);
-        let spare = spare.then(|| Deadline { at: now + Self::IDLE / 2, why: "close idle links" });
+        let spare =
+            spare.then(|| Deadline { at: now + Self::IDLE / 2, why: "close idle connections" });
         Deadline::earlier(age, spare)
     }
 

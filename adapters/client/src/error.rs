@@ -147,7 +147,7 @@ pub enum Error {
     },
     /// The connection was lost before the reply, and the operation was not sent again: it is a
     /// write that may have run, or there was no time left.
-    #[error("the link was lost before the answer{}", ran(*.may_have_run))]
+    #[error("the connection was lost before the answer{}", ran(*.may_have_run))]
     Disconnected {
         /// Whether the server may have run the command.
         may_have_run: bool,
@@ -221,7 +221,7 @@ pub enum LinkError {
     #[error("the master is another server now")]
     Moved,
     /// A sentinel did not name the master, and no other sentinel has named it since.
-    #[error("the sentinel at {at} did not say who the master is")]
+    #[error("the sentinel at {at} did not name the master")]
     Sentinel {
         /// The sentinel's address.
         at: String,
@@ -230,7 +230,7 @@ pub enum LinkError {
     },
     /// A node of a cluster did not report which node serves which slot, and no other has reported
     /// it since.
-    #[error("the node at {at} did not say who serves which slot")]
+    #[error("the node at {at} did not say which node serves which slot")]
     Node {
         /// The node's address.
         at: String,
@@ -251,7 +251,7 @@ pub enum LinkError {
     #[error("the cluster has named too many new nodes to connect to this one yet")]
     Crowded,
     /// The connection was closed from this side.
-    #[error("the link was closed")]
+    #[error("the connection was closed")]
     Closed,
 }
 
@@ -518,8 +518,9 @@ impl LinkError {
                     | io::ErrorKind::BrokenPipe
                     | io::ErrorKind::UnexpectedEof
             ),
+            // Without the end of its TLS session, as most servers and proxies hang up.
             #[cfg(feature = "tls")]
-            Self::Tls(_) => false,
+            Self::Tls(error) => matches!(error, async_caches_core::tls::TlsError::Truncated),
             Self::Sentinel { .. }
             | Self::Node { .. }
             | Self::Connection(_)

@@ -72,7 +72,7 @@ events! {
             server.version = server.version.as_deref(),
             network.protocol.name = "resp",
             network.protocol.version = server.protocol,
-            "a link has opened"
+            "a connection has opened"
         );
     }
 
@@ -88,12 +88,12 @@ events! {
 
     /// An open connection was lost.
     fn lost(place: Place<'_>, why: &LinkError) {
-        tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a link was lost");
+        tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a connection was lost");
     }
 
     /// A connection was closed on purpose.
     fn closed(place: Place<'_>) {
-        tell!(DEBUG, place, "a link was closed");
+        tell!(DEBUG, place, "a connection was closed");
     }
 
     /// A connection could not be opened.
@@ -104,13 +104,13 @@ events! {
             "error.type" = error_type(why),
             error = %why.with_sources(),
             in_a_row,
-            "a link could not be opened"
+            "a connection could not be opened"
         );
     }
 
     /// One side has refused the other.
     fn refused(place: Place<'_>, why: &LinkError) {
-        tell!(ERROR, place, "error.type" = error_type(why), error = %why.with_sources(), "a link was refused");
+        tell!(ERROR, place, "error.type" = error_type(why), error = %why.with_sources(), "a connection was refused");
     }
 
     /// Another server is the master now.

@@ -8,7 +8,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum TlsError {
     /// The server's certificate was not issued by a trusted authority.
-    #[error("the server's certificate was issued by nobody who is trusted")]
+    #[error("the server's certificate was issued by an authority that is not trusted")]
     UnknownIssuer,
     /// The server's certificate is for another name.
     #[error("the server's certificate is not for {name}, whom we wanted")]
@@ -84,7 +84,7 @@ const REFUSALS: [(&str, &str); 11] = [
     ("certificate_revoked", ": our certificate was revoked"),
     ("certificate_expired", ": our certificate has expired"),
     ("certificate_unknown", ": our certificate was not accepted"),
-    ("unknown_ca", ": our certificate was issued by nobody whom it trusts"),
+    ("unknown_ca", ": our certificate was issued by an authority that it does not trust"),
     ("access_denied", ": our certificate gives no access"),
     ("handshake_failure", ": it has no cipher in common with us, or wants a certificate of ours"),
     ("protocol_version", ": it has no version of TLS in common with us"),

@@ -88,6 +88,23 @@ fn link_errors() -> Vec<LinkError> {
     all
 }
 
+#[test]
+fn a_peer_that_closes_its_connection_in_any_way_has_hung_up() {
+    let io = |kind| LinkError::from(io::Error::from(kind));
+    let mut hang_ups = vec![
+        LinkError::Eof,
+        io(io::ErrorKind::ConnectionReset),
+        io(io::ErrorKind::ConnectionAborted),
+        io(io::ErrorKind::BrokenPipe),
+        io(io::ErrorKind::UnexpectedEof),
+    ];
+    #[cfg(feature = "tls")]
+    hang_ups.push(LinkError::Tls(async_caches_core::tls::TlsError::Truncated));
+    assert!(hang_ups.iter().all(LinkError::is_hang_up), "{hang_ups:?}");
+    let others = link_errors().into_iter().filter(|error| !matches!(error, LinkError::Eof));
+    others.for_each(|error| assert!(!error.is_hang_up(), "{error:?}"));
+}
+
 fn tls_config_errors() -> Vec<TlsConfigError> {
     let (option, path) = ("tls_ca", || "/ca.pem".to_owned());
     vec![
@@ -220,7 +237,7 @@ fn an_error_with_its_sources_says_each_part_once() {
     let error = Error::Unavailable { to: "127.0.0.1:1".into(), source };
     assert_eq!(
         error.with_sources().to_string(),
-        "127.0.0.1:1 is not available: the node at 127.0.0.1:2 did not say who serves which slot: \
+        "127.0.0.1:1 is not available: the node at 127.0.0.1:2 did not say which node serves which slot: \
          the server refused the connection: the server answered \"WRONGPASS no\""
     );
 }
