@@ -68,6 +68,30 @@ fn every_case_about_clusters_but_those_without_trouble_is_on_their_page() {
 }
 
 #[test]
+fn every_file_that_the_architecture_and_the_decisions_name_exists() {
+    let root = root();
+    let decisions = fs::read_dir(root.join("docs/decisions")).unwrap();
+    let mut pages: Vec<PathBuf> = decisions.map(|entry| entry.unwrap().path()).collect();
+    assert!(pages.len() > 20, "there are {} decisions", pages.len());
+    pages.extend(["ARCHITECTURE.md", "CONTRIBUTING.md"].map(|page| root.join(page)));
+    for page in pages {
+        for path in paths(&read(&page)) {
+            let shown = page.display();
+            assert!(root.join(&path).exists(), "{shown} names {path}, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn every_decision_is_in_the_list_of_decisions() {
+    let list = page_text("docs/decisions/README.md");
+    for entry in fs::read_dir(root().join("docs/decisions")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "README.md" || list.contains(&name), "{name} is not in the list");
+    }
+}
+
+#[test]
 fn every_case_is_in_the_suite() {
     let suite = read(&root().join("conformance/src/suite.rs"));
     let listed: BTreeSet<&str> = suite.split_whitespace().collect();
@@ -89,6 +113,15 @@ fn names(page: &str) -> BTreeSet<String> {
         text.matches('_').count() >= 3 && text.chars().all(letters)
     };
     quoted.filter(is_sentence).map(str::to_owned).collect()
+}
+
+/// The paths in the repository that a page has between backquotes.
+fn paths(page: &str) -> BTreeSet<String> {
+    let folders = ["core/", "adapters/", "conformance/", "examples/", "docs/", "scripts/"];
+    let is_path = |text: &&str| {
+        folders.iter().any(|folder| text.starts_with(folder)) && !text.contains([' ', '<', '{'])
+    };
+    page.split('`').skip(1).step_by(2).filter(is_path).map(str::to_owned).collect()
 }
 
 /// The names of all functions in the Rust files of the repository.
