@@ -11,9 +11,9 @@ fn every_test_that_a_document_names_exists() {
     assert!(functions.len() > 500, "{} functions were found", functions.len());
     for (page, least) in [
         ("docs/faults.md", 20),
-        ("docs/sentinel.md", 10),
-        ("docs/cluster.md", 10),
-        ("docs/timeouts.md", 3),
+        ("docs/guide/sentinel.md", 10),
+        ("docs/guide/cluster.md", 10),
+        ("docs/guide/timeouts.md", 3),
         ("SECURITY.md", 20),
     ] {
         let named = names(&page_text(page));
@@ -40,7 +40,7 @@ fn every_case_about_faults_is_in_the_table_of_faults() {
 
 #[test]
 fn every_case_about_sentinels_but_the_one_without_trouble_is_on_their_page() {
-    let named = names(&page_text("docs/sentinel.md"));
+    let named = names(&page_text("docs/guide/sentinel.md"));
     let mut cases = BTreeSet::new();
     collect(&read(&root().join("conformance/src/cases/sentinel.rs")), "pub async fn ", &mut cases);
     cases.remove("the_master_that_a_sentinel_names_is_found_and_served_from");
@@ -49,7 +49,7 @@ fn every_case_about_sentinels_but_the_one_without_trouble_is_on_their_page() {
 
 #[test]
 fn every_case_about_clusters_but_those_without_trouble_is_on_their_page() {
-    let named = names(&page_text("docs/cluster.md"));
+    let named = names(&page_text("docs/guide/cluster.md"));
     let mut cases = BTreeSet::new();
     for file in ["cluster", "resharding"] {
         let path = root().join(format!("conformance/src/cases/{file}.rs"));
@@ -89,6 +89,52 @@ fn every_decision_is_in_the_list_of_decisions() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name == "README.md" || list.contains(&name), "{name} is not in the list");
     }
+}
+
+#[test]
+fn the_code_of_every_page_of_the_guide_is_compiled() {
+    let documents = read(&root().join("examples/src/lib.rs"));
+    let pages = fs::read_dir(root().join("docs/guide")).unwrap();
+    let pages: Vec<_> = pages.map(|page| page.unwrap().file_name()).collect();
+    assert!(pages.len() > 15, "{} pages were found", pages.len());
+    for page in pages.iter().map(|page| page.to_str().unwrap()) {
+        let compiled = documents.contains(&format!("/docs/guide/{page}\""));
+        assert!(compiled || page == "README.md", "{page} is no doctest of examples/src/lib.rs");
+    }
+}
+
+#[test]
+fn every_option_is_on_the_page_about_options() {
+    let page = page_text("docs/guide/options.md");
+    for option in async_caches_core::options::Options::NAMES {
+        assert!(page.contains(&format!("`{option}`")), "options.md does not name {option}");
+    }
+}
+
+#[test]
+fn every_error_is_in_the_table_of_errors() {
+    let page = page_text("docs/guide/errors.md");
+    let source = read(&root().join("adapters/client/src/error.rs"));
+    let (_, variants) = source.split_once("pub enum Error {").unwrap();
+    let (variants, _) = variants.split_once("\n}").unwrap();
+    let is_variant = |line: &&str| {
+        line.strip_prefix("    ").is_some_and(|rest| rest.starts_with(|c: char| c.is_uppercase()))
+    };
+    let names = variants.lines().filter(is_variant).map(|line| {
+        let name = line.trim_start();
+        &name[..name.find([',', '(', ' ']).unwrap_or(name.len())]
+    });
+    let names: Vec<_> = names.collect();
+    assert!(names.len() > 20, "{} errors were found", names.len());
+    for name in names {
+        assert!(page.contains(&format!("`{name}`")), "errors.md does not name {name}");
+    }
+}
+
+#[test]
+fn the_readme_has_at_most_900_words() {
+    let words = page_text("README.md").split_whitespace().count();
+    assert!(words <= 900, "{words}");
 }
 
 #[test]
