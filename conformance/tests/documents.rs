@@ -132,6 +132,37 @@ fn every_error_is_in_the_table_of_errors() {
 }
 
 #[test]
+fn every_method_of_a_cache_a_builder_and_a_recorder_is_in_the_guide() {
+    let pages = fs::read_dir(root().join("docs/guide")).unwrap();
+    let guide: String = pages.map(|page| read(&page.unwrap().path())).collect();
+    let words: BTreeSet<&str> = guide.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let api = page_text("docs/api/async-caches.txt");
+    for (prefix, least) in [("Cache::", 20), ("Builder::", 30), ("Recorder::", 10)] {
+        let prefix = format!("fn async_caches::{prefix}");
+        let mut methods = BTreeSet::new();
+        collect(&api, &prefix, &mut methods);
+        assert!(methods.len() > least, "{} methods {prefix}", methods.len());
+        for method in methods.iter().filter(|method| *method != "fmt") {
+            assert!(words.contains(method.as_str()), "no page names {prefix}{method}");
+        }
+    }
+}
+
+#[test]
+fn every_event_is_on_the_page_about_observability() {
+    let page = page_text("docs/guide/observability.md");
+    let source = read(&root().join("adapters/client/src/events.rs"));
+    let code = source.lines().filter(|line| !line.contains("//") && !line.contains("reason ="));
+    let is_message = |text: &&str| text.matches(' ').count() >= 3;
+    let messages = code.flat_map(|line| line.split('"').skip(1).step_by(2)).filter(is_message);
+    let messages: Vec<_> = messages.collect();
+    assert!(messages.len() > 10, "{messages:?}");
+    for message in messages {
+        assert!(page.contains(&format!("`{message}`")), "the page does not name {message:?}");
+    }
+}
+
+#[test]
 fn the_readme_has_at_most_900_words() {
     let words = page_text("README.md").split_whitespace().count();
     assert!(words <= 900, "{words}");
