@@ -265,9 +265,6 @@ impl Cache {
         cx: &Context<'_>,
         is_plain: impl Fn() -> bool,
     ) -> Option<AtOnce> {
-        if self.inner.faults.is_some() {
-            return None;
-        }
         match &self.inner.target {
             Target::Redis(remote) if is_plain() && !remote.desk.is_busy() => {
                 let (link, large) = remote.seen.load().as_ref()?.find(command)?;
@@ -278,10 +275,12 @@ impl Cache {
                 Some(AtOnce::Link { link, large })
             }
             Target::Memory { .. } => match (self.inner.backend.load().as_deref()?, command) {
-                (Backend::Memory(store), Command::Get(key)) => Some(match self.poll_turn(cx) {
-                    Poll::Ready(()) => AtOnce::Read(store.get(key)),
-                    Poll::Pending => AtOnce::GiveWay,
-                }),
+                (Backend::Memory(store), Command::Get(key)) if self.inner.faults.is_none() => {
+                    Some(match self.poll_turn(cx) {
+                        Poll::Ready(()) => AtOnce::Read(store.get(key)),
+                        Poll::Pending => AtOnce::GiveWay,
+                    })
+                }
                 (
                     Backend::Dummy
                     | Backend::Memory(_)
@@ -446,7 +445,7 @@ impl Cache {
         if let Some(gone) = gone.as_deref().and_then(Backend::service) {
             gone.withdraw();
         }
-        service.publish();
+        self.publish(&service);
         let backend = match &service {
             Service::Redis(redis) => Backend::Redis { redis: Arc::clone(redis), desk },
             Service::Cluster(cluster) => Backend::Cluster { cluster: Arc::clone(cluster), desk },
@@ -457,9 +456,17 @@ impl Cache {
         service.start();
     }
 
+    /// Makes connections visible to callers on their fast path, unless each command is to ask first
+    /// whether a test makes it fail.
+    fn publish(&self, service: &Service) {
+        if self.inner.faults.is_none() {
+            service.publish();
+        }
+    }
+
     pub(crate) fn connected(&self, service: Service, desk: Arc<Desk>) {
         let mut phase = lock(&self.inner.phase);
-        service.publish();
+        self.publish(&service);
         let backend = match service {
             Service::Redis(redis) => Backend::Redis { redis, desk },
             Service::Cluster(cluster) => Backend::Cluster { cluster, desk },

@@ -8,13 +8,14 @@ use crate::cache::Cache;
 /// The cache that an operation uses.
 pub(crate) enum Handle<'c> {
     Borrowed(&'c Cache),
-    Owned(Cache),
+    /// In a box, so that both kinds hold one pointer and reading it takes no branch.
+    Owned(Box<Cache>),
 }
 
 impl Handle<'_> {
     /// Returns the same cache, owned by the operation.
     pub(crate) fn owned(&self) -> Handle<'static> {
-        Handle::Owned(Cache::clone(self))
+        Handle::Owned(Box::new(Cache::clone(self)))
     }
 }
 

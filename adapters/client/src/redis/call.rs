@@ -2,6 +2,7 @@
 
 mod trip;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -31,7 +32,7 @@ pub(crate) struct Call {
     /// Whether it may be sent again although it may have run, as it changes nothing.
     repeatable: bool,
     /// Present if the command was not simply sent.
-    past: Option<Box<Past>>,
+    past: Story,
 }
 
 /// The history of a command that was not simply sent.
@@ -44,6 +45,42 @@ struct Past {
     lost: Option<LinkError>,
     /// Its way through a cluster.
     trip: Trip,
+}
+
+/// The past of a command that has one. Most have none, so only the look whether one is there is on the
+/// way of each command; dropping it is not.
+#[derive(Debug, Default)]
+struct Story(Option<Box<Past>>);
+
+impl Deref for Story {
+    type Target = Option<Box<Past>>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Story {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl Drop for Story {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(past) = self.0.take() {
+            forget(past);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn forget(past: Box<Past>) {
+    drop(past);
 }
 
 /// When a connection ended, and the cluster node that it led to.
@@ -280,7 +317,7 @@ impl Call {
         let past = Past { losses: Losses::suspected(), since, lost, ..Past::default() };
         let mut part = Self::default();
         part.expires = self.expires;
-        part.past = Some(Box::new(past));
+        *part.past = Some(Box::new(past));
         part
     }
 

@@ -165,7 +165,7 @@ impl Call {
         cx: &Context<'_>,
     ) -> Poll<Error> {
         loop {
-            if let Some(past) = &mut self.past {
+            if let Some(past) = &mut *self.past {
                 match past.trip.poll_wait(nodes, cx) {
                     Poll::Pending => {
                         self.leave();
@@ -201,14 +201,14 @@ impl Call {
                 };
             match sent {
                 Poll::Pending => {
-                    if let (Stage::Sent(..), Some(past)) = (&self.stage, &mut self.past) {
+                    if let (Stage::Sent(..), Some(past)) = (&self.stage, &mut *self.past) {
                         past.trip.to = None;
                     }
                     return Poll::Pending;
                 }
                 // The node has just left the map, and is in no later one.
                 Poll::Ready(Error::NotConnected) if !nodes.is_closed() => {
-                    if let Some(past) = &mut self.past {
+                    if let Some(past) = &mut *self.past {
                         past.trip.to = None;
                     }
                 }
