@@ -20,8 +20,8 @@ pub use self::name::{Digits, IntoName, Name, NameBytes};
 
 /// A version of a key: no version, an integer or a text without colons.
 ///
-/// An integer and the text of its digits are the same version, as they give the same key. So are no
-/// version and the empty text.
+/// An integer and the text of its digits are the same version, as they give the same key. The empty
+/// text is the same as no version.
 #[derive(Clone, Debug, Default)]
 pub enum Version {
     /// No version: the empty string in the key.
@@ -90,7 +90,7 @@ impl From<String> for Version {
     }
 }
 
-/// The part of all keys that one cache may touch: its prefix, and its default version.
+/// The keys of one cache: their prefix, and the version that they have by default.
 #[derive(Clone, Debug)]
 pub struct KeySpace {
     /// The start of keys of the default version, built once: `prefix:version:`.

@@ -5,34 +5,36 @@
 //! A connection is dialling, open or closing. The pool keeps `minsize` connections and may have `maxsize`,
 //! all states counted together. It dials
 //!
-//! * to reach `minsize`, up to [`Pool::DIALS`] at a time while dials succeed, or [`Pool::FIRST_DIALS`] while
-//!   no open connection proves yet that they do, and
+//! * to reach `minsize`, up to [`Pool::DIALS`] at a time, or [`Pool::FIRST_DIALS`] while no connection is
+//!   open, and
 //! * one more at a time when callers found every connection busy ([`Input::Demand`]).
 //!
-//! A connection above `minsize` that has idled for [`Pool::IDLE`] is closed. After a dial failed or a
-//! connection was lost, the next dial waits for the backoff, and until one succeeds again there is only
-//! one dial at a time. A connection counts as a success once it has answered a command, however soon it
-//! ended, or has lasted for [`Pool::STABLE`]. So a server that accepts, greets and hangs up causes no
-//! storm, and a server behind a short-lived proxy causes no long waits. Connections that were dialled
-//! before the last failure and end after it count as part of it, as they share its cause.
+//! A connection above `minsize` that has idled for [`Pool::IDLE`] is closed, but never the last one. After
+//! a dial failed or a connection was lost, the next dial waits for the backoff, and until one succeeds
+//! again there is only one dial at a time. A connection counts as a success once it has answered a
+//! command, however soon it ended, or has lasted for [`Pool::STABLE`]. So a server that accepts, greets
+//! and hangs up causes no storm, and a server behind a short-lived proxy causes no long waits. A
+//! connection that was dialled before the last failure and ends after it, without such a success, is no
+//! failure of its own: it shares the cause.
 //!
 //! While no connection is open callers wait, each until its own deadline. Waiting becomes
-//! [hopeless](Pool::is_hopeless) once no connection has been open for the given patience, counted from the
-//! first dial, or once the server refused the credentials. Callers then fail at once until a connection
-//! opens again, or until a caller wants one after the pool has been unused for that long.
+//! [hopeless](Pool::is_hopeless) once the server has refused the credentials, or once the given patience
+//! has passed since the first dial without an open connection. Callers then fail at once. This ends when a
+//! connection opens, or when a caller wants one after no caller has for the whole patience.
 //!
-//! If a server was [silent](Pool::silent) on one connection for the whole patience, and was not heard lately
-//! on another, it is taken to be silent on all: no other connection should cost its callers the same wait.
-//! Then callers wait only for a short grace, in which a dial may prove the server alive, and fail after it.
+//! If a server was [silent](Pool::silent) on one connection for the whole patience, and nothing was heard
+//! lately on any other, the server counts as silent on all, so that no other connection costs its callers
+//! the same wait. Then callers wait only for a short grace, in which a dial may prove the server alive, and
+//! fail after it.
 //!
 //! With a [greatest age](Pool::limit_age) a connection that has reached it is replaced, so that the pool
-//! follows a name that leads elsewhere. The pool dials the new connection first, and the old one takes
-//! commands until the new one is open. A full pool has no room for that: it first closes one old
-//! connection at a time, and only while dials succeed. Each connection draws its age, so that those which
-//! were opened together do not close together.
+//! follows a name that now resolves to another address. The pool dials the new connection first, and the
+//! old one takes commands until the new one is open. A full pool has no room for that: it first closes one
+//! old connection at a time, and only while dials succeed. Each connection draws its age, so that those
+//! which were opened together do not close together.
 //!
-//! The pool knows no socket and no caller. The caller reports events (`handle`), carries out the actions
-//! (`poll`, until it returns `None`) and polls again at the `deadline`.
+//! The pool knows neither the sockets nor the waiting callers. Its owner reports events (`handle`),
+//! carries out the actions (`poll`, until it returns `None`) and polls again at the `deadline`.
 
 mod lanes;
 mod links;
@@ -59,7 +61,8 @@ pub struct Pool {
     next: u64,
     /// The value of `next` at the last failure. The end of an earlier connection is no new failure.
     next_by_failure: u64,
-    /// The time of the last search for idle connections, and its result: none from this one on had idled.
+    /// The time of the last search for idle connections, and how far it came: the connections from this one
+    /// on need no second look at that time.
     looked: Option<(Instant, LinkId)>,
     backoff: Backoff,
     not_before: Instant,
@@ -68,7 +71,7 @@ pub struct Pool {
     refused: bool,
     /// From when on callers fail at once, while no connection is open.
     failing_from: Option<Instant>,
-    /// Whether callers came before any connection was open, and none has opened since.
+    /// Whether the pool serves callers before its first connection, and none has opened yet.
     unproven: bool,
     max_age: Option<Duration>,
     ages: Random,
@@ -93,7 +96,7 @@ enum Phase {
         /// When it becomes too old.
         until: Instant,
     },
-    /// It idled, is too old, or leads to a server that is no longer in use, and will close.
+    /// It will close: it idled, is too old, or leads to a server that is silent or no longer in use.
     Closing,
 }
 
@@ -111,22 +114,22 @@ pub enum Input {
         /// Whether the server has answered a command on it.
         answered: bool,
     },
-    /// The server hung up on a dialled connection as it greeted, and another one with another greeting is to
-    /// be dialled at once: no failure.
+    /// The server hung up during the greeting of a connection, and another one is to be dialled at once with
+    /// another greeting. This is no failure.
     GreetedAnew(LinkId),
     /// A caller found no connection, or every connection busy. It has no effect while a connection is being
     /// dialled: a caller that still wants one afterwards reports it again.
     Demand,
     /// The credentials have changed: the server may accept these.
     Renewed,
-    /// The server is another one now. All connections to the old one close, others are dialled at once,
-    /// and earlier failures do not count for them. If it moves again within [`Pool::STABLE`], as a wrong
-    /// report may have it, dials wait for the backoff as after a failure. Before the first dial it is not
-    /// a move: the pool only learns the server's address.
+    /// Another server is in use from now on. All connections to the old one close, others are dialled at
+    /// once, and earlier failures do not count for them. If the server changes again within
+    /// [`Pool::STABLE`], which a wrong report can cause, dials wait for the backoff as after a failure.
+    /// Before the first dial this is not a move: the pool only learns the server's address.
     Moved,
 }
 
-/// An action for the caller to carry out.
+/// An action for the pool's owner to carry out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Dial a new connection under this name.
@@ -136,7 +139,7 @@ pub enum Action {
 }
 
 impl Pool {
-    /// How long a connection above `minsize` may idle.
+    /// How long a connection above `minsize` may idle, unless it is the only open one.
     pub const IDLE: Duration = Duration::from_secs(30);
     /// How long callers may wait for a dial after a server fell silent.
     pub const GRACE: Duration = Duration::from_millis(100);
@@ -222,8 +225,8 @@ impl Pool {
         self.max_age = max_age;
     }
 
-    /// Declares that callers come before any connection was open. Until one is, they fail at once after the
-    /// first dial that fails.
+    /// Declares that callers come before the first connection is open. Until it is, they fail at once after
+    /// the first dial that fails.
     pub fn begin_lazily(&mut self) {
         self.unproven = true;
     }
@@ -242,7 +245,7 @@ impl Pool {
         if planted::is(Bug::SilenceForgotten) || others.iter().any(|id| is_heard(*id)) {
             return Vec::new();
         }
-        // The connection may have been closing already, and then its end is no failure of its own.
+        // If the connection was closing already, its end counts as no failure and does not set this.
         self.not_before = self.not_before.max(now);
         let from = now + Self::GRACE.min(self.patience);
         self.failing_from = Some(self.failing_from.map_or(from, |before| before.min(from)));
@@ -445,7 +448,7 @@ impl Pool {
     }
 }
 
-/// Makes another seed of the pool's.
+/// Turns the pool's seed into another one, for the ages.
 const AGES: u64 = 0xa5a5_a5a5_a5a5_a5a5;
 
 #[cfg(test)]

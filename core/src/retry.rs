@@ -71,9 +71,9 @@ impl Backoff {
 /// Whether a command whose connection was lost may be sent again: always if its last byte was never
 /// written, else only if it changes nothing.
 ///
-/// A server that is stopped, or slow, may read the first of two equal writes long after the second
-/// was answered. That would undo writes acknowledged in between, even if running it twice in a row
-/// has the same effect as running it once.
+/// Even a write that has the same effect twice as once is not repeated. A server that is stopped, or
+/// slow, may read the first copy long after it answered the second. That would undo the writes that
+/// were acknowledged in between.
 #[must_use]
 pub fn after_loss(command: &Command<'_>, may_have_run: bool) -> bool {
     !may_have_run || command.changes_nothing() || planted::is_replayed(command)

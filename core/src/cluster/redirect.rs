@@ -7,21 +7,21 @@
 //! | answer | meaning | reaction |
 //! |---|---|---|
 //! | `MOVED` | another node serves the slot, from now on | the map is corrected and soon read again; the command goes there |
-//! | `ASK` | the slot is being moved, and this key has gone already or has not arrived yet | the command goes there this once, with `ASKING` right in front of it |
-//! | `TRYAGAIN` | of several keys some are on this node and some on the other | the command waits; or each key goes by itself, which never gets this answer |
+//! | `ASK` | the slot is being moved, and the key is no longer on this node, or on none | the command goes to the other node this once, with `ASKING` right in front of it |
+//! | `TRYAGAIN` | the slot is being moved, and only some of the keys are on this node | the command waits; or each key goes by itself, which never gets this answer |
 //! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY` | no node can answer now, or not this one | the command waits, and the map is read again |
 //! | none, as the connection was lost | the node may be gone for good | the same, if the command may be sent again at all |
 //!
 //! A redirect may name a node for which there is no [room](super::room). Then the command waits as well,
 //! and the map is read again, since the next map names the node if the cluster has it.
 //!
-//! None of these answers comes from a node that ran the command, so a write goes on as well. Every wait
-//! is drawn by a [`Backoff`] and is at most half of the time that is left. If almost no time is left, the
-//! answer goes to the caller. Redirects are counted. The first few are followed at once and later ones
+//! A node that gives one of these answers has not run the command, so a write is sent on as well. Every
+//! wait is drawn by a [`Backoff`] and is at most half of the time that is left. If almost no time is left,
+//! the answer goes to the caller. Redirects are counted. The first few are followed at once and later ones
 //! after a wait, as nodes that disagree need some time to agree; after [`Hops::MAX`] the command fails.
 //!
-//! One [`Hops`] accompanies one command from its first answer that does not settle it until it is settled.
-//! It knows neither the map nor the connections, and is made only when it is needed.
+//! One [`Hops`] accompanies one command, from the first answer that does not settle it to the one that
+//! does. It knows neither the map nor the connections, and is made only when it is needed.
 
 use core::time::Duration;
 
@@ -99,8 +99,8 @@ pub enum Next {
         /// When; not in the future if it may be sent at once.
         at: Instant,
     },
-    /// Send the command by the map of that time, at `at`; or sooner, once the map has been read again, if
-    /// the trouble [doubts](Trouble::doubts_the_map) the map.
+    /// Send the command at `at`, to the node that the map then names. If the trouble
+    /// [doubts](Trouble::doubts_the_map) the map, send it sooner if the map has been read again before.
     Wait {
         /// When to send it.
         at: Instant,
@@ -173,7 +173,7 @@ impl Hops {
     /// An answer that looks like a redirect and names no node is settled as an error.
     ///
     /// # Errors
-    /// [`TooManyRedirects`] at the one after [`Hops::MAX`].
+    /// [`TooManyRedirects`] if the answer is a redirect and [`Hops::MAX`] of them have been followed.
     pub fn answered(
         &mut self,
         answer: &Answer,

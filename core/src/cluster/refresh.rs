@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! The map is read once at the beginning, whenever an event [doubts](Input::Doubted) it, and from time
-//! to time without one: clients that only read from replicas may never learn of a new replica otherwise.
+//! to time without one: otherwise a client that only reads from replicas may never learn of a new one.
 //! One node is asked at a time.
 //!
 //! ```text
@@ -109,8 +109,8 @@ impl Refresh {
     pub const LEAST: Duration = Duration::from_millis(100);
     /// The least time between the beginning of a fetch that succeeded and the next one.
     pub const CALM: Duration = Duration::from_secs(1);
-    /// The age at which a map that nothing doubts is read again, on average: between half of this and one
-    /// and a half.
+    /// The average age at which a map that nothing doubts is read again. Each time is drawn between a half
+    /// and one and a half of it.
     pub const ROUTINE: Duration = Duration::from_secs(60);
 
     /// Wants the map read at once, first from one of `seeds`. `seed`, a random number, is for the jitter
@@ -198,8 +198,8 @@ impl Refresh {
     }
 }
 
-/// Whether this error means that the node does not know the form, for which older ones reply with `ERR`,
-/// or that the user may not use it.
+/// Whether this error means that the node does not know the form, or that the user may not use it. Older
+/// nodes reply with `ERR` to a form that they do not know.
 fn is_lack(kind: ServerErrorKind) -> bool {
     matches!(kind, ServerErrorKind::Other | ServerErrorKind::NoPerm)
 }

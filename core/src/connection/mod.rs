@@ -18,11 +18,10 @@
 //!
 //! A server that refuses a write as a replica has either become one or has always been one. A new
 //! connection mends the first case, as the name may lead to another server by now. So a connection that
-//! is at least [`Connection::DEMOTED_FROM`] old takes no more commands then, and ends once it has
-//! answered those that it took. On a server that has always been a replica this is rare enough to do
-//! no harm. If the server had to be a master to begin with ([`Role::Master`]) there is no such doubt:
-//! the connection takes no more commands at once, and a refused write is returned as not run, so that
-//! another server can run it.
+//! is at least [`Connection::DEMOTED_FROM`] old takes no more commands then, and ends once those that it
+//! took are answered. If the server has always been a replica, reconnecting that rarely does no harm. If
+//! the server had to be a master to begin with ([`Role::Master`]), the age does not matter: the connection
+//! takes no more commands, and a refused write is returned as not run, so that another server can run it.
 //!
 //! A server that replies `NOAUTH` or `WRONGPASS` although it had accepted the client no longer knows
 //! the client: its user was changed, or a password was set. Such a connection takes no more commands
@@ -139,7 +138,7 @@ pub struct Connection {
     last_ours: Instant,
     next_expiry: Instant,
     sweep: Option<Sweep>,
-    /// Whether a command was answered.
+    /// See [`Connection::has_answered`].
     answered: bool,
     /// Whether the server has accepted the client's credentials.
     known: bool,
@@ -177,13 +176,13 @@ struct Waiting {
     left: usize,
     /// The first failure among the replies so far.
     failure: Option<Box<Failure>>,
-    /// Whether at least one reply of this run succeeded.
+    /// Whether at least one of the replies so far succeeded.
     ran: bool,
     expires: Instant,
     /// How many bytes had been put into `tx` before it.
     begins_at: u64,
-    /// How many bytes must have been written before it can have run: all of it, except for a run of
-    /// commands, of which the first may have run once it has begun.
+    /// How many bytes must have been written before it can have run: all of it, or, if it is sent as
+    /// several commands with a reply each, its first byte, as the first of them runs before the last.
     runs_at: u64,
 }
 
@@ -349,7 +348,8 @@ impl Connection {
         self.last_read
     }
 
-    /// Whether the server has answered a command, other than with an error that means an outage.
+    /// Whether the server has answered a command, other than with an error that means an outage or that the
+    /// server does not know the client.
     #[must_use]
     pub fn has_answered(&self) -> bool {
         self.answered

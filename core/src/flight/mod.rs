@@ -17,6 +17,9 @@
 //!                          no follower left
 //! ```
 //!
+//! Once the value is loaded, [`Flights::leave`] changes nothing. A flight that has landed is kept until
+//! its followers have taken the value.
+//!
 //! A leader that goes away before its load is done (dropped, failed or panicking; all are treated
 //! the same) hands the lead to the follower that has waited longest, which then runs its own load.
 //! A load's error is returned only to its leader. A loaded value is given to all followers at once;
@@ -364,9 +367,9 @@ impl<W> Flights<W> {
         storing.into_iter().max().map_or(Invalidated::Clear, Invalidated::Storing)
     }
 
-    /// Keeps `handle` until the store of this flight has ended. Returns `false`, and gives the
-    /// handle back, if it has ended already. A handle that is the `same` as the last one is not
-    /// kept twice, so that a writer that is polled often while it waits costs no memory.
+    /// Keeps `handle` until the store of this flight has ended. Returns `false`, and the handle in
+    /// [`Handles::spent`], if it has ended already. A handle that is the `same` as the last one is
+    /// not kept twice, so that a writer that is polled often while it waits costs no memory.
     pub fn await_end(
         &mut self,
         id: FlightId,

@@ -3,7 +3,8 @@
 //! The scanner is an automaton over bytes. Every decision is made at the byte that settles it and
 //! depends only on the bytes of this frame up to there, so how the bytes were cut into reads can
 //! change neither a frame's length nor an error. It remembers how far it has come. It looks at no
-//! byte twice and skips the body of a blob; its memory is one count for each open aggregate.
+//! byte twice, except at the head of a blob, and skips the body of a blob. Its memory is one count for
+//! each open aggregate.
 //!
 //! The caller declares before a frame begins what may come ([`Scanner::expect`]). A requested value may be
 //! large. A reply that only confirms a command may not, and neither may an unrequested frame. Pushes and
@@ -36,7 +37,8 @@ pub struct Limits {
     pub blob: usize,
     /// How many bytes a line may have between the first byte and the line break. Default: 64 KiB.
     pub line: usize,
-    /// How many bytes a whole frame may have when its last blob or element begins. Default: 2 GiB.
+    /// How many bytes a whole frame may have at the start of each element and at the end of each blob.
+    /// Default: 2 GiB.
     pub frame: usize,
 }
 
@@ -361,7 +363,7 @@ impl Scanner {
             _ if matches!(byte, b'>' | b'|') => Limited::Unasked,
             Expected::Any => Limited::Large,
             Expected::Small => Limited::Small,
-            // A byte that begins no frame is another error.
+            // A byte that begins no frame is a different error, found later.
             Expected::Nothing if Kind::of(byte).is_some() => return Err(ProtocolError::Unasked),
             Expected::Nothing => Limited::Small,
         };
