@@ -44,7 +44,7 @@ impl Service {
         }
     }
 
-    /// Starts it, on the runtime that this is called on.
+    /// Starts the service on the runtime of the calling thread.
     pub(crate) fn start(&self) {
         match self {
             Self::Redis(redis) => redis.start(),
@@ -52,7 +52,7 @@ impl Service {
         }
     }
 
-    /// Ready once it can be used, or cannot. For the caller that connects.
+    /// Ready once the service can be used, or has failed. For the caller that connects.
     pub(crate) fn poll_first(
         &self,
         ticket: &mut Option<Ticket>,
@@ -64,7 +64,7 @@ impl Service {
         }
     }
 
-    /// Makes it visible to callers.
+    /// Makes the service visible to callers.
     pub(crate) fn publish(&self) {
         match self {
             Self::Redis(redis) => redis.publish(),
@@ -72,7 +72,7 @@ impl Service {
         }
     }
 
-    /// Hides it from callers.
+    /// Hides the service from callers.
     pub(crate) fn withdraw(&self) {
         match self {
             Self::Redis(redis) => redis.withdraw(),
@@ -131,8 +131,8 @@ impl Backend {
         self.desk().filter(|desk| desk.is_busy()).cloned()
     }
 
-    /// How a caller that waits for something else is timed. A store in memory is written in place
-    /// and delays callers no longer than that takes.
+    /// How a caller that waits for the store of a load is timed. A store in memory is written in
+    /// place, which takes so little time that its callers need no timer.
     fn timed(&self) -> Timed {
         match self {
             Self::Dummy | Self::Memory(_) => Timed::ByNobody,
@@ -145,14 +145,14 @@ impl Backend {
 /// One command on its way to the cache's backend and back.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
-    /// Whether no load delays the command, or none does any more.
+    /// Whether the command need not wait for a load, or has done so.
     clear: bool,
     /// Whether it was sent as a command with a large value.
     large: bool,
     /// Whether it is for several keys, so that it can be sent in parts if a cluster replies
     /// `TRYAGAIN`.
     several: bool,
-    /// Whether the fault switch was already asked.
+    /// Whether the fault switch was already checked.
     tested: bool,
     redis: redis::Call,
 }
@@ -168,7 +168,7 @@ impl Call {
         Self { several: true, ..Self::default() }
     }
 
-    /// A call for a part of the keys of this one, which ended its connection.
+    /// A call for some of this call's keys, after this call ended its connection.
     pub(crate) fn part(&self, several: bool) -> Self {
         Self { several, redis: self.redis.part(), ..Self::default() }
     }
@@ -244,7 +244,7 @@ impl Call {
         }
     }
 
-    /// Notes the size of a value, if it is news.
+    /// Notes the size of a value, if it is large or was expected to be.
     #[inline(always)]
     fn note(&self, cache: &Cache, name: &[u8], len: usize) {
         if self.large || len >= LargeKeys::FROM {

@@ -166,16 +166,16 @@ impl Builder {
         self
     }
 
-    /// How many entries a `locmem://` store may hold; no bound if not given.
+    /// How many entries a `locmem://` store may hold; no bound if not given. Zero is an error.
     pub fn max_entries(mut self, entries: u64) -> Self {
         self.options.max_entries = Some(entries);
         self
     }
 
     /// How many bytes a `locmem://` store may hold, including keys and a constant for each entry;
-    /// no bound if not given. A value that is larger than the bound by itself is refused: it is not
-    /// stored and the old value of its key is removed, but no other entry is evicted for it.
-    /// [`Stats::refused`](crate::Stats::refused) counts such values.
+    /// no bound if not given. Zero is an error. A value that is larger than the bound by itself is
+    /// refused: it is not stored and the old value of its key is removed, but no other entry is
+    /// evicted for it. [`Stats::refused`](crate::Stats::refused) counts such values.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.options.max_bytes = Some(bytes);
         self
@@ -232,13 +232,14 @@ impl Builder {
         self
     }
 
-    /// How long dialling a server and the handshake with it may take; 5 seconds if not given.
+    /// How long dialling a server and the handshake with it may take; 5 seconds if not given. Zero
+    /// is an error.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = Some(timeout);
         self
     }
 
-    /// How long an operation may wait for its reply; 5 seconds if not given.
+    /// How long an operation may wait for its reply; 5 seconds if not given. Zero is an error.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.options.response_timeout = Some(timeout);
         self
@@ -253,15 +254,16 @@ impl Builder {
 
     /// How old a connection may become before a new one replaces it, so that a change of the
     /// server's DNS name is followed; unlimited if not given. Each connection draws an age of its
-    /// own, up to a quarter less. No call fails by it: the new connection is dialled first, unless
-    /// `maxsize` leaves no room for one, and the old one answers its last commands and closes. If
+    /// own, up to a quarter less. No call fails because of it: the new connection is dialled first,
+    /// unless `maxsize` leaves no room for one, and the old one closes after its last commands. If
     /// the new one cannot be dialled, the old one stays. Less than 100 milliseconds is an error.
     pub fn max_connection_age(mut self, age: Duration) -> Self {
         self.options.max_connection_age = Some(age);
         self
     }
 
-    /// The name of the connections in the server's list of clients.
+    /// The name of the connections in the server's list of clients. It must be printable ASCII
+    /// without spaces.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.options.name = Some(name.into());
         self
@@ -297,9 +299,9 @@ impl Builder {
     }
 
     /// How much of a `rediss://` server's certificate is verified. If not given, all of it. With
-    /// [`TlsVerify::Ca`], all but the name, for certificates without one: any server with a
-    /// certificate issued by an authority in [`tls_ca`](Self::tls_ca) is accepted then. Without
-    /// that file it is an error.
+    /// [`TlsVerify::Ca`], all but the name, for certificates without one. Any server is then
+    /// accepted whose certificate was issued by an authority in [`tls_ca`](Self::tls_ca). Without
+    /// `tls_ca` it is an error.
     pub fn tls_verify(mut self, verify: TlsVerify) -> Self {
         self.options.tls_verify = Some(verify);
         self

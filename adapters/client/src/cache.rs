@@ -217,12 +217,12 @@ impl Cache {
         Ok(Self { inner: Arc::clone(&self.inner), key_space })
     }
 
-    /// Changes the credentials. Each open connection authenticates at once, in line with its
-    /// commands; no command waits for that or is lost by it. Later connections use the new
-    /// credentials too, unless a [provider](crate::Builder::credentials_provider) is asked for
-    /// theirs. If the server refuses the credentials, connections answer the commands that they
-    /// have and end. New ones are dialled at the pace of the backoff, and operations fail with the
-    /// server's error.
+    /// Changes the credentials. Each open connection authenticates at once: `AUTH` is sent among
+    /// its commands, none of which waits for it or is lost. Later connections use the new
+    /// credentials too, unless a [provider](crate::Builder::credentials_provider) supplies theirs.
+    /// If the server refuses the credentials, each connection ends after the commands that it has.
+    /// New ones are dialled at the pace of the backoff, and operations fail with the server's
+    /// error.
     ///
     /// Does nothing on backends without a server.
     pub fn reauthenticate(&self, credentials: &Credentials) {
@@ -244,7 +244,7 @@ impl Cache {
     /// nothing, and a server counts for all its clients and reports that in `INFO`.
     /// [`info`](Self::info) includes these numbers, and reports on a server's connections.
     ///
-    /// Costs a lock of each shard in turn, which lookups share.
+    /// Takes the lock of each shard in turn, for reading, so lookups do not wait for it.
     #[must_use]
     pub fn stats(&self) -> Option<Stats> {
         self.with_backend(|backend| match backend {
@@ -311,7 +311,7 @@ impl Cache {
     #[cold]
     pub(crate) fn poll_turn_to_fail(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.inner.target {
-            // The task has had its turn.
+            // On these backends the task has already passed `poll_turn`.
             Target::Dummy { .. } | Target::Memory { .. } => Poll::Ready(()),
             Target::Redis(remote) => poll_turn(&*remote.runtime, cx.waker()),
             Target::Cluster(remote, _) => poll_turn(&*remote.runtime, cx.waker()),
@@ -323,7 +323,7 @@ impl Cache {
         (&self.inner.target, &self.inner.settings)
     }
 
-    /// What makes operations fail, if a test has set it.
+    /// The switch that makes operations fail, if a test has set one.
     pub(crate) fn faults(&self) -> Option<&Faults> {
         self.inner.faults.as_ref()
     }
@@ -376,7 +376,7 @@ impl Cache {
         self.key_space.stem()
     }
 
-    /// The expiry that an operation's timeout gives here.
+    /// Resolves an operation's timeout, with the cache's default if it has none.
     pub(crate) fn expiry(&self, timeout: Timeout) -> Result<Expiry, Error> {
         Ok(timeout.resolve(self.inner.settings.expiry)?)
     }
@@ -456,8 +456,8 @@ impl Cache {
         service.start();
     }
 
-    /// Makes connections visible to callers on their fast path, unless each command is to ask first
-    /// whether a test makes it fail.
+    /// Makes connections visible to callers on their fast path. Not if a test makes operations fail,
+    /// as each command must check for that first.
     fn publish(&self, service: &Service) {
         if self.inner.faults.is_none() {
             service.publish();

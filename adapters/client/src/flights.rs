@@ -68,7 +68,7 @@ struct Follower {
 #[derive(Default)]
 struct Alarm(Mutex<Option<Box<dyn Timer>>>);
 
-/// What a caller that missed does next.
+/// The next step of a caller that missed.
 #[derive(Debug)]
 pub(crate) enum Joined {
     Lead(Place),
@@ -76,7 +76,7 @@ pub(crate) enum Joined {
     Again,
 }
 
-/// What a follower got.
+/// The end of a follower's wait.
 #[derive(Debug)]
 pub(crate) enum Followed {
     Value(Bytes),
@@ -109,7 +109,7 @@ impl Desk {
         desks.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
     }
 
-    /// Must be read before the key is looked up.
+    /// The number of loads that have ended. Must be read before the key is looked up.
     pub(crate) fn seen(&self) -> Seen {
         Seen(self.ended.load(Ordering::Acquire))
     }
@@ -201,8 +201,8 @@ impl Desk {
         if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Wakes followers whose wait is over. Returns when the next wait ends. If there is none, the
-    /// alarm's thread stops watching this table.
+    /// Wakes followers whose wait is over. Returns when the next wait ends. If no follower waits,
+    /// the alarm's thread stops watching this table.
     pub(crate) fn expire(&self) -> Option<Deadline> {
         let now = self.time.now();
         self.with(|flights, handles| {
@@ -257,7 +257,7 @@ impl Place {
         }
     }
 
-    /// Makes code part of the load that is led from here, until the guard is dropped.
+    /// Counts the code that runs until the guard is dropped as part of this load.
     pub(crate) fn enter(&self) -> Option<Inside> {
         Inside::enter(self.node())
     }
@@ -285,7 +285,7 @@ impl Place {
 }
 
 impl Desk {
-    /// What a follower does now.
+    /// Returns the next step of a follower.
     fn follow(self: &Arc<Self>, id: FlightId, seat: Seat, cx: &Context<'_>) -> Turn {
         let (now, waker) = (self.time.now(), cx.waker().clone());
         let is_system = matches!(self.time, Time::System(_));
@@ -300,8 +300,9 @@ impl Desk {
         turn
     }
 
-    /// Ready with `true` once a follower's wait is over; that wakes it. Ready with `false` if
-    /// nothing could wake it.
+    /// Ready with `true` once a follower's wait is over, by its own timer. Pending while the timer,
+    /// or the alarm's thread, is going to wake it. Ready with `false` if nothing could wake it, as
+    /// that thread could not be started.
     fn poll_until(&self, follower: &mut Follower, cx: &mut Context<'_>) -> Poll<bool> {
         if follower.until == Instant::MAX || planted::is(Bug::WaitNotTimed) {
             return Poll::Pending;

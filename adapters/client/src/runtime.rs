@@ -54,8 +54,8 @@ pub trait Timer: Send + 'static {
     /// be woken.
     ///
     /// After it was ready it is polled again, often with a later instant and sometimes with the
-    /// same one, for which it must be ready at once again. So a timer that fires only once, as a
-    /// future does, must be reset after it has fired; it must neither panic nor stay pending. A
+    /// same one. For the same one it must be ready at once again. So a timer that fires only once,
+    /// as a future does, must be reset after it has fired; it must neither panic nor stay pending. A
     /// timer that fires early, or wakes its task for nothing, costs a poll and nothing else. A
     /// timer that never fires holds up callers past their deadlines.
     fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()>;
@@ -69,7 +69,7 @@ pub trait Timer: Send + 'static {
 /// | call | thread |
 /// |---|---|
 /// | [`now`](Self::now), [`seed`](Self::seed), [`is_here`](Self::is_here) | on any thread, also outside of the runtime |
-/// | [`spawn`](Self::spawn), [`timer`](Self::timer) | inside the runtime, on the thread that connects, or whose call opens the connections again on another runtime; for the nodes of a cluster in a spawned task. If the runtime has its own time, `timer` also on any thread that waits for another's load |
+/// | [`spawn`](Self::spawn), [`timer`](Self::timer) | inside the runtime: on the thread that connects, on a thread whose call opens the connections again on another runtime, and, for the nodes of a cluster, in a spawned task. If the runtime has its own time, `timer` also on any thread that waits for another caller's load |
 /// | [`dial`](Self::dial) | in a spawned task |
 /// | [`poll_budget`](Self::poll_budget) | in the task of a caller, on any thread |
 ///
@@ -112,7 +112,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
         self.is_simulated()
     }
 
-    /// The manual clock that its time is taken from, if it has one.
+    /// The manual clock that the runtime takes its time from, if it has one.
     #[doc(hidden)]
     fn manual_clock(&self) -> Option<&ManualClock> {
         None
@@ -202,7 +202,7 @@ pub(crate) enum Time {
 }
 
 impl Time {
-    /// The clock of a runtime with time of its own, or else the system's, from now on.
+    /// The runtime's clock if the runtime has its own time, or else the system's, started now.
     pub(crate) fn of(runtime: &Arc<dyn Runtime>) -> Self {
         match runtime.has_own_time() {
             true => Self::Simulated(Arc::clone(runtime)),

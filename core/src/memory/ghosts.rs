@@ -14,8 +14,9 @@
 //! wrong answer.
 //!
 //! Stamps start again after twice as many keys as there are entries. A note of that age, in a
-//! bucket that receives few keys, then looks new and stays for another round. Without this, the
-//! table would not remember any key of a loop that is longer than the table until it comes back.
+//! bucket that receives few keys, then looks new and stays for another round. This is of use: if all
+//! notes ended with their round, no key of a loop longer than the table would be remembered when it
+//! comes back.
 
 use alloc::vec;
 use alloc::vec::Vec;

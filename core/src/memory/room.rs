@@ -6,7 +6,7 @@
 //! shard's equal part only determines which shard makes room when there is no room left.
 //!
 //! Many shards change the counts at once, without a lock. Room is taken only if it is available, so
-//! the bounds hold at any moment. This module does not know shards.
+//! the bounds hold at any moment. Of the shards this module knows only how many there are.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -88,9 +88,9 @@ impl Room {
         usize::try_from(parts).unwrap_or(usize::MAX).saturating_sub(1)
     }
 
-    /// Whether a value of this many bytes displaces few of the entries that are `in_use`, given
-    /// that all other entries can be evicted for it. That is so if the displaced entries take no
-    /// more than an eighth of the room, or are no more than [`FEW`] of average size.
+    /// Whether a value of this many bytes displaces few of the entries that are `in_use`, after all
+    /// other entries were evicted for it. That is so if the displaced entries take no more than an
+    /// eighth of the room, or are no more than [`FEW`] of average size.
     pub(super) fn displaces_few(&self, bytes: u64, in_use: Load) -> bool {
         let (entries, used) = in_use.numbers();
         let displaced = wide(used).saturating_add(wide(to_usize(bytes)));
@@ -99,8 +99,8 @@ impl Room {
             || displaced.saturating_mul(wide(entries)) <= wide(FEW).saturating_mul(wide(used))
     }
 
-    /// The approximate number of entries that a shard will hold, if it can be known beforehand: it
-    /// cannot if only bytes are bounded.
+    /// The approximate number of entries that a shard may hold; `None` if only bytes are bounded, as
+    /// it cannot be known beforehand then.
     pub(super) fn entries_of_a_shard(&self) -> Option<u32> {
         let unbounded = self.entries.most == usize::MAX;
         let part = self.entries.most / self.shards.max(1);
@@ -210,9 +210,9 @@ fn wide(number: usize) -> u128 {
     u128::try_from(number).unwrap_or(u128::MAX)
 }
 
-/// A value that has not proved its use may take one of this many parts of the room.
+/// The room has this many parts. A value that has not proved its use may take one of them.
 const PARTS: usize = 8;
-/// This few entries in use may be displaced whatever they take, so that a store with room for few
+/// So few entries in use may be displaced however much room they take. So a store with room for few
 /// entries works like any other.
 const FEW: usize = 16;
 

@@ -3,8 +3,8 @@
 //! Numbers are small, so that lists through the things cost four bytes per link. Freed numbers are
 //! used again, the latest first. If there are many more holes than things, the slab is *sparse*,
 //! and its owner shrinks it one step at a time. Each step gives up the last number, and moves the
-//! thing with that number into a hole. The slab knows neither what it holds nor who refers to a
-//! thing by its number.
+//! thing with that number into a hole. The slab knows neither the things nor what refers to them by
+//! number.
 
 use alloc::vec::Vec;
 
@@ -69,7 +69,7 @@ impl<T> Slab<T> {
         self.len
     }
 
-    /// The first number that no thing has ever had.
+    /// The number of slots, holes included; every thing's number is below it.
     pub(super) fn extent(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }

@@ -124,7 +124,7 @@ impl Table {
             bucket.all().for_each(&mut look);
             next = self.spare.get(bucket.next.index());
         }
-        // The bucket has the prints with these lowest bits: one bit less if it is not split yet.
+        // All prints of a bucket have the same lowest bits: one bit less if it is not split yet.
         let narrow = self.mask >> 1;
         let is_whole = (index & to_usize(narrow)) + to_usize(narrow) + 1 >= self.buckets.len();
         let bits = if is_whole { narrow } else { self.mask }.count_ones();
@@ -154,7 +154,8 @@ impl Table {
         self.give_up(index, print_of);
     }
 
-    /// Gives up a spare bucket that no other names: the last spare bucket moves into its place.
+    /// Gives up a spare bucket that no other bucket refers to: the last spare bucket moves into its
+    /// place.
     fn give_up(&mut self, index: Next, print_of: &impl Fn(Id) -> Print) {
         let Some(last) = self.spare.len().checked_sub(1).map(Next::new) else { return };
         if index != last
@@ -176,7 +177,7 @@ impl Table {
         }
     }
 
-    /// Adds a bucket, and moves the numbers that now belong there.
+    /// Adds a bucket, and moves the numbers that now belong into it.
     fn grow(&mut self, print_of: &impl Fn(Id) -> Print) {
         let count = self.buckets.len();
         let from = count.checked_ilog2().map(|bits| count - (1 << bits));

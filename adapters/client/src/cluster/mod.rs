@@ -105,7 +105,8 @@ impl Cluster {
         Self { nodes }
     }
 
-    /// Spawns its keeper on the runtime that this is called on. The keeper requests the map.
+    /// Spawns the cluster's keeper on the runtime of the calling thread. The keeper requests the
+    /// map.
     pub(crate) fn start(&self) {
         keeper::spawn(&self.nodes);
     }
@@ -115,8 +116,9 @@ impl Cluster {
         lock(&self.nodes.state).over
     }
 
-    /// Ready once a map was read. For the caller that connects. Fails if every node of the URL has
-    /// failed, if one has refused our credentials, or if the connect timeout is over.
+    /// Ready once a map was read. For the caller that connects. Fails once as many requests have
+    /// failed as the URL names nodes, once a node has refused our credentials, or once the connect
+    /// timeout is over.
     pub(crate) fn poll_first(
         &self,
         ticket: &mut Option<Ticket>,

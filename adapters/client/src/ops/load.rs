@@ -78,7 +78,7 @@ impl Cache {
     /// Returns the value of a key. If the key does not exist, awaits `loader`, stores its value and
     /// returns it. The loader is polled only on a miss.
     ///
-    /// Of all callers in this process that miss one key at the same time one loads, and the others
+    /// If several callers in this process miss one key at the same time, one loads and the others
     /// get its value. If that caller is dropped, or its loader panics, the next takes over with its
     /// own loader. A delete or a set of the key overrides a load under way: the loaded value
     /// reaches the callers that waited for it, and is not stored. A load of more than 30 seconds
@@ -91,23 +91,26 @@ impl Cache {
     /// stands still.
     ///
     /// A loader may ask this cache, or another one, for other keys, and for its own. A caller that
-    /// would wait for itself, over any number of loads, loads at once, and its value is not stored.
-    /// So a loader that asks for its own key gets the inner value, and the outer one is stored.
+    /// would wait for itself, through any number of loads, loads at once, and its value is not
+    /// stored. So a loader that asks for its own key gets the inner value, and the outer one is
+    /// stored.
     /// This is detected for what a loader polls itself, directly or with `join!`. It is not
     /// detected for work that the loader passes to another task and awaits: there `load_wait`
     /// bounds the wait.
     ///
     /// If the server is away, the loader's value is returned and nothing is stored. A store whose
-    /// connection was lost is not sent again; it may still run, as long as the server has that
-    /// connection to read.
+    /// connection was lost is not sent again. It may still run later, until the server has read all
+    /// that was sent on that connection.
     ///
     /// An entry that cannot be read as a `T` is a miss: the loader runs, and its value replaces the
-    /// entry. The [`Recorder`](crate::Recorder) is told of it, and [`info`](Self::info) counts it.
+    /// entry. It is reported to the [`Recorder`](crate::Recorder), and [`info`](Self::info) counts it.
     /// If two callers use one key for two types, a caller that waits for the other's load cannot
     /// read its value. It then loads by itself, and its value is not stored.
     ///
     /// # Errors
-    /// [`Error::Serialize`], [`Error::ZeroTimeout`], [`Error::NotConnected`].
+    /// [`Error::Serialize`], [`Error::ZeroTimeout`], [`Error::NotConnected`]; [`Error::Key`] if the
+    /// version holds a colon, and [`Error::TooLarge`] if the key or the value is too large for a
+    /// server.
     pub fn get_or_set<K, F, T>(&self, key: K, loader: F) -> GetOrSet<'_, K::Name, F, T>
     where
         K: IntoName,
@@ -133,8 +136,8 @@ impl Cache {
     }
 
     /// Like [`get_or_set`](Self::get_or_set), of bytes as they are, without JSON: the stored bytes,
-    /// or those of `loader`. Any bytes can be read, so an entry counts as unreadable only if it is
-    /// of another type of the server's.
+    /// or those of `loader`. Any bytes can be read, so an entry counts as unreadable only if the
+    /// server holds no string there, but a list for example.
     ///
     /// # Errors
     /// As [`get_or_set`](Self::get_or_set), except [`Error::Serialize`].
@@ -257,8 +260,8 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
         }
         let desk = cache.with_backend(|backend| backend.desk().cloned())?;
         let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
-        // If the server is away, it is no use to look again for a value stored by others. Nor is it
-        // to look again more than once: if loads end all the time, that would never end.
+        // If the server is away, it is no use to look again for a value stored by others. A second
+        // lookup is the last: while loads keep ending, a caller could look again for ever.
         let ignored = planted::is(Bug::LoadWaitIgnored).then_some(Duration::MAX);
         let wait = ignored.or(self.load_wait).unwrap_or(cache.parts().1.load_wait);
         let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again), wait);

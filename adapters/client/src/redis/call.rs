@@ -27,19 +27,20 @@ use crate::error::{Error, LinkError};
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     stage: Stage,
-    /// When its time is over. The response timeout runs from when it is first sent, or first waits.
+    /// When the command times out. The response timeout begins when it is first sent or first waits.
     expires: Option<Instant>,
     /// Whether it may be sent again although it may have run, as it changes nothing.
     repeatable: bool,
-    /// Present if the command was not simply sent.
+    /// Empty while the command is [plain](Self::is_plain).
     past: Story,
 }
 
-/// The history of a command that was not simply sent.
+/// The history of a command that is not plain: its losses, and its way through a cluster.
 #[derive(Debug, Default)]
 struct Past {
-    /// How often its connection ended, if the command may be the cause, and when that was last.
+    /// How often its connection ended, if the command may be the cause.
     losses: Losses,
+    /// When its last connection ended.
     since: Option<Since>,
     /// Why an earlier attempt was lost, if the server may have run it.
     lost: Option<LinkError>,
@@ -47,8 +48,8 @@ struct Past {
     trip: Trip,
 }
 
-/// The past of a command that has one. Most have none, so only the look whether one is there is on the
-/// way of each command; dropping it is not.
+/// The history of a command, if it has one. Most commands have none and pay only for the check; the code
+/// that drops a history is kept apart from theirs.
 #[derive(Debug, Default)]
 struct Story(Option<Box<Past>>);
 
@@ -167,8 +168,8 @@ impl Call {
         }
     }
 
-    /// Waits, while its time runs, for something other than the pool that will wake the caller.
-    /// Ready once the time is over.
+    /// Waits for something outside of the pool, which will wake the caller. Ready once the command
+    /// has timed out.
     pub(crate) fn poll_held(
         &mut self,
         pool: &Arc<Pool>,
@@ -186,8 +187,8 @@ impl Call {
         match held {
             Acquired::Wait(held) if ticket == Some(held) => Poll::Pending,
             Acquired::Wait(held) => {
-                // If its turn came meanwhile, the turn passes to another: what delays this command
-                // may depend on it.
+                // If its turn for a connection came meanwhile, another command gets it: the one that
+                // delays this command may need it.
                 self.leave();
                 self.stage = Stage::Held(Arc::clone(pool), held);
                 Poll::Pending
@@ -212,8 +213,8 @@ impl Call {
         self.poll_link(pool, command, cx, send).map(|error| self.over(error))
     }
 
-    /// Like [`poll_send`](Self::poll_send), for any way to send. If it is ready, the call is not
-    /// given up.
+    /// Like [`poll_send`](Self::poll_send), for any way to send. An error does not give the call up:
+    /// that is left to the caller.
     fn poll_link(
         &mut self,
         pool: &Arc<Pool>,
@@ -308,7 +309,7 @@ impl Call {
         }
     }
 
-    /// A call for a part of the keys of this one, which ended its connection. It has the same
+    /// A call for some of this call's keys, after this call ended its connection. It has the same
     /// deadline, and is as suspect.
     #[cold]
     pub(crate) fn part(&self) -> Self {
@@ -321,7 +322,7 @@ impl Call {
         part
     }
 
-    /// The time since which a connection of this pool must have been dialled for the command to be
+    /// A connection of this pool must have been dialled at or after this time for the command to be
     /// alone on it. Connections to other nodes are unrelated to the one that ended.
     fn since(&self, pool: &Pool) -> Instant {
         let since = self.past.as_ref().and_then(|past| past.since.as_ref());
@@ -361,8 +362,8 @@ impl Call {
         Poll::Pending
     }
 
-    /// Gives up its place, on a connection or in a queue. A turn that it got there passes to
-    /// another.
+    /// Gives up the command's place, on a connection or in a queue. If its turn has come there,
+    /// another command gets it.
     #[inline(never)]
     fn leave(&mut self) {
         match std::mem::take(&mut self.stage) {

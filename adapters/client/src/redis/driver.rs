@@ -3,9 +3,9 @@
 //! It reads and writes at every turn, whichever the socket is ready for, so that a server which
 //! writes before it reads cannot make both sides wait. After it has woken callers it yields once
 //! before it writes, and again before each later write while some of them are still on their way.
-//! They run and queue their next commands, which then leave in one write. Of many replies it takes
-//! in half as many as are in flight before it does so. The server can work on one half while
-//! callers have the other.
+//! They run and queue their next commands, which then leave in one write. If many replies have
+//! arrived, it takes in at most half as many as are in flight before it wakes callers and writes. So
+//! the server can work on one half while callers have the other.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -43,7 +43,7 @@ impl Link {
     ) where
         F: Future<Output = io::Result<S>> + Send,
     {
-        // Dropped at the end, whatever the reason, the link notifies its callers and the pool.
+        // When the link is dropped, for whatever reason, it notifies its callers and the pool.
         self.end = match self.pool.tls.clone() {
             None => self.dial_and_serve(&Plain, resolve, connect, timer).await,
             Some(tls) => {
@@ -177,7 +177,7 @@ impl Greeting for Handshake {
                     self.server = server;
                     return Ok(true);
                 }
-                // A push. No subscriber has been told of the connection yet.
+                // A push. It is dropped, as no subscriber knows of the connection yet.
                 Some(_) => {}
             }
         }
@@ -316,7 +316,8 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         }
     }
 
-    /// Writes as much as the socket takes, and adds it to `wrote`, also before an error.
+    /// Writes as much as the socket takes. Adds the number of bytes to `wrote`, even if an error
+    /// follows them.
     fn write(&mut self, wrote: &mut usize, cx: &mut Context<'_>) -> io::Result<()> {
         while !self.out.is_empty() {
             let mut pieces = [IoSlice::new(&[]); PIECES];

@@ -104,8 +104,8 @@ struct State {
     decisions: pool::Pool,
     /// How the next connection opens its handshake.
     greetings: Greetings,
-    /// When the connection was dialled that is being dialled again. The new dial gets no more time
-    /// than that.
+    /// When a connection that is to be dialled again was first dialled. The connect timeout of the
+    /// new dial runs from then.
     dialled_anew: Option<Instant>,
     /// Whether it was reported that the server refuses to name connections.
     unnamed: bool,
@@ -125,7 +125,8 @@ struct State {
     keeper: Option<Waker>,
     /// Why the last connection ended or could not be opened; `None` if one was opened since.
     last_error: Option<LinkError>,
-    /// Why the last connection was lost or could not be opened, and when; kept whatever came after.
+    /// Why the last connection was lost or could not be opened, and when; kept even if another has
+    /// opened since.
     last_end: Option<(LinkError, Instant)>,
     /// Whether commands are no longer accepted.
     closed: bool,
@@ -228,7 +229,7 @@ impl Redis {
         lock(&self.pool.state).decisions.begin_lazily();
     }
 
-    /// Spawns the keeper of a new pool on the runtime that this is called on.
+    /// Spawns the keeper of a new pool on the runtime of the calling thread.
     pub(crate) fn start(&self) {
         keeper::spawn(&self.pool);
     }
@@ -326,7 +327,7 @@ impl Pool {
         self.setup.response_timeout
     }
 
-    /// Takes in that a connection is ready for commands.
+    /// Records that a connection is ready for commands, and wakes the callers that can use it.
     fn opened(&self, id: LinkId, endpoint: &Endpoint) {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -361,7 +362,7 @@ impl Pool {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes in that a connection has ended, or could not be dialled.
+    /// Records that a connection has ended, or could not be dialled.
     fn ended(&self, link: &link::Link) {
         let (id, endpoint, error) = (link.id, &link.at, &link.end);
         let now = self.now_anyhow();
@@ -371,7 +372,7 @@ impl Pool {
             && !state.closed
             && let Some(at) = state.dialling.iter().position(|(link, _)| *link == id)
         {
-            // A dial with one address cannot connect again in its own race.
+            // The race of a dial with one address cannot connect again, so the pool dials again.
             let (_, link) = state.dialling.swap_remove(at);
             state.dialled_anew = Some(link.dialled());
             state.decisions.handle(Input::GreetedAnew(id), now);
@@ -398,7 +399,7 @@ impl Pool {
             false => Ending::Lost,
         };
         let held_back = state.decisions.held_back(now);
-        // They check for themselves whether there is still a connection, or room, or hope.
+        // The woken callers check for themselves whether to wait on, to send or to fail.
         let mut woken = state.line.take_waiting();
         woken.extend(told);
         if state.decisions.is_hopeless(now) {
@@ -441,7 +442,7 @@ impl Pool {
         closing.into_iter().filter_map(|id| silent.get(&id).cloned()).collect()
     }
 
-    /// Takes in that a dial with this greeting has failed. Returns another greeting, if it is worth
+    /// Records that a dial with this greeting has failed. Returns another greeting, if it is worth
     /// dialling again at once.
     fn greets_anew(&self, greeting: Greeting, why: &LinkError) -> Option<Greeting> {
         let now = self.now_anyhow();
@@ -460,7 +461,8 @@ impl Pool {
         }
     }
 
-    /// Publishes the connections, if it is time, after one has opened or is being dialled.
+    /// Publishes the connections after one has opened: at once if no other is being dialled, and
+    /// otherwise once the published ones are too stale.
     fn reroute_grown(&self, state: &mut State) {
         if state.dialling.is_empty() {
             self.reroute(state);
@@ -469,7 +471,7 @@ impl Pool {
         }
     }
 
-    /// Publishes the connections, if it is time, after one has ended.
+    /// Publishes the connections after one has ended, once the published ones are too stale.
     fn reroute_shrunk(&self, state: &mut State) {
         if state.shown.is_stale(state.links.len(), state.decisions.is_full()) {
             self.reroute(state);
