@@ -86,23 +86,36 @@ pub async fn sentinels_that_are_all_away_are_an_error_that_names_one(cx: Context
 }
 
 pub async fn a_sentinel_that_is_away_or_silent_is_passed_over(cx: Context) {
-    let (kind, server) = (kind(&cx), Server::start(kind(&cx), &Setup::default()));
-    let watched = watched(&server, None);
-    let mut all: Vec<_> = (0..3).map(|_| sentinel(kind, &watched, None)).collect();
-    let url = sentinels::url(&all, &server, 0);
-    all[0].kill();
-    all[1].stop();
-    let cache = cx.builder_of(&url).build().unwrap();
-    cx.within(PROMPTLY + SILENCE, "connect", cache.connect()).await.unwrap();
-    cache.set("key", 1).await.unwrap();
-    // The sentinel that the cache listens to dies as well, and the silent one speaks again.
-    all[1].resume();
-    all[2].kill();
-    cx.until("another sentinel is asked", async || listeners(&all[1]) > 0).await;
-    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
-    // A disconnect ends the connection to the sentinel as well.
-    cache.disconnect().await.unwrap();
-    cx.until("nobody listens", async || listeners(&all[1]) == 0).await;
+    // The sentinel that the cache listens to dies later on, or falls silent.
+    let endings: [fn(&mut Server); 2] = [Server::kill, |sentinel| sentinel.stop()];
+    for end in endings {
+        let (kind, server) = (kind(&cx), Server::start(kind(&cx), &Setup::default()));
+        let watched = watched(&server, None);
+        let mut all: Vec<_> = (0..3).map(|_| sentinel(kind, &watched, None)).collect();
+        let url = sentinels::url(&all, &server, 0);
+        all[0].kill();
+        all[1].stop();
+        let cache = cx.builder_of(&url).build().unwrap();
+        cx.within(PROMPTLY + SILENCE, "connect", cache.connect()).await.unwrap();
+        cache.set("key", 1).await.unwrap();
+        cx.until("the third sentinel is listened to", async || listeners(&all[2]) > 0).await;
+        all[1].resume();
+        // It reads late what connections that were given up had sent.
+        cx.sleep(Duration::from_millis(300)).await;
+        cx.until("no connection of before is left", async || listeners(&all[1]) == 0).await;
+        end(&mut all[2]);
+        // A silent one is found out when it is asked again.
+        let another = async {
+            while listeners(&all[1]) == 0 {
+                cx.sleep(Duration::from_millis(20)).await;
+            }
+        };
+        cx.within(ASKED_EVERY + SILENCE + PROMPTLY, "another sentinel is asked", another).await;
+        assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
+        // A disconnect ends the connection to the sentinel as well.
+        cache.disconnect().await.unwrap();
+        cx.until("nobody listens", async || listeners(&all[1]) == 0).await;
+    }
 }
 
 pub async fn a_server_that_a_stale_sentinel_names_is_no_master_and_another_is_asked(cx: Context) {
@@ -398,6 +411,8 @@ const SLACK: Duration = Duration::from_secs(3);
 const PROMPTLY: Duration = Duration::from_secs(4);
 /// How long a cache waits for a silent sentinel.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How often a cache asks the sentinel that it listens to.
+const ASKED_EVERY: Duration = Duration::from_secs(10);
 const WRITES_WITHIN: Duration = Duration::from_secs(2);
 /// The response timeout, plus the delays of a busy machine.
 const LONGEST: Duration = Duration::from_secs(8);
