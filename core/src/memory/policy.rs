@@ -1,50 +1,51 @@
-//! Which entry goes when there is no room: S3-FIFO, with a trial before the main queue and a small
-//! queue whose length is learnt.
+//! Chooses the entry to evict when there is no room: S3-FIFO, with a trial before the main queue and
+//! a small queue whose length is learnt.
 //!
-//! Most keys of a real workload are asked for once and never again. So a new entry first passes
-//! through a *small* queue. If nobody asked for it by the time it reaches the end, it goes, having
-//! cost the others little: a scan flushes the small queue and nothing else. Its key is remembered
-//! for a while as a *ghost*. An entry that was used in the small queue, and one that comes back
-//! while it is a ghost, is a *candidate* for the *main* queue, which holds the rest. There, an
-//! entry that is looked at goes around again, once for each time that it was asked for (up to
-//! three), and makes way when it comes by with no use left.
+//! Most keys of a real workload are requested once and never again. So a new entry first passes
+//! through a *small* queue. If it was not requested by the time it reaches the end, it is evicted,
+//! having cost the other entries little: a scan flushes the small queue and nothing else. Its key is
+//! remembered for a while as a *ghost*. An entry that was used in the small queue is a *candidate*
+//! for the *main* queue, which holds the rest. So is an entry that is stored again while its key is
+//! a ghost. When an entry reaches main's end it is looked at. If it has a use left, it pays with one
+//! and goes around again; a request adds a use, up to three. An entry without a use makes way.
 //!
-//! S3-FIFO lets every candidate in. Then a loop longer than the room runs through the main queue
-//! as well, and each entry goes shortly before it is asked for. So here a candidate stands trial:
-//! it is let in once an entry at main's end makes way, and refused once three of them have
-//! turned out to be in use, each having paid with one of its uses. Of a loop main then keeps what
-//! it has, and that part hits, which is the most that any policy can do. An entry that has a use
-//! left but was not asked for since the last look is no rival: it pays as well, and the next is
-//! looked at. So when the pattern changes, main resists for one turn, a third as many candidates
-//! as it has entries, and gives way from then on.
+//! S3-FIFO admits every candidate. Then a loop longer than the room runs through the main queue as
+//! well, and each entry is evicted shortly before it is requested. So here a candidate stands trial.
+//! It is admitted once an entry at main's end makes way, and refused once three of them have turned
+//! out to be in use. Each of the three pays with one use. So main keeps its part of a loop, and that
+//! part hits, which is the most that any policy can do. An entry that has a use left but was not
+//! requested since the last look is no rival: it pays as well, and the next one is looked at. So
+//! when the pattern changes, main resists for one turn, which takes a third as many candidates as it
+//! has entries, and gives way from then on.
 //!
-//! How long the small queue should be differs most of all: a hundredth of the room is best for
-//! loops and for what is popular in the long run, a half or more for what is asked for again
-//! soon or never. [`Share`](super::share::Share) learns it from what comes back. But it believes in
-//! a longer one only if the small queue hits already, so it never learns of keys that each come
-//! back once, after longer than the queue is; and main's entries, with uses left from before, resist
-//! a set of keys that takes the place of another. So the learnt share is one rule of three, and the
-//! others give the small queue half or nine tenths of the room, as LRU would. [`Ladder`] says which
-//! of them would hit most, from small shadow caches of a sample of the keys, and that rule is gone by.
+//! The best length of the small queue depends most on the workload: a hundredth of the room for loops
+//! and for keys that stay popular, a half or more for keys that are requested again soon or never.
+//! [`Share`](super::share::Share) learns it from the keys that come back. But it lengthens the queue
+//! only if the small queue hits already. So it never learns of keys that each come back once, after
+//! longer than the queue is. And if one set of keys replaces another, main's entries resist with the
+//! uses that they have left. So the learnt share is one of three rules. The others give the small
+//! queue half or nine tenths of the room, as LRU would. [`Ladder`] finds out which rule would hit
+//! most, with small shadow caches of a sample of the keys, and the queues follow that rule.
 //!
-//! Where there are no candidates, as in a loop many times longer than the room, main would never
-//! fill. So while it is short of its share, one in thirty-two of the unused that leave the small
-//! queue moves on instead; they are the first to make way.
+//! Without candidates, as in a loop many times longer than the room, main would never fill. So while
+//! it is short of its share, one in thirty-two of the unused entries that leave the small queue moves
+//! on to main; these are the first to make way.
 //!
-//! What a candidate is worth is asked of its size as well: a *heavy* one is to displace few that are in
-//! use. A value that takes more than an eighth of the room is weighed before it is let in at all, by the
-//! store, as it displaces entries of all shards: [`Refusals`] says how often it was asked for since.
+//! The trial also considers a candidate's size: a *heavy* one may displace only few entries that are
+//! in use. A value of more than an eighth of the room is weighed before it is stored at all. The store
+//! does that, as such a value displaces entries of all shards. [`Refusals`] counts how often its key
+//! was requested since it was refused.
 //!
 //! A hit writes one small counter and moves nothing, and notes the key if it is in the sample.
 //!
 //! The policy knows neither keys nor values, nor when there is room.
 //!
 //! The sources are Yang et al., "FIFO queues are all you need for cache eviction" (SOSP 2023), for
-//! the queues; Einziger et al., "TinyLFU" (ACM ToS 2017), for the thought that a newcomer must be
-//! worth more than whom it displaces; Qureshi et al., "Adaptive insertion policies" (ISCA 2007),
-//! for keeping a part of what thrashes and for letting in one of many; and Waldspurger et al., "Cache
-//! modeling and optimization using miniature simulations" (ATC 2017), for the shadows. The trial is our
-//! own.
+//! the queues; Einziger et al., "TinyLFU" (ACM ToS 2017), for the idea that a new entry must be worth
+//! more than those that it displaces; Qureshi et al., "Adaptive insertion policies" (ISCA 2007), for
+//! keeping a part of a working set that does not fit and for admitting one of many; and Waldspurger
+//! et al., "Cache modeling and optimization using miniature simulations" (ATC 2017), for the shadows.
+//! The trial is our own.
 
 use self::ladder::Ladder;
 use self::queues::{Queues, Rule};
@@ -67,14 +68,14 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// For about so many entries, if that is known. An entry of `outsized` weight or more is a large part
-    /// of what its shard may hold.
+    /// Creates the policy of a shard with about this many entries, if the number is known. An entry of
+    /// `outsized` weight or more takes a large part of its shard's room.
     pub(super) fn new(entries: Option<u32>, outsized: u64) -> Self {
         let (queues, ladder) = (Queues::new(Rule::Learnt, outsized), Ladder::new(entries));
         Self { queues, ladder, refusals: Refusals::new() }
     }
 
-    /// Takes in an entry whose rank is new.
+    /// Adds an entry whose rank is new.
     pub(super) fn insert(&mut self, all: &mut impl Residents, id: Id, weight: u64) {
         let Some(rank) = all.rank(id) else { return };
         let hash = rank.hash;
@@ -87,24 +88,24 @@ impl Policy {
         self.queues.insert(all, id, weight);
     }
 
-    /// Lets go of an entry.
+    /// Removes an entry.
     pub(super) fn remove(&mut self, all: &mut impl Residents, id: Id) {
         self.queues.remove(all, id);
     }
 
-    /// Notes that a key was removed or has expired, so that nothing would have kept it.
+    /// Notes that a key was removed or has expired: no policy would have kept it.
     pub(super) fn forget(&mut self, hash: u32) {
         if self.ladder.samples(hash) {
             self.ladder.forget(hash);
         }
     }
 
-    /// Notes that the entry at `id` was at another number before.
+    /// Notes that the entry now at `id` had another number before.
     pub(super) fn moved(&mut self, all: &mut impl Residents, id: Id) {
         self.queues.moved(all, id);
     }
 
-    /// Notes that an entry was asked for.
+    /// Notes that an entry was requested.
     #[inline]
     pub(super) fn hit(&self, rank: &Rank) {
         self.queues.hit(rank);
@@ -113,7 +114,7 @@ impl Policy {
         }
     }
 
-    /// Notes that a key was asked for that is not there.
+    /// Notes that a key was requested that is not in the store.
     #[inline]
     pub(super) fn miss(&self, hash: u32) {
         if self.ladder.samples(hash) {
@@ -122,35 +123,35 @@ impl Policy {
         self.refusals.hear(hash);
     }
 
-    /// The weight of outsized entries that are in the main queue.
+    /// The weight of the outsized entries in the main queue.
     pub(super) fn proven(&self) -> u64 {
         self.queues.proven()
     }
 
-    /// Notes that a value was refused for its size, whose key had been used so often before.
+    /// Notes that a value was refused for its size. Its key had this many uses before.
     pub(super) fn refuse(&mut self, hash: u32, uses: u8) {
         self.refusals.note(hash, uses);
     }
 
-    /// How often a key was asked for since it was refused.
+    /// How often a key was requested since its value was refused.
     pub(super) fn asks(&self, hash: u32) -> u8 {
         self.refusals.asks(hash)
     }
 
-    /// Has an entry that was refused before, and is there now, begin in the main queue.
+    /// Moves an entry that was refused before, and is stored now, to the main queue.
     pub(super) fn promote(&mut self, all: &mut impl Residents, id: Id) {
         let Some(rank) = all.rank(id) else { return };
         self.refusals.forget(rank.hash);
         self.queues.promote(all, id);
     }
 
-    /// Notes that an entry weighs something else now.
+    /// Notes that an entry has another weight now.
     pub(super) fn reweigh(&mut self, all: &mut impl Residents, id: Id, weight: u64) {
         self.queues.reweigh(all, id, weight);
     }
 
-    /// Chooses the entry that should go next, other than `spared`, for one of so much weight that is
-    /// to come, and leaves it to the caller to remove it. None if there is no other.
+    /// Chooses the next entry to evict, other than `spared`, for an entry of weight `coming`. The caller
+    /// removes it. `None` if there is no other entry.
     pub(super) fn victim(
         &mut self,
         all: &mut impl Residents,

@@ -1,23 +1,23 @@
 //! One shard: a small store of its own, with every operation on one key.
 //!
-//! A key's hash and the time are given. The shard's clock never runs backwards: an operation that
-//! is given an earlier time than a change before it takes the later. An entry stored at `t` for a
-//! timeout of `d` has expired when `now >= t + d`, and from then on no operation sees it. Its
-//! memory comes back a little later: every operation that may change something first does a few
-//! steps of the timing wheel's work, and takes back what it trips over.
+//! The caller passes in a key's hash and the time. The shard's clock never runs backwards: an
+//! operation with an earlier time than a change before it uses the later time. An entry stored at
+//! `t` for a timeout of `d` has expired when `now >= t + d`, and from then on no operation sees it.
+//! Its memory is freed a little later: every operation that may change something first does a few
+//! steps of the timing wheel's work, and removes the expired entries that these steps find.
 //!
-//! Lookups change nothing but how much use an entry is of, so any number of them may run at once.
+//! Lookups change nothing but the count of an entry's uses, so any number of them may run at once.
 //!
-//! Bounds hold at any time, as an entry takes its [`Room`] first. If there is none a write lets go of
-//! what has expired, and then of what the policy says, unless the shard holds less than its part: then
-//! it reports that it is [`NoRoom::Crowded`] and has changed nothing, so that others can [`shed`](Shard::shed)
-//! something before it is tried again. An entry that alone is larger than all the room is refused: it
-//! is not stored, nothing else makes room for it, and whatever its key held before is removed, for it
-//! would be stale.
+//! Bounds hold at any time, as an entry takes its [`Room`] first. If there is no room, a write removes
+//! expired entries, and then the entries that the policy chooses. But if the shard holds less than its
+//! part, the write changes nothing and returns [`NoRoom::Crowded`], so that other shards can
+//! [`shed`](Shard::shed) entries before it is tried again. An entry that alone is larger than all the
+//! room is refused: it is not stored, no other entry makes room for it, and the old value of its key is
+//! removed, as it would be stale.
 //!
-//! A value of more than an eighth of the room is weighed first, by the store that holds all shards, against
-//! the entries that it would displace; a shard says what it has [in use](Shard::in_use), and whether a
-//! key was asked for while its value was refused.
+//! A value of more than an eighth of the room is weighed first, by the store that holds all shards,
+//! against the entries that it would displace. Each shard reports its entries [in use](Shard::in_use),
+//! and how often a key was requested since its value was refused.
 //!
 //! A shard knows no lock, and drops neither keys nor values: they go to the [`Graveyard`].
 
@@ -46,9 +46,10 @@ use crate::reply::Remaining;
 use crate::time::{Deadline, Instant};
 use crate::ttl::Expiry;
 
-/// One of the stores that a store is made of. Not thread-safe by itself.
+/// One of the parts of a store. Not thread-safe by itself.
 ///
-/// What a lookup reads comes first, where the lock in front of it brings most of it along.
+/// The fields that a lookup reads come first, as most of them then share cache lines with the lock in
+/// front of the shard.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Shard {
@@ -65,24 +66,24 @@ pub struct Shard {
 /// Why there is no room. Nothing was changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NoRoom {
-    /// For this much more: other shards hold what should go first.
+    /// For this much more: other shards hold entries that should be evicted first.
     Crowded(Load),
-    /// For a value that takes so many bytes more than its key has earned: others go for one as large
-    /// as that only once it was [granted](Grant).
+    /// For a value with this many unproven bytes. It is so large that other entries are evicted for it
+    /// only once that was [granted](Grant).
     Unweighed(u64),
 }
 
-/// Whether others go for a value of more than an eighth of the room.
+/// Whether other entries are evicted for a value of more than an eighth of the room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Grant {
     NotYet,
-    /// As few of them are in use.
+    /// Yes, as few of them are in use.
     Cheap,
-    /// As its key was asked for again and again.
+    /// Yes, as the value's key was requested again and again.
     Wanted,
 }
 
-/// What a shard has shed for another.
+/// How much a shard has evicted for another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Shed {
     None,
@@ -91,23 +92,23 @@ pub(super) enum Shed {
     Enough,
 }
 
-/// Whether a shard lets go of its own while it holds less than its part of the room.
+/// How far a shard evicts entries of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Yield {
-    /// Not then.
+    /// Down to its part of the room.
     Fairly,
-    /// Of all that it has.
+    /// Without such a limit.
     Fully,
 }
 
 impl Shard {
-    /// A shard that holds at most so many entries and bytes, where a bound is given.
+    /// Creates a shard that holds at most this many entries and bytes; `None` means no bound.
     #[must_use]
     pub fn new(max_entries: Option<u64>, max_bytes: Option<u64>) -> Self {
         Self::sharing(Arc::new(Room::new(Bounds { max_entries, max_bytes }, 1)))
     }
 
-    /// One of the shards that share this room.
+    /// Creates one of the shards that share this room.
     pub(super) fn sharing(room: Arc<Room>) -> Self {
         Self {
             table: Table::new(),
@@ -121,14 +122,14 @@ impl Shard {
         }
     }
 
-    /// What it has done and what it holds, but for lookups.
+    /// The shard's counters and its content, without the counters of lookups.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (entries, bytes) = (u64::from(self.slab.len()), self.bytes);
         self.changes.stats() + Stats { entries, bytes, ..Stats::default() }
     }
 
-    /// The value of a key, shared with the shard. The time is asked for only where the key has a
+    /// Returns the value of a key, shared with the shard. `now` is called only if the key has a
     /// timeout.
     #[inline]
     pub fn get(&self, key: Hashed<'_>, now: impl Fn() -> Instant) -> Option<Bytes> {
@@ -144,7 +145,7 @@ impl Shard {
         }
     }
 
-    /// Whether a key is there. Does not count as a use of it.
+    /// Whether a key exists. Does not count as a use of it.
     pub fn contains(&self, key: Hashed<'_>, now: Instant) -> bool {
         self.look(key, || now).is_some()
     }
@@ -162,8 +163,8 @@ impl Shard {
         }
     }
 
-    /// Stores a value, whatever was there. Returns whether it is there now: not if it is too
-    /// large, and then neither is what was there.
+    /// Stores a value, over any old one. Returns whether it was stored: `false` if it is too large,
+    /// and then the old value is removed.
     pub(super) fn insert(
         &mut self,
         key: Hashed<'_>,
@@ -188,8 +189,8 @@ impl Shard {
         Ok(fits)
     }
 
-    /// Stores a value where none is. Returns whether it was stored: not if the key was there, nor
-    /// if the value is too large.
+    /// Stores a value if the key is absent. Returns whether it was stored: `false` if the key
+    /// exists, or if the value is too large.
     pub(super) fn insert_if_absent(
         &mut self,
         key: Hashed<'_>,
@@ -209,7 +210,8 @@ impl Shard {
         Ok(fits)
     }
 
-    /// Counts a value as refused for which no room could be made, and removes what its key held.
+    /// Counts a value as refused because no room could be made for it, and removes the old value of
+    /// its key.
     pub(super) fn refuse(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) {
         let found = self.find(key, now, dead);
         let uses = found.map_or(0, |id| self.uses(id));
@@ -220,8 +222,8 @@ impl Shard {
         self.changes.refused();
     }
 
-    /// What it holds that was asked for lately, and has not expired. Looks at every entry: in the order
-    /// in which they lie in memory, and at nothing of their keys and values.
+    /// The load of the entries that were requested lately and have not expired. Looks at every entry, in
+    /// the order in which they lie in memory, but not at their keys and values.
     pub(super) fn in_use(&self, now: Instant) -> Load {
         let now = self.now.max(now);
         let used = |entry: &&Entry| entry.rank.uses() > 0 && !entry.timer.is_due(now);
@@ -231,8 +233,9 @@ impl Shard {
         })
     }
 
-    /// Whether a value of so many bytes may displace others, with so much in use in all shards: as it
-    /// displaces few, or as its key was asked for once for each eighth of the room beyond the first.
+    /// Whether a value of this many bytes may displace other entries, if all shards together have
+    /// `in_use`. It may if it displaces few, or if its key was requested once for each eighth of the room
+    /// that it takes beyond the first.
     pub(super) fn grant(&self, key: Hashed<'_>, bytes: u64, in_use: Load) -> Grant {
         let uses = self.entry_of(key).map_or(0, |(id, _)| self.uses(id));
         let asks = usize::from(self.policy.asks(key.print.0).max(uses));
@@ -245,13 +248,13 @@ impl Shard {
         }
     }
 
-    /// How many bytes are short of room for so much.
+    /// The number of bytes that are missing to make room for `load`.
     pub(super) fn lacks(&self, load: Load) -> u64 {
         self.room.lacks(load)
     }
 
-    /// Lets go of entries for `more` that another shard is to hold: of no more than `part`, and
-    /// none, if it yields fairly, once it holds no more than its part of the room.
+    /// Evicts entries to make room for `more` in another shard: up to `part`, and, if the turn yields
+    /// fairly, only while this shard holds more than its part of the room.
     pub(super) fn shed(&mut self, more: Load, part: Load, turn: &mut Turn<'_>) -> Shed {
         self.enter(turn.now, turn.dead);
         let (mut shed, mut left) = (0, part);
@@ -276,7 +279,7 @@ impl Shard {
         Shed::Enough
     }
 
-    /// Removes a key. Answers whether it was there.
+    /// Removes a key. Returns whether it existed.
     pub fn remove(&mut self, key: Hashed<'_>, now: Instant, dead: &mut Graveyard) -> bool {
         let found = self.find(key, now, dead);
         if let Some(id) = found {
@@ -303,7 +306,7 @@ impl Shard {
         found.is_some()
     }
 
-    /// Gives a key a new timeout, from now. Answers whether the key was there.
+    /// Gives a key a new timeout, from now on. Returns whether the key existed.
     pub fn touch(
         &mut self,
         key: Hashed<'_>,
@@ -320,8 +323,8 @@ impl Shard {
         found.is_some()
     }
 
-    /// Adds to a number; the key keeps its timeout. A sum whose text makes the entry too large is
-    /// answered, and the entry goes. If the key is not there it begins with `start`, if that is given.
+    /// Adds to a number; the key keeps its timeout. If the sum's text makes the entry too large, the
+    /// sum is returned and the entry is removed. An absent key begins with `start`, if that is given.
     ///
     /// # Errors
     /// [`NumberError`]; the value is then unchanged.
@@ -348,7 +351,7 @@ impl Shard {
             Err(error) => return Ok(Err(error)),
         };
         if self.fits(size(key.whole, &text)) {
-            // A longer number is not what displaces many.
+            // A number is too short to displace many entries.
             turn.grant = Grant::Cheap;
             self.replace(id, &Own::of(&text), turn)?;
             if planted::is(Bug::IncrLosesTimeout) {
@@ -361,12 +364,12 @@ impl Shard {
         Ok(Ok(sum))
     }
 
-    /// One step through the keys that begin with `stem`: appends some to `keys`, and returns
-    /// where to go on, or `None` once all have been seen.
+    /// One step through the keys that begin with `stem`: appends some to `keys`, and returns the
+    /// start of the next step, or `None` once all have been seen.
     ///
-    /// A walk begins at zero. It sees every key that is there from its beginning to its end, and
-    /// each just once, however the tables change meanwhile; keys that come or go in between it may
-    /// see or not.
+    /// A walk begins at zero. It sees every key that exists from its beginning to its end exactly
+    /// once, however the tables change meanwhile. It may or may not see keys that are added or
+    /// removed meanwhile.
     pub fn scan(
         &mut self,
         stem: &[u8],
@@ -381,7 +384,7 @@ impl Shard {
             let next = self.table.walk(from, |id| {
                 looked += 1;
                 let entry = self.slab.get(id).filter(|entry| !entry.timer.is_due(self.now));
-                // A bucket may have become one with another that the walk has come by.
+                // The bucket may have been merged with one that the walk has already visited.
                 let entry = entry.filter(|entry| entry.rank.hash.reverse_bits() >= from);
                 if let Some(entry) = entry.filter(|entry| entry.body.key().starts_with(stem)) {
                     keys.push(Bytes::copy_from_slice(entry.body.key()));
@@ -395,7 +398,7 @@ impl Shard {
         Some(from)
     }
 
-    /// Removes everything, in one move: what was there is dropped with the graveyard.
+    /// Removes all entries, in one move; they are dropped with the graveyard.
     pub fn clear(&mut self, now: Instant, dead: &mut Graveyard) {
         self.now = self.now.max(now);
         self.changes.went(u64::from(self.slab.len()), Cause::Removed);
@@ -406,8 +409,8 @@ impl Shard {
         self.hand_out_storage(dead);
     }
 
-    /// Takes back memory of what has expired: a bounded part of it. When there is more to do
-    /// [`deadline`](Self::deadline) says so.
+    /// Frees memory of expired entries, a bounded part of it. [`deadline`](Self::deadline) reports
+    /// when there is more to do.
     pub fn sweep(&mut self, now: Instant, dead: &mut Graveyard) {
         self.now = self.now.max(now);
         self.reclaim(SWEEP_STEPS, dead);
@@ -441,7 +444,7 @@ impl Shard {
         Some(id)
     }
 
-    /// The entry of a key, for which nothing is changed: one that has expired stays where it is.
+    /// The entry of a key, unless it has expired. Changes nothing, so an expired entry stays in place.
     #[inline]
     fn look(&self, key: Hashed<'_>, now: impl Fn() -> Instant) -> Option<&Entry> {
         let (_, entry, due) = self.search(key, |entry| {
@@ -455,8 +458,8 @@ impl Shard {
         Some((id, entry))
     }
 
-    /// The entry of a key, and what `glance` makes of it, which is asked before keys are compared:
-    /// the time is then worked out while the line of memory that the key is on is waited for.
+    /// The entry of a key, and the result of `glance` for it. `glance` is called before keys are
+    /// compared, so that it computes the time while the processor fetches the cache line of the key.
     #[inline]
     fn search<T>(&self, key: Hashed<'_>, glance: impl Fn(&Entry) -> T) -> Option<(Id, &Entry, T)> {
         self.table.find(key.print, |id| {
@@ -472,7 +475,7 @@ impl Shard {
         }
     }
 
-    /// Stores a key that is not there, with a value that fits.
+    /// Stores an absent key, with a value that fits.
     fn place(
         &mut self,
         key: Hashed<'_>,
@@ -498,7 +501,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Gives an entry another value, with which it fits.
+    /// Gives an entry another value that fits.
     fn replace(&mut self, id: Id, value: &Own<'_>, turn: &mut Turn<'_>) -> Result<(), NoRoom> {
         let Some(entry) = self.slab.get(id) else { return Ok(()) };
         let (old, new) = (entry.size(), size(entry.body.key(), value.bytes()));
@@ -520,7 +523,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Has a large value that was asked for before it was there begin as one that was used.
+    /// Treats a large value that was requested before it was stored as one that was used.
     fn settle(&mut self, id: Id, grant: Grant) {
         if grant == Grant::Wanted {
             self.policy.promote(&mut self.slab, id);
@@ -535,7 +538,7 @@ impl Shard {
         self.remove_sparing(id, Id::NONE, cause, dead);
     }
 
-    /// Removes an entry. A few others, but for `spared`, may have other numbers afterwards.
+    /// Removes an entry. Afterwards a few other entries may have new numbers, but not `spared`.
     fn remove_sparing(&mut self, id: Id, spared: Id, cause: Cause, dead: &mut Graveyard) {
         self.wheel.stop(&mut self.slab, id);
         self.policy.remove(&mut self.slab, id);
@@ -552,7 +555,7 @@ impl Shard {
         self.tighten(spared, dead);
     }
 
-    /// Has the tables follow the number of entries down, a few steps at a time.
+    /// Shrinks the tables along with the number of entries, by a few steps.
     fn tighten(&mut self, spared: Id, dead: &mut Graveyard) {
         for _ in 0..MOVES_PER_REMOVAL {
             if !self.slab.is_sparse() || self.slab.last() == spared {
@@ -588,8 +591,8 @@ impl Shard {
         self.wheel.start(&mut self.slab, id, at);
     }
 
-    /// Takes room for `load`, and lets entries go for it, other than `spared`. Of it so many bytes are
-    /// `unproven`, for which no key was asked yet.
+    /// Takes room for `load`, and evicts entries for it, other than `spared`. Of its bytes `unproven` are
+    /// of a value that was not requested yet.
     fn take_room(
         &mut self,
         load: Load,
@@ -620,8 +623,8 @@ impl Shard {
         Ok(())
     }
 
-    /// One of so many steps of the wheel's work, for which no step is taken if it brings an entry that has
-    /// expired. Returns whether there was any.
+    /// Does one step of the wheel's work, and takes it off `steps` unless it removed an expired entry.
+    /// Returns `false` if no steps are left.
     fn expires(&mut self, steps: &mut u32, spared: Id, dead: &mut Graveyard) -> bool {
         if *steps == 0 {
             return false;
@@ -645,18 +648,18 @@ impl Shard {
         !is_full && self.room.take(load)
     }
 
-    /// Whether it is to make room by itself: if it has its part of what is short, or as many
-    /// entries as it can tell apart.
+    /// Whether the shard should make room by itself: if it holds its part of what is short, or as
+    /// many entries as it can number.
     fn makes_way(&self, load: Load) -> bool {
         self.slab.len() >= Id::LIMIT || self.room.makes_way(self.of_its_part(), load)
     }
 
-    /// What it holds.
+    /// The shard's whole load.
     fn held(&self) -> Load {
         Load { entries: self.slab.len(), bytes: self.bytes }
     }
 
-    /// Whether an entry of `size` fits if need be alone.
+    /// Whether an entry of `size` would fit into an empty store.
     fn fits(&self, size: u64) -> bool {
         self.room.fits(size)
     }
@@ -665,8 +668,8 @@ impl Shard {
         if self.room.bounds_bytes() { size.div_ceil(GRAIN) } else { 1 }
     }
 
-    /// What it holds of its part of the room: without what is large and proven, which would have it let
-    /// go of all else.
+    /// The load that counts towards the shard's part of the room. Large proven entries do not count, as
+    /// they would make it evict all others.
     fn of_its_part(&self) -> Load {
         let proven = self.policy.proven().saturating_mul(GRAIN);
         Load { entries: self.slab.len(), bytes: self.bytes.saturating_sub(proven) }
@@ -683,7 +686,7 @@ impl Shard {
     }
 }
 
-/// The weight from which on an entry is a large part of what a shard may hold: half of it.
+/// The weight from which on an entry takes a large part of a shard's room: half of it.
 fn outsized(room: &Room) -> u64 {
     room.bytes_of_a_shard().map_or(u64::MAX, |bytes| bytes / 2 / GRAIN)
 }
@@ -693,7 +696,7 @@ fn print_of(slab: &Slab<Entry>) -> impl Fn(Id) -> Print {
     |id| Print(slab.get(id).map_or(0, |entry| entry.rank.hash))
 }
 
-/// What an operation that may let entries go is given beside its arguments.
+/// The context of an operation that may evict entries.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     pub(super) now: Instant,
@@ -704,14 +707,14 @@ pub(super) struct Turn<'a> {
 
 /// How much of the wheel's work an operation does on the side: twice what one timer can make.
 const STEPS_PER_OPERATION: u32 = 16;
-/// So few that nobody waits for long: a step may touch half a dozen lines of memory.
+/// So few that no caller waits for long: a step may touch half a dozen cache lines.
 const SWEEP_STEPS: u32 = 64;
-/// After how many buckets or entries one step of a scan ends, whichever is first.
+/// One step of a scan ends after this many buckets or entries, whichever is first.
 const SCAN_BUCKETS: u32 = 64;
 const SCAN_ENTRIES: u32 = 256;
-/// How many numbers of entries are given up when one has gone, from tables that have become too
-/// large: more than two, so that they keep up.
+/// How many numbers of entries are given up per removal, from tables that have become too large:
+/// more than two, so that they keep up.
 const MOVES_PER_REMOVAL: u32 = 4;
-/// The bytes that weigh as much as one entry does where only entries are bounded.
+/// The number of bytes per unit of weight, if bytes are bounded.
 const GRAIN: u64 = 64;
 const LAST_DEADLINE: Instant = Instant::from_nanos(u64::MAX - 1);

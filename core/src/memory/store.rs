@@ -1,13 +1,13 @@
-//! Many shards as one store: one room for all of them, commands dispatched to them.
+//! Many shards as one store: they share one room, and commands are dispatched to them.
 //!
-//! How many shards there are follows from the bounds alone. A store with small bounds has fewer, as
-//! a shard's policy serves worse among few entries: one shard for [`FEWEST_ENTRIES`] entries or
+//! The number of shards follows from the bounds alone. A store with small bounds has fewer, as a
+//! shard's policy works worse among few entries: one shard for [`FEWEST_ENTRIES`] entries or
 //! [`FEWEST_BYTES`] bytes, and [`MOST_SHARDS`] at most.
 //!
 //! A write whose shard holds less than its part of the room while others hold more is
-//! [crowded](NoRoom::Crowded) out: the others, one at a time, let go of what they have too much, and it is tried again. So at
-//! most one shard is lent out at a time, and a write is still one step: before it succeeds it has
-//! changed nothing.
+//! [crowded](NoRoom::Crowded) out. Then the others, one at a time, evict entries that exceed their
+//! part, and the write is tried again. So at most one shard is lent out at a time, and a write is
+//! still one step: until it succeeds it has changed nothing.
 //!
 //! Commands on one key are atomic. Commands on many run key by key, each atomic by itself.
 
@@ -30,22 +30,24 @@ use crate::reply::{Answer, Reply};
 use crate::time::{Deadline, Instant};
 use crate::ttl::Expiry;
 
-/// How much a store may hold; past it the store lets go of what it thinks is needed least.
+/// How much a store may hold. Beyond that, it evicts the entries that its policy chooses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Bounds {
-    /// The most entries; none for no bound.
+    /// The most entries; `None` means no bound.
     pub max_entries: Option<u64>,
     /// The most bytes, counting each entry's key, its value and
-    /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD); none for no bound. An entry that alone is larger
-    /// is refused, and a set of one removes what its key held. So is one of more than an eighth of the
-    /// bound that would displace, once all other entries are gone, more than an eighth in entries that
-    /// were asked for lately and more than sixteen of them. It is taken in once its key was looked up,
-    /// while it was not there, as often as it takes further eighths.
+    /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD); `None` means no bound.
+    ///
+    /// An entry that alone is larger is refused: it is not stored, and a set removes the old value of its
+    /// key. An entry of more than an eighth of the bound is also refused if it would displace too many
+    /// entries that were requested lately: more than sixteen, which take more than an eighth of the
+    /// bound. Entries that were not requested lately do not count. It is stored once its key was looked up
+    /// in vain as often as the entry takes eighths beyond the first.
     pub max_bytes: Option<u64>,
 }
 
 impl Bounds {
-    /// Into how many shards a store of these bounds is split.
+    /// The number of shards of a store with these bounds.
     fn shards(self) -> usize {
         let room = |bound: Option<u64>, fewest: u64| {
             bound.map_or(MOST_SHARDS, |bound| usize::try_from(bound / fewest).unwrap_or(usize::MAX))
@@ -56,33 +58,33 @@ impl Bounds {
     }
 }
 
-/// The shards of a new store: as many as its bounds are worth, whatever the machine.
+/// Creates the shards of a new store. Their number depends on its bounds, not on the machine.
 #[must_use]
 pub fn new_shards(bounds: Bounds) -> Vec<Shard> {
     shards_of(bounds, bounds.shards())
 }
 
-/// So many shards that share the room of one store.
+/// Creates `count` shards that share the room of one store.
 pub(super) fn shards_of(bounds: Bounds, count: usize) -> Vec<Shard> {
     let room = Arc::new(Room::new(bounds, count));
     (0..count).map(|_| Shard::sharing(Arc::clone(&room))).collect()
 }
 
-/// Shards, lent out by whoever owns and locks them.
+/// Shards, lent out by the type that owns and locks them.
 pub trait Shards {
     /// How many there are: always the same number, and at least one.
     fn count(&self) -> usize;
 
-    /// Lends out the one at `index`, which is below [`count`](Self::count), for looking something
-    /// up: to any number of callers at once.
+    /// Lends out the shard at `index`, which is below [`count`](Self::count), for a lookup: to any
+    /// number of callers at once.
     fn read<R>(&self, index: usize, f: impl FnOnce(&Shard) -> R) -> R;
 
-    /// Lends it out for changing something: to one caller, and to none that reads.
+    /// Lends it out for a change: to one caller alone, while no other caller reads.
     fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R;
 }
 
-/// The value of a key: what [`Command::Get`] answers, without a command and a reply around it. The
-/// time is asked for only where the key has a timeout.
+/// Returns the value of a key, as [`Command::Get`] does, without a command and a reply around it.
+/// `now` is called only if the key has a timeout.
 #[inline]
 pub fn get(
     shards: &impl Shards,
@@ -93,9 +95,9 @@ pub fn get(
     Store { shards, seed }.read(key, |shard, key| shard.get(key, now))
 }
 
-/// Stores a value, whatever its key held. Returns whether it is there now: not if it is larger than
-/// the room, and then neither is what was there. The value is copied, so that what is stored keeps
-/// nothing else alive: a large one before the shard is lent out.
+/// Stores a value, over any old one. Returns whether it was stored: `false` if it was
+/// [refused](Bounds::max_bytes), and then the old value is removed. The value is copied, so that the
+/// entry keeps no larger buffer alive; a large one is copied before the shard is lent out.
 pub fn insert(
     shards: &impl Shards,
     key: Hashed<'_>,
@@ -107,11 +109,11 @@ pub fn insert(
     write(shards, key, now, |shard, turn| shard.insert(key, &value, expiry, turn)).unwrap_or(false)
 }
 
-/// Runs `command` at `now`. What it removes is dropped while no shard is lent out.
+/// Runs `command` at `now`. The entries that it removes are dropped while no shard is lent out.
 ///
 /// # Errors
-/// [`NumberError`](crate::error::NumberError) for [`Command::Incr`]; and what a server answers that is no
-/// cluster, where it is asked about one.
+/// [`NumberError`](crate::error::NumberError) for [`Command::Incr`]. For the commands of a cluster, the
+/// error of a server that is not in one.
 pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: Instant) -> Answer {
     let store = Store { shards, seed };
     Ok(match command {
@@ -160,7 +162,7 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
         Command::Incr { key, delta, start } => {
             let sum =
                 store.write(key, now, |shard, key, turn| shard.incr(key, *delta, *start, turn));
-            // Without room for it the sum is told all the same, as one that makes an entry too large.
+            // Without room the sum is returned all the same, as for an entry that is too large.
             let refused = || match start {
                 Some(start) => start.first(*delta).map(|(sum, _)| sum),
                 None => Err(NumberError::KeyNotFound),
@@ -178,8 +180,8 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
     })
 }
 
-/// Takes back memory of what has expired, a bounded part of it in each shard, and answers when
-/// there will be more to do: right away if that time has passed. Later writes may make it sooner.
+/// Frees memory of expired entries, a bounded part of it in each shard. Returns when there is more
+/// to do: at once if that time has passed. Later writes may make it sooner.
 pub fn sweep(shards: &impl Shards, now: Instant) -> Option<Deadline> {
     let sweep_one = |index| {
         let mut dead = Graveyard::new();
@@ -191,8 +193,8 @@ pub fn sweep(shards: &impl Shards, now: Instant) -> Option<Deadline> {
     (0..shards.count()).map(sweep_one).fold(None, Deadline::earlier)
 }
 
-/// What the store has done and what it holds: the sum over its shards, each looked at by itself, and
-/// the lookups that whoever runs them has counted.
+/// The store's counters and its content: the sum over its shards, each read by itself, and the
+/// lookups, which the caller has counted.
 pub fn stats(shards: &impl Shards, lookups: Lookups) -> Stats {
     let one = |index| shards.read(index, Shard::stats);
     (0..shards.count()).map(one).fold(lookups.stats(), Stats::add)
@@ -254,7 +256,7 @@ impl<S: Shards> Store<'_, S> {
         }
     }
 
-    /// A cursor is the number of a shard and, in its low half, where to go on in it.
+    /// A cursor is the number of a shard and, in its low half, the position within that shard.
     fn scan(&self, stem: &[u8], cursor: u64, now: Instant) -> Reply {
         let mut keys = Vec::new();
         let (shard, from) = (cursor >> u32::BITS, cursor & u64::from(u32::MAX));
@@ -275,9 +277,10 @@ impl<S: Shards> Store<'_, S> {
     }
 }
 
-/// Runs a write on the shard of `key`, and has others make room for it as long as it is crowded
-/// out. `None` if no room can be made, as others who write take what is made, or if a large value is not
-/// worth what it would displace: then the value is refused, and what the key held is removed.
+/// Runs a write on the shard of `key`, and makes other shards evict entries for it while it is
+/// crowded out. Returns `None` if a large value is not worth the entries that it would displace, or if
+/// no room can be made because other writers take it each time. The value is then refused, and the old
+/// value of the key is removed.
 fn write<R>(
     shards: &impl Shards,
     key: Hashed<'_>,
@@ -312,8 +315,8 @@ fn write<R>(
     None
 }
 
-/// Weighs a value of more than an eighth of the room against all entries. That takes a look at each of
-/// them, which is little beside the copy that was made of the value.
+/// Weighs a value of more than an eighth of the room against all entries. It looks at each of them, which
+/// costs little compared with the copy that was made of the value.
 #[cold]
 fn weigh(shards: &impl Shards, key: Hashed<'_>, bytes: u64, now: Instant) -> Grant {
     let mut in_use = Load { entries: 0, bytes: 0 };
@@ -325,8 +328,8 @@ fn weigh(shards: &impl Shards, key: Hashed<'_>, bytes: u64, now: Instant) -> Gra
     shards.read(key.shard(shards.count()), |shard| shard.grant(key, bytes, in_use))
 }
 
-/// Has all shards let go of an equal part of what is short for a large value, after those that hold more
-/// than their part of the room.
+/// Makes room for a large value: shards that hold more than their part of the room evict entries first,
+/// and then all shards evict an equal part of the bytes that are missing.
 #[cold]
 fn share_out(shards: &impl Shards, load: Load, now: Instant) {
     let count = shards.count();
@@ -342,8 +345,8 @@ fn share_out(shards: &impl Shards, load: Load, now: Instant) {
     }
 }
 
-/// Has the shards other than the one at `index` let go of entries until there is room for `load`:
-/// first of what they hold above their part, then each of an equal part of it.
+/// Makes the shards other than the one at `index` evict entries until there is room for `load`: first
+/// those that exceed their part, then an equal part from each.
 #[cold]
 fn relieve(shards: &impl Shards, index: usize, load: Load, now: Instant) -> Shed {
     let count = shards.count();
@@ -370,9 +373,9 @@ fn count<T>(removed: impl Iterator<Item = T>) -> u64 {
     removed.fold(0, |count, _| count + 1)
 }
 
-/// More than there are on most machines, of threads that write at the same time.
+/// More than the threads that write at the same time on most machines.
 const MOST_SHARDS: usize = 32;
-/// No shard of many has a smaller part of the bounds.
+/// If there are several shards, each has at least this part of the bounds.
 const FEWEST_ENTRIES: u64 = 8192;
 const FEWEST_BYTES: u64 = 16 << 20;
 /// How often a write is tried: more than there are shards, all but one of which may be empty.

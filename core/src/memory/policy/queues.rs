@@ -1,16 +1,16 @@
 //! The two queues of a cache, under one rule for their lengths.
 //!
 //! A hit writes one small counter and moves nothing. An eviction is O(1) amortised, since every
-//! turn of an entry has been paid for by a hit; it is also bounded outright: after
-//! [`PATIENCE`] turns the next in line goes, used or not. There is no chance in it: the same calls
-//! choose the same victims.
+//! turn of an entry has been paid for by a hit. It is also bounded outright: after [`PATIENCE`] turns
+//! the next entry is evicted, used or not. Nothing is random: the same calls choose the same victims.
 //!
-//! Lengths of queues are measured in *weight*: one an entry, or more where what it takes of the bound
-//! is more. An entry that is *heavy*, of more weight than [`HEAVY`] others have on average, passes
-//! through a queue of its own instead of the small one, so that heavy ones displace one another: once
-//! they have an eighth of all weight, or an eighth of the others' has gone since, the oldest of them
-//! goes, or goes around if it was used. It is let into the main queue only if, of as many entries at
-//! main's end as it would displace or [`PATIENCE`] if that is less, fewer than [`RIVALS`] are in use.
+//! Lengths of queues are measured in *weight*: one per entry, or, if bytes are bounded, more for
+//! larger entries. A *heavy* entry weighs more than [`HEAVY`] average ones. It passes through a queue
+//! of its own instead of the small one, so that heavy entries displace one another. The oldest heavy
+//! entry is looked at once heavy entries have more than an eighth of all weight, and also each time
+//! that an eighth of the others' weight was evicted. It is evicted, or goes around if it was used. It
+//! is admitted to the main queue only if fewer than [`RIVALS`] of the entries that it would displace
+//! at main's end are in use; at most [`PATIENCE`] of these are looked at.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -27,10 +27,10 @@ mod weight;
 
 use self::weight::Weight;
 
-/// What the policy keeps of an entry.
+/// The policy's data on one entry.
 #[derive(Debug)]
 pub(in crate::memory) struct Rank {
-    /// Of its key's hash what is kept, which its owner may read too.
+    /// The part of the key's hash that is kept; the entry's owner may read it too.
     pub(in crate::memory) hash: u32,
     pub(in crate::memory) links: Links,
     weight: Weight,
@@ -38,8 +38,8 @@ pub(in crate::memory) struct Rank {
     uses: Uses,
 }
 
-/// How often an entry was asked for, up to [`MOST`](Uses::MOST), less what it has paid with; and
-/// how much of that was left when it was last looked at. Two bits each, as a record has one byte.
+/// The uses of an entry, up to [`MOST`](Uses::MOST): a request adds one, and a look takes one. Also the
+/// number that was left after the last look. Two bits each, so that both take one byte.
 #[derive(Debug, Default)]
 struct Uses(AtomicU8);
 
@@ -62,17 +62,17 @@ enum Queue {
     Main,
 }
 
-/// What a look at the entry at main's end says.
+/// The result of a look at the entry at main's end.
 enum Look {
-    /// It makes way, if there is one at all.
+    /// The entry makes way, or main is empty.
     Free,
-    /// It was asked for since the last look, and has gone around.
+    /// The entry was requested since the last look, and has gone around.
     InUse,
-    /// It was not, but had a use left and has gone around.
+    /// The entry was not requested since, but had a use left and has gone around.
     Idle,
 }
 
-/// Where the ranks of entries are.
+/// Gives access to the ranks of entries.
 pub(in crate::memory) trait Residents: Linked {
     fn rank(&mut self, id: Id) -> Option<&mut Rank>;
 }
@@ -80,9 +80,9 @@ pub(in crate::memory) trait Residents: Linked {
 /// How long the small queue is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::memory) enum Rule {
-    /// As long as what comes back has taught.
+    /// As long as was learnt from keys that came back.
     Learnt,
-    /// So many hundredths of the room.
+    /// This many hundredths of the room.
     Fixed(u8),
 }
 
@@ -91,9 +91,9 @@ pub(in crate::memory) struct Queues {
     small: Line,
     heavy: Line,
     main: Line,
-    /// The weight of others that went since the oldest heavy one was looked at.
+    /// The weight of other entries that were evicted since the oldest heavy one was looked at.
     worn: u64,
-    /// Entries of at least this weight, once they are in main, count in no queue's share of the rest.
+    /// Entries of at least this weight do not count in the queues' shares once they are in main.
     outsized: u64,
     proven: u64,
     len: u32,
@@ -123,7 +123,7 @@ impl Queues {
         self.proven
     }
 
-    /// Takes in an entry whose rank is new.
+    /// Adds an entry whose rank is new.
     pub(in crate::memory) fn insert(&mut self, all: &mut impl Residents, id: Id, weight: u64) {
         let Some(rank) = all.rank(id) else { return };
         rank.weight = Weight::of(weight);
@@ -148,37 +148,37 @@ impl Queues {
         self.len
     }
 
-    /// From now on goes by this rule, and with a share that another has learnt.
+    /// Follows this rule from now on, with a share that a shadow has learnt.
     pub(super) fn follow(&mut self, rule: Rule, share: Share) {
         self.rule = rule;
         self.share = share;
     }
 
-    /// What was learnt of the small queue's share.
+    /// The small queue's share, as learnt so far.
     pub(super) fn share(&self) -> Share {
         self.share.clone()
     }
 
-    /// Notes that the entry at `id` was at another number before.
+    /// Notes that the entry now at `id` had another number before.
     pub(in crate::memory) fn moved(&mut self, all: &mut impl Residents, id: Id) {
         let Some(rank) = all.rank(id) else { return };
         let queue = rank.queue;
         self.line(queue).fifo.moved(all, id);
     }
 
-    /// Lets go of an entry.
+    /// Removes an entry.
     pub(in crate::memory) fn remove(&mut self, all: &mut impl Residents, id: Id) {
         self.unlink(all, id);
         self.len = self.len.saturating_sub(1);
     }
 
-    /// Notes that an entry was asked for.
+    /// Notes that an entry was requested.
     #[inline]
     pub(in crate::memory) fn hit(&self, rank: &Rank) {
         rank.uses.add();
     }
 
-    /// Notes that an entry weighs something else now.
+    /// Notes that an entry has another weight now.
     pub(in crate::memory) fn reweigh(&mut self, all: &mut impl Residents, id: Id, weight: u64) {
         let Some(rank) = all.rank(id) else { return };
         let old = core::mem::replace(&mut rank.weight, Weight::of(weight));
@@ -186,15 +186,15 @@ impl Queues {
         self.lighten(queue, old.get());
         self.weigh(queue, new);
         if new > old.get() && self.is_heavy(new) {
-            // What it was used for is no evidence for so much more.
+            // Its uses were of a much smaller value.
             let Some(rank) = all.rank(id) else { return };
             rank.uses = Uses::default();
             self.shift(all, id, Queue::Heavy);
         }
     }
 
-    /// Has an entry that was asked for before it was there begin in the main queue, with all the uses
-    /// that one can have.
+    /// Moves an entry that was requested before it was stored to the main queue, with as many uses as an
+    /// entry can have.
     pub(super) fn promote(&mut self, all: &mut impl Residents, id: Id) {
         if let Some(rank) = all.rank(id) {
             rank.uses = Uses(AtomicU8::new(Uses::MOST));
@@ -202,8 +202,8 @@ impl Queues {
         self.shift(all, id, Queue::Main);
     }
 
-    /// Chooses the entry that should go next, other than `spared`, for one of so much weight that is
-    /// to come, and leaves it to the caller to remove it. None if there is no other.
+    /// Chooses the next entry to evict, other than `spared`, for an entry of weight `coming`. The caller
+    /// removes it. `None` if there is no other entry.
     pub(in crate::memory) fn victim(
         &mut self,
         all: &mut impl Residents,
@@ -245,8 +245,8 @@ impl Queues {
         }
     }
 
-    /// Which queue's oldest entry is next: that of the heavy ones if they have too much or it is time to
-    /// look at one, the small queue's if that has its share, main's if it has any.
+    /// The queue whose oldest entry is next: the heavy one if it is too long or a look at it is due, else
+    /// the small one if it has its share or main is empty, else main.
     fn due(&self, spared: Id, coming: u64) -> Queue {
         let is_none = |line: &Line| line.fifo.is_empty() || line.fifo.is_only(spared);
         let light = self.light();
@@ -268,7 +268,7 @@ impl Queues {
         }
     }
 
-    /// Whether the oldest of the heavy entries goes; else it has moved on to the main queue, or around.
+    /// Whether to evict the oldest heavy entry. If not, it has moved on to the main queue, or around.
     fn drops(&mut self, all: &mut impl Residents, id: Id, patience: &mut u32) -> bool {
         let Some(rank) = all.rank(id) else { return true };
         let weight = rank.weight.get();
@@ -280,7 +280,7 @@ impl Queues {
         false
     }
 
-    /// Whether the oldest entry of the small queue goes; else it has moved on to the main queue.
+    /// Whether to evict the oldest entry of the small queue. If not, it has moved on to the main queue.
     fn leaves(&mut self, all: &mut impl Residents, id: Id, patience: &mut u32) -> bool {
         let Some(rank) = all.rank(id) else { return true };
         let weight = rank.weight.get();
@@ -315,7 +315,7 @@ impl Queues {
         rivals > 0
     }
 
-    /// Whether a heavy candidate would displace so few that are in use.
+    /// Whether a heavy candidate would displace only few entries that are in use.
     fn outdoes(&self, all: &mut impl Residents, weight: u64) -> bool {
         let (mut id, mut displaced, mut rivals) = (self.main.fifo.oldest(), 0_u64, 0);
         for _ in 0..PATIENCE {
@@ -330,15 +330,15 @@ impl Queues {
         rivals < RIVALS
     }
 
-    /// Has the entries at main's end pay for having refused a heavy candidate, as many as one refusal
-    /// may turn.
+    /// Makes the entries at main's end pay for the refusal of a heavy candidate, up to the first one that
+    /// has no use left, while the patience lasts.
     fn wear(&mut self, all: &mut impl Residents, patience: &mut u32) {
         while *patience > 0 && !matches!(self.look(all), Look::Free) {
             *patience -= 1;
         }
     }
 
-    /// Whether an entry of this weight takes as much room as many others do.
+    /// Whether an entry of this weight is heavy: it takes as much room as many others.
     fn is_heavy(&self, weight: u64) -> bool {
         weight.saturating_mul(self.len.into()) > self.total().saturating_mul(HEAVY)
     }
@@ -433,7 +433,7 @@ impl Queues {
 impl Uses {
     const MOST: u8 = 3;
 
-    /// Others read and count at the same time; a use more or less that is lost does no harm.
+    /// Lookups do this at the same time, without a lock; it does no harm if a use gets lost.
     #[inline]
     fn add(&self) {
         let both = self.0.load(Ordering::Relaxed);
@@ -446,12 +446,12 @@ impl Uses {
         *self.0.get_mut() & Self::MOST > 0
     }
 
-    /// Forgets all of them; whether there was any.
+    /// Takes all uses. Returns whether there was one.
     fn take(&mut self) -> bool {
         core::mem::take(self.0.get_mut()) & Self::MOST > 0
     }
 
-    /// Pays with one, if there is one.
+    /// Takes one use, if there is one.
     fn look(&mut self) -> Look {
         let both = self.0.get_mut();
         let (uses, left) = (*both & Self::MOST, *both >> 2);
@@ -470,11 +470,11 @@ impl Line {
 /// How many entries in use refuse a candidate. With more of them the entries of a loop would be
 /// looked at more often than they are asked for.
 const RIVALS: u32 = 3;
-/// One in this many fills a main queue that is short of its share.
+/// One in this many unused entries fills a main queue that is short of its share.
 const FILL: u8 = 32;
-/// A heavy entry weighs more than so many others on average.
+/// A heavy entry weighs more than this many average ones.
 const HEAVY: u64 = 16;
-/// One in so many parts of all weight is for heavy entries.
+/// One in this many parts of all weight is for heavy entries.
 const HEAVY_PART: u64 = 8;
-/// How many entries may go around again before one goes in any case.
+/// How many entries may go around again before one is evicted in any case.
 const PATIENCE: u32 = 64;

@@ -46,7 +46,7 @@ impl Shadow {
         }
     }
 
-    /// What was learnt of the small queue's share.
+    /// The small queue's share, as learnt so far.
     pub(super) fn share(&self) -> Share {
         self.queues.share()
     }
