@@ -347,6 +347,7 @@ macro_rules! __cases {
                 keys_are_spread_over_all_masters_and_found_from_any_of_them
                 each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed
                 a_node_of_the_url_that_is_away_is_passed_over
+                a_user_who_may_run_no_scripts_takes_timeouts_away_in_a_cluster
                 a_server_that_is_no_cluster_is_an_error_that_says_so
                 all_nodes_are_told_who_we_are
                 nodes_behind_a_translation_of_addresses_are_reached
@@ -412,6 +413,8 @@ macro_rules! __cases {
                 a_user_with_signs_that_urls_reserve_gets_in
                 what_a_user_may_not_do_is_a_servers_error
                 a_user_who_may_run_no_scripts_is_told_so_by_what_is_one
+                a_user_who_may_run_no_scripts_takes_timeouts_away_by_plain_commands
+                a_user_who_may_take_no_timeout_away_at_all_is_told_so_once
                 a_password_is_in_no_debug_output_of_a_connected_cache
             }
             info { a_password_is_in_nothing_that_is_told }

@@ -74,6 +74,13 @@ pub enum Command<'a> {
         /// The new timeout from now on; `Never` takes the timeout away.
         expiry: Expiry,
     },
+    /// Takes a key's timeout away without a script, by `PERSIST` and `EXISTS` in a row: for a server
+    /// that lets its user run no scripts, see [`without_script`](Self::without_script).
+    /// Answered by [`Reply::Flag`](crate::reply::Reply::Flag): whether the key was there after that.
+    ///
+    /// Another client may change the key between the two. If it stores the absent key with a timeout just
+    /// then, the answer is yes and the timeout stays; if it removes the key, the answer is no.
+    Persist(Key<'a>),
     /// Adds to a number in one atomic step; the key keeps its timeout. Answered by
     /// [`Reply::Number`](crate::reply::Reply::Number) or refused with a
     /// [`NumberError`].
@@ -145,6 +152,7 @@ impl Command<'_> {
             Self::Clear => "FLUSHDB",
             Self::Scan { .. } => "SCAN",
             Self::Touch { .. } => "PEXPIRE",
+            Self::Persist(_) => "PERSIST",
             Self::Incr { .. } => "INCRBY",
             Self::Contains(_) => "EXISTS",
             Self::Remaining(_) => "PTTL",
@@ -159,7 +167,9 @@ impl Command<'_> {
     #[must_use]
     pub fn names(&self) -> Option<(&[u8], usize)> {
         match self {
-            Self::Get(key) | Self::Contains(key) | Self::Remaining(key) => Some((key.name(), 1)),
+            Self::Get(key) | Self::Persist(key) | Self::Contains(key) | Self::Remaining(key) => {
+                Some((key.name(), 1))
+            }
             Self::Set { key, .. }
             | Self::Add { key, .. }
             | Self::Touch { key, .. }
@@ -172,6 +182,33 @@ impl Command<'_> {
             Self::Clear | Self::Scan { .. } | Self::Ping | Self::Topology(_) | Self::ReadOnly => {
                 None
             }
+        }
+    }
+
+    /// A command that does the same without a script, in steps between which other clients may come. `None`
+    /// if it is sent as no script, or if only a script does it in one step, as its callers rely on.
+    #[must_use]
+    pub fn without_script(&self) -> Option<Self> {
+        match self {
+            Self::Touch { key, expiry: Expiry::Never } => Some(Self::Persist(*key)),
+            Self::Touch { expiry: Expiry::Millis(_), .. }
+            | Self::Get(_)
+            | Self::GetMany(_)
+            | Self::Set { .. }
+            | Self::Add { .. }
+            | Self::SetMany { .. }
+            | Self::Delete(_)
+            | Self::Clear
+            | Self::Scan { .. }
+            | Self::Unlink(_)
+            | Self::Persist(_)
+            | Self::Incr { .. }
+            | Self::DeleteIf { .. }
+            | Self::Contains(_)
+            | Self::Remaining(_)
+            | Self::Ping
+            | Self::Topology(_)
+            | Self::ReadOnly => None,
         }
     }
 
@@ -204,6 +241,7 @@ impl Command<'_> {
             | Self::Clear
             | Self::Unlink(_)
             | Self::Touch { .. }
+            | Self::Persist(_)
             | Self::Incr { .. }
             | Self::DeleteIf { .. } => false,
         }

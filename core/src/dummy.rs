@@ -25,6 +25,7 @@ pub fn execute(command: &Command<'_>) -> Answer {
         }
         Command::Add { .. }
         | Command::Touch { .. }
+        | Command::Persist(_)
         | Command::Contains(_)
         | Command::DeleteIf { .. } => Ok(Reply::Flag(false)),
         Command::Delete(_) | Command::Unlink(_) => Ok(Reply::Count(0)),
@@ -70,6 +71,7 @@ mod tests {
         let no = [
             Command::Add { key, value, expiry },
             Command::Touch { key, expiry },
+            Command::Persist(key),
             Command::Contains(key),
             Command::DeleteIf { key, value },
         ];

@@ -53,6 +53,7 @@ impl LargeKeys {
             | Command::Scan { .. }
             | Command::Unlink(_)
             | Command::Touch { .. }
+            | Command::Persist(_)
             | Command::Incr { .. }
             | Command::Contains(_)
             | Command::Remaining(_)

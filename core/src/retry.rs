@@ -87,6 +87,18 @@ pub fn after_answer(command: &Command<'_>, answer: &Answer) -> bool {
     lacks_script(answer) && Expect::of(command).is_of_a_script()
 }
 
+/// Whether an answered command is worth sending once more at once as
+/// [`Command::without_script`] returns it: its server's user may not run the script.
+#[must_use]
+pub fn without_script(command: &Command<'_>, answer: &Answer) -> bool {
+    lacks_permission(answer) && command.without_script().is_some()
+}
+
+/// Whether the server said that its user may not do that.
+pub(crate) fn lacks_permission(answer: &Answer) -> bool {
+    is_error(answer, |kind| kind == ServerErrorKind::NoPerm)
+}
+
 /// Whether the server reported that it does not know a script.
 pub(crate) fn lacks_script(answer: &Answer) -> bool {
     is_error(answer, |kind| kind == ServerErrorKind::NoScript)

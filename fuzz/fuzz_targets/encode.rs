@@ -168,6 +168,10 @@ impl Story {
                 let millis = word(&millis.to_string());
                 vec![vec![word("PEXPIRE"), key.to_bytes().to_vec(), millis]]
             }
+            Command::Persist(key) => {
+                let key = key.to_bytes().to_vec();
+                ["PERSIST", "EXISTS"].map(|name| vec![word(name), key.clone()]).to_vec()
+            }
             Command::Incr { key, delta, start } => {
                 let mut arguments = match delta {
                     Number::Integer(delta) => vec![word("i"), word(&delta.to_string())],

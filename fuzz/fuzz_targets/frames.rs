@@ -60,6 +60,7 @@ fn read(rest: &[u8], len: usize) {
         Command::Delete(scope.keys(&names)),
         Command::Scan { stem: b"", cursor: 0 },
         Command::Touch { key, expiry },
+        Command::Persist(key),
         Command::Incr { key, delta: Number::Integer(1), start: None },
         Command::Incr { key, delta: Number::Float(1.0), start: None },
         Command::Remaining(key),

@@ -90,6 +90,7 @@ fuzz_target!(|input: (Said, [u8; 3])| {
         Command::Clear,
         Command::Scan { stem: b"", cursor: 0 },
         Command::Touch { key, expiry },
+        Command::Persist(key),
         Command::Incr { key, delta: Number::Integer(1), start: None },
         Command::Incr { key, delta: Number::Float(1.0), start: None },
         Command::DeleteIf { key, value },
@@ -155,7 +156,10 @@ impl Said {
                 Reply::Count(u64::try_from(self.integer()?).ok().filter(|count| *count <= 2)?)
             }
             Command::Scan { .. } => self.scanned()?,
-            Command::Touch { .. } | Command::Contains(_) | Command::DeleteIf { .. } => {
+            Command::Touch { .. }
+            | Command::Persist(_)
+            | Command::Contains(_)
+            | Command::DeleteIf { .. } => {
                 match self.integer()? {
                     0 => Reply::Flag(false),
                     1 => Reply::Flag(true),

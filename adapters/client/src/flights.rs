@@ -158,6 +158,7 @@ impl Desk {
             | Command::Get(_)
             | Command::GetMany(_)
             | Command::Touch { .. }
+            | Command::Persist(_)
             | Command::Incr { start: None, .. }
             | Command::Contains(_)
             | Command::Remaining(_)

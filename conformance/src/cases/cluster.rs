@@ -7,6 +7,8 @@ use async_caches::{
     ServerErrorKind,
 };
 
+use super::guarded::allow_no_scripts;
+use super::ops::LONG;
 use crate::backend::PASSWORD;
 use crate::certificates::Authority;
 use crate::cluster::{Cluster, slot_of};
@@ -95,6 +97,29 @@ pub async fn a_node_of_the_url_that_is_away_is_passed_over(cx: Context) {
     assert_eq!(*to, format!("cluster@{one},{other}"));
     assert!([one, other].iter().any(|gone| gone.to_string() == *at), "{at}");
     assert!(matches!(**source, LinkError::Io(_)) && error.is_retryable(), "{error:?}");
+}
+
+pub async fn a_user_who_may_run_no_scripts_takes_timeouts_away_in_a_cluster(cx: Context) {
+    let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
+    all.nodes.iter().for_each(|node| allow_no_scripts(node, &[]));
+    let url = format!("redis-cluster://plain:pass@{}", all.nodes[0].address());
+    let cache = connected(cx.builder_of(&url)).await;
+    let slot = slot_of(&all.nodes[0], "{m}");
+    let from = all.master_of(slot);
+    let names: Vec<_> = (0..9).map(|n| format!("{{m}}{n}")).collect();
+    cache.set_many(names.iter().zip(0..)).timeout(LONG).await.unwrap();
+    // Some keys are on one node and some on the other, which answers for them if it is asked to.
+    let mut moving = all.begin_to_move(slot, from, 1 - from);
+    while moving.step() {
+        for name in &names {
+            assert!(cache.touch(name).forever().await.unwrap(), "{name}");
+            assert_eq!(cache.remaining(name).await.unwrap(), Remaining::Forever, "{name}");
+            assert!(cache.touch(name).timeout(LONG).await.unwrap(), "{name}");
+        }
+        assert!(!cache.touch("{m}absent").forever().await.unwrap());
+    }
+    moving.finish();
+    assert!(cache.touch(&names[0]).forever().await.unwrap());
 }
 
 pub async fn a_server_that_is_no_cluster_is_an_error_that_says_so(cx: Context) {

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use async_caches::{Error, ServerErrorKind};
+use async_caches::{Error, Remaining, ServerErrorKind};
 
 use super::ops::LONG;
 use crate::backend::{CANARY, PASSWORD};
 use crate::context::{Context, connected};
 use crate::proxy::Proxy;
-use crate::server::{Setup, percent_encoded};
+use crate::server::{Server, Setup, percent_encoded};
 
 pub async fn a_wrong_password_fails_at_once_and_starts_no_storm(cx: Context) {
     let server = cx.start(&Setup::default().password("the right one"));
@@ -83,10 +83,7 @@ pub async fn what_a_user_may_not_do_is_a_servers_error(cx: Context) {
 
 pub async fn a_user_who_may_run_no_scripts_is_told_so_by_what_is_one(cx: Context) {
     let server = cx.start(&Setup::default());
-    let rules = ["ACL", "SETUSER", "plain", "on", ">pass", "~*", "+@all", "-@scripting"];
-    server.raw(0).call(&rules);
-    let url = format!("redis://plain:pass@{}", server.address());
-    let cache = connected(cx.builder_of(&url)).await;
+    let cache = connected(cx.builder_of(&scriptless(&server, &["-@scripting"]))).await;
     cache.set("key", 1).await.unwrap();
     let refused = [
         cache.incr("key", 1).await.map(drop),
@@ -97,8 +94,68 @@ pub async fn a_user_who_may_run_no_scripts_is_told_so_by_what_is_one(cx: Context
     for outcome in refused {
         let Error::Server(error) = outcome.unwrap_err() else { panic!() };
         assert_eq!(error.kind, ServerErrorKind::NoPerm, "{error}");
+        let names_it = ["'eval'", "'evalsha'"].iter().any(|name| error.text().contains(name));
+        assert!(names_it, "it does not say what is not permitted: {error}");
     }
     assert_eq!(cache.get_many::<i32>(["key", "absent"]).await.unwrap(), [Some(1), None]);
+}
+
+pub async fn a_user_who_may_run_no_scripts_takes_timeouts_away_by_plain_commands(cx: Context) {
+    let server = cx.start(&Setup::default());
+    let cache = connected(cx.builder_of(&scriptless(&server, &[])).maxsize(1)).await;
+    cache.set("key", 1).timeout(LONG).await.unwrap();
+    cache.set("eternal", 2).forever().await.unwrap();
+    for _ in 0..3 {
+        assert!(cache.touch("key").forever().await.unwrap());
+        assert!(cache.touch("eternal").await.unwrap());
+        assert!(!cache.touch("absent").forever().await.unwrap());
+    }
+    for key in ["key", "eternal"] {
+        assert_eq!(cache.remaining(key).await.unwrap(), Remaining::Forever, "{key}");
+    }
+    assert_eq!(cache.remaining("absent").await.unwrap(), Remaining::Absent);
+    assert_eq!(refused_scripts(&server), 1, "the connection keeps in mind that it may not");
+    // On other connections it is tried again, as they may be another user's.
+    let cache = connected(cx.builder_of(&scriptless(&server, &[])).maxsize(1)).await;
+    assert!(cache.touch("key").forever().await.unwrap());
+    assert_eq!(refused_scripts(&server), 2);
+}
+
+pub async fn a_user_who_may_take_no_timeout_away_at_all_is_told_so_once(cx: Context) {
+    let server = cx.start(&Setup::default());
+    for denied in ["persist", "exists"] {
+        let url = scriptless(&server, &[&format!("-{denied}")]);
+        let cache = connected(cx.builder_of(&url).maxsize(1)).await;
+        cache.set("key", 1).timeout(LONG).await.unwrap();
+        for _ in 0..2 {
+            let touch = cx.within(PROMPTLY, "a touch", cache.touch("key").forever()).await;
+            let Error::Server(error) = touch.unwrap_err() else { panic!() };
+            assert_eq!(error.kind, ServerErrorKind::NoPerm, "{error}");
+            assert!(error.text().contains(&format!("'{denied}'")), "{error}");
+        }
+    }
+}
+
+/// The URL of a user who may do all but run scripts, and what else is denied.
+pub(super) fn scriptless(server: &Server, denied: &[&str]) -> String {
+    allow_no_scripts(server, denied);
+    format!("redis://plain:pass@{}", server.address())
+}
+
+/// The user `plain`, whose password is `pass`, may do all but run scripts, and what else is denied.
+pub(super) fn allow_no_scripts(server: &Server, denied: &[&str]) {
+    let mut rules = vec!["ACL", "SETUSER", "plain", "reset", "on", ">pass", "~*", "&*", "+@all"];
+    rules.extend(["-eval", "-evalsha"].iter().chain(denied));
+    server.raw(0).call(&rules);
+}
+
+/// How many scripts the server refused to run.
+fn refused_scripts(server: &Server) -> u64 {
+    let stats = server.raw(0).text(&["INFO", "commandstats"]);
+    let of_scripts = stats.lines().filter(|line| line.starts_with("cmdstat_eval"));
+    let refused =
+        of_scripts.filter_map(|line| line.split_once("rejected_calls=")?.1.split(',').next());
+    refused.map(|count| count.parse::<u64>().expect("it is a number")).sum()
 }
 
 pub async fn a_password_is_in_no_debug_output_of_a_connected_cache(cx: Context) {
@@ -108,6 +165,8 @@ pub async fn a_password_is_in_no_debug_output_of_a_connected_cache(cx: Context) 
     assert!(PASSWORD.starts_with(CANARY) && percent_encoded(PASSWORD).starts_with(CANARY));
     assert!(!shown.contains(CANARY), "{shown}");
 }
+
+const PROMPTLY: Duration = Duration::from_secs(2);
 
 /// Whether an error is the server's refusal of credentials, or has one as its source.
 fn is_refusal(error: &Error) -> bool {

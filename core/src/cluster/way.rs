@@ -26,6 +26,7 @@ impl Way {
             | Command::Set { key, .. }
             | Command::Add { key, .. }
             | Command::Touch { key, .. }
+            | Command::Persist(key)
             | Command::Incr { key, .. }
             | Command::DeleteIf { key, .. }
             | Command::Contains(key)
@@ -75,6 +76,7 @@ mod tests {
         for (command, way) in [
             (Command::Get(key), here),
             (Command::Set { key, value, expiry }, here),
+            (Command::Persist(key), here),
             (Command::GetMany(none.clone()), Way::Any),
             (Command::GetMany(near.clone()), here),
             (Command::GetMany(far.clone()), Way::Several),

@@ -3,10 +3,12 @@
 //! It admits only the very next command of the connection, so both are put in one step and no other
 //! can come between. Its reply goes to no caller: if the server refuses it, it refuses the command
 //! behind it too.
+//! [`Command::Persist`] is two commands, so each of them has one in front.
 
 use super::{Connection, Tag};
 use crate::command::Command;
 use crate::error::Refused;
+use crate::key::Key;
 use crate::resp::answer::Expect;
 use crate::resp::encode;
 use crate::resp::output::Output;
@@ -26,6 +28,14 @@ impl Connection {
         tx: &mut Output,
     ) -> Result<(), Refused> {
         self.check(command)?;
+        if let Some(key) = self.persists(command) {
+            let (before, begins_at) = (tx.len(), self.put);
+            encode::persist_asking(tx, &key);
+            self.put += (tx.len() - before) as u64;
+            self.queue_up(Expect::DONE, None, expires, begins_at);
+            self.queue_up(Expect::PERSISTED_ASKING, Some(tag), expires, begins_at);
+            return Ok(());
+        }
         if Expect::of(command).replies() > 1 {
             return Err(Refused::Run);
         }
@@ -35,5 +45,14 @@ impl Connection {
         self.queue_up(Expect::DONE, None, expires, begins_at);
         self.put(command, Some(tag), expires, tx);
         Ok(())
+    }
+
+    /// The key, if the command goes out as `PERSIST` and `EXISTS`.
+    fn persists<'k>(&self, command: &Command<'k>) -> Option<Key<'k>> {
+        match (command, command.without_script()) {
+            (Command::Persist(key), _) => Some(*key),
+            (_, Some(Command::Persist(key))) if self.scripts.are_refused() => Some(key),
+            (_, _) => None,
+        }
     }
 }

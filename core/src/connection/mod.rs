@@ -72,6 +72,7 @@ use crate::resp::output::Output;
 use crate::resp::scan::{Expected, Scanner};
 use crate::retry::{self, Blame};
 use crate::time::Instant;
+use crate::ttl::Expiry;
 
 /// The caller's name for a command, returned with its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -384,6 +385,10 @@ impl Connection {
         // The commonest command has a branch of its own, in which its expected reply is constant.
         if let Command::Get(_) = command {
             self.queue_up(Expect::VALUE, tag, expires, begins_at);
+        } else if let Command::Touch { expiry: Expiry::Never, .. } = command
+            && self.scripts.are_refused()
+        {
+            self.queue_up(Expect::PERSISTED, tag, expires, begins_at);
         } else {
             self.queue_up(Expect::of(command), tag, expires, begins_at);
         }
@@ -488,6 +493,9 @@ impl Connection {
         })?;
         if let Err(failure) = answer {
             answer = Err(self.told.conceal(failure));
+            if expect.is_of_a_script() && retry::lacks_permission(&answer) {
+                self.scripts.refuse();
+            }
         }
         front.left -= 1;
         if retry::lacks_script(&answer) && !planted::is(Bug::ScriptsRemembered) {
@@ -506,7 +514,7 @@ impl Connection {
         {
             self.phase.leave(ConnectionError::Demoted);
         }
-        front.ran |= answer.is_ok();
+        front.ran |= answer.is_ok() && expect.changed(front.left);
         if front.left > 0 {
             if let Err(failure) = answer {
                 front.failure.get_or_insert_with(|| Box::new(failure));

@@ -4,6 +4,7 @@ mod blame;
 mod greetings;
 mod pushes;
 mod role;
+mod scripts;
 mod secrets;
 mod stranger;
 mod unasked;

@@ -156,6 +156,9 @@ pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: In
         Command::Touch { key, expiry } => {
             Reply::Flag(store.on(key, |shard, key, dead| shard.touch(key, *expiry, now, dead)))
         }
+        Command::Persist(key) => Reply::Flag(
+            store.on(key, |shard, key, dead| shard.touch(key, Expiry::Never, now, dead)),
+        ),
         Command::DeleteIf { key, value } => Reply::Flag(
             store.on(key, |shard, key, dead| shard.remove_if(key, value.as_ref(), now, dead)),
         ),

@@ -48,6 +48,8 @@ enum Shape {
     Added,
     /// 0 or 1.
     Flag,
+    /// 0 or 1, of so many commands, of which the last one counts; `ASKING` may stand between them.
+    LastFlag(usize),
     /// 0 or 1, from a script.
     ScriptFlag,
     /// A count of at most this many.
@@ -78,6 +80,10 @@ impl Expect {
     pub(crate) const DONE: Self = Self(Shape::Done);
     /// A confirmation of the credentials.
     pub(crate) const WELCOME: Self = Self(Shape::Welcome);
+    /// What [`Command::Persist`] expects.
+    pub(crate) const PERSISTED: Self = Self(Shape::LastFlag(2));
+    /// The same, with `ASKING` between the two commands.
+    pub(crate) const PERSISTED_ASKING: Self = Self(Shape::LastFlag(3));
 
     /// The reply that `command` expects.
     #[must_use]
@@ -101,6 +107,7 @@ impl Expect {
                 Shape::ScriptFlag
             }
             Command::Touch { expiry: Expiry::Millis(_), .. } | Command::Contains(_) => Shape::Flag,
+            Command::Persist(_) => return Self::PERSISTED,
             Command::Incr { delta: Number::Integer(_), .. } => Shape::Integer,
             Command::Incr { delta: Number::Float(_), .. } => Shape::Float,
             Command::Remaining(_) => Shape::Remaining,
@@ -118,7 +125,15 @@ impl Expect {
     #[inline]
     #[must_use]
     pub fn replies(self) -> usize {
-        if let Shape::DoneMany(many) = self.0 { many } else { 1 }
+        if let Shape::DoneMany(many) | Shape::LastFlag(many) = self.0 { many } else { 1 }
+    }
+
+    /// Whether a reply that is no error says that something was changed, if `left` more are to come.
+    pub(crate) fn changed(self, left: usize) -> bool {
+        match self.0 {
+            Shape::LastFlag(many) => left + 1 == many,
+            _ => true,
+        }
     }
 
     /// Whether the expected reply is one value, or a null.
@@ -137,6 +152,7 @@ impl Expect {
             | Shape::Pong(_)
             | Shape::Added
             | Shape::Flag
+            | Shape::LastFlag(_)
             | Shape::ScriptFlag
             | Shape::Count(_)
             | Shape::Integer
@@ -235,7 +251,8 @@ impl Shape {
                 Pong::None => Reply::Count(0),
             },
             Self::Value if part.is_null() => Reply::Value(None),
-            Self::Flag | Self::ScriptFlag => match part.integer()? {
+            Self::LastFlag(3..) if is(b"OK") => Reply::Done,
+            Self::Flag | Self::LastFlag(_) | Self::ScriptFlag => match part.integer()? {
                 0 => Reply::Flag(false),
                 1 => Reply::Flag(true),
                 _ => return None,
@@ -286,6 +303,7 @@ impl Shape {
             | Self::Values(_)
             | Self::Added
             | Self::Flag
+            | Self::LastFlag(_)
             | Self::Count(_)
             | Self::Remaining
             | Self::Scanned
@@ -300,7 +318,7 @@ impl Shape {
             Self::Value => "a value or a null",
             Self::Values(_) => "as many values and nulls as were asked for",
             Self::Added => "OK or a null",
-            Self::Flag | Self::ScriptFlag => "0 or 1",
+            Self::Flag | Self::LastFlag(_) | Self::ScriptFlag => "0 or 1",
             Self::Count(_) => "a count of the keys that were named",
             Self::Integer | Self::Float => "a sum or the reason why there is none",
             Self::Remaining => "milliseconds, -1 or -2",

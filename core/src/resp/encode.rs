@@ -1,7 +1,7 @@
 //! Encodes commands, straight into the output.
 //!
 //! Every command has one atomic form on the wire, or is a run of commands that each have
-//! one ([`Command::SetMany`]). Timeouts are sent in milliseconds. All forms exist since Redis 4.0.
+//! one ([`Command::SetMany`], [`Command::Persist`]). Timeouts are sent in milliseconds. All forms exist since Redis 4.0.
 //!
 //! A server limits only lengths. [`largest`] lets a caller refuse a command that is too
 //! long before anything is written: the bytes written are always whole commands.
@@ -51,6 +51,9 @@ fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
         Command::Unlink(keys) => many(tx, UNLINK, keys.len(), &Whole::Bytes(keys)),
         Command::Clear => tx.put_slice(b"*2\r\n$7\r\nFLUSHDB\r\n$5\r\nASYNC\r\n"),
         Command::Scan { stem, cursor } => scan(tx, stem, *cursor),
+        Command::Touch { key, expiry: Expiry::Never } if scripts.are_refused() => {
+            persist(tx, key);
+        }
         Command::Touch { key, expiry: Expiry::Never } => {
             run(tx, scripts, script::PERSIST, key, &[]);
         }
@@ -61,9 +64,10 @@ fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
             put_key(tx, key);
             put_blob(tx, millis.as_bytes());
         }
+        Command::Persist(key) => persist(tx, key),
         Command::Incr { key, delta, start } => incr(tx, scripts, key, *delta, *start),
         Command::DeleteIf { key, value } => run(tx, scripts, script::DELETE_IF, key, &[value]),
-        Command::Contains(key) => keyed(tx, b"*2\r\n$6\r\nEXISTS\r\n", key),
+        Command::Contains(key) => keyed(tx, EXISTS, key),
         Command::Remaining(key) => keyed(tx, b"*2\r\n$4\r\nPTTL\r\n", key),
         Command::Ping => ping(tx),
         Command::Topology(Form::Shards) => tx.put_slice(b"*2\r\n$7\r\nCLUSTER\r\n$6\r\nSHARDS\r\n"),
@@ -100,6 +104,7 @@ fn largest_of_any(command: &Command<'_>) -> usize {
     match command {
         Command::Get(key)
         | Command::Touch { key, .. }
+        | Command::Persist(key)
         | Command::Incr { key, .. }
         | Command::Contains(key)
         | Command::Remaining(key) => key.len(),
@@ -123,12 +128,24 @@ fn largest_of_any(command: &Command<'_>) -> usize {
 #[derive(Clone, Debug, Default)]
 pub struct Scripts {
     sent: [bool; Script::COUNT],
+    /// Whether the server's user may run none.
+    refused: bool,
 }
 
 impl Scripts {
     /// Makes every script be sent in full at its next use. To be called after `NOSCRIPT`.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        self.sent = Default::default();
+    }
+
+    /// What can be sent without a script is from now on: to be called after `NOPERM`.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// Whether [`Command::Touch`] goes out as [`Command::Persist`] if it takes the timeout away.
+    pub(crate) fn are_refused(&self) -> bool {
+        self.refused
     }
 
     fn is_sent(&mut self, script: Script) -> bool {
@@ -155,6 +172,19 @@ fn get(tx: &mut Output, key: &Key<'_>) {
     }
     key.put(tx.end());
     tx.put_slice(b"\r\n");
+}
+
+fn persist(tx: &mut Output, key: &Key<'_>) {
+    keyed(tx, PERSIST, key);
+    keyed(tx, EXISTS, key);
+}
+
+/// Appends [`Command::Persist`] with `ASKING` in front of each of its two commands.
+pub(crate) fn persist_asking(tx: &mut Output, key: &Key<'_>) {
+    for command in [PERSIST, EXISTS] {
+        asking(tx);
+        keyed(tx, command, key);
+    }
 }
 
 fn keyed(tx: &mut Output, head: &[u8], key: &Key<'_>) {
@@ -368,6 +398,8 @@ const SET: &[u8] = b"$3\r\nSET\r\n";
 const PX: &[u8] = b"$2\r\nPX\r\n";
 const UNLINK: &[u8] = b"$6\r\nUNLINK\r\n";
 const PEXPIRE: &[u8] = b"*3\r\n$7\r\nPEXPIRE\r\n";
+const PERSIST: &[u8] = b"*2\r\n$7\r\nPERSIST\r\n";
+const EXISTS: &[u8] = b"*2\r\n$6\r\nEXISTS\r\n";
 const SCAN: &[u8] = b"*6\r\n$4\r\nSCAN\r\n";
 const MATCH: &[u8] = b"$5\r\nMATCH\r\n";
 const COUNT: &[u8] = b"$5\r\nCOUNT\r\n$3\r\n512\r\n";

@@ -152,6 +152,7 @@ fn expiry(command: &Command<'_>) -> Expiry {
         Command::Incr { start, .. } => start.map_or(Expiry::Never, |start| start.expiry),
         Command::Get(_)
         | Command::GetMany(_)
+        | Command::Persist(_)
         | Command::Delete(_)
         | Command::Clear
         | Command::Scan { .. }

@@ -44,6 +44,8 @@ struct Past {
     since: Option<Since>,
     /// Why an earlier attempt was lost, if the server may have run it.
     lost: Option<LinkError>,
+    /// Whether the server's user may not run the command's script, so that it goes without.
+    without_script: bool,
     /// Its way through a cluster.
     trip: Trip,
 }
@@ -147,6 +149,8 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Result<(), (Arc<Shared>, Rejected)> {
+        let plain = self.without_script(command);
+        let command = plain.as_ref().unwrap_or(command);
         let submitted = match self.is_suspect() {
             false => link.submit(command, &mut self.expires, cx.waker()),
             true => link.submit_alone(command, &mut self.expires, cx.waker()),
@@ -268,7 +272,15 @@ impl Call {
         let Stage::Sent(link, _) = std::mem::take(&mut self.stage) else { return None };
         match outcome {
             Outcome::Answered(answer) => {
-                (!retry::after_answer(command, &answer)).then_some(Ok(answer))
+                if retry::after_answer(command, &answer) {
+                    return None;
+                }
+                if self.without_script(command).is_none() && retry::without_script(command, &answer)
+                {
+                    self.past.get_or_insert_default().without_script = true;
+                    return None;
+                }
+                Some(Ok(answer))
             }
             Outcome::Refused(error) => {
                 let (dialled, now) = (link.dialled(), link.now());
@@ -328,6 +340,12 @@ impl Call {
         let since = self.past.as_ref().and_then(|past| past.since.as_ref());
         let node = pool.member.as_ref().map(|member| &member.address);
         since.filter(|since| since.node.as_ref() == node).map_or(Instant::ORIGIN, |since| since.at)
+    }
+
+    /// What is sent in place of the command, if its script was refused.
+    fn without_script<'c>(&self, command: &Command<'c>) -> Option<Command<'c>> {
+        let refused = self.past.as_ref().is_some_and(|past| past.without_script);
+        if refused { command.without_script() } else { None }
     }
 
     /// Whether the command must be alone on its connection.

@@ -35,7 +35,7 @@ fn unexpected(shape: Shape, frames: &[&str]) {
     }
 }
 
-const ALL: [Shape; 16] = [
+const ALL: [Shape; 17] = [
     Shape::Done,
     Shape::DoneMany(2),
     Shape::Pong(Pong::Done),
@@ -45,6 +45,7 @@ const ALL: [Shape; 16] = [
     Shape::Values(2),
     Shape::Added,
     Shape::Flag,
+    Shape::LastFlag(2),
     Shape::ScriptFlag,
     Shape::Count(2),
     Shape::Integer,
@@ -98,6 +99,7 @@ fn every_command_says_what_it_expects_and_how_often() {
         (Command::Scan { stem: b"", cursor: 0 }, Shape::Scanned, 1),
         (Command::Touch { key, expiry: Expiry::Millis(NonZeroU64::MIN) }, Shape::Flag, 1),
         (Command::Touch { key, expiry: Expiry::Never }, Shape::ScriptFlag, 1),
+        (Command::Persist(key), Shape::LastFlag(2), 2),
         (Command::Incr { key, delta: Number::Integer(1), start: None }, Shape::Integer, 1),
         (Command::Incr { key, delta: Number::Float(1.0), start: None }, Shape::Float, 1),
         (Command::Contains(key), Shape::Flag, 1),

@@ -74,6 +74,7 @@ fn every_command_has_its_form_on_the_wire() {
         (Command::Clear, &["FLUSHDB ASYNC"]),
         (Command::Scan { stem: b"p:", cursor: 7 }, &["SCAN 7 MATCH p:* COUNT 512"]),
         (Command::Touch { key, expiry: soon }, &["PEXPIRE p:1:k 1500"]),
+        (Command::Persist(key), &["PERSIST p:1:k", "EXISTS p:1:k"]),
         (Command::Contains(key), &["EXISTS p:1:k"]),
         (Command::Remaining(key), &["PTTL p:1:k"]),
         (Command::Topology(Form::Shards), &["CLUSTER SHARDS"]),
@@ -129,6 +130,23 @@ fn a_script_is_sent_in_full_once_and_again_after_it_was_forgotten() {
     scripts.forget();
     assert_eq!(words(&incr, &mut scripts)[0], b"EVAL");
     assert_eq!(words(&persist, &mut scripts), full);
+}
+
+#[test]
+fn a_timeout_is_taken_away_without_a_script_once_one_was_refused() {
+    let space = space();
+    let key = space.scope(None).unwrap().key(b"k");
+    let mut scripts = Scripts::default();
+    scripts.refuse();
+    scripts.forget();
+    let persist = Command::Touch { key, expiry: Expiry::Never };
+    let plain: Vec<Vec<_>> = [b"PERSIST".as_slice(), b"EXISTS"]
+        .map(|name| [name, b"p:1:k"].map(<[u8]>::to_vec).to_vec())
+        .to_vec();
+    assert_eq!(commands(&persist, &mut scripts), plain);
+    // Nothing but a script does this in one step.
+    let incr = Command::Incr { key, delta: Number::Integer(1), start: None };
+    assert_eq!(words(&incr, &mut scripts)[0], b"EVAL");
 }
 
 #[test]

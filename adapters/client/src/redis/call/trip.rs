@@ -299,6 +299,8 @@ impl Call {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Result<(), (Arc<Shared>, Rejected)> {
+        let plain = self.without_script(command);
+        let command = plain.as_ref().unwrap_or(command);
         let submitted = match self.is_suspect() {
             false => link.submit_asking(command, &mut self.expires, cx.waker()),
             true => link.submit_asking_alone(command, &mut self.expires, cx.waker()),
