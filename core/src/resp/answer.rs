@@ -130,10 +130,7 @@ impl Expect {
 
     /// Whether a reply that is no error says that something was changed, if `left` more are to come.
     pub(crate) fn changed(self, left: usize) -> bool {
-        match self.0 {
-            Shape::LastFlag(many) => left + 1 == many,
-            _ => true,
-        }
+        if let Shape::LastFlag(many) = self.0 { left + 1 == many } else { true }
     }
 
     /// Whether the expected reply is one value, or a null.
