@@ -576,6 +576,8 @@ macro_rules! __cases {
                 a_sentinel_that_is_away_or_silent_is_passed_over
                 a_server_that_a_stale_sentinel_names_is_no_master_and_another_is_asked
                 a_cache_goes_on_while_all_sentinels_are_away
+                a_master_that_sentinels_name_by_an_address_of_theirs_is_reached_by_the_map
+                sentinels_that_another_one_names_are_reached_by_the_map
                 a_master_that_is_gone_and_not_replaced_holds_up_nobody
                 a_write_that_a_demoted_master_refuses_is_done_by_the_next_one
                 callers_under_load_survive_the_death_of_the_master_and_of_the_sentinel_that_is_listened_to

@@ -14,7 +14,6 @@ use async_caches_core::value::Unreadable;
 
 use crate::cache::{Cache, Remote, Target};
 use crate::clock::{ByHand, ManualClock};
-use crate::cluster::Translation;
 use crate::credentials::{CredentialsProvider, Who};
 use crate::error::Error;
 use crate::faults::Faults;
@@ -23,6 +22,7 @@ use crate::resolver::Resolver;
 use crate::runtime::Runtime;
 use crate::terms::Terms;
 use crate::tls;
+use crate::translation::Translation;
 use crate::unreadable::Reports;
 
 /// Builds a [`Cache`]. An adapter's `builder` makes one, or [`builder`](crate::builder) for URLs
@@ -42,7 +42,9 @@ pub struct Builder {
     faults: Option<Faults>,
     credentials: Option<Credentials>,
     provider: Option<Provider>,
+    /// What addresses that nodes of a cluster name are for us, and those that sentinels name.
     translation: Translation,
+    named_by_sentinels: Translation,
     tls: tls::Own,
     pub(crate) resolver: Resolver,
     pub(crate) hooks: Hooks,
@@ -63,6 +65,7 @@ impl Builder {
             credentials: None,
             provider: None,
             translation: Translation::default(),
+            named_by_sentinels: Translation::default(),
             tls: tls::Own::default(),
             resolver: Resolver::default(),
             hooks: Hooks::default(),
@@ -232,6 +235,28 @@ impl Builder {
         self
     }
 
+    /// Where the servers are reached that sentinels name, from the host and the port that they say: the
+    /// master of the service, and further sentinels. For those behind a translation of addresses. As
+    /// the sentinels say, if not given, or if this returns no host and port that can be dialled. The
+    /// sentinels in the URL are reached as they stand there. Asked each time that a sentinel names
+    /// an address: it must return at once, and the same for the same address.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), async_caches::Error> {
+    /// let builder = async_caches::builder("redis-sentinel://gate:26379/mymaster")
+    ///     // The servers are in a network of containers, each port of which is one of the gate's.
+    ///     .sentinel_address_map(|_inside, port| ("gate".to_owned(), port));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sentinel_address_map(
+        mut self,
+        map: impl Fn(&str, u16) -> (String, u16) + Send + Sync + 'static,
+    ) -> Self {
+        self.named_by_sentinels = Translation::of(map);
+        self
+    }
+
     /// How long dialling a server and the handshake with it may take; 5 seconds if not given. Zero
     /// is an error.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -353,7 +378,13 @@ impl Builder {
                 let tls = tls::client(&server, &settings, &self.scheme, self.tls)?;
                 let known = self.credentials.or_else(|| server.credentials.clone());
                 let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
-                let terms = Terms { who, tls, resolver: self.resolver, hooks: self.hooks };
+                let terms = Terms {
+                    who,
+                    tls,
+                    resolver: self.resolver,
+                    named_by_sentinels: self.named_by_sentinels,
+                    hooks: self.hooks,
+                };
                 match &server.topology {
                     Topology::Standalone(_) | Topology::Sentinel(_) => {
                         Target::Redis(Box::new(Remote::new(server, self.scheme, terms, runtime)))

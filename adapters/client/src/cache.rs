@@ -15,7 +15,7 @@ use async_caches_core::url::{Credentials, Server, Topology};
 use async_caches_core::value::Unreadable;
 
 use crate::backend::{AtOnce, Backend, Service};
-use crate::cluster::{Cluster, Nodes, Translation, View};
+use crate::cluster::{Cluster, Nodes, View};
 use crate::error::Error;
 use crate::faults::Faults;
 use crate::flights::Desk;
@@ -24,6 +24,7 @@ use crate::redis::{Redis, Routes};
 use crate::runtime::{Runtime, poll_turn};
 use crate::sync::lock;
 use crate::terms::Terms;
+use crate::translation::Translation;
 use crate::unreadable::Reports;
 
 /// A cache in nothing, in memory or on a server, as its URL says.

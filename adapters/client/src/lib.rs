@@ -116,6 +116,7 @@ mod shared;
 mod sync;
 mod terms;
 mod tls;
+mod translation;
 mod unreadable;
 mod waker;
 

@@ -4,6 +4,7 @@ use crate::credentials::Who;
 use crate::hooks::Hooks;
 use crate::resolver::Resolver;
 use crate::tls::TlsClient;
+use crate::translation::Translation;
 
 /// Credentials, TLS, name resolution and observers.
 #[derive(Clone, Debug)]
@@ -13,5 +14,7 @@ pub(crate) struct Terms {
     pub(crate) tls: Option<TlsClient>,
     /// How host names are resolved.
     pub(crate) resolver: Resolver,
+    /// Where the servers and the sentinels are reached that sentinels name.
+    pub(crate) named_by_sentinels: Translation,
     pub(crate) hooks: Hooks,
 }

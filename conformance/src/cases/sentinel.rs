@@ -1,5 +1,6 @@
 //! Sentinels that name the master, and masters that die or are replaced.
 
+use std::net::SocketAddr;
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +10,9 @@ use async_caches::{Cache, ConnectionError, Error, LinkError, ServerErrorKind};
 
 use crate::backend::PASSWORD;
 use crate::context::{Context, Task, connected};
+use crate::frame::Frame;
 use crate::sentinels::{self, Trio, is_master, replicated, sentinel, watched};
-use crate::server::{Kind, Server, Setup};
+use crate::server::{Kind, Server, Setup, Watched};
 
 pub async fn the_master_that_a_sentinel_names_is_found_and_served_from(cx: Context) {
     let cache = cx.cache().await;
@@ -138,6 +140,70 @@ pub async fn a_server_that_a_stale_sentinel_names_is_no_master_and_another_is_as
     cx.within(PROMPTLY, "connect", cache.connect()).await.unwrap();
     cache.set("key", 1).await.unwrap();
     assert_eq!(servers[0].raw(0).text(&["GET", "::key"]), "1");
+}
+
+pub async fn a_master_that_sentinels_name_by_an_address_of_theirs_is_reached_by_the_map(
+    cx: Context,
+) {
+    let kind = kind(&cx);
+    let mut servers: Vec<_> = (0..2).map(|_| Server::start(kind, &Setup::default())).collect();
+    let watched = Watched { master: inside(&servers[0]), ..watched(&servers[0], None) };
+    let only = sentinel(kind, &watched, None);
+    let url = sentinels::url(slice::from_ref(&only), &servers[0], 0);
+    let builder = cx.builder_of(&url).connect_timeout(BRIEF);
+    let error = cx.within(PROMPTLY, "connect", builder.connect()).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "nobody listens there: {error:?}");
+    // What it returns is no address for any other host.
+    let map = |host: &str, port| match host {
+        INSIDE => ("127.0.0.1".to_owned(), port),
+        _ => (String::new(), 0),
+    };
+    let cache = connected(cx.builder_of(&url).sentinel_address_map(map)).await;
+    cache.set("key", 1).await.unwrap();
+    assert_eq!(servers[0].raw(0).text(&["GET", "::key"]), "1");
+    assert_eq!(led_to(&cache), Some(servers[0].address().to_string()));
+    // Another master is reached in the same way, and one that is named as it is reached as well.
+    for address in [inside(&servers[1]), servers[1].address()] {
+        servers[0].kill();
+        let mut raw = only.raw_sentinel();
+        raw.call(&["SENTINEL", "REMOVE", Trio::SERVICE]);
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        raw.call(&["SENTINEL", "MONITOR", Trio::SERVICE, &host, &port, "1"]);
+        cx.until("writes are taken", async || cache.set("key", 2).await.is_ok()).await;
+        assert_eq!(led_to(&cache), Some(servers[1].address().to_string()));
+    }
+}
+
+pub async fn sentinels_that_another_one_names_are_reached_by_the_map(cx: Context) {
+    let mut trio = Trio::start(kind(&cx), None, UNDISTURBED);
+    for sentinel in &trio.sentinels {
+        sentinel.raw_sentinel().call(&["SENTINEL", "CONFIG", "SET", "announce-ip", INSIDE]);
+    }
+    let others = ["SENTINEL", "SENTINELS", Trio::SERVICE];
+    for sentinel in &trio.sentinels {
+        let has = |said: &Frame| match said {
+            Frame::List(fields) => fields.contains(&Frame::Bulk(INSIDE.into())),
+            _ => false,
+        };
+        let named = async || match sentinel.raw_sentinel().call(&others) {
+            Frame::List(others) => others.len() == 2 && others.iter().all(has),
+            said => panic!("{said:?}"),
+        };
+        cx.until("it knows the others by another address", named).await;
+    }
+    let url = sentinels::url(&trio.sentinels[..1], &trio.servers[0], 0);
+    let map = |host: &str, port| (host.replace(INSIDE, "127.0.0.1"), port);
+    let cache = connected(cx.builder_of(&url).sentinel_address_map(map)).await;
+    cx.until("it listens", async || listeners(&trio.sentinels[0]) > 0).await;
+    trio.sentinels.remove(0).kill();
+    let listened_to = async || trio.sentinels.iter().any(|other| listeners(other) > 0);
+    cx.until("another sentinel is listened to", listened_to).await;
+    cache.set("key", 1).await.unwrap();
+}
+
+/// Where a server is as a sentinel knows it: an address at which nobody listens.
+fn inside(server: &Server) -> SocketAddr {
+    SocketAddr::new(INSIDE.parse().expect("it is an address"), server.address().port())
 }
 
 pub async fn a_cache_goes_on_while_all_sentinels_are_away(cx: Context) {
@@ -405,6 +471,7 @@ async fn bear(cx: &Context, error: &Error) {
     cx.sleep(Duration::from_millis(2)).await;
 }
 
+const INSIDE: &str = "127.0.0.9";
 const CALLERS: i64 = 12;
 const BRIEF: Duration = Duration::from_millis(600);
 const SLACK: Duration = Duration::from_secs(3);

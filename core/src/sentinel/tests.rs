@@ -7,6 +7,7 @@ use std::{format, vec};
 use bytes::BytesMut;
 
 use super::*;
+use crate::cluster::address::Address;
 use crate::error::{ConnectionError, ProtocolError, ServerErrorKind};
 use crate::resp::output::Output;
 use crate::time::Instant;
@@ -328,4 +329,18 @@ fn a_sentinel_that_does_not_say_who_the_master_is_or_wants_credentials_is_left()
         let mut desk = Desk::open(setup(None));
         assert!(matches!(desk.hear(&said.concat()), Err(ConnectionError::Refused(_))), "{said:?}");
     }
+}
+
+#[test]
+fn what_a_sentinel_names_is_translated() {
+    let outside = |told: Address| match told.host() {
+        "127.0.0.1" => Address::new("gate", told.port() + 1).unwrap(),
+        _ => told,
+    };
+    let named = [master(27_110), others(), Event::Polled].map(|event| event.translated(&outside));
+    let sentinels = vec![place("gate", 27_124), place("::1", 27_121)];
+    let expected =
+        [Event::Master(place("gate", 27_111)), Event::Sentinels(sentinels), Event::Polled];
+    assert_eq!(named, expected);
+    assert_eq!(others().translated(&core::convert::identity), others());
 }

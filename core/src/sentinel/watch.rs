@@ -34,6 +34,7 @@ use core::time::Duration;
 use bytes::BytesMut;
 
 use super::said::{self, CHANNEL, Heard};
+use crate::cluster::address::Address;
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::resp::output::Output;
 use crate::resp::scan::{Limits, Scanner};
@@ -65,6 +66,26 @@ pub enum Event {
     /// The sentinel refused to announce new masters, and is asked every [`Watch::POLLED`] instead.
     /// Returned once for a connection.
     Polled,
+}
+
+impl Event {
+    /// The same with what `translate` makes of each address that the sentinel named, such as the outside
+    /// of a translation of addresses.
+    #[must_use]
+    pub fn translated(self, translate: &dyn Fn(Address) -> Address) -> Self {
+        let place = |told: Endpoint| match &told {
+            Endpoint::Tcp { host, port } => match Address::new(host, *port) {
+                Ok(address) => translate(address).into(),
+                Err(_) => told,
+            },
+            Endpoint::Unix { .. } => told,
+        };
+        match self {
+            Self::Master(told) => Self::Master(place(told)),
+            Self::Sentinels(others) => Self::Sentinels(others.into_iter().map(place).collect()),
+            Self::Polled => Self::Polled,
+        }
+    }
 }
 
 /// A connection to a sentinel.

@@ -20,7 +20,6 @@ mod node;
 mod nodes;
 mod view;
 
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -45,6 +44,7 @@ use crate::redis::{Closing, Line, Ticket};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::terms::Terms;
+use crate::translation::Translation;
 use crate::waker::Spare;
 
 /// A cluster in use. If it is dropped before [`poll_close`](Self::poll_close), it closes all
@@ -53,10 +53,6 @@ use crate::waker::Spare;
 pub(crate) struct Cluster {
     nodes: Arc<Nodes>,
 }
-
-/// Maps an address that a node reports to the one at which we reach it.
-#[derive(Clone)]
-pub(crate) struct Translation(Arc<dyn Fn(Address) -> Address + Send + Sync>);
 
 impl Cluster {
     /// Creates a cluster that requests nothing until it is [started](Self::start). Its nodes are
@@ -197,33 +193,6 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.nodes.close(Closing::Now);
-    }
-}
-
-impl Translation {
-    /// A translation by `map`, which is called with the host and the port. Its result is ignored
-    /// unless it is a valid address.
-    pub(crate) fn of(map: impl Fn(&str, u16) -> (String, u16) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |told: Address| {
-            let (host, port) = map(told.host(), told.port());
-            Address::new(&host, port).unwrap_or(told)
-        }))
-    }
-
-    fn as_fn(&self) -> &dyn Fn(Address) -> Address {
-        &*self.0
-    }
-}
-
-impl Default for Translation {
-    fn default() -> Self {
-        Self(Arc::new(std::convert::identity))
-    }
-}
-
-impl fmt::Debug for Translation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Translation")
     }
 }
 

@@ -21,13 +21,14 @@ use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Topology, Wire};
 
-use super::{Doubt, Node, Translation, View};
+use super::{Doubt, Node, View};
 use crate::error::{Error, LinkError};
 use crate::events;
 use crate::redis::{Closing, Line, Redis, Ticket, Witness};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::terms::Terms;
+use crate::translation::Translation;
 use crate::waker::Spare;
 
 /// The nodes of a cluster, and the callers that wait for the cluster.

@@ -69,6 +69,7 @@ use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::terms::Terms;
 use crate::tls::TlsClient;
+use crate::translation::Translation;
 use crate::waker::Spare;
 
 /// A pool in use. If it is dropped before [`poll_close`](Self::poll_close), it closes its
@@ -87,6 +88,8 @@ pub(crate) struct Pool {
     /// How its connections are encrypted, if they are.
     tls: Option<TlsClient>,
     resolver: Resolver,
+    /// What addresses that sentinels name are for us.
+    named_by_sentinels: Translation,
     setup: Setup,
     bounds: Bounds,
     /// Its part in a cluster, if its server is a node of one.
@@ -208,6 +211,7 @@ impl Redis {
             who: terms.who,
             tls: terms.tls,
             resolver: terms.resolver,
+            named_by_sentinels: terms.named_by_sentinels,
             setup,
             bounds: Bounds {
                 in_flight: settings.max_in_flight,

@@ -199,6 +199,7 @@ impl State {
 impl Pool {
     /// Takes in an event from a sentinel.
     pub(super) fn heard(&self, at: &Endpoint, event: Event) {
+        let event = event.translated(self.named_by_sentinels.as_fn());
         let now = self.now();
         let mut state = lock(&self.state);
         let Some(sentinels) = &mut state.sentinels else { return };
