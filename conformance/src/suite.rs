@@ -348,6 +348,7 @@ macro_rules! __cases {
                 each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed
                 a_node_of_the_url_that_is_away_is_passed_over
                 a_user_who_may_run_no_scripts_takes_timeouts_away_in_a_cluster
+                a_url_of_one_server_to_a_node_of_a_cluster_says_that_it_serves_a_part_of_the_keys
                 a_server_that_is_no_cluster_is_an_error_that_says_so
                 all_nodes_are_told_who_we_are
                 nodes_behind_a_translation_of_addresses_are_reached

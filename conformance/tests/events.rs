@@ -230,6 +230,13 @@ async fn a_slot_moves(kind: Kind) {
         assert_eq!((&event.fields["slot"], &event.fields["to"]), (&slot, &to));
     }
     cache.disconnect().await.unwrap();
+    const PART: &str = "the server is a node of a cluster and serves a part of the keys";
+    assert!(events(by.port(), PART).is_empty() && events(to.port(), PART).is_empty());
+    let cache = open(builder(&format!("redis://{to}")).minsize(2)).await;
+    until("it has two links", || cache.info().pool().unwrap().open == 2).await;
+    let told = events(to.port(), PART);
+    assert_eq!(told.iter().map(|told| told.level).collect::<Vec<_>>(), [Level::WARN]);
+    cache.disconnect().await.unwrap();
 }
 
 async fn tls_fails(kind: Kind) {

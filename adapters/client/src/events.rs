@@ -81,6 +81,11 @@ events! {
         tell!(WARN, place, "the server refuses to name its connections");
     }
 
+    /// The one server of a cache is a node of a cluster. Told once a pool.
+    fn is_in_cluster(place: Place<'_>) {
+        tell!(WARN, place, "the server is a node of a cluster and serves a part of the keys");
+    }
+
     /// A sentinel does not report a new master by itself. Emitted once per connection.
     fn sentinel_polled(place: Place<'_>) {
         tell!(WARN, place, "a sentinel refuses SUBSCRIBE and is asked every second");

@@ -105,6 +105,11 @@ pub struct PoolInfo {
     pub topology: Topology,
     /// The address that is dialled; `None` until a sentinel has named the master.
     pub endpoint: Option<Endpoint>,
+    /// Whether a server has said, since the cache was connected, that it is a node of a cluster. With a URL of
+    /// one server (`redis://`) the pool then serves only the keys of that node; calls for other keys
+    /// fail with the error `MOVED`, and the URL to write is one of a cluster (`redis-cluster://`). False
+    /// if the server did not say, as one does that is spoken to in RESP2.
+    pub in_cluster: bool,
     /// How many connections the pool keeps.
     pub minsize: usize,
     /// How many connections the pool may have.
@@ -206,6 +211,7 @@ impl PoolInfo {
         Self {
             topology,
             endpoint,
+            in_cluster: false,
             minsize: settings.minsize,
             maxsize: settings.maxsize,
             open: 0,

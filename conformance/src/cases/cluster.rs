@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_caches::{
-    Cache, ClusterInfo, Credentials, Error, LinkError, MapError, NodeInfo, Remaining,
+    Cache, ClusterInfo, Credentials, Error, LinkError, MapError, NodeInfo, Protocol, Remaining,
     ServerErrorKind,
 };
 
@@ -120,6 +120,31 @@ pub async fn a_user_who_may_run_no_scripts_takes_timeouts_away_in_a_cluster(cx: 
     }
     moving.finish();
     assert!(cache.touch(&names[0]).forever().await.unwrap());
+}
+
+pub async fn a_url_of_one_server_to_a_node_of_a_cluster_says_that_it_serves_a_part_of_the_keys(
+    cx: Context,
+) {
+    let single = Server::start(kind(&cx), &Setup::default());
+    let cache = connected(cx.builder_of(&format!("redis://{}", single.address()))).await;
+    assert!(!cache.info().pool().expect("it is one server").in_cluster);
+    let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
+    let [here, there] = [0, 1].map(|master| key_on(&all, master));
+    let url = format!("redis://{}", all.nodes[0].address());
+    let cache = cx.builder_of(&url).build().unwrap();
+    assert!(!cache.info().pool().expect("it is one server").in_cluster, "it is not known yet");
+    cache.connect().await.unwrap();
+    assert!(cache.info().pool().expect("it is one server").in_cluster);
+    cache.set(here.as_str(), 1).await.unwrap();
+    let error = cache.set(there.as_str(), 1).await.unwrap_err();
+    let Error::Server(said) = &error else { panic!("{error:?}") };
+    assert_eq!(said.kind, ServerErrorKind::Moved, "{said}");
+    // In RESP2 the server does not say.
+    let cache = connected(cx.builder_of(&url).protocol(Protocol::Resp2)).await;
+    assert!(!cache.info().pool().expect("it is one server").in_cluster);
+    let cache = connected(cx.builder_of(&all.url())).await;
+    cache.set(here.as_str(), 2).await.unwrap();
+    assert!(cluster(&cache).nodes.iter().any(|node| node.pool.in_cluster));
 }
 
 pub async fn a_server_that_is_no_cluster_is_an_error_that_says_so(cx: Context) {

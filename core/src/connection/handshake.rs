@@ -133,6 +133,7 @@ impl Handshake {
                     server: self.concealed(hello.server),
                     version: self.concealed(hello.version),
                     unnamed: false,
+                    in_cluster: hello.mode.as_deref() == Some("cluster"),
                 };
                 self.go_on(tx)?;
             }

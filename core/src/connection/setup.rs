@@ -61,4 +61,7 @@ pub struct ServerInfo {
     /// Whether the connection has no name although [`Setup::name`] gives one, as the server refused it or was
     /// not sent it ([`Greeting::Bare`]).
     pub unnamed: bool,
+    /// Whether the server is a node of a cluster, so that it serves a part of the keys; false if it did not
+    /// say, as in RESP2.
+    pub in_cluster: bool,
 }

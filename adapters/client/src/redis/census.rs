@@ -11,6 +11,7 @@ impl Pool {
         let state = lock(&self.state);
         let tally = state.decisions.tally();
         info.endpoint.clone_from(&state.at);
+        info.in_cluster = state.in_cluster;
         info.open = tally.open;
         info.dialling = tally.dialling;
         info.closing = tally.closing;

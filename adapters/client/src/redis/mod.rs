@@ -112,6 +112,8 @@ struct State {
     dialled_anew: Option<Instant>,
     /// Whether it was reported that the server refuses to name connections.
     unnamed: bool,
+    /// Whether a server has said that it is a node of a cluster.
+    in_cluster: bool,
     /// The address that is dialled; `None` until the master is known.
     at: Option<Endpoint>,
     /// The sentinels, if the server has some.
@@ -182,6 +184,7 @@ impl Redis {
             greetings: Greetings::new(settings.protocol, &setup),
             dialled_anew: None,
             unnamed: false,
+            in_cluster: false,
             at,
             sentinels: Sentinels::of(&server.topology, settings, runtime.as_ref()),
             links: Links::new(),
@@ -340,10 +343,13 @@ impl Pool {
             let link = state.dialling.swap_remove(at);
             late = self.who.since(link.1.told()).map(|who| (who, Arc::clone(&link.1)));
             let unnamed = link.1.is_unnamed() && !std::mem::replace(&mut state.unnamed, true);
+            let in_cluster = link.1.is_in_cluster()
+                && !std::mem::replace(&mut state.in_cluster, true)
+                && self.member.is_none();
             let before = state.decisions.tally().reconnects;
             state.decisions.handle(Input::Opened(id), now);
             let reconnect = state.decisions.tally().reconnects > before;
-            news = Some((Arc::clone(&link.1), reconnect, unnamed));
+            news = Some((Arc::clone(&link.1), reconnect, unnamed, in_cluster));
             state.last_error = None;
             state.links.push(link);
             state.shown.change();
@@ -357,10 +363,13 @@ impl Pool {
         if let Some((who, link)) = late {
             link.authenticate(&who);
         }
-        if let Some((link, reconnect, unnamed)) = news {
+        if let Some((link, reconnect, unnamed, in_cluster)) = news {
             self.witness.opened(endpoint, || link.census().server, reconnect);
             if unnamed {
                 self.witness.unnamed(endpoint);
+            }
+            if in_cluster {
+                self.witness.is_in_cluster(endpoint);
             }
         }
         woken.into_iter().for_each(Waker::wake);

@@ -114,6 +114,11 @@ impl Witness {
         events::unnamed(self.at(endpoint));
     }
 
+    /// The server there is a node of a cluster, though the URL names one server.
+    pub(super) fn is_in_cluster(&self, endpoint: &Endpoint) {
+        events::is_in_cluster(self.at(endpoint));
+    }
+
     /// Reports that a sentinel does not announce a new master by itself.
     pub(super) fn sentinel_polled(&self, at: &Endpoint) {
         events::sentinel_polled(Place { endpoint: Some(at), database: None });

@@ -134,3 +134,25 @@ fn in_resp2_the_default_user_is_not_named() {
     desk.authenticate(Some("default"), "secret");
     assert_eq!(sent(&mut desk), ["AUTH default secret"], "in RESP3 it is");
 }
+
+#[test]
+fn a_server_says_whether_it_is_a_node_of_a_cluster() {
+    for (mode, in_cluster) in [
+        ("+mode\r\n$7\r\ncluster\r\n", true),
+        ("+mode\r\n+standalone\r\n", false),
+        ("+mode\r\n+sentinel\r\n", false),
+        ("+mode\r\n_\r\n", false),
+        ("+role\r\n+cluster\r\n", false),
+    ] {
+        let mut desk = Desk::dial(&setup("redis://h"));
+        desk.hear(format!("%2\r\n{mode}+proto\r\n:3\r\n").as_bytes());
+        let events = desk.hear(SETTLED);
+        let [Event::Ready(info)] = &events[..] else { panic!("{mode}: {events:?}") };
+        assert_eq!(info.in_cluster, in_cluster, "{mode}");
+    }
+    let mut desk = Desk::dial(&setup("redis://h"));
+    desk.hear(b"-ERR unknown command 'HELLO'\r\n");
+    let events = desk.hear(SETTLED);
+    let [Event::Ready(info)] = &events[..] else { panic!("{events:?}") };
+    assert!(!info.in_cluster, "it is not known");
+}

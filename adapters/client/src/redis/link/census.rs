@@ -27,11 +27,16 @@ impl Shared {
         lock(&self.state).server.unnamed
     }
 
+    /// Whether its server has said that it is a node of a cluster.
+    pub(in crate::redis) fn is_in_cluster(&self) -> bool {
+        lock(&self.state).server.in_cluster
+    }
+
     pub(in crate::redis) fn census(&self) -> Census {
         let state = lock(&self.state);
         let connection = &state.connection;
         let queued = connection.unsent();
-        let ServerInfo { protocol, server, version, unnamed: _ } = &state.server;
+        let ServerInfo { protocol, server, version, unnamed: _, in_cluster: _ } = &state.server;
         let told = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Census {
             idle: connection.idle_since().is_some(),
