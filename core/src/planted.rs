@@ -95,6 +95,14 @@ pub enum Bug {
     HangUpIsFinal,
     /// Only a server that reports `HELLO` as unknown is greeted in RESP2.
     HelloMustBeUnknown,
+    /// A server that refuses to name a connection is not used.
+    NameIsNeeded,
+    /// Callers that come before the first connection wait for it after its dial has failed.
+    FirstDialAwaited,
+    /// A cache that was to connect outside of a runtime never connects.
+    OutsideIsConnecting,
+    /// A pool whose runtime is gone is not opened again.
+    GoneRuntimeKept,
     /// In a cluster, a command goes to the node that imports its slot without `ASKING`.
     AskingDropped,
     /// In a cluster, a slot that is being moved counts as moved.

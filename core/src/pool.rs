@@ -307,7 +307,8 @@ impl Pool {
     /// Whether callers without a connection should fail at once instead of waiting.
     #[must_use]
     pub fn is_hopeless(&self, now: Instant) -> bool {
-        let failed = self.refused || (self.unproven && self.history.has_failed());
+        let failed = self.refused
+            || (self.unproven && self.history.has_failed() && !planted::is(Bug::FirstDialAwaited));
         self.failing_from.is_some_and(|from| failed || from <= now)
     }
 

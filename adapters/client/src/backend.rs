@@ -8,6 +8,7 @@ use async_caches_core::cluster::slot::Slot;
 use async_caches_core::command::Command;
 use async_caches_core::dummy;
 use async_caches_core::large::LargeKeys;
+use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::{Answer, Reply};
 use bytes::Bytes;
 
@@ -92,6 +93,9 @@ impl Service {
 impl Backend {
     /// Whether its runtime is gone, so that it serves no more calls.
     pub(crate) fn is_over(&self) -> bool {
+        if planted::is(Bug::GoneRuntimeKept) {
+            return false;
+        }
         match self {
             Self::Dummy | Self::Memory(_) => false,
             Self::Redis { redis, .. } => redis.pool().is_over(),

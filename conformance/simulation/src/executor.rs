@@ -24,6 +24,8 @@ pub(crate) struct Executor {
 
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
+    /// Whether the client has spawned it, on the runtime that it was given.
+    of_runtime: bool,
     waker: Waker,
     wake: Arc<Woken>,
 }
@@ -68,7 +70,7 @@ impl Executor {
 
     /// Spawns a task.
     pub(crate) fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
-        self.take_in(Box::pin(future));
+        self.take_in(Box::pin(future), false);
     }
 
     /// How many tasks have not ended.
@@ -102,6 +104,15 @@ impl Executor {
         true
     }
 
+    /// Drops all tasks that the client has spawned, as a runtime does that is shut down.
+    pub(crate) fn shut_down(&mut self) {
+        self.take_in_spawned();
+        let of_runtime = |task: &mut Task| task.of_runtime;
+        let gone: Vec<_> =
+            self.tasks.iter_mut().filter_map(|task| task.take_if(of_runtime)).collect();
+        self.alive -= gone.len();
+    }
+
     fn poll(&mut self, index: usize) {
         let Some(Some(task)) = self.tasks.get_mut(index) else { return };
         let mut cx = Context::from_waker(&task.waker);
@@ -113,14 +124,15 @@ impl Executor {
 
     fn take_in_spawned(&mut self) {
         let spawned = std::mem::take(&mut *lock(&self.ready.spawned));
-        spawned.into_iter().for_each(|future| self.take_in(future));
+        spawned.into_iter().for_each(|future| self.take_in(future, true));
     }
 
-    fn take_in(&mut self, future: Pin<Box<dyn Future<Output = ()>>>) {
+    fn take_in(&mut self, future: Pin<Box<dyn Future<Output = ()>>>, of_runtime: bool) {
         let (task, ready) = (self.tasks.len(), Arc::clone(&self.ready));
         let wake = Arc::new(Woken { task, queued: AtomicBool::new(false), ready });
         wake.wake_by_ref();
-        self.tasks.push(Some(Task { future, waker: Waker::from(Arc::clone(&wake)), wake }));
+        let waker = Waker::from(Arc::clone(&wake));
+        self.tasks.push(Some(Task { future, of_runtime, waker, wake }));
         self.alive += 1;
     }
 

@@ -16,6 +16,8 @@
 //! * a command ends two connections at most: one that it shares, and one of its own. If nothing
 //!   else goes wrong, the commands that share a connection with it are answered;
 //! * a load that a write has overtaken is not stored; a write waits for a store under way;
+//! * before the first connection of a cache that connects lazily, calls fail at once if a dial has
+//!   failed;
 //! * there is one load of a key at a time, unless a write has come in between, the load is too old,
 //!   or its caller has waited for `load_wait`;
 //! * no caller waits for another caller's load for longer than that.
@@ -174,8 +176,21 @@ pub(crate) struct Heard {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Connection {
     pub(crate) connected: bool,
+    pub(crate) lazy: Lazy,
     /// When it was last not connected.
     pub(crate) away: u64,
+}
+
+/// What is known of a cache that connects lazily.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Lazy {
+    /// It does not, or has had a connection by now.
+    #[default]
+    No,
+    /// Its first dial has neither succeeded nor failed.
+    Dials,
+    /// A dial was refused then, and none has succeeded.
+    Refused { at: Instant },
 }
 
 impl Key {
@@ -248,7 +263,7 @@ impl Ledger {
         if self.caches.len() <= cache {
             self.caches.resize_with(cache + 1, Connection::default);
         }
-        self.caches[cache] = Connection { connected, away: self.step };
+        self.caches[cache] = Connection { connected, away: self.step, ..self.caches[cache] };
         self.heard(cache);
     }
 
@@ -283,6 +298,28 @@ impl Ledger {
                 }
             }
             Some(_) | None => {}
+        }
+    }
+
+    /// A dial of a cache was refused.
+    pub(crate) fn dial_refused(&mut self, cache: usize) {
+        let lazy = &mut self.caches[cache].lazy;
+        if let Lazy::Dials = lazy {
+            *lazy = Lazy::Refused { at: self.now };
+        }
+    }
+
+    /// A call has failed. Before the first connection of a cache that connects lazily calls fail at once, as
+    /// soon as a dial has failed.
+    pub(crate) fn check_lazy(&mut self, id: OpId) {
+        let op = &self.ops[id];
+        let Lazy::Refused { at } = self.caches[op.cache].lazy else { return };
+        let waited = self.now.since(op.issued_at);
+        // A pool that keeps no connections dials for a call, which may wait for that.
+        let single =
+            self.bound(op.kind) == self.response_timeout + SLACK && self.keeps_links[op.cache];
+        if at + MOMENT < op.issued_at && waited > MOMENT && single && op.jumped == self.jumped {
+            self.fail(format!("#{id} waited {waited:?} for a connection that never was"));
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Model {
     pub password: Option<String>,
     /// Its reaction to `HELLO`.
     pub hello: Hello,
+    /// Whether it refuses to name connections by `CLIENT`.
+    pub refuses_names: bool,
     /// The commands that it accepts.
     pub mood: Mood,
     /// How many keys a step of a scan finds at most, whatever the command asks for.
@@ -170,6 +172,7 @@ impl Model {
             Name::Hello => return self.hello(session, asked),
             Name::Auth => return self.auth(session, asked),
             _ if !session.authenticated => return Said::error(NOAUTH),
+            Name::Client if self.refuses_names => return unknown(asked),
             Name::Client => return client(asked, self.hello != Hello::Known),
             Name::Select => return select(session, asked),
             _ if self.mood == Mood::Loading => return Said::error(LOADING),

@@ -95,6 +95,9 @@ impl State {
             return;
         }
         let failed = !line.greeted;
+        if line.phase == Phase::Refused {
+            self.ledger.dial_refused(self.pools[line.pool].cache);
+        }
         let is_known = line.session.as_ref().is_none_or(Session::is_known);
         let answered = line.greeted && line.inward.read > line.greeting && is_known;
         let idle = self.now.since(line.used);

@@ -47,6 +47,7 @@ impl Ledger {
         }
         if let Outcome::Failed(Failed::Outage { timeout, may_have_run, .. }) = outcome {
             self.check_silence(id, *timeout && *may_have_run);
+            self.check_lazy(id);
         }
         let holds = self.holds(id, outcome);
         self.end(id, ended);

@@ -55,8 +55,21 @@ pub(crate) struct Plan {
     pub(crate) addresses: Vec<Address>,
     /// The plan of the cluster, if there is one.
     pub(crate) cluster: Option<ClusterPlan>,
+    /// How the caches begin.
+    pub(crate) beginning: Beginning,
     /// How often caches disconnect in the middle, and connect again.
     pub(crate) reconnects: u64,
+}
+
+/// How caches begin, and who their connections say they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beginning {
+    /// Connections have names. The server refuses to name one if it does not speak RESP3.
+    pub(crate) names: bool,
+    /// Caches are first told to connect outside of the runtime.
+    pub(crate) outside: bool,
+    /// Caches connect lazily.
+    pub(crate) lazy: bool,
 }
 
 /// One cache and its pool.
@@ -133,6 +146,8 @@ pub(crate) enum Strike {
     ClientClock(u64),
     /// Another client writes a key.
     Rival(u64),
+    /// The runtime of all caches is shut down. Calls come on another one from then on.
+    ShutDown,
 }
 
 impl Strike {
@@ -143,7 +158,8 @@ impl Strike {
             | Self::Up(_)
             | Self::Mood(_)
             | Self::Pause(_)
-            | Self::ClientClock(_) => true,
+            | Self::ClientClock(_)
+            | Self::ShutDown => true,
             Self::ForgetScripts | Self::ForgetClients | Self::ServerClock(_) | Self::Rival(_) => {
                 false
             }
@@ -252,6 +268,7 @@ impl Plan {
             loads: random.below(8) == 0,
             max_age: None,
             addresses: Vec::new(),
+            beginning: Beginning::default(),
             cluster: None,
             reconnects: [0, 0, 1, 3][random.below(4) as usize],
         }
@@ -271,6 +288,7 @@ impl Plan {
             | Strike::Pause(_)
             | Strike::ServerClock(_)
             | Strike::ClientClock(_)
+            | Strike::ShutDown
             | Strike::Rival(_) => true,
         });
         if !calm {
@@ -312,6 +330,28 @@ impl Plan {
             for _ in 0..1 + random.below(3) {
                 let at = random.below(self.faults_until.since(Instant::ORIGIN).as_nanos() as u64);
                 self.strikes.push((Instant::from_nanos(at), Strike::ForgetClients));
+            }
+        }
+    }
+
+    /// In some seeds caches begin in another way, or lose their runtime in the middle.
+    pub(crate) fn draw_beginning(&mut self, random: &mut Random) {
+        let mut is = |one_in: u64| random.below(one_in) == 0;
+        let (names, outside, lazy, dies) = (is(4), is(8), is(4), is(8));
+        let struck = !self.is_calm() && !self.only_poison;
+        let waits = self.addresses.is_empty() && self.hello != Hello::HangsUp;
+        let lazy = lazy && struck && waits;
+        self.beginning = Beginning { names, outside: outside && !lazy, lazy };
+        if lazy && is(2) {
+            let back = self.faults_until.min(millis(1_000));
+            let down = Strike::Down { keep: true, silent: false };
+            self.strikes.push((Instant::ORIGIN, down));
+            self.strikes.push((back, Strike::Up(Mood::Well)));
+        }
+        if dies && struck {
+            let span = self.faults_until.since(Instant::ORIGIN).as_nanos() as u64;
+            for _ in 0..1 + random.below(2) {
+                self.strikes.push((Instant::from_nanos(random.below(span)), Strike::ShutDown));
             }
         }
     }

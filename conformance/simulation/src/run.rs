@@ -5,19 +5,22 @@
 //! pool must be whole and must serve. At last everything is closed, and nothing may be left.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
-use async_caches::{Cache, PoolInfo, builder};
+use async_caches::{Cache, Error, PoolInfo, builder};
 use async_caches_conformance::random::Random;
 
 use crate::agenda::{Agenda, Event};
 use crate::callers::Caller;
 use crate::cluster::{Cluster, port};
 use crate::executor::Executor;
-use crate::ledger::{Key, Ledger, SLACK};
+use crate::ledger::{Key, Lazy, Ledger, SLACK};
 use crate::line::Line;
 use crate::log::Log;
 use crate::memory;
@@ -82,6 +85,7 @@ pub fn run(seed: u64, keep_log: bool) -> Report {
     plan.draw_age(&mut other);
     plan.poison(&mut Random::new(seed.rotate_left(32)));
     plan.forget_clients(&mut Random::new(seed.rotate_left(16)));
+    plan.draw_beginning(&mut Random::new(seed.rotate_left(48)));
     let mut run = Run::new(plan, random, keep_log);
     run.all();
     run.finish()
@@ -115,6 +119,8 @@ impl Run {
             log,
             scratch: Vec::new(),
             lied: 0,
+            outside: false,
+            shut_down: false,
         };
         for (index, (at, _)) in plan.strikes.iter().enumerate() {
             let at = state.now + at.since(Instant::ORIGIN);
@@ -154,7 +160,31 @@ impl Run {
         self.close();
     }
 
+    /// A cache that is told to connect outside of its runtime says so, and can connect later.
+    fn connect_outside(&self, index: usize) {
+        self.world.with(|state| state.outside = true);
+        let mut connect = pin!(self.caches[index].connect());
+        let polled = connect.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.world.with(|state| state.outside = false);
+        let refused = matches!(polled, Poll::Ready(Err(Error::NoRuntime { .. })));
+        self.expect(refused, "connecting outside of the runtime is no error");
+        self.expect(!self.caches[index].is_connected(), "connected outside of the runtime");
+    }
+
     fn spawn_callers(&mut self) {
+        for index in 0..self.plan.caches.len() {
+            if self.plan.beginning.outside {
+                self.connect_outside(index);
+            }
+            if self.plan.beginning.lazy {
+                let connected = self.caches[index].is_connected();
+                self.expect(connected, "a cache that connects lazily is not connected");
+                self.world.with(|state| {
+                    state.ledger.connected(index, true);
+                    state.ledger.caches[index].lazy = Lazy::Dials;
+                });
+            }
+        }
         let span = self.plan.faults_until.since(Instant::ORIGIN);
         for index in 0..self.plan.caches.len() {
             let (mut caller, reconnects) = (self.caller(), self.plan.reconnects);
@@ -225,6 +255,9 @@ impl Run {
             });
             if !goes_on {
                 return;
+            }
+            if self.world.with(|state| std::mem::take(&mut state.shut_down)) {
+                self.executor.shut_down();
             }
             events += 1;
             if events % LOOKS == 0 {
@@ -385,6 +418,7 @@ fn model(plan: &Plan) -> Model {
     let mut model = Model::default();
     model.password = plan.password.then(|| PASSWORD.to_owned());
     model.hello = plan.hello;
+    model.refuses_names = plan.beginning.names;
     model.scan_step = Some(2);
     model
 }
@@ -448,7 +482,14 @@ fn caches(plan: &Plan, world: &World) -> Vec<Cache> {
         if let Some(millis) = cache.timeout {
             builder = builder.timeout(Duration::from_millis(millis));
         }
-        builder.build().unwrap_or_else(|error| panic!("the plan's options are good: {error}"))
+        if plan.beginning.names {
+            builder = builder.name("simulated");
+        }
+        let built = match plan.beginning.lazy {
+            false => builder.build(),
+            true => builder.connect_lazily(),
+        };
+        built.unwrap_or_else(|error| panic!("the plan's options are good: {error}"))
     };
     plan.caches.iter().enumerate().map(cache).collect()
 }

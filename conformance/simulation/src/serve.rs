@@ -7,7 +7,7 @@ use async_caches::runtime::Instant;
 use async_caches_core::cluster::slot::Slot;
 
 use crate::agenda::Event;
-use crate::ledger::EntryId;
+use crate::ledger::{EntryId, Lazy};
 use crate::line::Phase;
 use crate::model::{Model, Mood, Session};
 use crate::network::{PUSHES, STRAYS};
@@ -134,6 +134,8 @@ impl State {
             line.greeted |= greets;
             if greets {
                 line.greeted_at = self.now;
+                let cache = self.pools[line.pool].cache;
+                self.ledger.caches[cache].lazy = Lazy::No;
             }
             self.log.add(self.now, || format!("line {id}: {:?} comes to {said:?}", asked.request));
             let mut bytes = std::mem::take(&mut self.scratch);
@@ -167,27 +169,27 @@ impl State {
         let wire = Wire::of(request).filter(|wire| matches!(wire, Wire::Get | Wire::GetMany));
         let Some(wire) = wire else { return false };
         let is_poison = |at| request.word(at).ends_with(POISON.as_bytes());
-        let poisons = match poison {
-            Poison::HangUp | Poison::Malformed => wire.keys_at(request).any(is_poison),
-            Poison::Chunk => wire.keys_at(request).count() > 1,
-            Poison::Shard => false,
+        let mut keys = wire.keys_at(request);
+        let malformed = match poison {
+            Poison::HangUp => keys.any(is_poison).then_some(false),
+            Poison::Malformed => keys.any(is_poison).then_some(true),
+            Poison::Chunk => (keys.count() > 1).then_some(false),
+            // The server answers, and the line stays.
+            Poison::Shard => None,
         };
-        if !poisons {
-            return false;
-        }
+        let Some(malformed) = malformed else { return false };
         self.ledger.poisoned += 1;
         self.log.add(self.now, || format!("line {id}: {poison:?} at {request:?}"));
-        match poison {
-            Poison::HangUp | Poison::Chunk | Poison::Shard => self.die(id, false),
-            Poison::Malformed => {
-                self.say(id, b"@\r\n");
-                let line = &mut self.lines[id];
-                // A malformed reply answers nothing.
-                if line.replies == line.greetings {
-                    line.greeting = line.inward.said.len() as u64;
-                }
-                line.session = None;
+        if malformed {
+            self.say(id, b"@\r\n");
+            let line = &mut self.lines[id];
+            // It is no reply to any command.
+            if line.replies == line.greetings {
+                line.greeting = line.inward.said.len() as u64;
             }
+            line.session = None;
+        } else {
+            self.die(id, false);
         }
         true
     }
@@ -243,6 +245,15 @@ impl State {
                 self.nodes[0].model.mood = mood;
             }
             Strike::Mood(mood) => self.nodes[0].model.mood = mood,
+            Strike::ShutDown => {
+                self.shut_down = true;
+                self.pools.iter_mut().for_each(|pool| pool.over = true);
+                for cache in 0..self.plan.caches.len() {
+                    // A pool that is opened again knows nothing of what was before.
+                    self.ledger.heard(cache);
+                    self.ledger.caches[cache].lazy = Lazy::No;
+                }
+            }
             Strike::ForgetScripts => {
                 self.nodes.iter_mut().for_each(|node| node.model.forget_scripts());
             }

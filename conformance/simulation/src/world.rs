@@ -19,7 +19,7 @@ use bytes::BytesMut;
 use crate::agenda::{Agenda, Event};
 use crate::cluster::{Cluster, at_port};
 use crate::executor::Ready;
-use crate::ledger::Ledger;
+use crate::ledger::{Lazy, Ledger};
 use crate::line::Line;
 use crate::log::Log;
 use crate::plan::Plan;
@@ -53,6 +53,10 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     pub(crate) log: Log,
     pub(crate) scratch: Vec<u8>,
+    /// Whether the code that runs is outside of the runtime.
+    pub(crate) outside: bool,
+    /// Whether the runtime is to be shut down.
+    pub(crate) shut_down: bool,
     /// How many unused addresses were named.
     pub(crate) lied: i64,
 }
@@ -114,6 +118,10 @@ impl Runtime for Simulated {
 
     fn seed(&self) -> u64 {
         self.world.with(|state| state.random.below(u64::MAX))
+    }
+
+    fn is_here(&self) -> bool {
+        self.world.with(|state| !state.outside)
     }
 
     fn is_simulated(&self) -> bool {
@@ -275,6 +283,7 @@ impl State {
     /// Records that a cache has let go of its pool, or is about to.
     pub(crate) fn let_go(&mut self, cache: usize) {
         self.ledger.connected(cache, false);
+        self.ledger.caches[cache].lazy = Lazy::No;
         for pool in self.pools.iter_mut().filter(|pool| pool.cache == cache) {
             pool.over = true;
         }

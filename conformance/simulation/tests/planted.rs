@@ -8,7 +8,7 @@ use async_caches_core::planted::{Bug, plant};
 use async_caches_simulation::{Space, run_in};
 
 /// Every bug that shows with one server, or with the store in memory.
-const BUGS: [Bug; 51] = [
+const BUGS: [Bug; 55] = [
     Bug::PlaceGivenUp,
     Bug::PushIsAReply,
     Bug::WritesUncounted,
@@ -58,6 +58,10 @@ const BUGS: [Bug; 51] = [
     Bug::StrangersStay,
     Bug::HangUpIsFinal,
     Bug::HelloMustBeUnknown,
+    Bug::NameIsNeeded,
+    Bug::FirstDialAwaited,
+    Bug::OutsideIsConnecting,
+    Bug::GoneRuntimeKept,
     Bug::CounterLivesForEver,
     Bug::AnyValueIsDeleted,
 ];

@@ -145,7 +145,11 @@ impl Handshake {
                 self.go_on(tx)?;
             }
             (Some(Ask::Auth | Ask::Must | Ask::Name), None) | (Some(Ask::May), _) => {}
-            (Some(Ask::Name), Some(error)) if is_worth_going_on(&error) => self.info.unnamed = true,
+            (Some(Ask::Name), Some(error))
+                if is_worth_going_on(&error) && !planted::is(Bug::NameIsNeeded) =>
+            {
+                self.info.unnamed = true;
+            }
             (Some(Ask::Role), None) => {
                 let word = decode::elements(frame)?.next().transpose()?;
                 self.be(word.and_then(|word| word.bytes()).unwrap_or_default())?;
