@@ -1,14 +1,14 @@
-//! Which keys had values that were refused for their size lately, and how often each was asked for
-//! since: a few, of which the one that was refused first makes way.
+//! The keys whose values were refused for their size lately, and how often each was requested since.
+//! There is room for a few; a new one replaces the one that was refused first.
 //!
-//! Lookups count in place, as many of them at once as like; one that is lost does no harm.
+//! Lookups count in place, any number of them at the same time; it does no harm if one gets lost.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
 #[derive(Debug)]
 pub(super) struct Refusals {
     slots: [Refused; SLOTS],
-    /// Those from here on are empty.
+    /// The slots from here on are empty.
     len: usize,
 }
 
@@ -24,8 +24,8 @@ impl Refusals {
         Self { slots, len: 0 }
     }
 
-    /// Notes that a value was refused, whose key had been asked for so often before. Its count stays
-    /// if it was refused before.
+    /// Notes that a value was refused. Its key had been requested `asks` times before. If its value was
+    /// refused before, the larger count is kept.
     pub(super) fn note(&mut self, hash: u32, asks: u8) {
         if let Some(refused) = self.find(hash) {
             refused.asks.fetch_max(asks, Ordering::Relaxed);
@@ -41,7 +41,7 @@ impl Refusals {
         }
     }
 
-    /// Notes that a key was asked for that is not there.
+    /// Notes that a key was requested that is not in the store.
     #[inline]
     pub(super) fn hear(&self, hash: u32) {
         if self.len > 0
@@ -52,7 +52,7 @@ impl Refusals {
         }
     }
 
-    /// How often a key was asked for.
+    /// How often a key was requested; zero if it is not noted here.
     pub(super) fn asks(&self, hash: u32) -> u8 {
         self.find(hash).map_or(0, |refused| refused.asks.load(Ordering::Relaxed))
     }

@@ -1,5 +1,5 @@
-//! A cache of nothing but hashes, which shows what a rule would hit. Every operation is O(1), and
-//! lets go of two at most.
+//! A cache of nothing but hashes, which shows how often a rule would hit. Every operation is O(1), and
+//! evicts two hashes at most.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use crate::memory::slab::{Id, Slab};
 pub(super) struct Shadow {
     queues: Queues,
     seen: Slab<Seen>,
-    /// By the low bits of a hash the first of its chain.
+    /// The first hash of each chain; the low bits of a hash select its chain.
     chains: Vec<Id>,
 }
 
@@ -36,7 +36,7 @@ impl Residents for Slab<Seen> {
 }
 
 impl Shadow {
-    /// One for about so many.
+    /// Creates a shadow for about this many hashes.
     pub(super) fn new(rule: Rule, chains: u32) -> Self {
         let chains = usize::try_from(chains).unwrap_or(usize::MAX).next_power_of_two();
         Self {
@@ -51,19 +51,19 @@ impl Shadow {
         self.queues.share()
     }
 
-    /// How many there are.
+    /// The number of hashes.
     pub(super) fn len(&self) -> u32 {
         self.seen.len()
     }
 
-    /// Uses a hash, if it is there.
+    /// Uses a hash, if it is in the shadow. Returns whether it is.
     pub(super) fn ask(&mut self, hash: u32) -> bool {
         let found = self.find(hash).and_then(|id| self.seen.get(id));
         found.inspect(|seen| self.queues.hit(&seen.rank)).is_some()
     }
 
-    /// Takes in a hash, which is not there. Before that it lets go of one, or of two if the room has
-    /// become less.
+    /// Adds a hash that is not in the shadow. If there is no room it evicts one first, or two if the room
+    /// has become smaller.
     pub(super) fn insert(&mut self, hash: u32, room: u32) {
         for _ in 0..2 {
             if self.seen.len() >= room
@@ -80,14 +80,14 @@ impl Shadow {
         self.queues.insert(&mut self.seen, id, 1);
     }
 
-    /// Removes a hash, if it is there.
+    /// Removes a hash, if it is in the shadow.
     pub(super) fn forget(&mut self, hash: u32) {
         if let Some(id) = self.find(hash) {
             self.remove(id);
         }
     }
 
-    /// Whether a hash is there.
+    /// Whether a hash is in the shadow.
     pub(super) fn has(&self, hash: u32) -> bool {
         self.find(hash).is_some()
     }

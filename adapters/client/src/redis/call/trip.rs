@@ -1,7 +1,7 @@
 //! One command's way through a cluster, if it is more than one hop to the node that the map names.
 //!
-//! Most commands never come here: they are sent by the map at once ([`View::find`]) and get their
-//! reply. If a node redirects a command or refuses it for now, or if it finds no connection, the
+//! Most commands never come here: they are sent at once to the node that the map names
+//! ([`View::find`]) and get their reply. If a node redirects a command or refuses it for now, or if it finds no connection, the
 //! core's [`Hops`] decides what to do, and this module does it.
 //!
 //! [`View::find`]: crate::cluster::View::find
@@ -38,7 +38,7 @@ pub(super) struct Trip {
     visited: Option<Arc<Node>>,
     /// The slot, if the keys do not determine it.
     slot: Option<Slot>,
-    /// Whether only masters may answer it, as another node did not.
+    /// Whether the command goes only to masters, as some node has redirected or refused it.
     settled: bool,
     wait: Option<Wait>,
     /// Its place in the queue of the cluster.
@@ -51,11 +51,11 @@ struct Stop {
     node: Arc<Node>,
     /// Whether the slot is still being moved there.
     asking: bool,
-    /// How many maps had been read by then. The stop is void once another map is read.
+    /// How many maps had been read when it was named. The stop is void once another map is read.
     maps: u64,
 }
 
-/// Until when a command waits.
+/// A command's wait, and when it ends.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     until: Instant,
@@ -71,7 +71,7 @@ impl Call {
         call
     }
 
-    /// Whether the command has no history.
+    /// Whether the command has no history of losses, redirects or waits, and no slot of its own.
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
         self.past.is_none()
@@ -217,8 +217,8 @@ impl Call {
         }
     }
 
-    /// Waits, while its time runs, for something other than the cluster that will wake the caller.
-    /// Ready once the time is over.
+    /// Waits for something outside of the cluster, which will wake the caller. Ready once the command
+    /// has timed out.
     pub(crate) fn poll_held_in(
         &mut self,
         nodes: &Arc<Nodes>,
