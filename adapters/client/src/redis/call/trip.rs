@@ -1,8 +1,8 @@
 //! One command's way through a cluster, if it is more than one hop to the node that the map names.
 //!
 //! Most commands never come here: they are sent at once to the node that the map names
-//! ([`View::find`]) and get their reply. If a node redirects a command or refuses it for now, or if it finds no connection, the
-//! core's [`Hops`] decides what to do, and this module does it.
+//! ([`View::find`]) and get their reply. If a node redirects a command or refuses it for now, or if
+//! the command finds no connection, the core's [`Hops`] decides what to do, and this module does it.
 //!
 //! [`View::find`]: crate::cluster::View::find
 
