@@ -381,7 +381,7 @@ fn aging(minsize: usize, maxsize: usize) -> (Pool, Vec<LinkId>) {
 fn a_link_past_its_age_closes_once_another_is_open() {
     let (mut pool, old) = aging(1, 2);
     let due = pool.deadline(at(0)).unwrap();
-    assert_eq!(due.why, "the age of a link");
+    assert_eq!(due.why, "the age of a connection");
     assert!((at(750)..=at(1_000)).contains(&due.at), "{due:?}");
     assert_eq!(pool.poll(at(749), busy), None);
     let new = dials(&mut pool, due.at);
