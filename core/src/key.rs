@@ -123,7 +123,7 @@ impl KeySpace {
     /// [`KeyError`] if the prefix contains a colon.
     pub fn with_prefix(&self, prefix: &str) -> Result<Self, KeyError> {
         if prefix.contains(':') {
-            return Err(KeyError::ColonInPrefix { prefix: prefix.into() });
+            return Err(KeyError::ColonInPrefix { prefix: cut(prefix) });
         }
         let version = self.head.get(self.stem_len..).unwrap_or_default();
         let head = [prefix.as_bytes(), b":", version].concat();
@@ -363,6 +363,16 @@ mod tests {
         let key = scope.key(name.as_bytes());
         assert_eq!(key.len(), key.to_bytes().len());
         String::from_utf8(key.to_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_error_shows_the_beginning_of_a_prefix() {
+        let prefix = std::format!("{}:", "p".repeat(1_000));
+        let space = KeySpace::default();
+        for refused in [KeySpace::new(&prefix, Version::None), space.with_prefix(&prefix)] {
+            let Err(KeyError::ColonInPrefix { prefix }) = refused else { panic!("{refused:?}") };
+            assert_eq!(&*prefix, "p".repeat(64));
+        }
     }
 
     #[test]

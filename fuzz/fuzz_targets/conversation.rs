@@ -102,7 +102,8 @@ impl Client {
         let (is_ready, is_asked) = (node.connection.is_ready(), node.values > 0);
         // Most messages are valid, as otherwise no conversation would last.
         let lies = u.ratio(1, 24)?;
-        match u.int_in_range(0..=12_u8)? {
+        match u.int_in_range(0..=13_u8)? {
+            13 if is_ready => self.storm(at, u)?,
             2 if lies => {
                 let len = u.int_in_range(1..=32)?.min(u.len());
                 let bytes = u.bytes(len)?.to_vec();
@@ -137,6 +138,23 @@ impl Client {
         self.poll(at);
         self.send();
         self.check();
+        Ok(())
+    }
+
+    /// A node redirects one call after another, each to an address of its own.
+    fn storm(&mut self, at: usize, u: &mut Unstructured<'_>) -> Result<()> {
+        let (count, first) = (u.int_in_range(1..=200_u16)?, u.arbitrary::<u16>()?);
+        let pause = Duration::from_millis(u.arbitrary::<u8>()?.into());
+        for number in 0..count {
+            self.call(number, false);
+            let to = Some((self.nodes[at].address.clone(), false));
+            self.calls.last_mut().expect("it was just pushed").as_mut().expect("it waits").to = to;
+            self.send();
+            let to = address(first.wrapping_add(number));
+            self.says(at, format!("-MOVED {number} {to}\r\n").as_bytes());
+            self.poll(at);
+            self.now = self.now + pause;
+        }
         Ok(())
     }
 

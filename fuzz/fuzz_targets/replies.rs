@@ -159,13 +159,11 @@ impl Said {
             Command::Touch { .. }
             | Command::Persist(_)
             | Command::Contains(_)
-            | Command::DeleteIf { .. } => {
-                match self.integer()? {
-                    0 => Reply::Flag(false),
-                    1 => Reply::Flag(true),
-                    _ => return None,
-                }
-            }
+            | Command::DeleteIf { .. } => match self.integer()? {
+                0 => Reply::Flag(false),
+                1 => Reply::Flag(true),
+                _ => return None,
+            },
             Command::Incr { delta, .. } => return self.sum(*delta),
             Command::Remaining(_) => Reply::Remaining(match self.integer()? {
                 -2 => Remaining::Absent,
