@@ -75,8 +75,8 @@ mod tests {
     /// A bucket of the hash table holds eight numbers on average. At worst there is one spare
     /// bucket for each four.
     const TABLE: usize = 64 * 5 / 4 / 8;
-    /// The fingerprint of an evicted key.
-    const GHOST: usize = 4;
+    /// The fingerprints of evicted keys: four for each three entries.
+    const GHOST: usize = (4 * 4_usize).div_ceil(3);
     /// The reference count of a block.
     const COUNT: usize = size_of::<usize>();
     /// The allocator's overhead of a block: a header, and half of a step of sixteen bytes.

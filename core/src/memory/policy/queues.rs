@@ -170,6 +170,7 @@ impl Queues {
     pub(in crate::memory) fn remove(&mut self, all: &mut impl Residents, id: Id) {
         self.unlink(all, id);
         self.len = self.len.saturating_sub(1);
+        self.ghosts.follow(self.len);
     }
 
     /// Notes that an entry was requested.
