@@ -22,6 +22,7 @@ use crate::reply::{Answer, Remaining, Reply};
 use crate::time::Instant;
 use crate::ttl::Expiry;
 
+mod families;
 mod large;
 mod model;
 
