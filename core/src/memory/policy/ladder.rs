@@ -16,11 +16,10 @@
 //! another rule the part of a loop that is kept must be found anew.
 //!
 //! Lookups only note that they were, in a ring of words that any number of them may write at once. The
-//! next writes settle them in their order. Each write settles two and a sixty-fourth of those that wait,
-//! at most eighteen, and each of them is a step of O(1) for each shadow. What does not fit in the ring is
-//! forgotten. It has room for a run of hits of every key in the sample: if the hits of a loop's part that
-//! is kept were forgotten, and not the misses of the others, the shadows would take the others for a
-//! short loop, which LRU hits.
+//! next writes settle them in their order, four each, and each of them is a step of O(1) for each shadow.
+//! What does not fit in the ring is forgotten. It has room for a run of hits of every key in the sample: if
+//! the hits of a loop's part that is kept were forgotten, and not the misses of the others, the shadows
+//! would take the others for a short loop, which LRU hits.
 //!
 //! The thoughts are from Waldspurger et al., "Cache modeling and optimization using miniature
 //! simulations" (ATC 2017).
@@ -85,12 +84,8 @@ impl Heard {
         word
     }
 
-    fn len(&mut self) -> usize {
-        self.noted.get_mut().wrapping_sub(self.settled)
-    }
-
     fn is_empty(&mut self) -> bool {
-        self.len() == 0
+        *self.noted.get_mut() == self.settled
     }
 }
 
@@ -128,7 +123,7 @@ impl Ladder {
     /// and the share that its shadow has learnt; or the same rule with its shadow's share.
     pub(super) fn settle(&mut self) -> Option<(Rule, Share)> {
         let ruling = self.ruling;
-        for _ in 0..FEWEST_SETTLED + self.heard.len() / PARTS_SETTLED {
+        for _ in 0..SETTLED_BY_A_WRITE {
             let Some(word) = self.heard.pop() else { break };
             let (hash, kind) = (word & !KIND, word & KIND);
             if !self.samples(hash) {
@@ -247,9 +242,8 @@ impl Ladder {
 const RULES: [Rule; 3] = [Rule::Learnt, Rule::Fixed(50), Rule::Fixed(90)];
 /// Requests that are kept until they are settled: as many as there may be keys in the sample.
 const HEARD: usize = 2 * SAMPLE as usize;
-/// A write settles so many of them, and one of so many parts of those that wait.
-const FEWEST_SETTLED: usize = 2;
-const PARTS_SETTLED: usize = 64;
+/// How many of them a write settles: few, as the caller waits for it.
+const SETTLED_BY_A_WRITE: usize = 4;
 /// About how many keys of the sample there is room for in a shadow.
 const SAMPLE: u32 = 512;
 /// No fewer hits than this decide.
@@ -267,15 +261,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_settles_two_requests_and_a_sixty_fourth_of_those_that_wait() {
+    fn a_write_settles_four_requests_at_most_and_the_next_ones_the_others() {
         let mut ladder = Ladder::new(Some(1000));
         (0..3000).for_each(|hash| ladder.hear(4 * hash, true));
-        let mut wait = 1024;
-        let mut settled = 0;
-        while settled < 900 {
+        for settled in (1..=40).map(|writes| 4 * writes) {
             ladder.settle();
-            settled += 2 + wait / 64;
-            wait = 1024 - settled;
             assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [settled; RULES.len()]);
         }
         while ladder.heard.pop().is_some() {}
@@ -286,9 +276,9 @@ mod tests {
     #[test]
     fn what_was_stored_is_seen_after_what_was_asked_for_before() {
         let mut ladder = Ladder::new(Some(1000));
-        (0..3).for_each(|hash| ladder.hear(4 * hash, false));
+        (0..5).for_each(|hash| ladder.hear(4 * hash, false));
         ladder.settle();
-        ladder.insert(4 * 2);
+        ladder.insert(4 * 4);
         assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [0; RULES.len()]);
         ladder.settle();
         assert_eq!(ladder.shadows().each_ref().map(Shadow::len), [1; RULES.len()]);
