@@ -73,6 +73,8 @@ pub struct Pool {
     failing_from: Option<Instant>,
     /// Whether the pool serves callers before its first connection, and none has opened yet.
     unproven: bool,
+    /// Whether a dial has failed meanwhile, so that callers need not wait for the next one.
+    disproved: bool,
     max_age: Option<Duration>,
     ages: Random,
     /// The connection that is being dialled to replace one that is too old.
@@ -175,6 +177,7 @@ impl Pool {
             refused: false,
             failing_from: None,
             unproven: false,
+            disproved: false,
             max_age: None,
             ages: Random::new(seed ^ AGES),
             renewing: None,
@@ -201,6 +204,7 @@ impl Pool {
                 self.demand = false;
                 self.failing_from = None;
                 self.unproven = false;
+                self.disproved = false;
                 self.not_before = Instant::ORIGIN;
             }
             Input::Ended { link, refused, answered } => {
@@ -307,8 +311,7 @@ impl Pool {
     /// Whether callers without a connection should fail at once instead of waiting.
     #[must_use]
     pub fn is_hopeless(&self, now: Instant) -> bool {
-        let failed = self.refused
-            || (self.unproven && self.history.has_failed() && !planted::is(Bug::FirstDialAwaited));
+        let failed = self.refused || (self.disproved && !planted::is(Bug::FirstDialAwaited));
         self.failing_from.is_some_and(|from| failed || from <= now)
     }
 
@@ -398,6 +401,7 @@ impl Pool {
         if left_alone && !planted::is(Bug::OldTroubleKept) {
             self.failing_from = None;
             self.refused = false;
+            self.disproved = false;
         }
         self.demand |= !self.is_dialling();
     }
@@ -414,6 +418,7 @@ impl Pool {
         }
         self.troubled = again;
         self.refused = false;
+        self.disproved = false;
         self.failing_from = None;
         self.not_before = if again { now + self.backoff.failed() } else { now };
     }
@@ -440,6 +445,7 @@ impl Pool {
         }
         self.troubled = true;
         self.refused = refused;
+        self.disproved |= self.unproven && matches!(phase, Phase::Dialling);
         // Connections that end together, for one reason, are one failure.
         if worked || refused || id.0 >= self.next_by_failure {
             let delay = if refused { self.backoff.refused() } else { self.backoff.failed() };

@@ -189,8 +189,8 @@ pub(crate) enum Lazy {
     No,
     /// Its first dial has neither succeeded nor failed.
     Dials,
-    /// A dial was refused then, and none has succeeded.
-    Refused { at: Instant },
+    /// A dial was refused then, and none has succeeded. The clock had jumped so much by then.
+    Refused { at: Instant, jumped: Duration },
 }
 
 impl Key {
@@ -303,9 +303,13 @@ impl Ledger {
 
     /// A dial of a cache was refused.
     pub(crate) fn dial_refused(&mut self, cache: usize) {
+        let (at, now_jumped) = (self.now, self.jumped);
         let lazy = &mut self.caches[cache].lazy;
-        if let Lazy::Dials = lazy {
-            *lazy = Lazy::Refused { at: self.now };
+        match lazy {
+            Lazy::No => {}
+            // A call that comes right after a jump may be earlier than the dial that is due.
+            Lazy::Refused { jumped, .. } if *jumped == now_jumped => {}
+            Lazy::Dials | Lazy::Refused { .. } => *lazy = Lazy::Refused { at, jumped: now_jumped },
         }
     }
 
@@ -313,12 +317,12 @@ impl Ledger {
     /// soon as a dial has failed.
     pub(crate) fn check_lazy(&mut self, id: OpId) {
         let op = &self.ops[id];
-        let Lazy::Refused { at } = self.caches[op.cache].lazy else { return };
+        let Lazy::Refused { at, jumped } = self.caches[op.cache].lazy else { return };
         let waited = self.now.since(op.issued_at);
         // A pool that keeps no connections dials for a call, which may wait for that.
         let single =
             self.bound(op.kind) == self.response_timeout + SLACK && self.keeps_links[op.cache];
-        if at + MOMENT < op.issued_at && waited > MOMENT && single && op.jumped == self.jumped {
+        if at + MOMENT < op.issued_at && waited > MOMENT && single && jumped == self.jumped {
             self.fail(format!("#{id} waited {waited:?} for a connection that never was"));
         }
     }

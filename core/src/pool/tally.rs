@@ -37,11 +37,6 @@ impl History {
         self.reconnects += u64::from(self.reconnects < self.lost);
     }
 
-    /// Whether a dial has failed since a connection last opened.
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed_dials > 0
-    }
-
     pub(super) fn ended(&mut self, phase: Phase) {
         match phase {
             Phase::Dialling => self.failed_dials = self.failed_dials.saturating_add(1),

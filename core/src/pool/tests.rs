@@ -368,6 +368,22 @@ fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() 
     assert!(!pool.is_hopeless(at(10_001)), "from then on it is waited for");
 }
 
+#[test]
+fn a_pool_that_was_left_alone_before_its_first_connection_dials_for_its_next_caller() {
+    let mut pool = pool(0, 1);
+    pool.begin_lazily();
+    pool.handle(Input::Demand, at(0));
+    let id = dials(&mut pool, at(0))[0];
+    pool.handle(ended(id), at(100));
+    assert!(pool.is_hopeless(at(100)));
+    pool.handle(Input::Demand, at(60_000));
+    assert!(!pool.is_hopeless(at(60_000)));
+    let id = dials(&mut pool, at(60_000))[0];
+    assert!(!pool.is_hopeless(at(60_001)), "the failure of long ago proves nothing");
+    pool.handle(ended(id), at(60_100));
+    assert!(pool.is_hopeless(at(60_100)));
+}
+
 /// A pool whose connections may be 1,000 ms old, all of them open at 0.
 fn aging(minsize: usize, maxsize: usize) -> (Pool, Vec<LinkId>) {
     let mut pool = pool(minsize, maxsize);
