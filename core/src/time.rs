@@ -60,7 +60,7 @@ impl fmt::Debug for Instant {
 pub struct Deadline {
     /// When.
     pub at: Instant,
-    /// What is due then, in a few words for a log.
+    /// The reason for the alarm, in a few words for a log.
     pub why: &'static str,
 }
 

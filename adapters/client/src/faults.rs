@@ -17,8 +17,8 @@ use crate::sync::lock;
 /// error says otherwise ([`Fault::Timeout`] may claim that it may have run, as a caller has to
 /// handle that). Each command counts by itself: the lookup and the store of a `get_or_set`, each
 /// chunk of 512 keys of a batch, each step of `clear_prefix`. `connect` and `disconnect` are not
-/// affected, and a [`Recorder`](crate::Recorder) is not called. A cache without a switch pays one
-/// comparison per operation for it.
+/// affected, and a [`Recorder`](crate::Recorder) is not called. A cache with a switch is slower, as
+/// its commands take the longer way. One without pays a comparison per operation at most.
 ///
 /// ```
 /// # use async_caches::{Error, Fault, Faults};

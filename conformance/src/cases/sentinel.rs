@@ -201,7 +201,7 @@ pub async fn sentinels_that_another_one_names_are_reached_by_the_map(cx: Context
     cache.set("key", 1).await.unwrap();
 }
 
-/// Where a server is as a sentinel knows it: an address at which nobody listens.
+/// Where a server is as a sentinel knows it: an address without a listener.
 fn inside(server: &Server) -> SocketAddr {
     SocketAddr::new(INSIDE.parse().expect("it is an address"), server.address().port())
 }

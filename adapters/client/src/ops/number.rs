@@ -129,7 +129,7 @@ impl Cache {
     ///
     /// # Errors
     /// As [`incr`](Self::incr); also [`Error::Overflow`] if the integer itself does not fit an
-    /// `i64`, whatever is stored. Nothing is sent then.
+    /// `i64`, whatever is stored. The client then sends nothing.
     pub fn incr_by<K: IntoName>(&self, key: K, delta: impl Integer) -> Incr<'_, K::Name, i64> {
         incr(self, key.into_name(), delta.number())
     }

@@ -59,7 +59,7 @@ pub(super) trait Dialler: Send {
 
 /// The handshake with one server.
 pub(super) trait Greeting: Send {
-    /// Takes in what was read. Returns whether the handshake is complete; the rest stays in `rx`.
+    /// Takes in the bytes that were read. Returns whether the handshake is complete; the rest stays in `rx`.
     fn take(
         &mut self,
         rx: &mut BytesMut,
