@@ -41,7 +41,12 @@ fn prints_and_parses(u: &mut Unstructured<'_>, options: Options) -> Result<()> {
     }
     let password = &mut masked.options.sentinel_password;
     *password = password.take().map(|_| Secret::new(Secret::MASK));
-    assert_eq!(CacheUrl::parse(&printed).as_ref(), Ok(&masked), "{printed}");
+    let parsed = CacheUrl::parse(&printed);
+    assert_eq!(parsed.as_ref().map(CacheUrl::to_string).as_ref(), Ok(&printed));
+    // What may be credentials in the name of a store in memory is masked, and so is not read again.
+    if !printed.starts_with("locmem://***") {
+        assert_eq!(parsed.as_ref(), Ok(&masked), "{printed}");
+    }
     Ok(())
 }
 

@@ -30,9 +30,11 @@ fn prints_what_it_parsed(url: &str) {
     }
     let password = &mut parsed.options.sentinel_password;
     *password = password.take().map(|_| Secret::new(Secret::MASK));
+    let again = CacheUrl::parse(&printed);
+    assert_eq!(again.as_ref().map(CacheUrl::to_string).as_ref(), Ok(&printed));
     // What may be credentials in the name of a store in memory is masked, and so is not read again.
     if !printed.starts_with("locmem://***") {
-        assert_eq!(CacheUrl::parse(&printed).as_ref(), Ok(&parsed), "{printed}");
+        assert_eq!(again.as_ref(), Ok(&parsed), "{printed}");
     }
 }
 
