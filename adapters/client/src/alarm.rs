@@ -11,7 +11,7 @@ use std::thread;
 
 use async_caches_core::time::{Deadline, Instant};
 
-use crate::flights::Desk;
+use crate::flights::LoadTable;
 use crate::memory::bell::{ASLEEP, Bell};
 use crate::runtime::Clock;
 use crate::sync::{AtomicU64, Condvar, Mutex, lock};
@@ -22,8 +22,8 @@ pub(crate) fn clock() -> Clock {
 }
 
 /// Wakes this table's followers in time, until it has none.
-pub(crate) fn watch(desk: &Arc<Desk>) {
-    lock(&DESKS).push(Arc::downgrade(desk));
+pub(crate) fn watch(loads: &Arc<LoadTable>) {
+    lock(&LOAD_TABLES).push(Arc::downgrade(loads));
 }
 
 /// Wakes followers at `deadline`, which their table knew before this call. Returns whether that
@@ -57,19 +57,19 @@ fn run() {
 
 /// Wakes all callers whose wait is over. Returns when the next wait ends.
 fn expire_all() -> Option<Deadline> {
-    let desks = std::mem::take(&mut *lock(&DESKS));
+    let load_tables = std::mem::take(&mut *lock(&LOAD_TABLES));
     let mut next = None;
-    for desk in desks {
-        let Some(desk) = desk.upgrade() else { continue };
-        if let Some(deadline) = desk.expire() {
+    for loads in load_tables {
+        let Some(loads) = loads.upgrade() else { continue };
+        if let Some(deadline) = loads.expire() {
             next = Deadline::earlier(next, Some(deadline));
-            watch(&desk);
+            watch(&loads);
         }
     }
     next
 }
 
 static BELL: Bell = Bell::with(Mutex::new(false), AtomicU64::new(ASLEEP), Condvar::new());
-static DESKS: Mutex<Vec<Weak<Desk>>> = Mutex::new(Vec::new());
+static LOAD_TABLES: Mutex<Vec<Weak<LoadTable>>> = Mutex::new(Vec::new());
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
 static RUNS: AtomicBool = AtomicBool::new(false);

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::cache::Cache;
 use crate::cluster::{Cluster, Nodes};
 use crate::error::Error;
-use crate::flights::Desk;
+use crate::flights::LoadTable;
 use crate::memory::Store;
 use crate::redis::{self, Outcome, Pool, Redis, Shared, Ticket};
 
@@ -24,8 +24,8 @@ use crate::redis::{self, Outcome, Pool, Redis, Shared, Ticket};
 pub(crate) enum Backend {
     Dummy,
     Memory(Arc<Store>),
-    Redis { redis: Arc<Redis>, desk: Arc<Desk> },
-    Cluster { cluster: Arc<Cluster>, desk: Arc<Desk> },
+    Redis { redis: Arc<Redis>, loads: Arc<LoadTable> },
+    Cluster { cluster: Arc<Cluster>, loads: Arc<LoadTable> },
 }
 
 /// A backend with connections, which has to be connected and closed.
@@ -113,11 +113,11 @@ impl Backend {
     }
 
     /// Where callers that load the same key share a load; the dummy backend has none.
-    pub(crate) fn desk(&self) -> Option<&Arc<Desk>> {
+    pub(crate) fn loads(&self) -> Option<&Arc<LoadTable>> {
         match self {
             Self::Dummy => None,
-            Self::Memory(store) => Some(store.desk()),
-            Self::Redis { desk, .. } | Self::Cluster { desk, .. } => Some(desk),
+            Self::Memory(store) => Some(store.loads()),
+            Self::Redis { loads, .. } | Self::Cluster { loads, .. } => Some(loads),
         }
     }
 
@@ -130,9 +130,9 @@ impl Backend {
         }
     }
 
-    /// The [`desk`](Self::desk), while a load may be under way there.
-    fn busy_desk(&self) -> Option<Arc<Desk>> {
-        self.desk().filter(|desk| desk.is_busy()).cloned()
+    /// The [`loads`](Self::loads), while a load may be under way there.
+    fn busy_loads(&self) -> Option<Arc<LoadTable>> {
+        self.loads().filter(|loads| loads.is_busy()).cloned()
     }
 
     /// How a caller that waits for the store of a load is timed. A store in memory is written in
@@ -301,9 +301,9 @@ impl Call {
         }
         let mut revived = false;
         loop {
-            let begun = cache.with_backend(|backend| match backend.busy_desk() {
+            let begun = cache.with_backend(|backend| match backend.busy_loads() {
                 _ if !revived && backend.is_over() => Begun::Over,
-                Some(desk) if !self.clear => Begun::Held(desk, backend.timed()),
+                Some(loads) if !self.clear => Begun::Held(loads, backend.timed()),
                 _ => match backend {
                     Backend::Dummy => Begun::Answered(dummy::execute(command)),
                     Backend::Memory(store) => Begun::Answered(store.execute(command)),
@@ -319,8 +319,8 @@ impl Call {
                     cache.revive();
                     continue;
                 }
-                Ok(Begun::Held(desk, timed)) => {
-                    if desk.poll_clear(command, cx).is_pending() {
+                Ok(Begun::Held(loads, timed)) => {
+                    if loads.poll_clear(command, cx).is_pending() {
                         return match timed {
                             Timed::ByNobody => Poll::Pending,
                             Timed::By(pool) => self.redis.poll_held(&pool, command, cx).map(Err),
@@ -362,9 +362,9 @@ pub(crate) enum AtOnce {
 enum Begun {
     /// The runtime that ran the backend is gone.
     Over,
-    /// A load may be under way: the desk must be asked first, outside of all locks. The caller
+    /// A load may be under way: the table of loads must be asked first, outside of all locks. The caller
     /// waits there as long as it would for a connection of the pool.
-    Held(Arc<Desk>, Timed),
+    Held(Arc<LoadTable>, Timed),
     Answered(Answer),
     Calling(Arc<Pool>),
     CallingNodes(Arc<Nodes>),

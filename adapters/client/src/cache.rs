@@ -19,7 +19,7 @@ use crate::backend::{AtOnce, Backend, Service};
 use crate::cluster::{Cluster, Nodes, View};
 use crate::error::Error;
 use crate::faults::Faults;
-use crate::flights::Desk;
+use crate::flights::LoadTable;
 use crate::memory::Store;
 use crate::redis::{Redis, Routes};
 use crate::runtime::{Runtime, poll_turn};
@@ -84,21 +84,21 @@ impl Target {
     }
 
     /// A pool or a cluster that is not started yet, if the target needs one.
-    fn service(&self, settings: &Settings) -> Option<(Service, Arc<Desk>)> {
+    fn service(&self, settings: &Settings) -> Option<(Service, Arc<LoadTable>)> {
         match self {
             Self::Dummy { .. } | Self::Memory { .. } => None,
             Self::Redis(remote) => {
-                let Remote { server, terms, runtime, desk, seen, .. } = &**remote;
+                let Remote { server, terms, runtime, loads, seen, .. } = &**remote;
                 let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
                 let redis = Redis::new(runtime, server, terms.clone(), settings, seen, None);
-                Some((Service::Redis(Arc::new(redis)), Arc::clone(desk)))
+                Some((Service::Redis(Arc::new(redis)), Arc::clone(loads)))
             }
             Self::Cluster(remote, translation) => {
-                let Remote { server, terms, runtime, desk, seen, .. } = &**remote;
+                let Remote { server, terms, runtime, loads, seen, .. } = &**remote;
                 let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
                 let (terms, translation) = (terms.clone(), translation.clone());
                 let cluster = Cluster::new(runtime, server, terms, settings, translation, seen);
-                Some((Service::Cluster(Arc::new(cluster)), Arc::clone(desk)))
+                Some((Service::Cluster(Arc::new(cluster)), Arc::clone(loads)))
             }
         }
     }
@@ -120,7 +120,7 @@ pub(crate) struct Remote<S> {
     scheme: Box<str>,
     terms: Terms,
     runtime: Arc<dyn Runtime>,
-    desk: Arc<Desk>,
+    loads: Arc<LoadTable>,
     /// Present while connected.
     seen: Arc<ArcSwapOption<S>>,
 }
@@ -132,8 +132,8 @@ impl<S> Remote<S> {
         terms: Terms,
         runtime: Arc<dyn Runtime>,
     ) -> Self {
-        let (desk, seen) = (Desk::of(&server, &runtime), Arc::default());
-        Self { server, scheme, terms, runtime, desk, seen }
+        let (loads, seen) = (LoadTable::of(&server, &runtime), Arc::default());
+        Self { server, scheme, terms, runtime, loads, seen }
     }
 
     pub(crate) fn topology(&self) -> &Topology {
@@ -268,11 +268,11 @@ impl Cache {
         is_plain: impl Fn() -> bool,
     ) -> Option<AtOnce> {
         match &self.inner.target {
-            Target::Redis(remote) if is_plain() && !remote.desk.is_busy() => {
+            Target::Redis(remote) if is_plain() && !remote.loads.is_busy() => {
                 let (link, large) = remote.seen.load().as_ref()?.find(command)?;
                 Some(AtOnce::Link { link, large })
             }
-            Target::Cluster(remote, _) if is_plain() && !remote.desk.is_busy() => {
+            Target::Cluster(remote, _) if is_plain() && !remote.loads.is_busy() => {
                 let (link, large) = remote.seen.load().as_ref()?.find(command)?;
                 Some(AtOnce::Link { link, large })
             }
@@ -386,7 +386,10 @@ impl Cache {
     /// Begins to connect. A backend without I/O is connected at once. Otherwise the caller waits
     /// for the returned service and then passes it to [`connected`](Self::connected), or gives up
     /// with [`idle`](Self::idle).
-    pub(crate) fn begin_connect(&self, how: Begin) -> Result<Option<(Service, Arc<Desk>)>, Error> {
+    pub(crate) fn begin_connect(
+        &self,
+        how: Begin,
+    ) -> Result<Option<(Service, Arc<LoadTable>)>, Error> {
         let mut phase = lock(&self.inner.phase);
         if *phase != Phase::Idle {
             return Err(Error::AlreadyConnected);
@@ -426,8 +429,8 @@ impl Cache {
 
     /// Marks the cache as connected at once; connections are dialled in the background.
     pub(crate) fn connect_lazily(&self) -> Result<(), Error> {
-        if let Some((service, desk)) = self.begin_connect(Begin::Lazily)? {
-            self.connected(service, desk);
+        if let Some((service, loads)) = self.begin_connect(Begin::Lazily)? {
+            self.connected(service, loads);
         }
         Ok(())
     }
@@ -440,7 +443,9 @@ impl Cache {
         if !is_over() || !self.inner.target.is_here() {
             return;
         }
-        let Some((service, desk)) = self.inner.target.service(&self.inner.settings) else { return };
+        let Some((service, loads)) = self.inner.target.service(&self.inner.settings) else {
+            return;
+        };
         let phase = lock(&self.inner.phase);
         // Another caller may have been faster.
         if *phase != Phase::Connected || !is_over() {
@@ -452,8 +457,8 @@ impl Cache {
         }
         self.publish(&service);
         let backend = match &service {
-            Service::Redis(redis) => Backend::Redis { redis: Arc::clone(redis), desk },
-            Service::Cluster(cluster) => Backend::Cluster { cluster: Arc::clone(cluster), desk },
+            Service::Redis(redis) => Backend::Redis { redis: Arc::clone(redis), loads },
+            Service::Cluster(cluster) => Backend::Cluster { cluster: Arc::clone(cluster), loads },
         };
         self.inner.backend.store(Some(Arc::new(backend)));
         drop(phase);
@@ -469,12 +474,12 @@ impl Cache {
         }
     }
 
-    pub(crate) fn connected(&self, service: Service, desk: Arc<Desk>) {
+    pub(crate) fn connected(&self, service: Service, loads: Arc<LoadTable>) {
         let mut phase = lock(&self.inner.phase);
         self.publish(&service);
         let backend = match service {
-            Service::Redis(redis) => Backend::Redis { redis, desk },
-            Service::Cluster(cluster) => Backend::Cluster { cluster, desk },
+            Service::Redis(redis) => Backend::Redis { redis, loads },
+            Service::Cluster(cluster) => Backend::Cluster { cluster, loads },
         };
         self.inner.backend.store(Some(Arc::new(backend)));
         *phase = Phase::Connected;

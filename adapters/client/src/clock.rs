@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_caches_core::time::Instant;
 
-use crate::flights::Desk;
+use crate::flights::LoadTable;
 use crate::memory::Store;
 use crate::registry::Registry;
 use crate::runtime::{BoxFuture, Endpoint, Link, Runtime, Timer};
@@ -48,7 +48,7 @@ struct Face {
     now: AtomicU64,
     alarms: Mutex<Alarms>,
     stores: Registry<Store>,
-    desks: Registry<Desk>,
+    load_tables: Registry<LoadTable>,
 }
 
 /// The alarms that are set, and the tasks that they wake.
@@ -89,8 +89,8 @@ impl ManualClock {
         &self.0.stores
     }
 
-    pub(crate) fn desks(&self) -> &Registry<Desk> {
-        &self.0.desks
+    pub(crate) fn load_tables(&self) -> &Registry<LoadTable> {
+        &self.0.load_tables
     }
 
     fn now(&self) -> Instant {
@@ -104,7 +104,7 @@ impl Default for Face {
             now: AtomicU64::new(BEGINNING.as_nanos()),
             alarms: Mutex::default(),
             stores: Registry::new(),
-            desks: Registry::new(),
+            load_tables: Registry::new(),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::sync::lock;
 
 /// The loads under way in one backend.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct LoadTable {
     /// Distinguishes this table from all others of the process.
     table: u64,
     flights: Mutex<Flights<Waker>>,
@@ -42,7 +42,7 @@ pub(crate) struct Desk {
 /// follower.
 #[derive(Debug)]
 pub(crate) struct Place {
-    desk: Arc<Desk>,
+    loads: Arc<LoadTable>,
     id: FlightId,
     part: Part,
 }
@@ -86,7 +86,7 @@ pub(crate) enum Followed {
     Alone,
 }
 
-impl Desk {
+impl LoadTable {
     pub(crate) fn new(time: Time, seed: u64) -> Self {
         static TABLES: AtomicU64 = AtomicU64::new(0);
         Self {
@@ -105,8 +105,8 @@ impl Desk {
     /// The table for a server's database, shared by all caches of this process that use it.
     pub(crate) fn of(server: &Server, runtime: &Arc<dyn Runtime>) -> Arc<Self> {
         let name = format!("{}/{}", server.topology, server.database);
-        let desks = runtime.manual_clock().map_or(&*DESKS, ManualClock::desks);
-        desks.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
+        let load_tables = runtime.manual_clock().map_or(&*LOAD_TABLES, ManualClock::load_tables);
+        load_tables.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
     }
 
     /// The number of loads that have ended. Must be read before the key is looked up.
@@ -123,7 +123,7 @@ impl Desk {
         wait: Duration,
     ) -> Joined {
         let now = self.time.now();
-        let place = |id, part| Place { desk: Arc::clone(self), id, part };
+        let place = |id, part| Place { loads: Arc::clone(self), id, part };
         self.with(|flights, _| match flights.join(key, seen, now, wait) {
             Role::Lead(id) => Joined::Lead(place(id, Part::Leader)),
             Role::Follow(id, seat) => {
@@ -236,7 +236,7 @@ impl Place {
             let Part::Follower(follower) = &mut self.part else {
                 return Poll::Ready(Followed::Lead);
             };
-            match self.desk.follow(self.id, follower.seat, cx) {
+            match self.loads.follow(self.id, follower.seat, cx) {
                 Turn::Wait => {}
                 Turn::Lead(id) => {
                     (self.id, self.part) = (id, Part::Leader);
@@ -247,7 +247,7 @@ impl Place {
                     return Poll::Ready(Followed::Value(value));
                 }
             }
-            match self.desk.poll_until(follower, cx) {
+            match self.loads.poll_until(follower, cx) {
                 Poll::Pending if follower.chain.may_wait(node) => return Poll::Pending,
                 Poll::Ready(true) => {}
                 Poll::Pending | Poll::Ready(false) => {
@@ -265,18 +265,18 @@ impl Place {
 
     /// Shares the leader's value. Returns whether the leader must store it too.
     pub(crate) fn share(&mut self, value: Bytes) -> bool {
-        let storing = self.desk.with(|flights, handles| flights.loaded(self.id, value, handles));
+        let storing = self.loads.with(|flights, handles| flights.loaded(self.id, value, handles));
         self.part = if storing { Part::Storing } else { Part::Gone };
         storing
     }
 
     fn node(&self) -> Node {
-        Node { table: self.desk.table, flight: self.id }
+        Node { table: self.loads.table, flight: self.id }
     }
 
     fn leave(&mut self) {
         let part = std::mem::replace(&mut self.part, Part::Gone);
-        self.desk.with(|flights, handles| match &part {
+        self.loads.with(|flights, handles| match &part {
             Part::Leader => flights.leave(self.id, handles),
             Part::Storing => flights.landed(self.id, handles),
             Part::Follower(follower) => flights.leave_seat(self.id, follower.seat, handles),
@@ -285,7 +285,7 @@ impl Place {
     }
 }
 
-impl Desk {
+impl LoadTable {
     /// Returns the next step of a follower.
     fn follow(self: &Arc<Self>, id: FlightId, seat: Seat, cx: &Context<'_>) -> Turn {
         let (now, waker) = (self.time.now(), cx.waker().clone());
@@ -332,4 +332,4 @@ impl Drop for Place {
     }
 }
 
-static DESKS: LazyLock<Registry<Desk>> = LazyLock::new(Registry::new);
+static LOAD_TABLES: LazyLock<Registry<LoadTable>> = LazyLock::new(Registry::new);

@@ -27,7 +27,7 @@ use self::sweeper::Watched;
 use self::tally::{Lane, Lanes, Tally};
 use crate::clock::ManualClock;
 use crate::error::Error;
-use crate::flights::Desk;
+use crate::flights::LoadTable;
 use crate::registry::Registry;
 use crate::runtime::{Runtime, Time};
 use crate::sync::AtomicU64;
@@ -40,7 +40,7 @@ pub(crate) struct Store {
     seed: Seed,
     bounds: Bounds,
     time: Time,
-    desk: Arc<Desk>,
+    loads: Arc<LoadTable>,
     /// Present if the sweeper frees its expired entries.
     watched: Option<Watched>,
 }
@@ -91,7 +91,7 @@ impl Store {
             tally: Tally::new(),
             seed: Seed::new(seed()),
             bounds,
-            desk: Arc::new(Desk::new(time.clone(), seed())),
+            loads: Arc::new(LoadTable::new(time.clone(), seed())),
             time,
             watched: None,
         }
@@ -137,8 +137,8 @@ impl Store {
         }
     }
 
-    pub(crate) fn desk(&self) -> &Arc<Desk> {
-        &self.desk
+    pub(crate) fn loads(&self) -> &Arc<LoadTable> {
+        &self.loads
     }
 }
 

@@ -12,7 +12,7 @@ use super::owns_its_cache;
 use crate::backend::{Call, Service};
 use crate::cache::{Begin, Cache};
 use crate::error::Error;
-use crate::flights::Desk;
+use crate::flights::LoadTable;
 use crate::handle::Handle;
 use crate::redis::Ticket;
 
@@ -21,7 +21,7 @@ use crate::redis::Ticket;
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Connect<'c> {
     cache: Handle<'c>,
-    waiting: Option<(Service, Arc<Desk>)>,
+    waiting: Option<(Service, Arc<LoadTable>)>,
     ticket: Option<Ticket>,
 }
 
@@ -106,8 +106,8 @@ impl Future for Connect<'_> {
         if let Some((service, _)) = &this.waiting {
             ready!(service.poll_first(&mut this.ticket, cx))?;
         }
-        if let Some((service, desk)) = this.waiting.take() {
-            this.cache.connected(service, desk);
+        if let Some((service, loads)) = this.waiting.take() {
+            this.cache.connected(service, loads);
         }
         Poll::Ready(Ok(()))
     }

@@ -241,7 +241,7 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
         let key = || Ok::<_, Error>(cache.scope(version)?.key(name));
         if seen.is_none() {
             cache.expiry(self.timeout)?;
-            *seen = cache.with_backend(|backend| backend.desk().map(|desk| desk.seen()))?;
+            *seen = cache.with_backend(|backend| backend.loads().map(|loads| loads.seen()))?;
         }
         let found = ready!(call.poll_value(cache, name, cx, || Ok(Command::Get(key()?))));
         let (seen, again) = (*seen, *again);
@@ -258,13 +258,13 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
             Err(error) if error.is_outage() => self.away = true,
             Err(error) => return Poll::Ready(Err(error)),
         }
-        let desk = cache.with_backend(|backend| backend.desk().cloned())?;
-        let Some(desk) = desk else { return Poll::Ready(Ok(self.load(None))) };
+        let loads = cache.with_backend(|backend| backend.loads().cloned())?;
+        let Some(loads) = loads else { return Poll::Ready(Ok(self.load(None))) };
         // If the server is away, it is no use to look again for a value stored by others. A second
         // lookup is the last: while loads keep ending, a caller could look again for ever.
         let ignored = planted::is(Bug::LoadWaitIgnored).then_some(Duration::MAX);
         let wait = ignored.or(self.load_wait).unwrap_or(cache.parts().1.load_wait);
-        let joined = desk.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again), wait);
+        let joined = loads.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again), wait);
         match joined {
             Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
             Joined::Follow(place) => self.stage = Stage::Follow(place),
