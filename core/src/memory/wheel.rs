@@ -75,7 +75,7 @@ pub(super) enum Step {
 pub(super) struct Wheel {
     /// Every timer is in the slot given by its difference from this tick, except those that are
     /// still to be distributed or were postponed. A timer that is started with a deadline before
-    /// this tick is in a slot entirely in the past.
+    /// this tick is in this tick's own slot.
     time: u64,
     /// The level whose slot at `time` is being distributed.
     dealing: Option<u32>,
@@ -212,7 +212,9 @@ impl Wheel {
         if at == Instant::MAX {
             return;
         }
-        let due = tick_after(at);
+        // A slot before the wheel's time would be on a level above those of timers that are due
+        // later, which come first.
+        let due = tick_after(at).max(self.time);
         let highest = (due ^ self.time).checked_ilog2().unwrap_or(0);
         let level = highest / BITS;
         let index = slot_index(level, digit(due, level));

@@ -182,6 +182,23 @@ fn a_deadline_that_has_passed_expires_at_once() {
 }
 
 #[test]
+fn a_deadline_before_the_last_boundary_expires_before_timers_that_are_due_later() {
+    for boundary in (1..8).map(|level| 1_u64 << (6 * level)) {
+        for passed in [1, 2, 63, 64, boundary - 1] {
+            let mut clock = Clockwork::new(2);
+            assert!(clock.drain(millis(boundary)).0.is_empty());
+            clock.start(0, millis(boundary + 50));
+            clock.start(1, millis(boundary.saturating_sub(passed)));
+            assert_eq!(clock.wheel.next(), Some(millis(boundary)));
+            let (expired, steps) = clock.drain(millis(boundary));
+            assert_eq!(expired, vec![1], "{boundary} - {passed}");
+            assert!(steps <= 2, "{boundary} - {passed}: {steps} steps");
+            assert_eq!(clock.drain(millis(boundary + 50)).0, vec![0]);
+        }
+    }
+}
+
+#[test]
 fn timers_can_be_started_while_a_slot_is_being_dealt_out() {
     let mut clockwork = Clockwork::new(101);
     (0..100).for_each(|number| clockwork.start(number, millis(4096 + u64::from(number))));
@@ -205,6 +222,7 @@ fn the_last_instant_means_never() {
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Start { number: u32, nanos: u64 },
+    StartLate { number: u32, nanos: u64 },
     Stop { number: u32 },
     Pass { nanos: u64 },
     Step { steps: u8 },
@@ -219,6 +237,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     };
     let act = prop_oneof![
         4 => (0..16_u32, span()).prop_map(|(number, nanos)| Act::Start { number, nanos }),
+        1 => (0..16_u32, span()).prop_map(|(number, nanos)| Act::StartLate { number, nanos }),
         1 => (0..16_u32).prop_map(|number| Act::Stop { number }),
         2 => span().prop_map(|nanos| Act::Pass { nanos }),
         2 => (0..8_u8).prop_map(|steps| Act::Step { steps }),
@@ -237,8 +256,13 @@ proptest! {
         let mut moves_owed = 0_usize;
         for act in acts {
             match act {
-                Act::Start { number, nanos } => {
-                    let at = now + Duration::from_nanos(nanos);
+                Act::Start { number, nanos } | Act::StartLate { number, nanos } => {
+                    let at = match act {
+                        Act::StartLate { .. } => {
+                            Instant::from_nanos(now.as_nanos().saturating_sub(nanos))
+                        }
+                        _ => now + Duration::from_nanos(nanos),
+                    };
                     clockwork.start(number, at);
                     plain.insert(number, at);
                     moves_owed += 2 * LEVELS;
@@ -262,7 +286,8 @@ proptest! {
                 }
             }
             if let Some(earliest) = plain.values().copied().filter(|&at| at < LAST_TICK).min() {
-                prop_assert!(clockwork.wheel.next().is_some_and(|next| next.since(earliest) < MILLI));
+                let latest = earliest.max(now);
+                prop_assert!(clockwork.wheel.next().is_some_and(|next| next.since(latest) < MILLI));
             }
         }
         let (expired, _) = clockwork.drain(now);
