@@ -75,6 +75,8 @@ pub(crate) struct Ledger {
     pub(crate) poisoned: usize,
     /// Whether nodes redirect callers to unused addresses.
     pub(crate) lies: bool,
+    /// When the server last forgot its clients.
+    pub(crate) clients_forgotten: u64,
     /// Counts the events, one after the other.
     pub(crate) step: u64,
     pub(crate) now: Instant,
@@ -144,6 +146,8 @@ pub(crate) struct Entry {
     line: usize,
     /// The keys of the command.
     pub(crate) words: Vec<Bytes>,
+    /// When it was written, if the server then no longer knew the client, so that it never runs.
+    refused: Option<u64>,
     pub(crate) said: Option<(u64, Said)>,
     pub(crate) taken: bool,
 }
@@ -226,11 +230,19 @@ impl Key {
 }
 
 impl Entry {
-    /// Whether the reply says that the command has not run, because the server does not know the
-    /// script, or because the key is another node's, and so on.
+    /// Whether the command has not run, as the reply says or will say: because the server does not
+    /// know the script or the client, or because the key is another node's, and so on.
     pub(crate) fn was_refused(&self) -> bool {
         let is_refusal = |text: &str| REFUSALS.iter().any(|word| text.starts_with(word));
-        matches!(&self.said, Some((_, Said::Error(text))) if is_refusal(text))
+        match &self.said {
+            Some((_, Said::Error(text))) => is_refusal(text),
+            Some(_) => false,
+            None => self.refused.is_some(),
+        }
+    }
+
+    pub(crate) fn is_of_a_forgotten_client(&self) -> bool {
+        matches!(&self.said, Some((_, Said::Error(text))) if text.starts_with("NOAUTH"))
     }
 
     fn was_sent_to_another(&self) -> bool {

@@ -117,11 +117,6 @@ impl Line {
         }
     }
 
-    /// Whether the client has it, or is dialling it.
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.phase, Phase::Dialling | Phase::Open)
-    }
-
     /// Whether a command would be answered.
     pub(crate) fn is_healthy(&self, now: Instant) -> bool {
         let muted = self.is_muted(Ways::In, now) || self.is_muted(Ways::Out, now);

@@ -43,6 +43,7 @@ impl State {
             fate.silent || self.nodes.get(node).is_some_and(|node| node.down && node.silent);
         self.log.add(self.now, || format!("line {id}: dialled by pool {pool} to {node}, {fate:?}"));
         self.lines.push(Line { race, ..Line::dialled(pool, node, fate, self.now) });
+        self.live.push(id);
         self.ledger.opened(id, self.pools[pool].cache);
         if !silent {
             let at = self.now + self.latency();
@@ -82,6 +83,7 @@ impl State {
             }
         } else {
             line.phase = Phase::Refused;
+            self.live.retain(|live| *live != id);
         }
         self.log
             .add(self.now, || format!("line {id}: {}", if refused { "refused" } else { "open" }));
@@ -110,6 +112,7 @@ impl State {
             self.ledger.fail(format!("line {id}: closed though nothing was wrong with it"));
         }
         line.phase = Phase::Closed;
+        self.live.retain(|live| *live != id);
         line.inward.reader = None;
         line.outward.writer = None;
         if !line.fate.linger {
@@ -118,8 +121,7 @@ impl State {
         let (pool, race) = (line.pool, line.race);
         self.ledger.closed(id);
         self.log.add(self.now, || format!("line {id}: closed by the client"));
-        let raced = |it: &Line| it.is_live() && it.race == race;
-        if race.is_none() || !self.lines.iter().any(raced) {
+        if race.is_none() || !self.live_lines().any(|it| it.race == race) {
             self.note_end(pool, failed, answered);
         }
     }
@@ -349,8 +351,7 @@ impl State {
         if self.now.since(at) >= SLACK {
             return self.note_redial(pool, events);
         }
-        let busy =
-            self.lines.iter().any(|line| line.pool == pool && line.is_live() && !line.greeted);
+        let busy = self.live_lines().any(|line| line.pool == pool && !line.greeted);
         let live = self.live(pool);
         let checked = self.pools[pool].redialled(events, live, busy);
         self.check(pool, checked);
@@ -358,9 +359,13 @@ impl State {
 
     /// How many connections a pool has. All lines of one race count as one connection.
     pub(crate) fn live(&self, pool: usize) -> usize {
-        let lines = || self.lines.iter().filter(|line| line.pool == pool && line.is_live());
+        let lines = || self.live_lines().filter(|line| line.pool == pool);
         let races: BTreeSet<_> = lines().filter_map(|line| line.race).collect();
         lines().filter(|line| line.race.is_none()).count() + races.len()
+    }
+
+    pub(crate) fn live_lines(&self) -> impl Iterator<Item = &Line> {
+        self.live.iter().map(|id| &self.lines[*id])
     }
 
     fn check(&mut self, pool: usize, checked: Result<(), Fault>) {

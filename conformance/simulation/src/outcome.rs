@@ -108,7 +108,7 @@ impl Ledger {
                     || text.starts_with("TRYAGAIN")
                     || text.starts_with("CLUSTERDOWN")
                     || text.starts_with("READONLY")
-                    || text.starts_with("NOAUTH");
+                    || (text.starts_with("NOAUTH") && !self.was_forgotten_twice(id));
                 if !tainted && (redirect || (trouble && self.is_strict(id))) {
                     return false;
                 }
@@ -128,6 +128,19 @@ impl Ledger {
             }
             Outcome::Failed(Failed::Other(_)) => false,
         }
+    }
+
+    /// Whether the server forgot its clients since the operation began, and refused the operation
+    /// before that as well.
+    fn was_forgotten_twice(&self, id: OpId) -> bool {
+        let op = &self.ops[id];
+        let refused = self.entries.iter().filter(|entry| {
+            let since = entry.said.as_ref().is_some_and(|(at, _)| *at >= op.issued);
+            let of_this = entry.op == Some(id)
+                || (entry.op.is_none() && entry.key.is_none_or(|key| op.keys.contains(&key)));
+            since && of_this && entry.is_of_a_forgotten_client()
+        });
+        self.clients_forgotten >= op.issued && refused.count() > 1
     }
 
     /// Whether a command for many keys was sent again for half of them.

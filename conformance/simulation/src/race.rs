@@ -113,7 +113,8 @@ impl State {
             let idle = self.pools[line.pool].over || !line.is_healthy(self.now);
             !idle && self.now.since(line.greeted_at) > most
         };
-        if let Some(id) = self.lines.iter().position(old) {
+        let found = self.live.iter().find(|id| old(&self.lines[**id]));
+        if let Some(id) = found {
             self.ledger.fail(format!("line {id} is older than {age:?}"));
         }
     }

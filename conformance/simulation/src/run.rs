@@ -111,6 +111,7 @@ impl Run {
             random: Random::new(random.below(u64::MAX)),
             agenda: Agenda::default(),
             lines: Vec::new(),
+            live: Vec::new(),
             pools: Vec::new(),
             races: Races::default(),
             nodes: nodes(&plan),
@@ -387,8 +388,7 @@ impl Run {
         self.drive(self.world.now() + Duration::from_secs(1));
         let tasks = self.executor.alive();
         self.expect(tasks == 0, "tasks are left");
-        let live =
-            self.world.with(|state| state.lines.iter().filter(|line| line.is_live()).count());
+        let live = self.world.with(|state| state.live.len());
         self.expect(live == 0, "lines are left");
     }
 

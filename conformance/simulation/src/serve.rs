@@ -8,7 +8,7 @@ use async_caches_core::cluster::slot::Slot;
 
 use crate::agenda::Event;
 use crate::ledger::{EntryId, Lazy};
-use crate::line::Phase;
+use crate::line::{Asked, Phase};
 use crate::model::{Model, Mood, Session};
 use crate::network::{PUSHES, STRAYS};
 use crate::plan::{POISON, Poison, Strike, Ways};
@@ -47,7 +47,12 @@ impl State {
         }
         if self.lines[id].greeted {
             self.check_node(id, request);
-            return self.ledger.asked(id, request);
+            let line = &self.lines[id];
+            let is_forgotten = line.session.as_ref().is_some_and(|session| !session.is_known());
+            let greets =
+                |asked: &Asked| asked.request.is(0, "AUTH") || asked.request.is(0, "HELLO");
+            let never_runs = is_forgotten && !line.outward.asked.iter().any(greets);
+            return self.ledger.asked(id, request, never_runs);
         }
         self.lines[id].reads |= request.is(0, "READONLY");
         if !matches!(Wire::of(request), None | Some(Wire::Ping)) && !self.lines[id].tainted {
@@ -260,6 +265,7 @@ impl State {
             Strike::ForgetClients => {
                 let greeted = self.lines.iter_mut().filter(|line| line.greeted);
                 greeted.filter_map(|line| line.session.as_mut()).for_each(Session::forget);
+                self.ledger.clients_forgotten = self.ledger.step;
             }
             Strike::Pause(nanos) => {
                 self.nodes[0].paused_until = self.now + Duration::from_nanos(nanos);

@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) random: Random,
     pub(crate) agenda: Agenda,
     pub(crate) lines: Vec<Line>,
+    /// The lines that the client has, or is dialling.
+    pub(crate) live: Vec<usize>,
     pub(crate) pools: Vec<Pool>,
     pub(crate) races: Races,
     /// The server, or all nodes of the cluster.

@@ -8,8 +8,14 @@ use crate::request::Request;
 use crate::wire::Wire;
 
 impl Ledger {
-    /// Records a command that was written as a whole.
-    pub(crate) fn asked(&mut self, line: usize, asked: &Request) -> Option<EntryId> {
+    /// Records a command that was written as a whole. It never runs if the server has forgotten
+    /// the line's client.
+    pub(crate) fn asked(
+        &mut self,
+        line: usize,
+        asked: &Request,
+        never_runs: bool,
+    ) -> Option<EntryId> {
         let wire = Wire::of(asked)?;
         let key = wire.key_at().and_then(|at| self.key(asked.word(at)));
         let op = wire.token(asked);
@@ -20,7 +26,8 @@ impl Ledger {
         }
         self.wait_for_stores(op, wire, key);
         let words = wire.keys_at(asked).map(|at| asked.share(at)).collect();
-        self.entries.push(Entry { op, wire, key, line, words, said: None, taken: false });
+        let refused = never_runs.then_some(self.step);
+        self.entries.push(Entry { op, wire, key, line, words, refused, said: None, taken: false });
         Some(self.entries.len() - 1)
     }
 
@@ -63,7 +70,8 @@ impl Ledger {
                 continue;
             }
             again = true;
-            let refused = before.said.as_ref().filter(|_| before.was_refused()).map(|(at, _)| *at);
+            let said = before.said.as_ref().map(|(at, _)| *at).or(before.refused);
+            let refused = said.filter(|_| before.was_refused());
             // If `SetReplayed` is planted, the rule about answered commands must find it, not this
             // rule.
             let passes = wire.changes_nothing() || planted::is(Bug::SetReplayed);
