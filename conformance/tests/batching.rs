@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Socket, Timer};
+use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Socket, Timer};
 use async_caches_conformance::server::{Kind, Server, Setup};
 use bytes::BytesMut;
 
@@ -22,7 +22,7 @@ const TASKS: usize = 64;
 const GETS: usize = 200;
 
 /// Dials as the adapter does, except for the socket.
-type Dial = fn(&Counting, Endpoint, Link);
+type Dial = fn(&Counting, Endpoint, Connection);
 
 /// An adapter's runtime whose sockets count their writes.
 struct Counting {
@@ -44,8 +44,8 @@ impl Runtime for Counting {
         self.inner.timer()
     }
 
-    fn dial(&self, to: Endpoint, link: Link) {
-        (self.dial)(self, to, link);
+    fn dial(&self, to: Endpoint, connection: Connection) {
+        (self.dial)(self, to, connection);
     }
 }
 
@@ -76,13 +76,13 @@ impl Counting {
     /// Drives a connection on a socket that counts.
     fn drive<S: Socket, T: Timer>(
         &self,
-        link: Link,
+        connection: Connection,
         connect: impl Future<Output = io::Result<S>> + Send + 'static,
         timer: T,
     ) {
         let writes = Arc::clone(&self.writes);
         let connect = async move { Ok(Counted { inner: connect.await?, writes }) };
-        self.inner.spawn(Box::pin(link.drive(connect, timer)));
+        self.inner.spawn(Box::pin(connection.drive(connect, timer)));
     }
 }
 
@@ -128,9 +128,9 @@ async fn gets_leave_in_batches<J: Future>(
 }
 
 fn on_tokio() -> (async_caches_tokio::Tokio, Dial) {
-    let dial: Dial = |this, to, link| {
+    let dial: Dial = |this, to, connection| {
         let timer = async_caches_tokio::Timer::new(&async_caches_tokio::Tokio::new());
-        this.drive(link, async_caches_tokio::Tokio::connect_tcp(address(to)), timer);
+        this.drive(connection, async_caches_tokio::Tokio::connect_tcp(address(to)), timer);
     };
     (async_caches_tokio::Tokio::new(), dial)
 }
@@ -155,9 +155,9 @@ fn on_tokios_threads_gets_leave_in_batches() {
 
 #[test]
 fn on_smol_gets_leave_in_batches() {
-    let dial: Dial = |this, to, link| {
+    let dial: Dial = |this, to, connection| {
         let timer = async_caches_smol::Timer::new(&async_caches_smol::Smol::new());
-        this.drive(link, async_caches_smol::Smol::connect_tcp(address(to)), timer);
+        this.drive(connection, async_caches_smol::Smol::connect_tcp(address(to)), timer);
     };
     let smol = async_caches_smol::Smol::new();
     smol::block_on(gets_leave_in_batches(smol, dial, smol::spawn));
@@ -165,9 +165,9 @@ fn on_smol_gets_leave_in_batches() {
 
 #[test]
 fn on_async_std_gets_leave_in_batches() {
-    let dial: Dial = |this, to, link| {
+    let dial: Dial = |this, to, connection| {
         let timer = async_caches_async_std::Timer::new(&async_caches_async_std::AsyncStd::new());
-        this.drive(link, async_caches_async_std::AsyncStd::connect_tcp(address(to)), timer);
+        this.drive(connection, async_caches_async_std::AsyncStd::connect_tcp(address(to)), timer);
     };
     let runtime = async_caches_async_std::AsyncStd::new();
     let test = gets_leave_in_batches(runtime, dial, async_std::task::spawn);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Timer};
+use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Timer};
 use async_caches::{Cache, builder};
 use async_caches_conformance::cluster::Cluster;
 use async_caches_conformance::server::{Kind, Server, Setup};
@@ -90,9 +90,9 @@ impl Runtime for Panicking {
         self.inner.timer()
     }
 
-    fn dial(&self, to: Endpoint, link: Link) {
+    fn dial(&self, to: Endpoint, connection: Connection) {
         self.asked(Ask::Dial);
-        self.inner.dial(to, link);
+        self.inner.dial(to, connection);
     }
 }
 

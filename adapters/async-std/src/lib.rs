@@ -21,7 +21,9 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use async_caches::runtime::{BoxFuture, Clock, Endpoint, Instant, Link, Runtime, read_through};
+use async_caches::runtime::{
+    BoxFuture, Clock, Connection, Endpoint, Instant, Runtime, read_through,
+};
 pub use async_caches::*;
 use async_io::{Async, Timer as Alarm};
 use async_std::net::ToSocketAddrs;
@@ -105,16 +107,16 @@ impl Runtime for AsyncStd {
         Box::new(Timer::new(self))
     }
 
-    fn dial(&self, to: Endpoint, link: Link) {
+    fn dial(&self, to: Endpoint, connection: Connection) {
         let timer = Timer::new(self);
         match to {
             Endpoint::Tcp { host, port } => {
                 let addresses =
                     async move { Ok((host.as_str(), port).to_socket_addrs().await?.collect()) };
-                self.spawn(Box::pin(link.race(addresses, Self::connect_tcp, timer)));
+                self.spawn(Box::pin(connection.race(addresses, Self::connect_tcp, timer)));
             }
             Endpoint::Unix { path } => {
-                self.spawn(Box::pin(link.drive(Self::connect_unix(path), timer)));
+                self.spawn(Box::pin(connection.drive(Self::connect_unix(path), timer)));
             }
         }
     }

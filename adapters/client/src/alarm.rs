@@ -6,13 +6,12 @@
 //! and followers set alarms of their runtime themselves.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{LazyLock, Weak};
 use std::thread;
 
 use async_caches_core::time::{Deadline, Instant};
 
-use crate::flights::LoadTable;
-use crate::memory::bell::{ASLEEP, Bell};
+use crate::bell::{ASLEEP, Bell};
 use crate::runtime::Clock;
 use crate::sync::{AtomicU64, Condvar, Mutex, lock};
 
@@ -21,9 +20,15 @@ pub(crate) fn clock() -> Clock {
     *CLOCK
 }
 
+/// A table of callers that wait.
+pub(crate) trait Table: Send + Sync {
+    /// Wakes followers whose wait is over. Returns when the next wait ends.
+    fn expire(&self) -> Option<Deadline>;
+}
+
 /// Wakes this table's followers in time, until it has none.
-pub(crate) fn watch(loads: &Arc<LoadTable>) {
-    lock(&LOAD_TABLES).push(Arc::downgrade(loads));
+pub(crate) fn watch(table: Weak<dyn Table>) {
+    lock(&TABLES).push(table);
 }
 
 /// Wakes followers at `deadline`, which their table knew before this call. Returns whether that
@@ -57,19 +62,19 @@ fn run() {
 
 /// Wakes all callers whose wait is over. Returns when the next wait ends.
 fn expire_all() -> Option<Deadline> {
-    let load_tables = std::mem::take(&mut *lock(&LOAD_TABLES));
+    let tables = std::mem::take(&mut *lock(&TABLES));
     let mut next = None;
-    for loads in load_tables {
-        let Some(loads) = loads.upgrade() else { continue };
-        if let Some(deadline) = loads.expire() {
+    for watched in tables {
+        let Some(table) = watched.upgrade() else { continue };
+        if let Some(deadline) = table.expire() {
             next = Deadline::earlier(next, Some(deadline));
-            watch(&loads);
+            watch(watched);
         }
     }
     next
 }
 
 static BELL: Bell = Bell::with(Mutex::new(false), AtomicU64::new(ASLEEP), Condvar::new());
-static LOAD_TABLES: Mutex<Vec<Weak<LoadTable>>> = Mutex::new(Vec::new());
+static TABLES: Mutex<Vec<Weak<dyn Table>>> = Mutex::new(Vec::new());
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
 static RUNS: AtomicBool = AtomicBool::new(false);

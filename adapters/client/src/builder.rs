@@ -1,26 +1,26 @@
 //! Builds a cache from a URL and from explicit options, which override the URL.
 
+mod options;
+
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_caches_core::connection::Protocol;
-use async_caches_core::key::Version;
-use async_caches_core::options::{Options, Settings, TlsVerify};
-use async_caches_core::secret::Secret;
-use async_caches_core::ttl::Timeout;
-use async_caches_core::url::{Backend, CacheUrl, Credentials, Topology, UrlError};
-use async_caches_core::value::Unreadable;
+use async_caches_core::options::{Options, Settings};
+use async_caches_core::url::{Backend, CacheUrl, Credentials, UrlError};
 
-use crate::cache::{Cache, Remote, Target};
-use crate::clock::{ByHand, ManualClock};
-use crate::credentials::{CredentialsProvider, Who};
+use crate::by_hand::ByHand;
+use crate::cache::Cache;
+use crate::clock::ManualClock;
+use crate::connect_config::ConnectConfig;
+use crate::credentials::{CredentialState, CredentialsProvider};
 use crate::error::Error;
 use crate::faults::Faults;
 use crate::hooks::Hooks;
-use crate::resolver::Resolver;
+use crate::notices::{Notice, Subscriber, Tracking};
+use crate::recorder::{Recorder, Recording};
+use crate::resolver::{Resolve, Resolver};
 use crate::runtime::Runtime;
-use crate::terms::Terms;
+use crate::target::Target;
 use crate::tls;
 use crate::translation::Translation;
 use crate::unreadable::Reports;
@@ -46,8 +46,8 @@ pub struct Builder {
     translation: Translation,
     named_by_sentinels: Translation,
     tls: tls::Own,
-    pub(crate) resolver: Resolver,
-    pub(crate) hooks: Hooks,
+    resolver: Resolver,
+    hooks: Hooks,
 }
 
 #[derive(Clone)]
@@ -104,125 +104,6 @@ impl Builder {
         self
     }
 
-    /// The default timeout, for operations without one of their own. Zero is an error. If not
-    /// given, entries never expire. `None` leaves the choice to the URL.
-    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
-        self.options.timeout = Some(timeout.into());
-        self
-    }
-
-    /// Another name of [`timeout`](Self::timeout).
-    pub fn ttl(self, timeout: impl Into<Timeout>) -> Self {
-        self.timeout(timeout)
-    }
-
-    /// No default timeout, even if the URL gives one.
-    pub fn forever(self) -> Self {
-        self.timeout(Timeout::Never)
-    }
-
-    /// The default version of keys, for operations without one of their own. A text with a colon is
-    /// an error.
-    pub fn version(mut self, version: impl Into<Version>) -> Self {
-        self.options.version = Some(version.into());
-        self
-    }
-
-    /// The prefix of all keys. A colon in it is an error.
-    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.options.key_prefix = Some(prefix.into());
-        self
-    }
-
-    /// How many connections the pool keeps; 1 if not given.
-    pub fn minsize(mut self, links: usize) -> Self {
-        self.options.minsize = Some(links);
-        self
-    }
-
-    /// How many connections the pool may open; 10 if not given. Zero, fewer than `minsize`, or more
-    /// than 10,000 is an error.
-    pub fn maxsize(mut self, links: usize) -> Self {
-        self.options.maxsize = Some(links);
-        self
-    }
-
-    /// How many commands one connection may have in flight; 16,384 if not given. Zero is an error.
-    /// Callers past the limit wait their turn, within their response timeout.
-    pub fn max_in_flight(mut self, commands: usize) -> Self {
-        self.options.max_in_flight = Some(commands);
-        self
-    }
-
-    /// How many bytes may be queued on one connection until its socket takes them; 64 MiB if not
-    /// given. Zero is an error. Callers past the limit wait their turn, within their response
-    /// timeout.
-    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
-        self.options.max_queued_bytes = Some(bytes);
-        self
-    }
-
-    /// How many callers may wait for a connection, or for room on one; 65,536 if not given. Callers
-    /// past the limit get [`Error::Overloaded`] at once.
-    pub fn max_waiting(mut self, callers: usize) -> Self {
-        self.options.max_waiting = Some(callers);
-        self
-    }
-
-    /// How many entries a `locmem://` store may hold; no bound if not given. Zero is an error.
-    pub fn max_entries(mut self, entries: u64) -> Self {
-        self.options.max_entries = Some(entries);
-        self
-    }
-
-    /// How many bytes a `locmem://` store may hold, including keys and a constant for each entry;
-    /// no bound if not given. Zero is an error. A value that is larger than the bound by itself is
-    /// refused: it is not stored and the old value of its key is removed, but no other entry is
-    /// evicted for it. [`Stats::refused`](crate::Stats::refused) counts such values.
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.options.max_bytes = Some(bytes);
-        self
-    }
-
-    /// The username for sentinels; their default user if not given. It needs
-    /// [`sentinel_password`](Self::sentinel_password).
-    pub fn sentinel_username(mut self, username: impl Into<String>) -> Self {
-        self.options.sentinel_username = Some(username.into());
-        self
-    }
-
-    /// The password for sentinels. They have credentials of their own and are never sent those of
-    /// the master. It is an error if the URL names no sentinels.
-    pub fn sentinel_password(mut self, password: impl Into<Secret>) -> Self {
-        self.options.sentinel_password = Some(password.into());
-        self
-    }
-
-    /// Whether read-only commands go to the replicas of a cluster, if some can be reached. If not
-    /// given, only masters are read. Replicas lag behind: a value that was just written, by this
-    /// cache or another, may not be found yet, and one that was just removed may still be. All
-    /// reads of a key go to one replica as long as it can be reached.
-    pub fn replica_reads(mut self, reads: bool) -> Self {
-        self.options.replica_reads = Some(reads);
-        self
-    }
-
-    /// What [`get`](Cache::get) and [`get_many`](Cache::get_many) do with an entry that cannot be
-    /// read as the type asked for, unless the call sets it; an error if not given. For
-    /// [`get_or_set`](Cache::get_or_set) it is always a miss.
-    pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
-        self.options.unreadable = Some(unreadable);
-        self
-    }
-
-    /// The version of the protocol. If not given, RESP3 if the server speaks it, and RESP2
-    /// otherwise. [`Protocol::Resp2`] never asks for RESP3, and [`Protocol::Resp3`] makes a server
-    /// that does not speak it an error.
-    pub fn protocol(mut self, protocol: Protocol) -> Self {
-        self.options.protocol = Some(protocol);
-        self
-    }
-
     /// Maps the host and port that a cluster reports for a node to the address at which this client
     /// reaches it, for clusters behind address translation. If not given, or if the map returns a
     /// host and port that cannot be dialled, the reported address is used. The nodes in the URL are
@@ -257,90 +138,6 @@ impl Builder {
         self
     }
 
-    /// How long dialling a server and the handshake with it may take; 5 seconds if not given. Zero
-    /// is an error.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// How long an operation may wait for its reply; 5 seconds if not given. Zero is an error.
-    pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        self.options.response_timeout = Some(timeout);
-        self
-    }
-
-    /// How long a caller of `get_or_set` may wait for the load of another before it loads by
-    /// itself; 10 seconds if not given. If zero, no caller waits and each loads by itself.
-    pub fn load_wait(mut self, wait: Duration) -> Self {
-        self.options.load_wait = Some(wait);
-        self
-    }
-
-    /// How old a connection may become before a new one replaces it, so that a change of the
-    /// server's DNS name is followed; unlimited if not given. Each connection draws an age of its
-    /// own, up to a quarter less. No call fails because of it: the new connection is dialled first,
-    /// unless `maxsize` leaves no room for one, and the old one closes after its last commands. If
-    /// the new one cannot be dialled, the old one stays. Less than 100 milliseconds is an error.
-    pub fn max_connection_age(mut self, age: Duration) -> Self {
-        self.options.max_connection_age = Some(age);
-        self
-    }
-
-    /// The name of the connections in the server's list of clients. It must be printable ASCII
-    /// without spaces.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.options.name = Some(name.into());
-        self
-    }
-
-    /// The file of certificate authorities, in PEM, instead of those that the operating system
-    /// trusts. One of them must have issued the certificate of a `rediss://` server.
-    pub fn tls_ca(mut self, path: impl Into<String>) -> Self {
-        self.options.tls_ca = Some(path.into());
-        self
-    }
-
-    /// The file of the client certificate for a `rediss://` server, in PEM, followed by the
-    /// intermediate certificates up to its authority. It is an error without
-    /// [`tls_key`](Self::tls_key).
-    pub fn tls_cert(mut self, path: impl Into<String>) -> Self {
-        self.options.tls_cert = Some(path.into());
-        self
-    }
-
-    /// The file of the client certificate's private key, in PEM. It is an error without
-    /// [`tls_cert`](Self::tls_cert).
-    pub fn tls_key(mut self, path: impl Into<String>) -> Self {
-        self.options.tls_key = Some(path.into());
-        self
-    }
-
-    /// The name or address that the certificate of a `rediss://` server must be for, if it is not
-    /// the URL's host.
-    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
-        self.options.tls_server_name = Some(name.into());
-        self
-    }
-
-    /// How much of a `rediss://` server's certificate is verified. If not given, all of it. With
-    /// [`TlsVerify::Ca`], all but the name, for certificates without one. Any server is then
-    /// accepted whose certificate was issued by an authority in [`tls_ca`](Self::tls_ca). Without
-    /// `tls_ca` it is an error.
-    pub fn tls_verify(mut self, verify: TlsVerify) -> Self {
-        self.options.tls_verify = Some(verify);
-        self
-    }
-
-    /// Skips certificate verification: any server is accepted, whatever certificate it shows. The
-    /// connection is encrypted, but an attacker on the network path may be at its other end, read
-    /// everything, including the password, and change it. For tests only. To trust a certificate of
-    /// your own, use [`tls_ca`](Self::tls_ca); giving both is an error.
-    pub fn tls_dangerously_accept_any_certificate(mut self, accept: bool) -> Self {
-        self.options.tls_dangerously_accept_any_certificate = Some(accept);
-        self
-    }
-
     /// The whole TLS configuration, for what the options do not cover: other cryptography, keys in
     /// hardware, revocation. Only the server's name ([`tls_server_name`](Self::tls_server_name))
     /// may be given beside it. An option that names a file, or that changes what is verified, is an
@@ -348,6 +145,52 @@ impl Builder {
     #[cfg(feature = "tls")]
     pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.tls = tls::Own(Some(config));
+        self
+    }
+
+    /// The resolver for the host names of servers, sentinels and cluster nodes; the runtime, if not
+    /// given.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Resolver(Some(Arc::new(resolver)));
+        self
+    }
+
+    /// The recorder of how connections are used, for an application's metrics. See [`Recorder`].
+    pub fn recorder(mut self, recorder: impl Recorder) -> Self {
+        self.hooks.recorder = Some(Recording::new(recorder));
+        self
+    }
+
+    /// The subscriber that is told what servers push, and when connections open and end. A later
+    /// one replaces an earlier one. Together with [`tracking`](Self::tracking) it is what a near
+    /// cache in front of this one needs.
+    ///
+    /// `tell` is called in the task of the connection, on whichever thread that runs, under no lock
+    /// of the cache. It must not block, as all commands of that connection wait for it. It must not
+    /// panic, as that ends the connection. Pass slow work to another task.
+    ///
+    /// The notices of one connection come in order: [`Notice::Opened`], the pushes in the order of
+    /// their arrival, [`Notice::Ended`]. A caller gets a reply only after the notices of all pushes
+    /// that came before that reply on the same connection; later pushes may be reported before the
+    /// reply too. This makes a near cache safe: note that a key is being read before the request,
+    /// and keep the reply only if no notice named the key meanwhile and no connection has ended.
+    /// Notices of two connections are in no order, and may come at the same time.
+    ///
+    /// On a cluster the connections to all nodes are reported; a node names the keys that it holds.
+    ///
+    /// Backends without a server push nothing.
+    pub fn on_notice(mut self, tell: impl Fn(Notice<'_>) + Send + Sync + 'static) -> Self {
+        self.hooks.subscriber = Some(Subscriber::new(tell));
+        self
+    }
+
+    /// The keys whose changes servers report, on each connection from its beginning, in pushes for
+    /// [`on_notice`](Self::on_notice). Without a subscriber nothing is requested. Needs Redis 6 or
+    /// Valkey, and RESP3. Without these, or if the server refuses, connections do not open and
+    /// [`connect`](Self::connect) fails with the reason. A cluster opens its connections only when
+    /// a key is needed; there the first operation fails.
+    pub fn tracking(mut self, tracking: Tracking) -> Self {
+        self.hooks.tracking = Some(tracking);
         self
     }
 
@@ -377,23 +220,16 @@ impl Builder {
                 settings.sentinel_credentials = server.sentinel_credentials(&settings)?;
                 let tls = tls::client(&server, &settings, &self.scheme, self.tls)?;
                 let known = self.credentials.or_else(|| server.credentials.clone());
-                let who = Who::new(known, self.provider.map(|Provider(provider)| provider));
-                let terms = Terms {
-                    who,
+                let credentials =
+                    CredentialState::new(known, self.provider.map(|Provider(provider)| provider));
+                let config = ConnectConfig {
+                    credentials,
                     tls,
                     resolver: self.resolver,
                     named_by_sentinels: self.named_by_sentinels,
                     hooks: self.hooks,
                 };
-                match &server.topology {
-                    Topology::Standalone(_) | Topology::Sentinel(_) => {
-                        Target::Redis(Box::new(Remote::new(server, self.scheme, terms, runtime)))
-                    }
-                    Topology::Cluster(_) => {
-                        let remote = Remote::new(server, self.scheme, terms, runtime);
-                        Target::Cluster(Box::new(remote), self.translation)
-                    }
-                }
+                Target::remote(server, self.scheme, config, runtime, self.translation)
             }
             (Backend::Redis(_), None) => {
                 return Err(Error::NoRuntime { scheme: self.scheme.into() });

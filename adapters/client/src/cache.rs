@@ -7,25 +7,22 @@ use std::task::{Context, Poll};
 use arc_swap::ArcSwapOption;
 use async_caches_core::command::Command;
 use async_caches_core::key::{KeySpace, Scope, Version};
-use async_caches_core::memory::{Bounds, Stats};
+use async_caches_core::memory::Bounds;
 use async_caches_core::options::Settings;
 use async_caches_core::planted::{self, Bug};
-use async_caches_core::shown;
 use async_caches_core::ttl::{Expiry, Timeout};
-use async_caches_core::url::{Credentials, Server, Topology};
+use async_caches_core::url::Credentials;
 use async_caches_core::value::Unreadable;
+use bytes::Bytes;
 
-use crate::backend::{AtOnce, Backend, Service};
-use crate::cluster::{Cluster, Nodes, View};
+use crate::backend::{Backend, Remote};
+use crate::cluster::Nodes;
 use crate::error::Error;
 use crate::faults::Faults;
-use crate::flights::LoadTable;
 use crate::memory::Store;
-use crate::redis::{Redis, Routes};
-use crate::runtime::{Runtime, poll_turn};
+use crate::redis::SharedConnection;
 use crate::sync::lock;
-use crate::terms::Terms;
-use crate::translation::Translation;
+use crate::target::{RemoteTarget, Target};
 use crate::unreadable::Reports;
 
 /// A cache in nothing, in memory or on a server, as its URL says.
@@ -47,61 +44,13 @@ pub struct Cache {
 struct Inner {
     target: Target,
     settings: Settings,
-    phase: Mutex<Phase>,
+    phase: Mutex<CachePhase>,
     /// Present while connected. Kept apart from the phase, so that operations do not wait for each
     /// other.
     backend: ArcSwapOption<Backend>,
     reports: Reports,
     /// Present if a test makes operations fail.
     faults: Option<Faults>,
-}
-
-/// The target of a cache: its backend, and what is needed to connect to it.
-pub(crate) enum Target {
-    Dummy { runtime: Option<Arc<dyn Runtime>> },
-    Memory { name: Box<str>, runtime: Option<Arc<dyn Runtime>> },
-    Redis(Box<Remote<Routes>>),
-    Cluster(Box<Remote<View>>, Translation),
-}
-
-impl Target {
-    /// Whether this thread is inside the runtime that the target needs.
-    fn is_here(&self) -> bool {
-        match self {
-            Self::Dummy { .. } | Self::Memory { .. } => true,
-            Self::Redis(remote) => remote.runtime.is_here(),
-            Self::Cluster(remote, _) => remote.runtime.is_here(),
-        }
-    }
-
-    fn check_is_here(&self) -> Result<(), Error> {
-        let scheme = match self {
-            Self::Dummy { .. } | Self::Memory { .. } => return Ok(()),
-            Self::Redis(remote) => &remote.scheme,
-            Self::Cluster(remote, _) => &remote.scheme,
-        };
-        if self.is_here() { Ok(()) } else { Err(Error::NoRuntime { scheme: scheme.to_string() }) }
-    }
-
-    /// A pool or a cluster that is not started yet, if the target needs one.
-    fn service(&self, settings: &Settings) -> Option<(Service, Arc<LoadTable>)> {
-        match self {
-            Self::Dummy { .. } | Self::Memory { .. } => None,
-            Self::Redis(remote) => {
-                let Remote { server, terms, runtime, loads, seen, .. } = &**remote;
-                let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
-                let redis = Redis::new(runtime, server, terms.clone(), settings, seen, None);
-                Some((Service::Redis(Arc::new(redis)), Arc::clone(loads)))
-            }
-            Self::Cluster(remote, translation) => {
-                let Remote { server, terms, runtime, loads, seen, .. } = &**remote;
-                let (runtime, seen) = (Arc::clone(runtime), Arc::clone(seen));
-                let (terms, translation) = (terms.clone(), translation.clone());
-                let cluster = Cluster::new(runtime, server, terms, settings, translation, seen);
-                Some((Service::Cluster(Arc::new(cluster)), Arc::clone(loads)))
-            }
-        }
-    }
 }
 
 /// Makes the cache idle again when dropped.
@@ -113,44 +62,16 @@ impl Drop for Idle<'_> {
     }
 }
 
-/// A server or several, and the view of them that callers of this cache use.
-pub(crate) struct Remote<S> {
-    server: Server,
-    /// As written in the URL.
-    scheme: Box<str>,
-    terms: Terms,
-    runtime: Arc<dyn Runtime>,
-    loads: Arc<LoadTable>,
-    /// Present while connected.
-    seen: Arc<ArcSwapOption<S>>,
-}
-
-impl<S> Remote<S> {
-    pub(crate) fn new(
-        server: Server,
-        scheme: Box<str>,
-        terms: Terms,
-        runtime: Arc<dyn Runtime>,
-    ) -> Self {
-        let (loads, seen) = (LoadTable::of(&server, &runtime), Arc::default());
-        Self { server, scheme, terms, runtime, loads, seen }
-    }
-
-    pub(crate) fn topology(&self) -> &Topology {
-        &self.server.topology
-    }
-
-    fn debug<'d, 'f, 'b>(
-        &self,
-        backend: &str,
-        debug: &'d mut fmt::DebugStruct<'f, 'b>,
-    ) -> &'d mut fmt::DebugStruct<'f, 'b> {
-        debug
-            .field("backend", &backend)
-            .field("server", &self.server)
-            .field("tls", &self.terms.tls)
-            .field("runtime", &self.runtime)
-    }
+/// The result of a command on the fast path.
+pub(crate) enum AtOnce {
+    /// It can be sent on this connection.
+    Send {
+        connection: Arc<SharedConnection>,
+        large: bool,
+    },
+    Read(Option<Bytes>),
+    /// Other tasks run first; this one has been woken to poll again.
+    GiveWay,
 }
 
 /// Whether to wait for the first connection.
@@ -162,7 +83,7 @@ pub(crate) enum Begin {
 
 /// Whether a cache is connected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
+enum CachePhase {
     Idle,
     Connecting,
     Connected,
@@ -176,7 +97,7 @@ impl Cache {
         reports: Reports,
         faults: Option<Faults>,
     ) -> Self {
-        let (phase, backend) = (Mutex::new(Phase::Idle), ArcSwapOption::empty());
+        let (phase, backend) = (Mutex::new(CachePhase::Idle), ArcSwapOption::empty());
         let key_space = Arc::new(settings.key_space.clone());
         Self {
             key_space,
@@ -228,33 +149,11 @@ impl Cache {
     ///
     /// Does nothing on backends without a server.
     pub fn reauthenticate(&self, credentials: &Credentials) {
-        let who = match &self.inner.target {
-            Target::Dummy { .. } | Target::Memory { .. } => return,
-            Target::Redis(remote) => &remote.terms.who,
-            Target::Cluster(remote, _) => &remote.terms.who,
-        };
-        who.tell(credentials.clone());
-        match self.inner.backend.load().as_deref() {
-            Some(Backend::Redis { redis, .. }) => redis.pool().authenticate(credentials),
-            Some(Backend::Cluster { cluster, .. }) => cluster.authenticate(credentials),
-            Some(Backend::Dummy | Backend::Memory(_)) | None => {}
+        let Some(state) = self.inner.target.credentials() else { return };
+        state.set(credentials.clone());
+        if let Some(remote) = self.inner.backend.load().as_deref().and_then(Backend::remote) {
+            remote.authenticate(credentials);
         }
-    }
-
-    /// Returns what a store in memory has done since it was opened, for all its caches, and what it
-    /// holds. `None` if the cache is not connected, and for other backends: `dummy://` holds
-    /// nothing, and a server counts for all its clients and reports that in `INFO`.
-    /// [`info`](Self::info) includes these numbers, and reports on a server's connections.
-    ///
-    /// Takes the lock of each shard in turn, for reading, so lookups do not wait for it.
-    #[must_use]
-    pub fn stats(&self) -> Option<Stats> {
-        self.with_backend(|backend| match backend {
-            Backend::Memory(store) => Some(store.stats()),
-            Backend::Dummy | Backend::Redis { .. } | Backend::Cluster { .. } => None,
-        })
-        .ok()
-        .flatten()
     }
 
     /// The fast path of most commands: a connection that can be used at once, while no load is
@@ -268,13 +167,9 @@ impl Cache {
         is_plain: impl Fn() -> bool,
     ) -> Option<AtOnce> {
         match &self.inner.target {
-            Target::Redis(remote) if is_plain() && !remote.loads.is_busy() => {
-                let (link, large) = remote.seen.load().as_ref()?.find(command)?;
-                Some(AtOnce::Link { link, large })
-            }
-            Target::Cluster(remote, _) if is_plain() && !remote.loads.is_busy() => {
-                let (link, large) = remote.seen.load().as_ref()?.find(command)?;
-                Some(AtOnce::Link { link, large })
+            Target::Remote(remote) if is_plain() => {
+                let (connection, large) = remote.find(command)?;
+                Some(AtOnce::Send { connection, large })
             }
             Target::Memory { .. } => match (self.inner.backend.load().as_deref()?, command) {
                 (Backend::Memory(store), Command::Get(key)) if self.inner.faults.is_none() => {
@@ -283,46 +178,33 @@ impl Cache {
                         Poll::Pending => AtOnce::GiveWay,
                     })
                 }
-                (
-                    Backend::Dummy
-                    | Backend::Memory(_)
-                    | Backend::Redis { .. }
-                    | Backend::Cluster { .. },
-                    _,
-                ) => None,
+                (Backend::Dummy | Backend::Memory(_) | Backend::Remote { .. }, _) => None,
             },
-            Target::Dummy { .. } | Target::Redis(_) | Target::Cluster(..) => None,
+            Target::Dummy { .. } | Target::Remote(_) => None,
         }
     }
 
-    /// Ready once the calling task may do an operation that does not wait. Always ready without a
-    /// runtime, and on backends where operations wait for a server.
+    /// Ready once the calling task may do an operation that does not wait, as
+    /// [`Target::poll_turn`].
     #[inline(always)]
     pub(crate) fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
-        match &self.inner.target {
-            Target::Dummy { runtime: Some(runtime) }
-            | Target::Memory { runtime: Some(runtime), .. } => poll_turn(&**runtime, cx.waker()),
-            Target::Dummy { runtime: None }
-            | Target::Memory { runtime: None, .. }
-            | Target::Redis(_)
-            | Target::Cluster(..) => Poll::Ready(()),
-        }
+        self.inner.target.poll_turn(cx)
     }
 
     /// Like [`poll_turn`](Self::poll_turn), before an operation that fails at once, on any backend.
     #[cold]
     pub(crate) fn poll_turn_to_fail(&self, cx: &Context<'_>) -> Poll<()> {
-        match &self.inner.target {
-            // On these backends the task has already passed `poll_turn`.
-            Target::Dummy { .. } | Target::Memory { .. } => Poll::Ready(()),
-            Target::Redis(remote) => poll_turn(&*remote.runtime, cx.waker()),
-            Target::Cluster(remote, _) => poll_turn(&*remote.runtime, cx.waker()),
-        }
+        self.inner.target.poll_turn_to_fail(cx)
     }
 
-    /// The target of the cache, and its settings.
-    pub(crate) fn parts(&self) -> (&Target, &Settings) {
-        (&self.inner.target, &self.inner.settings)
+    /// The target of the cache.
+    pub(crate) fn target(&self) -> &Target {
+        &self.inner.target
+    }
+
+    /// The settings of the cache.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
     }
 
     /// The switch that makes operations fail, if a test has set one.
@@ -347,14 +229,20 @@ impl Cache {
 
     /// Whether the cache is on a cluster.
     pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self.inner.target, Target::Cluster(..))
+        self.inner.target.is_cluster()
     }
 
     /// The nodes of the cluster in use, if the cache is on one.
     pub(crate) fn nodes(&self) -> Option<Arc<Nodes>> {
-        match self.inner.backend.load().as_deref()? {
-            Backend::Cluster { cluster, .. } => Some(Arc::clone(cluster.nodes())),
-            Backend::Dummy | Backend::Memory(_) | Backend::Redis { .. } => None,
+        self.inner.backend.load().as_deref()?.nodes().cloned()
+    }
+
+    /// Notes the size of a value, for later commands of the same key. A cache that was disconnected
+    /// meanwhile has no backend to note it.
+    #[cold]
+    pub(crate) fn note(&self, key: &[u8], len: usize) {
+        if let Some(remote) = self.inner.backend.load().as_deref().and_then(Backend::remote) {
+            remote.note(key, len);
         }
     }
 
@@ -374,7 +262,7 @@ impl Cache {
     }
 
     /// The common start of all keys of this cache.
-    pub(crate) fn stem(&self) -> bytes::Bytes {
+    pub(crate) fn stem(&self) -> Bytes {
         self.key_space.stem()
     }
 
@@ -384,14 +272,11 @@ impl Cache {
     }
 
     /// Begins to connect. A backend without I/O is connected at once. Otherwise the caller waits
-    /// for the returned service and then passes it to [`connected`](Self::connected), or gives up
-    /// with [`idle`](Self::idle).
-    pub(crate) fn begin_connect(
-        &self,
-        how: Begin,
-    ) -> Result<Option<(Service, Arc<LoadTable>)>, Error> {
+    /// for the returned connections and then passes them to [`connected`](Self::connected), or
+    /// gives up with [`idle`](Self::idle).
+    pub(crate) fn begin_connect(&self, how: Begin) -> Result<Option<Remote>, Error> {
         let mut phase = lock(&self.inner.phase);
-        if *phase != Phase::Idle {
+        if *phase != CachePhase::Idle {
             return Err(Error::AlreadyConnected);
         }
         let settings = &self.inner.settings;
@@ -402,122 +287,112 @@ impl Cache {
                 let bounds = Bounds { max_entries, max_bytes };
                 Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
-            Target::Redis(_) | Target::Cluster(..) => {
+            Target::Remote(target) => {
                 if planted::is(Bug::OutsideIsConnecting) {
-                    *phase = Phase::Connecting;
+                    *phase = CachePhase::Connecting;
                 }
-                self.inner.target.check_is_here()?;
-                *phase = Phase::Connecting;
+                target.check_is_here()?;
+                *phase = CachePhase::Connecting;
                 drop(phase);
                 // If the runtime panics, the cache is idle again.
                 let undo = Idle(self);
-                let service = self.inner.target.service(settings);
-                if let Some((service, _)) = &service {
-                    if how == Begin::Lazily {
-                        service.begin_lazily();
-                    }
-                    service.start();
+                let remote = target.open(settings);
+                if how == Begin::Lazily {
+                    remote.begin_lazily();
                 }
+                remote.start();
                 std::mem::forget(undo);
-                return Ok(service);
+                return Ok(Some(remote));
             }
         };
         self.inner.backend.store(Some(Arc::new(backend)));
-        *phase = Phase::Connected;
+        *phase = CachePhase::Connected;
         Ok(None)
     }
 
     /// Marks the cache as connected at once; connections are dialled in the background.
     pub(crate) fn connect_lazily(&self) -> Result<(), Error> {
-        if let Some((service, loads)) = self.begin_connect(Begin::Lazily)? {
-            self.connected(service, loads);
+        if let Some(remote) = self.begin_connect(Begin::Lazily)? {
+            self.connected(remote);
         }
         Ok(())
     }
 
     /// Opens the pool or the cluster again on the caller's runtime, if its old runtime is gone and
     /// the caller is inside one.
-    #[cold]
-    pub(crate) fn revive(&self) {
+    pub(crate) fn revive_if_over(&self) {
         let is_over = || self.inner.backend.load().as_deref().is_some_and(Backend::is_over);
-        if !is_over() || !self.inner.target.is_here() {
+        let Target::Remote(target) = &self.inner.target else { return };
+        if is_over() {
+            self.revive(target, is_over);
+        }
+    }
+
+    #[cold]
+    fn revive(&self, target: &RemoteTarget, is_over: impl Fn() -> bool) {
+        if !target.is_here() {
             return;
         }
-        let Some((service, loads)) = self.inner.target.service(&self.inner.settings) else {
-            return;
-        };
+        let remote = target.open(&self.inner.settings);
         let phase = lock(&self.inner.phase);
         // Another caller may have been faster.
-        if *phase != Phase::Connected || !is_over() {
+        if *phase != CachePhase::Connected || !is_over() {
             return;
         }
         let gone = self.inner.backend.load_full();
-        if let Some(gone) = gone.as_deref().and_then(Backend::service) {
+        if let Some(gone) = gone.as_deref().and_then(Backend::remote) {
             gone.withdraw();
         }
-        self.publish(&service);
-        let backend = match &service {
-            Service::Redis(redis) => Backend::Redis { redis: Arc::clone(redis), loads },
-            Service::Cluster(cluster) => Backend::Cluster { cluster: Arc::clone(cluster), loads },
-        };
-        self.inner.backend.store(Some(Arc::new(backend)));
+        self.publish(&remote);
+        self.inner.backend.store(Some(Arc::new(target.backend(remote.clone()))));
         drop(phase);
         drop(gone);
-        service.start();
+        remote.start();
     }
 
     /// Makes connections visible to callers on their fast path. Not if a test makes operations fail,
     /// as each command must check for that first.
-    fn publish(&self, service: &Service) {
+    fn publish(&self, remote: &Remote) {
         if self.inner.faults.is_none() {
-            service.publish();
+            remote.publish();
         }
     }
 
-    pub(crate) fn connected(&self, service: Service, loads: Arc<LoadTable>) {
+    /// Connections that the caller has waited for serve the cache from now on.
+    pub(crate) fn connected(&self, remote: Remote) {
+        let Target::Remote(target) = &self.inner.target else { return };
         let mut phase = lock(&self.inner.phase);
-        self.publish(&service);
-        let backend = match service {
-            Service::Redis(redis) => Backend::Redis { redis, loads },
-            Service::Cluster(cluster) => Backend::Cluster { cluster, loads },
-        };
-        self.inner.backend.store(Some(Arc::new(backend)));
-        *phase = Phase::Connected;
+        self.publish(&remote);
+        self.inner.backend.store(Some(Arc::new(target.backend(remote))));
+        *phase = CachePhase::Connected;
     }
 
-    /// Begins to disconnect: no new operation begins. The caller waits for the returned service to
-    /// close and then makes the cache [`idle`](Self::idle).
-    pub(crate) fn begin_disconnect(&self) -> Result<Option<Service>, Error> {
+    /// Begins to disconnect: no new operation begins. The caller waits for the returned connections
+    /// to close and then makes the cache [`idle`](Self::idle).
+    pub(crate) fn begin_disconnect(&self) -> Result<Option<Remote>, Error> {
         let mut phase = lock(&self.inner.phase);
-        if *phase != Phase::Connected {
+        if *phase != CachePhase::Connected {
             return Err(Error::NotConnected);
         }
         let gone = self.inner.backend.swap(None);
-        let service = gone.as_deref().and_then(Backend::service);
-        if let Some(service) = &service {
-            service.withdraw();
+        let remote = gone.as_deref().and_then(Backend::remote).cloned();
+        if let Some(remote) = &remote {
+            remote.withdraw();
         }
-        *phase = if service.is_some() { Phase::Closing } else { Phase::Idle };
+        *phase = if remote.is_some() { CachePhase::Closing } else { CachePhase::Idle };
         drop(phase);
-        Ok(service)
+        Ok(remote)
     }
 
     pub(crate) fn idle(&self) {
-        *lock(&self.inner.phase) = Phase::Idle;
+        *lock(&self.inner.phase) = CachePhase::Idle;
     }
 }
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Cache");
-        match &self.inner.target {
-            Target::Dummy { .. } => debug.field("backend", &"dummy"),
-            Target::Memory { name, .. } => {
-                debug.field("backend", &"locmem").field("name", &shown::name(name))
-            }
-            Target::Redis(remote) => remote.debug("redis", &mut debug),
-            Target::Cluster(remote, _) => remote.debug("cluster", &mut debug),
-        };
+        self.inner.target.debug(&mut debug);
         debug.field("connected", &self.is_connected()).finish_non_exhaustive()
     }
 }

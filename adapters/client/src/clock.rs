@@ -9,10 +9,6 @@ use std::time::Duration;
 
 use async_caches_core::time::Instant;
 
-use crate::flights::LoadTable;
-use crate::memory::Store;
-use crate::registry::Registry;
-use crate::runtime::{BoxFuture, Endpoint, Link, Runtime, Timer};
 use crate::sync::lock;
 
 /// A clock that stands still until a test advances it. A cache that gets it from
@@ -42,13 +38,11 @@ use crate::sync::lock;
 #[derive(Clone, Default)]
 pub struct ManualClock(Arc<Face>);
 
-/// The clock, and the registries of the things that use it.
 struct Face {
+    id: u64,
     /// In nanoseconds; changed under the lock of the alarms.
     now: AtomicU64,
     alarms: Mutex<Alarms>,
-    stores: Registry<Store>,
-    load_tables: Registry<LoadTable>,
 }
 
 /// The alarms that are set, and the tasks that they wake.
@@ -85,102 +79,42 @@ impl ManualClock {
         self.now().since(BEGINNING)
     }
 
-    pub(crate) fn stores(&self) -> &Registry<Store> {
-        &self.0.stores
+    /// A number that no other clock of the process has.
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
     }
 
-    pub(crate) fn load_tables(&self) -> &Registry<LoadTable> {
-        &self.0.load_tables
-    }
-
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         Instant::from_nanos(self.0.now.load(Ordering::SeqCst))
     }
 }
 
 impl Default for Face {
     fn default() -> Self {
+        static CLOCKS: AtomicU64 = AtomicU64::new(0);
         Self {
+            id: CLOCKS.fetch_add(1, Ordering::Relaxed),
             now: AtomicU64::new(BEGINNING.as_nanos()),
             alarms: Mutex::default(),
-            stores: Registry::new(),
-            load_tables: Registry::new(),
         }
     }
 }
 
-impl fmt::Debug for ManualClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ManualClock").field("elapsed", &self.elapsed()).finish_non_exhaustive()
-    }
-}
-
-/// A runtime, if the cache has one, with the time of a manual clock.
-#[derive(Debug)]
-pub(crate) struct ByHand {
-    pub(crate) clock: ManualClock,
-    pub(crate) runtime: Option<Arc<dyn Runtime>>,
-}
-
-impl Runtime for ByHand {
-    fn now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    fn is_here(&self) -> bool {
-        self.runtime.as_ref().is_none_or(|runtime| runtime.is_here())
-    }
-
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        if let Some(runtime) = &self.runtime {
-            runtime.spawn(task);
-        }
-    }
-
-    fn seed(&self) -> u64 {
-        self.runtime.as_ref().map_or_else(crate::seed, |runtime| runtime.seed())
-    }
-
-    fn is_simulated(&self) -> bool {
-        self.runtime.as_ref().is_none_or(|runtime| runtime.is_simulated())
-    }
-
-    fn has_own_time(&self) -> bool {
-        true
-    }
-
-    fn poll_budget(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.runtime {
-            Some(runtime) => runtime.poll_budget(cx),
-            None => Poll::Ready(()),
-        }
-    }
-
-    fn timer(&self) -> Box<dyn Timer> {
-        let mut alarms = lock(&self.clock.0.alarms);
-        alarms.next += 1;
-        Box::new(Alarm { clock: self.clock.clone(), id: alarms.next })
-    }
-
-    fn dial(&self, to: Endpoint, link: Link) {
-        if let Some(runtime) = &self.runtime {
-            runtime.dial(to, link);
-        }
-    }
-
-    fn manual_clock(&self) -> Option<&ManualClock> {
-        Some(&self.clock)
-    }
-}
-
-/// An alarm of a manual clock.
-struct Alarm {
+/// One alarm of a clock. It is removed from the clock when it is dropped.
+pub(crate) struct ManualAlarm {
     clock: ManualClock,
     id: u64,
 }
 
-impl Timer for Alarm {
-    fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+impl ManualAlarm {
+    pub(crate) fn of(clock: &ManualClock) -> Self {
+        let mut alarms = lock(&clock.0.alarms);
+        alarms.next += 1;
+        Self { clock: clock.clone(), id: alarms.next }
+    }
+
+    /// Ready once it is `at` or later; otherwise the task is woken then. `None` means never.
+    pub(crate) fn poll(&self, at: Option<Instant>, cx: &Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut alarms = lock(&self.clock.0.alarms);
         let rings = at.is_some_and(|at| at <= self.clock.now());
@@ -194,10 +128,16 @@ impl Timer for Alarm {
     }
 }
 
-impl Drop for Alarm {
+impl Drop for ManualAlarm {
     fn drop(&mut self) {
         let gone = lock(&self.clock.0.alarms).set.remove(&self.id);
         drop(gone);
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManualClock").field("elapsed", &self.elapsed()).finish_non_exhaustive()
     }
 }
 

@@ -35,27 +35,27 @@ where
 
 /// The credentials of one cache, for all its connections.
 #[derive(Clone)]
-pub(crate) struct Who(Arc<Inner>);
+pub(crate) struct CredentialState(Arc<Inner>);
 
 struct Inner {
     provider: Option<Arc<dyn CredentialsProvider>>,
-    told: Mutex<Told>,
+    last_set: Mutex<LastSet>,
 }
 
 /// The credentials that were last set, and how often they have been set.
 #[derive(Default)]
-struct Told {
+struct LastSet {
     credentials: Option<Credentials>,
     times: u64,
 }
 
-impl Who {
+impl CredentialState {
     pub(crate) fn new(
         credentials: Option<Credentials>,
         provider: Option<Arc<dyn CredentialsProvider>>,
     ) -> Self {
-        let told = Mutex::new(Told { credentials, times: 0 });
-        Self(Arc::new(Inner { provider, told }))
+        let last_set = Mutex::new(LastSet { credentials, times: 0 });
+        Self(Arc::new(Inner { provider, last_set }))
     }
 
     /// The provider to ask before each dial, if the cache has one.
@@ -66,27 +66,29 @@ impl Who {
     /// The credentials that were last set, if there is no provider, and how often they have been
     /// set.
     pub(crate) fn now(&self) -> (Option<Credentials>, u64) {
-        let told = lock(&self.0.told);
-        let credentials = told.credentials.clone().filter(|_| self.0.provider.is_none());
-        (credentials, told.times)
+        let last_set = lock(&self.0.last_set);
+        let credentials = last_set.credentials.clone().filter(|_| self.0.provider.is_none());
+        (credentials, last_set.times)
     }
 
     /// The credentials that were last set, if they were set more often than `times`.
     pub(crate) fn since(&self, times: u64) -> Option<Credentials> {
-        let told = lock(&self.0.told);
-        if told.times > times { told.credentials.clone() } else { None }
+        let last_set = lock(&self.0.last_set);
+        if last_set.times > times { last_set.credentials.clone() } else { None }
     }
 
     /// Sets the credentials from now on.
-    pub(crate) fn tell(&self, credentials: Credentials) {
-        let mut told = lock(&self.0.told);
-        told.credentials = Some(credentials);
-        told.times += 1;
+    pub(crate) fn set(&self, credentials: Credentials) {
+        let mut last_set = lock(&self.0.last_set);
+        last_set.credentials = Some(credentials);
+        last_set.times += 1;
     }
 }
 
-impl fmt::Debug for Who {
+impl fmt::Debug for CredentialState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Who").field("asked", &self.0.provider.is_some()).finish_non_exhaustive()
+        f.debug_struct("CredentialState")
+            .field("asked", &self.0.provider.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -18,11 +18,12 @@ use async_caches_core::shown::Shown;
 pub use async_caches_core::url::UrlError;
 use thiserror::Error;
 
+pub use self::tls_config::TlsConfigError;
 use crate::shared::{Shared, WithSources};
-use crate::tls::TlsConfigError;
 
 #[cfg(test)]
 mod tests;
+mod tls_config;
 
 /// Why a cache could not be opened, or why an operation failed.
 ///
@@ -535,6 +536,18 @@ impl LinkError {
         }
     }
 
+    /// Whether the server refused our credentials, or one side of TLS refused the other, so that
+    /// dialling again soon is no use.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Node { source, .. } => source.is_refusal(),
+            Self::Connection(ConnectionError::Refused(error)) => {
+                error.kind.is_refusal_of_credentials()
+            }
+            error => error.is_refusal_of_tls(),
+        }
+    }
+
     /// Whether one side has refused the other in TLS.
     pub(crate) fn is_refusal_of_tls(&self) -> bool {
         match self {
@@ -552,6 +565,15 @@ impl LinkError {
             | Self::Uncovered { .. }
             | Self::Crowded
             | Self::Closed => false,
+        }
+    }
+}
+
+impl From<MapError> for LinkError {
+    fn from(error: MapError) -> Self {
+        match error {
+            MapError::Refused(error) => ConnectionError::Refused(error).into(),
+            error => Self::Map(Box::new(error)),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,8 +18,7 @@ use bytes::Bytes;
 
 use crate::alarm;
 use crate::chain::{Chain, Inside, Node};
-use crate::clock::ManualClock;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::runtime::{Runtime, Time, Timer};
 use crate::sync::lock;
 
@@ -105,8 +104,8 @@ impl LoadTable {
     /// The table for a server's database, shared by all caches of this process that use it.
     pub(crate) fn of(server: &Server, runtime: &Arc<dyn Runtime>) -> Arc<Self> {
         let name = format!("{}/{}", server.topology, server.database);
-        let load_tables = runtime.manual_clock().map_or(&*LOAD_TABLES, ManualClock::load_tables);
-        load_tables.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
+        let name = registry::name_at(runtime.manual_clock(), &name);
+        LOAD_TABLES.get_or_make(&name, || Self::new(Time::of(runtime), runtime.seed()))
     }
 
     /// The number of loads that have ended. Must be read before the key is looked up.
@@ -202,20 +201,6 @@ impl LoadTable {
         if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Wakes followers whose wait is over. Returns when the next wait ends. If no follower waits,
-    /// the alarm's thread stops watching this table.
-    pub(crate) fn expire(&self) -> Option<Deadline> {
-        let now = self.time.now();
-        self.with(|flights, handles| {
-            if !planted::is(Bug::WaitNotTimed) {
-                flights.expire(now, handles);
-            }
-            let next = flights.deadline();
-            self.watched.store(next.is_some(), Ordering::Relaxed);
-            next
-        })
-    }
-
     fn with<R>(&self, act: impl FnOnce(&mut Flights<Waker>, &mut Handles<Waker>) -> R) -> R {
         let mut handles = Handles::new();
         let mut flights = lock(&self.flights);
@@ -225,6 +210,22 @@ impl LoadTable {
         drop(flights);
         handles.wake.into_iter().for_each(Waker::wake);
         result
+    }
+}
+
+impl alarm::Table for LoadTable {
+    /// Wakes followers whose wait is over. Returns when the next wait ends. If no follower waits,
+    /// the alarm's thread stops watching this table.
+    fn expire(&self) -> Option<Deadline> {
+        let now = self.time.now();
+        self.with(|flights, handles| {
+            if !planted::is(Bug::WaitNotTimed) {
+                flights.expire(now, handles);
+            }
+            let next = flights.deadline();
+            self.watched.store(next.is_some(), Ordering::Relaxed);
+            next
+        })
     }
 }
 
@@ -296,7 +297,8 @@ impl LoadTable {
             (turn, timed && !self.watched.swap(true, Ordering::Relaxed))
         });
         if unwatched {
-            alarm::watch(self);
+            let table: Weak<Self> = Arc::downgrade(self);
+            alarm::watch(table);
         }
         turn
     }

@@ -1,29 +1,27 @@
 //! What a cache is doing at the moment, for a dashboard: one snapshot for every backend.
 //!
-//! [`Cache::info`] reports the present state. It includes [`Cache::stats`](crate::Cache::stats),
+//! [`Cache::info`](crate::Cache::info) reports the present state. It includes [`Cache::stats`](crate::Cache::stats),
 //! which counts what a store in memory has done. No command is slowed down for it: the numbers come
 //! from places that do the work anyway, and the counters that grow are per connection.
 
 use std::time::Duration;
 
-use async_caches_core::memory::{Bounds, Stats};
+use async_caches_core::memory::Stats;
 use async_caches_core::options::Settings;
 use async_caches_core::url::{Endpoint, Topology};
 
-use crate::backend::Backend;
-use crate::cache::{Cache, Target};
 use crate::error::LinkError;
 
-/// What a cache is doing, as returned by [`Cache::info`]. Contains no password.
+/// What a cache is doing, as returned by [`Cache::info`](crate::Cache::info). Contains no password.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Info {
-    /// Whether the cache is connected, as [`Cache::is_connected`] returns it.
+    /// Whether the cache is connected, as [`Cache::is_connected`](crate::Cache::is_connected) returns it.
     pub connected: bool,
     /// What its backend is doing.
     pub backend: BackendInfo,
     /// How many entries this cache and its clones could not read as the type asked for, since it
-    /// was built: those that [`Cache::get_or_set`] replaced, those that were a miss, and those that
+    /// was built: those that [`Cache::get_or_set`](crate::Cache::get_or_set) replaced, those that were a miss, and those that
     /// were an error.
     pub unreadable: u64,
 }
@@ -54,7 +52,7 @@ pub struct MemoryInfo {
     /// How many bytes the store may hold, as [`Stats::bytes`] counts them; `None` for no bound.
     /// Before `connect`, the bound that this cache asks for.
     pub max_bytes: Option<u64>,
-    /// What the store has done and what it holds; `None` if not connected. See [`Cache::stats`].
+    /// What the store has done and what it holds; `None` if not connected. See [`Cache::stats`](crate::Cache::stats).
     pub stats: Option<Stats>,
 }
 
@@ -201,6 +199,13 @@ impl Info {
     }
 }
 
+impl ClusterInfo {
+    /// A cluster without nodes.
+    pub(crate) fn none(topology: Topology) -> Self {
+        Self { topology, nodes: Vec::new(), maps: 0, waiting: 0, held: 0, last_error: None }
+    }
+}
+
 impl PoolInfo {
     /// A pool without connections.
     pub(crate) fn none(topology: Topology, settings: &Settings) -> Self {
@@ -232,57 +237,5 @@ impl PoolInfo {
             last_error: None,
             servers: Vec::new(),
         }
-    }
-}
-
-impl Cache {
-    /// Returns a snapshot of the cache: its connections, the callers that wait for them and the
-    /// last error, or its store's bounds and counts.
-    ///
-    /// Never waits. Costs a short lock of the pool and of each of its connections in turn, or of
-    /// each shard of a store in memory. Call it every few seconds, not for every operation.
-    #[must_use]
-    pub fn info(&self) -> Info {
-        let (target, settings) = self.parts();
-        let backend = self.backend();
-        let connected = backend.is_some();
-        let backend = match target {
-            Target::Dummy { .. } => BackendInfo::Dummy,
-            Target::Memory { name, .. } => {
-                let store = match backend.as_deref() {
-                    Some(Backend::Memory(store)) => Some(store),
-                    Some(Backend::Dummy | Backend::Redis { .. } | Backend::Cluster { .. })
-                    | None => None,
-                };
-                let Settings { max_entries, max_bytes, .. } = *settings;
-                let asked = Bounds { max_entries, max_bytes };
-                let Bounds { max_entries, max_bytes } = store.map_or(asked, |store| store.bounds());
-                let stats = store.map(|store| store.stats());
-                let name = name.to_string();
-                BackendInfo::Memory(MemoryInfo { name, max_entries, max_bytes, stats })
-            }
-            Target::Redis(remote) => {
-                let mut info = PoolInfo::none(remote.topology().clone(), settings);
-                if let Some(Backend::Redis { redis, .. }) = backend.as_deref() {
-                    redis.pool().describe(&mut info);
-                }
-                BackendInfo::Redis(Box::new(info))
-            }
-            Target::Cluster(remote, _) => {
-                let mut info = ClusterInfo {
-                    topology: remote.topology().clone(),
-                    nodes: Vec::new(),
-                    maps: 0,
-                    waiting: 0,
-                    held: 0,
-                    last_error: None,
-                };
-                if let Some(Backend::Cluster { cluster, .. }) = backend.as_deref() {
-                    cluster.nodes().describe(&mut info);
-                }
-                BackendInfo::Cluster(Box::new(info))
-            }
-        };
-        Info { connected, backend, unreadable: self.reports().count() }
     }
 }

@@ -90,11 +90,15 @@
 
 mod alarm;
 mod backend;
+mod bell;
 mod builder;
+mod by_hand;
 mod cache;
+mod call;
 mod chain;
 mod clock;
 mod cluster;
+mod connect_config;
 mod credentials;
 mod error;
 mod events;
@@ -112,15 +116,14 @@ mod redis;
 mod registry;
 mod resolver;
 pub mod runtime;
+mod seed;
 mod shared;
 mod sync;
-mod terms;
+mod target;
 mod tls;
 mod translation;
 mod unreadable;
 mod waker;
-
-use std::hash::{BuildHasher, RandomState};
 
 pub use async_caches_core::connection::Protocol;
 pub use async_caches_core::key::{IntoName, NameBytes, Version};
@@ -143,7 +146,7 @@ pub use self::clock::ManualClock;
 pub use self::credentials::{CredentialsError, CredentialsProvider};
 pub use self::error::{
     ConnectionError, Error, KeyError, LinkError, LoadError, MapError, OptionError, ProtocolError,
-    ServerError, ServerErrorKind, TooManyRedirects, UrlError,
+    ServerError, ServerErrorKind, TlsConfigError, TooManyRedirects, UrlError,
 };
 pub use self::faults::{Fault, Faults};
 pub use self::form::{Decode, Encode, EncodeAs, Json, Raw};
@@ -159,7 +162,6 @@ pub use self::ops::{
 pub use self::recorder::{Batch, Recorder};
 pub use self::resolver::Resolve;
 pub use self::shared::Shared;
-pub use self::tls::TlsConfigError;
 
 /// Opens a cache that needs no runtime (`dummy://` or `locmem://`), without connecting it.
 ///
@@ -173,9 +175,4 @@ pub fn open(url: &str) -> Result<Cache, Error> {
 /// [`Builder::runtime`].
 pub fn builder(url: &str) -> Builder {
     Builder::new(url)
-}
-
-/// Returns an unpredictable number.
-fn seed() -> u64 {
-    RandomState::new().hash_one(0)
 }

@@ -3,7 +3,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, Weak};
 
+use crate::clock::ManualClock;
 use crate::sync::lock;
+
+/// The name of a thing for caches with this clock, or without one of their own. Caches with another
+/// clock have another thing under the same name.
+pub(crate) fn name_at(clock: Option<&ManualClock>, name: &str) -> String {
+    match clock {
+        Some(clock) => format!("{}:{name}", clock.id()),
+        None => format!(":{name}"),
+    }
+}
 
 /// Things by name. The registry keeps none of them alive.
 ///

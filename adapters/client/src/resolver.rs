@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::builder::Builder;
 use crate::runtime::BoxFuture;
 
 /// Resolves host names: for names that the operating system does not know, and for resolvers with
@@ -40,14 +39,5 @@ pub(crate) struct Resolver(pub(crate) Option<Arc<dyn Resolve>>);
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver").field("own", &self.0.is_some()).finish()
-    }
-}
-
-impl Builder {
-    /// The resolver for the host names of servers, sentinels and cluster nodes; the runtime, if not
-    /// given.
-    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
-        self.resolver = Resolver(Some(Arc::new(resolver)));
-        self
     }
 }

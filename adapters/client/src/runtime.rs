@@ -2,12 +2,13 @@
 //!
 //! An adapter implements [`Socket`] and [`Timer`] for its runtime's types and [`Runtime`] once, and
 //! passes the latter to [`Builder::runtime`](crate::Builder::runtime). The work of a connection is
-//! done by [`Link::race`], which is generic over the adapter's types: one task per connection, and
+//! done by [`Connection::race`], which is generic over the adapter's types: one task per connection, and
 //! no allocation and no dynamic call per operation.
 //!
 //! The crates `async-caches-tokio`, `async-caches-async-std` and `async-caches-smol` are such
 //! adapters; `async-caches-conformance` tests an adapter.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -19,7 +20,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::BytesMut;
 
 use crate::clock::ManualClock;
-pub use crate::redis::Link;
+use crate::seed;
 pub use async_caches_core::time::Instant;
 pub use async_caches_core::url::Endpoint;
 
@@ -73,7 +74,7 @@ pub trait Timer: Send + 'static {
 /// | [`dial`](Self::dial) | in a spawned task |
 /// | [`poll_budget`](Self::poll_budget) | in the task of a caller, on any thread |
 ///
-/// The sockets and the future of [`Link::race`] that `dial` starts may stay on the thread of that
+/// The sockets and the future of [`Connection::race`] that `dial` starts may stay on the thread of that
 /// call, as a runtime with a thread per core wants. They need not move between threads, though they
 /// can. Callers on other threads reach a connection through a lock and wake its task, so a waker of
 /// that task must work from any thread.
@@ -95,7 +96,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
 
     /// Returns an unpredictable number, for jitter and for hash tables.
     fn seed(&self) -> u64 {
-        crate::seed()
+        seed::new()
     }
 
     /// Whether all behaviour follows from the runtime's own time and seeds, as in a simulation. A
@@ -136,11 +137,35 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Returns a timer on the clock of [`now`](Self::now).
     fn timer(&self) -> Box<dyn Timer>;
 
-    /// Runs [`link.race(resolve, connect, timer)`](Link::race) in the background. `resolve` is a
+    /// Runs [`connection.race(resolve, connect, timer)`](Connection::race) in the background. `resolve` is a
     /// future that looks up the addresses of the host in `to` anew, and `connect` connects to one
-    /// of them. For a unix socket it runs [`link.drive(connect, timer)`](Link::drive).
+    /// of them. For a unix socket it runs [`connection.drive(connect, timer)`](Connection::drive).
     /// `TCP_NODELAY` must be set on a TCP socket.
-    fn dial(&self, to: Endpoint, link: Link);
+    fn dial(&self, to: Endpoint, connection: Connection);
+}
+
+/// A connection about to be dialled. A [`Runtime`] passes it back to [`Connection::race`] or
+/// [`Connection::drive`]. If it is dropped without that, it counts as a failed dial.
+///
+/// Only the module that makes connections knows what is in it, so this one depends on no pool.
+pub struct Connection(Box<dyn Any + Send + Sync>);
+
+impl Connection {
+    /// A connection with this task.
+    pub(crate) fn new(task: impl Any + Send + Sync) -> Self {
+        Self(Box::new(task))
+    }
+
+    /// Its task, if that is a `T`.
+    pub(crate) fn into_task<T: Any>(self) -> Option<Box<T>> {
+        self.0.downcast().ok()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
 }
 
 /// Ready once the calling task may do one more operation; see [`Runtime::poll_budget`].

@@ -9,7 +9,6 @@
 mod any;
 #[cfg(feature = "tls")]
 mod config;
-mod error;
 #[cfg(feature = "tls")]
 mod files;
 #[cfg(feature = "tls")]
@@ -23,7 +22,6 @@ mod without;
 
 #[cfg(feature = "tls")]
 pub(crate) use self::config::{Own, TlsClient, client};
-pub use self::error::TlsConfigError;
 #[cfg(feature = "tls")]
 pub(crate) use self::socket::TlsSocket;
 #[cfg(not(feature = "tls"))]

@@ -10,7 +10,7 @@ use self::bell::{ASLEEP, Bell};
 use self::sync::{AtomicU64, Condvar, Mutex, lock};
 
 #[allow(unreachable_pub, dead_code, reason = "it is a module of the crate")]
-#[path = "../src/memory/bell.rs"]
+#[path = "../src/bell.rs"]
 mod bell;
 
 /// Replaces what the bell takes from the crate, so that loom explores each of its steps.

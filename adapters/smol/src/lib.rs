@@ -21,7 +21,9 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use async_caches::runtime::{BoxFuture, Clock, Endpoint, Instant, Link, Runtime, read_through};
+use async_caches::runtime::{
+    BoxFuture, Clock, Connection, Endpoint, Instant, Runtime, read_through,
+};
 pub use async_caches::*;
 use bytes::BytesMut;
 use smol::{Async, Timer as Alarm};
@@ -104,15 +106,15 @@ impl Runtime for Smol {
         Box::new(Timer::new(self))
     }
 
-    fn dial(&self, to: Endpoint, link: Link) {
+    fn dial(&self, to: Endpoint, connection: Connection) {
         let timer = Timer::new(self);
         match to {
             Endpoint::Tcp { host, port } => {
                 let addresses = smol::net::resolve((host, port));
-                self.spawn(Box::pin(link.race(addresses, Self::connect_tcp, timer)));
+                self.spawn(Box::pin(connection.race(addresses, Self::connect_tcp, timer)));
             }
             Endpoint::Unix { path } => {
-                self.spawn(Box::pin(link.drive(Self::connect_unix(path), timer)));
+                self.spawn(Box::pin(connection.drive(Self::connect_unix(path), timer)));
             }
         }
     }

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime};
+use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime};
 pub use async_caches::*;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -122,14 +122,16 @@ impl Runtime for Tokio {
         Box::new(Timer::new(self))
     }
 
-    fn dial(&self, to: Endpoint, link: Link) {
+    fn dial(&self, to: Endpoint, connection: Connection) {
         let timer = Timer::new(self);
         drop(match to {
             Endpoint::Tcp { host, port } => {
                 let addresses = async move { Ok(lookup_host((host, port)).await?.collect()) };
-                tokio::spawn(link.race(addresses, Self::connect_tcp, timer))
+                tokio::spawn(connection.race(addresses, Self::connect_tcp, timer))
             }
-            Endpoint::Unix { path } => tokio::spawn(link.drive(Self::connect_unix(path), timer)),
+            Endpoint::Unix { path } => {
+                tokio::spawn(connection.drive(Self::connect_unix(path), timer))
+            }
         });
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Socket, Timer};
+use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Socket, Timer};
 use async_caches_conformance::random::Random;
 use bytes::BytesMut;
 
@@ -134,7 +134,7 @@ impl Runtime for Simulated {
         Box::new(Alarm::new(self.world.clone()))
     }
 
-    fn dial(&self, to: Endpoint, link: Link) {
+    fn dial(&self, to: Endpoint, connection: Connection) {
         let world = self.world.clone();
         let begun = world.with(|state| {
             if state.cluster.is_some() {
@@ -151,14 +151,14 @@ impl Runtime for Simulated {
         match begun {
             Begun::Line(line) => {
                 let connect = Held { world, line }.connected();
-                self.world.0.ready.spawn(Box::pin(link.drive(connect, alarm)));
+                self.world.0.ready.spawn(Box::pin(connection.drive(connect, alarm)));
             }
             Begun::Race(race, addresses) => {
                 let connect = move |to| {
                     let line = world.with(|state| state.attempt(race, to));
                     Held { world: world.clone(), line }.connected()
                 };
-                let race = link.race(ready(Ok(addresses)), connect, alarm);
+                let race = connection.race(ready(Ok(addresses)), connect, alarm);
                 self.world.0.ready.spawn(Box::pin(race));
             }
         }

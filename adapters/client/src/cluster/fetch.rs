@@ -13,9 +13,10 @@ use async_caches_core::error::{ConnectionError, Failure};
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::time::{Deadline, Instant};
 
-use super::{Node, Nodes};
+use super::node::Node;
+use super::nodes::Nodes;
 use crate::error::{Error, LinkError};
-use crate::redis::{Call, Closing, Outcome, Redis, Ticket};
+use crate::redis::{Closing, Exchange, Outcome, PoolOwner, WaiterId};
 use crate::shared::Shared;
 
 /// A request to a node for its map.
@@ -28,11 +29,11 @@ pub(super) struct Fetching {
 
 #[derive(Debug)]
 struct Asked {
-    redis: Arc<Redis>,
+    redis: Arc<PoolOwner>,
     /// The node, if its connections are for this request alone.
     own: Option<Arc<Node>>,
-    ticket: Option<Ticket>,
-    call: Call,
+    waiter: Option<WaiterId>,
+    exchange: Exchange,
 }
 
 impl Fetching {
@@ -79,10 +80,10 @@ impl Fetching {
     }
 
     /// Ends the request. Returns the pool that closes with it.
-    pub(super) fn end(mut self) -> Option<Arc<Redis>> {
-        let Asked { redis, own, ticket, .. } = self.asked.take()?;
-        if let Some(ticket) = ticket {
-            redis.pool().leave(ticket);
+    pub(super) fn end(mut self) -> Option<Arc<PoolOwner>> {
+        let Asked { redis, own, waiter, .. } = self.asked.take()?;
+        if let Some(waiter) = waiter {
+            redis.pool().leave(waiter);
         }
         own?.dismiss(Closing::Drained)
     }
@@ -95,21 +96,21 @@ impl Fetching {
                 Err(error) => return Poll::Ready(Err(why(error))),
             },
         };
-        if let Err(error) = ready!(asked.redis.poll_first(&mut asked.ticket, cx)) {
+        if let Err(error) = ready!(asked.redis.poll_first(&mut asked.waiter, cx)) {
             return Poll::Ready(Err(why(error)));
         }
         let pool = asked.redis.pool();
         let command = Command::Topology(self.fetch.form);
         loop {
-            match ready!(asked.call.poll_sent(cx)) {
+            match ready!(asked.exchange.poll_sent(cx)) {
                 Some(Outcome::Answered(Ok(reply))) => return Poll::Ready(Ok(Ok(reply))),
-                Some(outcome) => match asked.call.unanswered(outcome, &command) {
+                Some(outcome) => match asked.exchange.unanswered(outcome, &command) {
                     Some(Ok(answer)) => return Poll::Ready(Ok(answer)),
                     Some(Err(error)) => return Poll::Ready(Err(why(error))),
                     None => {}
                 },
                 None => {
-                    let error = ready!(asked.call.poll_send(&pool, &command, cx));
+                    let error = ready!(asked.exchange.poll_send(&pool, &command, cx));
                     return Poll::Ready(Err(why(error)));
                 }
             }
@@ -123,7 +124,7 @@ impl Asked {
         let there = view.at(&fetch.from).and_then(|node| node.opened());
         // If no caller misses the lost connections, their last error is out of date, and no dial is
         // under way.
-        let is_current = |redis: &Arc<Redis>| {
+        let is_current = |redis: &Arc<PoolOwner>| {
             let pool = redis.pool();
             !pool.is_down() || pool.is_missed()
         };
@@ -131,19 +132,10 @@ impl Asked {
             Some(redis) => (redis, None),
             None => {
                 let node = Node::new(fetch.from.clone(), Role::Any);
-                (node.redis(nodes, Some(1))?, Some(node))
+                (nodes.open(&node, Some(1))?, Some(node))
             }
         };
-        Ok(Self { redis, own, ticket: None, call: Call::default() })
-    }
-}
-
-impl From<MapError> for LinkError {
-    fn from(error: MapError) -> Self {
-        match error {
-            MapError::Refused(error) => ConnectionError::Refused(error).into(),
-            error => Self::Map(Box::new(error)),
-        }
+        Ok(Self { redis, own, waiter: None, exchange: Exchange::default() })
     }
 }
 

@@ -10,9 +10,9 @@ use async_caches_core::cluster::refresh::Input;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::Deadline;
 
-use super::Nodes;
 use super::fetch::Fetching;
-use crate::redis::{Redis, Ticket};
+use super::nodes::Nodes;
+use crate::redis::{PoolOwner, WaiterId};
 use crate::runtime::Timer;
 use crate::sync::lock;
 
@@ -31,14 +31,14 @@ struct Keeper {
     nodes: Arc<Nodes>,
     /// The request for the map, while one is under way.
     fetching: Option<Fetching>,
-    leaving: Vec<(Arc<Redis>, Option<Ticket>)>,
+    leaving: Vec<(Arc<PoolOwner>, Option<WaiterId>)>,
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
         let mut state = lock(&self.nodes.state);
         state.over = true;
-        let woken = state.line.take_all();
+        let woken = state.queue.take_all();
         let never = std::mem::take(&mut state.beginning);
         drop(state);
         never.iter().for_each(|redis| redis.abandon());
@@ -49,14 +49,14 @@ impl Drop for Keeper {
 impl Keeper {
     fn keep(&mut self, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let doubted = self.nodes.doubt.take(cx);
+            let doubted = self.nodes.signal.take(cx);
             let now = self.nodes.now();
             self.fetch(cx);
             let mut state = lock(&self.nodes.state);
             if doubted && !planted::is(Bug::DoubtsIgnored) {
                 state.refresh.handle(Input::Doubted, now);
             }
-            let woken = state.line.expire(now);
+            let woken = state.queue.expire(now);
             let beginning = std::mem::take(&mut state.beginning);
             let left = state.leaving.drain(..).map(|redis| (redis, None));
             self.leaving.extend(left);
@@ -70,7 +70,7 @@ impl Keeper {
                     }
                     None => false,
                 };
-            let line = state.line.deadline().map(|at| Deadline { at, why: "a caller's wait" });
+            let line = state.queue.deadline().map(|at| Deadline { at, why: "a caller's wait" });
             let refresh = if closed { None } else { state.refresh.deadline() };
             drop(state);
             woken.into_iter().for_each(Waker::wake);
@@ -81,7 +81,7 @@ impl Keeper {
             if closed && let Some(fetching) = self.fetching.take() {
                 self.leaving.extend(fetching.end().map(|redis| (redis, None)));
             }
-            self.leaving.retain_mut(|(redis, ticket)| redis.poll_close(ticket, cx).is_pending());
+            self.leaving.retain_mut(|(redis, waiter)| redis.poll_close(waiter, cx).is_pending());
             if dismissed && self.leaving.is_empty() {
                 return Poll::Ready(());
             }

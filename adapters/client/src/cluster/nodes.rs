@@ -21,13 +21,14 @@ use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Topology, Wire};
 
-use super::{Doubt, Node, View};
+use super::node::Node;
+use super::view::View;
+use crate::connect_config::ConnectConfig;
 use crate::error::{Error, LinkError};
 use crate::events;
-use crate::redis::{Closing, Line, Redis, Ticket, Witness};
+use crate::redis::{Closing, Observer, PoolOwner, RefreshSignal, WaitQueue, WaiterId};
 use crate::runtime::Runtime;
 use crate::sync::lock;
-use crate::terms::Terms;
 use crate::translation::Translation;
 use crate::waker::Spare;
 
@@ -38,11 +39,11 @@ pub(crate) struct Nodes {
     pub(super) topology: Topology,
     pub(super) wire: Wire,
     pub(super) database: u32,
-    pub(super) terms: Terms,
+    pub(super) config: ConnectConfig,
     pub(super) settings: Settings,
     pub(super) translation: Translation,
     pub(super) large: Arc<LargeKeys>,
-    pub(super) doubt: Arc<Doubt>,
+    pub(super) signal: Arc<RefreshSignal>,
     /// The callers' view, once there is a map. Changed only under the lock of the state.
     pub(super) published: Arc<ArcSwapOption<View>>,
     pub(super) view: ArcSwap<View>,
@@ -52,19 +53,19 @@ pub(crate) struct Nodes {
     pub(super) first_until: Instant,
     /// Limits nodes that are unknown, or were never dialled. No other lock is taken under this one.
     pub(super) room: Mutex<Room>,
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<ClusterState>,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ClusterState {
     pub(super) refresh: Refresh,
-    pub(super) line: Line,
+    pub(super) queue: WaitQueue,
     /// Nodes in no map, to which a slot is being moved.
     pub(super) strays: Vec<Arc<Node>>,
     /// Pools to be started.
-    pub(super) beginning: Vec<Arc<Redis>>,
+    pub(super) beginning: Vec<Arc<PoolOwner>>,
     /// Pools that are closing.
-    pub(super) leaving: Vec<Arc<Redis>>,
+    pub(super) leaving: Vec<Arc<PoolOwner>>,
     /// How many maps were read, and how often in a row that has failed.
     pub(super) maps: u64,
     pub(super) failures: usize,
@@ -94,9 +95,9 @@ impl Nodes {
     }
 
     /// The observers of a command that has no connection.
-    pub(crate) fn witness(&self) -> Witness {
-        let recorder = self.terms.hooks.recorder.clone();
-        Witness {
+    pub(crate) fn observer(&self) -> Observer {
+        let recorder = self.config.hooks.recorder.clone();
+        Observer {
             topology: self.topology.clone(),
             database: self.database,
             recorder,
@@ -107,14 +108,14 @@ impl Nodes {
     /// Reports that a node has redirected a command.
     pub(crate) fn redirected(&self, command: &Command<'_>, by: &Address, redirect: &Redirect) {
         events::redirected(by, command, redirect);
-        if let Some(recorder) = &self.terms.hooks.recorder {
+        if let Some(recorder) = &self.config.hooks.recorder {
             recorder.redirected(command.name());
         }
     }
 
     /// Marks the map as possibly wrong. It is read again as soon as allowed.
     pub(crate) fn doubt(&self) {
-        self.doubt.raise();
+        self.signal.raise();
     }
 
     /// How many maps were read. Once the number has grown, an earlier problem may be solved.
@@ -216,17 +217,17 @@ impl Nodes {
     }
 
     /// Lets the caller wait until `until`, or until the number of maps differs from `maps`. Returns
-    /// its ticket, or `None` if the wait is over. The caller is woken to check again.
+    /// its waiter, or `None` if the wait is over. The caller is woken to check again.
     ///
     /// # Errors
     /// The cluster is closed, its runtime is gone, or too many callers wait.
     pub(crate) fn wait(
         &self,
-        ticket: Option<Ticket>,
+        waiter: Option<WaiterId>,
         until: Instant,
         maps: Option<u64>,
         cx: &Context<'_>,
-    ) -> Result<Option<Ticket>, Error> {
+    ) -> Result<Option<WaiterId>, Error> {
         let now = self.now();
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
@@ -241,13 +242,13 @@ impl Nodes {
         {
             return Err(self.failed_by(why.clone()));
         }
-        if ticket.is_none() && state.line.waiting() >= self.settings.max_waiting {
+        if waiter.is_none() && state.queue.waiting() >= self.settings.max_waiting {
             return Err(Error::Overloaded { to: self.topology.to_string() });
         }
-        let ticket = state.line.wait(ticket, until, &mut waker);
+        let waiter = state.queue.wait(waiter, until, &mut waker);
         drop(state);
-        self.doubt.wake();
-        Ok(Some(ticket))
+        self.signal.wake();
+        Ok(Some(waiter))
     }
 
     /// Registers a caller that waits for something else and is woken by that. Its wait ends at
@@ -257,10 +258,10 @@ impl Nodes {
     /// As [`wait`](Self::wait); also [`Error::Timeout`] at `expires`.
     pub(crate) fn hold(
         &self,
-        ticket: Option<Ticket>,
+        waiter: Option<WaiterId>,
         expires: Instant,
         cx: &Context<'_>,
-    ) -> Result<Ticket, Error> {
+    ) -> Result<WaiterId, Error> {
         let now = self.now();
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
@@ -268,19 +269,19 @@ impl Nodes {
         if expires <= now {
             return Err(Error::Timeout { after: self.response_timeout(), may_have_run: false });
         }
-        if ticket.is_none() && state.line.held() >= self.settings.max_waiting {
+        if waiter.is_none() && state.queue.held() >= self.settings.max_waiting {
             return Err(Error::Overloaded { to: self.topology.to_string() });
         }
-        let ticket = state.line.hold(ticket, expires, &mut waker);
+        let waiter = state.queue.hold(waiter, expires, &mut waker);
         drop(state);
-        self.doubt.wake();
-        Ok(ticket)
+        self.signal.wake();
+        Ok(waiter)
     }
 
     /// Removes a caller that waits no more.
-    pub(crate) fn leave(&self, ticket: Ticket) {
+    pub(crate) fn leave(&self, waiter: WaiterId) {
         let mut state = lock(&self.state);
-        let wakers = (state.line.forget(ticket), state.line.let_go(ticket));
+        let wakers = (state.queue.forget(waiter), state.queue.let_go(waiter));
         drop(state);
         drop(wakers);
     }
@@ -295,7 +296,7 @@ impl Nodes {
         Error::Unavailable { to: self.topology.to_string(), source }
     }
 
-    fn check(&self, state: &State) -> Result<(), Error> {
+    fn check(&self, state: &ClusterState) -> Result<(), Error> {
         match (state.closed, state.over) {
             (true, _) => Err(Error::NotConnected),
             (false, true) => Err(self.failed_by(LinkError::RuntimeGone)),
@@ -347,7 +348,7 @@ impl Nodes {
         if has_new_gaps || awaited || pools.iter().any(|redis| redis.pool().is_missed()) {
             state.refresh.handle(Input::Doubted, now);
         }
-        let woken = state.line.take_waiting();
+        let woken = state.queue.take_waiting();
         drop(state);
         self.dismiss(left);
         pools.iter().for_each(|redis| redis.pool().rouse());
@@ -365,7 +366,7 @@ impl Nodes {
             state.last_error = Some(why);
         }
         // Each waiting caller checks whether there is still hope.
-        let woken = state.line.take_waiting();
+        let woken = state.queue.take_waiting();
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
@@ -375,7 +376,7 @@ impl Nodes {
     ///
     /// # Errors
     /// The keeper is gone.
-    pub(super) fn start(&self, redis: &Arc<Redis>) -> Result<(), Error> {
+    pub(super) fn start(&self, redis: &Arc<PoolOwner>) -> Result<(), Error> {
         let mut state = lock(&self.state);
         let over = state.over;
         if !over {
@@ -386,12 +387,12 @@ impl Nodes {
             redis.abandon();
             return Err(self.failed_by(LinkError::RuntimeGone));
         }
-        self.doubt.wake();
+        self.signal.wake();
         Ok(())
     }
 
     /// Makes this the callers' view.
-    fn show(&self, state: &State, view: View) {
+    fn show(&self, state: &ClusterState, view: View) {
         let view = Arc::new(view);
         self.view.store(Arc::clone(&view));
         if state.is_published {
@@ -400,7 +401,7 @@ impl Nodes {
     }
 
     /// All open pools.
-    pub(super) fn opened(&self) -> Vec<Arc<Redis>> {
+    pub(super) fn opened(&self) -> Vec<Arc<PoolOwner>> {
         let state = lock(&self.state);
         let view = self.view.load();
         view.all().chain(&state.strays).filter_map(|node| node.opened()).collect()
@@ -411,7 +412,7 @@ impl Nodes {
         let left = left.into_iter().filter_map(|(node, how)| node.dismiss(how));
         let leaving: Vec<_> = left.collect();
         lock(&self.state).leaving.extend(leaving);
-        self.doubt.wake();
+        self.signal.wake();
     }
 
     /// Accepts no more commands and closes all connections. Only the first call has an effect.
@@ -422,16 +423,16 @@ impl Nodes {
         }
         let strays = std::mem::take(&mut state.strays);
         let view = self.view.load_full();
-        let woken = state.line.take_all();
+        let woken = state.queue.take_all();
         drop(state);
         self.dismiss(view.all().cloned().chain(strays).map(|node| (node, how)));
         lock(&self.state).dismissed = true;
-        self.doubt.wake();
+        self.signal.wake();
         woken.into_iter().for_each(Waker::wake);
     }
 }
 
-impl State {
+impl ClusterState {
     /// The node at an address, among those in no map.
     fn stray(&self, address: &Address) -> Option<&Arc<Node>> {
         self.strays.iter().find(|node| node.address() == address)

@@ -10,15 +10,15 @@ use async_caches_core::command::Command;
 use async_caches_core::connection::Role;
 use async_caches_core::planted::{self, Bug};
 
-use super::Node;
-use crate::redis::Shared;
+use super::node::Node;
+use crate::redis::SharedConnection;
 
 /// A map, and a node for each of its entries. A view never changes: another replaces it. The view
 /// after a redirect shares the part that comes from the map as it was read.
 #[derive(Debug)]
 pub(crate) struct View {
     map: SlotMap,
-    told: Arc<Told>,
+    from_map: Arc<MapNodes>,
     /// The nodes that only redirects have named. Their places come after those of the others.
     redirected: Vec<Arc<Node>>,
     /// Whether replicas are read from.
@@ -27,7 +27,7 @@ pub(crate) struct View {
 
 /// The nodes of a map as it was read.
 #[derive(Debug)]
-struct Told {
+struct MapNodes {
     /// In the order of the map.
     nodes: Vec<Arc<Node>>,
     /// The nodes to read from, for those that are replicas; in the same order.
@@ -65,7 +65,7 @@ impl View {
                 (node(&told.address, Role::Any, serves), reader)
             })
             .unzip();
-        Self { map, told: Arc::new(Told { nodes, readers }), redirected: Vec::new(), reads }
+        Self { map, from_map: Arc::new(MapNodes { nodes, readers }), redirected: Vec::new(), reads }
     }
 
     /// The view of the same map after a redirect to this node; `None` if the map has no room for
@@ -76,15 +76,15 @@ impl View {
             return None;
         }
         let is_new = map.node_count() > self.len();
-        let (told, reads) = (Arc::clone(&self.told), self.reads);
+        let (from_map, reads) = (Arc::clone(&self.from_map), self.reads);
         let redirected = self.redirected.iter().chain(is_new.then_some(to)).cloned().collect();
-        Some(Self { map, told, redirected, reads })
+        Some(Self { map, from_map, redirected, reads })
     }
 
     /// A connection to use at once for a command of one slot, if there is one and no reason to open
     /// more; and whether the command has a large value.
     #[inline]
-    pub(crate) fn find(&self, command: &Command<'_>) -> Option<(Arc<Shared>, bool)> {
+    pub(crate) fn find(&self, command: &Command<'_>) -> Option<(Arc<SharedConnection>, bool)> {
         let Way::Slot(slot) = Way::of(command) else { return None };
         if self.reads && command.changes_nothing() {
             return self.readers(slot).next().or_else(|| self.master(slot))?.find(command);
@@ -101,7 +101,7 @@ impl View {
     /// The replicas of a slot, beginning with a different one for different slots.
     fn readers(&self, slot: Slot) -> impl Iterator<Item = &Arc<Node>> {
         let readers =
-            || self.map.replicas_at(slot).filter_map(|at| self.told.readers.get(at)?.as_ref());
+            || self.map.replicas_at(slot).filter_map(|at| self.from_map.readers.get(at)?.as_ref());
         let first = usize::from(slot.number()) % readers().count().max(1);
         readers().skip(first).chain(readers().take(first))
     }
@@ -119,19 +119,19 @@ impl View {
 
     #[inline]
     fn node(&self, place: usize) -> Option<&Arc<Node>> {
-        let told = &self.told.nodes;
-        match told.get(place) {
+        let from_map = &self.from_map.nodes;
+        match from_map.get(place) {
             Some(node) => Some(node),
-            None => self.redirected.get(place - told.len()),
+            None => self.redirected.get(place - from_map.len()),
         }
     }
 
     fn len(&self) -> usize {
-        self.told.nodes.len() + self.redirected.len()
+        self.from_map.nodes.len() + self.redirected.len()
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.told.nodes.iter().chain(&self.redirected)
+        self.from_map.nodes.iter().chain(&self.redirected)
     }
 
     /// The nodes that only redirects have named.
@@ -141,13 +141,13 @@ impl View {
 
     /// Each of the map's nodes, and its node for reads, if it has one.
     pub(super) fn with_readers(&self) -> impl Iterator<Item = (&Arc<Node>, Option<&Arc<Node>>)> {
-        let readers = self.told.readers.iter().map(Option::as_ref);
+        let readers = self.from_map.readers.iter().map(Option::as_ref);
         self.nodes().zip(readers.chain(std::iter::repeat(None)))
     }
 
     /// All nodes that may have a pool.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.nodes().chain(self.told.readers.iter().flatten())
+        self.nodes().chain(self.from_map.readers.iter().flatten())
     }
 
     /// The node of the map at an address.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use async_caches_core::memory;
 use async_caches_core::time::{Deadline, Instant};
 
-use super::bell::{ASLEEP, Bell};
 use super::locked::{Lent, Locked};
+use crate::bell::{ASLEEP, Bell};
 use crate::runtime::Clock;
 use crate::sync::{AtomicU64, Condvar, Mutex, lock};
 

@@ -10,8 +10,8 @@ use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Reply;
 use async_caches_core::retry::Halves;
 
-use crate::backend::Call;
 use crate::cache::Cache;
+use crate::call::Call;
 use crate::error::Error;
 
 /// The chunks of one batch, and the calls under way.

@@ -12,9 +12,9 @@ use async_caches_core::reply::Reply;
 use bytes::Bytes;
 
 use super::batch::{Batch, cut};
-use super::owns_its_cache;
-use crate::backend::Call;
+use super::options::owns_its_cache;
 use crate::cache::Cache;
+use crate::call::Call;
 use crate::error::Error;
 use crate::handle::Handle;
 

@@ -10,10 +10,10 @@ use async_caches_core::reply::Reply;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::options::{becomes_owned, takes_version};
 use super::set::Value;
-use super::{becomes_owned, takes_version};
-use crate::backend::Call;
 use crate::cache::Cache;
+use crate::call::Call;
 use crate::error::Error;
 use crate::form::{Encode, Json, Raw};
 use crate::handle::Handle;

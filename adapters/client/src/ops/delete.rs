@@ -9,8 +9,8 @@ use async_caches_core::key::{IntoName, Names, Version};
 use async_caches_core::reply::Reply;
 
 use super::batch::Batch;
+use super::options::{owns_its_cache, takes_version};
 use super::spread::{Spread, take};
-use super::{owns_its_cache, takes_version};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::handle::Handle;

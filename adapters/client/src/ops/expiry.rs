@@ -9,9 +9,9 @@ use async_caches_core::key::{IntoName, Version};
 use async_caches_core::reply::{Remaining, Reply};
 use async_caches_core::ttl::Timeout;
 
-use super::{becomes_owned, takes_timeout, takes_version};
-use crate::backend::Call;
+use super::options::{becomes_owned, takes_timeout, takes_version};
 use crate::cache::Cache;
+use crate::call::Call;
 use crate::error::Error;
 use crate::handle::Handle;
 

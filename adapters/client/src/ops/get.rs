@@ -9,9 +9,9 @@ use async_caches_core::key::{IntoName, Version};
 use async_caches_core::value::Unreadable;
 use serde::de::DeserializeOwned;
 
-use super::{becomes_owned, takes_unreadable, takes_version};
-use crate::backend::Call;
+use super::options::{becomes_owned, takes_unreadable, takes_version};
 use crate::cache::Cache;
+use crate::call::Call;
 use crate::error::Error;
 use crate::form::{Decode, Form, Json, Raw};
 use crate::handle::Handle;

@@ -2,27 +2,26 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
 use async_caches_core::reply::Reply;
 
-use super::owns_its_cache;
-use crate::backend::{Call, Service};
+use super::options::owns_its_cache;
+use crate::backend::Remote;
 use crate::cache::{Begin, Cache};
+use crate::call::Call;
 use crate::error::Error;
-use crate::flights::LoadTable;
 use crate::handle::Handle;
-use crate::redis::Ticket;
+use crate::redis::WaiterId;
 
 /// The future of [`Cache::connect`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Connect<'c> {
     cache: Handle<'c>,
-    waiting: Option<(Service, Arc<LoadTable>)>,
-    ticket: Option<Ticket>,
+    waiting: Option<Remote>,
+    waiter: Option<WaiterId>,
 }
 
 /// The future of [`Cache::disconnect`].
@@ -30,7 +29,7 @@ pub struct Connect<'c> {
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Disconnect<'c> {
     cache: Handle<'c>,
-    waiting: Option<(Service, Option<Ticket>)>,
+    waiting: Option<(Remote, Option<WaiterId>)>,
 }
 
 /// The future of [`Cache::ping`].
@@ -50,7 +49,7 @@ impl Cache {
     /// # Errors
     /// [`Error::AlreadyConnected`], [`Error::Unavailable`], [`Error::OtherBounds`].
     pub fn connect(&self) -> Connect<'_> {
-        Connect { cache: self.into(), waiting: None, ticket: None }
+        Connect { cache: self.into(), waiting: None, waiter: None }
     }
 
     /// Disconnects. No new operation begins. Operations in flight may still end, within the
@@ -79,8 +78,8 @@ impl Connect<'_> {
     /// The same operation with a clone of the cache. It does not borrow the cache, so a task can be
     /// spawned from it.
     pub fn into_owned(mut self) -> Connect<'static> {
-        let (waiting, ticket) = (self.waiting.take(), self.ticket.take());
-        Connect { cache: self.cache.owned(), waiting, ticket }
+        let (waiting, waiter) = (self.waiting.take(), self.waiter.take());
+        Connect { cache: self.cache.owned(), waiting, waiter }
     }
 }
 
@@ -103,11 +102,11 @@ impl Future for Connect<'_> {
                 waiting => this.waiting = waiting,
             }
         }
-        if let Some((service, _)) = &this.waiting {
-            ready!(service.poll_first(&mut this.ticket, cx))?;
+        if let Some(remote) = &this.waiting {
+            ready!(remote.poll_first(&mut this.waiter, cx))?;
         }
-        if let Some((service, loads)) = this.waiting.take() {
-            this.cache.connected(service, loads);
+        if let Some(remote) = this.waiting.take() {
+            this.cache.connected(remote);
         }
         Poll::Ready(Ok(()))
     }
@@ -129,11 +128,11 @@ impl Future for Disconnect<'_> {
         if this.waiting.is_none() {
             match this.cache.begin_disconnect()? {
                 None => return Poll::Ready(Ok(())),
-                Some(service) => this.waiting = Some((service, None)),
+                Some(remote) => this.waiting = Some((remote, None)),
             }
         }
-        if let Some((service, ticket)) = &mut this.waiting {
-            ready!(service.poll_close(ticket, cx));
+        if let Some((remote, waiter)) = &mut this.waiting {
+            ready!(remote.poll_close(waiter, cx));
         }
         this.waiting = None;
         this.cache.idle();

@@ -28,9 +28,9 @@ use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{becomes_owned, takes_timeout, takes_version};
-use crate::backend::Call;
+use super::options::{becomes_owned, takes_timeout, takes_version};
 use crate::cache::Cache;
+use crate::call::Call;
 use crate::error::{Error, LoadError};
 use crate::flights::{Followed, Joined, Place};
 use crate::form::{Codec, Form, Json, Raw};
@@ -263,7 +263,7 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
         // If the server is away, it is no use to look again for a value stored by others. A second
         // lookup is the last: while loads keep ending, a caller could look again for ever.
         let ignored = planted::is(Bug::LoadWaitIgnored).then_some(Duration::MAX);
-        let wait = ignored.or(self.load_wait).unwrap_or(cache.parts().1.load_wait);
+        let wait = ignored.or(self.load_wait).unwrap_or(cache.settings().load_wait);
         let joined = loads.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again), wait);
         match joined {
             Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),

@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::batch::Batch;
+use super::options::{owns_its_cache, takes_timeout, takes_unreadable, takes_version};
 use super::spread::{Spread, take};
-use super::{owns_its_cache, takes_timeout, takes_unreadable, takes_version};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::form::{Decode, EncodeAs, Form, Json, Raw};

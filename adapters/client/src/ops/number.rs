@@ -12,9 +12,9 @@ use async_caches_core::reply::Reply;
 use async_caches_core::ttl::Timeout;
 use bytes::Bytes;
 
-use super::{becomes_owned, takes_timeout, takes_version};
-use crate::backend::Call;
+use super::options::{becomes_owned, takes_timeout, takes_version};
 use crate::cache::Cache;
+use crate::call::Call;
 use crate::error::Error;
 use crate::form::Form;
 use crate::handle::Handle;

@@ -11,9 +11,9 @@ use async_caches_core::ttl::Timeout;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{becomes_owned, takes_timeout, takes_version};
-use crate::backend::Call;
+use super::options::{becomes_owned, takes_timeout, takes_version};
 use crate::cache::Cache;
+use crate::call::Call;
 use crate::error::Error;
 use crate::form::{Encode, Json, Raw};
 use crate::handle::Handle;

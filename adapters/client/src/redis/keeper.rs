@@ -13,22 +13,23 @@ use async_caches_core::pool::{Action, LinkId};
 use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Endpoint;
 
-use super::dial::Link;
-use super::link::{Closing, Link as Serving, Shared};
-use super::routes::Links;
-use super::sentinels::Sentinels;
-use super::watcher::Watcher;
-use super::{Pool, State};
-use crate::error::LinkError;
-use crate::runtime::{Runtime, Timer};
+use super::connection::closing::Closing;
+use super::connection::shared::SharedConnection;
+use super::pool::routes::Links;
+use super::pool::sentinels::Sentinels;
+use super::pool::state::{Pool, PoolState};
+use super::tasks::connection;
+use super::tasks::serving::ServerConnection;
+use super::tasks::watcher::Watcher;
+use crate::runtime::{Connection, Runtime, Timer};
 use crate::sync::lock;
 use crate::waker::Spare;
 
 /// Runs the pool's keeper until the pool is closed and its last connection is gone.
-pub(super) fn spawn(pool: &Arc<Pool>) {
+pub(in crate::redis) fn spawn(pool: &Arc<Pool>) {
     let keeper = Keeper(Arc::clone(pool));
-    let mut timer = pool.runtime.timer();
-    pool.runtime.spawn(Box::pin(async move {
+    let mut timer = pool.config.runtime.timer();
+    pool.config.runtime.spawn(Box::pin(async move {
         poll_fn(|cx| keep(&keeper.0, timer.as_mut(), cx)).await;
     }));
 }
@@ -43,28 +44,12 @@ impl Drop for Keeper {
     }
 }
 
-impl Pool {
-    /// Whether its runtime is gone, so that it serves no more calls.
-    pub(crate) fn is_over(&self) -> bool {
-        lock(&self.state).over
-    }
-
-    /// Ends the pool: it has no keeper, and will get none.
-    pub(super) fn abandon(&self) {
-        let mut state = lock(&self.state);
-        state.over = true;
-        let woken = state.line.take_all();
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
-    }
-}
-
 fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<()> {
     loop {
         let now = pool.now();
         let mut waker = Spare::of(cx);
         let mut state = lock(&pool.state);
-        let mut woken = state.line.expire(now);
+        let mut woken = state.queue.expire(now);
         woken.extend(state.allot(now, None).woken);
         if state.closed && state.is_empty() {
             drop(state);
@@ -86,27 +71,12 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         }
         // Nothing is dialled before the address is known.
         for ((id, shared), at) in dials.into_iter().zip(at.into_iter().cycle()) {
-            let pool = Arc::clone(pool);
-            let runtime = Arc::clone(&pool.runtime);
-            let end = LinkError::Closed;
-            let link = Serving {
-                credentials: pool.who.now().0,
-                pool,
-                id,
-                shared,
-                at: at.clone(),
-                has_one_address: false,
-                wrote: 0,
-                end,
-                name: None,
-                greets: false,
-                greeting,
-            };
-            dial(runtime.as_ref(), at, Link::serving(link));
+            let serving = ServerConnection::new(Arc::clone(pool), id, shared, at.clone(), greeting);
+            dial(pool.config.runtime.as_ref(), at, connection::serving(serving));
         }
         if let Some((at, setup, orders)) = ask {
             let watcher = Watcher::new(Arc::clone(pool), at.clone(), setup, orders, now);
-            dial(pool.runtime.as_ref(), at, Link::watching(watcher));
+            dial(pool.config.runtime.as_ref(), at, connection::watching(watcher));
         }
         if timer.poll_until(deadline.map(|due| due.at), cx).is_pending() {
             return Poll::Pending;
@@ -116,14 +86,14 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
 
 /// Passes a connection to the runtime. If that panics, the connection is dropped, which counts as a
 /// failed dial, and the keeper goes on.
-fn dial(runtime: &dyn Runtime, at: Endpoint, link: Link) {
-    let _ = catch_unwind(AssertUnwindSafe(|| runtime.dial(at, link)));
+fn dial(runtime: &dyn Runtime, at: Endpoint, connection: Connection) {
+    let _ = catch_unwind(AssertUnwindSafe(|| runtime.dial(at, connection)));
 }
 
-impl State {
+impl PoolState {
     /// Polls the pool's decisions until there are no more. Returns the links to dial and those to
     /// close.
-    fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<Shared>>) {
+    fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<SharedConnection>>) {
         let (mut dials, mut closes) = (Links::new(), Vec::new());
         let links: OnceCell<HashMap<_, _>> = OnceCell::new();
         while let Some(at) = &self.at {
@@ -134,8 +104,11 @@ impl State {
             match self.decisions.poll(now, idle_since) {
                 None => break,
                 Some(Action::Dial(id)) => {
-                    let shared =
-                        Arc::new(Shared::open(pool, at, self.dialled_anew.take().unwrap_or(now)));
+                    let shared = Arc::new(SharedConnection::open(
+                        &pool.config,
+                        at,
+                        self.dialled_anew.take().unwrap_or(now),
+                    ));
                     self.dialling.push((id, Arc::clone(&shared)));
                     dials.push((id, shared));
                 }
@@ -160,7 +133,7 @@ impl State {
     }
 
     fn deadline(&self, now: Instant) -> Option<Deadline> {
-        let due = self.line.deadline().map(|at| Deadline { at, why: "a caller's wait" });
+        let due = self.queue.deadline().map(|at| Deadline { at, why: "a caller's wait" });
         if self.closed {
             return due;
         }

@@ -14,11 +14,10 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
-use super::TlsConfigError;
 use super::any::DangerouslyAnyCertificate;
 use super::files::File;
 use super::verify::TrustedFile;
-use crate::error::Error;
+use crate::error::{Error, TlsConfigError};
 use crate::shared::Shared;
 
 /// The TLS of each connection of a cache. Sessions are resumed from here, so connections that

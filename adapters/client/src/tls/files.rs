@@ -11,7 +11,7 @@ use async_caches_core::tls::InWords;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::TlsConfigError;
+use crate::error::TlsConfigError;
 use crate::shared::Shared;
 
 /// A file, and the option that names it.

@@ -12,8 +12,8 @@ use async_caches_core::tls::{Session, TlsError};
 use async_caches_core::url::Endpoint;
 use bytes::BytesMut;
 
-use super::{TlsClient, TlsConfigError};
-use crate::error::LinkError;
+use super::config::TlsClient;
+use crate::error::{LinkError, TlsConfigError};
 use crate::runtime::Socket;
 
 /// A socket whose bytes are those of a TLS session. When dropped, it notifies its peer, if that can

@@ -21,8 +21,8 @@ use rustls::{
     ServerConfig, ServerConnection, SideData, SupportedProtocolVersion,
 };
 
-use super::{Own, TlsClient, TlsConfigError, client};
-use crate::error::Error;
+use super::{Own, TlsClient, client};
+use crate::error::{Error, TlsConfigError};
 
 #[test]
 fn the_authorities_in_a_file_are_trusted_and_no_others() {

@@ -9,8 +9,7 @@ use async_caches_core::options::Settings;
 use async_caches_core::url::{Endpoint, Server};
 use bytes::BytesMut;
 
-use super::TlsConfigError;
-use crate::error::{Error, LinkError};
+use crate::error::{Error, LinkError, TlsConfigError};
 use crate::runtime::Socket;
 
 /// The configuration of an application; always empty here.

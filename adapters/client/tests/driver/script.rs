@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use async_caches::runtime::{BoxFuture, Endpoint, Instant, Link, Runtime, Socket, Timer};
+use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Socket, Timer};
 use async_caches::{Cache, builder};
 use bytes::BytesMut;
 
@@ -53,12 +53,12 @@ impl Runtime for Script {
         Box::new(Never)
     }
 
-    fn dial(&self, _: Endpoint, link: Link) {
+    fn dial(&self, _: Endpoint, connection: Connection) {
         let mut state = self.socket.lock().unwrap();
         if !state.is_silent {
             state.replies = HANDSHAKE.iter().copied().collect();
         }
-        self.spawn(Box::pin(link.drive(ready(Ok(self.clone())), Never)));
+        self.spawn(Box::pin(connection.drive(ready(Ok(self.clone())), Never)));
     }
 }
 

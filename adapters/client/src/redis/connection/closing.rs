@@ -1,0 +1,27 @@
+//! Whether and how a link is closing, and why.
+
+use crate::error::LinkError;
+
+/// Whether and how a link is closing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Closing {
+    /// It stays open.
+    No,
+    /// It ends once no caller waits for anything.
+    Drained,
+    /// It ends now.
+    Now,
+    /// It ends now, as the master is elsewhere, or its node has failed.
+    Moved,
+}
+
+impl Closing {
+    /// Why a link that ends now does so.
+    pub(in crate::redis) fn now(self) -> Option<LinkError> {
+        match self {
+            Self::No | Self::Drained => None,
+            Self::Now => Some(LinkError::Closed),
+            Self::Moved => Some(LinkError::Moved),
+        }
+    }
+}
