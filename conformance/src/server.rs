@@ -4,15 +4,14 @@
 //! process ends, the pipe closes and the shell kills its server. So a server in a `static`, which
 //! is never dropped, dies as surely as one that is dropped.
 
+mod port;
 mod setup;
 
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::Range;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -21,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use self::port::free_port;
 use self::setup::CA;
 pub use self::setup::{Asks, Setup, Tls, Watched};
 use crate::frame::Frame;
@@ -326,18 +326,6 @@ fn launch(program: &Path, port: u16, folder: &Path, setup: &Setup) -> (Child, Pi
     (shell, pid.expect("sh tells the process id"))
 }
 
-/// A free port outside the range of ephemeral ports. An ephemeral one could be in use by a
-/// connection when a server returns to it, and a connection that is dialled to it in the meantime
-/// could reach itself.
-fn free_port() -> u16 {
-    let drawn = || {
-        let some = RandomState::new().hash_one(()) % u64::from(PORTS.end - PORTS.start);
-        PORTS.start + u16::try_from(some).expect("it is less")
-    };
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    std::iter::repeat_with(drawn).take(1_000).find(is_free).expect("a free port")
-}
-
 /// Runs a server in the background, prints its process id, and kills it once standard input ends.
 const WATCH: &str = r#"
     folder=$1; shift
@@ -351,7 +339,6 @@ const WATCH: &str = r#"
     rmdir "$folder"
 "#;
 
-const PORTS: Range<u16> = 10_000..32_000;
 const LOG: &str = "server.log";
 const SOCKET: &str = "server.sock";
 const START_UP: Duration = Duration::from_secs(10);

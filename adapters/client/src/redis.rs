@@ -17,12 +17,13 @@
 //! | `tasks` | the task of each connection: dial, handshake, read, wake, write |
 //! | `pool` | the open connections, and the callers that wait for one |
 //! | `connection` | what the callers of a connection and its driver share |
-//! | `config`, `observer`, `refresh_signal` | what all of these need |
+//! | `config`, `load`, `observer`, `refresh_signal` | what all of these need |
 
 mod config;
 mod connection;
 mod exchange;
 mod keeper;
+mod load;
 mod observer;
 mod owner;
 mod pool;

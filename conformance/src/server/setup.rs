@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::free_port;
+use super::port::free_port;
 use crate::certificates::{Authority, Certificate};
 
 /// How to start a server.

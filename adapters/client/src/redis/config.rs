@@ -6,7 +6,7 @@ use async_caches_core::cluster::address::Address;
 use async_caches_core::connection::{Role, Setup};
 use async_caches_core::large::LargeKeys;
 
-use super::connection::load::Bounds;
+use super::load::Bounds;
 use super::observer::Observer;
 use super::refresh_signal::RefreshSignal;
 use crate::credentials::CredentialState;

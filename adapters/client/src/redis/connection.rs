@@ -7,14 +7,12 @@
 //! | `apart` | connections for commands that must be alone |
 //! | `credentials` | authenticates again |
 //! | `slots` | the callers that wait for their replies |
-//! | `load` | how busy a connection is |
 //! | `closing` | whether and how it closes |
 //! | `meter`, `snapshot` | what it is doing, for metrics and for a dashboard |
 
 mod apart;
 pub(in crate::redis) mod closing;
 mod credentials;
-pub(in crate::redis) mod load;
 pub(in crate::redis) mod meter;
 pub(in crate::redis) mod shared;
 pub(in crate::redis) mod slots;

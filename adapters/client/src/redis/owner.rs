@@ -16,8 +16,8 @@ use async_caches_core::url::{Server, Topology};
 
 use super::config::{Member, PoolConfig};
 use super::connection::closing::Closing;
-use super::connection::load::Bounds;
 use super::keeper;
+use super::load::Bounds;
 use super::observer::Observer;
 use super::pool::routes::{Links, Routes};
 use super::pool::sentinels::Sentinels;

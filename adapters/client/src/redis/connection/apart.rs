@@ -12,8 +12,8 @@ use async_caches_core::pool::Lane;
 use async_caches_core::time::Instant;
 
 use super::closing::Closing;
-use super::load::CLOSED;
 use super::shared::{ConnectionState, Rejected, SharedConnection};
+use crate::redis::load::CLOSED;
 use crate::sync::lock;
 
 impl SharedConnection {

@@ -23,11 +23,11 @@ use async_caches_core::url::Endpoint;
 use bytes::Bytes;
 
 use super::closing::Closing;
-use super::load::{BUSY, BYTES_OF_A_COMMAND, Bounds, CLOSED, STALLED};
 use super::meter::Meter;
 use super::slots::{OtherTask, Outcome, Slots};
 use crate::error::LinkError;
 use crate::redis::config::PoolConfig;
+use crate::redis::load::{BUSY, BYTES_OF_A_COMMAND, Bounds, CLOSED, STALLED};
 use crate::redis::observer::Observer;
 use crate::runtime::Runtime;
 use crate::sync::lock;

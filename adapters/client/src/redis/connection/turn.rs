@@ -12,12 +12,12 @@ use async_caches_core::time::{Deadline, Instant};
 use bytes::BytesMut;
 
 use super::closing::Closing;
-use super::load::CLOSED;
 use super::meter::Measured;
 use super::shared::{ConnectionState, Driver, SharedConnection};
 use super::slots::Outcome;
 use crate::error::LinkError;
 use crate::notices::Push;
+use crate::redis::load::CLOSED;
 use crate::sync::lock;
 use crate::waker::Spare;
 

@@ -10,8 +10,8 @@ use async_caches_core::command::Command;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::pool::LinkId;
 
-use crate::redis::connection::load::{CLOSED, STALLED};
 use crate::redis::connection::shared::SharedConnection;
+use crate::redis::load::{CLOSED, STALLED};
 
 /// Links with their ids, in the order in which they opened.
 pub(in crate::redis) type Links = Vec<(LinkId, Arc<SharedConnection>)>;
@@ -73,7 +73,7 @@ fn place_for_large(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redis::connection::load::BUSY;
+    use crate::redis::load::BUSY;
 
     #[test]
     fn large_values_go_to_the_last_busy_link_that_works_or_else_to_the_last() {
