@@ -261,7 +261,9 @@ proptest! {
                         Act::StartLate { .. } => {
                             Instant::from_nanos(now.as_nanos().saturating_sub(nanos))
                         }
-                        _ => now + Duration::from_nanos(nanos),
+                        Act::Start { .. } | Act::Stop { .. } | Act::Pass { .. } | Act::Step { .. } => {
+                            now + Duration::from_nanos(nanos)
+                        }
                     };
                     clockwork.start(number, at);
                     plain.insert(number, at);
