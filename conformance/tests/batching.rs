@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Socket, Timer};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Socket, Timer};
 use async_caches_conformance::server::{Kind, Server, Setup};
 use bytes::BytesMut;
 
@@ -22,7 +22,7 @@ const TASKS: usize = 64;
 const GETS: usize = 200;
 
 /// Dials as the adapter does, except for the socket.
-type Dial = fn(&Counting, Endpoint, Connection);
+type Dial = fn(&Counting, Endpoint, ConnectionTask);
 
 /// An adapter's runtime whose sockets count their writes.
 struct Counting {
@@ -44,7 +44,7 @@ impl Runtime for Counting {
         self.inner.timer()
     }
 
-    fn dial(&self, to: Endpoint, connection: Connection) {
+    fn dial(&self, to: Endpoint, connection: ConnectionTask) {
         (self.dial)(self, to, connection);
     }
 }
@@ -76,7 +76,7 @@ impl Counting {
     /// Drives a connection on a socket that counts.
     fn drive<S: Socket, T: Timer>(
         &self,
-        connection: Connection,
+        connection: ConnectionTask,
         connect: impl Future<Output = io::Result<S>> + Send + 'static,
         timer: T,
     ) {

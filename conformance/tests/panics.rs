@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Timer};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Timer};
 use async_caches::{Cache, builder};
 use async_caches_conformance::cluster::Cluster;
 use async_caches_conformance::server::{Kind, Server, Setup};
@@ -90,7 +90,7 @@ impl Runtime for Panicking {
         self.inner.timer()
     }
 
-    fn dial(&self, to: Endpoint, connection: Connection) {
+    fn dial(&self, to: Endpoint, connection: ConnectionTask) {
         self.asked(Ask::Dial);
         self.inner.dial(to, connection);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_caches_conformance::cluster::Cluster;
 use async_caches_conformance::sentinels::Trio;
 use async_caches_conformance::server::{Kind, Server, Setup};
-use async_caches_tokio::{Cache, Error, LinkError};
+use async_caches_tokio::{Cache, ConnectionFailure, Error};
 use tokio::runtime::{Builder, Runtime};
 
 #[test]
@@ -157,7 +157,7 @@ async fn fails_at_once(cache: &Cache, key: &str) {
     let began = Instant::now();
     let error = cache.get::<String>(key).await.unwrap_err();
     assert!(
-        matches!(error, Error::Unavailable { source: LinkError::RuntimeGone, .. }),
+        matches!(error, Error::Unavailable { source: ConnectionFailure::RuntimeGone, .. }),
         "{error:?}"
     );
     assert!(began.elapsed() < Duration::from_secs(1));

@@ -7,7 +7,7 @@ use async_caches_core::time::Instant;
 use async_caches_core::url::Endpoint;
 
 use crate::clock::{ManualAlarm, ManualClock};
-use crate::runtime::{BoxFuture, Connection, Runtime, Timer};
+use crate::runtime::{BoxFuture, ConnectionTask, Runtime, Timer};
 use crate::seed;
 
 /// A runtime, if the cache has one, with the time of a manual clock.
@@ -55,7 +55,7 @@ impl Runtime for ByHand {
         Box::new(ManualAlarm::of(&self.clock))
     }
 
-    fn dial(&self, to: Endpoint, connection: Connection) {
+    fn dial(&self, to: Endpoint, connection: ConnectionTask) {
         if let Some(runtime) = &self.runtime {
             runtime.dial(to, connection);
         }

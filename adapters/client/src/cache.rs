@@ -36,12 +36,12 @@ use crate::unreadable::Reports;
 /// operation of several round trips has that timeout for each of them.
 #[derive(Clone)]
 pub struct Cache {
-    inner: Arc<Inner>,
+    inner: Arc<CacheInner>,
     /// Kept apart from the rest, as each view of a cache has its own.
     key_space: Arc<KeySpace>,
 }
 
-struct Inner {
+struct CacheInner {
     target: Target,
     settings: Settings,
     phase: Mutex<CachePhase>,
@@ -101,7 +101,7 @@ impl Cache {
         let key_space = Arc::new(settings.key_space.clone());
         Self {
             key_space,
-            inner: Arc::new(Inner { target, settings, phase, backend, reports, faults }),
+            inner: Arc::new(CacheInner { target, settings, phase, backend, reports, faults }),
         }
     }
 

@@ -35,9 +35,9 @@ where
 
 /// The credentials of one cache, for all its connections.
 #[derive(Clone)]
-pub(crate) struct CredentialState(Arc<Inner>);
+pub(crate) struct CredentialState(Arc<CredentialInner>);
 
-struct Inner {
+struct CredentialInner {
     provider: Option<Arc<dyn CredentialsProvider>>,
     last_set: Mutex<LastSet>,
 }
@@ -55,7 +55,7 @@ impl CredentialState {
         provider: Option<Arc<dyn CredentialsProvider>>,
     ) -> Self {
         let last_set = Mutex::new(LastSet { credentials, times: 0 });
-        Self(Arc::new(Inner { provider, last_set }))
+        Self(Arc::new(CredentialInner { provider, last_set }))
     }
 
     /// The provider to ask before each dial, if the cache has one.

@@ -129,7 +129,7 @@ pub enum Error {
         /// The server's address.
         to: String,
         /// The last error.
-        source: LinkError,
+        source: ConnectionFailure,
     },
     /// Too many operations are under way to the server. This one was not sent: its turn did not
     /// come within the response timeout, or the maximum number of callers was waiting already.
@@ -153,7 +153,7 @@ pub enum Error {
         /// Whether the server may have run the command.
         may_have_run: bool,
         /// Why the connection was lost.
-        source: LinkError,
+        source: ConnectionFailure,
     },
     /// The operation ended connections, and is not tried again. Either the bytes in place of its
     /// reply broke the protocol, or the server closed the connection on it, and did so again when
@@ -172,7 +172,7 @@ pub enum Error {
         /// Whether the server may have run the command.
         may_have_run: bool,
         /// Why the last of them ended.
-        source: LinkError,
+        source: ConnectionFailure,
     },
     /// The nodes of a cluster redirected the operation from one to the other, and no node ran it.
     #[error(transparent)]
@@ -188,7 +188,7 @@ pub enum Error {
 /// Why a connection could not be opened, or ended.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
-pub enum LinkError {
+pub enum ConnectionFailure {
     /// An error of the operating system.
     #[error("{0}")]
     Io(Arc<io::Error>),
@@ -227,7 +227,7 @@ pub enum LinkError {
         /// The sentinel's address.
         at: String,
         /// The reason.
-        source: Shared<LinkError>,
+        source: Shared<ConnectionFailure>,
     },
     /// A node of a cluster did not report which node serves which slot, and no other has reported
     /// it since.
@@ -236,7 +236,7 @@ pub enum LinkError {
         /// The node's address.
         at: String,
         /// The reason.
-        source: Shared<LinkError>,
+        source: Shared<ConnectionFailure>,
     },
     /// A cluster node's report of its slots is not a valid map.
     #[error(transparent)]
@@ -339,10 +339,11 @@ impl Error {
 
     /// Whether the URL names a service that no sentinel knows.
     fn names_nothing(&self) -> bool {
-        let Self::Unavailable { source: LinkError::Sentinel { source, .. }, .. } = self else {
+        let Self::Unavailable { source: ConnectionFailure::Sentinel { source, .. }, .. } = self
+        else {
             return false;
         };
-        matches!(**source, LinkError::Connection(ConnectionError::UnknownService { .. }))
+        matches!(**source, ConnectionFailure::Connection(ConnectionError::UnknownService { .. }))
     }
 
     /// Whether the server may have run the command although it failed here.
@@ -362,7 +363,7 @@ impl Error {
     pub(crate) fn may_do_in_parts(&self) -> bool {
         let Self::ConnectionsEnded { source, .. } = self else { return false };
         match source {
-            LinkError::Connection(ConnectionError::Protocol(error)) => {
+            ConnectionFailure::Connection(ConnectionError::Protocol(error)) => {
                 matches!(error, ProtocolError::TooLarge { .. })
             }
             source => source.is_the_servers(),
@@ -378,10 +379,14 @@ impl Error {
         }
         let Self::Unavailable { source, .. } = self else { return None };
         let source = match source {
-            LinkError::Sentinel { source, .. } | LinkError::Node { source, .. } => source,
+            ConnectionFailure::Sentinel { source, .. } | ConnectionFailure::Node { source, .. } => {
+                source
+            }
             source => source,
         };
-        let LinkError::Connection(ConnectionError::Refused(error)) = source else { return None };
+        let ConnectionFailure::Connection(ConnectionError::Refused(error)) = source else {
+            return None;
+        };
         Some(error)
     }
 
@@ -422,7 +427,7 @@ impl Error {
         command: &Command<'_>,
         connections: u8,
         may_have_run: bool,
-        source: LinkError,
+        source: ConnectionFailure,
     ) -> Self {
         let key = match command.names() {
             None => "no key".to_owned(),
@@ -481,7 +486,7 @@ impl From<UrlError> for Error {
     }
 }
 
-impl LinkError {
+impl ConnectionFailure {
     /// The error and all its sources in one line, for a log.
     pub fn with_sources(&self) -> impl fmt::Display + '_ {
         WithSources(self)
@@ -569,7 +574,7 @@ impl LinkError {
     }
 }
 
-impl From<MapError> for LinkError {
+impl From<MapError> for ConnectionFailure {
     fn from(error: MapError) -> Self {
         match error {
             MapError::Refused(error) => ConnectionError::Refused(error).into(),
@@ -578,7 +583,7 @@ impl From<MapError> for LinkError {
     }
 }
 
-impl From<io::Error> for LinkError {
+impl From<io::Error> for ConnectionFailure {
     fn from(error: io::Error) -> Self {
         #[cfg(feature = "tls")]
         let error = match error.downcast() {

@@ -18,13 +18,13 @@ use async_caches_core::cluster::redirect::RedirectKind;
 use async_caches_core::command::Command;
 use async_caches_core::url::Endpoint;
 
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::info::ServerSeen;
 
 /// The server, if it is known, and its database, if it has several.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only events tell it"))]
-pub(crate) struct Place<'a> {
+pub(crate) struct ServerPlace<'a> {
     pub(crate) endpoint: Option<&'a Endpoint>,
     pub(crate) database: Option<u32>,
 }
@@ -62,7 +62,7 @@ macro_rules! tell {
 
 events! {
     /// A connection has opened.
-    fn opened(place: Place<'_>, server: impl FnOnce() -> ServerSeen, reconnect: bool) {
+    fn opened(place: ServerPlace<'_>, server: impl FnOnce() -> ServerSeen, reconnect: bool) {
         let server = server();
         tell!(
             INFO,
@@ -77,32 +77,32 @@ events! {
     }
 
     /// A server does not accept names for connections. Emitted once per pool.
-    fn unnamed(place: Place<'_>) {
+    fn unnamed(place: ServerPlace<'_>) {
         tell!(WARN, place, "the server refuses to name its connections");
     }
 
     /// The one server of a cache is a node of a cluster. Told once a pool.
-    fn is_in_cluster(place: Place<'_>) {
+    fn is_in_cluster(place: ServerPlace<'_>) {
         tell!(WARN, place, "the server is a node of a cluster and serves a part of the keys");
     }
 
     /// A sentinel does not report a new master by itself. Emitted once per connection.
-    fn sentinel_polled(place: Place<'_>) {
+    fn sentinel_polled(place: ServerPlace<'_>) {
         tell!(WARN, place, "a sentinel refuses SUBSCRIBE and is asked every second");
     }
 
     /// An open connection was lost.
-    fn lost(place: Place<'_>, why: &LinkError) {
+    fn lost(place: ServerPlace<'_>, why: &ConnectionFailure) {
         tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a connection was lost");
     }
 
     /// A connection was closed on purpose.
-    fn closed(place: Place<'_>) {
+    fn closed(place: ServerPlace<'_>) {
         tell!(DEBUG, place, "a connection was closed");
     }
 
     /// A connection could not be opened.
-    fn dial_failed(place: Place<'_>, why: &LinkError, in_a_row: u32) {
+    fn dial_failed(place: ServerPlace<'_>, why: &ConnectionFailure, in_a_row: u32) {
         tell!(
             WARN,
             place,
@@ -114,28 +114,28 @@ events! {
     }
 
     /// One side has refused the other.
-    fn refused(place: Place<'_>, why: &LinkError) {
+    fn refused(place: ServerPlace<'_>, why: &ConnectionFailure) {
         tell!(ERROR, place, "error.type" = error_type(why), error = %why.with_sources(), "a connection was refused");
     }
 
     /// Another server is the master now.
-    fn moved(place: Place<'_>) {
+    fn moved(place: ServerPlace<'_>) {
         tell!(WARN, place, "the master is another server");
     }
 
     /// A connection to a sentinel has ended, or could not be opened.
-    fn sentinel_lost(place: Place<'_>, why: &LinkError) {
+    fn sentinel_lost(place: ServerPlace<'_>, why: &ConnectionFailure) {
         tell!(WARN, place, "error.type" = error_type(why), error = %why.with_sources(), "a sentinel was lost");
     }
 
     /// The next dial is delayed.
-    fn held_back(place: Place<'_>, delay: Duration) {
+    fn held_back(place: ServerPlace<'_>, delay: Duration) {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         tell!(DEBUG, place, delay_ms, "the next dial is held back");
     }
 
     /// A command's time was over before its reply came, or before it got a connection.
-    fn timed_out(place: Place<'_>, command: &Command<'_>, after: Duration, may_have_run: bool) {
+    fn timed_out(place: ServerPlace<'_>, command: &Command<'_>, after: Duration, may_have_run: bool) {
         let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         tell!(
             DEBUG,
@@ -149,7 +149,7 @@ events! {
     }
 
     /// A command whose connection was lost is sent again.
-    fn sent_again(place: Place<'_>, command: &Command<'_>, why: &LinkError, may_have_run: bool) {
+    fn sent_again(place: ServerPlace<'_>, command: &Command<'_>, why: &ConnectionFailure, may_have_run: bool) {
         tell!(
             DEBUG,
             place,
@@ -175,7 +175,7 @@ events! {
     /// A node of a cluster has redirected a command to another one.
     fn redirected(by: &Address, command: &Command<'_>, redirect: &Redirect) {
         let by = Endpoint::from(by.clone());
-        let place = Place { endpoint: Some(&by), database: Some(0) };
+        let place = ServerPlace { endpoint: Some(&by), database: Some(0) };
         tell!(
             DEBUG,
             place,
@@ -196,10 +196,10 @@ mod fields {
     use async_caches_core::error::ConnectionError;
     use async_caches_core::url::Endpoint;
 
-    use super::Place;
-    use crate::error::LinkError;
+    use super::ServerPlace;
+    use crate::error::ConnectionFailure;
 
-    impl<'a> Place<'a> {
+    impl<'a> ServerPlace<'a> {
         pub(super) fn address(self) -> Option<&'a str> {
             self.endpoint.map(|endpoint| match endpoint {
                 Endpoint::Tcp { host, .. } => host.as_str(),
@@ -227,12 +227,12 @@ mod fields {
     }
 
     /// A short word for the error, to count errors by.
-    pub(super) fn error_type(why: &LinkError) -> &'static str {
+    pub(super) fn error_type(why: &ConnectionFailure) -> &'static str {
         match why {
-            LinkError::Io(_) => "io",
-            LinkError::Name { .. } => "name",
-            LinkError::Eof => "eof",
-            LinkError::Connection(why) => match why {
+            ConnectionFailure::Io(_) => "io",
+            ConnectionFailure::Name { .. } => "name",
+            ConnectionFailure::Eof => "eof",
+            ConnectionFailure::Connection(why) => match why {
                 ConnectionError::Protocol(_) => "protocol",
                 ConnectionError::Refused(_) => "refused",
                 ConnectionError::NoPushes => "no_pushes",
@@ -244,20 +244,20 @@ mod fields {
                 ConnectionError::Unresponsive => "unresponsive",
                 _ => "_OTHER",
             },
-            LinkError::RuntimeGone => "runtime_gone",
+            ConnectionFailure::RuntimeGone => "runtime_gone",
             #[cfg(feature = "tls")]
-            LinkError::Tls(why) if why.is_refusal() => "tls_refused",
+            ConnectionFailure::Tls(why) if why.is_refusal() => "tls_refused",
             #[cfg(feature = "tls")]
-            LinkError::Tls(_) => "tls",
-            LinkError::Credentials(_) => "credentials",
-            LinkError::Moved => "moved",
-            LinkError::Sentinel { source, .. } | LinkError::Node { source, .. } => {
+            ConnectionFailure::Tls(_) => "tls",
+            ConnectionFailure::Credentials(_) => "credentials",
+            ConnectionFailure::Moved => "moved",
+            ConnectionFailure::Sentinel { source, .. } | ConnectionFailure::Node { source, .. } => {
                 error_type(source)
             }
-            LinkError::Map(_) => "map",
-            LinkError::Uncovered { .. } => "uncovered",
-            LinkError::Crowded => "crowded",
-            LinkError::Closed => "closed",
+            ConnectionFailure::Map(_) => "map",
+            ConnectionFailure::Uncovered { .. } => "uncovered",
+            ConnectionFailure::Crowded => "crowded",
+            ConnectionFailure::Closed => "closed",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_caches_core::error::{Failure, ServerError};
 use async_caches_core::reply::Answer;
 
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::sync::lock;
 
 /// A switch that makes the operations of a cache fail, on any backend: given to
@@ -117,13 +117,14 @@ impl Fault {
         let to = || "the server that a test has made fail".to_owned();
         Err(match self {
             Self::Unavailable => {
-                let source = LinkError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+                let source =
+                    ConnectionFailure::from(io::Error::from(io::ErrorKind::ConnectionRefused));
                 Error::Unavailable { to: to(), source }
             }
             Self::Overloaded => Error::Overloaded { to: to() },
             Self::Timeout { may_have_run } => Error::Timeout { after, may_have_run },
             Self::Disconnected { may_have_run } => {
-                Error::Disconnected { may_have_run, source: LinkError::Eof }
+                Error::Disconnected { may_have_run, source: ConnectionFailure::Eof }
             }
             Self::Server(text) => {
                 return Ok(Err(Failure::Server(ServerError::parse(text.as_bytes()))));

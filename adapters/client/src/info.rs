@@ -10,7 +10,7 @@ use async_caches_core::memory::Stats;
 use async_caches_core::options::Settings;
 use async_caches_core::url::{Endpoint, Topology};
 
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 
 /// What a cache is doing, as returned by [`Cache::info`](crate::Cache::info). Contains no password.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ pub struct ClusterInfo {
     /// Writers that wait until a load of the same key has stored its value.
     pub held: usize,
     /// Why the last map could not be read; `None` if one was read since.
-    pub last_error: Option<LinkError>,
+    pub last_error: Option<ConnectionFailure>,
 }
 
 /// A node of a cluster, and the pool of connections to it.
@@ -145,7 +145,7 @@ pub struct PoolInfo {
     pub held_back: Option<Duration>,
     /// Whether callers without a connection fail at once instead of waiting for one: every dial has
     /// failed for a response timeout, or the server refused the credentials.
-    pub hopeless: bool,
+    pub failing_fast: bool,
     /// Why a connection was last lost or could not be opened, since the cache was connected. It
     /// stays after others have opened.
     pub last_error: Option<LastError>,
@@ -159,7 +159,7 @@ pub struct PoolInfo {
 #[non_exhaustive]
 pub struct LastError {
     /// Why.
-    pub error: LinkError,
+    pub error: ConnectionFailure,
     /// How long ago.
     pub ago: Duration,
 }
@@ -176,7 +176,7 @@ pub struct ServerSeen {
     /// The version of RESP on the connection: 2 or 3.
     pub protocol: u8,
     /// How many open connections lead to it.
-    pub links: usize,
+    pub connections: usize,
 }
 
 impl Info {
@@ -233,7 +233,7 @@ impl PoolInfo {
             reconnects: 0,
             failed_dials: 0,
             held_back: None,
-            hopeless: false,
+            failing_fast: false,
             last_error: None,
             servers: Vec::new(),
         }

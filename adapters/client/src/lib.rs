@@ -145,15 +145,15 @@ pub use self::cache::Cache;
 pub use self::clock::ManualClock;
 pub use self::credentials::{CredentialsError, CredentialsProvider};
 pub use self::error::{
-    ConnectionError, Error, KeyError, LinkError, LoadError, MapError, OptionError, ProtocolError,
-    ServerError, ServerErrorKind, TlsConfigError, TooManyRedirects, UrlError,
+    ConnectionError, ConnectionFailure, Error, KeyError, LoadError, MapError, OptionError,
+    ProtocolError, ServerError, ServerErrorKind, TlsConfigError, TooManyRedirects, UrlError,
 };
 pub use self::faults::{Fault, Faults};
 pub use self::form::{Decode, Encode, EncodeAs, Json, Raw};
 pub use self::info::{
     BackendInfo, ClusterInfo, Info, LastError, MemoryInfo, NodeInfo, PoolInfo, ServerSeen,
 };
-pub use self::notices::{Invalidated, LinkName, Notice, Push, Tracking};
+pub use self::notices::{ConnectionName, Invalidated, Notice, Push, Tracking};
 pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteIfEquals, DeleteMany, Delta,
     Disconnect, Get, GetEach, GetMany, GetOrSet, Incr, IncrOrInsert, Integer, Ping, Remains, Set,

@@ -14,12 +14,12 @@ pub enum Notice<'a> {
     /// changes are not reported.
     Opened {
         /// The connection.
-        link: LinkName,
+        connection: ConnectionName,
     },
     /// The server has pushed something.
     Pushed {
         /// The connection.
-        link: LinkName,
+        connection: ConnectionName,
         /// The push.
         push: &'a Push,
     },
@@ -27,13 +27,13 @@ pub enum Notice<'a> {
     /// were kept because the server would report their changes on it must be dropped now.
     Ended {
         /// The connection.
-        link: LinkName,
+        connection: ConnectionName,
     },
 }
 
 /// The name of a connection, unique among those that the same subscriber is told of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct LinkName(u64);
+pub struct ConnectionName(u64);
 
 /// The keys whose changes a server reports. See [`Builder::tracking`](crate::Builder::tracking).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,10 +65,10 @@ impl Subscriber {
     }
 
     /// Reports a newly opened connection, under a new name.
-    pub(crate) fn opened(&self) -> LinkName {
-        let link = LinkName(self.links.fetch_add(1, Ordering::Relaxed));
-        self.tell(Notice::Opened { link });
-        link
+    pub(crate) fn opened(&self) -> ConnectionName {
+        let connection = ConnectionName(self.links.fetch_add(1, Ordering::Relaxed));
+        self.tell(Notice::Opened { connection });
+        connection
     }
 }
 

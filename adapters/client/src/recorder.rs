@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Backends without a server record only entries that could not be read.
 pub trait Recorder: Send + Sync + 'static {
     /// A connection has written a batch of commands. Called before any reply reaches its caller.
-    fn wrote(&self, batch: Batch) {
+    fn batch_written(&self, batch: Batch) {
         let _ = batch;
     }
 
@@ -29,23 +29,23 @@ pub trait Recorder: Send + Sync + 'static {
     }
 
     /// A caller has waited this long for a connection, or for room on one, and got it.
-    fn waited(&self, span: Duration) {
+    fn waited_for_connection(&self, span: Duration) {
         let _ = span;
     }
 
     /// A connection was opened. `reconnect` is true if it replaces a lost one.
-    fn opened(&self, reconnect: bool) {
+    fn connection_opened(&self, reconnect: bool) {
         let _ = reconnect;
     }
 
     /// An open connection was lost.
-    fn lost(&self) {}
+    fn connection_lost(&self) {}
 
     /// A connection could not be opened.
     fn dial_failed(&self) {}
 
     /// Another server is the master, according to a sentinel. Not called for the first master.
-    fn moved(&self) {}
+    fn master_changed(&self) {}
 
     /// The sentinel that was asked for the master was lost, or could not be asked. The next one is
     /// asked.

@@ -2,7 +2,7 @@
 //!
 //! An adapter implements [`Socket`] and [`Timer`] for its runtime's types and [`Runtime`] once, and
 //! passes the latter to [`Builder::runtime`](crate::Builder::runtime). The work of a connection is
-//! done by [`Connection::race`], which is generic over the adapter's types: one task per connection, and
+//! done by [`ConnectionTask::race`], which is generic over the adapter's types: one task per connection, and
 //! no allocation and no dynamic call per operation.
 //!
 //! The crates `async-caches-tokio`, `async-caches-async-std` and `async-caches-smol` are such
@@ -74,7 +74,7 @@ pub trait Timer: Send + 'static {
 /// | [`dial`](Self::dial) | in a spawned task |
 /// | [`poll_budget`](Self::poll_budget) | in the task of a caller, on any thread |
 ///
-/// The sockets and the future of [`Connection::race`] that `dial` starts may stay on the thread of that
+/// The sockets and the future of [`ConnectionTask::race`] that `dial` starts may stay on the thread of that
 /// call, as a runtime with a thread per core wants. They need not move between threads, though they
 /// can. Callers on other threads reach a connection through a lock and wake its task, so a waker of
 /// that task must work from any thread.
@@ -137,20 +137,20 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Returns a timer on the clock of [`now`](Self::now).
     fn timer(&self) -> Box<dyn Timer>;
 
-    /// Runs [`connection.race(resolve, connect, timer)`](Connection::race) in the background. `resolve` is a
+    /// Runs [`connection.race(resolve, connect, timer)`](ConnectionTask::race) in the background. `resolve` is a
     /// future that looks up the addresses of the host in `to` anew, and `connect` connects to one
-    /// of them. For a unix socket it runs [`connection.drive(connect, timer)`](Connection::drive).
+    /// of them. For a unix socket it runs [`connection.drive(connect, timer)`](ConnectionTask::drive).
     /// `TCP_NODELAY` must be set on a TCP socket.
-    fn dial(&self, to: Endpoint, connection: Connection);
+    fn dial(&self, to: Endpoint, connection: ConnectionTask);
 }
 
-/// A connection about to be dialled. A [`Runtime`] passes it back to [`Connection::race`] or
-/// [`Connection::drive`]. If it is dropped without that, it counts as a failed dial.
+/// A connection about to be dialled. A [`Runtime`] passes it back to [`ConnectionTask::race`] or
+/// [`ConnectionTask::drive`]. If it is dropped without that, it counts as a failed dial.
 ///
 /// Only the module that makes connections knows what is in it, so this one depends on no pool.
-pub struct Connection(Box<dyn Any + Send + Sync>);
+pub struct ConnectionTask(Box<dyn Any + Send + Sync>);
 
-impl Connection {
+impl ConnectionTask {
     /// A connection with this task.
     pub(crate) fn new(task: impl Any + Send + Sync) -> Self {
         Self(Box::new(task))
@@ -162,9 +162,9 @@ impl Connection {
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for ConnectionTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connection")
+        f.write_str("ConnectionTask")
     }
 }
 

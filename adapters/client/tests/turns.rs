@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Timer};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Timer};
 use async_caches::{Builder, Cache, builder};
 
 /// A runtime that grants this many turns, and keeps all other defaults.
@@ -35,7 +35,7 @@ impl Runtime for Turns {
         unreachable!("nothing waits")
     }
 
-    fn dial(&self, _: Endpoint, _: Connection) {}
+    fn dial(&self, _: Endpoint, _: ConnectionTask) {}
 }
 
 /// A runtime that keeps the default for turns.
@@ -53,7 +53,7 @@ impl Runtime for Plain {
         unreachable!("nothing waits")
     }
 
-    fn dial(&self, _: Endpoint, _: Connection) {}
+    fn dial(&self, _: Endpoint, _: ConnectionTask) {}
 }
 
 #[derive(Default)]

@@ -2,7 +2,7 @@
 //! crates that enable the feature, it would be enabled here too.
 #![cfg(not(feature = "tls"))]
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Timer};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Timer};
 use async_caches::{Error, TlsConfigError, builder};
 
 #[test]
@@ -53,7 +53,7 @@ impl Runtime for Idle {
         unreachable!("nothing is connected");
     }
 
-    fn dial(&self, _: Endpoint, _: Connection) {
+    fn dial(&self, _: Endpoint, _: ConnectionTask) {
         unreachable!("nothing is dialled");
     }
 }

@@ -22,7 +22,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches::runtime::{
-    BoxFuture, Clock, Connection, Endpoint, Instant, Runtime, read_through,
+    BoxFuture, Clock, ConnectionTask, Endpoint, Instant, Runtime, read_through,
 };
 pub use async_caches::*;
 use bytes::BytesMut;
@@ -106,7 +106,7 @@ impl Runtime for Smol {
         Box::new(Timer::new(self))
     }
 
-    fn dial(&self, to: Endpoint, connection: Connection) {
+    fn dial(&self, to: Endpoint, connection: ConnectionTask) {
         let timer = Timer::new(self);
         match to {
             Endpoint::Tcp { host, port } => {

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime};
 pub use async_caches::*;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -122,7 +122,7 @@ impl Runtime for Tokio {
         Box::new(Timer::new(self))
     }
 
-    fn dial(&self, to: Endpoint, connection: Connection) {
+    fn dial(&self, to: Endpoint, connection: ConnectionTask) {
         let timer = Timer::new(self);
         drop(match to {
             Endpoint::Tcp { host, port } => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_caches::{Cache, ConnectionError, Error, LinkError};
+use async_caches::{Cache, ConnectionError, ConnectionFailure, Error};
 use async_caches_conformance::Context;
 use async_caches_conformance::abandon::{a_turn, after_polls};
 use async_caches_conformance::context::{Task, connected};
@@ -256,7 +256,7 @@ impl Worker {
 /// a call is not repeated.
 fn broke_the_protocol(error: &Error) -> bool {
     let Error::ConnectionsEnded { source, .. } = error else { return false };
-    matches!(source, LinkError::Connection(ConnectionError::Protocol(_)))
+    matches!(source, ConnectionFailure::Connection(ConnectionError::Protocol(_)))
 }
 
 async fn absent_is_none(

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Timer};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Timer};
 use async_caches::{Cache, builder};
 use async_caches_conformance::random::Random;
 
@@ -65,7 +65,7 @@ impl Runtime for Time {
         Box::new(Sleep { time: self.clone(), set: None })
     }
 
-    fn dial(&self, _: Endpoint, _: Connection) {}
+    fn dial(&self, _: Endpoint, _: ConnectionTask) {}
 }
 
 struct Sleep {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Timer};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Timer};
 use async_caches::{Cache, Error, Remaining, Timeout, builder};
 use async_caches_conformance::random::Random;
 
@@ -47,7 +47,7 @@ impl Runtime for Still {
         Box::new(Never)
     }
 
-    fn dial(&self, _: Endpoint, _: Connection) {}
+    fn dial(&self, _: Endpoint, _: ConnectionTask) {}
 }
 
 struct Never;

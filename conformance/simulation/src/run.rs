@@ -275,7 +275,7 @@ impl Run {
             let Some(pool) = info.pool() else { continue };
             let adds_up = pool.open + pool.dialling + pool.closing <= pool.maxsize
                 && pool.idle <= pool.open
-                && pool.servers.iter().map(|server| server.links).sum::<usize>() == pool.open
+                && pool.servers.iter().map(|server| server.connections).sum::<usize>() == pool.open
                 && pool.reconnects <= pool.lost;
             if let Some(cluster) = info.cluster() {
                 let within =

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Socket, Timer};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Socket, Timer};
 use async_caches_conformance::random::Random;
 use bytes::BytesMut;
 
@@ -134,7 +134,7 @@ impl Runtime for Simulated {
         Box::new(Alarm::new(self.world.clone()))
     }
 
-    fn dial(&self, to: Endpoint, connection: Connection) {
+    fn dial(&self, to: Endpoint, connection: ConnectionTask) {
         let world = self.world.clone();
         let begun = world.with(|state| {
             if state.cluster.is_some() {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_caches::{Builder, Error, LinkError};
+use async_caches::{Builder, ConnectionFailure, Error};
 
 use crate::context::{Context, connected};
 use crate::peer::{Act, Asked, Peer};
@@ -125,7 +125,7 @@ pub async fn a_name_that_does_not_resolve_is_an_error_that_names_it(cx: Context)
     let failing = || async { Err(io::Error::other("the zone is gone")) };
     let failing = cx.builder_of(&url(&server)).resolver(move |_: String, _| failing());
     let error = failing.connect().await.unwrap_err();
-    let Error::Unavailable { source: LinkError::Name { host, .. }, .. } = &error else {
+    let Error::Unavailable { source: ConnectionFailure::Name { host, .. }, .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(host, "localhost");

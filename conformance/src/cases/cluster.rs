@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_caches::{
-    Cache, ClusterInfo, Credentials, Error, LinkError, MapError, NodeInfo, Protocol, Remaining,
-    ServerErrorKind,
+    Cache, ClusterInfo, ConnectionFailure, Credentials, Error, MapError, NodeInfo, Protocol,
+    Remaining, ServerErrorKind,
 };
 
 use super::guarded::allow_no_scripts;
@@ -91,12 +91,12 @@ pub async fn a_node_of_the_url_that_is_away_is_passed_over(cx: Context) {
     cache.set("key", 1).await.unwrap();
     let url = format!("redis-cluster://{one},{other}");
     let error = cx.within(PROMPTLY, "connect", cx.builder_of(&url).connect()).await.unwrap_err();
-    let Error::Unavailable { to, source: LinkError::Node { at, source } } = &error else {
+    let Error::Unavailable { to, source: ConnectionFailure::Node { at, source } } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(*to, format!("cluster@{one},{other}"));
     assert!([one, other].iter().any(|gone| gone.to_string() == *at), "{at}");
-    assert!(matches!(**source, LinkError::Io(_)) && error.is_retryable(), "{error:?}");
+    assert!(matches!(**source, ConnectionFailure::Io(_)) && error.is_retryable(), "{error:?}");
 }
 
 pub async fn a_user_who_may_run_no_scripts_takes_timeouts_away_in_a_cluster(cx: Context) {
@@ -157,10 +157,13 @@ pub async fn a_server_that_is_no_cluster_is_an_error_that_says_so(cx: Context) {
     let lonely = Server::start(kind(&cx), &Setup::default().node());
     let url = format!("redis-cluster://{}", lonely.address());
     let error = cx.within(PROMPTLY, "connect", cx.builder_of(&url).connect()).await.unwrap_err();
-    let Error::Unavailable { source: LinkError::Node { source, .. }, .. } = &error else {
+    let Error::Unavailable { source: ConnectionFailure::Node { source, .. }, .. } = &error else {
         panic!("{error:?}")
     };
-    assert!(matches!(&**source, LinkError::Map(why) if **why == MapError::Empty), "{error:?}");
+    assert!(
+        matches!(&**source, ConnectionFailure::Map(why) if **why == MapError::Empty),
+        "{error:?}"
+    );
 }
 
 pub async fn all_nodes_are_told_who_we_are(cx: Context) {
@@ -213,7 +216,10 @@ pub async fn a_cluster_over_tls_is_served_by_each_nodes_own_name(cx: Context) {
     let url = all.url().replace("127.0.0.1", "localhost");
     let cache = connected(cx.builder_of(&url).response_timeout(BRIEF)).await;
     let error = cx.within(BRIEF + SLACK, "get", cache.get::<i32>("key1")).await.unwrap_err();
-    assert!(matches!(error, Error::Unavailable { source: LinkError::Tls(_), .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::Unavailable { source: ConnectionFailure::Tls(_), .. }),
+        "{error:?}"
+    );
     let named = |host: &str, port| (host.replace("127.0.0.1", "localhost"), port);
     let names = || (0..60).map(|n| format!("key{n}"));
     for builder in [
@@ -262,7 +268,9 @@ pub async fn a_slot_that_nobody_serves_is_an_error_in_time(cx: Context) {
     let error = cx.within(BRIEF + SLACK, "set", before.set("lost", 1)).await.unwrap_err();
     let down = matches!(&error, Error::Server(said) if said.kind == ServerErrorKind::ClusterDown);
     let uncovered = |error: &Error| match error {
-        Error::Unavailable { source: LinkError::Uncovered { slot }, .. } => slot.map(usize::from),
+        Error::Unavailable { source: ConnectionFailure::Uncovered { slot }, .. } => {
+            slot.map(usize::from)
+        }
         _ => None,
     };
     // The last attempt may still be under way at the deadline.

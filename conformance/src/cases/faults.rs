@@ -88,7 +88,7 @@ async fn fails_fast_after_one_call(cx: &Context, cache: &Cache) {
     assert!(error.is_retryable(), "{error:?}");
     // A dial that is about to open gets a moment to do so.
     let start = Instant::now();
-    cx.until("calls fail at once", async || pool(cache).hopeless).await;
+    cx.until("calls fail at once", async || pool(cache).failing_fast).await;
     assert!(start.elapsed() < BRIEF * 2, "after {:?} more", start.elapsed());
     for n in 0..100 {
         let outcome = after_pending(1, cache.get::<i32>("key")).await;

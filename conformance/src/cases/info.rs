@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_caches::{
-    BackendInfo, Cache, ConnectionError, Error, Info, LinkError, PoolInfo, TlsError,
+    BackendInfo, Cache, ConnectionError, ConnectionFailure, Error, Info, PoolInfo, TlsError,
 };
 
 use crate::backend::{Backend, PASSWORD};
@@ -74,7 +74,7 @@ pub async fn links_are_idle_after_use_and_gone_after_disconnect(cx: Context) {
     assert_eq!((info.open, info.busy, info.dialling, info.closing), (2, 0, 0, 0), "{info:?}");
     assert_nothing_under_way(&info);
     assert_nothing_wrong(&info);
-    assert_eq!(info.servers.iter().map(|server| server.links).sum::<usize>(), 2);
+    assert_eq!(info.servers.iter().map(|server| server.connections).sum::<usize>(), 2);
     cache.disconnect().await.unwrap();
     let info = pool(&cache);
     assert_eq!((info.open, info.idle, info.dialling, info.closing), (0, 0, 0, 0), "{info:?}");
@@ -95,7 +95,7 @@ pub async fn a_server_is_told_by_the_name_and_version_that_it_gives(cx: Context)
         None => ("redis", version("redis").expect("it has one")),
     };
     let seen = pool(&cache).servers;
-    assert_eq!((seen.len(), seen[0].links), (1, 1), "{seen:?}");
+    assert_eq!((seen.len(), seen[0].connections), (1, 1), "{seen:?}");
     if cx.backend() == Backend::RedisWithoutHello {
         assert_eq!((seen[0].protocol, &seen[0].name, &seen[0].version), (2, &None, &None));
     } else {
@@ -110,11 +110,11 @@ pub async fn a_password_is_in_nothing_that_is_told(cx: Context) {
     assert!(!format!("{:?}", cache.info()).contains(CANARY));
     server.raw(0).call(&["CONFIG", "SET", "requirepass", "another"]);
     kill_links(&server, "another");
-    cx.until("the password is refused", async || pool(&cache).hopeless).await;
+    cx.until("the password is refused", async || pool(&cache).failing_fast).await;
     let info = pool(&cache);
     let refused = matches!(
         &info.last_error.as_ref().unwrap().error,
-        LinkError::Connection(ConnectionError::Refused(_))
+        ConnectionFailure::Connection(ConnectionError::Refused(_))
     );
     assert!(refused && info.held_back.is_some() && info.open == 0, "{info:?}");
     assert!(!format!("{info:?}").contains(CANARY));
@@ -193,7 +193,9 @@ pub async fn reconnects_and_what_ended_the_last_link_are_told(cx: Context) {
         let last = info.last_error.unwrap();
         let ended = matches!(
             last.error,
-            LinkError::Eof | LinkError::Io(_) | LinkError::Tls(TlsError::Truncated)
+            ConnectionFailure::Eof
+                | ConnectionFailure::Io(_)
+                | ConnectionFailure::Tls(TlsError::Truncated)
         );
         assert!(ended, "{last:?}");
         assert!(last.ago < LONG, "{last:?}");
@@ -222,12 +224,12 @@ pub async fn a_link_that_is_being_greeted_by_nobody_is_told_as_dialling(cx: Cont
     let late = matches!(
         last,
         Some(
-            LinkError::Connection(ConnectionError::NotReadyInTime)
-                | LinkError::Tls(TlsError::Stalled)
+            ConnectionFailure::Connection(ConnectionError::NotReadyInTime)
+                | ConnectionFailure::Tls(TlsError::Stalled)
         )
     );
     assert!(late, "{last:?}");
-    assert_eq!((info.open, info.lost, info.hopeless), (1, 0, false), "{info:?}");
+    assert_eq!((info.open, info.lost, info.failing_fast), (1, 0, false), "{info:?}");
     proxy.release();
     for task in tasks {
         assert_eq!(cx.in_time(LONG, "a get", task).await.unwrap(), None);
@@ -241,7 +243,7 @@ pub async fn a_server_that_is_away_is_told_as_hopeless_until_it_is_back(cx: Cont
     server.kill();
     cx.until("there is no hope", async || {
         let _ = cache.get::<i32>("key").await;
-        pool(&cache).hopeless
+        pool(&cache).failing_fast
     })
     .await;
     let info = pool(&cache);
@@ -251,9 +253,9 @@ pub async fn a_server_that_is_away_is_told_as_hopeless_until_it_is_back(cx: Cont
     server.revive();
     cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
     let info = pool(&cache);
-    assert!(!info.hopeless && info.failed_dials == 0, "{info:?}");
+    assert!(!info.failing_fast && info.failed_dials == 0, "{info:?}");
     assert_eq!((info.open, info.lost, info.reconnects), (1, 1, 1), "{info:?}");
-    assert!(matches!(info.last_error.unwrap().error, LinkError::Io(_)));
+    assert!(matches!(info.last_error.unwrap().error, ConnectionFailure::Io(_)));
 }
 
 pub async fn servers_of_several_versions_are_told_apart(cx: Context) {
@@ -265,7 +267,7 @@ pub async fn servers_of_several_versions_are_told_apart(cx: Context) {
     let mut seen: Vec<_> = pool(&cache)
         .servers
         .into_iter()
-        .map(|server| (server.version.unwrap(), server.links))
+        .map(|server| (server.version.unwrap(), server.connections))
         .collect();
     seen.sort();
     assert_eq!(seen, [("9.0.3".to_owned(), 1), ("9.1.0".to_owned(), 2)]);
@@ -297,8 +299,8 @@ fn assert_nothing_under_way(info: &PoolInfo) {
 }
 
 fn assert_nothing_wrong(info: &PoolInfo) {
-    let PoolInfo { lost, reconnects, failed_dials, hopeless, held_back, .. } = *info;
-    assert_eq!((lost, reconnects, failed_dials, hopeless), (0, 0, 0, false), "{info:?}");
+    let PoolInfo { lost, reconnects, failed_dials, failing_fast, held_back, .. } = *info;
+    assert_eq!((lost, reconnects, failed_dials, failing_fast), (0, 0, 0, false), "{info:?}");
     assert!(held_back.is_none() && info.last_error.is_none(), "{info:?}");
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use async_caches::{Cache, Error, LinkError, ServerErrorKind};
+use async_caches::{Cache, ConnectionFailure, Error, ServerErrorKind};
 
 use super::ops;
 use crate::context::{Context, connected};
@@ -95,7 +95,7 @@ pub async fn a_link_reset_in_the_middle_of_a_reply_mixes_nothing_up(cx: Context)
             }
         }
         if let Some(Error::Disconnected { source, .. }) = error.await {
-            seen += u32::from(matches!(source, LinkError::Io(_)));
+            seen += u32::from(matches!(source, ConnectionFailure::Io(_)));
         }
         proxy.heal();
     }

@@ -8,7 +8,9 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use async_caches::{Builder, Error, Invalidated, LinkError, LinkName, Notice, Tracking};
+use async_caches::{
+    Builder, ConnectionFailure, ConnectionName, Error, Invalidated, Notice, Tracking,
+};
 
 use crate::backend::Backend;
 use crate::context::{Context, connected};
@@ -115,7 +117,7 @@ pub async fn links_that_come_and_go_are_told_around_what_was_pushed(cx: Context)
     server.raw(0).call(&["SET", "::key", "1"]);
     cx.until("it is told", async || heard.count("::key") == 1).await;
     server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-    cx.until("another link is open", async || {
+    cx.until("another connection is open", async || {
         let heard = heard.look();
         heard.ended == 1 && heard.open.len() == 1
     })
@@ -179,7 +181,7 @@ pub async fn tracking_is_on_or_what_is_lacking_for_it_is_an_error(cx: Context) {
     }
     // Without HELLO there is no RESP3, and so no way to push.
     let error = outcome.unwrap_err();
-    assert!(matches!(error, Error::Unavailable { source: LinkError::Connection(_), .. }));
+    assert!(matches!(error, Error::Unavailable { source: ConnectionFailure::Connection(_), .. }));
     assert!(error.with_sources().to_string().contains("RESP3"), "{error}");
 }
 
@@ -213,15 +215,15 @@ impl Heard {
 
     fn hear(&self, notice: Notice<'_>) {
         let mut entries = self.look();
-        let name = |link: LinkName| format!("{link:?}");
+        let name = |connection: ConnectionName| format!("{connection:?}");
         match notice {
-            Notice::Opened { link } => assert!(entries.open.insert(name(link))),
-            Notice::Ended { link } => {
-                assert!(entries.open.remove(&name(link)), "it was open");
+            Notice::Opened { connection } => assert!(entries.open.insert(name(connection))),
+            Notice::Ended { connection } => {
+                assert!(entries.open.remove(&name(connection)), "it was open");
                 entries.ended += 1;
             }
-            Notice::Pushed { link, push } => {
-                assert!(entries.open.contains(&name(link)), "it is open");
+            Notice::Pushed { connection, push } => {
+                assert!(entries.open.contains(&name(connection)), "it is open");
                 match push.invalidated().expect("nothing else is pushed") {
                     Invalidated::All => entries.flushes += 1,
                     Invalidated::Keys(keys) => {

@@ -233,7 +233,7 @@ impl Books {
 }
 
 impl Recorder for Books {
-    fn wrote(&self, batch: Batch) {
+    fn batch_written(&self, batch: Batch) {
         self.look().batches.push(batch);
     }
 
@@ -241,15 +241,15 @@ impl Recorder for Books {
         self.look().round_trips.push(took);
     }
 
-    fn waited(&self, span: Duration) {
+    fn waited_for_connection(&self, span: Duration) {
         self.look().waits.push(span);
     }
 
-    fn opened(&self, reconnect: bool) {
+    fn connection_opened(&self, reconnect: bool) {
         self.look().opened.push(reconnect);
     }
 
-    fn lost(&self) {
+    fn connection_lost(&self) {
         self.look().lost += 1;
     }
 
@@ -257,7 +257,7 @@ impl Recorder for Books {
         self.look().dials_failed += 1;
     }
 
-    fn moved(&self) {
+    fn master_changed(&self) {
         self.look().moved += 1;
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use async_caches::{Cache, Credentials, CredentialsError, Error, LinkError, ServerErrorKind};
+use async_caches::{
+    Cache, ConnectionFailure, Credentials, CredentialsError, Error, ServerErrorKind,
+};
 
 use crate::context::{Context, connected};
 use crate::proxy::Proxy;
@@ -54,7 +56,7 @@ pub async fn a_provider_that_fails_is_told_by_its_error_and_asked_again_without_
     works.store(false, Ordering::SeqCst);
     let error = builder.clone().connect().await.unwrap_err();
     assert!(error.with_sources().to_string().contains("the vault is sealed"), "{error}");
-    let Error::Unavailable { source: LinkError::Credentials(_), .. } = error else {
+    let Error::Unavailable { source: ConnectionFailure::Credentials(_), .. } = error else {
         panic!("{error:?}")
     };
     assert_eq!(proxy.accepted(), 0, "nobody is dialled who cannot be told who we are");
@@ -81,7 +83,8 @@ pub async fn a_provider_that_never_answers_ends_with_the_connect_timeout(cx: Con
         .connect_timeout(Duration::from_millis(200))
         .credentials_provider(std::future::pending::<Result<Credentials, CredentialsError>>);
     let connect = cx.within(Duration::from_secs(2), "a connect", builder.connect()).await;
-    let Error::Unavailable { source: LinkError::Connection(_), .. } = connect.unwrap_err() else {
+    let Error::Unavailable { source: ConnectionFailure::Connection(_), .. } = connect.unwrap_err()
+    else {
         panic!("another error")
     };
 }

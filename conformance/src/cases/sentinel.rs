@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use async_caches::{Cache, ConnectionError, Error, LinkError, ServerErrorKind};
+use async_caches::{Cache, ConnectionError, ConnectionFailure, Error, ServerErrorKind};
 
 use crate::backend::PASSWORD;
 use crate::context::{Context, Task, connected};
@@ -42,7 +42,8 @@ pub async fn sentinels_and_servers_have_passwords_of_their_own(cx: Context) {
     let wrong = [cx.builder_of(&url).sentinel_password("hunter2"), none];
     for builder in wrong.into_iter().chain([cx.builder_of(&url).sentinel_password(PASSWORD)]) {
         let error = cx.within(PROMPTLY, "connect", builder.connect()).await.unwrap_err();
-        let Error::Unavailable { to, source: LinkError::Sentinel { at, .. } } = &error else {
+        let Error::Unavailable { to, source: ConnectionFailure::Sentinel { at, .. } } = &error
+        else {
             panic!("{error:?}")
         };
         assert_eq!(*to, format!("mymaster@{}", guarded.address()));
@@ -56,16 +57,21 @@ pub async fn sentinels_and_servers_have_passwords_of_their_own(cx: Context) {
     let builder = cx.builder_of(&wrong).sentinel_password(OTHER);
     let error = cx.within(PROMPTLY, "connect", builder.connect()).await.unwrap_err();
     assert_eq!(error.server_error().map(|error| error.kind), Some(ServerErrorKind::WrongPass));
-    assert!(!matches!(error, Error::Unavailable { source: LinkError::Sentinel { .. }, .. }));
+    assert!(!matches!(
+        error,
+        Error::Unavailable { source: ConnectionFailure::Sentinel { .. }, .. }
+    ));
 }
 
 pub async fn a_service_that_no_sentinel_knows_is_an_error_that_names_it(cx: Context) {
     let url = cx.url().replace("/mymaster/", "/other/");
     let error = cx.within(PROMPTLY, "connect", cx.builder_of(&url).connect()).await.unwrap_err();
-    let Error::Unavailable { source: LinkError::Sentinel { source, .. }, .. } = &error else {
+    let Error::Unavailable { source: ConnectionFailure::Sentinel { source, .. }, .. } = &error
+    else {
         panic!("{error:?}")
     };
-    let LinkError::Connection(ConnectionError::UnknownService { service }) = &**source else {
+    let ConnectionFailure::Connection(ConnectionError::UnknownService { service }) = &**source
+    else {
         panic!("{error:?}")
     };
     assert_eq!(&**service, "other");
@@ -79,12 +85,13 @@ pub async fn sentinels_that_are_all_away_are_an_error_that_names_one(cx: Context
     gone.kill();
     let url = format!("redis-sentinel://{},{}/mymaster", server.address(), gone.address());
     let error = cx.within(PROMPTLY, "connect", cx.builder_of(&url).connect()).await.unwrap_err();
-    let Error::Unavailable { source: LinkError::Sentinel { at, source }, .. } = &error else {
+    let Error::Unavailable { source: ConnectionFailure::Sentinel { at, source }, .. } = &error
+    else {
         panic!("{error:?}")
     };
     // The error names the last one that was asked. On a slow machine that may be either.
     assert!([&server, &gone].iter().any(|away| *at == away.address().to_string()), "{at}");
-    assert!(matches!(**source, LinkError::Io(_)) && error.is_retryable(), "{error:?}");
+    assert!(matches!(**source, ConnectionFailure::Io(_)) && error.is_retryable(), "{error:?}");
 }
 
 pub async fn a_sentinel_that_is_away_or_silent_is_passed_over(cx: Context) {
@@ -130,7 +137,7 @@ pub async fn a_server_that_a_stale_sentinel_names_is_no_master_and_another_is_as
     let error = cx.within(PROMPTLY, "connect", builder.connect()).await.unwrap_err();
     assert!(start.elapsed() >= BRIEF, "it is not asked again");
     let Error::Unavailable { source, .. } = &error else { panic!("{error:?}") };
-    let not_master = LinkError::Connection(ConnectionError::NotMaster).to_string();
+    let not_master = ConnectionFailure::Connection(ConnectionError::NotMaster).to_string();
     assert_eq!(source.to_string(), not_master, "{error:?}");
     assert!(error.is_retryable());
     let right = sentinel(kind, &watched(&servers[0], None), None);

@@ -19,7 +19,7 @@ use async_caches::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use async_caches::rustls::{
     ClientConfig, DigitallySignedStruct, Error as RustlsError, RootCertStore, SignatureScheme,
 };
-use async_caches::{Builder, Cache, Error, LinkError, TlsConfigError, TlsError, TlsVerify};
+use async_caches::{Builder, Cache, ConnectionFailure, Error, TlsConfigError, TlsError, TlsVerify};
 use tempfile::TempDir;
 
 use crate::backend::{CANARY, PASSWORD};
@@ -247,10 +247,11 @@ pub async fn sentinels_and_the_master_that_they_name_are_asked_who_they_are_alik
     let builder = cx.builder_of(&trio.url(0)).tls_ca(other);
     let error = cx.within(AT_ONCE, "connect", builder.connect()).await.unwrap_err();
     assert!(!error.is_retryable(), "{error:?}");
-    let Error::Unavailable { source: LinkError::Sentinel { source, .. }, .. } = error else {
+    let Error::Unavailable { source: ConnectionFailure::Sentinel { source, .. }, .. } = error
+    else {
         panic!("{error:?}")
     };
-    assert!(matches!(*source, LinkError::Tls(TlsError::UnknownIssuer)), "{source:?}");
+    assert!(matches!(*source, ConnectionFailure::Tls(TlsError::UnknownIssuer)), "{source:?}");
 }
 
 pub async fn a_master_that_is_not_who_it_should_be_is_refused_whoever_names_it(cx: Context) {
@@ -292,7 +293,7 @@ async fn refused_for(cx: &Context, server: &Server, builder: Builder, why: &str)
 /// The TLS error because of which no server is available.
 fn of_tls(error: Error) -> TlsError {
     match error {
-        Error::Unavailable { source: LinkError::Tls(error), .. } => error,
+        Error::Unavailable { source: ConnectionFailure::Tls(error), .. } => error,
         error => panic!("{error:?}"),
     }
 }

@@ -15,7 +15,7 @@ use async_caches_core::time::{Deadline, Instant};
 
 use super::node::Node;
 use super::nodes::Nodes;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::redis::{Closing, Exchange, Outcome, PoolOwner, WaiterId};
 use crate::shared::Shared;
 
@@ -51,7 +51,7 @@ impl Fetching {
         &mut self,
         nodes: &Nodes,
         cx: &Context<'_>,
-    ) -> Poll<Result<SlotMap, (Input, LinkError)>> {
+    ) -> Poll<Result<SlotMap, (Input, ConnectionFailure)>> {
         let outcome = match self.poll_answer(nodes, cx) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending if self.until <= nodes.now() => {
@@ -70,13 +70,16 @@ impl Fetching {
         });
         let (input, why) = match outcome {
             Ok(Ok(map)) => return Poll::Ready(Ok(map)),
-            Ok(outcome) => (Input::of(&outcome), outcome.err().map(LinkError::from)),
+            Ok(outcome) => (Input::of(&outcome), outcome.err().map(ConnectionFailure::from)),
             Err(why) => (Input::Failed, Some(why)),
         };
         // Only the newer form can be unknown to a node.
         let input = if form == Form::Slots { Input::Failed } else { input };
-        let source = Shared::new(why.unwrap_or(LinkError::Closed));
-        Poll::Ready(Err((input, LinkError::Node { at: self.fetch.from.to_string(), source })))
+        let source = Shared::new(why.unwrap_or(ConnectionFailure::Closed));
+        Poll::Ready(Err((
+            input,
+            ConnectionFailure::Node { at: self.fetch.from.to_string(), source },
+        )))
     }
 
     /// Ends the request. Returns the pool that closes with it.
@@ -88,7 +91,11 @@ impl Fetching {
         own?.dismiss(Closing::Drained)
     }
 
-    fn poll_answer(&mut self, nodes: &Nodes, cx: &Context<'_>) -> Poll<Result<Answer, LinkError>> {
+    fn poll_answer(
+        &mut self,
+        nodes: &Nodes,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Answer, ConnectionFailure>> {
         let asked = match &mut self.asked {
             Some(asked) => asked,
             asked @ None => match Asked::of(&self.fetch, nodes) {
@@ -140,7 +147,7 @@ impl Asked {
 }
 
 /// What went wrong on the way to the node.
-fn why(error: Error) -> LinkError {
+fn why(error: Error) -> ConnectionFailure {
     match error {
         Error::Unavailable { source, .. } | Error::Disconnected { source, .. } => source,
         Error::Server(error) => ConnectionError::Refused(error).into(),

@@ -18,7 +18,8 @@ use crate::sync::lock;
 
 /// Runs the cluster's keeper until the cluster and its last pool are closed.
 pub(super) fn spawn(nodes: &Arc<Nodes>) {
-    let mut keeper = Keeper { nodes: Arc::clone(nodes), fetching: None, leaving: Vec::new() };
+    let mut keeper =
+        ClusterKeeper { nodes: Arc::clone(nodes), fetching: None, leaving: Vec::new() };
     let mut timer = nodes.runtime.timer();
     nodes.runtime.spawn(Box::pin(async move {
         poll_fn(|cx| keeper.keep(timer.as_mut(), cx)).await;
@@ -27,14 +28,14 @@ pub(super) fn spawn(nodes: &Arc<Nodes>) {
 
 /// A cluster's keeper. Without it no map is read and no wait ends. So when it is dropped, also
 /// because its runtime shuts down, the cluster is over.
-struct Keeper {
+struct ClusterKeeper {
     nodes: Arc<Nodes>,
     /// The request for the map, while one is under way.
     fetching: Option<Fetching>,
     leaving: Vec<(Arc<PoolOwner>, Option<WaiterId>)>,
 }
 
-impl Drop for Keeper {
+impl Drop for ClusterKeeper {
     fn drop(&mut self) {
         let mut state = lock(&self.nodes.state);
         state.over = true;
@@ -46,7 +47,7 @@ impl Drop for Keeper {
     }
 }
 
-impl Keeper {
+impl ClusterKeeper {
     fn keep(&mut self, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let doubted = self.nodes.signal.take(cx);

@@ -24,7 +24,7 @@ use async_caches_core::url::{Topology, Wire};
 use super::node::Node;
 use super::view::View;
 use crate::connect_config::ConnectConfig;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::events;
 use crate::redis::{Closing, Observer, PoolOwner, RefreshSignal, WaitQueue, WaiterId};
 use crate::runtime::Runtime;
@@ -70,7 +70,7 @@ pub(super) struct ClusterState {
     pub(super) maps: u64,
     pub(super) failures: usize,
     /// Why the last map could not be read; `None` if one was read since.
-    pub(super) last_error: Option<LinkError>,
+    pub(super) last_error: Option<ConnectionFailure>,
     /// Whether callers may see the nodes.
     pub(super) is_published: bool,
     /// Whether commands are no longer accepted.
@@ -289,17 +289,17 @@ impl Nodes {
     /// The error for a slot that no node serves; `None` stands for any slot.
     pub(crate) fn uncovered(&self, slot: Option<Slot>) -> Error {
         let slot = slot.map(Slot::number);
-        self.failed_by(LinkError::Uncovered { slot })
+        self.failed_by(ConnectionFailure::Uncovered { slot })
     }
 
-    pub(super) fn failed_by(&self, source: LinkError) -> Error {
+    pub(super) fn failed_by(&self, source: ConnectionFailure) -> Error {
         Error::Unavailable { to: self.topology.to_string(), source }
     }
 
     fn check(&self, state: &ClusterState) -> Result<(), Error> {
         match (state.closed, state.over) {
             (true, _) => Err(Error::NotConnected),
-            (false, true) => Err(self.failed_by(LinkError::RuntimeGone)),
+            (false, true) => Err(self.failed_by(ConnectionFailure::RuntimeGone)),
             (false, false) => Ok(()),
         }
     }
@@ -356,7 +356,7 @@ impl Nodes {
     }
 
     /// Notes that a map could not be read, and why.
-    pub(super) fn unread(&self, input: Input, why: LinkError) {
+    pub(super) fn unread(&self, input: Input, why: ConnectionFailure) {
         let now = self.now();
         let mut state = lock(&self.state);
         state.refresh.handle(input, now);
@@ -385,7 +385,7 @@ impl Nodes {
         drop(state);
         if over {
             redis.abandon();
-            return Err(self.failed_by(LinkError::RuntimeGone));
+            return Err(self.failed_by(ConnectionFailure::RuntimeGone));
         }
         self.signal.wake();
         Ok(())

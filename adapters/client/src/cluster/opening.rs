@@ -6,7 +6,7 @@ use async_caches_core::url::{Endpoint, Server, Topology};
 
 use super::node::Node;
 use super::nodes::Nodes;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::redis::{Member, Pool, PoolOwner};
 
 impl Nodes {
@@ -14,8 +14,8 @@ impl Nodes {
     /// difference on which runtime the caller is, if any.
     ///
     /// # Errors
-    /// [`Error::NotConnected`] if the node has left the map; [`LinkError::Crowded`] if it may not
-    /// be dialled yet; [`LinkError::RuntimeGone`] if the cluster's keeper is gone.
+    /// [`Error::NotConnected`] if the node has left the map; [`ConnectionFailure::Crowded`] if it may not
+    /// be dialled yet; [`ConnectionFailure::RuntimeGone`] if the cluster's keeper is gone.
     pub(super) fn pool_of(&self, node: &Node) -> Result<Arc<Pool>, Error> {
         self.open(node, None).map(|redis| redis.pool())
     }
@@ -26,7 +26,7 @@ impl Nodes {
         let (redis, is_new) = node.pool_or_make(|| {
             // A pool for the map alone is opened only as often as maps are read.
             if links.is_none() && !self.may_dial() {
-                return Err(self.failed_by(LinkError::Crowded));
+                return Err(self.failed_by(ConnectionFailure::Crowded));
             }
             Ok(self.new_pool(node, links))
         })?;

@@ -18,7 +18,7 @@ use super::keeper;
 use super::nodes::{ClusterState, Nodes};
 use super::view::View;
 use crate::connect_config::ConnectConfig;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::redis::{Closing, WaitQueue, WaiterId};
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -106,9 +106,9 @@ impl Cluster {
             return Poll::Ready(Ok(()));
         }
         if state.over {
-            return Poll::Ready(Err(nodes.failed_by(LinkError::RuntimeGone)));
+            return Poll::Ready(Err(nodes.failed_by(ConnectionFailure::RuntimeGone)));
         }
-        let refused = state.last_error.as_ref().is_some_and(LinkError::is_refusal);
+        let refused = state.last_error.as_ref().is_some_and(ConnectionFailure::is_refusal);
         if refused || state.failures >= nodes.seeds || nodes.first_until <= now {
             let why = state.last_error.clone();
             let why = why.unwrap_or(ConnectionError::NotReadyInTime.into());

@@ -23,7 +23,7 @@ use async_caches_core::time::Instant;
 
 use super::node::Node;
 use super::nodes::Nodes;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::redis::{Exchange, Outcome, WaiterId};
 
 /// The state of a command on its way from node to node.
@@ -172,7 +172,7 @@ impl Exchange<RedirectState> {
             };
             let pool = match nodes.pool_of(&node) {
                 Ok(pool) => Ok(pool),
-                Err(Error::Unavailable { source: LinkError::Crowded, .. })
+                Err(Error::Unavailable { source: ConnectionFailure::Crowded, .. })
                     if self.waits_out(nodes, Trouble::Crowded) =>
                 {
                     continue;

@@ -44,45 +44,45 @@ fn map_errors() -> Vec<MapError> {
 }
 
 /// One error of each kind for connections; the match shows if one is missing here.
-fn link_errors() -> Vec<LinkError> {
+fn link_errors() -> Vec<ConnectionFailure> {
     let at = || "127.0.0.1:1".to_owned();
     let mut all = vec![
-        LinkError::from(io::Error::other("no route")),
-        LinkError::Eof,
-        LinkError::RuntimeGone,
-        LinkError::Credentials(Shared::of(Empty)),
-        LinkError::Moved,
-        LinkError::Sentinel { at: at(), source: Shared::new(LinkError::Eof) },
-        LinkError::Node {
+        ConnectionFailure::from(io::Error::other("no route")),
+        ConnectionFailure::Eof,
+        ConnectionFailure::RuntimeGone,
+        ConnectionFailure::Credentials(Shared::of(Empty)),
+        ConnectionFailure::Moved,
+        ConnectionFailure::Sentinel { at: at(), source: Shared::new(ConnectionFailure::Eof) },
+        ConnectionFailure::Node {
             at: at(),
             source: Shared::new(ConnectionError::Refused(server()).into()),
         },
-        LinkError::Name { host: at(), source: Shared::new(std::io::Error::other("gone")) },
-        LinkError::Uncovered { slot: Some(7) },
-        LinkError::Crowded,
-        LinkError::Closed,
+        ConnectionFailure::Name { host: at(), source: Shared::new(std::io::Error::other("gone")) },
+        ConnectionFailure::Uncovered { slot: Some(7) },
+        ConnectionFailure::Crowded,
+        ConnectionFailure::Closed,
     ];
     #[cfg(feature = "tls")]
-    all.push(LinkError::Tls(async_caches_core::tls::TlsError::UnknownIssuer));
-    all.extend(connection_errors().into_iter().map(LinkError::Connection));
-    all.extend(map_errors().into_iter().map(|error| LinkError::Map(Box::new(error))));
+    all.push(ConnectionFailure::Tls(async_caches_core::tls::TlsError::UnknownIssuer));
+    all.extend(connection_errors().into_iter().map(ConnectionFailure::Connection));
+    all.extend(map_errors().into_iter().map(|error| ConnectionFailure::Map(Box::new(error))));
     for error in &all {
         match error {
-            LinkError::Io(_)
-            | LinkError::Name { .. }
-            | LinkError::Eof
-            | LinkError::Connection(_)
-            | LinkError::RuntimeGone
-            | LinkError::Credentials(_)
-            | LinkError::Moved
-            | LinkError::Sentinel { .. }
-            | LinkError::Node { .. }
-            | LinkError::Map(_)
-            | LinkError::Uncovered { .. }
-            | LinkError::Crowded
-            | LinkError::Closed => {}
+            ConnectionFailure::Io(_)
+            | ConnectionFailure::Name { .. }
+            | ConnectionFailure::Eof
+            | ConnectionFailure::Connection(_)
+            | ConnectionFailure::RuntimeGone
+            | ConnectionFailure::Credentials(_)
+            | ConnectionFailure::Moved
+            | ConnectionFailure::Sentinel { .. }
+            | ConnectionFailure::Node { .. }
+            | ConnectionFailure::Map(_)
+            | ConnectionFailure::Uncovered { .. }
+            | ConnectionFailure::Crowded
+            | ConnectionFailure::Closed => {}
             #[cfg(feature = "tls")]
-            LinkError::Tls(_) => {}
+            ConnectionFailure::Tls(_) => {}
         }
     }
     all
@@ -90,18 +90,18 @@ fn link_errors() -> Vec<LinkError> {
 
 #[test]
 fn a_peer_that_closes_its_connection_in_any_way_has_hung_up() {
-    let io = |kind| LinkError::from(io::Error::from(kind));
+    let io = |kind| ConnectionFailure::from(io::Error::from(kind));
     let mut hang_ups = vec![
-        LinkError::Eof,
+        ConnectionFailure::Eof,
         io(io::ErrorKind::ConnectionReset),
         io(io::ErrorKind::ConnectionAborted),
         io(io::ErrorKind::BrokenPipe),
         io(io::ErrorKind::UnexpectedEof),
     ];
     #[cfg(feature = "tls")]
-    hang_ups.push(LinkError::Tls(async_caches_core::tls::TlsError::Truncated));
-    assert!(hang_ups.iter().all(LinkError::is_hang_up), "{hang_ups:?}");
-    let others = link_errors().into_iter().filter(|error| !matches!(error, LinkError::Eof));
+    hang_ups.push(ConnectionFailure::Tls(async_caches_core::tls::TlsError::Truncated));
+    assert!(hang_ups.iter().all(ConnectionFailure::is_hang_up), "{hang_ups:?}");
+    let others = link_errors().into_iter().filter(|error| !matches!(error, ConnectionFailure::Eof));
     others.for_each(|error| assert!(!error.is_hang_up(), "{error:?}"));
 }
 
@@ -230,7 +230,7 @@ fn no_error_prints_what_its_source_prints() {
 
 #[test]
 fn an_error_with_its_sources_says_each_part_once() {
-    let source = LinkError::Node {
+    let source = ConnectionFailure::Node {
         at: "127.0.0.1:2".into(),
         source: Shared::new(ConnectionError::Refused(server()).into()),
     };
@@ -249,11 +249,12 @@ fn a_downcast_finds_what_is_inside_by_its_own_type() {
     let cache = LoadError::<Empty>::Cache(Error::deserialize(b"key", json()));
     assert!(matches!(find::<Error>(&cache), Some(Error::Deserialize { .. })));
     assert!(find::<serde_json::Error>(&cache).is_some());
-    let inner = LinkError::Credentials(Shared::of(Empty));
-    let source = LinkError::Sentinel { at: "127.0.0.1:1".into(), source: Shared::new(inner) };
+    let inner = ConnectionFailure::Credentials(Shared::of(Empty));
+    let source =
+        ConnectionFailure::Sentinel { at: "127.0.0.1:1".into(), source: Shared::new(inner) };
     let error = Error::Unavailable { to: "127.0.0.1:1".into(), source };
     assert_eq!(find::<Empty>(&error), Some(&Empty));
-    assert!(matches!(find::<LinkError>(&error), Some(LinkError::Sentinel { .. })));
+    assert!(matches!(find::<ConnectionFailure>(&error), Some(ConnectionFailure::Sentinel { .. })));
     let refused = Error::Disconnected {
         may_have_run: false,
         source: ConnectionError::Refused(server()).into(),
@@ -300,7 +301,8 @@ fn what_another_library_quotes_is_escaped_and_cut() {
     let short = Error::deserialize(b"k", json());
     assert!(short.with_sources().to_string().ends_with("line 1 column 6"), "{short}");
     // The same holds for errors of an application and of the operating system.
-    let named = LinkError::Name { host: "h".into(), source: Shared::new(io::Error::other(long)) };
+    let named =
+        ConnectionFailure::Name { host: "h".into(), source: Shared::new(io::Error::other(long)) };
     let error = Error::Unavailable { to: "h".into(), source: named };
     assert!(error.with_sources().to_string().len() < 10_000);
 }

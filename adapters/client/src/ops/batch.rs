@@ -16,7 +16,7 @@ use crate::error::Error;
 
 /// The chunks of one batch, and the calls under way.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct Chunks {
     chunks: Vec<Range<usize>>,
     next: usize,
     active: Vec<(Range<usize>, Call)>,
@@ -29,7 +29,7 @@ pub(super) struct Batch {
     begun: bool,
 }
 
-impl Batch {
+impl Chunks {
     /// Cuts items of these sizes, in bytes, into chunks.
     pub(super) fn of(sizes: impl ExactSizeIterator<Item = usize>) -> Self {
         let (len, mut sizes) = (sizes.len(), sizes);
@@ -100,7 +100,7 @@ impl Batch {
     }
 }
 
-impl Batch {
+impl Chunks {
     /// The next chunk to send. Parts go one after the other, as each may end its connection.
     fn next(&mut self) -> Option<(Range<usize>, Call)> {
         let several = |chunk: &Range<usize>| chunk.len() > 1;
@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn chunks_are_bounded_in_items_and_in_bytes_and_lose_nothing() {
-        assert!(Batch::of(std::iter::empty()).chunks.is_empty());
-        let many = Batch::of(std::iter::repeat_n(1, 1_200));
+        assert!(Chunks::of(std::iter::empty()).chunks.is_empty());
+        let many = Chunks::of(std::iter::repeat_n(1, 1_200));
         assert_eq!(many.chunks, [0..512, 512..1024, 1024..1200]);
-        let large = Batch::of([CHUNK_BYTES, 1, CHUNK_BYTES - 1, 2 * CHUNK_BYTES, 1].into_iter());
+        let large = Chunks::of([CHUNK_BYTES, 1, CHUNK_BYTES - 1, 2 * CHUNK_BYTES, 1].into_iter());
         assert_eq!(large.chunks, [0..1, 1..3, 3..4, 4..5]);
     }
 }

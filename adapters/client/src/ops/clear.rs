@@ -11,7 +11,7 @@ use async_caches_core::command::Command;
 use async_caches_core::reply::Reply;
 use bytes::Bytes;
 
-use super::batch::{Batch, cut};
+use super::batch::{Chunks, cut};
 use super::options::owns_its_cache;
 use crate::cache::Cache;
 use crate::call::Call;
@@ -53,7 +53,7 @@ struct Shards {
     /// The node that has served it so far, as a cursor is valid on one node alone.
     master: Option<Address>,
     /// The removal of the keys found.
-    batch: Batch,
+    batch: Chunks,
 }
 
 owns_its_cache!(
@@ -194,7 +194,7 @@ impl ClearPrefix<'_> {
             return;
         }
         let Some(nodes) = self.cache.nodes() else { return };
-        let (left, batch) = (nodes.view().shards(), Batch::of_chunks(Vec::new()));
+        let (left, batch) = (nodes.view().shards(), Chunks::of_chunks(Vec::new()));
         self.shards = Some(Box::new(Shards { left, master: None, batch }));
         self.follow();
         self.call = self.next_call();
@@ -219,7 +219,7 @@ impl ClearPrefix<'_> {
                 .extend(cut(at..at + run.len(), |item| self.found.get(item).map_or(0, Bytes::len)));
             at += run.len();
         }
-        shards.batch = Batch::of_chunks(chunks);
+        shards.batch = Chunks::of_chunks(chunks);
         false
     }
 

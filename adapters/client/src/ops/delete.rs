@@ -8,7 +8,7 @@ use async_caches_core::command::Command;
 use async_caches_core::key::{IntoName, Names, Version};
 use async_caches_core::reply::Reply;
 
-use super::batch::Batch;
+use super::batch::Chunks;
 use super::options::{owns_its_cache, takes_version};
 use super::spread::{Spread, take};
 use crate::cache::Cache;
@@ -28,7 +28,7 @@ pub struct DeleteMany<'c> {
     names: Names,
     version: Option<Version>,
     deleted: u64,
-    batch: Batch,
+    batch: Chunks,
     /// Present on a cluster, once the operation has begun.
     spread: Option<Box<Spread>>,
 }
@@ -58,7 +58,7 @@ impl Cache {
     pub fn delete_many(&self, keys: impl IntoIterator<Item: IntoName>) -> DeleteMany<'_> {
         let names: Names = keys.into_iter().map(IntoName::into_name).collect();
         let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
-        let batch = Batch::of(sizes);
+        let batch = Chunks::of(sizes);
         DeleteMany { cache: self.into(), names, version: None, deleted: 0, batch, spread: None }
     }
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::batch::Batch;
+use super::batch::Chunks;
 use super::options::{owns_its_cache, takes_timeout, takes_unreadable, takes_version};
 use super::spread::{Spread, take};
 use crate::cache::Cache;
@@ -30,7 +30,7 @@ pub struct GetMany<'c, D> {
     names: Names,
     version: Option<Version>,
     values: Vec<Option<Bytes>>,
-    batch: Batch,
+    batch: Chunks,
     /// Present on a cluster, once the operation has begun.
     spread: Option<Box<Spread>>,
     unreadable: Unreadable,
@@ -52,7 +52,7 @@ pub struct SetMany<'c, I, F = Json<()>> {
     values: Vec<Bytes>,
     version: Option<Version>,
     timeout: Timeout,
-    batch: Batch,
+    batch: Chunks,
     /// Present on a cluster, once the operation has begun.
     spread: Option<Box<Spread>>,
     form: Form<F>,
@@ -134,7 +134,7 @@ fn set_many<I, F>(cache: &Cache, entries: I) -> SetMany<'_, I, F> {
         values: Vec::new(),
         version: None,
         timeout: Timeout::Default,
-        batch: Batch::of(std::iter::empty()),
+        batch: Chunks::of(std::iter::empty()),
         spread: None,
         form: Form::default(),
     }
@@ -142,7 +142,7 @@ fn set_many<I, F>(cache: &Cache, entries: I) -> SetMany<'_, I, F> {
 
 fn get_many<D>(cache: &Cache, names: Names, unreadable: Unreadable) -> GetMany<'_, D> {
     let sizes = (0..names.len()).map(|index| names.get(index).map_or(0, <[u8]>::len));
-    let batch = Batch::of(sizes);
+    let batch = Chunks::of(sizes);
     let values = vec![None; names.len()];
     let form = Form::default();
     GetMany {
@@ -274,7 +274,7 @@ where
                 this.names.push(name);
                 this.values.push(value);
             }
-            this.batch = Batch::of(sizes.into_iter());
+            this.batch = Chunks::of(sizes.into_iter());
             if this.cache.is_cluster() {
                 let keys = scope.keys(&this.names);
                 let (spread, batch) = Spread::of_writes(&this.cache, &keys);

@@ -13,7 +13,7 @@ use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Reply;
 use bytes::Bytes;
 
-use super::batch::{Batch, cut};
+use super::batch::{Chunks, cut};
 use crate::cache::Cache;
 use crate::error::Error;
 
@@ -28,14 +28,14 @@ pub(super) struct Spread {
 
 impl Spread {
     /// Spreads keys that are read or removed. Each command has keys of one slot.
-    pub(super) fn of_keys(cache: &Cache, keys: &Keys<'_>) -> (Self, Batch) {
+    pub(super) fn of_keys(cache: &Cache, keys: &Keys<'_>) -> (Self, Chunks) {
         Self::new(cache, keys, &Split::of_keys(keys), |range, names| {
             cut(range, |at| names.get(at).map_or(0, <[u8]>::len))
         })
     }
 
     /// Spreads keys that are written. Each command has one key.
-    pub(super) fn of_writes(cache: &Cache, keys: &Keys<'_>) -> (Self, Batch) {
+    pub(super) fn of_writes(cache: &Cache, keys: &Keys<'_>) -> (Self, Chunks) {
         Self::new(cache, keys, &Split::of_writes(keys), |range, _| {
             range.map(|at| at..at + 1).collect()
         })
@@ -46,7 +46,7 @@ impl Spread {
         keys: &Keys<'_>,
         split: &Split,
         cut: impl Fn(Range<usize>, &Names) -> Vec<Range<usize>>,
-    ) -> (Self, Batch) {
+    ) -> (Self, Chunks) {
         let names = split.names(keys);
         let places = split.parts().flat_map(|part| part.places.iter().copied()).collect();
         let view = cache.nodes().map(|nodes| nodes.view());
@@ -64,7 +64,7 @@ impl Spread {
                 more
             });
         }
-        (Self { names, places, gather: Gather::new(split) }, Batch::of_chunks(chunks))
+        (Self { names, places, gather: Gather::new(split) }, Chunks::of_chunks(chunks))
     }
 
     /// The keys in the order of their slots, the place of each in the caller's order, and the

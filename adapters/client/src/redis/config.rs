@@ -6,7 +6,7 @@ use async_caches_core::cluster::address::Address;
 use async_caches_core::connection::{Role, Setup};
 use async_caches_core::large::LargeKeys;
 
-use super::load::Bounds;
+use super::load::PoolBounds;
 use super::observer::Observer;
 use super::refresh_signal::RefreshSignal;
 use crate::credentials::CredentialState;
@@ -27,7 +27,7 @@ pub(in crate::redis) struct PoolConfig {
     /// What addresses that sentinels name are for us.
     pub(in crate::redis) named_by_sentinels: Translation,
     pub(in crate::redis) setup: Setup,
-    pub(in crate::redis) bounds: Bounds,
+    pub(in crate::redis) bounds: PoolBounds,
     /// Its part in a cluster, if its server is a node of one.
     pub(in crate::redis) member: Option<Member>,
     pub(in crate::redis) large: Arc<LargeKeys>,

@@ -20,7 +20,7 @@ use super::connection::slots::Outcome;
 use super::pool::acquire::Acquired;
 use super::pool::state::Pool;
 use super::pool::waiter::WaiterId;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 
 /// A command under way. When dropped, it gives up its place; a later reply is discarded.
 ///
@@ -28,7 +28,7 @@ use crate::error::{Error, LinkError};
 /// node to node.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange<R = ()> {
-    stage: Stage,
+    progress: Progress,
     /// When the command times out. The response timeout begins when it is first sent or first waits.
     expires: Option<Instant>,
     /// Whether it may be sent again although it may have run, as it changes nothing.
@@ -45,7 +45,7 @@ struct Past<R> {
     /// When its last connection ended.
     since: Option<Since>,
     /// Why an earlier attempt was lost, if the server may have run it.
-    lost: Option<LinkError>,
+    lost: Option<ConnectionFailure>,
     /// Whether the server's user may not run the command's script, so that it goes without.
     without_script: bool,
     /// What the layer above remembers.
@@ -96,7 +96,7 @@ struct Since {
 }
 
 #[derive(Debug, Default)]
-enum Stage {
+enum Progress {
     #[default]
     Seeking,
     Waiting(Arc<Pool>, WaiterId),
@@ -114,14 +114,14 @@ impl<R: Default> Exchange<R> {
 
     /// Whether the command was sent and has no outcome yet.
     pub(crate) fn is_sent(&self) -> bool {
-        matches!(self.stage, Stage::Sent(..))
+        matches!(self.progress, Progress::Sent(..))
     }
 
     /// The cluster node that the command was sent to, if any.
     pub(crate) fn node(&self) -> Option<&Address> {
-        match &self.stage {
-            Stage::Sent(link, _) => link.node(),
-            Stage::Seeking | Stage::Waiting(..) | Stage::Held(..) => None,
+        match &self.progress {
+            Progress::Sent(link, _) => link.node(),
+            Progress::Seeking | Progress::Waiting(..) | Progress::Held(..) => None,
         }
     }
 
@@ -149,9 +149,9 @@ impl<R: Default> Exchange<R> {
     /// come yet.
     #[inline(always)]
     pub(crate) fn take_value(&mut self) -> Option<Option<Bytes>> {
-        let Stage::Sent(link, tag) = &self.stage else { return None };
+        let Progress::Sent(link, tag) = &self.progress else { return None };
         let value = link.take_value(*tag)?;
-        self.stage = Stage::Seeking;
+        self.progress = Progress::Seeking;
         Some(value)
     }
 
@@ -159,10 +159,10 @@ impl<R: Default> Exchange<R> {
     /// outcome that is no reply must be passed to [`unanswered`](Self::unanswered).
     #[inline(always)]
     pub(crate) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Option<Outcome>> {
-        let Stage::Sent(link, tag) = &self.stage else { return Poll::Ready(None) };
+        let Progress::Sent(link, tag) = &self.progress else { return Poll::Ready(None) };
         let outcome = ready!(link.outcome(*tag, cx));
         if let Outcome::Answered(Ok(_)) = outcome {
-            self.stage = Stage::Seeking;
+            self.progress = Progress::Seeking;
         }
         Poll::Ready(Some(outcome))
     }
@@ -211,10 +211,10 @@ impl<R: Default> Exchange<R> {
     #[inline(always)]
     fn sent(&mut self, link: Arc<SharedConnection>, tag: Tag, command: &Command<'_>) {
         self.repeatable = retry::after_loss(command, true);
-        match std::mem::replace(&mut self.stage, Stage::Sent(link, tag)) {
-            Stage::Waiting(pool, waiter) => pool.arrived(waiter, self.expires),
-            Stage::Held(pool, waiter) => pool.let_go(waiter),
-            Stage::Sent(..) | Stage::Seeking => {}
+        match std::mem::replace(&mut self.progress, Progress::Sent(link, tag)) {
+            Progress::Waiting(pool, waiter) => pool.arrived(waiter, self.expires),
+            Progress::Held(pool, waiter) => pool.let_go(waiter),
+            Progress::Sent(..) | Progress::Seeking => {}
         }
     }
 
@@ -226,9 +226,11 @@ impl<R: Default> Exchange<R> {
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Poll<Error> {
-        let waiter = match &self.stage {
-            Stage::Held(of, waiter) if Arc::ptr_eq(of, pool) => Some(*waiter),
-            Stage::Held(..) | Stage::Waiting(..) | Stage::Sent(..) | Stage::Seeking => None,
+        let waiter = match &self.progress {
+            Progress::Held(of, waiter) if Arc::ptr_eq(of, pool) => Some(*waiter),
+            Progress::Held(..) | Progress::Waiting(..) | Progress::Sent(..) | Progress::Seeking => {
+                None
+            }
         };
         let held = pool.hold(waiter, &mut self.expires, cx);
         if planted::is(Bug::WriterNotTimed) {
@@ -240,14 +242,14 @@ impl<R: Default> Exchange<R> {
                 // If its turn for a connection came meanwhile, another command gets it: the one that
                 // delays this command may need it.
                 self.leave();
-                self.stage = Stage::Held(Arc::clone(pool), held);
+                self.progress = Progress::Held(Arc::clone(pool), held);
                 Poll::Pending
             }
             Acquired::Failed(error) => {
                 pool.config.observer.failed(None, command, &error);
                 Poll::Ready(self.over(error))
             }
-            Acquired::Link(_) => Poll::Ready(self.over(Error::mismatch())),
+            Acquired::Connection(_) => Poll::Ready(self.over(Error::mismatch())),
         }
     }
 
@@ -282,7 +284,7 @@ impl<R: Default> Exchange<R> {
                 }
             };
             let acquired = match acquired {
-                Acquired::Link(link) => match self.send(link, command, asking, cx) {
+                Acquired::Connection(link) => match self.send(link, command, asking, cx) {
                     Ok(()) => return Poll::Pending,
                     // It ended just now, and will not be acquired again; or another command has
                     // taken it.
@@ -297,7 +299,7 @@ impl<R: Default> Exchange<R> {
                 acquired => acquired,
             };
             match acquired {
-                Acquired::Link(_) => {}
+                Acquired::Connection(_) => {}
                 Acquired::Wait(waiter) => return self.wait(pool, waiter),
                 Acquired::Failed(error) => {
                     pool.config.observer.failed(None, command, &error);
@@ -314,7 +316,7 @@ impl<R: Default> Exchange<R> {
         outcome: Outcome,
         command: &Command<'_>,
     ) -> Option<Result<Answer, Error>> {
-        let Stage::Sent(link, _) = std::mem::take(&mut self.stage) else { return None };
+        let Progress::Sent(link, _) = std::mem::take(&mut self.progress) else { return None };
         match outcome {
             Outcome::Answered(answer) => {
                 if retry::after_answer(command, &answer) {
@@ -411,16 +413,18 @@ impl<R: Default> Exchange<R> {
 
     /// The place in this pool's queue, if it has one.
     fn waiter(&self, pool: &Arc<Pool>) -> Option<WaiterId> {
-        match &self.stage {
-            Stage::Waiting(of, waiter) if Arc::ptr_eq(of, pool) => Some(*waiter),
-            Stage::Waiting(..) | Stage::Held(..) | Stage::Sent(..) | Stage::Seeking => None,
+        match &self.progress {
+            Progress::Waiting(of, waiter) if Arc::ptr_eq(of, pool) => Some(*waiter),
+            Progress::Waiting(..) | Progress::Held(..) | Progress::Sent(..) | Progress::Seeking => {
+                None
+            }
         }
     }
 
     fn wait(&mut self, pool: &Arc<Pool>, waiter: WaiterId) -> Poll<Error> {
         if self.waiter(pool) != Some(waiter) {
             self.leave();
-            self.stage = Stage::Waiting(Arc::clone(pool), waiter);
+            self.progress = Progress::Waiting(Arc::clone(pool), waiter);
         }
         Poll::Pending
     }
@@ -431,11 +435,11 @@ impl<R> Exchange<R> {
     /// another command gets it.
     #[inline(never)]
     pub(crate) fn leave(&mut self) {
-        match std::mem::take(&mut self.stage) {
-            Stage::Waiting(pool, waiter) => pool.leave(waiter),
-            Stage::Held(pool, waiter) => pool.let_go(waiter),
-            Stage::Sent(link, tag) => link.abandon(tag),
-            Stage::Seeking => {}
+        match std::mem::take(&mut self.progress) {
+            Progress::Waiting(pool, waiter) => pool.leave(waiter),
+            Progress::Held(pool, waiter) => pool.let_go(waiter),
+            Progress::Sent(link, tag) => link.abandon(tag),
+            Progress::Seeking => {}
         }
     }
 }
@@ -443,7 +447,7 @@ impl<R> Exchange<R> {
 impl<R> Drop for Exchange<R> {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(self.stage, Stage::Seeking) {
+        if !matches!(self.progress, Progress::Seeking) {
             self.leave();
         }
     }

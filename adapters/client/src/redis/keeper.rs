@@ -15,19 +15,19 @@ use async_caches_core::url::Endpoint;
 
 use super::connection::closing::Closing;
 use super::connection::shared::SharedConnection;
-use super::pool::routes::Links;
+use super::pool::routes::Connections;
 use super::pool::sentinels::Sentinels;
 use super::pool::state::{Pool, PoolState};
 use super::tasks::connection;
 use super::tasks::serving::ServerConnection;
 use super::tasks::watcher::Watcher;
-use crate::runtime::{Connection, Runtime, Timer};
+use crate::runtime::{ConnectionTask, Runtime, Timer};
 use crate::sync::lock;
 use crate::waker::Spare;
 
 /// Runs the pool's keeper until the pool is closed and its last connection is gone.
 pub(in crate::redis) fn spawn(pool: &Arc<Pool>) {
-    let keeper = Keeper(Arc::clone(pool));
+    let keeper = PoolKeeper(Arc::clone(pool));
     let mut timer = pool.config.runtime.timer();
     pool.config.runtime.spawn(Box::pin(async move {
         poll_fn(|cx| keep(&keeper.0, timer.as_mut(), cx)).await;
@@ -36,9 +36,9 @@ pub(in crate::redis) fn spawn(pool: &Arc<Pool>) {
 
 /// A pool's keeper. Without it nothing is dialled and no wait ends. So when it is dropped, also
 /// because its runtime shuts down, the pool is over.
-struct Keeper(Arc<Pool>);
+struct PoolKeeper(Arc<Pool>);
 
-impl Drop for Keeper {
+impl Drop for PoolKeeper {
     fn drop(&mut self) {
         self.0.abandon();
     }
@@ -86,15 +86,15 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
 
 /// Passes a connection to the runtime. If that panics, the connection is dropped, which counts as a
 /// failed dial, and the keeper goes on.
-fn dial(runtime: &dyn Runtime, at: Endpoint, connection: Connection) {
+fn dial(runtime: &dyn Runtime, at: Endpoint, connection: ConnectionTask) {
     let _ = catch_unwind(AssertUnwindSafe(|| runtime.dial(at, connection)));
 }
 
 impl PoolState {
     /// Polls the pool's decisions until there are no more. Returns the links to dial and those to
     /// close.
-    fn decide(&mut self, pool: &Pool, now: Instant) -> (Links, Vec<Arc<SharedConnection>>) {
-        let (mut dials, mut closes) = (Links::new(), Vec::new());
+    fn decide(&mut self, pool: &Pool, now: Instant) -> (Connections, Vec<Arc<SharedConnection>>) {
+        let (mut dials, mut closes) = (Connections::new(), Vec::new());
         let links: OnceCell<HashMap<_, _>> = OnceCell::new();
         while let Some(at) = &self.at {
             let idle_since = |id: LinkId| {

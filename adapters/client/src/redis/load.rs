@@ -2,7 +2,7 @@
 
 /// How much work callers may leave to a connection, and how many of them may wait.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::redis) struct Bounds {
+pub(in crate::redis) struct PoolBounds {
     /// Commands without a reply on one connection.
     pub(in crate::redis) in_flight: usize,
     /// Bytes of one connection that its socket has not taken. The command that exceeds it is the
@@ -12,7 +12,7 @@ pub(in crate::redis) struct Bounds {
     pub(in crate::redis) waiting: usize,
 }
 
-impl Bounds {
+impl PoolBounds {
     /// The load from which on a connection is busy: more are opened then, if allowed.
     #[inline]
     pub(in crate::redis) fn busy(self) -> usize {

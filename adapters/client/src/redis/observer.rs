@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_caches_core::command::Command;
 use async_caches_core::url::{Endpoint, Topology};
 
-use crate::error::{Error, LinkError};
-use crate::events::{self, Place};
+use crate::error::{ConnectionFailure, Error};
+use crate::events::{self, ServerPlace};
 use crate::info::ServerSeen;
-use crate::notices::{LinkName, Notice, Push, Subscriber};
+use crate::notices::{ConnectionName, Notice, Push, Subscriber};
 use crate::recorder::{Batch, Recording};
 
 /// The observers of a pool.
@@ -34,39 +34,39 @@ pub(in crate::redis) enum Ending {
 
 impl Observer {
     /// The place of a server at `endpoint`.
-    fn at<'a>(&self, endpoint: &'a Endpoint) -> Place<'a> {
-        Place { endpoint: Some(endpoint), database: Some(self.database) }
+    fn at<'a>(&self, endpoint: &'a Endpoint) -> ServerPlace<'a> {
+        ServerPlace { endpoint: Some(endpoint), database: Some(self.database) }
     }
 
     /// The place of the server at `at`. Without a connection it is that of the only server, if
     /// there is one.
-    fn wherever<'a>(&'a self, at: Option<&'a Endpoint>) -> Place<'a> {
+    fn wherever<'a>(&'a self, at: Option<&'a Endpoint>) -> ServerPlace<'a> {
         let endpoint = at.or(match &self.topology {
             Topology::Standalone(endpoint) => Some(endpoint),
             Topology::Sentinel(_) | Topology::Cluster(_) => None,
         });
-        Place { endpoint, database: Some(self.database) }
+        ServerPlace { endpoint, database: Some(self.database) }
     }
 
     /// Reports a new connection to the subscriber, if there is one. Returns the connection's name.
     #[cold]
-    pub(in crate::redis) fn pushes_may_come(&self) -> Option<LinkName> {
+    pub(in crate::redis) fn pushes_may_come(&self) -> Option<ConnectionName> {
         self.subscriber.as_ref().map(Subscriber::opened)
     }
 
     /// Reports a push on the connection of this name.
     #[cold]
-    pub(in crate::redis) fn pushed(&self, link: Option<LinkName>, push: &Push) {
-        if let (Some(subscriber), Some(link)) = (&self.subscriber, link) {
-            subscriber.tell(Notice::Pushed { link, push });
+    pub(in crate::redis) fn pushed(&self, connection: Option<ConnectionName>, push: &Push) {
+        if let (Some(subscriber), Some(connection)) = (&self.subscriber, connection) {
+            subscriber.tell(Notice::Pushed { connection, push });
         }
     }
 
     /// Reports the end of the connection of this name.
     #[cold]
-    pub(in crate::redis) fn no_more_pushes(&self, link: LinkName) {
+    pub(in crate::redis) fn no_more_pushes(&self, connection: ConnectionName) {
         if let Some(subscriber) = &self.subscriber {
-            subscriber.tell(Notice::Ended { link });
+            subscriber.tell(Notice::Ended { connection });
         }
     }
 
@@ -78,7 +78,7 @@ impl Observer {
     ) {
         events::opened(self.at(endpoint), server, reconnect);
         if let Some(recorder) = &self.recorder {
-            recorder.opened(reconnect);
+            recorder.connection_opened(reconnect);
         }
     }
 
@@ -86,7 +86,7 @@ impl Observer {
         &self,
         endpoint: &Endpoint,
         how: Ending,
-        why: &LinkError,
+        why: &ConnectionFailure,
         held_back: Option<Duration>,
     ) {
         let place = self.at(endpoint);
@@ -104,7 +104,7 @@ impl Observer {
         }
         match (&self.recorder, how) {
             (None, _) | (Some(_), Ending::Closed) => {}
-            (Some(recorder), Ending::Lost) => recorder.lost(),
+            (Some(recorder), Ending::Lost) => recorder.connection_lost(),
             (Some(recorder), Ending::NotOpened { .. }) => recorder.dial_failed(),
         }
     }
@@ -121,20 +121,20 @@ impl Observer {
 
     /// Reports that a sentinel does not announce a new master by itself.
     pub(in crate::redis) fn sentinel_polled(&self, at: &Endpoint) {
-        events::sentinel_polled(Place { endpoint: Some(at), database: None });
+        events::sentinel_polled(ServerPlace { endpoint: Some(at), database: None });
     }
 
     /// Reports another master.
     pub(in crate::redis) fn moved(&self, to: &Endpoint) {
         events::moved(self.at(to));
         if let Some(recorder) = &self.recorder {
-            recorder.moved();
+            recorder.master_changed();
         }
     }
 
     /// Reports that the connection to a sentinel has ended, or could not be opened.
-    pub(in crate::redis) fn sentinel_lost(&self, at: &Endpoint, why: &LinkError) {
-        events::sentinel_lost(Place { endpoint: Some(at), database: None }, why);
+    pub(in crate::redis) fn sentinel_lost(&self, at: &Endpoint, why: &ConnectionFailure) {
+        events::sentinel_lost(ServerPlace { endpoint: Some(at), database: None }, why);
         if let Some(recorder) = &self.recorder {
             recorder.sentinel_lost();
         }
@@ -157,7 +157,7 @@ impl Observer {
         &self,
         at: &Endpoint,
         command: &Command<'_>,
-        why: &LinkError,
+        why: &ConnectionFailure,
         may_have_run: bool,
     ) {
         events::sent_again(self.at(at), command, why, may_have_run);
@@ -169,7 +169,7 @@ impl Observer {
     /// Reports how long a caller waited for its connection.
     pub(in crate::redis) fn waited(&self, span: impl FnOnce() -> Duration) {
         if let Some(recorder) = &self.recorder {
-            recorder.waited(span());
+            recorder.waited_for_connection(span());
         }
     }
 
@@ -178,7 +178,7 @@ impl Observer {
     pub(in crate::redis) fn measured(&self, batch: Option<Batch>, round_trip: Option<Duration>) {
         let Some(recorder) = &self.recorder else { return };
         if let Some(batch) = batch {
-            recorder.wrote(batch);
+            recorder.batch_written(batch);
         }
         if let Some(took) = round_trip {
             recorder.round_trip(took);

@@ -17,16 +17,16 @@ use async_caches_core::url::{Server, Topology};
 use super::config::{Member, PoolConfig};
 use super::connection::closing::Closing;
 use super::keeper;
-use super::load::Bounds;
+use super::load::PoolBounds;
 use super::observer::Observer;
-use super::pool::routes::{Links, Routes};
+use super::pool::publication::Publication;
+use super::pool::routes::{Connections, Routes};
 use super::pool::sentinels::Sentinels;
-use super::pool::shown::Shown;
 use super::pool::state::{Pool, PoolState, unlock_and_wake};
 use super::pool::wait_queue::WaitQueue;
 use super::pool::waiter::WaiterId;
 use crate::connect_config::ConnectConfig;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::waker::Spare;
@@ -86,10 +86,10 @@ impl PoolOwner {
             in_cluster: false,
             at,
             sentinels: Sentinels::of(&server.topology, settings, runtime.as_ref()),
-            links: Links::new(),
-            dialling: Links::new(),
+            links: Connections::new(),
+            dialling: Connections::new(),
             published: false,
-            shown: Shown::default(),
+            publication: Publication::default(),
             queue: WaitQueue::default(),
             apart: false,
             keeper: None,
@@ -115,7 +115,7 @@ impl PoolOwner {
             resolver: config.resolver,
             named_by_sentinels: config.named_by_sentinels,
             setup,
-            bounds: Bounds {
+            bounds: PoolBounds {
                 in_flight: settings.max_in_flight,
                 queued_bytes: settings.max_queued_bytes,
                 waiting: settings.max_waiting,
@@ -152,7 +152,7 @@ impl PoolOwner {
             return Poll::Ready(Ok(()));
         }
         if state.over {
-            return Poll::Ready(Err(self.pool.failed_by(LinkError::RuntimeGone)));
+            return Poll::Ready(Err(self.pool.failed_by(ConnectionFailure::RuntimeGone)));
         }
         let now = self.pool.now();
         let (failed, until) = match &state.sentinels {

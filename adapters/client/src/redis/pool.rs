@@ -9,7 +9,7 @@
 //! | `sentinels`, `masters` | what sentinels report, and what the pool makes of it |
 //! | `membership` | what a cluster needs of the pool of a node |
 //! | `wait_queue`, `suspects`, `waiter` | the callers that wait |
-//! | `routes`, `shown` | the callers' view, and when it is published |
+//! | `routes`, `publication` | the callers' view, and when it is published |
 //! | `snapshot` | what the pool is doing, for a dashboard |
 
 pub(in crate::redis) mod acquire;
@@ -18,9 +18,9 @@ pub(in crate::redis) mod changes;
 mod failures;
 mod masters;
 mod membership;
+pub(in crate::redis) mod publication;
 pub(in crate::redis) mod routes;
 pub(in crate::redis) mod sentinels;
-pub(in crate::redis) mod shown;
 mod snapshot;
 pub(in crate::redis) mod state;
 mod suspects;

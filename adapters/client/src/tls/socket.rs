@@ -13,7 +13,7 @@ use async_caches_core::url::Endpoint;
 use bytes::BytesMut;
 
 use super::config::TlsClient;
-use crate::error::{LinkError, TlsConfigError};
+use crate::error::{ConnectionFailure, TlsConfigError};
 use crate::runtime::Socket;
 
 /// A socket whose bytes are those of a TLS session. When dropped, it notifies its peer, if that can
@@ -33,7 +33,7 @@ impl TlsClient {
         &self,
         place: &Endpoint,
         socket: S,
-    ) -> Result<TlsSocket<S>, LinkError> {
+    ) -> Result<TlsSocket<S>, ConnectionFailure> {
         let unnamed = |error: TlsConfigError| TlsError::Failed { problem: error.to_string() };
         let name = self.name_at(place).map_err(unnamed)?;
         let session = Session::new(Arc::clone(&self.config), name)?;
@@ -43,9 +43,9 @@ impl TlsClient {
 
 impl<S: Socket> TlsSocket<S> {
     /// Why a connection over it ended, with what TLS knows about it.
-    pub(crate) fn explain(&self, end: LinkError) -> LinkError {
+    pub(crate) fn explain(&self, end: ConnectionFailure) -> ConnectionFailure {
         match end {
-            LinkError::Connection(ConnectionError::NotReadyInTime)
+            ConnectionFailure::Connection(ConnectionError::NotReadyInTime)
                 if self.session.is_handshaking() =>
             {
                 TlsError::Stalled.into()

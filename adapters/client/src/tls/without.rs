@@ -9,7 +9,7 @@ use async_caches_core::options::Settings;
 use async_caches_core::url::{Endpoint, Server};
 use bytes::BytesMut;
 
-use crate::error::{Error, LinkError, TlsConfigError};
+use crate::error::{ConnectionFailure, Error, TlsConfigError};
 use crate::runtime::Socket;
 
 /// The configuration of an application; always empty here.
@@ -39,14 +39,18 @@ pub(crate) fn client(
 
 impl TlsClient {
     /// Never called, as no client exists.
-    pub(crate) fn wrap<S: Socket>(&self, _: &Endpoint, _: S) -> Result<TlsSocket<S>, LinkError> {
+    pub(crate) fn wrap<S: Socket>(
+        &self,
+        _: &Endpoint,
+        _: S,
+    ) -> Result<TlsSocket<S>, ConnectionFailure> {
         match *self {}
     }
 }
 
 impl<S> TlsSocket<S> {
     /// Never called either.
-    pub(crate) fn explain(&self, _: LinkError) -> LinkError {
+    pub(crate) fn explain(&self, _: ConnectionFailure) -> ConnectionFailure {
         match self.0 {}
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use async_caches::{Error, LinkError};
+use async_caches::{ConnectionFailure, Error};
 
 use self::script::{Script, Wakes};
 
@@ -29,7 +29,10 @@ fn a_command_taken_whole_by_the_write_before_the_failing_one_is_not_sent_twice()
     script.run();
     let Poll::Ready(Err(error)) = script.poll(&mut add) else { panic!("it was not answered") };
     assert!(
-        matches!(&error, Error::Disconnected { may_have_run: true, source: LinkError::Io(_) }),
+        matches!(
+            &error,
+            Error::Disconnected { may_have_run: true, source: ConnectionFailure::Io(_) }
+        ),
         "{error:?}"
     );
     assert!(script.poll(&mut large).is_pending());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use async_caches::runtime::{BoxFuture, Connection, Endpoint, Instant, Runtime, Socket, Timer};
+use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Socket, Timer};
 use async_caches::{Cache, builder};
 use bytes::BytesMut;
 
@@ -53,7 +53,7 @@ impl Runtime for Script {
         Box::new(Never)
     }
 
-    fn dial(&self, _: Endpoint, connection: Connection) {
+    fn dial(&self, _: Endpoint, connection: ConnectionTask) {
         let mut state = self.socket.lock().unwrap();
         if !state.is_silent {
             state.replies = HANDSHAKE.iter().copied().collect();

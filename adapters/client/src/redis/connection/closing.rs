@@ -1,6 +1,6 @@
 //! Whether and how a link is closing, and why.
 
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 
 /// Whether and how a link is closing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,11 +17,11 @@ pub(crate) enum Closing {
 
 impl Closing {
     /// Why a link that ends now does so.
-    pub(in crate::redis) fn now(self) -> Option<LinkError> {
+    pub(in crate::redis) fn now(self) -> Option<ConnectionFailure> {
         match self {
             Self::No | Self::Drained => None,
-            Self::Now => Some(LinkError::Closed),
-            Self::Moved => Some(LinkError::Moved),
+            Self::Now => Some(ConnectionFailure::Closed),
+            Self::Moved => Some(ConnectionFailure::Moved),
         }
     }
 }

@@ -25,9 +25,9 @@ use bytes::Bytes;
 use super::closing::Closing;
 use super::meter::Meter;
 use super::slots::{OtherTask, Outcome, Slots};
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::redis::config::PoolConfig;
-use crate::redis::load::{BUSY, BYTES_OF_A_COMMAND, Bounds, CLOSED, STALLED};
+use crate::redis::load::{BUSY, BYTES_OF_A_COMMAND, CLOSED, PoolBounds, STALLED};
 use crate::redis::observer::Observer;
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -39,7 +39,7 @@ pub(crate) struct SharedConnection {
     pub(in crate::redis) runtime: Arc<dyn Runtime>,
     pub(in crate::redis) observer: Arc<Observer>,
     pub(in crate::redis) response_timeout: Duration,
-    pub(in crate::redis) bounds: Bounds,
+    pub(in crate::redis) bounds: PoolBounds,
     /// The address that it leads to.
     pub(in crate::redis) at: Endpoint,
     pub(in crate::redis) dialled: Instant,
@@ -63,7 +63,7 @@ pub(in crate::redis) struct ConnectionState {
     /// When the clock was last read, and when a command of that time expires.
     pub(in crate::redis) now: Instant,
     pub(in crate::redis) expires: Instant,
-    pub(in crate::redis) driver: Driver,
+    pub(in crate::redis) driver: DriverState,
     pub(in crate::redis) waker: Option<Waker>,
     /// The value of [`ConnectionState::burden`] in the driver's last turn.
     pub(in crate::redis) burden: usize,
@@ -73,14 +73,14 @@ pub(in crate::redis) struct ConnectionState {
     /// Whether it takes only commands that must be alone, one at a time.
     pub(in crate::redis) apart: bool,
     /// Why the link ended, and when, once it has.
-    pub(in crate::redis) ended: Option<(LinkError, Instant)>,
+    pub(in crate::redis) ended: Option<(ConnectionFailure, Instant)>,
     /// Present if the cache has a recorder.
     pub(in crate::redis) meter: Option<Meter>,
 }
 
 /// What the driver is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::redis) enum Driver {
+pub(in crate::redis) enum DriverState {
     /// It runs, or is about to, and will see every change.
     Running,
     /// It rests until something happens, such as a new command.
@@ -101,7 +101,7 @@ impl SharedConnection {
             slots: Slots::default(),
             now,
             expires: now + config.setup.response_timeout,
-            driver: Driver::Running,
+            driver: DriverState::Running,
             waker: None,
             burden: 0,
             heavy_until: Instant::ORIGIN,
@@ -153,7 +153,7 @@ impl SharedConnection {
     #[inline(always)]
     pub(in crate::redis) fn submit_by(
         &self,
-        is_full: impl FnOnce(&ConnectionState, Bounds) -> bool,
+        is_full: impl FnOnce(&ConnectionState, PoolBounds) -> bool,
         expires: &mut Option<Instant>,
         waker: &Waker,
         submit: impl FnOnce(&mut Connection, Tag, Instant, &mut Output) -> Result<(), Refused>,
@@ -168,7 +168,7 @@ impl SharedConnection {
         if is_full(state, self.bounds) {
             return Err(Rejected::Full);
         }
-        if state.driver != Driver::Running {
+        if state.driver != DriverState::Running {
             self.tell(state, self.runtime.now());
         }
         let expires = *expires.get_or_insert(state.expires);
@@ -181,14 +181,16 @@ impl SharedConnection {
         }
         self.load.store(state.load(), Ordering::Relaxed);
         let driver = match state.driver {
-            Driver::Resting if planted::is(Bug::DriverNotWoken) => None,
-            Driver::Resting => state.wake(),
+            DriverState::Resting if planted::is(Bug::DriverNotWoken) => None,
+            DriverState::Resting => state.wake(),
             // The driver may rest for long, and must learn of an expiry that comes before all
             // others.
-            Driver::Blocked if state.connection.deadline().is_some_and(|due| due.at == expires) => {
+            DriverState::Blocked
+                if state.connection.deadline().is_some_and(|due| due.at == expires) =>
+            {
                 state.wake()
             }
-            Driver::Running | Driver::Blocked => None,
+            DriverState::Running | DriverState::Blocked => None,
         };
         drop(guard);
         if let Some(driver) = driver {
@@ -240,9 +242,9 @@ impl SharedConnection {
     }
 
     /// Why the link ended, and when. Valid once it has ended.
-    pub(in crate::redis) fn why(&self) -> (LinkError, Instant) {
+    pub(in crate::redis) fn why(&self) -> (ConnectionFailure, Instant) {
         let ended = lock(&self.state).ended.clone();
-        ended.unwrap_or_else(|| (LinkError::Closed, Instant::ORIGIN))
+        ended.unwrap_or_else(|| (ConnectionFailure::Closed, Instant::ORIGIN))
     }
 
     /// Whether the server has replied to a command.
@@ -325,11 +327,11 @@ impl From<Refused> for Rejected {
 impl ConnectionState {
     /// Takes the driver's waker, if it rests. The driver runs from now on.
     pub(in crate::redis) fn wake(&mut self) -> Option<Waker> {
-        self.driver = Driver::Running;
+        self.driver = DriverState::Running;
         self.waker.take()
     }
 
-    pub(in crate::redis) fn is_full(&self, bounds: Bounds) -> bool {
+    pub(in crate::redis) fn is_full(&self, bounds: PoolBounds) -> bool {
         self.apart
             || (self.connection.in_flight() >= bounds.in_flight
                 && !planted::is(Bug::InFlightUnbounded))
@@ -337,12 +339,12 @@ impl ConnectionState {
     }
 
     /// Like [`is_full`](Self::is_full), for a command that must be alone.
-    pub(in crate::redis) fn is_taken(&self, _: Bounds) -> bool {
+    pub(in crate::redis) fn is_taken(&self, _: PoolBounds) -> bool {
         !self.apart || self.connection.in_flight() > 0
     }
 
     /// How many more commands it takes.
-    pub(in crate::redis) fn room(&self, bounds: Bounds) -> usize {
+    pub(in crate::redis) fn room(&self, bounds: PoolBounds) -> usize {
         if self.is_full(bounds) { 0 } else { bounds.in_flight - self.connection.in_flight() }
     }
 

@@ -19,7 +19,7 @@ use crate::waker::Spare;
 /// The places of one connection's callers.
 #[derive(Debug, Default)]
 pub(in crate::redis) struct Slots {
-    places: Vec<Place>,
+    places: Vec<CallerSlot>,
     free: Vec<u32>,
     unheard: usize,
 }
@@ -44,7 +44,7 @@ pub(in crate::redis) struct OtherTask;
 /// A place. If it has neither a waker nor an outcome, its caller has gone away, and a later outcome
 /// is dropped.
 #[derive(Debug)]
-struct Place {
+struct CallerSlot {
     /// The generation of the tag in use; for a free place, of the next tag.
     generation: u32,
     /// Present while the caller waits.
@@ -58,7 +58,7 @@ impl Slots {
     #[inline]
     pub(in crate::redis) fn take(&mut self, waker: Waker) -> Tag {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place { generation: 0, waker: None, outcome: None });
+            self.places.push(CallerSlot { generation: 0, waker: None, outcome: None });
             u32::try_from(self.places.len() - 1).expect("fewer than 2^32 commands in flight")
         });
         let place = &mut self.places[index as usize];
@@ -159,7 +159,7 @@ impl Slots {
     }
 
     #[inline]
-    fn place(&mut self, tag: Tag) -> Option<(u32, &mut Place)> {
+    fn place(&mut self, tag: Tag) -> Option<(u32, &mut CallerSlot)> {
         let (generation, index) = ((tag.0 >> 32) as u32, tag.0 as u32);
         let place = self.places.get_mut(index as usize)?;
         (place.generation == generation).then_some((index, place))

@@ -49,7 +49,7 @@ impl SharedConnection {
                 name: told(server),
                 version: told(version),
                 protocol: *protocol,
-                links: 1,
+                connections: 1,
             },
         }
     }

@@ -13,9 +13,9 @@ use bytes::BytesMut;
 
 use super::closing::Closing;
 use super::meter::Measured;
-use super::shared::{ConnectionState, Driver, SharedConnection};
+use super::shared::{ConnectionState, DriverState, SharedConnection};
 use super::slots::Outcome;
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::notices::Push;
 use crate::redis::load::CLOSED;
 use crate::sync::lock;
@@ -33,7 +33,7 @@ pub(in crate::redis) struct Settled {
 
 /// What a driver does after it has taken in what it read.
 #[derive(Debug)]
-pub(in crate::redis) struct Turn {
+pub(in crate::redis) struct DriverTurn {
     /// Whether there is more to take in at once.
     pub(in crate::redis) more: bool,
     /// How many more commands are taken than before.
@@ -49,7 +49,7 @@ pub(in crate::redis) struct Turn {
     /// How the link was closing at the time of the turn.
     pub(in crate::redis) closing: Closing,
     /// Why the link ends, if it does.
-    pub(in crate::redis) end: Option<LinkError>,
+    pub(in crate::redis) end: Option<ConnectionFailure>,
 }
 
 impl Settled {
@@ -72,12 +72,12 @@ impl Settled {
 impl SharedConnection {
     /// Before the handshake is complete: stores the driver's waker for [`close`](Self::close), and
     /// returns an error if the link need not be dialled any more.
-    pub(in crate::redis) fn dialling(&self, cx: &Context<'_>) -> Result<(), LinkError> {
+    pub(in crate::redis) fn dialling(&self, cx: &Context<'_>) -> Result<(), ConnectionFailure> {
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
         let awaited = planted::is(Bug::GreetingAwaited) && state.closing == Closing::Drained;
         if state.closing != Closing::No && !awaited {
-            return Err(state.closing.now().unwrap_or(LinkError::Closed));
+            return Err(state.closing.now().unwrap_or(ConnectionFailure::Closed));
         }
         waker.put(&mut state.waker);
         Ok(())
@@ -111,11 +111,11 @@ impl SharedConnection {
         out: &mut Output,
         wrote: usize,
         settled: &mut Settled,
-    ) -> Turn {
+    ) -> DriverTurn {
         let now = self.runtime.now();
         let mut guard = lock(&self.state);
         let state = &mut *guard;
-        state.driver = Driver::Running;
+        state.driver = DriverState::Running;
         let began = state.now;
         self.tell(state, now);
         let was_full = state.is_full(self.bounds);
@@ -152,7 +152,7 @@ impl SharedConnection {
                 }
                 Ok(Some(event)) => state.take_in(event, settled),
                 Err(error) => {
-                    end = Some(LinkError::Connection(error));
+                    end = Some(ConnectionFailure::Connection(error));
                     break false;
                 }
             }
@@ -169,7 +169,7 @@ impl SharedConnection {
         if let Some(why) = closing.now() {
             end.get_or_insert(why);
         } else if closing == Closing::Drained && drained() {
-            end.get_or_insert(LinkError::Closed);
+            end.get_or_insert(ConnectionFailure::Closed);
         }
         if state.connection.lacks() >= HEAVY_FROM {
             state.heavy_until = now + HEAVY_FOR;
@@ -182,7 +182,7 @@ impl SharedConnection {
         // leave take all the room there is.
         let answered = if was_full { usize::MAX } else { settled.len() };
         let (room, lacks) = (state.room(self.bounds).min(answered), state.connection.lacks());
-        Turn {
+        DriverTurn {
             more,
             room,
             vacant: state.apart && state.connection.in_flight() == 0,
@@ -197,7 +197,12 @@ impl SharedConnection {
     /// Called before the driver rests: until there is something to send, if `drained` (all output
     /// was sent), or else until its socket takes more. Returns `false` if it must not rest, because
     /// something has changed since its `turn`.
-    pub(in crate::redis) fn rest(&self, turn: &Turn, drained: bool, waker: &mut Spare) -> bool {
+    pub(in crate::redis) fn rest(
+        &self,
+        turn: &DriverTurn,
+        drained: bool,
+        waker: &mut Spare,
+    ) -> bool {
         let mut state = lock(&self.state);
         let missed = if drained {
             !state.tx.is_empty()
@@ -207,13 +212,13 @@ impl SharedConnection {
         if missed || state.closing != turn.closing {
             return false;
         }
-        state.driver = if drained { Driver::Resting } else { Driver::Blocked };
+        state.driver = if drained { DriverState::Resting } else { DriverState::Blocked };
         waker.put(&mut state.waker);
         true
     }
 
     /// Ends the link. The callers that wait on it learn that their commands are lost.
-    pub(in crate::redis) fn end(&self, wrote: usize, why: LinkError, now: Instant) {
+    pub(in crate::redis) fn end(&self, wrote: usize, why: ConnectionFailure, now: Instant) {
         let mut settled = Settled::default();
         let mut guard = lock(&self.state);
         let state = &mut *guard;

@@ -13,14 +13,14 @@ use async_caches_core::time::Instant;
 use super::routes::pick;
 use super::state::{Pool, PoolState, unlock_and_wake};
 use super::waiter::WaiterId;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::redis::connection::shared::SharedConnection;
 use crate::sync::lock;
 use crate::waker::Spare;
 
 /// The result for a caller without a connection.
 pub(in crate::redis) enum Acquired {
-    Link(Arc<SharedConnection>),
+    Connection(Arc<SharedConnection>),
     Wait(WaiterId),
     Failed(Error),
 }
@@ -43,14 +43,14 @@ impl Pool {
         let busy = self.config.bounds.busy();
         let found = pick(&state.links, busy);
         if found.is_none() && state.over {
-            return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
+            return Acquired::Failed(self.failed_by(ConnectionFailure::RuntimeGone));
         }
         if found.as_ref().is_none_or(|(_, load)| *load >= busy) {
             state.decisions.handle(Input::Demand, now);
         }
         let expires = *expires.get_or_insert(now + self.response_timeout());
         let acquired = if let Some((link, _)) = found {
-            Acquired::Link(link)
+            Acquired::Connection(link)
         } else if state.decisions.is_hopeless(now) || state.knows_no_master() {
             Acquired::Failed(self.unavailable(&state))
         } else if expires <= now {
@@ -90,7 +90,7 @@ impl Pool {
             && !link.is_full()
         {
             self.forget(waiter);
-            return Acquired::Link(Arc::clone(link));
+            return Acquired::Connection(Arc::clone(link));
         }
         acquired
     }
@@ -123,7 +123,7 @@ impl Pool {
             return Acquired::Failed(Error::NotConnected);
         }
         if state.over {
-            return Acquired::Failed(self.failed_by(LinkError::RuntimeGone));
+            return Acquired::Failed(self.failed_by(ConnectionFailure::RuntimeGone));
         }
         let expires = *expires.get_or_insert(now + self.response_timeout());
         let held = if expires <= now {

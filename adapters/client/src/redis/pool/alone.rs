@@ -11,7 +11,7 @@ use async_caches_core::time::Instant;
 use super::acquire::Acquired;
 use super::state::{Pool, PoolState, unlock_and_wake};
 use super::waiter::WaiterId;
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 use crate::redis::connection::shared::SharedConnection;
 use crate::sync::lock;
 use crate::waker::Spare;
@@ -49,12 +49,12 @@ impl Pool {
         let acquired = match own {
             Some(link) => {
                 unused = state.queue.suspects().forget(waiter);
-                Acquired::Link(link)
+                Acquired::Connection(link)
             }
             // Without a keeper nothing is dialled and no wait ends.
             None if state.over => {
                 unused = state.queue.suspects().forget(waiter);
-                Acquired::Failed(self.failed_by(LinkError::RuntimeGone))
+                Acquired::Failed(self.failed_by(ConnectionFailure::RuntimeGone))
             }
             None => Acquired::Wait(waiter),
         };

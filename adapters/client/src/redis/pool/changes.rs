@@ -13,7 +13,7 @@ use async_caches_core::url::{Credentials, Endpoint};
 
 use super::sentinels::Sentinels;
 use super::state::{Pool, PoolState, unlock_and_wake};
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::redis::connection::closing::Closing;
 use crate::redis::connection::shared::SharedConnection;
 use crate::redis::observer::Ending;
@@ -26,7 +26,7 @@ pub(in crate::redis) struct Ended<'c> {
     pub(in crate::redis) endpoint: &'c Endpoint,
     pub(in crate::redis) shared: &'c SharedConnection,
     /// Why it ended.
-    pub(in crate::redis) error: &'c LinkError,
+    pub(in crate::redis) error: &'c ConnectionFailure,
     /// How it opened its handshake, if it ended before that was complete.
     pub(in crate::redis) greeting: Option<Greeting>,
 }
@@ -51,7 +51,7 @@ impl Pool {
             news = Some((Arc::clone(&link.1), reconnect, unnamed, in_cluster));
             state.last_error = None;
             state.links.push(link);
-            state.shown.change();
+            state.publication.change();
             self.reroute_grown(&mut state);
             told = state.sentinels.as_mut().and_then(Sentinels::trust);
         }
@@ -98,7 +98,8 @@ impl Pool {
         let answered = known.as_ref().is_some_and(|link| link.has_answered());
         state.decisions.handle(Input::Ended { link: id, refused, answered }, now);
         let mut told = None;
-        let doubted = known.is_some() && !matches!(error, LinkError::Moved | LinkError::Closed);
+        let doubted = known.is_some()
+            && !matches!(error, ConnectionFailure::Moved | ConnectionFailure::Closed);
         if known.is_some() {
             told = state.sentinels.as_mut().and_then(|sentinels| sentinels.doubt(error));
             state.last_end = Some((error.clone(), now));
@@ -140,7 +141,7 @@ impl Pool {
         now: Instant,
     ) -> Vec<Arc<SharedConnection>> {
         let unanswered =
-            matches!(ending.error, LinkError::Connection(ConnectionError::Unresponsive));
+            matches!(ending.error, ConnectionFailure::Connection(ConnectionError::Unresponsive));
         let elsewhere = state.at.as_ref() != Some(ending.endpoint);
         let heard = ending.shared.last_heard();
         if !unanswered || elsewhere || now.since(heard) < self.response_timeout() {
@@ -156,7 +157,7 @@ impl Pool {
         let silent: HashMap<_, _> =
             closing.iter().filter_map(|id| Some((*id, links.remove(id)?))).collect();
         state.links.retain(|(id, _)| !silent.contains_key(id));
-        silent.iter().for_each(|_| state.shown.change());
+        silent.iter().for_each(|_| state.publication.change());
         closing.into_iter().filter_map(|id| silent.get(&id).cloned()).collect()
     }
 
@@ -165,7 +166,7 @@ impl Pool {
     pub(in crate::redis) fn greets_anew(
         &self,
         greeting: Greeting,
-        why: &LinkError,
+        why: &ConnectionFailure,
     ) -> Option<Greeting> {
         let now = self.now_anyhow();
         let mut state = lock(&self.state);

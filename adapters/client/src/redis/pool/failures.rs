@@ -3,7 +3,7 @@
 use async_caches_core::error::ConnectionError;
 
 use super::state::{Pool, PoolState};
-use crate::error::{Error, LinkError};
+use crate::error::{ConnectionFailure, Error};
 
 impl Pool {
     /// Why a caller got no connection in time.
@@ -22,14 +22,14 @@ impl Pool {
         Error::Overloaded { to: self.config.observer.topology.to_string() }
     }
 
-    pub(in crate::redis) fn failed_by(&self, source: LinkError) -> Error {
+    pub(in crate::redis) fn failed_by(&self, source: ConnectionFailure) -> Error {
         Error::Unavailable { to: self.config.observer.topology.to_string(), source }
     }
 }
 
 impl PoolState {
     /// The last error, if there was one since a connection was opened.
-    fn why(&self) -> Option<&LinkError> {
+    fn why(&self) -> Option<&ConnectionFailure> {
         self.last_error.as_ref().or_else(|| self.sentinels.as_ref()?.why())
     }
 }

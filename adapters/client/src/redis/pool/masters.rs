@@ -11,7 +11,7 @@ use async_caches_core::url::Endpoint;
 
 use super::sentinels::{Orders, Sentinels};
 use super::state::{Pool, PoolState, unlock_and_wake};
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::redis::connection::closing::Closing;
 use crate::shared::Shared;
 use crate::sync::lock;
@@ -21,7 +21,7 @@ impl PoolState {
     /// the master refuses us, or connecting has taken too long.
     pub(in crate::redis) fn gives_up_on(&self, sentinels: &Sentinels, now: Instant) -> bool {
         let unknown = self.at.is_none() && sentinels.are_in_vain();
-        let refused = self.last_error.as_ref().is_some_and(LinkError::is_refusal);
+        let refused = self.last_error.as_ref().is_some_and(ConnectionFailure::is_refusal);
         unknown || refused || sentinels.first_until() <= now
     }
 
@@ -84,7 +84,7 @@ impl Pool {
     }
 
     /// The connection to a sentinel has ended or could not be opened.
-    pub(in crate::redis) fn unwatched(&self, at: &Endpoint, error: &LinkError) {
+    pub(in crate::redis) fn unwatched(&self, at: &Endpoint, error: &ConnectionFailure) {
         let now = self.now_anyhow();
         let mut orders = None;
         let mut state = lock(&self.state);
@@ -92,7 +92,7 @@ impl Pool {
             orders = sentinels.orders.take();
             sentinels.rounds.handle(Input::Ended, now);
             let source = Shared::new(error.clone());
-            sentinels.last_error = Some(LinkError::Sentinel { at: at.to_string(), source });
+            sentinels.last_error = Some(ConnectionFailure::Sentinel { at: at.to_string(), source });
         }
         // Each waiting caller checks whether there is still hope.
         let woken = state.queue.take_waiting();

@@ -13,14 +13,14 @@ use async_caches_core::pool::LinkId;
 use crate::redis::connection::shared::SharedConnection;
 use crate::redis::load::{CLOSED, STALLED};
 
-/// Links with their ids, in the order in which they opened.
-pub(in crate::redis) type Links = Vec<(LinkId, Arc<SharedConnection>)>;
+/// Connections with their ids, in the order in which they opened.
+pub(in crate::redis) type Connections = Vec<(LinkId, Arc<SharedConnection>)>;
 
 /// The callers' view of a pool: the connections that take commands. Most callers find one here
 /// without taking the pool's lock, and without waiting for each other.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    pub(in crate::redis) links: Links,
+    pub(in crate::redis) links: Connections,
     /// Whether no more of them may be opened, however busy they are.
     pub(in crate::redis) full: bool,
     /// The load from which on a connection is busy.
@@ -54,7 +54,10 @@ impl Routes {
 /// The first connection that is not busy, so that few of them do all the work and their batches are
 /// large; if all are busy, the least busy. Also returns its load.
 #[inline(always)]
-pub(in crate::redis) fn pick(links: &Links, busy: usize) -> Option<(Arc<SharedConnection>, usize)> {
+pub(in crate::redis) fn pick(
+    links: &Connections,
+    busy: usize,
+) -> Option<(Arc<SharedConnection>, usize)> {
     let loads = links.iter().map(|(_, link)| (link, link.load()));
     let free = loads.clone().find(|(_, load)| *load < busy);
     let (link, load) = free.or_else(|| loads.min_by_key(|(_, load)| *load))?;

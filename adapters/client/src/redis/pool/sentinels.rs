@@ -18,7 +18,7 @@ use async_caches_core::sentinel::{Rounds, Setup};
 use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Topology;
 
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::waker::Spare;
@@ -38,7 +38,7 @@ pub(in crate::redis) struct Sentinels {
     /// How often in a row the named server was not a master.
     pub(in crate::redis) denials: u32,
     /// Why a sentinel could not name the master, if no sentinel has named it since.
-    pub(in crate::redis) last_error: Option<LinkError>,
+    pub(in crate::redis) last_error: Option<ConnectionFailure>,
 }
 
 /// What the pool passes to the connection to a sentinel.
@@ -49,7 +49,7 @@ pub(in crate::redis) struct Orders(Mutex<OrdersState>);
 struct OrdersState {
     /// Whether the sentinel is in doubt, if that has changed since the connection last looked.
     doubted: Option<bool>,
-    end: Option<LinkError>,
+    end: Option<ConnectionFailure>,
     waker: Option<Waker>,
 }
 
@@ -89,7 +89,7 @@ impl Sentinels {
     }
 
     /// Why the master is not known.
-    pub(in crate::redis) fn why(&self) -> Option<&LinkError> {
+    pub(in crate::redis) fn why(&self) -> Option<&ConnectionFailure> {
         self.last_error.as_ref()
     }
 
@@ -111,23 +111,25 @@ impl Sentinels {
     }
 
     /// A connection has ended or could not be opened. The caller must wake the returned waker.
-    pub(in crate::redis) fn doubt(&mut self, error: &LinkError) -> Option<Waker> {
+    pub(in crate::redis) fn doubt(&mut self, error: &ConnectionFailure) -> Option<Waker> {
         match error {
             // We closed it ourselves.
-            LinkError::Moved | LinkError::Closed | LinkError::RuntimeGone => return None,
-            LinkError::Connection(ConnectionError::NotMaster) => self.denials += 1,
-            LinkError::Io(_)
-            | LinkError::Name { .. }
-            | LinkError::Eof
-            | LinkError::Connection(_)
-            | LinkError::Credentials(_)
-            | LinkError::Sentinel { .. }
-            | LinkError::Node { .. }
-            | LinkError::Map(_)
-            | LinkError::Uncovered { .. }
-            | LinkError::Crowded => {}
+            ConnectionFailure::Moved
+            | ConnectionFailure::Closed
+            | ConnectionFailure::RuntimeGone => return None,
+            ConnectionFailure::Connection(ConnectionError::NotMaster) => self.denials += 1,
+            ConnectionFailure::Io(_)
+            | ConnectionFailure::Name { .. }
+            | ConnectionFailure::Eof
+            | ConnectionFailure::Connection(_)
+            | ConnectionFailure::Credentials(_)
+            | ConnectionFailure::Sentinel { .. }
+            | ConnectionFailure::Node { .. }
+            | ConnectionFailure::Map(_)
+            | ConnectionFailure::Uncovered { .. }
+            | ConnectionFailure::Crowded => {}
             #[cfg(feature = "tls")]
-            LinkError::Tls(_) => {}
+            ConnectionFailure::Tls(_) => {}
         }
         self.doubted = true;
         let denied = self.denials >= DENIALS;
@@ -142,7 +144,7 @@ impl Sentinels {
 
     /// Stops asking sentinels. The caller must wake the returned waker.
     pub(in crate::redis) fn close(&self) -> Option<Waker> {
-        self.orders.as_ref()?.tell(|told| told.end = Some(LinkError::Closed))
+        self.orders.as_ref()?.tell(|told| told.end = Some(ConnectionFailure::Closed))
     }
 }
 
@@ -164,7 +166,10 @@ impl Orders {
     ///
     /// # Errors
     /// Why the connection must end.
-    pub(in crate::redis) fn take(&self, cx: &Context<'_>) -> Result<Option<bool>, LinkError> {
+    pub(in crate::redis) fn take(
+        &self,
+        cx: &Context<'_>,
+    ) -> Result<Option<bool>, ConnectionFailure> {
         let mut waker = Spare::of(cx);
         let mut told = lock(&self.0);
         if let Some(why) = told.end.take() {

@@ -19,7 +19,7 @@ impl Pool {
         info.reconnects = tally.reconnects;
         info.failed_dials = tally.failed_dials;
         info.held_back = state.decisions.held_back(now);
-        info.hopeless = state.decisions.is_hopeless(now);
+        info.failing_fast = state.decisions.is_hopeless(now);
         info.waiting = state.queue.waiting();
         info.held = state.queue.held();
         info.last_error = state.last_end.as_ref().map(|(error, at)| {
@@ -42,10 +42,11 @@ impl Pool {
 
 /// Counts one more connection to this server.
 fn note(servers: &mut Vec<ServerSeen>, seen: ServerSeen) {
-    let same =
-        |known: &&mut ServerSeen| ServerSeen { links: seen.links, ..(**known).clone() } == seen;
+    let same = |known: &&mut ServerSeen| {
+        ServerSeen { connections: seen.connections, ..(**known).clone() } == seen
+    };
     match servers.iter_mut().find(same) {
-        Some(known) => known.links += seen.links,
+        Some(known) => known.connections += seen.connections,
         None => servers.push(seen),
     }
 }
@@ -55,12 +56,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_to_servers_of_one_version_are_counted_together() {
-        let seen = |version: &str, protocol, links| ServerSeen {
+    fn connections_to_servers_of_one_version_are_counted_together() {
+        let seen = |version: &str, protocol, connections| ServerSeen {
             name: Some("valkey".to_owned()),
             version: Some(version.to_owned()),
             protocol,
-            links,
+            connections,
         };
         let mut servers = Vec::new();
         for (version, protocol) in [("9.0.0", 3), ("9.1.0", 3), ("9.0.0", 3), ("9.0.0", 2)] {

@@ -12,11 +12,11 @@ use async_caches_core::pool::{self, LinkId};
 use async_caches_core::time::Instant;
 use async_caches_core::url::Endpoint;
 
-use super::routes::{Links, Routes};
+use super::publication::Publication;
+use super::routes::{Connections, Routes};
 use super::sentinels::Sentinels;
-use super::shown::Shown;
 use super::wait_queue::WaitQueue;
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::redis::config::PoolConfig;
 use crate::redis::connection::closing::Closing;
 use crate::redis::connection::shared::SharedConnection;
@@ -51,20 +51,20 @@ pub(in crate::redis) struct PoolState {
     /// The sentinels, if the server has some.
     pub(in crate::redis) sentinels: Option<Sentinels>,
     /// The connections that take commands.
-    pub(in crate::redis) links: Links,
-    pub(in crate::redis) dialling: Links,
+    pub(in crate::redis) links: Connections,
+    pub(in crate::redis) dialling: Connections,
     /// Whether callers may see the connections.
     pub(in crate::redis) published: bool,
-    pub(in crate::redis) shown: Shown,
+    pub(in crate::redis) publication: Publication,
     pub(in crate::redis) queue: WaitQueue,
     /// Whether connections are kept apart, for commands that must be alone.
     pub(in crate::redis) apart: bool,
     pub(in crate::redis) keeper: Option<Waker>,
     /// Why the last connection ended or could not be opened; `None` if one was opened since.
-    pub(in crate::redis) last_error: Option<LinkError>,
+    pub(in crate::redis) last_error: Option<ConnectionFailure>,
     /// Why the last connection was lost or could not be opened, and when; kept even if another has
     /// opened since.
-    pub(in crate::redis) last_end: Option<(LinkError, Instant)>,
+    pub(in crate::redis) last_end: Option<(ConnectionFailure, Instant)>,
     /// Whether commands are no longer accepted.
     pub(in crate::redis) closed: bool,
     /// Whether the keeper is gone.
@@ -90,7 +90,7 @@ impl Pool {
     pub(in crate::redis) fn reroute(&self, state: &mut PoolState) {
         if state.published {
             let (links, full) = (state.links.clone(), state.decisions.is_full());
-            state.shown.renew(full);
+            state.publication.renew(full);
             let (busy, large) = (self.config.bounds.busy(), Arc::clone(&self.config.large));
             self.routes.store(Some(Arc::new(Routes { links, full, busy, large })));
         }
@@ -108,7 +108,7 @@ impl Pool {
 
     /// Publishes the connections after one has ended, once the published ones are too stale.
     pub(in crate::redis) fn reroute_shrunk(&self, state: &mut PoolState) {
-        if state.shown.is_stale(state.links.len(), state.decisions.is_full()) {
+        if state.publication.is_stale(state.links.len(), state.decisions.is_full()) {
             self.reroute(state);
         }
     }
@@ -119,13 +119,13 @@ impl Pool {
         state: &mut PoolState,
         id: LinkId,
     ) -> Option<Arc<SharedConnection>> {
-        let take = |links: &mut Links| {
+        let take = |links: &mut Connections| {
             let at = links.iter().position(|(link, _)| *link == id)?;
             Some(links.remove(at).1)
         };
         take(&mut state.dialling).or_else(|| {
             let taken = take(&mut state.links)?;
-            state.shown.change();
+            state.publication.change();
             Some(taken)
         })
     }

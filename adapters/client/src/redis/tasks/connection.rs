@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::serving::ServerConnection;
 use super::watcher::Watcher;
-use crate::runtime::{Connection, Instant, Runtime, Socket, Timer};
+use crate::runtime::{ConnectionTask, Instant, Runtime, Socket, Timer};
 
 /// The task of a connection.
 #[derive(Debug)]
@@ -17,13 +17,13 @@ enum Task {
 }
 
 /// A connection to a server.
-pub(in crate::redis) fn serving(connection: ServerConnection) -> Connection {
-    Connection::new(Task::Serving(connection))
+pub(in crate::redis) fn serving(connection: ServerConnection) -> ConnectionTask {
+    ConnectionTask::new(Task::Serving(connection))
 }
 
 /// A connection to a sentinel.
-pub(in crate::redis) fn watching(watcher: Watcher) -> Connection {
-    Connection::new(Task::Watching(watcher))
+pub(in crate::redis) fn watching(watcher: Watcher) -> ConnectionTask {
+    ConnectionTask::new(Task::Watching(watcher))
 }
 
 impl Task {
@@ -36,12 +36,12 @@ impl Task {
 }
 
 /// The alarm of a connection: the adapter's, unless the cache has a manual clock.
-enum Alarm<T> {
+enum ConnectionTimer<T> {
     OfAdapter(T),
     ByHand(Box<dyn Timer>),
 }
 
-impl<T> Alarm<T> {
+impl<T> ConnectionTimer<T> {
     fn of(runtime: &dyn Runtime, timer: T) -> Self {
         match runtime.manual_clock() {
             Some(_) => Self::ByHand(runtime.timer()),
@@ -50,7 +50,7 @@ impl<T> Alarm<T> {
     }
 }
 
-impl<T: Timer> Timer for Alarm<T> {
+impl<T: Timer> Timer for ConnectionTimer<T> {
     #[inline]
     fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         match self {
@@ -60,7 +60,7 @@ impl<T: Timer> Timer for Alarm<T> {
     }
 }
 
-impl Connection {
+impl ConnectionTask {
     /// Finds the addresses of a host and connects to them in turn, as RFC 8305 describes, until one
     /// handshake is complete. Closes the other sockets, and then serves the connection until it
     /// ends: its whole life, run as one task. `resolve`, `connect` and the handshake share the
@@ -82,7 +82,7 @@ impl Connection {
     {
         let Some(task) = self.into_task::<Task>() else { return };
         let connect = |address: Option<SocketAddr>| address.map(&mut connect);
-        let timer = Alarm::of(task.runtime(), timer);
+        let timer = ConnectionTimer::of(task.runtime(), timer);
         match *task {
             Task::Serving(connection) => connection.drive(resolve, connect, timer).await,
             Task::Watching(watcher) => watcher.drive(resolve, connect, timer).await,
@@ -97,7 +97,7 @@ impl Connection {
         timer: T,
     ) {
         let Some(task) = self.into_task::<Task>() else { return };
-        let timer = Alarm::of(task.runtime(), timer);
+        let timer = ConnectionTimer::of(task.runtime(), timer);
         let mut only = Some(connect);
         let connect = |_: Option<SocketAddr>| only.take();
         match *task {

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_caches_core::connection::{Connection, Event, Greeting as Words, ServerInfo, Setup};
+use async_caches_core::connection::{Connection, Event, Greeting, ServerInfo, Setup};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
@@ -21,9 +21,9 @@ use async_caches_core::url::Endpoint;
 use bytes::{Buf, BytesMut};
 
 use super::intake::Intake;
-use super::race::{self, Dialler, Greeted, Greeting, Plain, Tls, Wrap};
+use super::race::{self, Dialler, Greeted, Handshake, Plain, Tls, Wrap};
 use super::serving::ServerConnection;
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::redis::connection::meter::Measured;
 use crate::redis::connection::turn::Settled;
 use crate::resolver::Resolve;
@@ -62,7 +62,7 @@ impl ServerConnection {
         resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
         connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
         mut timer: T,
-    ) -> LinkError
+    ) -> ConnectionFailure
     where
         F: Future<Output = io::Result<R>> + Send,
     {
@@ -72,7 +72,7 @@ impl ServerConnection {
                 error
             }
             Ok(Greeted { socket, intake, out, greeting }) => {
-                let Handshake { connection, server, .. } = greeting;
+                let ServerHandshake { connection, server, .. } = greeting;
                 self.shared.greeted(connection, server);
                 let mut driver = Driver::new(socket, timer, intake, out);
                 driver.opened(self);
@@ -88,14 +88,14 @@ impl ServerConnection {
         resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
         connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
         timer: &mut impl Timer,
-    ) -> Result<Greeted<W::Socket, Handshake>, LinkError>
+    ) -> Result<Greeted<W::Socket, ServerHandshake>, ConnectionFailure>
     where
         F: Future<Output = io::Result<R>> + Send,
     {
         if let Some(provider) = self.pool.config.credentials.provider() {
             let credentials = race::in_time(self, provider.credentials(), timer).await?;
             let credentials =
-                credentials.map_err(|error| LinkError::Credentials(Shared::of(error)))?;
+                credentials.map_err(|error| ConnectionFailure::Credentials(Shared::of(error)))?;
             self.credentials = Some(credentials);
         }
         let addresses = race::addresses(self, resolve, timer).await?;
@@ -104,7 +104,7 @@ impl ServerConnection {
 }
 
 impl Dialler for ServerConnection {
-    type Greeting = Handshake;
+    type Handshake = ServerHandshake;
 
     fn now(&self) -> Instant {
         self.pool.now()
@@ -129,17 +129,17 @@ impl Dialler for ServerConnection {
         self.pool.config.resolver.0.as_ref()
     }
 
-    fn greet(&self, out: &mut Output) -> Handshake {
+    fn greet(&self, out: &mut Output) -> ServerHandshake {
         let setup = Setup {
             credentials: self.credentials.clone(),
             greeting: self.greeting,
             ..self.pool.config.setup.clone()
         };
         let connection = Connection::open(&setup, self.shared.dialled(), out);
-        Handshake { connection, server: ServerInfo::default(), greeting: self.greeting }
+        ServerHandshake { connection, server: ServerInfo::default(), greeting: self.greeting }
     }
 
-    fn greets_anew(&mut self, greeting: &Handshake, why: &LinkError) -> bool {
+    fn greets_anew(&mut self, greeting: &ServerHandshake, why: &ConnectionFailure) -> bool {
         // A link with one address can connect only once: the pool dials it again.
         if self.has_one_address {
             return false;
@@ -153,26 +153,26 @@ impl Dialler for ServerConnection {
         }
     }
 
-    fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError> {
+    fn check(&mut self, cx: &Context<'_>) -> Result<(), ConnectionFailure> {
         self.shared.dialling(cx)
     }
 }
 
 /// A handshake; `server` holds what the server reported about itself once it is complete.
 #[derive(Debug)]
-pub(in crate::redis) struct Handshake {
+pub(in crate::redis) struct ServerHandshake {
     pub(in crate::redis) connection: Connection,
     pub(in crate::redis) server: ServerInfo,
-    greeting: Words,
+    greeting: Greeting,
 }
 
-impl Greeting for Handshake {
+impl Handshake for ServerHandshake {
     fn take(
         &mut self,
         rx: &mut BytesMut,
         now: Instant,
         out: &mut Output,
-    ) -> Result<bool, LinkError> {
+    ) -> Result<bool, ConnectionFailure> {
         loop {
             match self.connection.poll(rx, now, out)? {
                 None => return Ok(false),
@@ -206,7 +206,7 @@ struct Driver<S, T> {
     /// Used when the driver rests.
     waker: Spare,
     /// Why the socket can take no more bytes, if so. The bytes left to read may explain more.
-    unwritable: Option<LinkError>,
+    unwritable: Option<ConnectionFailure>,
 }
 
 impl<S: Socket, T: Timer> Driver<S, T> {
@@ -232,7 +232,11 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         serving.pool.opened(serving.id, &serving.at);
     }
 
-    fn poll(&mut self, serving: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<LinkError> {
+    fn poll(
+        &mut self,
+        serving: &mut ServerConnection,
+        cx: &mut Context<'_>,
+    ) -> Poll<ConnectionFailure> {
         // After this many rounds or bytes other tasks get a turn, whatever the socket still has.
         let mut rounds = 0;
         self.read = 0;
@@ -253,7 +257,7 @@ impl<S: Socket, T: Timer> Driver<S, T> {
         &mut self,
         serving: &mut ServerConnection,
         cx: &mut Context<'_>,
-    ) -> Result<Poll<()>, LinkError> {
+    ) -> Result<Poll<()>, ConnectionFailure> {
         let mut exhausted = false;
         if !self.more {
             let read = self.intake.read(&mut self.socket, cx);

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::runtime::Socket;
 
 #[derive(Debug)]
@@ -30,12 +30,12 @@ impl Intake {
         &mut self,
         socket: &mut impl Socket,
         cx: &mut Context<'_>,
-    ) -> Result<usize, LinkError> {
+    ) -> Result<usize, ConnectionFailure> {
         self.rx.reserve(self.room);
         loop {
             match socket.poll_read(&mut self.rx, cx) {
                 Poll::Pending => return Ok(0),
-                Poll::Ready(Ok(0)) => return Err(LinkError::Eof),
+                Poll::Ready(Ok(0)) => return Err(ConnectionFailure::Eof),
                 Poll::Ready(Ok(count)) => {
                     let filled = count >= self.room;
                     self.room = if filled { (self.room * 2).min(MOST) } else { LEAST };

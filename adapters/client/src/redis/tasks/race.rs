@@ -18,7 +18,7 @@ use async_caches_core::url::Endpoint;
 use bytes::{Buf, BytesMut};
 
 use super::intake::Intake;
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::resolver::Resolve;
 use crate::runtime::{Socket, Timer};
 use crate::shared::Shared;
@@ -27,7 +27,7 @@ use crate::tls::{TlsClient, TlsSocket};
 /// The owner of a race: a link to a server, or a connection to a sentinel.
 pub(in crate::redis) trait Dialler: Send {
     /// The handshake with each server.
-    type Greeting: Greeting;
+    type Handshake: Handshake;
 
     fn now(&self) -> Instant;
 
@@ -44,28 +44,28 @@ pub(in crate::redis) trait Dialler: Send {
     fn has_one_address(&self) -> bool;
 
     /// Begins the handshake with a server; the first bytes are put into `out`.
-    fn greet(&self, out: &mut Output) -> Self::Greeting;
+    fn greet(&self, out: &mut Output) -> Self::Handshake;
 
     /// Takes in that an attempt with this greeting has failed. Returns whether its address is worth
     /// dialling again at once with another greeting.
-    fn greets_anew(&mut self, greeting: &Self::Greeting, why: &LinkError) -> bool;
+    fn greets_anew(&mut self, greeting: &Self::Handshake, why: &ConnectionFailure) -> bool;
 
     /// Checks whether to go on. The task is woken when the result may have changed.
     ///
     /// # Errors
     /// Why dialling must stop.
-    fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError>;
+    fn check(&mut self, cx: &Context<'_>) -> Result<(), ConnectionFailure>;
 }
 
 /// The handshake with one server.
-pub(in crate::redis) trait Greeting: Send {
+pub(in crate::redis) trait Handshake: Send {
     /// Takes in the bytes that were read. Returns whether the handshake is complete; the rest stays in `rx`.
     fn take(
         &mut self,
         rx: &mut BytesMut,
         now: Instant,
         out: &mut Output,
-    ) -> Result<bool, LinkError>;
+    ) -> Result<bool, ConnectionFailure>;
 
     /// Notes that the socket has taken `count` bytes.
     fn wrote(&mut self, count: usize);
@@ -75,10 +75,10 @@ pub(in crate::redis) trait Greeting: Send {
 pub(in crate::redis) trait Wrap<R>: Send {
     type Socket: Socket;
 
-    fn wrap(&self, socket: R) -> Result<Self::Socket, LinkError>;
+    fn wrap(&self, socket: R) -> Result<Self::Socket, ConnectionFailure>;
 
     /// Why a connection ended, with what the socket knows about it.
-    fn explain(&self, socket: &Self::Socket, end: LinkError) -> LinkError;
+    fn explain(&self, socket: &Self::Socket, end: ConnectionFailure) -> ConnectionFailure;
 }
 
 /// Uses sockets as they are.
@@ -103,7 +103,7 @@ pub(in crate::redis) async fn addresses<D: Dialler>(
     dialler: &mut D,
     resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
     timer: &mut impl Timer,
-) -> Result<Vec<Option<SocketAddr>>, LinkError> {
+) -> Result<Vec<Option<SocketAddr>>, ConnectionFailure> {
     let (host, port) = match dialler.at().clone() {
         Endpoint::Tcp { host, port } if !dialler.has_one_address() => (host, port),
         Endpoint::Tcp { .. } | Endpoint::Unix { .. } => return Ok(vec![None]),
@@ -113,11 +113,12 @@ pub(in crate::redis) async fn addresses<D: Dialler>(
         (Err(_), Some(resolver)) => in_time(dialler, resolver.resolve(&host, port), timer).await?,
         (Err(_), None) => in_time(dialler, resolve, timer).await?,
     };
-    let unnamed = |error| LinkError::Name { host: host.clone(), source: Shared::new(error) };
+    let unnamed =
+        |error| ConnectionFailure::Name { host: host.clone(), source: Shared::new(error) };
     let found = dial::order(&found.map_err(unnamed)?);
     if found.is_empty() {
         let nothing = io::Error::new(io::ErrorKind::NotFound, "it has no address");
-        return Err(LinkError::Name { host, source: Shared::new(nothing) });
+        return Err(ConnectionFailure::Name { host, source: Shared::new(nothing) });
     }
     Ok(found.into_iter().map(Some).collect())
 }
@@ -127,7 +128,7 @@ pub(in crate::redis) async fn in_time<D: Dialler, R>(
     dialler: &mut D,
     part: impl Future<Output = R> + Send,
     timer: &mut impl Timer,
-) -> Result<R, LinkError> {
+) -> Result<R, ConnectionFailure> {
     let mut part = pin!(part);
     std::future::poll_fn(|cx| {
         dialler.check(cx)?;
@@ -149,7 +150,7 @@ pub(in crate::redis) async fn run<D, W, R, F>(
     addresses: Vec<Option<SocketAddr>>,
     connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
     timer: &mut impl Timer,
-) -> Result<Greeted<W::Socket, D::Greeting>, LinkError>
+) -> Result<Greeted<W::Socket, D::Handshake>, ConnectionFailure>
 where
     D: Dialler,
     W: Wrap<R>,
@@ -166,7 +167,7 @@ struct Race<C, F, S, G> {
     connect: C,
     attempts: Vec<(usize, Attempt<F, S, G>)>,
     /// The error if no handshake completes: that of the last attempt, or the first refusal.
-    failed: Option<LinkError>,
+    failed: Option<ConnectionFailure>,
 }
 
 enum Attempt<F, S, G> {
@@ -174,16 +175,16 @@ enum Attempt<F, S, G> {
     Greeting(Greeted<S, G>),
 }
 
-impl<C, F, S: Socket, G: Greeting> Race<C, F, S, G> {
+impl<C, F, S: Socket, G: Handshake> Race<C, F, S, G> {
     fn poll<D, W, R>(
         &mut self,
         dialler: &mut D,
         wrap: &W,
         timer: &mut impl Timer,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Greeted<S, G>, LinkError>>
+    ) -> Poll<Result<Greeted<S, G>, ConnectionFailure>>
     where
-        D: Dialler<Greeting = G>,
+        D: Dialler<Handshake = G>,
         W: Wrap<R, Socket = S>,
         C: FnMut(Option<SocketAddr>) -> Option<F>,
         F: Future<Output = io::Result<R>>,
@@ -270,23 +271,23 @@ impl<C, F, S: Socket, G: Greeting> Race<C, F, S, G> {
     }
 
     /// Keeps the error; a refusal is kept over later errors, as it is more specific.
-    fn note(&mut self, why: Option<LinkError>) {
-        if !self.failed.as_ref().is_some_and(LinkError::is_refusal) {
+    fn note(&mut self, why: Option<ConnectionFailure>) {
+        if !self.failed.as_ref().is_some_and(ConnectionFailure::is_refusal) {
             self.failed = why.or(self.failed.take());
         }
     }
 }
 
-impl<F, S: Socket, G: Greeting> Attempt<F, S, G> {
+impl<F, S: Socket, G: Handshake> Attempt<F, S, G> {
     /// Ready once the handshake is complete, or the attempt has failed.
     fn poll<D, W, R>(
         &mut self,
         dialler: &D,
         wrap: &W,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), LinkError>>
+    ) -> Poll<Result<(), ConnectionFailure>>
     where
-        D: Dialler<Greeting = G>,
+        D: Dialler<Handshake = G>,
         W: Wrap<R, Socket = S>,
         F: Future<Output = io::Result<R>>,
     {
@@ -302,8 +303,8 @@ impl<F, S: Socket, G: Greeting> Attempt<F, S, G> {
     }
 }
 
-impl<S: Socket, G: Greeting> Greeted<S, G> {
-    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+impl<S: Socket, G: Handshake> Greeted<S, G> {
+    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionFailure>> {
         // After this many rounds other tasks get a turn, however much the server sends.
         for _ in 0..ROUNDS {
             let read = self.intake.read(&mut self.socket, cx)?;
@@ -343,11 +344,11 @@ impl<S: Socket, G: Greeting> Greeted<S, G> {
 impl<R: Socket> Wrap<R> for Plain {
     type Socket = R;
 
-    fn wrap(&self, socket: R) -> Result<R, LinkError> {
+    fn wrap(&self, socket: R) -> Result<R, ConnectionFailure> {
         Ok(socket)
     }
 
-    fn explain(&self, _: &R, end: LinkError) -> LinkError {
+    fn explain(&self, _: &R, end: ConnectionFailure) -> ConnectionFailure {
         end
     }
 }
@@ -355,11 +356,11 @@ impl<R: Socket> Wrap<R> for Plain {
 impl<R: Socket> Wrap<R> for Tls<'_> {
     type Socket = TlsSocket<R>;
 
-    fn wrap(&self, socket: R) -> Result<TlsSocket<R>, LinkError> {
+    fn wrap(&self, socket: R) -> Result<TlsSocket<R>, ConnectionFailure> {
         self.0.wrap(self.1, socket)
     }
 
-    fn explain(&self, socket: &TlsSocket<R>, end: LinkError) -> LinkError {
+    fn explain(&self, socket: &TlsSocket<R>, end: ConnectionFailure) -> ConnectionFailure {
         socket.explain(end)
     }
 }

@@ -6,8 +6,8 @@ use async_caches_core::connection::Greeting;
 use async_caches_core::pool::LinkId;
 use async_caches_core::url::{Credentials, Endpoint};
 
-use crate::error::LinkError;
-use crate::notices::LinkName;
+use crate::error::ConnectionFailure;
+use crate::notices::ConnectionName;
 use crate::redis::connection::shared::SharedConnection;
 use crate::redis::pool::changes::Ended;
 use crate::redis::pool::state::Pool;
@@ -28,9 +28,9 @@ pub(in crate::redis) struct ServerConnection {
     /// How many bytes the socket has taken since the connection was last told.
     pub(in crate::redis) wrote: usize,
     /// Why the link ends, once it does.
-    pub(in crate::redis) end: LinkError,
+    pub(in crate::redis) end: ConnectionFailure,
     /// Its name for the subscriber that was told of its opening.
-    pub(in crate::redis) name: Option<LinkName>,
+    pub(in crate::redis) name: Option<ConnectionName>,
     /// Whether it ended before its handshake was complete.
     pub(in crate::redis) greets: bool,
     /// How it opens its handshake.
@@ -54,7 +54,7 @@ impl ServerConnection {
             at,
             has_one_address: false,
             wrote: 0,
-            end: LinkError::Closed,
+            end: ConnectionFailure::Closed,
             name: None,
             greets: false,
             greeting,

@@ -14,8 +14,8 @@ use async_caches_core::url::Endpoint;
 use bytes::{Buf, BytesMut};
 
 use super::intake::Intake;
-use super::race::{self, Dialler, Greeted, Greeting, Plain, Tls, Wrap};
-use crate::error::LinkError;
+use super::race::{self, Dialler, Greeted, Handshake, Plain, Tls, Wrap};
+use crate::error::ConnectionFailure;
 use crate::redis::pool::sentinels::Orders;
 use crate::redis::pool::state::Pool;
 use crate::resolver::Resolve;
@@ -36,7 +36,7 @@ pub(crate) struct Watcher {
     /// Whether the sentinel is in doubt, from the last orders.
     doubted: Option<bool>,
     /// Why it ends, once it does.
-    end: LinkError,
+    end: ConnectionFailure,
 }
 
 impl Watcher {
@@ -47,7 +47,7 @@ impl Watcher {
         orders: Arc<Orders>,
         dialled: Instant,
     ) -> Self {
-        let (has_one_address, doubted, end) = (false, None, LinkError::Closed);
+        let (has_one_address, doubted, end) = (false, None, ConnectionFailure::Closed);
         Self { pool, at, setup, orders, dialled, has_one_address, doubted, end }
     }
 
@@ -76,7 +76,7 @@ impl Watcher {
         resolve: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send,
         connect: impl FnMut(Option<SocketAddr>) -> Option<F> + Send,
         mut timer: T,
-    ) -> LinkError
+    ) -> ConnectionFailure
     where
         F: Future<Output = io::Result<R>> + Send,
     {
@@ -92,13 +92,13 @@ impl Watcher {
         let Questions { mut watch, first } = greeting;
         tell(&mut watch, self.doubted);
         first.into_iter().for_each(|event| self.pool.heard(&self.at, event));
-        let mut driver = Driver { socket, timer, watch, intake, out };
+        let mut driver = WatchDriver { socket, timer, watch, intake, out };
         let end = poll_fn(|cx| driver.poll(self, cx)).await;
         wrap.explain(&driver.socket, end)
     }
 
     /// Passes the pool's orders on. The task is woken on the next order.
-    fn obey(&self, watch: &mut Watch, cx: &Context<'_>) -> Result<(), LinkError> {
+    fn obey(&self, watch: &mut Watch, cx: &Context<'_>) -> Result<(), ConnectionFailure> {
         tell(watch, self.orders.take(cx)?);
         Ok(())
     }
@@ -113,7 +113,7 @@ fn tell(watch: &mut Watch, doubted: Option<bool>) {
 }
 
 impl Dialler for Watcher {
-    type Greeting = Questions;
+    type Handshake = Questions;
 
     fn now(&self) -> Instant {
         self.pool.now()
@@ -139,11 +139,11 @@ impl Dialler for Watcher {
         Questions { watch: Watch::open(self.setup.clone(), self.dialled, out), first: None }
     }
 
-    fn greets_anew(&mut self, _: &Questions, _: &LinkError) -> bool {
+    fn greets_anew(&mut self, _: &Questions, _: &ConnectionFailure) -> bool {
         false
     }
 
-    fn check(&mut self, cx: &Context<'_>) -> Result<(), LinkError> {
+    fn check(&mut self, cx: &Context<'_>) -> Result<(), ConnectionFailure> {
         self.doubted = self.orders.take(cx)?.or(self.doubted);
         Ok(())
     }
@@ -156,13 +156,13 @@ pub(in crate::redis) struct Questions {
     first: Option<Event>,
 }
 
-impl Greeting for Questions {
+impl Handshake for Questions {
     fn take(
         &mut self,
         rx: &mut BytesMut,
         now: Instant,
         out: &mut Output,
-    ) -> Result<bool, LinkError> {
+    ) -> Result<bool, ConnectionFailure> {
         self.first = self.watch.poll(rx, now, out)?;
         Ok(self.first.is_some())
     }
@@ -176,7 +176,7 @@ impl Drop for Watcher {
     }
 }
 
-struct Driver<S, T> {
+struct WatchDriver<S, T> {
     socket: S,
     timer: T,
     watch: Watch,
@@ -184,8 +184,8 @@ struct Driver<S, T> {
     out: Output,
 }
 
-impl<S: Socket, T: Timer> Driver<S, T> {
-    fn poll(&mut self, watcher: &Watcher, cx: &mut Context<'_>) -> Poll<LinkError> {
+impl<S: Socket, T: Timer> WatchDriver<S, T> {
+    fn poll(&mut self, watcher: &Watcher, cx: &mut Context<'_>) -> Poll<ConnectionFailure> {
         // After this many rounds other tasks get a turn, however much the sentinel sends.
         for _ in 0..ROUNDS {
             match self.round(watcher, cx) {
@@ -199,7 +199,11 @@ impl<S: Socket, T: Timer> Driver<S, T> {
     }
 
     /// Reads, reports, writes. Pending if there is nothing more to do until the task is woken.
-    fn round(&mut self, watcher: &Watcher, cx: &mut Context<'_>) -> Result<Poll<()>, LinkError> {
+    fn round(
+        &mut self,
+        watcher: &Watcher,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, ConnectionFailure> {
         watcher.obey(&mut self.watch, cx)?;
         let count = self.intake.read(&mut self.socket, cx)?;
         let now = watcher.pool.now();

@@ -11,7 +11,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
 
 use super::{Authority, opened, place, write};
-use crate::error::LinkError;
+use crate::error::ConnectionFailure;
 use crate::runtime::Socket;
 use crate::tls::TlsClient;
 use crate::tls::socket::TlsSocket;
@@ -65,7 +65,9 @@ fn a_write_that_fails_is_told_by_what_the_server_said_before() {
     drop(guard);
     say(&mut socket, b"PING").unwrap();
     let error = hear(&mut socket).unwrap_err();
-    let LinkError::Tls(TlsError::Alert { alert }) = error.into() else { panic!("no alert") };
+    let ConnectionFailure::Tls(TlsError::Alert { alert }) = error.into() else {
+        panic!("no alert")
+    };
     assert_eq!(alert, "bad_record_mac");
 }
 
@@ -95,7 +97,9 @@ fn an_end_is_one_where_the_server_said_so_and_cut_off_where_not() {
         match socket.poll_read(&mut BytesMut::with_capacity(64), &mut context()) {
             Poll::Ready(Ok(0)) => assert!(said),
             Poll::Ready(Err(error)) => {
-                assert!(matches!(error.into(), LinkError::Tls(TlsError::Truncated)) && !said);
+                assert!(
+                    matches!(error.into(), ConnectionFailure::Tls(TlsError::Truncated)) && !said
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -117,7 +121,7 @@ fn what_was_said_before_an_error_is_heard_first() {
     let Poll::Ready(Err(error)) = socket.poll_read(&mut rx, &mut context()) else {
         panic!("there is nothing more to wait for")
     };
-    assert!(matches!(error.into(), LinkError::Tls(TlsError::Failed { .. })));
+    assert!(matches!(error.into(), ConnectionFailure::Tls(TlsError::Failed { .. })));
 }
 
 #[test]

@@ -6,14 +6,14 @@
 
 /// The state that was last published, and how much has changed since.
 #[derive(Debug, Default)]
-pub(in crate::redis) struct Shown {
+pub(in crate::redis) struct Publication {
     /// Whether no more connections could be opened.
     full: bool,
     /// How many connections have opened or ended since.
     changes: usize,
 }
 
-impl Shown {
+impl Publication {
     /// Notes that a connection has opened or ended.
     pub(in crate::redis) fn change(&mut self) {
         self.changes += 1;
@@ -40,12 +40,12 @@ mod tests {
 
     /// How many connections are published in total while these are open, one after another.
     fn cost(open: impl IntoIterator<Item = usize>) -> usize {
-        let mut shown = Shown::default();
+        let mut publication = Publication::default();
         let mut cost = 0;
         for open in open {
-            shown.change();
-            if shown.is_stale(open, false) {
-                shown.renew(false);
+            publication.change();
+            if publication.is_stale(open, false) {
+                publication.renew(false);
                 cost += open;
             }
         }
@@ -63,11 +63,11 @@ mod tests {
 
     #[test]
     fn few_connections_are_shown_at_each_change_and_a_pool_that_is_full_or_not_any_more_at_once() {
-        let mut shown = Shown::default();
-        shown.renew(true);
-        shown.change();
-        assert!(shown.is_stale(MANY - 1, true));
-        assert!(!shown.is_stale(MANY, true));
-        assert!(shown.is_stale(10_000, false));
+        let mut publication = Publication::default();
+        publication.renew(true);
+        publication.change();
+        assert!(publication.is_stale(MANY - 1, true));
+        assert!(!publication.is_stale(MANY, true));
+        assert!(publication.is_stale(10_000, false));
     }
 }
