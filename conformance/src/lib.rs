@@ -52,7 +52,7 @@
 //! | module | duty |
 //! |---|---|
 //! | [`harness`], [`context`], [`backend`] | a runtime, the context of a case, the backend it runs on |
-//! | `suite`, `cases` | the table of cases and backends; the cases |
+//! | `suite`, `table`, `cases` | the table of cases and backends; the check that all of it runs; the cases |
 //! | [`server`], [`sentinels`], [`cluster`], [`raw`], [`certificates`] | real servers, their sentinels, clusters of them, raw connections to look into them, and their TLS certificates |
 //! | [`proxy`], [`packets`] | faults on the wire, and below it |
 //! | [`peer`], [`frame`] | a scripted peer that sends wrong replies, the protocol from outside |
@@ -75,6 +75,8 @@ pub mod raw;
 pub mod sentinels;
 pub mod server;
 mod suite;
+#[doc(hidden)]
+pub mod table;
 mod tell;
 
 #[doc(hidden)]

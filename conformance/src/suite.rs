@@ -1,7 +1,33 @@
-//! The table of cases: which case runs on which backend.
+//! The table of cases: which case runs on which backend, and which of them on every runtime.
 //!
 //! [`suite!`](crate::suite) names the groups that each backend gets, `__cases!` the cases in each
-//! group. Nothing else decides what runs.
+//! group. Nothing else decides what runs, and each test program compares what it runs with this
+//! file (`table.rs`).
+//!
+//! # Which cases run on every runtime
+//!
+//! One runtime runs every case on every backend. A *further* runtime runs the cases that could have
+//! another outcome there. Two marks in the table choose them:
+//!
+//! * In `__cases!`, brackets behind each file name what the cases depend on of a runtime. A case
+//!   without a mark depends on nothing: it checks bytes, values, options or replies, which core and
+//!   the client make without a runtime. It does not run on further runtimes.
+//!
+//!   | mark | the case depends on |
+//!   |---|---|
+//!   | `io` | sockets: dialling, names, partial reads and writes, connections that break, much data |
+//!   | `time` | timers: deadlines, backoff, waits that end, expiry while the runtime waits |
+//!   | `tasks` | tasks that run beside each other, wakers, futures that are dropped |
+//!   | `lifecycle` | connect and disconnect, and what they start and end |
+//!
+//! * In `suite!`, each backend has the way on which a runtime reaches it (`nothing`, `memory`, `tcp`
+//!   or `unix`), and two lists of groups. A further runtime runs the first list only. A group is in
+//!   the first list of the first backend of each way, and in the second list of the others: a
+//!   runtime sees the same sockets whether it is Redis or Valkey that listens, whether it demands a
+//!   password, speaks TLS, is a node of a cluster or was named by a sentinel. What is particular to
+//!   those is a group of its own.
+//!
+//! With the feature `full`, every runtime runs every case on every backend.
 
 use std::io::Write as _;
 use std::sync::mpsc;
@@ -16,36 +42,82 @@ use crate::harness::Harness;
 ///
 /// The argument is an expression of type `&'static dyn Harness`. Its names are resolved at the
 /// place of the macro call. Use the macro once in a module.
+///
+/// With `further` as a second argument, only the cases that depend on the runtime are expanded, each
+/// on one backend for each way to reach one. That is for a project that runs the whole suite on
+/// another runtime already. With this crate's feature `full` it makes no difference.
 #[macro_export]
 macro_rules! suite {
     ($harness:expr) => {
+        $crate::__suite!(all $harness);
+    };
+    ($harness:expr, further) => {
+        $crate::__further_suite!($harness);
+    };
+}
+
+#[cfg(not(feature = "full"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __further_suite {
+    ($harness:expr) => {
+        $crate::__suite!(further $harness);
+    };
+}
+
+#[cfg(feature = "full")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __further_suite {
+    ($harness:expr) => {
+        $crate::__suite!(all $harness);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __suite {
+    ($scope:ident $harness:expr) => {
         fn harness() -> &'static dyn $crate::Harness {
             $harness
         }
-        $crate::__backend!(dummy, Dummy, [everywhere in_place dummy]);
-        $crate::__backend!(locmem, Locmem, [everywhere in_place storing locmem]);
-        $crate::__backend!(redis, Redis, [everywhere storing served single tcp faults wire]);
-        $crate::__backend!(redis_without_hello, RedisWithoutHello, [everywhere storing served single]);
-        $crate::__backend!(redis_with_password, RedisWithPassword, [reached guarded]);
-        $crate::__backend!(redis_over_unix_socket, RedisOverUnixSocket, [reached]);
-        $crate::__backend!(redis_over_tls, RedisOverTls, [everywhere storing served single tcp faults tls]);
-        $crate::__backend!(redis_through_sentinel, RedisThroughSentinel, [everywhere storing served single watched]);
-        $crate::__backend!(valkey, Valkey, [everywhere storing served single tcp faults wire]);
-        $crate::__backend!(valkey_with_password, ValkeyWithPassword, [reached guarded]);
-        $crate::__backend!(valkey_through_sentinel, ValkeyThroughSentinel, [everywhere storing served single watched]);
-        $crate::__backend!(redis_cluster, RedisCluster, [everywhere storing served clustered encrypted]);
-        $crate::__backend!(valkey_cluster, ValkeyCluster, [everywhere storing served clustered]);
-        $crate::__backend!(hostile, Dummy, [hostile]);
-        $crate::__backend!(options, Dummy, [options]);
+
+        #[test]
+        fn the_tests_are_those_of_the_table() {
+            $crate::table::assert_complete(module_path!(), stringify!($scope));
+        }
+
+        // The module, the backend, the way to it; the groups for every runtime and for one.
+        $crate::__backend!($scope dummy Dummy nothing [everywhere in_place dummy] []);
+        $crate::__backend!($scope locmem Locmem memory [everywhere in_place storing locmem] []);
+        $crate::__backend!($scope redis Redis tcp [everywhere storing served single tcp faults wire] []);
+        $crate::__backend!($scope redis_without_hello RedisWithoutHello tcp [] [everywhere storing served single]);
+        $crate::__backend!($scope redis_with_password RedisWithPassword tcp [reached guarded] []);
+        $crate::__backend!($scope redis_over_unix_socket RedisOverUnixSocket unix [reached] []);
+        $crate::__backend!($scope redis_over_tls RedisOverTls tcp [tls] [everywhere storing served single tcp faults]);
+        $crate::__backend!($scope redis_through_sentinel RedisThroughSentinel tcp [watched] [everywhere storing served single]);
+        $crate::__backend!($scope valkey Valkey tcp [] [everywhere storing served single tcp faults wire]);
+        $crate::__backend!($scope valkey_with_password ValkeyWithPassword tcp [] [reached guarded]);
+        $crate::__backend!($scope valkey_through_sentinel ValkeyThroughSentinel tcp [] [everywhere storing served single watched]);
+        $crate::__backend!($scope redis_cluster RedisCluster tcp [clustered encrypted] [everywhere storing served]);
+        $crate::__backend!($scope valkey_cluster ValkeyCluster tcp [] [everywhere storing served clustered]);
+        $crate::__backend!($scope hostile Dummy tcp [hostile] []);
+        $crate::__backend!($scope options Dummy nothing [options] []);
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __backend {
-    ($module:ident, $backend:ident, [$($group:ident)*]) => {
+    (all $module:ident $backend:ident $way:ident [$($first:ident)*] [$($again:ident)*]) => {
         mod $module {
-            $($crate::__cases!($group $backend);)*
+            $($crate::__cases!(all $first $backend);)*
+            $($crate::__cases!(all $again $backend);)*
+        }
+    };
+    (further $module:ident $backend:ident $way:ident [$($first:ident)*] [$($again:ident)*]) => {
+        mod $module {
+            $($crate::__cases!(further $first $backend);)*
         }
     };
 }
@@ -53,10 +125,10 @@ macro_rules! __backend {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __cases {
-    (everywhere $backend:ident) => {
-        $crate::__tests! { $backend
-            turns { a_loop_of_calls_that_fail_at_once_lets_others_run }
-            lifecycle {
+    ($scope:ident everywhere $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            turns [tasks] { a_loop_of_calls_that_fail_at_once_lets_others_run }
+            lifecycle [lifecycle] {
                 no_operation_runs_before_connect
                 no_operation_runs_after_disconnect
                 a_second_connect_is_an_error_and_changes_nothing
@@ -67,36 +139,36 @@ macro_rules! __cases {
                 caches_of_one_url_connect_apart
                 a_cache_that_connects_lazily_is_connected_at_once_and_serves
             }
-            keys { a_colon_in_a_version_is_an_error_in_every_operation }
-            views { a_prefix_with_a_colon_makes_no_view }
-            clocks {
+            keys [] { a_colon_in_a_version_is_an_error_in_every_operation }
+            views [] { a_prefix_with_a_colon_makes_no_view }
+            clocks [] {
                 every_operation_fails_as_a_test_wants_it
                 an_operation_fails_in_the_way_that_was_asked_for
             }
-            timeouts {
+            timeouts [] {
                 a_timeout_of_zero_is_an_error_in_every_operation
                 a_timeout_past_the_longest_is_an_error_in_every_operation
             }
-            values {
+            values [] {
                 a_value_that_does_not_serialize_is_an_error_that_names_the_key
                 a_batch_with_one_value_that_does_not_serialize_stores_nothing
             }
-            unreadable { a_value_that_could_not_be_read_back_is_not_written }
-            many { nothing_asked_is_nothing_answered }
-            clear { clearing_nothing_is_no_error }
-            info { what_a_cache_tells_of_itself_fits_its_backend }
-            stats { only_a_connected_store_in_memory_tells_what_it_counts }
-            load {
+            unreadable [] { a_value_that_could_not_be_read_back_is_not_written }
+            many [] { nothing_asked_is_nothing_answered }
+            clear [] { clearing_nothing_is_no_error }
+            info [] { what_a_cache_tells_of_itself_fits_its_backend }
+            stats [] { only_a_connected_store_in_memory_tells_what_it_counts }
+            load [] {
                 a_loaders_error_reaches_its_caller_and_is_not_cached
                 a_loaded_value_that_does_not_serialize_is_an_error_and_locks_nothing
                 keys_and_versions_load_apart
-                a_disconnect_while_loading_loses_no_value
             }
+            load [lifecycle] { a_disconnect_while_loading_loses_no_value }
         }
     };
-    (storing $backend:ident) => {
-        $crate::__tests! { $backend
-            values {
+    ($scope:ident storing $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            values [] {
                 a_value_that_was_set_is_read_back
                 values_of_every_shape_are_read_back
                 a_key_that_was_never_set_is_none
@@ -104,16 +176,20 @@ macro_rules! __cases {
                 a_cached_null_is_a_hit
                 raw_bytes_are_kept_as_they_are
                 values_are_json_text
-                a_large_value_is_read_back
                 a_value_of_another_type_is_an_error_that_names_the_key
                 add_stores_only_where_nothing_is
-                of_many_that_add_one_key_one_succeeds
                 delete_tells_whether_the_key_was_there
+            }
+            values [io] { a_large_value_is_read_back }
+            values [tasks] {
+                of_many_that_add_one_key_one_succeeds
                 clones_in_many_tasks_share_one_cache
             }
-            timeouts {
+            timeouts [time] {
                 a_key_is_gone_after_its_timeout
                 a_key_is_there_until_its_timeout
+            }
+            timeouts [] {
                 an_expired_key_can_be_added_again
                 an_expired_key_can_be_neither_touched_nor_deleted_nor_added_to
                 without_a_timeout_a_key_never_expires
@@ -131,7 +207,7 @@ macro_rules! __cases {
                 a_timeout_in_the_url_is_in_seconds_and_may_have_decimals
                 the_longest_timeout_is_kept
             }
-            keys {
+            keys [] {
                 versions_do_not_see_each_other
                 every_operation_takes_a_version
                 an_operations_version_beats_the_caches_own
@@ -141,17 +217,19 @@ macro_rules! __cases {
                 any_bytes_are_a_key
                 a_long_key_is_kept
             }
-            many {
+            many [] {
                 many_values_come_in_the_order_asked_with_duplicates
                 every_key_of_a_batch_has_its_timeout_and_version
                 a_batch_expires_as_a_whole
                 the_last_of_two_values_for_one_key_stays
                 a_batch_replaces_values_and_timeouts
                 delete_many_counts_what_was_there_once
+            }
+            many [io] {
                 ten_thousand_keys_are_one_call
                 large_batches_cross_in_both_directions
             }
-            numbers {
+            numbers [] {
                 an_integer_is_added_and_subtracted
                 a_double_is_added_and_subtracted
                 integers_add_by_the_table
@@ -160,46 +238,50 @@ macro_rules! __cases {
                 what_is_not_a_number_is_not_added_to
                 an_absent_key_is_not_added_to
                 a_sum_keeps_its_keys_timeout
-                sums_of_many_tasks_lose_nothing
             }
-            counters {
+            numbers [tasks] { sums_of_many_tasks_lose_nothing }
+            counters [] {
                 an_absent_number_begins_with_its_initial_value
                 a_first_sum_is_stored_as_any_other_is
                 a_timeout_begins_when_the_number_does
                 a_number_that_begins_takes_the_default_timeout
                 a_first_sum_that_overflows_creates_nothing
-                of_many_first_additions_none_is_lost
-                a_number_that_begins_while_loading_wins
                 a_limit_of_calls_in_a_window_is_kept
             }
-            compare {
+            counters [tasks] {
+                of_many_first_additions_none_is_lost
+                a_number_that_begins_while_loading_wins
+            }
+            compare [] {
                 a_key_is_deleted_if_it_holds_the_value
                 values_of_every_shape_are_compared_as_they_are_stored
                 raw_bytes_are_compared_byte_for_byte
                 a_lock_that_has_expired_is_not_taken_from_its_next_holder
+            }
+            compare [tasks] {
                 of_many_that_delete_one_value_one_succeeds
                 a_delete_if_equals_while_loading_wins
             }
-            loaded {
+            loaded [] {
                 bytes_are_loaded_and_stored_as_they_are
-                callers_share_one_load_of_bytes
                 a_loaded_value_says_how_long_it_is_kept
                 a_value_that_is_there_is_not_asked_how_long_it_is_kept
                 a_loaded_value_that_says_zero_is_an_error_and_locks_nothing
             }
-            views {
+            loaded [tasks] { callers_share_one_load_of_bytes }
+            views [] {
                 a_view_has_its_prefix_in_place_of_the_caches
                 every_operation_of_a_view_is_under_its_prefix
                 a_view_clears_its_own_prefix_and_no_other
-                a_view_connects_and_disconnects_with_its_cache
             }
-            clocks { a_wait_for_a_load_ends_by_a_clock_that_is_set_by_hand }
-            owned {
+            views [lifecycle] { a_view_connects_and_disconnects_with_its_cache }
+            clocks [time] { a_wait_for_a_load_ends_by_a_clock_that_is_set_by_hand }
+            owned [tasks] {
                 a_task_is_spawned_from_every_operation
                 an_operation_that_owns_its_cache_outlives_its_callers
                 an_operation_that_is_under_way_becomes_owned_and_goes_on
             }
-            clear {
+            clear [] {
                 clear_removes_every_key_whatever_its_prefix_and_version
                 clear_prefix_removes_every_version_of_its_prefix_and_counts
                 clear_prefix_of_no_prefix_leaves_prefixes_alone
@@ -207,10 +289,13 @@ macro_rules! __cases {
                 clear_prefix_goes_through_thousands_of_keys
                 clear_prefix_does_not_count_what_has_expired
             }
-            load {
+            load [] {
                 a_miss_loads_and_stores
                 a_hit_does_not_poll_the_loader
                 a_loaded_null_is_cached
+                an_expired_value_is_loaded_again
+            }
+            load [tasks] {
                 many_callers_share_one_load
                 caches_opened_apart_share_one_load
                 a_followers_own_loader_runs_when_the_leaders_fails
@@ -223,9 +308,8 @@ macro_rules! __cases {
                 a_clear_while_loading_wins
                 a_clear_of_the_prefix_while_loading_wins
                 a_set_while_loading_wins
-                an_expired_value_is_loaded_again
             }
-            forms {
+            forms [] {
                 a_key_is_the_same_in_whatever_form_it_is_given
                 a_version_may_be_an_integer_of_any_type
                 integers_of_every_type_are_added
@@ -233,18 +317,20 @@ macro_rules! __cases {
                 a_timeout_may_be_an_option_and_be_called_ttl
                 raw_bytes_are_added_and_stored_in_batches_as_they_are
             }
-            unreadable {
+            unreadable [] {
                 an_entry_that_cannot_be_read_is_loaded_anew_and_replaced
                 a_loader_that_fails_leaves_an_unreadable_entry_as_it_is
-                many_callers_of_an_unreadable_entry_share_one_load
-                a_caller_that_cannot_read_what_another_loaded_loads_by_itself
-                callers_that_disagree_about_a_keys_type_each_get_their_own
                 a_get_of_an_unreadable_entry_is_an_error_or_a_miss_as_it_is_asked
                 a_get_of_many_keeps_the_good_values_beside_a_bad_one
                 a_cache_may_say_that_unreadable_entries_are_misses
                 unreadable_entries_are_recorded_by_their_operation
             }
-            waits {
+            unreadable [tasks] {
+                many_callers_of_an_unreadable_entry_share_one_load
+                a_caller_that_cannot_read_what_another_loaded_loads_by_itself
+                callers_that_disagree_about_a_keys_type_each_get_their_own
+            }
+            waits [tasks time] {
                 a_loader_that_asks_for_its_own_key_gets_the_inner_value
                 loaders_that_ask_for_each_other_in_a_ring_end
                 tasks_whose_loaders_cross_all_end
@@ -258,9 +344,9 @@ macro_rules! __cases {
             }
         }
     };
-    (dummy $backend:ident) => {
-        $crate::__tests! { $backend
-            dummy {
+    ($scope:ident dummy $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            dummy [] {
                 nothing_is_kept
                 nothing_is_added_touched_or_deleted
                 nothing_is_added_to
@@ -271,40 +357,42 @@ macro_rules! __cases {
             }
         }
     };
-    (in_place $backend:ident) => {
-        $crate::__tests! { $backend
-            turns {
+    ($scope:ident in_place $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            turns [tasks] {
                 a_loop_of_any_operation_lets_others_run
                 a_timeout_around_a_loop_of_gets_fires
             }
         }
     };
-    (locmem $backend:ident) => {
-        $crate::__tests! { $backend
-            turns { a_loop_that_waits_for_a_lock_ends_when_another_task_gives_it_back }
-            locmem {
+    ($scope:ident locmem $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            turns [tasks] { a_loop_that_waits_for_a_lock_ends_when_another_task_gives_it_back }
+            locmem [lifecycle] {
                 caches_of_one_name_share_a_store
-                caches_of_other_names_share_nothing
                 a_second_connect_to_a_name_does_not_empty_it
                 a_store_goes_when_its_last_cache_disconnects
                 a_store_goes_when_its_last_cache_is_dropped
+            }
+            locmem [] {
+                caches_of_other_names_share_nothing
                 a_name_may_be_empty_or_hold_any_text
                 a_store_keeps_no_more_entries_than_it_may
                 a_store_keeps_no_more_bytes_than_it_may
-                what_has_expired_goes_though_nobody_touches_it
                 a_value_larger_than_its_store_is_refused_and_evicts_nothing_else
                 a_cold_value_of_most_of_the_room_is_refused_until_it_is_asked_for_often
                 hits_and_misses_are_counted
                 whatever_came_and_is_gone_is_counted_by_why_it_went
                 caches_of_one_name_share_its_counts
             }
-            clocks { entries_expire_by_a_clock_that_is_set_by_hand }
-            info { bounds_are_told_as_the_open_store_has_them }
+            locmem [time] { what_has_expired_goes_though_nobody_touches_it }
+            clocks [time] { entries_expire_by_a_clock_that_is_set_by_hand }
+            info [] { bounds_are_told_as_the_open_store_has_them }
         }
     };
-    (served $backend:ident) => {
-        $crate::__tests! { $backend
-            server {
+    ($scope:ident served $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            server [] {
                 keys_on_the_server_are_byte_for_byte_what_python_writes
                 what_python_wrote_is_read
                 values_on_the_server_are_json_text
@@ -315,9 +403,9 @@ macro_rules! __cases {
                 scripts_that_the_server_forgot_are_loaded_again
                 numbers_at_every_digit_boundary_cross_the_wire
             }
-            unreadable { an_entry_of_another_type_of_the_servers_is_replaced }
-            pushes { tracking_is_on_or_what_is_lacking_for_it_is_an_error }
-            drops {
+            unreadable [] { an_entry_of_another_type_of_the_servers_is_replaced }
+            pushes [] { tracking_is_on_or_what_is_lacking_for_it_is_an_error }
+            drops [io tasks] {
                 ten_thousand_gets_under_random_drops_see_their_own_value
                 a_thousand_tasks_on_few_links_are_all_served_while_others_give_up
                 writes_that_are_dropped_happen_once_or_not_at_all
@@ -326,91 +414,91 @@ macro_rules! __cases {
     };
     // These cases do not hold for a cluster: it has only one database, and one pool for each node
     // that is opened when a call needs it. `clustered` has the cluster's counterparts.
-    (single $backend:ident) => {
-        $crate::__tests! { $backend
-            server {
-                clear_leaves_other_databases_alone
-                links_bear_a_name_and_are_closed_by_disconnect
-            }
-            info {
-                links_are_idle_after_use_and_gone_after_disconnect
-                a_server_is_told_by_the_name_and_version_that_it_gives
-            }
+    ($scope:ident single $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            server [] { clear_leaves_other_databases_alone }
+            server [lifecycle] { links_bear_a_name_and_are_closed_by_disconnect }
+            info [lifecycle] { links_are_idle_after_use_and_gone_after_disconnect }
+            info [] { a_server_is_told_by_the_name_and_version_that_it_gives }
         }
     };
-    (clustered $backend:ident) => {
-        $crate::__tests! { $backend
-            server { a_hostname_is_resolved }
-            pushes { keys_of_all_nodes_of_a_cluster_are_told_on_links_that_bear_different_names }
-            recorder { redirects_are_recorded_by_their_operation }
-            cluster {
+    ($scope:ident clustered $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            server [io] { a_hostname_is_resolved }
+            pushes [io] {
+                keys_of_all_nodes_of_a_cluster_are_told_on_links_that_bear_different_names
+            }
+            recorder [] { redirects_are_recorded_by_their_operation }
+            cluster [] {
                 keys_are_spread_over_all_masters_and_found_from_any_of_them
-                each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed
-                a_node_of_the_url_that_is_away_is_passed_over
                 a_user_who_may_run_no_scripts_takes_timeouts_away_in_a_cluster
                 a_url_of_one_server_to_a_node_of_a_cluster_says_that_it_serves_a_part_of_the_keys
                 a_server_that_is_no_cluster_is_an_error_that_says_so
                 all_nodes_are_told_who_we_are
                 nodes_behind_a_translation_of_addresses_are_reached
-                a_slot_that_nobody_serves_is_an_error_in_time
-                links_that_are_lost_and_that_nobody_misses_are_no_reason_to_ask_for_the_map
-                a_map_with_a_slot_that_nobody_serves_any_more_is_read_once_more
                 two_nodes_that_send_each_other_a_key_are_a_typed_error
                 replicas_are_read_from_where_that_was_asked_for_and_masters_where_there_are_none
             }
-            resharding {
+            cluster [lifecycle] { each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed }
+            cluster [io] { a_node_of_the_url_that_is_away_is_passed_over }
+            cluster [time] {
+                a_slot_that_nobody_serves_is_an_error_in_time
+                links_that_are_lost_and_that_nobody_misses_are_no_reason_to_ask_for_the_map
+                a_map_with_a_slot_that_nobody_serves_any_more_is_read_once_more
+            }
+            resharding [] {
                 every_operation_finds_keys_whose_slot_is_being_moved
                 replicas_are_read_from_while_a_slot_is_moved
+                a_node_that_is_taken_out_is_left_and_no_key_is_lost
+            }
+            resharding [io time] {
                 callers_under_load_get_no_wrong_answer_while_slots_are_moved
                 callers_under_load_survive_the_death_of_a_master
-                a_node_that_is_taken_out_is_left_and_no_key_is_lost
                 a_cluster_whose_addresses_have_all_changed_is_found_through_the_url
                 a_node_that_falls_silent_holds_up_nobody_elsewhere
+            }
+            resharding [lifecycle] {
                 calls_under_way_on_every_node_get_their_answers_at_a_disconnect
                 a_cache_that_is_disconnected_while_a_node_is_away_ends_all
             }
         }
     };
     // The Valkey that the suite runs on is built without TLS.
-    (encrypted $backend:ident) => {
-        $crate::__tests! { $backend
-            cluster { a_cluster_over_tls_is_served_by_each_nodes_own_name }
+    ($scope:ident encrypted $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            cluster [] { a_cluster_over_tls_is_served_by_each_nodes_own_name }
         }
     };
-    (tcp $backend:ident) => {
-        $crate::__tests! { $backend
-            server {
-                a_hostname_is_resolved
-                schemes_of_one_server_mean_the_same
-            }
+    ($scope:ident tcp $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            server [io] { a_hostname_is_resolved }
+            server [] { schemes_of_one_server_mean_the_same }
         }
     };
-    (reached $backend:ident) => {
-        $crate::__tests! { $backend
-            lifecycle {
+    ($scope:ident reached $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            lifecycle [lifecycle] {
                 a_second_connect_is_an_error_and_changes_nothing
                 a_cache_connects_again_after_disconnect
             }
-            values {
-                a_value_that_was_set_is_read_back
-                a_large_value_is_read_back
-                clones_in_many_tasks_share_one_cache
-            }
-            timeouts { a_key_is_gone_after_its_timeout }
-            many { ten_thousand_keys_are_one_call }
-            numbers { sums_of_many_tasks_lose_nothing }
-            server {
-                keys_on_the_server_are_byte_for_byte_what_python_writes
-                links_bear_a_name_and_are_closed_by_disconnect
-            }
-            drops { ten_thousand_gets_under_random_drops_see_their_own_value }
+            values [] { a_value_that_was_set_is_read_back }
+            values [io] { a_large_value_is_read_back }
+            values [tasks] { clones_in_many_tasks_share_one_cache }
+            timeouts [time] { a_key_is_gone_after_its_timeout }
+            many [io] { ten_thousand_keys_are_one_call }
+            numbers [tasks] { sums_of_many_tasks_lose_nothing }
+            server [] { keys_on_the_server_are_byte_for_byte_what_python_writes }
+            server [lifecycle] { links_bear_a_name_and_are_closed_by_disconnect }
+            drops [io tasks] { ten_thousand_gets_under_random_drops_see_their_own_value }
         }
     };
-    (guarded $backend:ident) => {
-        $crate::__tests! { $backend
-            guarded {
+    ($scope:ident guarded $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            guarded [time] {
                 a_wrong_password_fails_at_once_and_starts_no_storm
                 a_password_changed_under_a_cache_starts_no_storm
+            }
+            guarded [] {
                 a_user_with_signs_that_urls_reserve_gets_in
                 what_a_user_may_not_do_is_a_servers_error
                 a_user_who_may_run_no_scripts_is_told_so_by_what_is_one
@@ -418,22 +506,26 @@ macro_rules! __cases {
                 a_user_who_may_take_no_timeout_away_at_all_is_told_so_once
                 a_password_is_in_no_debug_output_of_a_connected_cache
             }
-            info { a_password_is_in_nothing_that_is_told }
-            rotation {
+            info [] { a_password_is_in_nothing_that_is_told }
+            rotation [io tasks] {
                 a_provider_is_asked_before_each_connection
-                a_provider_that_fails_is_told_by_its_error_and_asked_again_without_a_storm
-                a_provider_that_never_answers_ends_with_the_connect_timeout
-                credentials_of_the_builder_beat_those_of_the_url
                 who_we_are_changes_on_open_links_and_no_call_is_lost
                 a_cache_that_is_not_connected_learns_who_it_is_for_when_it_will_be
+            }
+            rotation [tasks time] {
+                a_provider_that_fails_is_told_by_its_error_and_asked_again_without_a_storm
+                a_provider_that_never_answers_ends_with_the_connect_timeout
+            }
+            rotation [] { credentials_of_the_builder_beat_those_of_the_url }
+            rotation [io time] {
                 a_change_that_the_server_refuses_is_a_typed_error_and_starts_no_storm
             }
         }
     };
-    (faults $backend:ident) => {
-        $crate::__tests! { $backend
-            clocks { a_deadline_of_a_server_ends_by_a_clock_that_is_set_by_hand }
-            addresses {
+    ($scope:ident faults $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            clocks [time] { a_deadline_of_a_server_ends_by_a_clock_that_is_set_by_hand }
+            addresses [io time] {
                 an_address_that_loses_packets_gives_way_to_the_next
                 an_address_that_accepts_and_never_greets_gives_way_to_the_next
                 an_address_that_refuses_or_hangs_up_gives_way_to_the_next_at_once
@@ -441,11 +533,11 @@ macro_rules! __cases {
                 of_many_addresses_the_one_that_is_alive_is_found_within_the_connect_timeout
                 a_name_is_resolved_anew_for_each_connection
                 a_name_that_does_not_resolve_is_an_error_that_names_it
-                an_ip_address_is_not_resolved
                 a_connection_past_its_age_is_replaced_and_no_call_fails
                 a_name_that_leads_elsewhere_is_followed_within_the_age_of_connections
             }
-            faults {
+            addresses [io] { an_ip_address_is_not_resolved }
+            faults [io time] {
                 no_operation_outlives_its_deadline_on_a_stopped_server
                 a_stopped_server_costs_one_response_timeout_and_then_nothing
                 a_server_whose_dials_are_lost_costs_one_response_timeout_and_then_nothing
@@ -464,16 +556,18 @@ macro_rules! __cases {
                 at_least_minsize_links_are_kept
                 links_are_added_while_all_are_busy
                 a_link_is_opened_beside_one_that_large_values_come_over
-                a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_length
-                a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout
                 a_link_does_not_wait_to_fill_its_packets
             }
-            poison {
+            faults [] {
+                a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_length
+                a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout
+            }
+            poison [io] {
                 a_value_that_the_server_may_not_send_costs_two_connections_at_most
                 a_value_that_the_server_does_not_read_costs_two_connections_at_most
                 many_values_that_the_server_may_not_send_at_once_come_in_parts
             }
-            info {
+            info [io time] {
                 commands_in_flight_are_told_while_a_server_is_paused
                 what_a_socket_does_not_take_is_told_as_queued
                 callers_that_wait_for_room_are_told
@@ -481,24 +575,26 @@ macro_rules! __cases {
                 a_link_that_is_being_greeted_by_nobody_is_told_as_dialling
                 a_server_that_is_away_is_told_as_hopeless_until_it_is_back
             }
-            pushes {
+            pushes [io] {
                 a_key_that_was_read_and_that_somebody_else_changed_is_told_once
                 all_keys_of_a_prefix_are_told_where_that_is_tracked
                 pushes_among_ten_thousand_gets_shift_no_reply
                 links_that_come_and_go_are_told_around_what_was_pushed
                 whoever_hears_of_a_reply_has_heard_what_was_pushed_before_it
-                without_a_subscriber_no_server_is_asked_to_push
             }
-            recorder {
+            pushes [] { without_a_subscriber_no_server_is_asked_to_push }
+            recorder [io] {
                 commands_are_recorded_by_the_batches_that_they_left_in
                 a_command_that_leaves_in_parts_is_recorded_with_the_last_of_them
-                round_trips_are_recorded_with_the_time_that_they_took
-                waits_for_room_are_recorded
-                links_lost_and_opened_again_and_dials_that_failed_are_recorded
-                timeouts_are_recorded_by_their_operation
                 what_is_sent_again_is_recorded_by_its_operation
             }
-            outages {
+            recorder [io time] {
+                round_trips_are_recorded_with_the_time_that_they_took
+                links_lost_and_opened_again_and_dials_that_failed_are_recorded
+            }
+            recorder [tasks] { waits_for_room_are_recorded }
+            recorder [time] { timeouts_are_recorded_by_their_operation }
+            outages [io time] {
                 a_dial_that_nobody_answers_ends_with_the_connect_timeout
                 a_lost_link_that_cannot_be_dialled_again_holds_up_nobody
                 packets_lost_on_open_links_hold_up_nobody_and_other_links_are_opened
@@ -509,7 +605,7 @@ macro_rules! __cases {
                 a_server_that_loads_its_data_under_open_links_says_so_and_loaders_go_on
                 writes_find_the_new_master_where_a_name_leads_after_a_failover
             }
-            refusals {
+            refusals [] {
                 a_full_server_refuses_writes_and_reads_and_loaders_go_on
                 a_replica_refuses_writes_and_reads_and_loaders_go_on
                 a_server_without_replicas_refuses_writes_and_reads_and_loaders_go_on
@@ -519,31 +615,33 @@ macro_rules! __cases {
             }
         }
     };
-    (tls $backend:ident) => {
-        $crate::__tests! { $backend
-            tls {
+    ($scope:ident tls $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            tls [io] {
                 a_server_of_an_unknown_authority_is_refused_and_told_no_password
+                a_server_that_speaks_no_tls_is_an_error_and_told_nothing
+                a_stream_cut_without_a_goodbye_is_no_end_of_a_reply
+                a_corrupt_byte_in_a_record_closes_the_link_and_reaches_nobody
+                values_of_any_size_cross_in_the_older_tls_too
+                a_new_link_resumes_the_session_of_an_old_one
+            }
+            tls [] {
                 a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for
                 a_certificate_that_has_expired_is_refused
                 a_certificate_that_is_itself_in_the_file_is_accepted
                 a_certificate_for_no_name_is_accepted_if_its_authority_alone_is_to_vouch_for_it
                 any_certificate_is_accepted_where_that_was_asked_for_and_is_shown
                 a_server_that_asks_for_a_certificate_is_shown_ours
-                a_server_that_speaks_no_tls_is_an_error_and_told_nothing
-                a_peer_that_stalls_in_the_handshake_is_given_up
-                a_stream_cut_without_a_goodbye_is_no_end_of_a_reply
-                a_corrupt_byte_in_a_record_closes_the_link_and_reaches_nobody
-                values_of_any_size_cross_in_the_older_tls_too
-                a_new_link_resumes_the_session_of_an_old_one
                 sentinels_and_the_master_that_they_name_are_asked_who_they_are_alike
                 a_master_that_is_not_who_it_should_be_is_refused_whoever_names_it
                 an_authority_in_no_file_is_an_error_before_anything_is_dialled
             }
+            tls [time] { a_peer_that_stalls_in_the_handshake_is_given_up }
         }
     };
-    (wire $backend:ident) => {
-        $crate::__tests! { $backend
-            wire {
+    ($scope:ident wire $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            wire [io time] {
                 a_late_reply_is_nobodys
                 a_late_reply_on_a_link_that_is_kept_is_nobodys
                 a_late_reply_to_a_dropped_call_is_nobodys
@@ -560,64 +658,74 @@ macro_rules! __cases {
                 disconnect_lets_finish_what_is_in_flight
                 disconnect_from_a_peer_that_vanished_ends
             }
-            outages {
+            outages [io time] {
                 a_corrupt_byte_around_a_value_closes_the_link_and_reaches_nobody
                 a_server_without_room_for_more_clients_says_so_and_open_links_go_on
             }
         }
     };
-    (watched $backend:ident) => {
-        $crate::__tests! { $backend
-            recorder { a_master_that_moves_and_a_sentinel_that_is_lost_are_recorded }
-            sentinel {
+    ($scope:ident watched $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            recorder [io] { a_master_that_moves_and_a_sentinel_that_is_lost_are_recorded }
+            sentinel [] {
                 the_master_that_a_sentinel_names_is_found_and_served_from
                 sentinels_and_servers_have_passwords_of_their_own
                 a_service_that_no_sentinel_knows_is_an_error_that_names_it
-                sentinels_that_are_all_away_are_an_error_that_names_one
-                a_sentinel_that_is_away_or_silent_is_passed_over
                 a_server_that_a_stale_sentinel_names_is_no_master_and_another_is_asked
-                a_cache_goes_on_while_all_sentinels_are_away
                 a_master_that_sentinels_name_by_an_address_of_theirs_is_reached_by_the_map
                 sentinels_that_another_one_names_are_reached_by_the_map
-                a_master_that_is_gone_and_not_replaced_holds_up_nobody
+            }
+            sentinel [io] {
+                sentinels_that_are_all_away_are_an_error_that_names_one
                 a_write_that_a_demoted_master_refuses_is_done_by_the_next_one
+            }
+            sentinel [io time] {
+                a_sentinel_that_is_away_or_silent_is_passed_over
+                a_cache_goes_on_while_all_sentinels_are_away
+                a_master_that_is_gone_and_not_replaced_holds_up_nobody
+            }
+            sentinel [io tasks] {
                 callers_under_load_survive_the_death_of_the_master_and_of_the_sentinel_that_is_listened_to
                 callers_under_load_survive_a_master_that_is_made_a_replica
-                a_cache_that_is_disconnected_while_failing_over_ends_all
             }
+            sentinel [lifecycle] { a_cache_that_is_disconnected_while_failing_over_ends_all }
         }
     };
-    (hostile $backend:ident) => {
-        $crate::__tests! { $backend
-            addresses { a_server_that_hangs_up_on_hello_is_found_among_addresses_that_never_greet }
-            hostile {
+    ($scope:ident hostile $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            addresses [io time] {
+                a_server_that_hangs_up_on_hello_is_found_among_addresses_that_never_greet
+            }
+            hostile [io] {
                 a_peer_that_accepts_and_never_greets_is_given_up
                 a_peer_that_refuses_is_an_error_that_names_it
                 a_host_that_does_not_exist_is_an_error_that_names_it
                 sentinels_and_nodes_that_refuse_fail_at_once_whoever_has_connected_lazily
-                nulls_of_the_older_protocol_are_nulls_in_the_newer
                 a_malformed_reply_closes_the_link_and_reaches_nobody
                 a_reply_too_many_reaches_nobody
                 replies_before_any_question_reach_nobody
-                a_servers_error_text_is_quoted_and_bounded
                 a_peer_that_hangs_up_on_every_command_ends_in_an_error
             }
-            extremes {
+            hostile [] {
+                nulls_of_the_older_protocol_are_nulls_in_the_newer
+                a_servers_error_text_is_quoted_and_bounded
+            }
+            extremes [io] {
                 a_greeting_without_end_is_cut_off_after_few_bytes
                 what_was_not_asked_for_is_cut_off_after_few_bytes
                 an_answer_that_carries_no_value_is_cut_off_after_few_bytes
                 a_pool_dials_few_connections_until_one_opens
                 a_pool_of_many_connections_opens_all_of_them
-                a_url_of_extreme_numbers_is_refused_or_serves
             }
-            redirects {
+            extremes [lifecycle] { a_url_of_extreme_numbers_is_refused_or_serves }
+            redirects [io time] {
                 moved_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call
                 ask_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call
                 ask_to_ever_new_addresses_that_are_silent_keeps_no_caller_busy
                 a_cluster_that_grows_by_a_hundred_nodes_at_once_is_followed
                 maps_of_ever_new_nodes_are_followed_at_a_bounded_pace
             }
-            poison {
+            poison [io] {
                 a_reply_that_is_none_to_its_command_is_not_asked_for_again
                 a_command_that_is_answered_by_hanging_up_is_repeated_once_and_alone
                 several_commands_that_are_answered_by_hanging_up_harm_no_neighbour_twice
@@ -628,20 +736,22 @@ macro_rules! __cases {
                 a_connection_that_forgot_who_we_are_is_left
                 many_values_of_a_peer_that_hangs_up_are_halved_and_no_more
             }
-            greetings {
+            greetings [io] {
                 a_server_that_refuses_hello_in_any_words_is_spoken_to_in_resp2
                 a_server_that_hangs_up_on_hello_is_spoken_to_in_resp2_at_once
                 a_server_that_hangs_up_on_every_greeting_is_dialled_with_backoff
+            }
+            greetings [] {
                 a_name_that_a_server_refuses_ends_no_connection
                 the_protocol_that_is_asked_for_is_the_one_that_is_spoken
                 no_part_of_a_password_is_in_what_a_cache_shows_of_a_server_that_quotes_it
             }
-            info { servers_of_several_versions_are_told_apart }
+            info [] { servers_of_several_versions_are_told_apart }
         }
     };
-    (options $backend:ident) => {
-        $crate::__tests! { $backend
-            options {
+    ($scope:ident options $backend:ident) => {
+        $crate::__tests! { $scope $backend
+            options [] {
                 the_builder_beats_the_url
                 the_url_speaks_where_the_builder_is_silent
                 a_wrong_url_is_an_error_that_names_the_part_at_fault
@@ -652,8 +762,8 @@ macro_rules! __cases {
                 options_of_tls_mean_nothing_to_a_backend_without_connections
                 a_password_is_in_no_debug_output
                 without_an_adapter_only_backends_in_memory_open
-                a_cache_opened_without_an_adapter_works_here
             }
+            options [lifecycle] { a_cache_opened_without_an_adapter_works_here }
         }
     };
 }
@@ -661,14 +771,23 @@ macro_rules! __cases {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tests {
-    ($backend:ident $($file:ident { $($case:ident)* })*) => {
-        $($(
+    ($scope:ident $backend:ident $($file:ident [$($mark:ident)*] { $($case:ident)* })*) => {
+        $($crate::__block!($scope $backend $file [$($mark)*] $($case)*);)*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __block {
+    (further $backend:ident $file:ident [] $($case:ident)*) => {};
+    ($scope:ident $backend:ident $file:ident [$($mark:ident)*] $($case:ident)*) => {
+        $(
             #[test]
             fn $case() {
                 let case = $crate::cases::$file::$case;
                 $crate::run(super::harness(), $crate::Backend::$backend, case);
             }
-        )*)*
+        )*
     };
 }
 

@@ -25,6 +25,6 @@ impl Harness for AsyncStd {
 }
 
 mod async_std {
-    async_caches_conformance::suite!(&super::AsyncStd);
+    async_caches_conformance::suite!(&super::AsyncStd, further);
     async_caches_conformance::functions!(&crate::AsyncStd, async_caches_async_std);
 }

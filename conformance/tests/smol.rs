@@ -27,6 +27,6 @@ impl Harness for Smol {
 }
 
 mod smol {
-    async_caches_conformance::suite!(&super::Smol);
+    async_caches_conformance::suite!(&super::Smol, further);
     async_caches_conformance::functions!(&crate::Smol, async_caches_smol);
 }

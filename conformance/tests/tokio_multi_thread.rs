@@ -27,6 +27,6 @@ impl Harness for MultiThread {
 }
 
 mod tokio_multi_thread {
-    async_caches_conformance::suite!(&super::MultiThread);
+    async_caches_conformance::suite!(&super::MultiThread, further);
     async_caches_conformance::functions!(&crate::MultiThread, async_caches_tokio);
 }
