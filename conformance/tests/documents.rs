@@ -182,6 +182,18 @@ fn every_case_is_in_the_suite() {
     }
 }
 
+#[test]
+fn one_runtime_runs_the_whole_suite_and_the_others_what_depends_on_them() {
+    let suite = |program: &str, arguments: &str| {
+        let text = read(&root().join(format!("conformance/tests/{program}.rs")));
+        assert!(text.contains(&format!("suite!(&super::{arguments});")), "{program}");
+    };
+    suite("tokio_current_thread", "CurrentThread");
+    suite("tokio_multi_thread", "MultiThread, further");
+    suite("smol", "Smol, further");
+    suite("async_std", "AsyncStd, further");
+}
+
 /// The names of tests in a page: the text between backquotes, if it is a sentence in lower case.
 fn names(page: &str) -> BTreeSet<String> {
     let quoted = page.split('`').skip(1).step_by(2);
