@@ -72,7 +72,7 @@ impl Builder {
     }
 
     /// How many callers may wait for a connection, or for room on one; 65,536 if not given. Callers
-    /// past the limit get [`Error::Overloaded`] at once.
+    /// past the limit get [`Error::Overloaded`](crate::Error::Overloaded) at once.
     pub fn max_waiting(mut self, callers: usize) -> Self {
         self.options.max_waiting = Some(callers);
         self
@@ -116,9 +116,9 @@ impl Builder {
         self
     }
 
-    /// What [`get`](Cache::get) and [`get_many`](Cache::get_many) do with an entry that cannot be
+    /// What [`get`](crate::Cache::get) and [`get_many`](crate::Cache::get_many) do with an entry that cannot be
     /// read as the type asked for, unless the call sets it; an error if not given. For
-    /// [`get_or_set`](Cache::get_or_set) it is always a miss.
+    /// [`get_or_set`](crate::Cache::get_or_set) it is always a miss.
     pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
         self.options.unreadable = Some(unreadable);
         self
