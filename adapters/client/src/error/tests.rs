@@ -1,6 +1,7 @@
 //! Each error prints its own part, and its sources print the rest.
 
 use std::error::Error as StdError;
+use std::io;
 
 use async_caches_core::cluster::address::Address;
 use async_caches_core::cluster::slot::Slot;
