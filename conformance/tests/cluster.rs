@@ -11,11 +11,11 @@ use async_caches_conformance::random::Random;
 use async_caches_conformance::raw::Raw;
 use async_caches_conformance::server::{Kind, Server, Setup};
 use async_caches_core::cluster::address::{Address, Viewpoint};
-use async_caches_core::cluster::map::{Form, MapError, SlotMap};
+use async_caches_core::cluster::map::{MapError, SlotMap};
 use async_caches_core::cluster::redirect::{Hops, Next, RedirectKind, Trouble};
 use async_caches_core::cluster::slot::Slot;
 use async_caches_core::cluster::split::{Gather, Split};
-use async_caches_core::command::Command;
+use async_caches_core::command::{Command, TopologyForm};
 use async_caches_core::connection::{self, Connection, Event, Tag};
 use async_caches_core::error::{Failure, ServerError};
 use async_caches_core::key::{KeySpace, Names, Version};
@@ -104,7 +104,7 @@ fn a_cluster_tells_its_map_in_both_forms() {
     for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
         let cluster = Cluster::start(kind);
         for at in 0..cluster.servers.len() {
-            for form in [Form::Shards, Form::Slots] {
+            for form in [TopologyForm::Shards, TopologyForm::Slots] {
                 let map = cluster.map(at, form).unwrap();
                 assert_eq!(map.uncovered().count(), 0);
                 assert_eq!(map.node_count(), cluster.servers.len());
@@ -121,7 +121,7 @@ fn a_cluster_tells_its_map_in_both_forms() {
 #[test]
 fn a_node_that_belongs_to_no_cluster_tells_of_no_slots_and_a_server_that_is_none_says_so() {
     for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
-        for form in [Form::Shards, Form::Slots] {
+        for form in [TopologyForm::Shards, TopologyForm::Slots] {
             let lonely = Server::start(kind, &Setup::default().node());
             assert_eq!(read(&lonely, form), Err(MapError::Empty));
             let single = Server::start(kind, &Setup::default());
@@ -274,7 +274,7 @@ impl Cluster {
         address(&self.servers[at])
     }
 
-    fn map(&self, at: usize, form: Form) -> Result<SlotMap, MapError> {
+    fn map(&self, at: usize, form: TopologyForm) -> Result<SlotMap, MapError> {
         read(&self.servers[at], form)
     }
 }
@@ -284,7 +284,7 @@ fn address(server: &Server) -> Address {
 }
 
 /// The map that a server reports.
-fn read(server: &Server, form: Form) -> Result<SlotMap, MapError> {
+fn read(server: &Server, form: TopologyForm) -> Result<SlotMap, MapError> {
     let asked = address(server);
     match Link::open(server).run(&Command::Topology(form), false) {
         Ok(Reply::Topology(frame)) => SlotMap::read(form, &frame, &Viewpoint::as_told(&asked)),
@@ -302,7 +302,7 @@ struct Client {
 impl Client {
     fn of(cluster: &Cluster) -> Self {
         let links = cluster.servers.iter().map(|server| (address(server), Link::open(server)));
-        Self { map: cluster.map(0, Form::Shards).unwrap(), links: links.collect() }
+        Self { map: cluster.map(0, TopologyForm::Shards).unwrap(), links: links.collect() }
     }
 
     /// Returns the answer to a command, and the number of redirects before it. It never waits.

@@ -2,19 +2,25 @@
 //!
 //! A command says *what* to do, never *how*: the in-memory store executes it, a connection encodes
 //! it. By the time a command exists, expiry is resolved, keys are validated and values are bytes.
+//!
+//! All that others have to know of a command is in one place, [`Command::facts`]: its name, its keys
+//! and values, its expiry, and what it does to its keys. A new command needs an arm there, one in
+//! `resp/encode.rs` for the wire, one in `memory/store.rs` and one in `dummy.rs`.
 
 use alloc::vec::Vec;
+use core::slice;
 
 use bytes::Bytes;
 
-use crate::cluster::map::Form;
 use crate::error::NumberError;
 use crate::key::{Key, Keys};
 use crate::number::Number;
+use crate::pattern;
 use crate::ttl::Expiry;
 
 /// A command to a backend.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Command<'a> {
     /// The value of a key. Answered by [`Reply::Value`](crate::reply::Reply::Value).
     Get(Key<'a>),
@@ -109,11 +115,37 @@ pub enum Command<'a> {
     Ping,
     /// Which nodes of a cluster serve which slots, as a node sees it. Answered by
     /// [`Reply::Topology`](crate::reply::Reply::Topology), or refused by a backend that is not a cluster.
-    Topology(Form),
+    Topology(TopologyForm),
     /// Lets a replica of a cluster answer reads of its slots on this connection from now on, instead of
     /// redirecting them to its master. Answered by [`Reply::Done`](crate::reply::Reply::Done), or refused
     /// by a backend that is not a cluster; Valkey accepts it without a cluster too.
     ReadOnly,
+}
+
+/// The form of a request for the map of a cluster's slots.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TopologyForm {
+    /// `CLUSTER SHARDS`, since Redis 7.0: with the nodes' health and both of their ports.
+    Shards,
+    /// `CLUSTER SLOTS`, for older servers: with the port for the connection's own transport only.
+    Slots,
+}
+
+/// The keys that a command is about.
+#[derive(Clone, Debug)]
+pub enum CommandKeys<'a> {
+    /// No key.
+    None,
+    /// One key.
+    One(Key<'a>),
+    /// Keys of one scope.
+    Many(Keys<'a>),
+    /// Keys that are joined already.
+    Whole(&'a [Bytes]),
+    /// Every key that begins with these bytes.
+    Stem(&'a [u8]),
+    /// Every key of the database or namespace.
+    All,
 }
 
 /// The initial value of an absent key that is added to.
@@ -135,53 +167,152 @@ impl Start {
     }
 }
 
-impl Command<'_> {
+/// All that others have to know of a command.
+struct Facts<'a> {
+    name: &'static str,
+    keys: CommandKeys<'a>,
+    values: &'a [Bytes],
+    expiry: Expiry,
+    effect: Effect,
+}
+
+/// What a command does to its keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Effect {
+    /// It changes nothing.
+    Reads,
+    /// It changes nothing, but begins the removal of all that it is about.
+    BeginsRemoval,
+    /// It changes entries that exist, and creates none.
+    Adjusts,
+    /// It creates, replaces or removes entries.
+    Replaces,
+}
+
+impl<'a> Facts<'a> {
+    #[inline(always)]
+    const fn new(name: &'static str, effect: Effect, keys: CommandKeys<'a>) -> Self {
+        Self { name, keys, values: &[], expiry: Expiry::Never, effect }
+    }
+}
+
+impl<'a> Command<'a> {
+    /// The one place that describes each command.
+    #[inline]
+    fn facts(&self) -> Facts<'a> {
+        use CommandKeys::{All, Many, None, One, Stem, Whole};
+        use Effect::{Adjusts, BeginsRemoval, Reads, Replaces};
+
+        match self {
+            Self::Get(key) => Facts::new("GET", Reads, One(*key)),
+            Self::GetMany(keys) => Facts::new("MGET", Reads, Many(keys.clone())),
+            Self::Set { key, value, expiry } => Facts {
+                values: slice::from_ref(*value),
+                expiry: *expiry,
+                ..Facts::new("SET", Replaces, One(*key))
+            },
+            Self::Add { key, value, expiry } => Facts {
+                values: slice::from_ref(*value),
+                expiry: *expiry,
+                ..Facts::new("SETNX", Replaces, One(*key))
+            },
+            Self::SetMany { keys, values, expiry } => Facts {
+                values,
+                expiry: *expiry,
+                ..Facts::new("MSET", Replaces, Many(keys.first(values.len())))
+            },
+            Self::Delete(keys) => Facts::new("UNLINK", Replaces, Many(keys.clone())),
+            Self::Clear => Facts::new("FLUSHDB", Replaces, All),
+            Self::Scan { stem, cursor: 0 } => Facts::new("SCAN", BeginsRemoval, Stem(stem)),
+            Self::Scan { stem, .. } => Facts::new("SCAN", Reads, Stem(stem)),
+            Self::Unlink(keys) => Facts::new("UNLINK", Replaces, Whole(keys)),
+            Self::Touch { key, expiry } => {
+                Facts { expiry: *expiry, ..Facts::new("PEXPIRE", Adjusts, One(*key)) }
+            }
+            Self::Persist(key) => Facts::new("PERSIST", Adjusts, One(*key)),
+            Self::Incr { key, start: Option::None, .. } => Facts::new("INCRBY", Adjusts, One(*key)),
+            Self::Incr { key, start: Some(start), .. } => {
+                Facts { expiry: start.expiry, ..Facts::new("INCRBY", Replaces, One(*key)) }
+            }
+            Self::DeleteIf { key, value } => Facts {
+                values: slice::from_ref(*value),
+                ..Facts::new("UNLINK", Replaces, One(*key))
+            },
+            Self::Contains(key) => Facts::new("EXISTS", Reads, One(*key)),
+            Self::Remaining(key) => Facts::new("PTTL", Reads, One(*key)),
+            Self::Ping => Facts::new("PING", Reads, None),
+            Self::Topology(TopologyForm::Shards) => Facts::new("CLUSTER SHARDS", Reads, None),
+            Self::Topology(TopologyForm::Slots) => Facts::new("CLUSTER SLOTS", Reads, None),
+            Self::ReadOnly => Facts::new("READONLY", Reads, None),
+        }
+    }
+
     /// The server's name of the command, for logs and counts: `GET`. It reveals no keys or values. A command
     /// that is sent as several, or as a script, has the name of its effect:
     /// [`SetMany`](Self::SetMany) is `MSET`, [`Incr`](Self::Incr) is `INCRBY`,
     /// [`DeleteIf`](Self::DeleteIf) is `UNLINK`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Get(_) => "GET",
-            Self::GetMany(_) => "MGET",
-            Self::Set { .. } => "SET",
-            Self::Add { .. } => "SETNX",
-            Self::SetMany { .. } => "MSET",
-            Self::Delete(_) | Self::Unlink(_) | Self::DeleteIf { .. } => "UNLINK",
-            Self::Clear => "FLUSHDB",
-            Self::Scan { .. } => "SCAN",
-            Self::Touch { .. } => "PEXPIRE",
-            Self::Persist(_) => "PERSIST",
-            Self::Incr { .. } => "INCRBY",
-            Self::Contains(_) => "EXISTS",
-            Self::Remaining(_) => "PTTL",
-            Self::Ping => "PING",
-            Self::Topology(Form::Shards) => "CLUSTER SHARDS",
-            Self::Topology(Form::Slots) => "CLUSTER SLOTS",
-            Self::ReadOnly => "READONLY",
+        self.facts().name
+    }
+
+    /// The keys that it is about.
+    #[inline]
+    #[must_use]
+    pub fn keys(&self) -> CommandKeys<'a> {
+        self.facts().keys
+    }
+
+    /// The name of its first key, and how many keys it has; `None` if it names no key.
+    #[must_use]
+    pub fn names(&self) -> Option<(&'a [u8], usize)> {
+        match self.facts().keys {
+            CommandKeys::One(key) => Some((key.name(), 1)),
+            CommandKeys::Many(keys) => Some((keys.iter().next()?.name(), keys.len())),
+            CommandKeys::Whole(keys) => Some((keys.first()?, keys.len())),
+            CommandKeys::None | CommandKeys::Stem(_) | CommandKeys::All => None,
         }
     }
 
-    /// The name of its first key, and how many keys it has; `None` if it has no key.
+    /// The value that it sends, if it is about one key and sends one.
+    #[inline]
     #[must_use]
-    pub fn names(&self) -> Option<(&[u8], usize)> {
-        match self {
-            Self::Get(key) | Self::Persist(key) | Self::Contains(key) | Self::Remaining(key) => {
-                Some((key.name(), 1))
-            }
-            Self::Set { key, .. }
-            | Self::Add { key, .. }
-            | Self::Touch { key, .. }
-            | Self::Incr { key, .. }
-            | Self::DeleteIf { key, .. } => Some((key.name(), 1)),
-            Self::GetMany(keys) | Self::SetMany { keys, .. } | Self::Delete(keys) => {
-                Some((keys.iter().next()?.name(), keys.len()))
-            }
-            Self::Unlink(keys) => Some((keys.first()?, keys.len())),
-            Self::Clear | Self::Scan { .. } | Self::Ping | Self::Topology(_) | Self::ReadOnly => {
-                None
-            }
+    pub fn value(&self) -> Option<&'a Bytes> {
+        let facts = self.facts();
+        if let CommandKeys::One(_) = facts.keys { facts.values.first() } else { None }
+    }
+
+    /// The length in bytes of the longest argument that the caller chose, as it is sent to a server.
+    #[inline]
+    #[must_use]
+    pub fn largest_argument(&self) -> usize {
+        let facts = self.facts();
+        let key = match facts.keys {
+            CommandKeys::One(key) => key.len(),
+            CommandKeys::Many(keys) => keys.iter().map(|key| key.len()).max().unwrap_or(0),
+            CommandKeys::Whole(keys) => keys.iter().map(Bytes::len).max().unwrap_or(0),
+            CommandKeys::Stem(stem) => pattern::len(stem),
+            CommandKeys::None | CommandKeys::All => 0,
+        };
+        key.max(facts.values.iter().map(Bytes::len).max().unwrap_or(0))
+    }
+
+    /// The timeout that it gives to its keys. `Never` if it gives none, and for
+    /// [`Incr`](Self::Incr) that of a number it begins.
+    #[inline]
+    #[must_use]
+    pub fn expiry(&self) -> Expiry {
+        self.facts().expiry
+    }
+
+    /// The keys whose loads it overrides: once it is sent, a value that was loaded before may no
+    /// longer be stored. [`CommandKeys::None`] if it creates, replaces and removes no entry.
+    #[must_use]
+    pub fn overrides(&self) -> CommandKeys<'a> {
+        let facts = self.facts();
+        match facts.effect {
+            Effect::BeginsRemoval | Effect::Replaces => facts.keys,
+            Effect::Reads | Effect::Adjusts => CommandKeys::None,
         }
     }
 
@@ -189,26 +320,10 @@ impl Command<'_> {
     /// if it is sent as no script, or if only a script does it in one step, as its callers rely on.
     #[must_use]
     pub fn without_script(&self) -> Option<Self> {
-        match self {
-            Self::Touch { key, expiry: Expiry::Never } => Some(Self::Persist(*key)),
-            Self::Touch { expiry: Expiry::Millis(_), .. }
-            | Self::Get(_)
-            | Self::GetMany(_)
-            | Self::Set { .. }
-            | Self::Add { .. }
-            | Self::SetMany { .. }
-            | Self::Delete(_)
-            | Self::Clear
-            | Self::Scan { .. }
-            | Self::Unlink(_)
-            | Self::Persist(_)
-            | Self::Incr { .. }
-            | Self::DeleteIf { .. }
-            | Self::Contains(_)
-            | Self::Remaining(_)
-            | Self::Ping
-            | Self::Topology(_)
-            | Self::ReadOnly => None,
+        if let Self::Touch { key, expiry: Expiry::Never } = self {
+            Some(Self::Persist(*key))
+        } else {
+            None
         }
     }
 
@@ -225,25 +340,12 @@ impl Command<'_> {
     /// still be unread there, and would run after commands that were acknowledged in the meantime.
     #[must_use]
     pub fn changes_nothing(&self) -> bool {
-        match self {
-            Self::Get(_)
-            | Self::GetMany(_)
-            | Self::Scan { .. }
-            | Self::Contains(_)
-            | Self::Remaining(_)
-            | Self::Ping
-            | Self::Topology(_)
-            | Self::ReadOnly => true,
-            Self::Set { .. }
-            | Self::Add { .. }
-            | Self::SetMany { .. }
-            | Self::Delete(_)
-            | Self::Clear
-            | Self::Unlink(_)
-            | Self::Touch { .. }
-            | Self::Persist(_)
-            | Self::Incr { .. }
-            | Self::DeleteIf { .. } => false,
+        match self.facts().effect {
+            Effect::Reads | Effect::BeginsRemoval => true,
+            Effect::Adjusts | Effect::Replaces => false,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,19 +27,19 @@ use crate::time::{Deadline, Instant};
 /// their index in the order in which they are to be tried.
 #[derive(Clone, Debug)]
 pub struct Dial {
-    phases: Vec<Phase>,
+    phases: Vec<AttemptPhase>,
     /// How many have been started: the index of the next one.
     started: usize,
     stagger: Duration,
     next_at: Instant,
     until: Instant,
-    end: Option<End>,
+    end: Option<DialEnd>,
     /// Whether the end was reported.
     over: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
+enum AttemptPhase {
     Waiting,
     Running,
     Over,
@@ -47,7 +47,7 @@ enum Phase {
 
 /// The outcome of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Input {
+pub enum DialInput {
     /// The attempt ended without a greeting.
     Failed(usize),
     /// The server at this address has greeted.
@@ -56,18 +56,18 @@ pub enum Input {
 
 /// An action for the caller to carry out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action {
+pub enum DialAction {
     /// Connect to this address and greet the server there.
     Start(usize),
     /// Close this attempt, which has lost.
     Close(usize),
     /// The race is over, and no attempt runs any more except the winner. The last action.
-    Finish(End),
+    Finish(DialEnd),
 }
 
 /// How a race ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
+pub enum DialEnd {
     /// This address won.
     Won(usize),
     /// Every attempt has failed, or there was no address.
@@ -88,42 +88,42 @@ impl Dial {
     pub fn new(addresses: usize, until: Instant, now: Instant) -> Self {
         let count = u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
         let stagger = Self::STAGGER.min(until.since(now) / count.saturating_mul(2));
-        let phases = alloc::vec![Phase::Waiting; addresses];
+        let phases = alloc::vec![AttemptPhase::Waiting; addresses];
         Self { phases, started: 0, stagger, next_at: now, until, end: None, over: false }
     }
 
     /// Handles the outcome of an attempt. An outcome of an attempt that does not run is ignored.
-    pub fn handle(&mut self, input: Input) {
+    pub fn handle(&mut self, input: DialInput) {
         match input {
-            Input::Failed(index) => {
+            DialInput::Failed(index) => {
                 if self.stop(index) {
                     self.next_at = Instant::ORIGIN;
                 }
             }
-            Input::Greeted(index) => {
+            DialInput::Greeted(index) => {
                 if self.end.is_none() && self.stop(index) {
-                    self.end = Some(End::Won(index));
+                    self.end = Some(DialEnd::Won(index));
                 }
             }
         }
     }
 
     /// Returns the next action; to be called until it returns `None`.
-    pub fn poll(&mut self, now: Instant) -> Option<Action> {
+    pub fn poll(&mut self, now: Instant) -> Option<DialAction> {
         if self.over {
             return None;
         }
         if self.end.is_none() && self.until <= now {
-            self.end = Some(End::OutOfTime);
+            self.end = Some(DialEnd::OutOfTime);
         }
         let left = self.started < self.phases.len();
         if self.end.is_none() && self.running() == 0 && !left {
-            self.end = Some(End::AllFailed);
+            self.end = Some(DialEnd::AllFailed);
         }
         if let Some(end) = self.end {
             return Some(self.close_first().unwrap_or_else(|| {
                 self.over = true;
-                Action::Finish(end)
+                DialAction::Finish(end)
             }));
         }
         if !left || !self.may_start(now) {
@@ -135,8 +135,8 @@ impl Dial {
         let index = self.started;
         self.started += 1;
         self.next_at = now + self.stagger;
-        *self.phases.get_mut(index)? = Phase::Running;
-        Some(Action::Start(index))
+        *self.phases.get_mut(index)? = AttemptPhase::Running;
+        Some(DialAction::Start(index))
     }
 
     /// When [`poll`](Self::poll) may return something else without a new outcome.
@@ -157,22 +157,22 @@ impl Dial {
     }
 
     fn running(&self) -> usize {
-        self.phases.iter().filter(|phase| **phase == Phase::Running).count()
+        self.phases.iter().filter(|phase| **phase == AttemptPhase::Running).count()
     }
 
     /// Marks the attempt as over; returns whether it was running.
     fn stop(&mut self, index: usize) -> bool {
-        let running = self.phases.get_mut(index).filter(|phase| **phase == Phase::Running);
+        let running = self.phases.get_mut(index).filter(|phase| **phase == AttemptPhase::Running);
         running.is_some_and(|phase| {
-            *phase = Phase::Over;
+            *phase = AttemptPhase::Over;
             true
         })
     }
 
     /// Closes the running attempt that was started first.
-    fn close_first(&mut self) -> Option<Action> {
-        let index = self.phases.iter().position(|phase| *phase == Phase::Running)?;
-        self.stop(index).then_some(Action::Close(index))
+    fn close_first(&mut self) -> Option<DialAction> {
+        let index = self.phases.iter().position(|phase| *phase == AttemptPhase::Running)?;
+        self.stop(index).then_some(DialAction::Close(index))
     }
 }
 

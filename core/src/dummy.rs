@@ -44,8 +44,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::cluster::map::Form;
     use crate::command::Start;
+    use crate::command::TopologyForm;
     use crate::key::{KeySpace, Names};
     use crate::number::Number;
     use crate::ttl::Expiry;
@@ -92,7 +92,7 @@ mod tests {
         let incr = Command::Incr { key, delta, start: Some(&Start { initial, expiry }) };
         assert_eq!(execute(&incr), Ok(Reply::Number(Number::Integer(41))));
         assert_eq!(execute(&Command::Remaining(key)), Ok(Reply::Remaining(Remaining::Absent)));
-        for command in [Command::Topology(Form::Shards), Command::ReadOnly] {
+        for command in [Command::Topology(TopologyForm::Shards), Command::ReadOnly] {
             assert_eq!(execute(&command), Err(ServerError::no_cluster().into()));
         }
     }

@@ -343,6 +343,12 @@ impl<'a> Keys<'a> {
         let end = range.end.min(self.names.len());
         Self { range: range.start.min(end)..end, ..self.clone() }
     }
+
+    /// This many of the keys from the first on, or all if there are not as many.
+    pub(crate) fn first(&self, count: usize) -> Self {
+        let Range { start, end } = self.range;
+        Self { range: start..end.min(start.saturating_add(count)), ..self.clone() }
+    }
 }
 
 /// The part of a prefix or a version that an error shows.

@@ -41,26 +41,10 @@ impl LargeKeys {
     /// Whether a command is for a large value, as far as that is known.
     #[inline(always)]
     pub fn expects(&self, command: &Command<'_>) -> bool {
-        match command {
-            Command::Get(key) => self.contains(key.name()),
-            Command::Set { value, .. }
-            | Command::Add { value, .. }
-            | Command::DeleteIf { value, .. } => value.len() >= Self::FROM,
-            Command::GetMany(_)
-            | Command::SetMany { .. }
-            | Command::Delete(_)
-            | Command::Clear
-            | Command::Scan { .. }
-            | Command::Unlink(_)
-            | Command::Touch { .. }
-            | Command::Persist(_)
-            | Command::Incr { .. }
-            | Command::Contains(_)
-            | Command::Remaining(_)
-            | Command::Ping
-            | Command::Topology(_)
-            | Command::ReadOnly => false,
+        if let Command::Get(key) = command {
+            return self.contains(key.name());
         }
+        command.value().is_some_and(|value| value.len() >= Self::FROM)
     }
 
     /// Whether this key is noted.

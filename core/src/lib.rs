@@ -6,21 +6,26 @@
 //! (`submit`), reports events to it (`handle`), takes the next thing to do from it (`poll`) and
 //! asks when to call it again (`deadline`).
 //!
-//! The modules, in the order in which a call passes through them:
+//! The modules. Each imports only from its own row and from those below it; `scripts/layers` checks that.
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`url`], [`options`], [`secret`] | turn a URL and explicit options into validated settings |
-//! | [`key`], [`ttl`], [`value`] | keys, timeouts and values |
-//! | [`command`], [`reply`] | commands to a backend, and its replies |
-//! | [`dummy`], [`memory`] | the two backends that need no I/O |
-//! | [`resp`], [`script`], [`connection`] | the wire: framing under limits, scripts that run on the server, one pipelined connection |
-//! | `tls` | encryption of the wire, with the feature of that name |
-//! | [`dial`] | which address of a name is tried when, and which wins |
+//! | [`url`] | reads the URL of a cache |
+//! | [`options`] | turns the options of a URL and those set in code into validated settings |
+//! | [`load`] | what a caller of `get_or_set` does next |
+//! | [`flight`], [`large`] | which caller loads, and which follow; which keys have large values |
 //! | [`sentinel`] | which node is the master, according to sentinels, and which sentinel to ask |
-//! | [`pool`], [`large`], [`retry`], [`flight`] | decisions: which connection to use, whether to retry, which caller loads |
-//! | [`cluster`] | more decisions: which node of a cluster to use, where to go next, when to refresh the slot map |
-//! | [`time`], [`error`], [`copies`] | shared by all of them |
+//! | [`cluster`] | which node of a cluster to use, where to go next, when to refresh the slot map |
+//! | [`connection`], [`pool`], [`dial`] | one pipelined connection; how many there are; which address of a name is tried when |
+//! | [`retry`] | whether a command may be sent again, and when |
+//! | [`resp`] | the wire: framing under limits, commands as bytes, replies as answers |
+//! | [`dummy`], [`memory`] | the two backends that need no I/O |
+//! | `tls` | encryption of the wire, with the feature of that name |
+//! | [`command`], [`reply`], [`script`] | commands to a backend, its replies, and scripts that run on the server |
+//! | [`key`], [`ttl`], [`value`], [`number`] | keys, timeouts, values, and the numbers in them |
+//! | [`server`], [`protocol`] | where a server is, and which version of RESP is spoken with it |
+//! | [`time`], [`copies`] | time as a value; where small values are copied to |
+//! | [`error`], [`shown`], [`secret`] | errors, and the parts of a text that they may show |
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
 #![cfg_attr(
@@ -42,19 +47,23 @@ pub mod error;
 pub mod flight;
 pub mod key;
 pub mod large;
+pub mod load;
 pub mod memory;
 mod nearest;
 pub mod number;
 pub mod options;
+mod pattern;
 #[doc(hidden)]
 pub mod planted;
 pub mod pool;
+pub mod protocol;
 pub mod reply;
 pub mod resp;
 pub mod retry;
 pub mod script;
 pub mod secret;
 pub mod sentinel;
+pub mod server;
 pub mod shown;
 pub mod time;
 #[cfg(feature = "tls")]

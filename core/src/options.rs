@@ -11,21 +11,22 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use thiserror::Error;
-
-use crate::connection::Protocol;
-use crate::error::{KeyError, TimeoutError};
 use crate::key::{KeySpace, Version};
+use crate::protocol::Protocol;
 use crate::secret::Secret;
+use crate::server::Credentials;
 use crate::ttl::{Expiry, Timeout};
-use crate::url::Credentials;
 use crate::value::Unreadable;
 
+mod check;
+mod error;
 #[cfg(test)]
 mod tests;
 mod text;
 mod tls;
 
+pub(crate) use self::error::Hint;
+pub use self::error::OptionError;
 pub use self::tls::{ClientCertificate, TlsSettings, TlsVerify, Trust};
 
 /// One layer of options; `None` leaves an option to the layer below.
@@ -177,6 +178,51 @@ pub struct Settings {
     pub protocol: Protocol,
 }
 
+impl Options {
+    /// The settings for TLS, if they contradict each other nowhere.
+    fn tls(&self) -> Result<TlsSettings, OptionError> {
+        let anybody = self.tls_dangerously_accept_any_certificate == Some(true);
+        let trust = match (check::path(tls::CA, self.tls_ca.as_ref())?, anybody) {
+            (None, false) => Trust::Platform,
+            (Some(path), false) => Trust::File { path },
+            (None, true) => Trust::DangerouslyAnyCertificate,
+            (Some(_), true) => {
+                return Err(OptionError::Contradiction { option: tls::CA, other: tls::ACCEPT_ANY });
+            }
+        };
+        let files = (
+            check::path(tls::CERT, self.tls_cert.as_ref())?,
+            check::path(tls::KEY, self.tls_key.as_ref())?,
+        );
+        let certificate = match files {
+            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(OptionError::Half { option: tls::CERT, missing: tls::KEY });
+            }
+            (None, Some(_)) => {
+                return Err(OptionError::Half { option: tls::KEY, missing: tls::CERT });
+            }
+        };
+        let server_name = self.tls_server_name.as_deref().map(check::server_name).transpose()?;
+        let verify = self.tls_verify.unwrap_or_default();
+        match (self.tls_verify, &trust) {
+            (Some(_), Trust::DangerouslyAnyCertificate) => {
+                return Err(OptionError::Contradiction {
+                    option: tls::VERIFY,
+                    other: tls::ACCEPT_ANY,
+                });
+            }
+            // With the platform's authorities, any publicly issued certificate would be accepted.
+            (Some(TlsVerify::Ca), Trust::Platform) => {
+                return Err(OptionError::Half { option: tls::VERIFY, missing: tls::CA });
+            }
+            (Some(TlsVerify::Full | TlsVerify::Ca) | None, _) => {}
+        }
+        Ok(TlsSettings { trust, certificate, server_name, verify })
+    }
+}
+
 impl Settings {
     /// The default number of connections that a pool keeps open.
     pub const MINSIZE: usize = 1;
@@ -224,7 +270,7 @@ impl Settings {
             let default = options.maxsize.is_none();
             return Err(OptionError::Sizes { minsize, maxsize, default });
         }
-        let tls = TlsSettings::new(&options)?;
+        let tls = options.tls()?;
         let sentinel_credentials =
             check::sentinel_credentials(options.sentinel_username, options.sentinel_password)?;
         let prefix = options.key_prefix.unwrap_or_default();
@@ -257,7 +303,7 @@ impl Settings {
                 .map_or(Ok(Self::LOAD_WAIT), |wait| check::wait("load_wait", wait))?,
             max_connection_age: options
                 .max_connection_age
-                .map(|age| check::age("max_connection_age", age))
+                .map(|age| check::age("max_connection_age", age, Self::LEAST_AGE))
                 .transpose()?,
             name: options.name.map(check::client_name).transpose()?,
             tls,
@@ -266,294 +312,5 @@ impl Settings {
             unreadable: options.unreadable.unwrap_or_default(),
             protocol: options.protocol.unwrap_or_default(),
         })
-    }
-}
-
-/// An option that is invalid, or two that contradict each other.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[non_exhaustive]
-pub enum OptionError {
-    /// No option has this name.
-    #[error("there is no option {name:?}{}", Hint(*.nearest))]
-    Unknown {
-        /// The name, cut to a sane length.
-        name: String,
-        /// The most similar known option, if there is a similar one.
-        nearest: Option<&'static str>,
-    },
-    /// An option is given twice.
-    #[error("the option {option} is given more than once{}", alias(.option))]
-    Repeated {
-        /// The option.
-        option: &'static str,
-    },
-    /// An option is named and has no value.
-    #[error("the option {option} has no value")]
-    Empty {
-        /// The option.
-        option: &'static str,
-    },
-    /// The value should be a whole number.
-    #[error("the option {option} is {value:?}, which is not a whole number in digits")]
-    NotANumber {
-        /// The option.
-        option: &'static str,
-        /// Its value, cut to a sane length.
-        value: String,
-    },
-    /// The value should be a number of seconds.
-    #[error(
-        "the option {option} is {value:?}, which is not a number of seconds such as 600 or 0.5"
-    )]
-    NotSeconds {
-        /// The option.
-        option: &'static str,
-        /// Its value, cut to a sane length.
-        value: String,
-    },
-    /// The value is zero, which makes no sense for this option.
-    #[error("the option {option} is zero, and must be above it")]
-    Zero {
-        /// The option.
-        option: &'static str,
-    },
-    /// The value is a number past the largest one that can be used.
-    #[error("the option {option} is too large")]
-    TooLarge {
-        /// The option.
-        option: &'static str,
-    },
-    /// The value is a number above this option's own bound.
-    #[error("the option {option} is more than {most}, which is the most that it may be")]
-    TooMany {
-        /// The option.
-        option: &'static str,
-        /// The highest valid value.
-        most: usize,
-    },
-    /// The value is a duration below this option's own bound.
-    #[error("the option {option} is shorter than {least:?}, which is the least that it may be")]
-    TooShort {
-        /// The option.
-        option: &'static str,
-        /// The lowest valid value.
-        least: Duration,
-    },
-    /// The pool should keep more connections open than it may open.
-    #[error(
-        "the option minsize is {minsize}, more than maxsize, which is {maxsize}{}",
-        if *.default { " unless given" } else { "" }
-    )]
-    Sizes {
-        /// How many connections to keep open.
-        minsize: usize,
-        /// How many connections may be open.
-        maxsize: usize,
-        /// Whether `maxsize` was not given and is the default.
-        default: bool,
-    },
-    /// The name of connections is not one that a server accepts.
-    #[error("the option name is {name:?}, and must be printable ASCII without spaces")]
-    Name {
-        /// The name, cut to a sane length.
-        name: String,
-    },
-    /// The value should be `true` or `false`.
-    #[error("the option {option} is {value:?}, which is neither true nor false")]
-    NotAFlag {
-        /// The option.
-        option: &'static str,
-        /// Its value, cut to a sane length.
-        value: String,
-    },
-    /// The value should be one of a few words.
-    #[error("the option {option} is {value:?}, and must be {words}")]
-    NotAChoice {
-        /// The option.
-        option: &'static str,
-        /// Its value, cut to a sane length.
-        value: String,
-        /// The valid words.
-        words: &'static str,
-    },
-    /// The name that the certificate must be for is neither a host name nor an address.
-    #[error(
-        "the option tls_server_name is {name:?}, which is neither a host's name nor an address"
-    )]
-    ServerName {
-        /// The name, cut to a sane length.
-        name: String,
-    },
-    /// An option is given without another one that it requires.
-    #[error("the option {option} is given without {missing}")]
-    Half {
-        /// The option that is given.
-        option: &'static str,
-        /// The option that is missing.
-        missing: &'static str,
-    },
-    /// Two options are given that exclude each other.
-    #[error("the options {option} and {other} contradict each other")]
-    Contradiction {
-        /// One of the options.
-        option: &'static str,
-        /// The other option.
-        other: &'static str,
-    },
-    /// An option is about TLS, and the URL asks for plain text.
-    #[error("the option {option} is about TLS, and the URL asks for plain text; write rediss://")]
-    NotTls {
-        /// The option.
-        option: &'static str,
-    },
-    /// An option is about sentinels, and the URL names none.
-    #[error("the option {option} is about sentinels, and the URL names none")]
-    NotSentinel {
-        /// The option.
-        option: &'static str,
-    },
-    /// The default timeout is zero or too long.
-    #[error(transparent)]
-    Timeout(#[from] TimeoutError),
-    /// The key prefix or the version contains a colon.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-}
-
-impl OptionError {
-    /// The error without the values that it quotes.
-    pub(crate) fn concealed(self) -> Self {
-        let masked = || String::from(Secret::MASK);
-        match self {
-            Self::Unknown { .. } => Self::Unknown { name: masked(), nearest: None },
-            Self::NotANumber { option, .. } => Self::NotANumber { option, value: masked() },
-            Self::NotSeconds { option, .. } => Self::NotSeconds { option, value: masked() },
-            Self::NotAFlag { option, .. } => Self::NotAFlag { option, value: masked() },
-            Self::NotAChoice { option, words, .. } => {
-                Self::NotAChoice { option, value: masked(), words }
-            }
-            Self::Name { .. } => Self::Name { name: masked() },
-            Self::ServerName { .. } => Self::ServerName { name: masked() },
-            Self::Key(KeyError::ColonInPrefix { .. }) => {
-                Self::Key(KeyError::ColonInPrefix { prefix: Secret::MASK.into() })
-            }
-            Self::Key(KeyError::ColonInVersion { .. }) => {
-                Self::Key(KeyError::ColonInVersion { version: Secret::MASK.into() })
-            }
-            error @ (Self::Repeated { .. }
-            | Self::Empty { .. }
-            | Self::Zero { .. }
-            | Self::TooLarge { .. }
-            | Self::TooMany { .. }
-            | Self::TooShort { .. }
-            | Self::Sizes { .. }
-            | Self::Half { .. }
-            | Self::Contradiction { .. }
-            | Self::NotTls { .. }
-            | Self::NotSentinel { .. }
-            | Self::Timeout(_)) => error,
-        }
-    }
-}
-
-fn alias(option: &str) -> &'static str {
-    if matches!(option, "timeout" | "ttl") { " (timeout and ttl are one option)" } else { "" }
-}
-
-/// The end of a message about an unknown word.
-pub(crate) struct Hint(pub(crate) Option<&'static str>);
-
-impl core::fmt::Display for Hint {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self.0 {
-            Some(nearest) => write!(f, "; did you mean {nearest}?"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The checks of single options, for options in text and for options set in code.
-mod check {
-    use super::*;
-
-    pub(super) fn above_zero<N: Default + PartialEq>(
-        option: &'static str,
-        number: N,
-    ) -> Result<N, OptionError> {
-        if number == N::default() { Err(OptionError::Zero { option }) } else { Ok(number) }
-    }
-
-    pub(super) fn at_most(
-        option: &'static str,
-        number: usize,
-        most: usize,
-    ) -> Result<(), OptionError> {
-        if number > most { Err(OptionError::TooMany { option, most }) } else { Ok(()) }
-    }
-
-    /// Durations of operations have the same bounds as timeouts of entries.
-    pub(super) fn span(option: &'static str, span: Duration) -> Result<Duration, OptionError> {
-        match Expiry::after(span) {
-            Err(TimeoutError::Zero) => Err(OptionError::Zero { option }),
-            Err(TimeoutError::TooLong) => Err(OptionError::TooLarge { option }),
-            Ok(_) => Ok(span),
-        }
-    }
-
-    /// The same for the age of a connection, which has a lower bound of its own.
-    pub(super) fn age(option: &'static str, age: Duration) -> Result<Duration, OptionError> {
-        let age = span(option, age)?;
-        let least = Settings::LEAST_AGE;
-        if age < least { Err(OptionError::TooShort { option, least }) } else { Ok(age) }
-    }
-
-    /// The same, except that zero is valid and means not to wait.
-    pub(super) fn wait(option: &'static str, wait: Duration) -> Result<Duration, OptionError> {
-        if wait.is_zero() { Ok(wait) } else { span(option, wait) }
-    }
-
-    /// A server accepts only `!` to `~` in a client's name (`CLIENT SETNAME`).
-    pub(super) fn client_name(name: String) -> Result<String, OptionError> {
-        if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Ok(name)
-        } else {
-            Err(OptionError::Name { name: cut(&name) })
-        }
-    }
-
-    /// Checks whether a certificate could be for this name, as far as the text shows: letters,
-    /// digits and the punctuation of names and addresses, and at most 253 characters (RFC 1035).
-    pub(super) fn server_name(name: &str) -> Result<String, OptionError> {
-        let is_of_one = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
-        if (1..=253).contains(&name.len()) && name.bytes().all(is_of_one) {
-            Ok(name.into())
-        } else {
-            Err(OptionError::ServerName { name: cut(name) })
-        }
-    }
-
-    /// A user name is invalid without a password.
-    pub(super) fn sentinel_credentials(
-        username: Option<String>,
-        password: Option<Secret>,
-    ) -> Result<Option<Credentials>, OptionError> {
-        const USERNAME: &str = "sentinel_username";
-        const PASSWORD: &str = "sentinel_password";
-        match (username, password) {
-            (Some(username), _) if username.is_empty() => {
-                Err(OptionError::Empty { option: USERNAME })
-            }
-            (_, Some(password)) if password.expose().is_empty() => {
-                Err(OptionError::Empty { option: PASSWORD })
-            }
-            (Some(_), None) => Err(OptionError::Half { option: USERNAME, missing: PASSWORD }),
-            (username, Some(password)) => Ok(Some(Credentials { username, password })),
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// The part of a text that an error shows.
-    pub(super) fn cut(text: &str) -> String {
-        text.chars().take(64).collect()
     }
 }

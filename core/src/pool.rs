@@ -7,7 +7,7 @@
 //!
 //! * to reach `minsize`, up to [`Pool::DIALS`] at a time, or [`Pool::FIRST_DIALS`] while no connection is
 //!   open, and
-//! * one more at a time when callers found every connection busy ([`Input::Demand`]).
+//! * one more at a time when callers found every connection busy ([`PoolInput::Demand`]).
 //!
 //! A connection above `minsize` that has idled for [`Pool::IDLE`] is closed, but never the last one. After
 //! a dial failed or a connection was lost, the next dial waits for the backoff, and until one succeeds
@@ -36,15 +36,18 @@
 //! The pool knows neither the sockets nor the waiting callers. Its owner reports events (`handle`),
 //! carries out the actions (`poll`, until it returns `None`) and polls again at the `deadline`.
 
+mod connections;
 mod lanes;
-mod links;
+mod phase;
 mod tally;
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use self::connections::Connections;
 pub use self::lanes::{Allotment, Lane, allot};
-use self::links::Links;
+pub use self::phase::ConnectionId;
+use self::phase::PooledPhase;
 use self::tally::History;
 pub use self::tally::Tally;
 use crate::planted::{self, Bug};
@@ -57,13 +60,13 @@ pub struct Pool {
     minsize: usize,
     maxsize: usize,
     patience: Duration,
-    links: Links,
+    connections: Connections,
     next: u64,
     /// The value of `next` at the last failure. The end of an earlier connection is no new failure.
     next_by_failure: u64,
     /// The time of the last search for idle connections, and how far it came: the connections from this one
     /// on need no second look at that time.
-    looked: Option<(Instant, LinkId)>,
+    looked: Option<(Instant, ConnectionId)>,
     backoff: Backoff,
     not_before: Instant,
     troubled: bool,
@@ -78,7 +81,7 @@ pub struct Pool {
     max_age: Option<Duration>,
     ages: Random,
     /// The connection that is being dialled to replace one that is too old.
-    renewing: Option<LinkId>,
+    renewing: Option<ConnectionId>,
     /// Whether such a connection has opened, so that an old one may close.
     renewed: bool,
     /// When the server last moved.
@@ -86,31 +89,15 @@ pub struct Pool {
     history: History,
 }
 
-/// The name of one connection; never used twice in one pool.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct LinkId(u64);
-
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    Dialling,
-    Open {
-        since: Instant,
-        /// When it becomes too old.
-        until: Instant,
-    },
-    /// It will close: it idled, is too old, or leads to a server that is silent or no longer in use.
-    Closing,
-}
-
 /// An event on the pool's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Input {
+pub enum PoolInput {
     /// A dialled connection is ready for commands.
-    Opened(LinkId),
+    Opened(ConnectionId),
     /// A connection ended: its dial failed, or it was open and is lost, or it was closing.
     Ended {
         /// The connection.
-        link: LinkId,
+        connection: ConnectionId,
         /// Whether the server refused the credentials, so that retrying soon is of no use.
         refused: bool,
         /// Whether the server has answered a command on it.
@@ -118,7 +105,7 @@ pub enum Input {
     },
     /// The server hung up during the greeting of a connection, and another one is to be dialled at once with
     /// another greeting. This is no failure.
-    GreetedAnew(LinkId),
+    GreetedAnew(ConnectionId),
     /// A caller found no connection, or every connection busy. It has no effect while a connection is being
     /// dialled: a caller that still wants one afterwards reports it again.
     Demand,
@@ -133,11 +120,11 @@ pub enum Input {
 
 /// An action for the pool's owner to carry out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action {
+pub enum PoolAction {
     /// Dial a new connection under this name.
-    Dial(LinkId),
+    Dial(ConnectionId),
     /// Close this connection, which takes no more commands. It counts until it has ended.
-    Close(LinkId),
+    Close(ConnectionId),
 }
 
 impl Pool {
@@ -166,7 +153,7 @@ impl Pool {
             minsize,
             maxsize,
             patience,
-            links: Links::new(),
+            connections: Connections::new(),
             next: 0,
             looked: None,
             backoff: Backoff::new(seed),
@@ -187,13 +174,34 @@ impl Pool {
         }
     }
 
+    /// The connections in numbers.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let History { lost, reconnects, failed_dials } = self.history;
+        Tally {
+            dialling: self.connections.dialling(),
+            open: self.connections.open(),
+            closing: self.connections.closing(),
+            lost,
+            reconnects,
+            failed_dials,
+        }
+    }
+
+    /// How long the backoff holds back the next dial; `None` if no dial is wanted, or if it may begin.
+    #[must_use]
+    pub fn held_back(&self, now: Instant) -> Option<Duration> {
+        let left = self.not_before.since(now);
+        (self.wants_dial() && !left.is_zero()).then_some(left)
+    }
+
     /// Handles an event.
-    pub fn handle(&mut self, input: Input, now: Instant) {
+    pub fn handle(&mut self, input: PoolInput, now: Instant) {
         match input {
-            Input::Opened(id) => {
+            PoolInput::Opened(id) => {
                 let until = now + self.age();
-                if self.links.contains(id) {
-                    self.links.put(id, Phase::Open { since: now, until });
+                if self.connections.contains(id) {
+                    self.connections.put(id, PooledPhase::Open { since: now, until });
                     self.history.opened();
                 }
                 if self.renewing == Some(id) {
@@ -207,20 +215,20 @@ impl Pool {
                 self.disproved = false;
                 self.not_before = Instant::ORIGIN;
             }
-            Input::Ended { link, refused, answered } => {
-                self.ended(link, refused, answered, now);
+            PoolInput::Ended { connection, refused, answered } => {
+                self.ended(connection, refused, answered, now);
             }
-            Input::GreetedAnew(id) => {
-                self.demand |= self.links.remove(id).is_some();
+            PoolInput::GreetedAnew(id) => {
+                self.demand |= self.connections.remove(id).is_some();
             }
-            Input::Demand => self.demanded(now),
-            Input::Renewed if self.refused => {
+            PoolInput::Demand => self.demanded(now),
+            PoolInput::Renewed if self.refused => {
                 self.refused = false;
                 self.failing_from = None;
                 self.not_before = now;
             }
-            Input::Renewed => {}
-            Input::Moved => self.moved(now),
+            PoolInput::Renewed => {}
+            PoolInput::Moved => self.moved(now),
         }
     }
 
@@ -240,11 +248,12 @@ impl Pool {
     /// once its commands in flight have ended. They count until they have ended.
     pub fn silent(
         &mut self,
-        link: LinkId,
+        connection: ConnectionId,
         now: Instant,
-        last_heard: impl Fn(LinkId) -> Instant,
-    ) -> Vec<LinkId> {
-        let mut others: Vec<_> = self.links.open_before(None).filter(|id| *id != link).collect();
+        last_heard: impl Fn(ConnectionId) -> Instant,
+    ) -> Vec<ConnectionId> {
+        let mut others: Vec<_> =
+            self.connections.open_before(None).filter(|id| *id != connection).collect();
         let is_heard = |id| now.since(last_heard(id)) < self.patience / 2;
         if planted::is(Bug::SilenceForgotten) || others.iter().any(|id| is_heard(*id)) {
             return Vec::new();
@@ -254,7 +263,7 @@ impl Pool {
         let from = now + Self::GRACE.min(self.patience);
         self.failing_from = Some(self.failing_from.map_or(from, |before| before.min(from)));
         others.reverse();
-        others.iter().for_each(|id| self.links.put(*id, Phase::Closing));
+        others.iter().for_each(|id| self.connections.put(*id, PooledPhase::Closing));
         others
     }
 
@@ -263,10 +272,10 @@ impl Pool {
     pub fn poll(
         &mut self,
         now: Instant,
-        idle_since: impl Fn(LinkId) -> Option<Instant>,
-    ) -> Option<Action> {
+        idle_since: impl Fn(ConnectionId) -> Option<Instant>,
+    ) -> Option<PoolAction> {
         if let Some(id) = self.next_too_old(now) {
-            return Some(Action::Close(id));
+            return Some(PoolAction::Close(id));
         }
         let renews = self.wants_renewal(now);
         if (self.wants_dial() || renews) && self.not_before <= now {
@@ -274,21 +283,22 @@ impl Pool {
             if self.open() == 0 && !planted::is(Bug::SilenceForgotten) {
                 self.failing_from.get_or_insert(now + self.patience);
             }
-            let id = LinkId(self.next);
+            let id = ConnectionId(self.next);
             self.next += 1;
             self.renewing = if renews { Some(id) } else { self.renewing };
-            self.links.put(id, Phase::Dialling);
-            return Some(Action::Dial(id));
+            self.connections.put(id, PooledPhase::Dialling);
+            return Some(PoolAction::Dial(id));
         }
         if self.open() > self.minsize.max(1) {
-            let idle = |id: LinkId| idle_since(id).is_some_and(|at| now.since(at) >= Self::IDLE);
+            let idle =
+                |id: ConnectionId| idle_since(id).is_some_and(|at| now.since(at) >= Self::IDLE);
             // A connection that was not idle at this instant need not be checked again.
             let looked = self.looked.filter(|(at, _)| *at == now).map(|(_, id)| id);
-            let tired = self.links.open_before(looked).find(|id| idle(*id));
-            self.looked = Some((now, tired.unwrap_or(LinkId(0))));
+            let tired = self.connections.open_before(looked).find(|id| idle(*id));
+            self.looked = Some((now, tired.unwrap_or(ConnectionId(0))));
             if let Some(id) = tired {
-                self.links.put(id, Phase::Closing);
-                return Some(Action::Close(id));
+                self.connections.put(id, PooledPhase::Closing);
+                return Some(PoolAction::Close(id));
             }
         }
         None
@@ -300,8 +310,10 @@ impl Pool {
         if self.wants_dial() || self.wants_renewal(now) {
             return Some(Deadline { at: self.not_before, why: "dial" });
         }
-        let age =
-            self.links.next_age(now).map(|at| Deadline { at, why: "the age of a connection" });
+        let age = self
+            .connections
+            .next_age(now)
+            .map(|at| Deadline { at, why: "the age of a connection" });
         let spare = self.open() > self.minsize.max(1);
         let spare =
             spare.then(|| Deadline { at: now + Self::IDLE / 2, why: "close idle connections" });
@@ -318,19 +330,20 @@ impl Pool {
     /// How many connections are open.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.links.open()
+        self.connections.open()
     }
 
     /// How many connections there are, open or not: never more than `maxsize`.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.links.len()
+        self.connections.len()
     }
 
     /// Whether the pool has as many connections as it may.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.links.len() >= self.maxsize.saturating_add(planted::is(Bug::OneLinkTooMany).into())
+        self.connections.len()
+            >= self.maxsize.saturating_add(planted::is(Bug::OneLinkTooMany).into())
     }
 
     /// Whether the pool dials even if no caller wants a connection.
@@ -340,12 +353,12 @@ impl Pool {
     }
 
     fn is_dialling(&self) -> bool {
-        self.links.dialling() > 0
+        self.connections.dialling() > 0
     }
 
     /// How many connections are not closing.
     fn kept(&self) -> usize {
-        self.links.len() - self.links.closing()
+        self.connections.len() - self.connections.closing()
     }
 
     fn wants_dial(&self) -> bool {
@@ -354,7 +367,7 @@ impl Pool {
             (false, 0) => Self::FIRST_DIALS,
             (false, _) => Self::DIALS,
         };
-        if self.is_full() || self.links.dialling() >= most {
+        if self.is_full() || self.connections.dialling() >= most {
             return false;
         }
         self.kept() < self.minsize || self.demand
@@ -368,8 +381,8 @@ impl Pool {
         most.saturating_sub(self.ages.below(most / 4))
     }
 
-    fn too_old(&self, now: Instant) -> Option<LinkId> {
-        self.links.too_old(now)
+    fn too_old(&self, now: Instant) -> Option<ConnectionId> {
+        self.connections.too_old(now)
     }
 
     /// Whether to dial a connection in the place of one that is too old.
@@ -379,25 +392,25 @@ impl Pool {
     }
 
     /// The connection to close now because of its age, if there is one.
-    fn next_too_old(&mut self, now: Instant) -> Option<LinkId> {
+    fn next_too_old(&mut self, now: Instant) -> Option<ConnectionId> {
         let id = self.too_old(now);
         if id.is_none() {
             self.renewed = false;
         }
         let id = id?;
         // Without room for another, a working connection is given up only while dials succeed.
-        let in_turn = self.is_full() && !self.troubled && self.kept() == self.links.len();
+        let in_turn = self.is_full() && !self.troubled && self.kept() == self.connections.len();
         if !self.renewed && (!in_turn || self.is_dialling()) {
             return None;
         }
         self.renewed = false;
-        self.links.put(id, Phase::Closing);
+        self.connections.put(id, PooledPhase::Closing);
         Some(id)
     }
 
     fn demanded(&mut self, now: Instant) {
         // If no caller has wanted a connection for that long, earlier failures prove nothing.
-        let left_alone = self.links.is_empty() && now.since(self.not_before) >= self.patience;
+        let left_alone = self.connections.is_empty() && now.since(self.not_before) >= self.patience;
         if left_alone && !planted::is(Bug::OldTroubleKept) {
             self.failing_from = None;
             self.refused = false;
@@ -408,8 +421,8 @@ impl Pool {
 
     fn moved(&mut self, now: Instant) {
         // Callers that had a connection, or waited for one, want one to the new server.
-        self.demand |= !self.links.is_empty();
-        self.links.close_all();
+        self.demand |= !self.connections.is_empty();
+        self.connections.close_all();
         // Before the first dial the pool only learns the server's address.
         let again = self.next > 0
             && self.moved_at.replace(now).is_some_and(|at| now.since(at) < Self::STABLE);
@@ -423,29 +436,29 @@ impl Pool {
         self.not_before = if again { now + self.backoff.failed() } else { now };
     }
 
-    fn ended(&mut self, id: LinkId, refused: bool, answered: bool, now: Instant) {
+    fn ended(&mut self, id: ConnectionId, refused: bool, answered: bool, now: Instant) {
         if planted::is(Bug::EndedLinkCounted) {
             return;
         }
-        let Some(phase) = self.links.remove(id) else { return };
+        let Some(phase) = self.connections.remove(id) else { return };
         self.history.ended(phase);
         self.renewing = self.renewing.filter(|renewing| *renewing != id);
         let answered = answered && !planted::is(Bug::AnswersForgotten);
         let worked = match phase {
-            Phase::Open { since, .. } => answered || now.since(since) >= Self::STABLE,
-            Phase::Dialling => false,
-            Phase::Closing => return,
+            PooledPhase::Open { since, .. } => answered || now.since(since) >= Self::STABLE,
+            PooledPhase::Dialling => false,
+            PooledPhase::Closing => return,
         };
         if worked {
             self.backoff.succeeded();
         }
-        let failed = refused || matches!(phase, Phase::Dialling) || self.is_dialling();
+        let failed = refused || matches!(phase, PooledPhase::Dialling) || self.is_dialling();
         if failed && self.open() == 0 {
             self.failing_from.get_or_insert(now + self.patience);
         }
         self.troubled = true;
         self.refused = refused;
-        self.disproved |= self.unproven && matches!(phase, Phase::Dialling);
+        self.disproved |= self.unproven && matches!(phase, PooledPhase::Dialling);
         // Connections that end together, for one reason, are one failure.
         if worked || refused || id.0 >= self.next_by_failure {
             let delay = if refused { self.backoff.refused() } else { self.backoff.failed() };

@@ -12,7 +12,7 @@ use crate::reply::Answer;
 use crate::resp::answer::Expect;
 
 pub use self::halves::Halves;
-pub use self::loss::{Blame, Losses, Next};
+pub use self::loss::{AfterLoss, Blame, Losses};
 
 /// A delay before the next attempt to connect: exponential backoff with full jitter.
 ///

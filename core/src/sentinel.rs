@@ -13,11 +13,11 @@
 //!
 //! Source: <https://redis.io/docs/latest/develop/reference/sentinel-clients/>.
 
+mod message;
 mod rounds;
-mod said;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-pub use self::rounds::{Input, Rounds};
-pub use self::watch::{Event, Setup, Watch};
+pub use self::rounds::{Rounds, RoundsInput};
+pub use self::watch::{Watch, WatchEvent, WatchSetup};

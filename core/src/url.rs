@@ -21,15 +21,15 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use thiserror::Error;
 
 use crate::options::{Hint, OptionError, Options, Settings, TlsSettings};
-use crate::secret::Secret;
-use crate::shown::{self, Shown};
+pub use crate::server::{Credentials, Endpoint, Server, Service, Topology, Wire};
+use crate::server::{IN_WORD, Listed};
+use crate::shown;
 
 mod parse;
 #[cfg(test)]
@@ -37,7 +37,7 @@ mod tests;
 
 /// A parsed cache URL.
 ///
-/// `Display` prints an equivalent URL, in which [`Secret::MASK`] replaces the password, and also
+/// `Display` prints an equivalent URL, in which [`Secret::MASK`](crate::secret::Secret::MASK) replaces the password, and also
 /// the part before an `@` in the name of a store.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CacheUrl {
@@ -71,78 +71,6 @@ impl fmt::Debug for Backend {
             Self::Redis(server) => f.debug_tuple("Redis").field(server).finish(),
         }
     }
-}
-
-/// A server, and how to open a session with it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Server {
-    /// The server's address, or how to find it.
-    pub topology: Topology,
-    /// Whether TLS is used. No URL asks for TLS on a unix socket.
-    pub wire: Wire,
-    /// The credentials, if the server is sent any.
-    pub credentials: Option<Credentials>,
-    /// The number of the database to use.
-    pub database: u32,
-}
-
-/// The address of a server, or how to find it. Prints as an endpoint, as
-/// `service@endpoint,endpoint` or as `cluster@endpoint,endpoint`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Topology {
-    /// The server that listens at this endpoint.
-    Standalone(Endpoint),
-    /// The master of a service, which sentinels know.
-    Sentinel(Service),
-    /// A cluster of servers. These are some of its nodes: at least one, each with a port and with a
-    /// host that is an [`Address`](crate::cluster::address::Address).
-    Cluster(Vec<Endpoint>),
-}
-
-/// Servers that sentinels monitor, one of which is the master.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Service {
-    /// The name of the service in the sentinels' configuration.
-    pub name: String,
-    /// The endpoints of some of the sentinels; at least one.
-    pub sentinels: Vec<Endpoint>,
-}
-
-/// How bytes go over a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Wire {
-    /// The protocol without encryption: anyone on the network path can read and change it.
-    Plain,
-    /// The protocol within TLS. If TLS is required and not available, there is no connection; it
-    /// never falls back to plain text.
-    Tls,
-}
-
-/// Where a server listens. Prints as `host:port`, `[address]:port` or `unix:/path`; a path is
-/// escaped as by [`Shown`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Endpoint {
-    /// On a port.
-    Tcp {
-        /// The host's name or address; an IPv6 address is without its brackets.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// On a unix socket.
-    Unix {
-        /// The socket's absolute path.
-        path: String,
-    },
-}
-
-/// The credentials that are sent to a server.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Credentials {
-    /// The user; `None` means the server's default user.
-    pub username: Option<String>,
-    /// The password; never printed, never empty.
-    pub password: Secret,
 }
 
 impl fmt::Display for CacheUrl {
@@ -226,43 +154,6 @@ impl Server {
     }
 }
 
-impl fmt::Display for Topology {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Standalone(endpoint) => endpoint.fmt(f),
-            Self::Sentinel(Service { name, sentinels }) => {
-                write!(f, "{}@{}", utf8_percent_encode(name, IN_WORD), Listed(sentinels))
-            }
-            Self::Cluster(nodes) => write!(f, "cluster@{}", Listed(nodes)),
-        }
-    }
-}
-
-/// Endpoints, separated by commas.
-struct Listed<'a>(&'a [Endpoint]);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, endpoint) in self.0.iter().enumerate() {
-            if nth > 0 {
-                f.write_str(",")?;
-            }
-            endpoint.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix { path } => write!(f, "unix:{}", Shown(path, Shown::NAME)),
-        }
-    }
-}
-
 /// A query being written: `?` before the first option, `&` before each later one.
 struct Query {
     started: bool,
@@ -328,13 +219,13 @@ pub enum UrlError {
     #[error("the URL's {part} holds a '%' without two hexadecimal digits; for itself write %25")]
     Escape {
         /// The part of the URL.
-        part: Part,
+        part: UrlPart,
     },
     /// The percent-decoded bytes are not UTF-8.
     #[error("the URL's {part} is not UTF-8 once percent-decoded")]
     NotText {
         /// The part of the URL.
-        part: Part,
+        part: UrlPart,
     },
     /// The credentials have no password, or an empty one.
     #[error(
@@ -360,7 +251,7 @@ pub enum UrlError {
     #[error("the URL's {part} is longer than {most} bytes")]
     Long {
         /// The part of the URL.
-        part: Part,
+        part: UrlPart,
         /// The limit, in bytes.
         most: usize,
     },
@@ -404,7 +295,7 @@ pub enum UrlError {
 /// A part of a URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Part {
+pub enum UrlPart {
     /// The name of a store in memory.
     Name,
     /// The user in the credentials.
@@ -423,7 +314,7 @@ pub enum Part {
     OptionValue,
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for UrlPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "name",
@@ -446,7 +337,4 @@ impl fmt::Display for InQuotes<'_> {
     }
 }
 
-/// The characters that are percent-encoded in a user, a name or a value when a URL is printed.
-const IN_WORD: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
 const IN_PATH: &AsciiSet = &IN_WORD.remove(b'/');

@@ -8,9 +8,10 @@
 use std::collections::BTreeSet;
 
 use async_caches_core::cluster::address::{Address, Transport, Viewpoint};
-use async_caches_core::cluster::map::{Form, SlotMap};
+use async_caches_core::cluster::map::SlotMap;
 use async_caches_core::cluster::redirect::{Redirect, RedirectKind};
 use async_caches_core::cluster::slot::Slot;
+use async_caches_core::command::TopologyForm;
 use async_caches_core::error::ServerError;
 use async_caches_core::resp::scan::{Limits, Scanner};
 use libfuzzer_sys::fuzz_target;
@@ -20,13 +21,13 @@ use redis_protocol::resp3::types::{FrameMap, OwnedFrame};
 fuzz_target!(|input: &[u8]| {
     let Some((&kind, rest)) = input.split_first() else { return };
     match kind {
-        b'h' => map(Form::Shards, rest),
-        b'l' => map(Form::Slots, rest),
+        b'h' => map(TopologyForm::Shards, rest),
+        b'l' => map(TopologyForm::Slots, rest),
         _ => redirect(rest),
     }
 });
 
-fn map(form: Form, bytes: &[u8]) {
+fn map(form: TopologyForm, bytes: &[u8]) {
     let asked = Address::new("asked", 9).expect("an address");
     for transport in [Transport::Plain, Transport::Tls] {
         let view = Viewpoint { transport, ..Viewpoint::as_told(&asked) };
@@ -36,7 +37,7 @@ fn map(form: Form, bytes: &[u8]) {
         // `redis-protocol` recurses, and sanitizers leave less room on the stack.
         let mut scanner = Scanner::new(Limits { depth: 8, ..Limits::default() });
         let Ok(Some(len)) = scanner.scan(bytes) else { continue };
-        if form == Form::Slots
+        if form == TopologyForm::Slots
             && let Ok(Some((frame, _))) = complete::decode(&bytes[..len])
         {
             compare(&map, &frame);

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::cluster::address::{Address, Viewpoint};
-use async_caches_core::cluster::map::{Form, SlotMap};
+use async_caches_core::cluster::map::SlotMap;
 use async_caches_core::cluster::redirect::{Hops, Next, RedirectKind};
 use async_caches_core::cluster::room::Room;
 use async_caches_core::cluster::slot::Slot;
-use async_caches_core::command::Command;
+use async_caches_core::command::{Command, TopologyForm};
 use async_caches_core::connection::{
     Connection, Event, Greeting, Pushes, Role, Setup, Tag, Tracking,
 };
@@ -219,7 +219,7 @@ impl Client {
             };
             let node = &mut self.nodes[at];
             let key = scope.key(b"key");
-            let command = if is_map { Command::Topology(Form::Slots) } else { Command::Get(key) };
+            let command = if is_map { Command::Topology(TopologyForm::Slots) } else { Command::Get(key) };
             let tag_of = Tag(tag as u64);
             let taken = match asking {
                 false => node.connection.submit(&command, tag_of, expires, &mut node.tx),
@@ -272,7 +272,7 @@ impl Client {
         if call.is_map
             && let Ok(Reply::Topology(frame)) = answer
         {
-            if let Ok(map) = SlotMap::read(Form::Slots, frame, &view) {
+            if let Ok(map) = SlotMap::read(TopologyForm::Slots, frame, &view) {
                 self.adopt(map);
             }
             return;

@@ -5,7 +5,7 @@
 use std::num::NonZeroU64;
 
 use arbitrary::{Result, Unstructured};
-use async_caches_core::cluster::map::Form;
+use async_caches_core::command::TopologyForm;
 use async_caches_core::command::{Command, Start};
 use async_caches_core::error::NumberError;
 use async_caches_core::key::{KeySpace, Names, Version};
@@ -107,7 +107,7 @@ impl Story {
         assert_eq!(Expect::of(&command).replies(), wanted.len());
         encode::command(&command, &mut self.scripts, &mut self.tx);
         let longest = wanted.iter().flatten().map(Vec::len).max();
-        assert!(encode::largest(&command) <= longest.unwrap_or(0));
+        assert!(command.largest_argument() <= longest.unwrap_or(0));
         self.wanted.extend(wanted);
         Ok(())
     }
@@ -196,8 +196,8 @@ impl Story {
             Command::Contains(key) => vec![vec![word("EXISTS"), key.to_bytes().to_vec()]],
             Command::Remaining(key) => vec![vec![word("PTTL"), key.to_bytes().to_vec()]],
             Command::Ping => vec![vec![word("PING")]],
-            Command::Topology(Form::Shards) => vec![vec![word("CLUSTER"), word("SHARDS")]],
-            Command::Topology(Form::Slots) => vec![vec![word("CLUSTER"), word("SLOTS")]],
+            Command::Topology(TopologyForm::Shards) => vec![vec![word("CLUSTER"), word("SHARDS")]],
+            Command::Topology(TopologyForm::Slots) => vec![vec![word("CLUSTER"), word("SLOTS")]],
             Command::ReadOnly => vec![vec![word("READONLY")]],
         }
     }

@@ -2,7 +2,7 @@
 //! and `redis-protocol` find a frame, they must agree on its end.
 #![no_main]
 
-use async_caches_core::cluster::map::Form;
+use async_caches_core::command::TopologyForm;
 use async_caches_core::command::Command;
 use async_caches_core::copies::Copies;
 use async_caches_core::key::{KeySpace, Names};
@@ -65,7 +65,7 @@ fn read(rest: &[u8], len: usize) {
         Command::Incr { key, delta: Number::Float(1.0), start: None },
         Command::Remaining(key),
         Command::Ping,
-        Command::Topology(Form::Slots),
+        Command::Topology(TopologyForm::Slots),
         Command::ReadOnly,
     ] {
         let mut rx = BytesMut::from(rest);

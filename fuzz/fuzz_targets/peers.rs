@@ -13,7 +13,7 @@
 #![no_main]
 
 use async_caches_core::error::ProtocolError;
-use async_caches_core::resp::decode::{self, Part};
+use async_caches_core::resp::decode::{self, FramePart};
 use async_caches_core::resp::kind::Kind;
 use async_caches_core::resp::scan::{Limits, Scanner};
 use libfuzzer_sys::fuzz_target;
@@ -94,7 +94,7 @@ impl Tree {
     }
 }
 
-fn own(part: &Part<'_>) -> Result<Tree, ProtocolError> {
+fn own(part: &FramePart<'_>) -> Result<Tree, ProtocolError> {
     if part.is_null() {
         return Ok(Tree::Null);
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use async_caches_core::cluster::map::Form;
+use async_caches_core::command::TopologyForm;
 use async_caches_core::command::Command;
 use async_caches_core::copies::Copies;
 use async_caches_core::error::{Failure, NumberError, ServerError, ServerErrorKind};
@@ -97,7 +97,7 @@ fuzz_target!(|input: (Said, [u8; 3])| {
         Command::Contains(key),
         Command::Remaining(key),
         Command::Ping,
-        Command::Topology(Form::Shards),
+        Command::Topology(TopologyForm::Shards),
         Command::ReadOnly,
     ] {
         let mut rx = BytesMut::from(&all[..]);

@@ -13,7 +13,7 @@ use async_caches_core::error::ConnectionError;
 use async_caches_core::resp::decode;
 use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::{Limits, Scanner};
-use async_caches_core::sentinel::{Event, Input, Rounds, Setup, Watch};
+use async_caches_core::sentinel::{WatchEvent, RoundsInput, Rounds, WatchSetup, Watch};
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Backend, CacheUrl, Credentials, Endpoint, Topology};
 use bytes::BytesMut;
@@ -52,7 +52,7 @@ impl Story {
         let now = Instant::from_millis(1);
         let (credentials, mut tx) =
             (Some(Credentials { username: Some("u".into()), password: "p".into() }), Output::new());
-        let setup = Setup {
+        let setup = WatchSetup {
             credentials,
             service: "m".into(),
             connect_timeout: Watch::PATIENCE,
@@ -109,7 +109,7 @@ impl Story {
                     );
                     assert!(by_time || self.sentinel.lied, "{error}");
                     assert_eq!(self.watch.deadline(), None);
-                    self.rounds.handle(Input::Ended, self.now);
+                    self.rounds.handle(RoundsInput::Ended, self.now);
                     self.failed = Some(error);
                 }
             }
@@ -124,19 +124,19 @@ impl Story {
         self.on_its_way.extend(self.sentinel.said.drain(..));
     }
 
-    fn check(&mut self, event: Event) {
+    fn check(&mut self, event: WatchEvent) {
         assert!(self.failed.is_none());
         match event {
-            Event::Master(at) => {
+            WatchEvent::Master(at) => {
                 check_place(&at);
                 self.master = port(&at);
-                self.rounds.handle(Input::Answered, self.now);
+                self.rounds.handle(RoundsInput::Answered, self.now);
             }
-            Event::Polled => {}
-            Event::Sentinels(others) => {
+            WatchEvent::Polled => {}
+            WatchEvent::Sentinels(others) => {
                 assert!(others.len() <= Rounds::MOST);
                 others.iter().for_each(check_place);
-                self.rounds.handle(Input::Named(others), self.now);
+                self.rounds.handle(RoundsInput::Named(others), self.now);
             }
         }
         let known: Vec<_> = self.rounds.known().collect();

@@ -9,8 +9,9 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use async_caches_core::command::Command;
-use async_caches_core::flight::{FlightId, Flights, Handles, Invalidated, Role, Seat, Seen, Turn};
+use async_caches_core::command::{Command, CommandKeys};
+use async_caches_core::flight::{Clearance, FlightId, Flights, Handles, Seen, Turn};
+use async_caches_core::load::Participant;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Server;
@@ -26,7 +27,7 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub(crate) struct LoadTable {
     /// Distinguishes this table from all others of the process.
-    table: u64,
+    number: u64,
     flights: Mutex<Flights<Waker>>,
     /// Whether a load may be under way. Spares writes the lock if nothing is loading.
     busy: AtomicBool,
@@ -40,24 +41,16 @@ pub(crate) struct LoadTable {
 /// A caller's part in a flight. When dropped, the part is given up; a leader's passes to a
 /// follower.
 #[derive(Debug)]
-pub(crate) struct Place {
-    loads: Arc<LoadTable>,
-    id: FlightId,
-    part: Part,
+pub(crate) struct LoadGuard {
+    table: Arc<LoadTable>,
+    caller: Participant,
+    /// Present while the caller follows.
+    wait: Option<Box<FollowerWait>>,
 }
 
+/// How a follower's wait ends without its leader.
 #[derive(Debug)]
-enum Part {
-    Leader,
-    /// A leader whose value is being stored.
-    Storing,
-    Follower(Follower),
-    Gone,
-}
-
-#[derive(Debug)]
-struct Follower {
-    seat: Seat,
+struct FollowerWait {
     until: Instant,
     chain: Chain,
     alarm: Alarm,
@@ -66,14 +59,6 @@ struct Follower {
 /// Wakes a follower of a simulated cache. The alarm's thread wakes all others.
 #[derive(Default)]
 struct Alarm(Mutex<Option<Box<dyn Timer>>>);
-
-/// The next step of a caller that missed.
-#[derive(Debug)]
-pub(crate) enum Joined {
-    Lead(Place),
-    Follow(Place),
-    Again,
-}
 
 /// The end of a follower's wait.
 #[derive(Debug)]
@@ -89,7 +74,7 @@ impl LoadTable {
     pub(crate) fn new(time: Time, seed: u64) -> Self {
         static TABLES: AtomicU64 = AtomicU64::new(0);
         Self {
-            table: TABLES.fetch_add(1, Ordering::Relaxed),
+            number: TABLES.fetch_add(1, Ordering::Relaxed),
             flights: Mutex::new(Flights::new(seed)),
             busy: AtomicBool::new(false),
             ended: AtomicU64::new(0),
@@ -113,24 +98,23 @@ impl LoadTable {
         Seen(self.ended.load(Ordering::Acquire))
     }
 
-    /// Joins the flight of a missed key, or begins one. Without `seen` it never returns `Again`. A
-    /// follower waits for `wait` at most.
+    /// Joins the flight of a missed key, or begins one. A follower waits for `wait` at most. `None`
+    /// if the key must be looked up again, which needs `seen`.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: &Bytes,
         seen: Option<Seen>,
         wait: Duration,
-    ) -> Joined {
+    ) -> Option<LoadGuard> {
         let now = self.time.now();
-        let place = |id, part| Place { loads: Arc::clone(self), id, part };
-        self.with(|flights, _| match flights.join(key, seen, now, wait) {
-            Role::Lead(id) => Joined::Lead(place(id, Part::Leader)),
-            Role::Follow(id, seat) => {
+        let joined = self.with(|flights, _| Participant::join(flights, key, seen, now, wait));
+        joined.map(|caller| LoadGuard {
+            table: Arc::clone(self),
+            wait: caller.follows().then(|| {
                 let (chain, alarm) = (Chain::default(), Alarm::default());
-                let follower = Follower { seat, until: now + wait, chain, alarm };
-                Joined::Follow(place(id, Part::Follower(follower)))
-            }
-            Role::Again => Joined::Again,
+                Box::new(FollowerWait { until: now + wait, chain, alarm })
+            }),
+            caller,
         })
     }
 
@@ -142,28 +126,13 @@ impl LoadTable {
     /// Ready once `command` may be sent. A write overrides every load of the keys it writes: such a
     /// load is no longer stored. If a load is being stored just now, the write waits for that.
     pub(crate) fn poll_clear(&self, command: &Command<'_>, cx: &Context<'_>) -> Poll<()> {
-        match command {
-            Command::Set { key, .. }
-            | Command::Add { key, .. }
-            | Command::DeleteIf { key, .. }
-            | Command::Incr { key, start: Some(_), .. } => self.clear([key.to_bytes()], cx),
-            Command::SetMany { keys, .. } | Command::Delete(keys) => {
-                self.clear(keys.iter().map(|key| key.to_bytes()), cx)
-            }
-            Command::Unlink(keys) => self.clear(keys.iter().cloned(), cx),
-            Command::Clear => self.clear_all(b"", cx),
-            Command::Scan { stem, cursor: 0 } => self.clear_all(stem, cx),
-            Command::Scan { .. }
-            | Command::Get(_)
-            | Command::GetMany(_)
-            | Command::Touch { .. }
-            | Command::Persist(_)
-            | Command::Incr { start: None, .. }
-            | Command::Contains(_)
-            | Command::Remaining(_)
-            | Command::Ping
-            | Command::Topology(_)
-            | Command::ReadOnly => Poll::Ready(()),
+        match command.overrides() {
+            CommandKeys::One(key) => self.clear([key.to_bytes()], cx),
+            CommandKeys::Many(keys) => self.clear(keys.iter().map(|key| key.to_bytes()), cx),
+            CommandKeys::Whole(keys) => self.clear(keys.iter().cloned(), cx),
+            CommandKeys::Stem(stem) => self.clear_all(stem, cx),
+            CommandKeys::All => self.clear_all(b"", cx),
+            CommandKeys::None => Poll::Ready(()),
         }
     }
 
@@ -172,7 +141,7 @@ impl LoadTable {
         // meanwhile.
         let found = self.with(|flights, _| {
             let found = keys.into_iter().map(|key| flights.invalidate(&key));
-            found.filter(|found| *found != Invalidated::Clear).collect()
+            found.filter(|found| *found != Clearance::Clear).collect()
         });
         self.poll_end(found, cx)
     }
@@ -183,10 +152,10 @@ impl LoadTable {
     }
 
     /// Ready once these flights have ended.
-    fn poll_end(&self, found: Vec<Invalidated>, cx: &Context<'_>) -> Poll<()> {
+    fn poll_end(&self, found: Vec<Clearance>, cx: &Context<'_>) -> Poll<()> {
         let wait = found.into_iter().filter_map(|found| match found {
-            Invalidated::Storing(id) => Some((id, cx.waker().clone())),
-            Invalidated::Clear => None,
+            Clearance::Storing(id) => Some((id, cx.waker().clone())),
+            Clearance::Clear => None,
         });
         let wait: Vec<(FlightId, Waker)> = wait.collect();
         if wait.is_empty() {
@@ -229,33 +198,36 @@ impl alarm::Table for LoadTable {
     }
 }
 
-impl Place {
+impl LoadGuard {
+    /// Whether the caller waits for a leader.
+    pub(crate) fn follows(&self) -> bool {
+        self.caller.follows()
+    }
+
     /// Ready once the follower has its leader's value, or has to load itself.
     pub(crate) fn poll_follow(&mut self, cx: &mut Context<'_>) -> Poll<Followed> {
         loop {
             let node = self.node();
-            let Part::Follower(follower) = &mut self.part else {
-                return Poll::Ready(Followed::Lead);
-            };
-            match self.loads.follow(self.id, follower.seat, cx) {
+            match self.table.follow(&mut self.caller, cx) {
                 Turn::Wait => {}
-                Turn::Lead(id) => {
-                    (self.id, self.part) = (id, Part::Leader);
+                Turn::Lead(_) => {
+                    self.wait = None;
                     return Poll::Ready(Followed::Lead);
                 }
                 Turn::Value(value) => {
-                    self.part = Part::Gone;
+                    self.wait = None;
                     return Poll::Ready(Followed::Value(value));
                 }
             }
-            match self.loads.poll_until(follower, cx) {
-                Poll::Pending if follower.chain.may_wait(node) => return Poll::Pending,
-                Poll::Ready(true) => {}
-                Poll::Pending | Poll::Ready(false) => {
-                    self.leave();
-                    return Poll::Ready(Followed::Alone);
+            if let Some(wait) = &mut self.wait {
+                match self.table.poll_until(wait, cx) {
+                    Poll::Pending if wait.chain.may_wait(node) => return Poll::Pending,
+                    Poll::Ready(true) => continue,
+                    Poll::Pending | Poll::Ready(false) => {}
                 }
             }
+            self.leave();
+            return Poll::Ready(Followed::Alone);
         }
     }
 
@@ -266,33 +238,28 @@ impl Place {
 
     /// Shares the leader's value. Returns whether the leader must store it too.
     pub(crate) fn share(&mut self, value: Bytes) -> bool {
-        let storing = self.loads.with(|flights, handles| flights.loaded(self.id, value, handles));
-        self.part = if storing { Part::Storing } else { Part::Gone };
-        storing
+        let Self { table, caller, .. } = self;
+        table.with(|flights, handles| caller.share(flights, value, handles))
     }
 
     fn node(&self) -> Node {
-        Node { table: self.loads.table, flight: self.id }
+        Node { table: self.table.number, flight: self.caller.flight() }
     }
 
     fn leave(&mut self) {
-        let part = std::mem::replace(&mut self.part, Part::Gone);
-        self.loads.with(|flights, handles| match &part {
-            Part::Leader => flights.leave(self.id, handles),
-            Part::Storing => flights.landed(self.id, handles),
-            Part::Follower(follower) => flights.leave_seat(self.id, follower.seat, handles),
-            Part::Gone => {}
-        });
+        let Self { table, caller, wait } = self;
+        table.with(|flights, handles| caller.leave(flights, handles));
+        *wait = None;
     }
 }
 
 impl LoadTable {
     /// Returns the next step of a follower.
-    fn follow(self: &Arc<Self>, id: FlightId, seat: Seat, cx: &Context<'_>) -> Turn {
+    fn follow(self: &Arc<Self>, caller: &mut Participant, cx: &Context<'_>) -> Turn {
         let (now, waker) = (self.time.now(), cx.waker().clone());
         let is_system = matches!(self.time, Time::System(_));
         let (turn, unwatched) = self.with(|flights, handles| {
-            let turn = flights.follow(id, seat, now, waker, handles);
+            let turn = caller.follow(flights, now, waker, handles);
             let timed = is_system && turn == Turn::Wait && flights.deadline().is_some();
             (turn, timed && !self.watched.swap(true, Ordering::Relaxed))
         });
@@ -306,17 +273,17 @@ impl LoadTable {
     /// Ready with `true` once a follower's wait is over, by its own timer. Pending while the timer,
     /// or the alarm's thread, is going to wake it. Ready with `false` if nothing could wake it, as
     /// that thread could not be started.
-    fn poll_until(&self, follower: &mut Follower, cx: &mut Context<'_>) -> Poll<bool> {
-        if follower.until == Instant::MAX || planted::is(Bug::WaitNotTimed) {
+    fn poll_until(&self, wait: &mut FollowerWait, cx: &mut Context<'_>) -> Poll<bool> {
+        if wait.until == Instant::MAX || planted::is(Bug::WaitNotTimed) {
             return Poll::Pending;
         }
         match &self.time {
-            Time::System(_) if alarm::expect(follower.until) => Poll::Pending,
+            Time::System(_) if alarm::expect(wait.until) => Poll::Pending,
             Time::System(_) => Poll::Ready(false),
             Time::Simulated(runtime) => {
-                let timer = follower.alarm.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+                let timer = wait.alarm.0.get_mut().unwrap_or_else(PoisonError::into_inner);
                 let timer = timer.get_or_insert_with(|| runtime.timer());
-                timer.poll_until(Some(follower.until), cx).map(|()| true)
+                timer.poll_until(Some(wait.until), cx).map(|()| true)
             }
         }
     }
@@ -328,7 +295,7 @@ impl fmt::Debug for Alarm {
     }
 }
 
-impl Drop for Place {
+impl Drop for LoadGuard {
     fn drop(&mut self) {
         self.leave();
     }

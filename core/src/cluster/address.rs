@@ -11,7 +11,7 @@ use core::fmt;
 
 use thiserror::Error;
 
-use crate::url::Endpoint;
+use crate::server::Endpoint;
 
 /// The address of a node. Prints as `host:port` or `[address]:port`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

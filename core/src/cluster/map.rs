@@ -27,24 +27,24 @@ use core::ops::RangeInclusive;
 
 use thiserror::Error;
 
-use self::table::{NOBODY, Table};
-use super::address::{Address, AddressError, Viewpoint};
+use self::table::{NOBODY, SlotTable};
+use super::address::{Address, AddressError};
 use super::slot::Slot;
 use crate::error::{ProtocolError, ServerError};
 
 /// Which nodes serve which slot. A copy is cheap: see [`moved`](Self::moved).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotMap {
-    told: Arc<Told>,
+    told: Arc<Content>,
     /// The nodes that only redirects have named. Their indices follow those of the others.
     redirected: Vec<Arc<Node>>,
     /// For each slot the index of its shard, or that of a node with [`ALONE`], or [`NOBODY`].
-    slots: Table,
+    slots: SlotTable,
 }
 
 /// The content of a node's answer, with indices for lookups in it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-struct Told {
+struct Content {
     nodes: Vec<Node>,
     shards: Vec<Members>,
     /// The indices of the nodes in the order of their addresses.
@@ -89,15 +89,6 @@ pub struct Shard<'a> {
     map: &'a SlotMap,
     master: Option<u16>,
     replicas: &'a [u16],
-}
-
-/// The form of a request for a node's map.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Form {
-    /// `CLUSTER SHARDS`, since Redis 7.0: with the nodes' health and both of their ports.
-    Shards,
-    /// `CLUSTER SLOTS`, for older servers: with the port for the connection's own transport only.
-    Slots,
 }
 
 /// The reason for which an answer is not a map.
@@ -148,17 +139,7 @@ impl SlotMap {
     /// A map without any nodes.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { told: Arc::default(), redirected: Vec::new(), slots: Table::default() }
-    }
-
-    /// Reads a node's answer to a request in this form: one whole frame, of either version of the
-    /// protocol. Unknown fields are skipped, and so is a node without a port for the client's
-    /// transport.
-    ///
-    /// # Errors
-    /// [`MapError`], also for the answer of a node that knows of no slot at all.
-    pub fn read(form: Form, frame: &[u8], view: &Viewpoint<'_>) -> Result<Self, MapError> {
-        read::map(form, frame, view)
+        Self { told: Arc::default(), redirected: Vec::new(), slots: SlotTable::default() }
     }
 
     /// Records a redirect: this node serves the slot. Returns whether the map has changed.

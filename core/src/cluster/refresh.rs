@@ -2,7 +2,7 @@
 //!
 //! # Theory of operation
 //!
-//! The map is read once at the beginning, whenever an event [doubts](Input::Doubted) it, and from time
+//! The map is read once at the beginning, whenever an event [doubts](RefreshInput::Doubted) it, and from time
 //! to time without one: otherwise a client that only reads from replicas may never learn of a new one.
 //! One node is asked at a time.
 //!
@@ -31,7 +31,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::address::Address;
-use super::map::{Form, Health, MapError, SlotMap};
+use super::map::{Health, MapError, SlotMap};
+use crate::command::TopologyForm;
 use crate::error::ServerErrorKind;
 use crate::retry::{Backoff, Random};
 use crate::time::{Deadline, Instant};
@@ -40,7 +41,7 @@ use crate::time::{Deadline, Instant};
 #[derive(Debug)]
 pub struct Refresh {
     seeds: Vec<Address>,
-    form: Form,
+    form: TopologyForm,
     fetching: Option<Fetching>,
     /// Whether the map is doubted, or the last fetch failed.
     wanted: bool,
@@ -62,15 +63,15 @@ struct Fetching {
 
 /// An event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Input {
+pub enum RefreshInput {
     /// The map is or may be wrong: a `MOVED` was followed, a slot has no node, or a node is not reached.
     Doubted,
     /// The fetch returned a map.
     Fetched,
     /// The fetch returned no map.
     Failed,
-    /// The node does not know the form of the request, or does not permit it: see [`Input::of`]. The
-    /// same as [`Input::Failed`] for the older form.
+    /// The node does not know the form of the request, or does not permit it: see [`RefreshInput::of`]. The
+    /// same as [`RefreshInput::Failed`] for the older form.
     Unknown,
 }
 
@@ -80,10 +81,10 @@ pub struct Fetch {
     /// The node to ask.
     pub from: Address,
     /// The form to ask in.
-    pub form: Form,
+    pub form: TopologyForm,
 }
 
-impl Input {
+impl RefreshInput {
     /// The event that reports this outcome of a fetch.
     #[must_use]
     pub fn of(outcome: &Result<SlotMap, MapError>) -> Self {
@@ -121,7 +122,7 @@ impl Refresh {
         let backoff = Backoff::new(random.next());
         Self {
             seeds,
-            form: Form::Shards,
+            form: TopologyForm::Shards,
             fetching: None,
             wanted: true,
             not_before: now,
@@ -134,25 +135,25 @@ impl Refresh {
     }
 
     /// Handles an event. The outcome of a fetch is ignored while no fetch is under way.
-    pub fn handle(&mut self, input: Input, now: Instant) {
-        if input == Input::Doubted {
+    pub fn handle(&mut self, input: RefreshInput, now: Instant) {
+        if input == RefreshInput::Doubted {
             self.wanted = true;
             return;
         }
         let Some(Fetching { from, since }) = self.fetching.take() else { return };
         match input {
-            Input::Fetched => {
+            RefreshInput::Fetched => {
                 self.failed.clear();
                 self.backoff.succeeded();
                 self.not_before = since + Self::CALM;
                 self.routine = now + Self::ROUTINE / 2 + self.random.below(Self::ROUTINE);
             }
-            Input::Unknown if self.form == Form::Shards => {
-                self.form = Form::Slots;
+            RefreshInput::Unknown if self.form == TopologyForm::Shards => {
+                self.form = TopologyForm::Slots;
                 self.again = Some(from);
                 self.not_before = now;
             }
-            Input::Failed | Input::Unknown | Input::Doubted => {
+            RefreshInput::Failed | RefreshInput::Unknown | RefreshInput::Doubted => {
                 self.failed.insert(from);
                 self.wanted = true;
                 self.not_before = (since + Self::LEAST).max(now + self.backoff.failed());

@@ -34,7 +34,7 @@ pub struct Split {
 
 /// Some of many keys, all of one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part<'a> {
+pub struct SlotPart<'a> {
     /// Their slot.
     pub slot: Slot,
     /// Their places in the caller's order; rising, except for writes.
@@ -91,7 +91,7 @@ impl Split {
     }
 
     /// The parts, in the order of their slots.
-    pub fn parts(&self) -> impl ExactSizeIterator<Item = Part<'_>> {
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = SlotPart<'_>> {
         self.parts.iter().map(|part| self.part(part))
     }
 
@@ -101,11 +101,11 @@ impl Split {
     pub fn by_node<N: Ord>(
         &self,
         mut node: impl FnMut(Slot) -> Option<N>,
-    ) -> Vec<(Option<N>, Vec<Part<'_>>)> {
+    ) -> Vec<(Option<N>, Vec<SlotPart<'_>>)> {
         let mut parts: Vec<_> =
             self.parts.iter().map(|part| (node(part.0), self.part(part))).collect();
         parts.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut groups: Vec<(Option<N>, Vec<Part<'_>>)> = Vec::new();
+        let mut groups: Vec<(Option<N>, Vec<SlotPart<'_>>)> = Vec::new();
         for (node, part) in parts {
             match groups.last_mut() {
                 Some((last, group)) if *last == node => group.push(part),
@@ -116,23 +116,23 @@ impl Split {
     }
 
     /// The names of the keys that were split, in the order of the parts: the window
-    /// [`Part::range`] of them is a part.
+    /// [`SlotPart::range`] of them is a part.
     #[must_use]
     pub fn names(&self, keys: &Keys<'_>) -> Names {
         let all: Vec<&[u8]> = keys.iter().map(|key| key.name()).collect();
         self.order.iter().map(|&at| all.get(at).copied().unwrap_or_default()).collect()
     }
 
-    fn part(&self, (slot, range): &(Slot, Range<usize>)) -> Part<'_> {
+    fn part(&self, (slot, range): &(Slot, Range<usize>)) -> SlotPart<'_> {
         let places = self.order.get(range.clone()).unwrap_or_default();
-        Part { slot: *slot, places, range: range.clone() }
+        SlotPart { slot: *slot, places, range: range.clone() }
     }
 }
 
 /// The answers to the parts of a split, joined.
 #[derive(Clone, Debug)]
 pub struct Gather<E> {
-    places: Vec<Place>,
+    places: Vec<KeyAnswer>,
     removed: u64,
     failures: Vec<(Vec<usize>, E)>,
     left: usize,
@@ -140,7 +140,7 @@ pub struct Gather<E> {
 
 /// The state of one key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Place {
+enum KeyAnswer {
     Open,
     Failed,
     Done(Option<Bytes>),
@@ -173,35 +173,35 @@ impl<E> Gather<E> {
     /// No answers yet.
     #[must_use]
     pub fn new(split: &Split) -> Self {
-        let mut places = vec![Place::Open; split.len];
+        let mut places = vec![KeyAnswer::Open; split.len];
         for &at in &split.repeated {
             if let Some(place) = places.get_mut(at) {
-                *place = Place::Done(None);
+                *place = KeyAnswer::Done(None);
             }
         }
         let left = split.order.len();
         Self { places, removed: 0, failures: Vec::new(), left }
     }
 
-    /// Takes the answer for the keys at these places: of a whole [`Part`], or of some of its keys.
+    /// Takes the answer for the keys at these places: of a whole [`SlotPart`], or of some of its keys.
     ///
     /// # Errors
     /// [`Misfit`] if the answer does not fit the keys.
     pub fn take(&mut self, places: &[usize], outcome: Result<Reply, E>) -> Result<(), Misfit> {
-        let is_open = |&at: &usize| self.places.get(at) == Some(&Place::Open);
+        let is_open = |&at: &usize| self.places.get(at) == Some(&KeyAnswer::Open);
         if places.is_empty() || !places.iter().all(is_open) {
             return Err(Misfit);
         }
-        let filled: Vec<Place> = match outcome {
+        let filled: Vec<KeyAnswer> = match outcome {
             Ok(Reply::Values(values)) if values.len() == places.len() => {
-                values.into_iter().map(Place::Done).collect()
+                values.into_iter().map(KeyAnswer::Done).collect()
             }
-            Ok(Reply::Value(value)) if places.len() == 1 => vec![Place::Done(value)],
+            Ok(Reply::Value(value)) if places.len() == 1 => vec![KeyAnswer::Done(value)],
             Ok(Reply::Count(count)) if count <= places.len() as u64 => {
                 self.removed += count;
-                vec![Place::Done(None); places.len()]
+                vec![KeyAnswer::Done(None); places.len()]
             }
-            Ok(Reply::Done) => vec![Place::Done(None); places.len()],
+            Ok(Reply::Done) => vec![KeyAnswer::Done(None); places.len()],
             Ok(
                 Reply::Values(_)
                 | Reply::Value(_)
@@ -214,12 +214,12 @@ impl<E> Gather<E> {
             ) => return Err(Misfit),
             Err(error) => {
                 self.failures.push((places.to_vec(), error));
-                vec![Place::Failed; places.len()]
+                vec![KeyAnswer::Failed; places.len()]
             }
         };
         for (&at, filled) in places.iter().zip(filled) {
             if let Some(place) = self.places.get_mut(at) {
-                let was_open = core::mem::replace(place, filled) == Place::Open;
+                let was_open = core::mem::replace(place, filled) == KeyAnswer::Open;
                 self.left = self.left.saturating_sub(was_open.into());
             }
         }
@@ -237,9 +237,9 @@ impl<E> Gather<E> {
     /// # Errors
     /// [`Partial`] if any key failed or has no answer; its place has no value then.
     pub fn values(mut self) -> Gathered<Vec<Option<Bytes>>, E> {
-        let take = |place: &mut Place| match place {
-            Place::Done(value) => value.take(),
-            Place::Open | Place::Failed => None,
+        let take = |place: &mut KeyAnswer| match place {
+            KeyAnswer::Done(value) => value.take(),
+            KeyAnswer::Open | KeyAnswer::Failed => None,
         };
         let values = self.places.iter_mut().map(take).collect();
         self.end(values)
@@ -263,7 +263,7 @@ impl<E> Gather<E> {
     }
 
     fn end<T>(self, done: T) -> Gathered<T, E> {
-        let open = self.places.iter().enumerate().filter(|(_, place)| **place == Place::Open);
+        let open = self.places.iter().enumerate().filter(|(_, place)| **place == KeyAnswer::Open);
         let unanswered: Vec<usize> = open.map(|(at, _)| at).collect();
         if self.failures.is_empty() && unanswered.is_empty() {
             return Ok(done);

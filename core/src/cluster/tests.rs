@@ -13,11 +13,12 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::address::{Address, Viewpoint};
-use super::map::{Form, SlotMap};
+use super::map::SlotMap;
 use super::redirect::{Hops, Next, RedirectKind, TooManyRedirects, Trouble};
-use super::refresh::{Input, Refresh};
+use super::refresh::{Refresh, RefreshInput};
 use super::slot::Slot;
 use super::split::{Gather, Split};
+use crate::command::TopologyForm;
 use crate::error::{Failure, ServerError};
 use crate::reply::{Answer, Reply};
 use crate::retry::Random;
@@ -296,15 +297,16 @@ impl Client {
                 && *when <= cluster.now
             {
                 let view = Viewpoint::as_told(from);
-                let read = |frame: String| SlotMap::read(Form::Slots, frame.as_bytes(), &view);
+                let read =
+                    |frame: String| SlotMap::read(TopologyForm::Slots, frame.as_bytes(), &view);
                 match cluster.topology(node(from)).map(read) {
                     Some(outcome) => {
-                        self.refresh.handle(Input::of(&outcome), cluster.now);
+                        self.refresh.handle(RefreshInput::of(&outcome), cluster.now);
                         self.map = outcome.unwrap();
                         self.fetch = None;
                         return;
                     }
-                    None => self.refresh.handle(Input::Failed, cluster.now),
+                    None => self.refresh.handle(RefreshInput::Failed, cluster.now),
                 }
                 self.fetch = None;
             }
@@ -350,7 +352,7 @@ impl Client {
                     match redirect.kind {
                         RedirectKind::Moved => {
                             self.map.moved(redirect.slot, &redirect.to);
-                            self.refresh.handle(Input::Doubted, cluster.now);
+                            self.refresh.handle(RefreshInput::Doubted, cluster.now);
                         }
                         RedirectKind::Ask => asked = Some(redirect.to),
                     }
@@ -358,7 +360,7 @@ impl Client {
                 }
                 Ok(Next::Wait { at, trouble }) => {
                     if trouble.doubts_the_map() {
-                        self.refresh.handle(Input::Doubted, cluster.now);
+                        self.refresh.handle(RefreshInput::Doubted, cluster.now);
                         self.pass_until_read(cluster, at);
                     } else {
                         self.pass(cluster, at);

@@ -1,7 +1,7 @@
 //! Which nodes of a cluster may run a command.
 
 use super::slot::Slot;
-use crate::command::Command;
+use crate::command::{Command, CommandKeys};
 
 /// Which nodes a command is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,26 +21,12 @@ impl Way {
     /// The way of a command. Costs a hash of each key.
     #[must_use]
     pub fn of(command: &Command<'_>) -> Self {
-        match command {
-            Command::Get(key)
-            | Command::Set { key, .. }
-            | Command::Add { key, .. }
-            | Command::Touch { key, .. }
-            | Command::Persist(key)
-            | Command::Incr { key, .. }
-            | Command::DeleteIf { key, .. }
-            | Command::Contains(key)
-            | Command::Remaining(key) => Self::Slot(Slot::of_key(key)),
-            Command::GetMany(keys) | Command::Delete(keys) => {
-                Self::of_slots(keys.iter().map(|key| Slot::of_key(&key)))
-            }
-            Command::SetMany { keys, values, .. } => {
-                let keys = keys.iter().zip(*values);
-                Self::of_slots(keys.map(|(key, _)| Slot::of_key(&key)))
-            }
-            Command::Unlink(keys) => Self::of_slots(keys.iter().map(|key| Slot::of(key))),
-            Command::Clear | Command::Scan { .. } => Self::EveryMaster,
-            Command::Topology(_) | Command::ReadOnly | Command::Ping => Self::Any,
+        match command.keys() {
+            CommandKeys::One(key) => Self::Slot(Slot::of_key(&key)),
+            CommandKeys::Many(keys) => Self::of_slots(keys.iter().map(|key| Slot::of_key(&key))),
+            CommandKeys::Whole(keys) => Self::of_slots(keys.iter().map(|key| Slot::of(key))),
+            CommandKeys::Stem(_) | CommandKeys::All => Self::EveryMaster,
+            CommandKeys::None => Self::Any,
         }
     }
 
@@ -58,7 +44,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::cluster::map::Form;
+    use crate::command::TopologyForm;
     use crate::key::{KeySpace, Names};
     use crate::ttl::Expiry;
 
@@ -88,7 +74,7 @@ mod tests {
             (Command::Unlink(&values), here),
             (Command::Clear, Way::EveryMaster),
             (Command::Scan { stem: b"{a}", cursor: 0 }, Way::EveryMaster),
-            (Command::Topology(Form::Shards), Way::Any),
+            (Command::Topology(TopologyForm::Shards), Way::Any),
             (Command::ReadOnly, Way::Any),
             (Command::Ping, Way::Any),
         ] {

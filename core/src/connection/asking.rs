@@ -8,7 +8,6 @@
 use super::{Connection, Tag};
 use crate::command::Command;
 use crate::error::Refused;
-use crate::key::Key;
 use crate::resp::answer::Expect;
 use crate::resp::encode;
 use crate::resp::output::Output;
@@ -28,9 +27,11 @@ impl Connection {
         tx: &mut Output,
     ) -> Result<(), Refused> {
         self.check(command)?;
-        if let Some(key) = self.persists(command) {
+        let replaced = self.replaced(command);
+        let command = replaced.as_ref().unwrap_or(command);
+        if let Command::Persist(key) = command {
             let (before, begins_at) = (tx.len(), self.put);
-            encode::persist_asking(tx, &key);
+            encode::persist_asking(tx, key);
             self.put += (tx.len() - before) as u64;
             self.queue_up(Expect::DONE, None, expires, begins_at);
             self.queue_up(Expect::PERSISTED_ASKING, Some(tag), expires, begins_at);
@@ -45,14 +46,5 @@ impl Connection {
         self.queue_up(Expect::DONE, None, expires, begins_at);
         self.put(command, Some(tag), expires, tx);
         Ok(())
-    }
-
-    /// The key, if the command goes out as `PERSIST` and `EXISTS`.
-    fn persists<'k>(&self, command: &Command<'k>) -> Option<Key<'k>> {
-        match (command, command.without_script()) {
-            (Command::Persist(key), _) => Some(*key),
-            (_, Some(Command::Persist(key))) if self.scripts.are_refused() => Some(key),
-            (_, _) => None,
-        }
     }
 }

@@ -3,30 +3,25 @@
 //! The connection keeps the earliest expiry that it has seen ([`Connection::deadline`]). At that time it
 //! walks through its queue once, and finds all expired commands and the next expiry.
 
-use super::{Connection, Event, Phase};
+use super::sweep::Sweep;
+use super::{Connection, ConnectionPhase, Event};
 use crate::command::Command;
 use crate::error::ConnectionError;
 use crate::planted::{self, Bug};
 use crate::resp::output::Output;
 use crate::time::{Deadline, Instant};
 
-/// A walk through the queue in search of expired commands, one event at a time.
-#[derive(Debug)]
-pub(super) struct Sweep {
-    next: usize,
-    next_expiry: Instant,
-    silent: bool,
-}
-
 impl Connection {
     /// When to poll even if nothing was read. Changes with every submit and poll.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         match &self.phase {
-            Phase::Closed => None,
-            Phase::Handshake { .. } if planted::is(Bug::NoConnectTimeout) => None,
-            Phase::Handshake { until, .. } => Some(Deadline { at: *until, why: "handshake" }),
-            Phase::Ready { .. } | Phase::Leaving(_) => {
+            ConnectionPhase::Closed => None,
+            ConnectionPhase::Handshake { .. } if planted::is(Bug::NoConnectTimeout) => None,
+            ConnectionPhase::Handshake { until, .. } => {
+                Some(Deadline { at: *until, why: "handshake" })
+            }
+            ConnectionPhase::Ready { .. } | ConnectionPhase::Leaving(_) => {
                 let expiry = Some(Deadline { at: self.next_expiry, why: "command expiry" });
                 match self.queue.front() {
                     None if planted::is(Bug::NoKeepalive) => expiry,
@@ -95,12 +90,5 @@ impl Connection {
             }
         }
         None
-    }
-}
-
-impl Sweep {
-    /// The command at the front of the queue has left it.
-    pub(super) fn step_back(&mut self) {
-        self.next = self.next.saturating_sub(1);
     }
 }

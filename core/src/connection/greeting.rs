@@ -14,38 +14,11 @@
 
 use core::time::Duration;
 
-use super::{Pushes, Setup};
+use super::setup::{Greeting, Setup};
+use super::tracking::Pushes;
 use crate::planted::{self, Bug};
+use crate::protocol::Protocol;
 use crate::time::Instant;
-
-/// Which version of the protocol a cache speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// RESP3, or RESP2 if the server speaks no RESP3. In text: `auto`.
-    #[default]
-    Auto,
-    /// RESP2; the client asks for no other. In text: `2`.
-    Resp2,
-    /// RESP3; if the server does not speak it that is an error. In text: `3`.
-    Resp3,
-}
-
-/// How one connection greets its server.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Greeting {
-    /// With `HELLO 3`, and in RESP2 if the server refuses that.
-    #[default]
-    Either,
-    /// With `HELLO 3`; a server that refuses it ends the connection in
-    /// [`NoResp3`](crate::error::ConnectionError::NoResp3).
-    Resp3,
-    /// In RESP2, and with the name of the connection, if it has one.
-    Resp2,
-    /// In RESP2, with only the necessary commands: the credentials, the database, and those that the
-    /// connection's role requires.
-    Bare,
-}
 
 /// Chooses how the connections of one pool greet their server, from the outcomes of earlier ones.
 #[derive(Clone, Debug)]
@@ -54,24 +27,6 @@ pub struct Greetings {
     /// Whether a bare greeting is useful: it would be shorter, and the setup does not rely on pushes.
     may_be_bare: bool,
     bare_until: Option<Instant>,
-}
-
-impl Protocol {
-    /// The protocol with this text: `auto`, `2` or `3`.
-    #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
-        [Self::Auto, Self::Resp2, Self::Resp3].into_iter().find(|it| it.as_text() == text)
-    }
-
-    /// The text that [`from_text`](Self::from_text) reads.
-    #[must_use]
-    pub const fn as_text(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Resp2 => "2",
-            Self::Resp3 => "3",
-        }
-    }
 }
 
 impl Greetings {

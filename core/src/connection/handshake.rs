@@ -19,7 +19,9 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Greeting, Pushes, Role, ServerInfo, Setup, Tracking, auth};
+use super::passwords::{self, DEFAULT_USER};
+use super::setup::{Greeting, Role, ServerInfo, Setup};
+use super::tracking::{Pushes, Tracking};
 use crate::command::Command;
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::planted::{self, Bug};
@@ -27,7 +29,7 @@ use crate::resp::encode::Scripts;
 use crate::resp::output::Output;
 use crate::resp::{decode, encode};
 use crate::secret::Secret;
-use crate::url::Credentials;
+use crate::server::Credentials;
 
 /// A handshake under way.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub(super) struct Handshake {
     /// Whether to let the server answer reads as a replica.
     reads: bool,
     tracking: Option<Tracking>,
-    asked: VecDeque<Ask>,
+    asked: VecDeque<Asked>,
     info: ServerInfo,
     /// How many bytes the server has sent.
     heard: usize,
@@ -49,7 +51,7 @@ pub(super) struct Handshake {
 
 /// The result of handling a reply.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum HandshakeStep {
     /// More replies are to come.
     Pending,
     /// That was the last one.
@@ -57,7 +59,7 @@ pub(super) enum Step {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Ask {
+enum Asked {
     Hello,
     /// Like [`Must`](Self::Must), and the error may quote the password.
     Auth,
@@ -116,11 +118,11 @@ impl Handshake {
         &mut self,
         frame: &[u8],
         tx: &mut Output,
-    ) -> Result<Step, ConnectionError> {
+    ) -> Result<HandshakeStep, ConnectionError> {
         let error = decode::error(frame)?;
         match (self.asked.pop_front(), error) {
             (None, _) => return Err(ProtocolError::Unasked.into()),
-            (Some(Ask::Hello), None) => {
+            (Some(Asked::Hello), None) => {
                 let hello = decode::hello(frame)?;
                 if self.greeting == Greeting::Resp3 && hello.proto != 3 {
                     return Err(ConnectionError::NoResp3);
@@ -137,41 +139,41 @@ impl Handshake {
                 };
                 self.go_on(tx)?;
             }
-            (Some(Ask::Hello), Some(error)) if self.may_speak_resp2(&error) => {
+            (Some(Asked::Hello), Some(error)) if self.may_speak_resp2(&error) => {
                 if self.greeting == Greeting::Resp3 {
                     return Err(ConnectionError::NoResp3);
                 }
                 self.greet_in_resp2(tx);
                 self.go_on(tx)?;
             }
-            (Some(Ask::Auth | Ask::Must | Ask::Name), None) | (Some(Ask::May), _) => {}
-            (Some(Ask::Name), Some(error))
+            (Some(Asked::Auth | Asked::Must | Asked::Name), None) | (Some(Asked::May), _) => {}
+            (Some(Asked::Name), Some(error))
                 if is_worth_going_on(&error) && !planted::is(Bug::NameIsNeeded) =>
             {
                 self.info.unnamed = true;
             }
-            (Some(Ask::Role), None) => {
+            (Some(Asked::Role), None) => {
                 let word = decode::elements(frame)?.next().transpose()?;
                 self.be(word.and_then(|word| word.bytes()).unwrap_or_default())?;
             }
-            (Some(Ask::Ping), None) if self.tracking.is_some() && self.info.protocol < 3 => {
+            (Some(Asked::Ping), None) if self.tracking.is_some() && self.info.protocol < 3 => {
                 return Err(ConnectionError::NoPushes);
             }
-            (Some(Ask::Ping), error) if error.as_ref().is_none_or(is_worth_going_on) => {
-                return Ok(Step::Done(core::mem::take(&mut self.info)));
+            (Some(Asked::Ping), error) if error.as_ref().is_none_or(is_worth_going_on) => {
+                return Ok(HandshakeStep::Done(core::mem::take(&mut self.info)));
             }
-            (Some(Ask::Hello), Some(error)) if self.credentials.is_none() => {
+            (Some(Asked::Hello), Some(error)) if self.credentials.is_none() => {
                 return Err(ConnectionError::Refused(error));
             }
-            (Some(Ask::Hello | Ask::Auth), Some(error)) => {
+            (Some(Asked::Hello | Asked::Auth), Some(error)) => {
                 return Err(ConnectionError::Refused(error.withheld()));
             }
-            (Some(Ask::Must | Ask::Name | Ask::Role | Ask::Ping), Some(error)) => {
+            (Some(Asked::Must | Asked::Name | Asked::Role | Asked::Ping), Some(error)) => {
                 return Err(ConnectionError::Refused(error.without(self.secret())));
             }
-            (Some(Ask::Ping), None) => {}
+            (Some(Asked::Ping), None) => {}
         }
-        Ok(Step::Pending)
+        Ok(HandshakeStep::Pending)
     }
 
     fn hello(&mut self, tx: &mut Output) {
@@ -184,20 +186,20 @@ impl Handshake {
             words.extend([b"SETNAME", name.as_bytes()]);
         }
         encode::request(tx, &words);
-        self.asked.push_back(Ask::Hello);
+        self.asked.push_back(Asked::Hello);
     }
 
     fn greet_in_resp2(&mut self, tx: &mut Output) {
         if let Some(credentials) = &self.credentials {
-            auth::request(credentials, 2, tx);
-            self.asked.push_back(Ask::Auth);
+            passwords::request(credentials, 2, tx);
+            self.asked.push_back(Asked::Auth);
         }
         if let Some(name) = &self.name {
             if self.greeting == Greeting::Bare {
                 self.info.unnamed = true;
             } else {
                 encode::request(tx, &[b"CLIENT", b"SETNAME", name.as_bytes()]);
-                self.asked.push_back(Ask::Name);
+                self.asked.push_back(Asked::Name);
             }
         }
         self.info.protocol = 2;
@@ -217,28 +219,28 @@ impl Handshake {
         if self.database != 0 {
             let database = itoa::Buffer::new().format(self.database).as_bytes().to_vec();
             encode::request(tx, &[b"SELECT", &database]);
-            self.asked.push_back(Ask::Must);
+            self.asked.push_back(Asked::Must);
         }
         let says_more = matches!(self.greeting, Greeting::Either | Greeting::Resp3);
         let library = [("LIB-NAME", LIBRARY), ("LIB-VER", env!("CARGO_PKG_VERSION"))];
         for (what, value) in library.into_iter().filter(|_| says_more) {
             encode::request(tx, &[b"CLIENT", b"SETINFO", what.as_bytes(), value.as_bytes()]);
-            self.asked.push_back(Ask::May);
+            self.asked.push_back(Asked::May);
         }
         if self.role == Role::Master {
             encode::request(tx, &[b"ROLE"]);
-            self.asked.push_back(Ask::Role);
+            self.asked.push_back(Asked::Role);
         }
         if self.reads {
             encode::command(&Command::ReadOnly, &mut Scripts::default(), tx);
-            self.asked.push_back(Ask::Must);
+            self.asked.push_back(Asked::Must);
         }
         if let Some(tracking) = self.tracking.as_ref().filter(|_| self.info.protocol > 2) {
             tracking.request(tx);
-            self.asked.push_back(Ask::Must);
+            self.asked.push_back(Asked::Must);
         }
         encode::request(tx, &[b"PING"]);
-        self.asked.push_back(Ask::Ping);
+        self.asked.push_back(Asked::Ping);
     }
 
     /// Checks the role that the server reports.
@@ -299,9 +301,6 @@ fn is_worth_going_on(error: &ServerError) -> bool {
     let loading = error.kind == ServerErrorKind::Loading && !planted::is(Bug::LoadingIsReady);
     !loading && !matches!(error.kind, ServerErrorKind::NoAuth | ServerErrorKind::MaxClients)
 }
-
-/// The user in `HELLO` if the URL names none.
-pub(super) const DEFAULT_USER: &str = "default";
 
 /// The most bytes that a server may send in the handshake.
 const MOST_HEARD: usize = 1 << 20;

@@ -42,10 +42,13 @@ mod auth;
 mod due;
 mod greeting;
 mod handshake;
+mod passwords;
 mod push;
 mod setup;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod tracking;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -53,17 +56,18 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use self::auth::Told;
-pub(crate) use self::auth::request as put_auth;
-use self::due::Sweep;
-pub use self::greeting::{Greeting, Greetings, Protocol};
-use self::handshake::{Handshake, Step};
-pub use self::push::{Pushes, Tracking};
-pub use self::setup::{Role, ServerInfo, Setup};
+pub use self::greeting::Greetings;
+use self::handshake::{Handshake, HandshakeStep};
+use self::passwords::Passwords;
+pub(crate) use self::passwords::request as put_auth;
+pub use self::setup::{Greeting, Role, ServerInfo, Setup};
+use self::sweep::Sweep;
+pub use self::tracking::{Pushes, Tracking};
 use crate::command::Command;
 use crate::copies::Copies;
 use crate::error::{ConnectionError, Failure, ProtocolError, Refused, ServerError};
 use crate::planted::{self, Bug};
+pub use crate::protocol::Protocol;
 use crate::reply::{Answer, Reply};
 use crate::resp::answer::Expect;
 use crate::resp::decode::{self, Push};
@@ -72,7 +76,6 @@ use crate::resp::output::Output;
 use crate::resp::scan::{Expected, Scanner};
 use crate::retry::{self, Blame};
 use crate::time::Instant;
-use crate::ttl::Expiry;
 
 /// The caller's name for a command, returned with its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -120,7 +123,7 @@ pub enum Event {
 /// One pipelined connection.
 #[derive(Debug)]
 pub struct Connection {
-    phase: Phase,
+    phase: ConnectionPhase,
     role: Role,
     response_timeout: Duration,
     tells_pushes: bool,
@@ -148,13 +151,13 @@ pub struct Connection {
     /// Whether the command at the front was blamed for that.
     blamed: bool,
     /// The passwords that no error may show.
-    told: Told,
+    passwords: Passwords,
     /// The version of RESP that is spoken, once the connection is ready.
     protocol: u8,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum ConnectionPhase {
     Handshake {
         steps: Box<Handshake>,
         until: Instant,
@@ -199,7 +202,10 @@ impl Connection {
     pub fn open(setup: &Setup, now: Instant, tx: &mut Output) -> Self {
         let steps = Handshake::begin(setup, tx);
         Self {
-            phase: Phase::Handshake { steps: Box::new(steps), until: now + setup.connect_timeout },
+            phase: ConnectionPhase::Handshake {
+                steps: Box::new(steps),
+                until: now + setup.connect_timeout,
+            },
             role: setup.role,
             response_timeout: setup.response_timeout,
             tells_pushes: setup.pushes != Pushes::Dropped,
@@ -219,7 +225,7 @@ impl Connection {
             known: setup.credentials.is_some(),
             broken: false,
             blamed: false,
-            told: Told::new(setup.credentials.as_ref()),
+            passwords: Passwords::new(setup.credentials.as_ref()),
             protocol: 2,
         }
     }
@@ -256,10 +262,10 @@ impl Connection {
         tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
         let outcome = match &self.phase {
-            Phase::Closed => return Ok(self.next_lost()),
-            Phase::Handshake { .. } | Phase::Ready { .. } | Phase::Leaving(_) => {
-                self.next_event(rx, now, tx)
-            }
+            ConnectionPhase::Closed => return Ok(self.next_lost()),
+            ConnectionPhase::Handshake { .. }
+            | ConnectionPhase::Ready { .. }
+            | ConnectionPhase::Leaving(_) => self.next_event(rx, now, tx),
         };
         if outcome.is_err() {
             self.close();
@@ -298,18 +304,18 @@ impl Connection {
     /// The socket is gone, or is about to go: nothing more is read or submitted, and the waiting commands
     /// are lost.
     pub fn close(&mut self) {
-        self.phase = Phase::Closed;
+        self.phase = ConnectionPhase::Closed;
     }
 
     /// Whether the connection takes commands: the handshake is done, and it is neither closed nor
     /// about to be.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(self.phase, Phase::Ready { .. })
+        matches!(self.phase, ConnectionPhase::Ready { .. })
     }
 
     fn is_greeting(&self) -> bool {
-        matches!(self.phase, Phase::Handshake { .. })
+        matches!(self.phase, ConnectionPhase::Handshake { .. })
     }
 
     /// How many commands wait for their replies.
@@ -369,7 +375,10 @@ impl Connection {
         if !self.is_ready() {
             return Err(Refused::NotOpen);
         }
-        let (len, limit) = (encode::largest(command) as u64, encode::MAX_ARGUMENT as u64);
+        // The commonest command has a branch of its own.
+        let largest =
+            if let Command::Get(key) = command { key.len() } else { command.largest_argument() };
+        let (len, limit) = (largest as u64, encode::MAX_ARGUMENT as u64);
         if len > limit {
             return Err(Refused::TooLarge { len, limit });
         }
@@ -379,19 +388,25 @@ impl Connection {
     #[inline(always)]
     fn put(&mut self, command: &Command<'_>, tag: Option<Tag>, expires: Instant, tx: &mut Output) {
         let before = tx.len();
-        encode::command(command, &mut self.scripts, tx);
+        // The commonest command has a branch of its own, in which its expected reply is constant.
+        let expect = if let Command::Get(key) = command {
+            encode::get(tx, key);
+            Expect::VALUE
+        } else {
+            let replaced = self.replaced(command);
+            let command = replaced.as_ref().unwrap_or(command);
+            encode::command(command, &mut self.scripts, tx);
+            Expect::of(command)
+        };
         let begins_at = self.put;
         self.put += (tx.len() - before) as u64;
-        // The commonest command has a branch of its own, in which its expected reply is constant.
-        if let Command::Get(_) = command {
-            self.queue_up(Expect::VALUE, tag, expires, begins_at);
-        } else if let Command::Touch { expiry: Expiry::Never, .. } = command
-            && self.scripts.are_refused()
-        {
-            self.queue_up(Expect::PERSISTED, tag, expires, begins_at);
-        } else {
-            self.queue_up(Expect::of(command), tag, expires, begins_at);
-        }
+        self.queue_up(expect, tag, expires, begins_at);
+    }
+
+    /// The command that is sent instead of this one, as the server's user may run no scripts.
+    #[inline]
+    fn replaced<'c>(&self, command: &Command<'c>) -> Option<Command<'c>> {
+        if self.scripts.are_refused() { command.without_script() } else { None }
     }
 
     #[inline(always)]
@@ -432,12 +447,16 @@ impl Connection {
         }
         self.unscanned = rx.len();
         match &self.phase {
-            Phase::Handshake { until, .. } if *until <= now => Err(ConnectionError::NotReadyInTime),
-            Phase::Handshake { .. } | Phase::Closed => Ok(None),
-            Phase::Leaving(why) if self.queue.iter().all(|waiting| waiting.tag.is_none()) => {
+            ConnectionPhase::Handshake { until, .. } if *until <= now => {
+                Err(ConnectionError::NotReadyInTime)
+            }
+            ConnectionPhase::Handshake { .. } | ConnectionPhase::Closed => Ok(None),
+            ConnectionPhase::Leaving(why)
+                if self.queue.iter().all(|waiting| waiting.tag.is_none()) =>
+            {
                 Err((**why).clone())
             }
-            Phase::Ready { .. } | Phase::Leaving(_) => self.due(now, tx),
+            ConnectionPhase::Ready { .. } | ConnectionPhase::Leaving(_) => self.due(now, tx),
         }
     }
 
@@ -445,7 +464,7 @@ impl Connection {
     #[inline]
     fn scan(&mut self, rx: &[u8]) -> Result<Option<usize>, ProtocolError> {
         self.scanner.expect(match (&self.phase, self.queue.front()) {
-            (Phase::Handshake { .. }, _) => Expected::Small,
+            (ConnectionPhase::Handshake { .. }, _) => Expected::Small,
             (_, Some(front)) => front.expect.expected(),
             (_, None) => Expected::Nothing,
         });
@@ -462,24 +481,26 @@ impl Connection {
         now: Instant,
         tx: &mut Output,
     ) -> Result<Option<Event>, ConnectionError> {
-        if let Phase::Handshake { steps, .. } = &mut self.phase {
+        if let ConnectionPhase::Handshake { steps, .. } = &mut self.phase {
             steps.bear(len)?;
         }
         if decode::is_push(rx) && !planted::is(Bug::PushIsAReply) {
             return Ok(self.pushed(rx, len)?);
         }
-        if let Phase::Handshake { steps, .. } = &mut self.phase {
+        if let ConnectionPhase::Handshake { steps, .. } = &mut self.phase {
             let (frame, before) = (rx.split_to(len), tx.len());
             let step = steps.handle(&frame, tx)?;
             self.put += (tx.len() - before) as u64;
             return Ok(match step {
-                Step::Pending => None,
+                HandshakeStep::Pending => None,
                 // Bytes that have already arrived must not answer the first command.
-                Step::Done(_) if rx.first().is_some_and(|first| !b">|".contains(first)) => {
+                HandshakeStep::Done(_)
+                    if rx.first().is_some_and(|first| !b">|".contains(first)) =>
+                {
                     return Err(ProtocolError::Unasked.into());
                 }
-                Step::Done(info) => {
-                    self.phase = Phase::Ready { since: now };
+                HandshakeStep::Done(info) => {
+                    self.phase = ConnectionPhase::Ready { since: now };
                     self.last_used = now;
                     self.protocol = info.protocol;
                     Some(Event::Ready(info))
@@ -492,7 +513,7 @@ impl Connection {
             self.broken = true;
         })?;
         if let Err(failure) = answer {
-            answer = Err(self.told.conceal(failure));
+            answer = Err(self.passwords.conceal(failure));
             if expect.is_of_a_script() && retry::lacks_permission(&answer) {
                 self.scripts.refuse();
             }
@@ -509,7 +530,7 @@ impl Connection {
         }
         self.answered |= !is_stranger && !is_outage(&answer);
         if retry::elsewhere(&answer)
-            && let Phase::Ready { since } = self.phase
+            && let ConnectionPhase::Ready { since } = self.phase
             && (self.role == Role::Master || since + Self::DEMOTED_FROM <= now)
         {
             self.phase.leave(ConnectionError::Demoted);
@@ -529,7 +550,7 @@ impl Connection {
             let blame = Blame::Innocent;
             return Ok(tag.map(|tag| Event::Lost { tag, may_have_run: false, blame }));
         }
-        if let (Phase::Leaving(why), false, Err(Failure::Server(error))) =
+        if let (ConnectionPhase::Leaving(why), false, Err(Failure::Server(error))) =
             (&self.phase, front.ran, &answer)
             && is_stranger
             && **why == ConnectionError::Forgotten
@@ -590,7 +611,7 @@ fn is_outage(answer: &Answer) -> bool {
     matches!(answer, Err(Failure::Server(error)) if error.kind.is_outage())
 }
 
-impl Phase {
+impl ConnectionPhase {
     /// Takes no more commands, and ends once the commands in flight are answered.
     fn leave(&mut self, why: ConnectionError) {
         if let Self::Ready { .. } = self {

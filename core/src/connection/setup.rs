@@ -3,10 +3,9 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use super::greeting::Greeting;
-use super::push::Pushes;
+use super::tracking::Pushes;
 use crate::resp::scan::Limits;
-use crate::url::Credentials;
+use crate::server::Credentials;
 
 /// How a connection introduces itself to the server, and how patient it is.
 #[derive(Clone, Debug)]
@@ -29,6 +28,22 @@ pub struct Setup {
     pub response_timeout: Duration,
     /// Whether pushes are returned, and which ones the server is asked for.
     pub pushes: Pushes,
+}
+
+/// How one connection greets its server.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Greeting {
+    /// With `HELLO 3`, and in RESP2 if the server refuses that.
+    #[default]
+    Either,
+    /// With `HELLO 3`; a server that refuses it ends the connection in
+    /// [`NoResp3`](crate::error::ConnectionError::NoResp3).
+    Resp3,
+    /// In RESP2, and with the name of the connection, if it has one.
+    Resp2,
+    /// In RESP2, with only the necessary commands: the credentials, the database, and those that the
+    /// connection's role requires.
+    Bare,
 }
 
 /// The role that a server must have for a connection to it to be of use.

@@ -21,9 +21,10 @@ use crate::key::{KeySpace, Names};
 use crate::number::Number;
 use crate::reply::Reply;
 use crate::resp::scan::Limits;
+use crate::server::Credentials;
 use crate::time::Deadline;
 use crate::ttl::Expiry;
-use crate::url::{Backend, CacheUrl, Credentials};
+use crate::url::{Backend, CacheUrl};
 
 const HELLO: &[u8] = b"%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n\
     $5\r\nproto\r\n:3\r\n";

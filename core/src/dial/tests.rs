@@ -14,7 +14,7 @@ fn dial(addresses: usize, timeout: Duration) -> Dial {
     Dial::new(addresses, at(0) + timeout, at(0))
 }
 
-fn actions(dial: &mut Dial, now: Instant) -> Vec<Action> {
+fn actions(dial: &mut Dial, now: Instant) -> Vec<DialAction> {
     std::iter::from_fn(|| dial.poll(now)).collect()
 }
 
@@ -25,10 +25,10 @@ fn ordered(addresses: &[&str]) -> Vec<SocketAddr> {
 #[test]
 fn one_address_is_dialled_at_once_and_has_all_the_time() {
     let mut dial = dial(1, TIMEOUT);
-    assert_eq!(actions(&mut dial, at(0)), [Action::Start(0)]);
+    assert_eq!(actions(&mut dial, at(0)), [DialAction::Start(0)]);
     assert_eq!(dial.deadline().unwrap().at, at(5_000));
     assert_eq!(actions(&mut dial, at(4_999)), []);
-    let end = [Action::Close(0), Action::Finish(End::OutOfTime)];
+    let end = [DialAction::Close(0), DialAction::Finish(DialEnd::OutOfTime)];
     assert_eq!(actions(&mut dial, at(5_000)), end);
     assert_eq!((dial.deadline(), actions(&mut dial, at(9_000))), (None, vec![]));
 }
@@ -36,11 +36,11 @@ fn one_address_is_dialled_at_once_and_has_all_the_time() {
 #[test]
 fn the_next_address_starts_a_quarter_of_a_second_after_the_one_before() {
     let mut dial = dial(3, TIMEOUT);
-    assert_eq!(actions(&mut dial, at(0)), [Action::Start(0)]);
+    assert_eq!(actions(&mut dial, at(0)), [DialAction::Start(0)]);
     assert_eq!(dial.deadline().unwrap().at, at(250));
     assert_eq!(actions(&mut dial, at(249)), []);
-    assert_eq!(actions(&mut dial, at(250)), [Action::Start(1)]);
-    assert_eq!(actions(&mut dial, at(510)), [Action::Start(2)]);
+    assert_eq!(actions(&mut dial, at(250)), [DialAction::Start(1)]);
+    assert_eq!(actions(&mut dial, at(510)), [DialAction::Start(2)]);
     assert_eq!(dial.deadline().unwrap().at, at(5_000));
 }
 
@@ -48,13 +48,13 @@ fn the_next_address_starts_a_quarter_of_a_second_after_the_one_before() {
 fn the_next_address_starts_at_once_when_an_attempt_has_failed() {
     let mut dial = dial(3, TIMEOUT);
     actions(&mut dial, at(0));
-    dial.handle(Input::Failed(0));
-    assert_eq!(actions(&mut dial, at(1)), [Action::Start(1)]);
+    dial.handle(DialInput::Failed(0));
+    assert_eq!(actions(&mut dial, at(1)), [DialAction::Start(1)]);
     assert_eq!(actions(&mut dial, at(2)), [], "one failure starts one");
     actions(&mut dial, at(251));
-    dial.handle(Input::Failed(1));
-    dial.handle(Input::Failed(2));
-    assert_eq!(actions(&mut dial, at(252)), [Action::Finish(End::AllFailed)]);
+    dial.handle(DialInput::Failed(1));
+    dial.handle(DialInput::Failed(2));
+    assert_eq!(actions(&mut dial, at(252)), [DialAction::Finish(DialEnd::AllFailed)]);
 }
 
 #[test]
@@ -63,9 +63,9 @@ fn the_first_that_greets_wins_and_the_others_are_closed() {
     for now in [0, 250, 500] {
         actions(&mut dial, at(now));
     }
-    dial.handle(Input::Greeted(1));
-    dial.handle(Input::Greeted(0));
-    let end = [Action::Close(0), Action::Close(2), Action::Finish(End::Won(1))];
+    dial.handle(DialInput::Greeted(1));
+    dial.handle(DialInput::Greeted(0));
+    let end = [DialAction::Close(0), DialAction::Close(2), DialAction::Finish(DialEnd::Won(1))];
     assert_eq!(actions(&mut dial, at(501)), end);
     assert_eq!(actions(&mut dial, at(1_000)), [], "and the fourth is not dialled");
 }
@@ -75,18 +75,18 @@ fn what_is_said_of_an_attempt_that_does_not_run_is_ignored() {
     let mut dial = dial(2, TIMEOUT);
     actions(&mut dial, at(0));
     for index in [1, 7] {
-        dial.handle(Input::Greeted(index));
-        dial.handle(Input::Failed(index));
+        dial.handle(DialInput::Greeted(index));
+        dial.handle(DialInput::Failed(index));
     }
     assert_eq!(actions(&mut dial, at(1)), []);
-    dial.handle(Input::Failed(0));
-    dial.handle(Input::Greeted(0));
-    assert_eq!(actions(&mut dial, at(2)), [Action::Start(1)]);
+    dial.handle(DialInput::Failed(0));
+    dial.handle(DialInput::Greeted(0));
+    assert_eq!(actions(&mut dial, at(2)), [DialAction::Start(1)]);
 }
 
 #[test]
 fn a_name_without_addresses_fails_at_once() {
-    assert_eq!(actions(&mut dial(0, TIMEOUT), at(0)), [Action::Finish(End::AllFailed)]);
+    assert_eq!(actions(&mut dial(0, TIMEOUT), at(0)), [DialAction::Finish(DialEnd::AllFailed)]);
 }
 
 #[test]
@@ -107,18 +107,18 @@ fn greeted_after(count: usize, alive: usize, timeout: Duration, answer: Duration
     loop {
         while let Some(action) = dial.poll(now) {
             match action {
-                Action::Start(index) if index == alive => greets = Some(now + answer),
-                Action::Close(index) if index == alive => greets = None,
-                Action::Start(_) | Action::Close(_) => {}
-                Action::Finish(End::Won(_)) => return now.since(at(0)),
-                Action::Finish(_) => return Duration::MAX,
+                DialAction::Start(index) if index == alive => greets = Some(now + answer),
+                DialAction::Close(index) if index == alive => greets = None,
+                DialAction::Start(_) | DialAction::Close(_) => {}
+                DialAction::Finish(DialEnd::Won(_)) => return now.since(at(0)),
+                DialAction::Finish(_) => return Duration::MAX,
             }
             assert!(dial.running() <= Dial::MOST_AT_ONCE);
         }
         let next = dial.deadline().unwrap().at;
         now = greets.map_or(next, |greets| greets.min(next));
         if greets.is_some_and(|greets| greets <= now) {
-            dial.handle(Input::Greeted(alive));
+            dial.handle(DialInput::Greeted(alive));
         }
     }
 }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use hashbrown::HashTable;
 
-use super::FlightId;
+use super::id::FlightId;
 use crate::memory::Seed;
 use crate::work::Work;
 
@@ -14,7 +14,7 @@ use crate::work::Work;
 #[derive(Debug)]
 pub(super) struct Index {
     seed: Seed,
-    table: HashTable<Entry>,
+    table: HashTable<KeyFlight>,
     /// The number of flights that have ended, and that number when the last flight of each slot
     /// ended.
     ended: u64,
@@ -24,7 +24,7 @@ pub(super) struct Index {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct KeyFlight {
     hash: u64,
     key: Bytes,
     flight: FlightId,
@@ -54,7 +54,7 @@ impl Index {
     /// Assigns this flight to a key that has no flight.
     pub(super) fn insert(&mut self, key: Bytes, flight: FlightId) {
         let hash = self.seed.hash_whole(&key);
-        self.table.insert_unique(hash, Entry { hash, key, flight }, |entry| entry.hash);
+        self.table.insert_unique(hash, KeyFlight { hash, key, flight }, |entry| entry.hash);
     }
 
     /// Takes the flight off its key. Returns whether the key had this flight.

@@ -36,14 +36,14 @@
 //! A write of the key during its flight wins. [`Flights::invalidate`] takes the flight off the key,
 //! so that callers that come after the write do not get a value that was loaded before it, and
 //! forbids the flight's leaders to store. Followers that already have a seat still get the loaded
-//! value. If a leader is already storing, the write has to wait for it ([`Invalidated::Storing`]),
+//! value. If a leader is already storing, the write has to wait for it ([`Clearance::Storing`]),
 //! because two commands on two connections have no order.
 //!
 //! A flight that lasts longer than [`Flights::MAX_AGE`] is taken off its key as well, so that a
 //! load that hangs does not delay later callers.
 //!
 //! A caller that missed just before a flight of its key ended would lead a second load of the value
-//! that was just stored. [`Flights::seen`], taken before the lookup, detects this: [`Role::Again`]
+//! that was just stored. [`Flights::seen`], taken before the lookup, detects this: [`Joined::Again`]
 //! means that the caller should look the key up once more. A caller that has done so leads. Without
 //! this limit it could look up for ever, because loads of this key, and of others that share its
 //! slot, may end as often as it looks up.
@@ -59,6 +59,7 @@
 //! The machine has no locks and no wakers. It keeps a handle `W` for each waiting follower, and
 //! returns every handle ([`Handles`]) to be woken, or to be dropped where dropping is safe.
 
+mod id;
 mod index;
 mod seats;
 #[cfg(test)]
@@ -74,6 +75,7 @@ use bytes::Bytes;
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
+pub use self::id::FlightId;
 use self::index::Index;
 pub use self::seats::Seat;
 use self::seats::Seats;
@@ -94,17 +96,13 @@ pub struct Flights<W> {
     visited: Work,
 }
 
-/// Identifies the load of one key. Never reused within one [`Flights`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct FlightId(u64);
-
 /// The number of flights that had ended at some point in time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Seen(pub u64);
 
 /// The next step of a caller that missed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
+pub enum Joined {
     /// Load, then call [`Flights::loaded`] and [`Flights::landed`], or [`Flights::leave`].
     Lead(FlightId),
     /// Wait: [`Flights::follow`].
@@ -127,7 +125,7 @@ pub enum Turn {
 
 /// How a write of a key has to treat a flight of that key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Invalidated {
+pub enum Clearance {
     /// Proceed.
     Clear,
     /// Wait for this flight to end ([`Flights::await_end`]): it is being stored.
@@ -148,14 +146,14 @@ pub struct Handles<W> {
 struct Flight<W> {
     key: Bytes,
     began: Instant,
-    phase: Phase,
+    phase: FlightPhase,
     valid: bool,
     seats: Seats<W>,
     writers: Vec<W>,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum FlightPhase {
     /// This many leaders are loading, at least one.
     Loading { leaders: usize },
     /// The last leader went away; the follower in this seat has yet to notice that it leads.
@@ -198,22 +196,28 @@ impl<W> Flights<W> {
     /// Joins the flight of a key that was just missed, or begins one. A caller that follows waits
     /// until `now + wait` at most; with a `wait` of zero it leads as soon as it is polled. `seen`
     /// is the value of [`seen`](Self::seen) from before the lookup. Pass `None` if looking up again
-    /// is of no use, as after the second lookup; the role is then never [`Role::Again`].
-    pub fn join(&mut self, key: &Bytes, seen: Option<Seen>, now: Instant, wait: Duration) -> Role {
+    /// is of no use, as after the second lookup; the role is then never [`Joined::Again`].
+    pub fn join(
+        &mut self,
+        key: &Bytes,
+        seen: Option<Seen>,
+        now: Instant,
+        wait: Duration,
+    ) -> Joined {
         if let Some(id) = self.index.get(key)
             && let Some(flight) = self.flights.get_mut(&id)
             && !planted::is(Bug::EverybodyLeads)
         {
             if now.since(flight.began) < Self::MAX_AGE {
                 self.visited.count();
-                return Role::Follow(id, flight.seats.take(now + wait));
+                return Joined::Follow(id, flight.seats.take(now + wait));
             }
             flight.valid = false;
             self.index.remove(key, id);
         } else if seen.is_some_and(|seen| seen.0 < self.index.last_ended(key)) {
-            return Role::Again;
+            return Joined::Again;
         }
-        Role::Lead(self.begin(key.clone(), now))
+        Joined::Lead(self.begin(key.clone(), now))
     }
 
     /// Returns what the follower in `seat` should do now; if it should wait, `handle` is kept for
@@ -235,12 +239,12 @@ impl<W> Flights<W> {
             return Turn::Lead(id);
         };
         let turn = match &flight.phase {
-            Phase::Loaded { value, .. } => Turn::Value(value.clone()),
-            Phase::Vacant(heir) if *heir == seat => {
-                flight.phase = Phase::Loading { leaders: 1 };
+            FlightPhase::Loaded { value, .. } => Turn::Value(value.clone()),
+            FlightPhase::Vacant(heir) if *heir == seat => {
+                flight.phase = FlightPhase::Loading { leaders: 1 };
                 Turn::Lead(id)
             }
-            Phase::Loading { .. } | Phase::Vacant(_) => {
+            FlightPhase::Loading { .. } | FlightPhase::Vacant(_) => {
                 if let Some(sitting) = flight.seats.get(seat)
                     && now < sitting.until
                 {
@@ -290,11 +294,11 @@ impl<W> Flights<W> {
     /// longer leads.
     pub fn loaded(&mut self, id: FlightId, value: Bytes, handles: &mut Handles<W>) -> bool {
         let Some(flight) = self.flights.get_mut(&id) else { return false };
-        if matches!(flight.phase, Phase::Loaded { .. }) {
+        if matches!(flight.phase, FlightPhase::Loaded { .. }) {
             return false;
         }
         let storing = flight.valid;
-        flight.phase = Phase::Loaded { value, storing };
+        flight.phase = FlightPhase::Loaded { value, storing };
         for sitting in flight.seats.iter_mut() {
             self.visited.count();
             handles.wake.extend(sitting.handle.take());
@@ -307,7 +311,7 @@ impl<W> Flights<W> {
     /// woken.
     pub fn landed(&mut self, id: FlightId, handles: &mut Handles<W>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        if let Phase::Loaded { storing, .. } = &mut flight.phase {
+        if let FlightPhase::Loaded { storing, .. } = &mut flight.phase {
             *storing = false;
         }
         if !planted::is(Bug::WriterNotWoken) {
@@ -320,7 +324,7 @@ impl<W> Flights<W> {
     /// A leader goes away before it has loaded. If it was the last one, its heir is to be woken.
     pub fn leave(&mut self, id: FlightId, handles: &mut Handles<W>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        let Phase::Loading { leaders } = &mut flight.phase else { return };
+        let FlightPhase::Loading { leaders } = &mut flight.phase else { return };
         *leaders -= 1;
         if *leaders == 0 {
             self.vacate(id, handles);
@@ -333,7 +337,7 @@ impl<W> Flights<W> {
         self.visited.count();
         self.free_seat(id, seat, handles);
         let phase = self.flights.get(&id).map(|flight| &flight.phase);
-        if matches!(phase, Some(Phase::Vacant(heir)) if *heir == seat) {
+        if matches!(phase, Some(FlightPhase::Vacant(heir)) if *heir == seat) {
             self.vacate(id, handles);
         } else {
             self.end_if_over(id);
@@ -341,30 +345,30 @@ impl<W> Flights<W> {
     }
 
     /// A write of `key` is about to be sent: the load under way may no longer be stored.
-    pub fn invalidate(&mut self, key: &[u8]) -> Invalidated {
-        let Some(id) = self.index.get(key) else { return Invalidated::Clear };
-        let Some(flight) = self.flights.get_mut(&id) else { return Invalidated::Clear };
+    pub fn invalidate(&mut self, key: &[u8]) -> Clearance {
+        let Some(id) = self.index.get(key) else { return Clearance::Clear };
+        let Some(flight) = self.flights.get_mut(&id) else { return Clearance::Clear };
         if flight.is_kept_from(&mut Vec::new(), id) {
-            return Invalidated::Storing(id);
+            return Clearance::Storing(id);
         }
         if !planted::is(Bug::LoadBeatsDelete) {
             self.index.remove(key, id);
         }
-        Invalidated::Clear
+        Clearance::Clear
     }
 
     /// Every key that starts with `stem` is about to be removed: like
     /// [`invalidate`](Self::invalidate) for each of them, in one pass over the keys that have a
     /// flight. If several flights are being stored, it returns the youngest, which most likely ends
     /// last.
-    pub fn invalidate_all(&mut self, stem: &[u8]) -> Invalidated {
+    pub fn invalidate_all(&mut self, stem: &[u8]) -> Clearance {
         let Self { index, flights, .. } = self;
         let mut storing = Vec::new();
         index.retain_of(stem, |id| {
             let Some(flight) = flights.get_mut(&id) else { return false };
             flight.is_kept_from(&mut storing, id) || planted::is(Bug::LoadBeatsDelete)
         });
-        storing.into_iter().max().map_or(Invalidated::Clear, Invalidated::Storing)
+        storing.into_iter().max().map_or(Clearance::Clear, Clearance::Storing)
     }
 
     /// Keeps `handle` until the store of this flight has ended. Returns `false`, and the handle in
@@ -378,7 +382,7 @@ impl<W> Flights<W> {
         handles: &mut Handles<W>,
     ) -> bool {
         match self.flights.get_mut(&id) {
-            Some(Flight { phase: Phase::Loaded { storing: true, .. }, writers, .. }) => {
+            Some(Flight { phase: FlightPhase::Loaded { storing: true, .. }, writers, .. }) => {
                 match writers.last() {
                     Some(last) if same(last, &handle) => handles.spent.push(handle),
                     Some(_) | None => writers.push(handle),
@@ -399,7 +403,7 @@ impl<W> Flights<W> {
         let flight = Flight {
             key,
             began: now,
-            phase: Phase::Loading { leaders: 1 },
+            phase: FlightPhase::Loading { leaders: 1 },
             valid: true,
             seats: Seats::new(),
             writers: Vec::new(),
@@ -417,9 +421,9 @@ impl<W> Flights<W> {
             return Turn::Lead(self.begin(key, now));
         };
         match &mut flight.phase {
-            Phase::Loading { leaders } => *leaders += 1,
-            phase @ Phase::Vacant(_) => *phase = Phase::Loading { leaders: 1 },
-            Phase::Loaded { value, .. } => return Turn::Value(value.clone()),
+            FlightPhase::Loading { leaders } => *leaders += 1,
+            phase @ FlightPhase::Vacant(_) => *phase = FlightPhase::Loading { leaders: 1 },
+            FlightPhase::Loaded { value, .. } => return Turn::Value(value.clone()),
         }
         Turn::Lead(id)
     }
@@ -431,7 +435,7 @@ impl<W> Flights<W> {
         match flight.seats.first() {
             Some(_) if planted::is(Bug::NobodyInherits) => {}
             Some(heir) => {
-                flight.phase = Phase::Vacant(heir);
+                flight.phase = FlightPhase::Vacant(heir);
                 let sitting = flight.seats.get(heir);
                 handles.wake.extend(sitting.and_then(|sitting| sitting.handle.take()));
             }
@@ -452,8 +456,8 @@ impl<W> Flights<W> {
     /// Ends a flight that is loaded and stored, unless followers have yet to take the value.
     fn end_if_over(&mut self, id: FlightId) {
         let over = self.flights.get(&id).is_some_and(|flight| match flight.phase {
-            Phase::Loaded { storing, .. } => !storing && flight.seats.is_empty(),
-            Phase::Loading { .. } | Phase::Vacant(_) => false,
+            FlightPhase::Loaded { storing, .. } => !storing && flight.seats.is_empty(),
+            FlightPhase::Loading { .. } | FlightPhase::Vacant(_) => false,
         });
         if over {
             self.end(id);
@@ -471,7 +475,7 @@ impl<W> Flight<W> {
     /// A write of the flight's key is about to be sent. If the flight is being stored, it is added
     /// to `storing` and the write has to wait; otherwise the flight may no longer be stored.
     fn is_kept_from(&mut self, storing: &mut Vec<FlightId>, id: FlightId) -> bool {
-        let is_storing = matches!(self.phase, Phase::Loaded { storing: true, .. });
+        let is_storing = matches!(self.phase, FlightPhase::Loaded { storing: true, .. });
         if is_storing && !planted::is(Bug::StoreNotAwaited) {
             storing.push(id);
             return true;

@@ -5,18 +5,18 @@ use alloc::vec::Vec;
 
 use crate::time::Instant;
 
-/// One follower's place in a flight.
+/// One follower's slot in a flight.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Seat {
     index: u32,
-    /// How often this place of the slab was used before.
+    /// How often this slot of the slab was used before.
     generation: u32,
 }
 
 /// The taken seats of one flight, in the order in which they were taken.
 #[derive(Debug)]
 pub(super) struct Seats<W> {
-    places: Vec<Place<W>>,
+    slots: Vec<SeatSlot<W>>,
     free: Vec<u32>,
     first: Option<u32>,
     last: Option<u32>,
@@ -35,7 +35,7 @@ pub(super) struct Sitting<W> {
 }
 
 #[derive(Debug)]
-struct Place<W> {
+struct SeatSlot<W> {
     generation: u32,
     before: Option<u32>,
     after: Option<u32>,
@@ -44,7 +44,7 @@ struct Place<W> {
 
 impl<W> Seats<W> {
     pub(super) const fn new() -> Self {
-        Self { places: Vec::new(), free: Vec::new(), first: None, last: None, taken: 0 }
+        Self { slots: Vec::new(), free: Vec::new(), first: None, last: None, taken: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,46 +62,46 @@ impl<W> Seats<W> {
         let before = self.last;
         let index = match self.free.pop() {
             Some(index) => {
-                if let Some(place) = self.place(index) {
-                    place.before = before;
-                    place.sitting = sitting;
+                if let Some(slot) = self.slot(index) {
+                    slot.before = before;
+                    slot.sitting = sitting;
                 }
                 index
             }
             None => {
-                let index = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
-                self.places.push(Place { generation: 0, before, after: None, sitting });
+                let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+                self.slots.push(SeatSlot { generation: 0, before, after: None, sitting });
                 index
             }
         };
-        match before.and_then(|last| self.place(last)) {
+        match before.and_then(|last| self.slot(last)) {
             Some(last) => last.after = Some(index),
             None => self.first = Some(index),
         }
         self.last = Some(index);
         self.taken += 1;
-        let generation = self.place(index).map_or(0, |place| place.generation);
+        let generation = self.slot(index).map_or(0, |slot| slot.generation);
         Seat { index, generation }
     }
 
     /// The data of a seat, if it is still taken.
     pub(super) fn get(&mut self, seat: Seat) -> Option<&mut Sitting<W>> {
-        let place = self.place(seat.index)?;
-        place.sitting.as_mut().filter(|_| place.generation == seat.generation)
+        let slot = self.slot(seat.index)?;
+        slot.sitting.as_mut().filter(|_| slot.generation == seat.generation)
     }
 
     /// Frees a seat, and returns its data.
     pub(super) fn leave(&mut self, seat: Seat) -> Option<Sitting<W>> {
         self.get(seat)?;
-        let place = self.place(seat.index)?;
-        place.generation = place.generation.wrapping_add(1);
-        let sitting = place.sitting.take();
-        let (before, after) = (place.before.take(), place.after.take());
-        match before.and_then(|before| self.place(before)) {
+        let slot = self.slot(seat.index)?;
+        slot.generation = slot.generation.wrapping_add(1);
+        let sitting = slot.sitting.take();
+        let (before, after) = (slot.before.take(), slot.after.take());
+        match before.and_then(|before| self.slot(before)) {
             Some(before) => before.after = after,
             None => self.first = after,
         }
-        match after.and_then(|after| self.place(after)) {
+        match after.and_then(|after| self.slot(after)) {
             Some(after) => after.before = before,
             None => self.last = before,
         }
@@ -112,16 +112,16 @@ impl<W> Seats<W> {
 
     /// The data of each taken seat.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Sitting<W>> {
-        self.places.iter_mut().filter_map(|place| place.sitting.as_mut())
+        self.slots.iter_mut().filter_map(|slot| slot.sitting.as_mut())
     }
 
     fn seat_at(&self, index: u32) -> Option<Seat> {
-        let generation = self.places.get(usize::try_from(index).ok()?)?.generation;
+        let generation = self.slots.get(usize::try_from(index).ok()?)?.generation;
         Some(Seat { index, generation })
     }
 
-    fn place(&mut self, index: u32) -> Option<&mut Place<W>> {
-        self.places.get_mut(usize::try_from(index).ok()?)
+    fn slot(&mut self, index: u32) -> Option<&mut SeatSlot<W>> {
+        self.slots.get_mut(usize::try_from(index).ok()?)
     }
 }
 
@@ -149,9 +149,9 @@ mod tests {
             assert!(seats.leave(all[gone]).is_none(), "it was left before");
         }
         let again = seats.take(Instant::MAX);
-        assert!(!all.contains(&again), "a place that is used again is another seat");
+        assert!(!all.contains(&again), "a slot that is used again is another seat");
         assert_eq!(order(&mut seats), [all[1], all[2], all[4], again]);
         assert!(seats.is_empty() && seats.last.is_none());
-        assert_eq!(seats.places.len(), 6, "places are used again");
+        assert_eq!(seats.slots.len(), 6, "slots are used again");
     }
 }

@@ -13,18 +13,18 @@ use super::slab::Id;
 pub(super) struct Bucket {
     ids: [Id; PLACES],
     tags: [u8; PLACES],
-    pub(super) next: Next,
+    pub(super) next: NextBucket,
 }
 
 /// A part of a print. It is never zero, which is the tag of a free place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Tag(u8);
+pub(super) struct PrintTag(u8);
 
 /// The number of the bucket that continues another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Next(u32);
+pub(super) struct NextBucket(u32);
 
-impl Tag {
+impl PrintTag {
     /// The tag for a byte of the print.
     #[inline]
     pub(super) fn of(byte: u8) -> Self {
@@ -32,7 +32,7 @@ impl Tag {
     }
 }
 
-impl Next {
+impl NextBucket {
     pub(super) const NONE: Self = Self(u32::MAX);
 
     pub(super) fn new(index: usize) -> Self {
@@ -48,11 +48,11 @@ impl Next {
 
 impl Bucket {
     pub(super) const EMPTY: Self =
-        Self { ids: [Id::NONE; PLACES], tags: [FREE; PLACES], next: Next::NONE };
+        Self { ids: [Id::NONE; PLACES], tags: [FREE; PLACES], next: NextBucket::NONE };
 
     /// The numbers with this tag, and rarely one with another tag.
     #[inline]
-    pub(super) fn like(&self, tag: Tag) -> impl Iterator<Item = Id> {
+    pub(super) fn like(&self, tag: PrintTag) -> impl Iterator<Item = Id> {
         let mut places = self.equal(tag.0);
         core::iter::from_fn(move || {
             let id = self.ids.get(first(places)).copied();
@@ -72,19 +72,19 @@ impl Bucket {
     }
 
     /// Adds a number that is not in the bucket. Returns whether there was room.
-    pub(super) fn push(&mut self, tag: Tag, id: Id) -> bool {
+    pub(super) fn push(&mut self, tag: PrintTag, id: Id) -> bool {
         self.put(self.len(), tag, id)
     }
 
     /// Removes the last number.
-    pub(super) fn pop(&mut self) -> Option<(Tag, Id)> {
+    pub(super) fn pop(&mut self) -> Option<(PrintTag, Id)> {
         let last = self.len().checked_sub(1)?;
         let tag = core::mem::replace(self.tags.get_mut(last)?, FREE);
-        Some((Tag(tag), *self.ids.get(last)?))
+        Some((PrintTag(tag), *self.ids.get(last)?))
     }
 
     /// Replaces a number by another one. Returns whether it was in the bucket.
-    pub(super) fn replace(&mut self, old: Id, tag: Tag, id: Id) -> bool {
+    pub(super) fn replace(&mut self, old: Id, tag: PrintTag, id: Id) -> bool {
         let place = self.ids.iter().zip(self.tags).position(|(id, tag)| *id == old && tag != FREE);
         place.is_some_and(|place| self.put(place, tag, id))
     }
@@ -93,7 +93,7 @@ impl Bucket {
         self.len() == 0
     }
 
-    fn put(&mut self, place: usize, tag: Tag, id: Id) -> bool {
+    fn put(&mut self, place: usize, tag: PrintTag, id: Id) -> bool {
         let (Some(ids), Some(tags)) = (self.ids.get_mut(place), self.tags.get_mut(place)) else {
             return false;
         };
@@ -144,19 +144,19 @@ mod tests {
 
     #[test]
     fn no_byte_makes_the_tag_of_a_free_place() {
-        assert!((0..=u8::MAX).all(|byte| Tag::of(byte).0 != FREE));
-        assert!((1..=u8::MAX).all(|byte| Tag::of(byte).0 == byte));
-        assert_eq!(Bucket::EMPTY.like(Tag::of(0)).next(), None);
+        assert!((0..=u8::MAX).all(|byte| PrintTag::of(byte).0 != FREE));
+        assert!((1..=u8::MAX).all(|byte| PrintTag::of(byte).0 == byte));
+        assert_eq!(Bucket::EMPTY.like(PrintTag::of(0)).next(), None);
     }
 
     #[test]
     fn a_full_bucket_takes_in_no_more() {
         let mut bucket = Bucket::EMPTY;
         let places = u32::try_from(PLACES).unwrap();
-        assert!((0..places).all(|number| bucket.push(Tag::of(255), Id::new(number))));
-        assert!(!bucket.push(Tag::of(255), Id::new(places)));
-        assert_eq!(bucket.like(Tag::of(255)).count(), PLACES);
-        assert_eq!(bucket.next, Next::NONE);
+        assert!((0..places).all(|number| bucket.push(PrintTag::of(255), Id::new(number))));
+        assert!(!bucket.push(PrintTag::of(255), Id::new(places)));
+        assert_eq!(bucket.like(PrintTag::of(255)).count(), PLACES);
+        assert_eq!(bucket.next, NextBucket::NONE);
     }
 
     proptest! {
@@ -166,7 +166,7 @@ mod tests {
         ) {
             let (mut bucket, mut model) = (Bucket::EMPTY, BTreeMap::new());
             for (number, byte, action) in steps {
-                let (id, tag) = (Id::new(number), Tag::of(byte));
+                let (id, tag) = (Id::new(number), PrintTag::of(byte));
                 match action {
                     0 => if let Some((tag, id)) = bucket.pop() {
                         prop_assert_eq!(model.remove(&id.number()), Some(tag.0));
@@ -186,7 +186,7 @@ mod tests {
                 prop_assert_eq!(bucket.is_empty(), model.is_empty());
                 prop_assert!(!bucket.replace(Id::new(99), tag, id));
                 for tag in 1..=u8::MAX {
-                    let found: Vec<_> = bucket.like(Tag(tag)).map(Id::number).collect();
+                    let found: Vec<_> = bucket.like(PrintTag(tag)).map(Id::number).collect();
                     let with = model.iter().filter(|(_, other)| **other == tag);
                     let wanted: Vec<_> = with.map(|(number, _)| *number).collect();
                     prop_assert!(wanted.iter().all(|number| found.contains(number)));

@@ -70,7 +70,7 @@ impl Timers for Slab<Entry> {
 mod tests {
     use super::*;
     use crate::memory::body::Far;
-    use crate::memory::slab::Slot;
+    use crate::memory::slab::SlabCell;
 
     /// A bucket of the hash table holds eight numbers on average. At worst there is one spare
     /// bucket for each four.
@@ -85,12 +85,12 @@ mod tests {
     #[test]
     fn a_record_fits_a_cache_line_and_a_slot_adds_nothing_to_it() {
         assert!(size_of::<Entry>() <= 64, "{}", size_of::<Entry>());
-        assert_eq!(size_of::<Slot<Entry>>(), size_of::<Entry>());
+        assert_eq!(size_of::<SlabCell<Entry>>(), size_of::<Entry>());
     }
 
     #[test]
     fn an_entry_fits_in_its_stated_overhead() {
-        let record = size_of::<Slot<Entry>>() + TABLE + GHOST;
+        let record = size_of::<SlabCell<Entry>>() + TABLE + GHOST;
         let near = record + COUNT + size_of::<u8>() + BLOCK;
         let far = record + size_of::<Far>() + COUNT + 3 * BLOCK;
         let stated = |value: &[u8]| usize::try_from(size(b"", value)).unwrap() - value.len();

@@ -36,14 +36,14 @@ pub(super) enum Absence {
 
 #[derive(Clone, Debug)]
 pub(super) struct Ghosts {
-    buckets: Vec<Bucket>,
+    buckets: Vec<GhostBucket>,
     /// Counts from 1 to [`LAST_STAMP`], and then from 1 again.
     stamp: u8,
     /// The number of notes with this stamp.
     noted: u32,
 }
 
-type Bucket = [u32; 4];
+type GhostBucket = [u32; 4];
 
 impl Ghosts {
     pub(super) const fn new() -> Self {
@@ -93,7 +93,7 @@ impl Ghosts {
         }
     }
 
-    fn bucket(&mut self, hash: u32) -> Option<&mut Bucket> {
+    fn bucket(&mut self, hash: u32) -> Option<&mut GhostBucket> {
         let buckets = u64::try_from(self.buckets.len()).unwrap_or(u64::MAX);
         let at = u64::from(hash.reverse_bits()).saturating_mul(buckets) >> u32::BITS;
         self.buckets.get_mut(usize::try_from(at).unwrap_or(usize::MAX))

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::body::Body;
 use super::bucket::Bucket;
 use super::entry::Entry;
-use super::slab::{Slab, Slot};
+use super::slab::{Slab, SlabCell};
 use super::table::Table;
 
 /// Keys and values that a [`Shard`](super::Shard) has removed. Drop it when the shard is no longer
@@ -21,7 +21,7 @@ use super::table::Table;
 pub struct Graveyard {
     near: [Option<Body>; 2],
     /// Behind one pointer, so that a graveyard with few bodies is cheap to make and to drop.
-    far: Option<Box<Far>>,
+    far: Option<Box<FarGraves>>,
 }
 
 impl Graveyard {
@@ -45,12 +45,12 @@ impl Graveyard {
             && self.far.as_ref().is_none_or(|far| far.storages.is_empty() && far.chunks.is_empty())
     }
 
-    pub(super) fn bury_slots(&mut self, slots: Vec<Slot<Entry>>) {
-        self.far.get_or_insert_default().chunks.push(Chunk::Slots { _all: slots });
+    pub(super) fn bury_slots(&mut self, slots: Vec<SlabCell<Entry>>) {
+        self.far.get_or_insert_default().chunks.push(OldStorage::Slots { _all: slots });
     }
 
     pub(super) fn bury_buckets(&mut self, buckets: Vec<Bucket>) {
-        self.far.get_or_insert_default().chunks.push(Chunk::Buckets { _all: buckets });
+        self.far.get_or_insert_default().chunks.push(OldStorage::Buckets { _all: buckets });
     }
 
     pub(super) fn bury_storage(&mut self, table: Table, slab: Slab<Entry>) {
@@ -72,16 +72,16 @@ impl Graveyard {
 }
 
 #[derive(Debug, Default)]
-struct Far {
+struct FarGraves {
     bodies: Vec<Body>,
     storages: Vec<Storage>,
-    chunks: Vec<Chunk>,
+    chunks: Vec<OldStorage>,
 }
 
 /// A part of a storage that has become too large for its contents.
 #[derive(Debug)]
-enum Chunk {
-    Slots { _all: Vec<Slot<Entry>> },
+enum OldStorage {
+    Slots { _all: Vec<SlabCell<Entry>> },
     Buckets { _all: Vec<Bucket> },
 }
 

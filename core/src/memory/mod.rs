@@ -27,7 +27,9 @@
 //! | `stats` | counts what a store has done |
 
 mod body;
+mod bounds;
 mod bucket;
+mod chunked;
 mod entry;
 mod fifo;
 mod ghosts;
@@ -35,7 +37,6 @@ mod graveyard;
 mod hash;
 mod policy;
 mod room;
-mod row;
 mod shard;
 mod share;
 mod slab;
@@ -47,6 +48,7 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
+pub use bounds::Bounds;
 pub use entry::ENTRY_OVERHEAD;
 pub use graveyard::Graveyard;
 #[cfg(test)]
@@ -54,4 +56,4 @@ pub(crate) use hash::colliding_keys;
 pub use hash::{Hashed, Seed};
 pub use shard::Shard;
 pub use stats::{Lookups, Stats};
-pub use store::{Bounds, Shards, execute, get, insert, new_shards, stats, sweep};
+pub use store::{Shards, execute, get, insert, new_shards, stats, sweep};

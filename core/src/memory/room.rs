@@ -10,7 +10,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::store::Bounds;
+use super::bounds::Bounds;
 
 #[derive(Debug)]
 pub(super) struct Room {
@@ -22,7 +22,7 @@ pub(super) struct Room {
 
 /// A number of entries and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Load {
+pub(super) struct Footprint {
     pub(super) entries: u32,
     pub(super) bytes: u64,
 }
@@ -43,7 +43,7 @@ impl Room {
 
     /// Takes this much room, if it is available.
     #[inline]
-    pub(super) fn take(&self, load: Load) -> bool {
+    pub(super) fn take(&self, load: Footprint) -> bool {
         let (entries, bytes) = load.numbers();
         if !self.entries.take(entries, self.is_alone()) {
             return false;
@@ -57,14 +57,14 @@ impl Room {
 
     /// Returns room that was taken.
     #[inline]
-    pub(super) fn give(&self, load: Load) {
+    pub(super) fn give(&self, load: Footprint) {
         let (entries, bytes) = load.numbers();
         self.entries.give(entries, self.is_alone());
         self.bytes.give(bytes, self.is_alone());
     }
 
     /// Whether this much room is available now.
-    pub(super) fn has(&self, load: Load) -> bool {
+    pub(super) fn has(&self, load: Footprint) -> bool {
         let (entries, bytes) = load.numbers();
         self.entries.has(entries) && self.bytes.has(bytes)
     }
@@ -91,7 +91,7 @@ impl Room {
     /// Whether a value of this many bytes displaces few of the entries that are `in_use`, after all
     /// other entries were evicted for it. That is so if the displaced entries take no more than an
     /// eighth of the room, or are no more than [`FEW`] of average size.
-    pub(super) fn displaces_few(&self, bytes: u64, in_use: Load) -> bool {
+    pub(super) fn displaces_few(&self, bytes: u64, in_use: Footprint) -> bool {
         let (entries, used) = in_use.numbers();
         let displaced = wide(used).saturating_add(wide(to_usize(bytes)));
         let displaced = displaced.saturating_sub(wide(self.bytes.most));
@@ -115,7 +115,7 @@ impl Room {
     }
 
     /// The number of bytes that are missing to make room for `load`.
-    pub(super) fn lacks(&self, load: Load) -> u64 {
+    pub(super) fn lacks(&self, load: Footprint) -> u64 {
         let free = self.bytes.most.saturating_sub(self.bytes.taken.load(Ordering::Relaxed));
         load.bytes.saturating_sub(u64::try_from(free).unwrap_or(u64::MAX))
     }
@@ -126,19 +126,19 @@ impl Room {
 
     /// Whether a shard that holds `held` should make room for `more` by itself. A little less than
     /// an equal part is enough for that, so that shards rarely have to ask each other.
-    pub(super) fn makes_way(&self, held: Load, more: Load) -> bool {
+    pub(super) fn makes_way(&self, held: Footprint, more: Footprint) -> bool {
         self.is_alone() || self.compare(held, more, |held, part| 8 * held >= 7 * part)
     }
 
     /// Whether a shard that holds `held` has more than an equal part of a quantity that is short
     /// for `more`.
-    pub(super) fn is_over_its_part(&self, held: Load, more: Load) -> bool {
+    pub(super) fn is_over_its_part(&self, held: Footprint, more: Footprint) -> bool {
         self.compare(held, more, |held, part| held > part)
     }
 
     /// Compares a shard's load with an equal part of the room, both multiplied by the number of
     /// shards, in each quantity that is short.
-    fn compare(&self, held: Load, more: Load, is: impl Fn(u128, u128) -> bool) -> bool {
+    fn compare(&self, held: Footprint, more: Footprint, is: impl Fn(u128, u128) -> bool) -> bool {
         let shards = wide(self.shards);
         let one = |count: &Count, held, more| {
             !count.has(more) && is(wide(held).saturating_mul(shards), wide(count.most))
@@ -153,7 +153,7 @@ impl Room {
     }
 }
 
-impl Load {
+impl Footprint {
     fn numbers(self) -> (usize, usize) {
         (to_usize(self.entries.into()), to_usize(self.bytes))
     }
@@ -220,8 +220,8 @@ const FEW: usize = 16;
 mod tests {
     use super::*;
 
-    const fn load(entries: u32, bytes: u64) -> Load {
-        Load { entries, bytes }
+    const fn load(entries: u32, bytes: u64) -> Footprint {
+        Footprint { entries, bytes }
     }
 
     fn room(max_entries: Option<u64>, max_bytes: Option<u64>, shards: usize) -> Room {

@@ -28,14 +28,14 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::body::{Body, Own};
+use super::bounds::Bounds;
 use super::entry::{Entry, size};
 use super::graveyard::Graveyard;
 use super::hash::{Hashed, Print};
 use super::policy::{Policy, Rank};
-use super::room::{Load, Room};
+use super::room::{Footprint, Room};
 use super::slab::{Id, Moved, Slab};
 use super::stats::{Cause, Changes, Stats};
-use super::store::Bounds;
 use super::table::Table;
 use super::wheel::{Step, Timer, Wheel};
 use crate::command::Start;
@@ -67,7 +67,7 @@ pub struct Shard {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NoRoom {
     /// For this much more: other shards hold entries that should be evicted first.
-    Crowded(Load),
+    Crowded(Footprint),
     /// For a value with this many unproven bytes. It is so large that other entries are evicted for it
     /// only once that was [granted](Grant).
     Unweighed(u64),
@@ -170,7 +170,7 @@ impl Shard {
         key: Hashed<'_>,
         value: &Own<'_>,
         expiry: Expiry,
-        turn: &mut Turn<'_>,
+        turn: &mut WriteContext<'_>,
     ) -> Result<bool, NoRoom> {
         let found = self.find(key, turn.now, turn.dead);
         let fits = self.fits(size(key.whole, value.bytes()));
@@ -196,7 +196,7 @@ impl Shard {
         key: Hashed<'_>,
         value: &Own<'_>,
         expiry: Expiry,
-        turn: &mut Turn<'_>,
+        turn: &mut WriteContext<'_>,
     ) -> Result<bool, NoRoom> {
         if self.find(key, turn.now, turn.dead).is_some() {
             return Ok(false);
@@ -224,19 +224,18 @@ impl Shard {
 
     /// The load of the entries that were requested lately and have not expired. Looks at every entry, in
     /// the order in which they lie in memory, but not at their keys and values.
-    pub(super) fn in_use(&self, now: Instant) -> Load {
+    pub(super) fn in_use(&self, now: Instant) -> Footprint {
         let now = self.now.max(now);
         let used = |entry: &&Entry| entry.rank.uses() > 0 && !entry.timer.is_due(now);
-        self.slab.iter().filter(used).fold(Load { entries: 0, bytes: 0 }, |sum, entry| Load {
-            entries: sum.entries + 1,
-            bytes: sum.bytes.saturating_add(entry.size()),
+        self.slab.iter().filter(used).fold(Footprint { entries: 0, bytes: 0 }, |sum, entry| {
+            Footprint { entries: sum.entries + 1, bytes: sum.bytes.saturating_add(entry.size()) }
         })
     }
 
     /// Whether a value of this many bytes may displace other entries, if all shards together have
     /// `in_use`. It may if it displaces few, or if its key was requested once for each eighth of the room
     /// that it takes beyond the first.
-    pub(super) fn grant(&self, key: Hashed<'_>, bytes: u64, in_use: Load) -> Grant {
+    pub(super) fn grant(&self, key: Hashed<'_>, bytes: u64, in_use: Footprint) -> Grant {
         let uses = self.entry_of(key).map_or(0, |(id, _)| self.uses(id));
         let asks = usize::from(self.policy.asks(key.print.0).max(uses));
         if asks >= self.room.further_parts(bytes) {
@@ -249,13 +248,18 @@ impl Shard {
     }
 
     /// The number of bytes that are missing to make room for `load`.
-    pub(super) fn lacks(&self, load: Load) -> u64 {
+    pub(super) fn lacks(&self, load: Footprint) -> u64 {
         self.room.lacks(load)
     }
 
     /// Evicts entries to make room for `more` in another shard: up to `part`, and, if the turn yields
     /// fairly, only while this shard holds more than its part of the room.
-    pub(super) fn shed(&mut self, more: Load, part: Load, turn: &mut Turn<'_>) -> Shed {
+    pub(super) fn shed(
+        &mut self,
+        more: Footprint,
+        part: Footprint,
+        turn: &mut WriteContext<'_>,
+    ) -> Shed {
         self.enter(turn.now, turn.dead);
         let (mut shed, mut left) = (0, part);
         let mut steps = STEPS_PER_OPERATION;
@@ -333,7 +337,7 @@ impl Shard {
         key: Hashed<'_>,
         delta: Number,
         start: Option<&Start>,
-        turn: &mut Turn<'_>,
+        turn: &mut WriteContext<'_>,
     ) -> Result<Result<Number, NumberError>, NoRoom> {
         let found = self.find(key, turn.now, turn.dead);
         let Some((id, entry)) = found.and_then(|id| Some((id, self.slab.get(id)?))) else {
@@ -481,10 +485,10 @@ impl Shard {
         key: Hashed<'_>,
         value: &Own<'_>,
         expiry: Expiry,
-        turn: &mut Turn<'_>,
+        turn: &mut WriteContext<'_>,
     ) -> Result<(), NoRoom> {
         let size = size(key.whole, value.bytes());
-        let load = Load { entries: 1, bytes: size };
+        let load = Footprint { entries: 1, bytes: size };
         self.take_room(load, Id::NONE, size, turn)?;
         let id = self.slab.insert(Entry {
             body: Body::new(key.whole, value),
@@ -502,14 +506,19 @@ impl Shard {
     }
 
     /// Gives an entry another value that fits.
-    fn replace(&mut self, id: Id, value: &Own<'_>, turn: &mut Turn<'_>) -> Result<(), NoRoom> {
+    fn replace(
+        &mut self,
+        id: Id,
+        value: &Own<'_>,
+        turn: &mut WriteContext<'_>,
+    ) -> Result<(), NoRoom> {
         let Some(entry) = self.slab.get(id) else { return Ok(()) };
         let (old, new) = (entry.size(), size(entry.body.key(), value.bytes()));
         if new != old {
-            let more = Load { entries: 0, bytes: new.saturating_sub(old) };
+            let more = Footprint { entries: 0, bytes: new.saturating_sub(old) };
             let unproven = if entry.rank.uses() > 0 { more.bytes } else { new };
             self.take_room(more, id, unproven, turn)?;
-            self.room.give(Load { entries: 0, bytes: old.saturating_sub(new) });
+            self.room.give(Footprint { entries: 0, bytes: old.saturating_sub(new) });
             self.bytes = self.bytes.saturating_sub(old).saturating_add(new);
             let weight = self.weight(new);
             self.policy.reweigh(&mut self.slab, id, weight);
@@ -550,7 +559,7 @@ impl Shard {
         self.changes.went(1, cause);
         let bytes = entry.size();
         self.bytes = self.bytes.saturating_sub(bytes);
-        self.room.give(Load { entries: 1, bytes });
+        self.room.give(Footprint { entries: 1, bytes });
         dead.bury(entry.body);
         self.tighten(spared, dead);
     }
@@ -595,12 +604,12 @@ impl Shard {
     /// of a value that was not requested yet.
     fn take_room(
         &mut self,
-        load: Load,
+        load: Footprint,
         spared: Id,
         unproven: u64,
-        turn: &mut Turn<'_>,
+        turn: &mut WriteContext<'_>,
     ) -> Result<(), NoRoom> {
-        let Turn { yields, grant, ref mut dead, .. } = *turn;
+        let WriteContext { yields, grant, ref mut dead, .. } = *turn;
         let mut steps = STEPS_PER_OPERATION;
         while !self.take(load) {
             if planted::is(Bug::BoundsIgnored) {
@@ -637,26 +646,26 @@ impl Shard {
         true
     }
 
-    fn victim(&mut self, load: Load, spared: Id) -> Option<Id> {
+    fn victim(&mut self, load: Footprint, spared: Id) -> Option<Id> {
         let weight = self.weight(load.bytes);
         self.policy.victim(&mut self.slab, spared, weight)
     }
 
     #[inline]
-    fn take(&self, load: Load) -> bool {
+    fn take(&self, load: Footprint) -> bool {
         let is_full = self.slab.len().saturating_add(load.entries) > Id::LIMIT;
         !is_full && self.room.take(load)
     }
 
     /// Whether the shard should make room by itself: if it holds its part of what is short, or as
     /// many entries as it can number.
-    fn makes_way(&self, load: Load) -> bool {
+    fn makes_way(&self, load: Footprint) -> bool {
         self.slab.len() >= Id::LIMIT || self.room.makes_way(self.of_its_part(), load)
     }
 
     /// The shard's whole load.
-    fn held(&self) -> Load {
-        Load { entries: self.slab.len(), bytes: self.bytes }
+    fn held(&self) -> Footprint {
+        Footprint { entries: self.slab.len(), bytes: self.bytes }
     }
 
     /// Whether an entry of `size` would fit into an empty store.
@@ -670,9 +679,9 @@ impl Shard {
 
     /// The load that counts towards the shard's part of the room. Large proven entries do not count, as
     /// they would make it evict all others.
-    fn of_its_part(&self) -> Load {
+    fn of_its_part(&self) -> Footprint {
         let proven = self.policy.proven().saturating_mul(GRAIN);
-        Load { entries: self.slab.len(), bytes: self.bytes.saturating_sub(proven) }
+        Footprint { entries: self.slab.len(), bytes: self.bytes.saturating_sub(proven) }
     }
 
     fn reclaim(&mut self, steps: u32, dead: &mut Graveyard) {
@@ -698,7 +707,7 @@ fn print_of(slab: &Slab<Entry>) -> impl Fn(Id) -> Print {
 
 /// The context of an operation that may evict entries.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(super) struct WriteContext<'a> {
     pub(super) now: Instant,
     pub(super) yields: Yield,
     pub(super) grant: Grant,

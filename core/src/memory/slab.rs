@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use super::row::Row;
+use super::chunked::ChunkedVec;
 
 /// The number of a thing in a [`Slab`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,13 +36,13 @@ impl Id {
 
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    slots: Row<Slot<T>>,
+    slots: ChunkedVec<SlabCell<T>>,
     free: Id,
     len: u32,
 }
 
 #[derive(Debug)]
-pub(super) enum Slot<T> {
+pub(super) enum SlabCell<T> {
     Full(T),
     /// A free slot. Free slots form a doubly linked list, so that the last slot can be removed from
     /// it.
@@ -61,7 +61,7 @@ pub(super) struct Moved {
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        Self { slots: Row::new(), free: Id::NONE, len: 0 }
+        Self { slots: ChunkedVec::new(), free: Id::NONE, len: 0 }
     }
 
     /// The number of things.
@@ -77,16 +77,16 @@ impl<T> Slab<T> {
     #[inline]
     pub(super) fn get(&self, id: Id) -> Option<&T> {
         match self.slots.get(id.index())? {
-            Slot::Full(thing) => Some(thing),
-            Slot::Free { .. } => None,
+            SlabCell::Full(thing) => Some(thing),
+            SlabCell::Free { .. } => None,
         }
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
         match self.slots.get_mut(id.index())? {
-            Slot::Full(thing) => Some(thing),
-            Slot::Free { .. } => None,
+            SlabCell::Full(thing) => Some(thing),
+            SlabCell::Free { .. } => None,
         }
     }
 
@@ -97,7 +97,7 @@ impl<T> Slab<T> {
             Ok(id) => id,
             Err(thing) => {
                 let id = Id(self.extent());
-                self.slots.push(Slot::Full(thing));
+                self.slots.push(SlabCell::Full(thing));
                 id
             }
         }
@@ -106,18 +106,18 @@ impl<T> Slab<T> {
     pub(super) fn remove(&mut self, id: Id) -> Option<T> {
         let after = self.free;
         let slot = self.slots.get_mut(id.index())?;
-        if let Slot::Free { .. } = slot {
+        if let SlabCell::Free { .. } = slot {
             return None;
         }
-        let old = core::mem::replace(slot, Slot::Free { before: Id::NONE, after });
-        if let Some(Slot::Free { before, .. }) = self.slots.get_mut(after.index()) {
+        let old = core::mem::replace(slot, SlabCell::Free { before: Id::NONE, after });
+        if let Some(SlabCell::Free { before, .. }) = self.slots.get_mut(after.index()) {
             *before = id;
         }
         self.free = id;
         self.len -= 1;
         match old {
-            Slot::Full(thing) => Some(thing),
-            Slot::Free { .. } => None,
+            SlabCell::Full(thing) => Some(thing),
+            SlabCell::Free { .. } => None,
         }
     }
 
@@ -130,8 +130,8 @@ impl<T> Slab<T> {
     /// All things, in the order of their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| match slot {
-            Slot::Full(thing) => Some(thing),
-            Slot::Free { .. } => None,
+            SlabCell::Full(thing) => Some(thing),
+            SlabCell::Free { .. } => None,
         })
     }
 
@@ -151,17 +151,18 @@ impl<T> Slab<T> {
     pub(super) fn shrink(&mut self) -> Option<Moved> {
         let from = self.last();
         match self.slots.pop()? {
-            Slot::Full(thing) => {
+            SlabCell::Full(thing) => {
                 // There is a hole, because the slab has more slots than things.
                 let to = self.fill(thing).ok()?;
                 Some(Moved { from, to })
             }
-            Slot::Free { before, after } => {
+            SlabCell::Free { before, after } => {
                 match self.slots.get_mut(before.index()) {
-                    Some(Slot::Free { after: next, .. }) => *next = after,
-                    Some(Slot::Full(_)) | None => self.free = after,
+                    Some(SlabCell::Free { after: next, .. }) => *next = after,
+                    Some(SlabCell::Full(_)) | None => self.free = after,
                 }
-                if let Some(Slot::Free { before: next, .. }) = self.slots.get_mut(after.index()) {
+                if let Some(SlabCell::Free { before: next, .. }) = self.slots.get_mut(after.index())
+                {
                     *next = before;
                 }
                 None
@@ -169,8 +170,8 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Returns memory that is no longer needed; see [`Row::trim`].
-    pub(super) fn trim(&mut self) -> Option<Vec<Slot<T>>> {
+    /// Returns memory that is no longer needed; see [`ChunkedVec::trim`].
+    pub(super) fn trim(&mut self) -> Option<Vec<SlabCell<T>>> {
         self.slots.trim()
     }
 
@@ -178,9 +179,9 @@ impl<T> Slab<T> {
     fn fill(&mut self, thing: T) -> Result<Id, T> {
         let id = self.free;
         let Some(slot) = self.slots.get_mut(id.index()) else { return Err(thing) };
-        if let Slot::Free { after, .. } = core::mem::replace(slot, Slot::Full(thing)) {
+        if let SlabCell::Free { after, .. } = core::mem::replace(slot, SlabCell::Full(thing)) {
             self.free = after;
-            if let Some(Slot::Free { before, .. }) = self.slots.get_mut(after.index()) {
+            if let Some(SlabCell::Free { before, .. }) = self.slots.get_mut(after.index()) {
                 *before = Id::NONE;
             }
         }

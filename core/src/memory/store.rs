@@ -18,10 +18,11 @@ use core::ops::Add as _;
 use bytes::Bytes;
 
 use super::body::Own;
+use super::bounds::{Bounds, MOST_SHARDS};
 use super::graveyard::Graveyard;
 use super::hash::{Hashed, Seed};
-use super::room::{Load, Room};
-use super::shard::{Grant, NoRoom, Shard, Shed, Turn, Yield};
+use super::room::{Footprint, Room};
+use super::shard::{Grant, NoRoom, Shard, Shed, WriteContext, Yield};
 use super::stats::{Lookups, Stats};
 use crate::command::Command;
 use crate::error::{NumberError, ServerError};
@@ -29,34 +30,6 @@ use crate::key::Key;
 use crate::reply::{Answer, Reply};
 use crate::time::{Deadline, Instant};
 use crate::ttl::Expiry;
-
-/// How much a store may hold. Beyond that, it evicts the entries that its policy chooses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Bounds {
-    /// The most entries; `None` means no bound.
-    pub max_entries: Option<u64>,
-    /// The most bytes, counting each entry's key, its value and
-    /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD); `None` means no bound.
-    ///
-    /// An entry that alone is larger is refused: it is not stored, and a set removes the old value of its
-    /// key. An entry of more than an eighth of the bound is also refused if it would displace too many
-    /// entries that were requested lately: more than sixteen, which take more than an eighth of the
-    /// bound. Entries that were not requested lately do not count. It is stored once its key was looked up
-    /// in vain as often as the entry takes eighths beyond the first.
-    pub max_bytes: Option<u64>,
-}
-
-impl Bounds {
-    /// The number of shards of a store with these bounds.
-    fn shards(self) -> usize {
-        let room = |bound: Option<u64>, fewest: u64| {
-            bound.map_or(MOST_SHARDS, |bound| usize::try_from(bound / fewest).unwrap_or(usize::MAX))
-        };
-        let by_entries = room(self.max_entries, FEWEST_ENTRIES);
-        let by_bytes = room(self.max_bytes, FEWEST_BYTES);
-        MOST_SHARDS.min(by_entries).min(by_bytes).max(1)
-    }
-}
 
 /// Creates the shards of a new store. Their number depends on its bounds, not on the machine.
 #[must_use]
@@ -226,7 +199,7 @@ impl<S: Shards> Store<'_, S> {
         &self,
         key: &Key<'_>,
         now: Instant,
-        f: impl Fn(&mut Shard, Hashed<'_>, &mut Turn<'_>) -> Result<R, NoRoom>,
+        f: impl Fn(&mut Shard, Hashed<'_>, &mut WriteContext<'_>) -> Result<R, NoRoom>,
     ) -> Option<R> {
         key.with_bytes(|whole| {
             let key = self.seed.hash(whole);
@@ -288,12 +261,14 @@ fn write<R>(
     shards: &impl Shards,
     key: Hashed<'_>,
     now: Instant,
-    f: impl Fn(&mut Shard, &mut Turn<'_>) -> Result<R, NoRoom>,
+    f: impl Fn(&mut Shard, &mut WriteContext<'_>) -> Result<R, NoRoom>,
 ) -> Option<R> {
     let index = key.shard(shards.count());
     let attempt = |yields, grant| {
         let mut dead = Graveyard::new();
-        shards.with(index, |shard| f(shard, &mut Turn { now, yields, grant, dead: &mut dead }))
+        shards.with(index, |shard| {
+            f(shard, &mut WriteContext { now, yields, grant, dead: &mut dead })
+        })
     };
     let (mut yields, mut grant) = (Yield::Fairly, Grant::NotYet);
     for _ in 0..MOST_ATTEMPTS {
@@ -309,7 +284,7 @@ fn write<R>(
                 if grant == Grant::NotYet {
                     break;
                 }
-                share_out(shards, Load { entries: 1, bytes }, now);
+                share_out(shards, Footprint { entries: 1, bytes }, now);
             }
         }
     }
@@ -322,7 +297,7 @@ fn write<R>(
 /// costs little compared with the copy that was made of the value.
 #[cold]
 fn weigh(shards: &impl Shards, key: Hashed<'_>, bytes: u64, now: Instant) -> Grant {
-    let mut in_use = Load { entries: 0, bytes: 0 };
+    let mut in_use = Footprint { entries: 0, bytes: 0 };
     for index in 0..shards.count() {
         let more = shards.read(index, |shard| shard.in_use(now));
         in_use.entries = in_use.entries.saturating_add(more.entries);
@@ -334,7 +309,7 @@ fn weigh(shards: &impl Shards, key: Hashed<'_>, bytes: u64, now: Instant) -> Gra
 /// Makes room for a large value: shards that hold more than their part of the room evict entries first,
 /// and then all shards evict an equal part of the bytes that are missing.
 #[cold]
-fn share_out(shards: &impl Shards, load: Load, now: Instant) {
+fn share_out(shards: &impl Shards, load: Footprint, now: Instant) {
     let count = shards.count();
     for yields in [Yield::Fairly, Yield::Fully] {
         let lacks = shards.read(0, |shard| shard.lacks(load));
@@ -342,8 +317,9 @@ fn share_out(shards: &impl Shards, load: Load, now: Instant) {
         let bytes = if yields == Yield::Fairly { lacks } else { equal };
         for index in 0..count {
             let (mut dead, grant) = (Graveyard::new(), Grant::NotYet);
-            let mut turn = Turn { now, yields, grant, dead: &mut dead };
-            shards.with(index, |shard| shard.shed(load, Load { entries: 0, bytes }, &mut turn));
+            let mut turn = WriteContext { now, yields, grant, dead: &mut dead };
+            shards
+                .with(index, |shard| shard.shed(load, Footprint { entries: 0, bytes }, &mut turn));
         }
     }
 }
@@ -351,17 +327,17 @@ fn share_out(shards: &impl Shards, load: Load, now: Instant) {
 /// Makes the shards other than the one at `index` evict entries until there is room for `load`: first
 /// those that exceed their part, then an equal part from each.
 #[cold]
-fn relieve(shards: &impl Shards, index: usize, load: Load, now: Instant) -> Shed {
+fn relieve(shards: &impl Shards, index: usize, load: Footprint, now: Instant) -> Shed {
     let count = shards.count();
     let others = u64::try_from(count).unwrap_or(u64::MAX).saturating_sub(1).max(1);
-    let equal = Load { entries: load.entries.min(1), bytes: load.bytes.div_ceil(others) };
+    let equal = Footprint { entries: load.entries.min(1), bytes: load.bytes.div_ceil(others) };
     let mut all = Shed::None;
     for (yields, part) in [(Yield::Fairly, load), (Yield::Fully, equal)] {
         for step in 1..count {
             let other = (index + step) % count;
             let mut dead = Graveyard::new();
             let grant = Grant::NotYet;
-            let mut turn = Turn { now, yields, grant, dead: &mut dead };
+            let mut turn = WriteContext { now, yields, grant, dead: &mut dead };
             match shards.with(other, |shard| shard.shed(load, part, &mut turn)) {
                 Shed::Enough => return Shed::Enough,
                 Shed::Some => all = Shed::Some,
@@ -376,10 +352,5 @@ fn count<T>(removed: impl Iterator<Item = T>) -> u64 {
     removed.fold(0, |count, _| count + 1)
 }
 
-/// More than the threads that write at the same time on most machines.
-const MOST_SHARDS: usize = 32;
-/// If there are several shards, each has at least this part of the bounds.
-const FEWEST_ENTRIES: u64 = 8192;
-const FEWEST_BYTES: u64 = 16 << 20;
 /// How often a write is tried: more than there are shards, all but one of which may be empty.
 const MOST_ATTEMPTS: usize = 4 * MOST_SHARDS;

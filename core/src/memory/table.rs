@@ -24,17 +24,17 @@
 
 use alloc::vec::Vec;
 
-use super::bucket::{Bucket, Next, Tag};
+use super::bucket::{Bucket, NextBucket, PrintTag};
+use super::chunked::ChunkedVec;
 use super::hash::Print;
-use super::row::Row;
 use super::slab::Id;
 
 #[derive(Debug)]
 pub(super) struct Table {
-    buckets: Row<Bucket>,
-    spare: Row<Bucket>,
+    buckets: ChunkedVec<Bucket>,
+    spare: ChunkedVec<Bucket>,
     /// Empty except while a bucket is taken apart.
-    scratch: Vec<(Tag, Id)>,
+    scratch: Vec<(PrintTag, Id)>,
     len: usize,
     /// See [`mask_of`].
     mask: u32,
@@ -42,14 +42,20 @@ pub(super) struct Table {
 
 /// The position of a bucket.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum BucketPlace {
     First(usize),
-    Spare(Next),
+    Spare(NextBucket),
 }
 
 impl Table {
     pub(super) const fn new() -> Self {
-        Self { buckets: Row::new(), spare: Row::new(), scratch: Vec::new(), len: 0, mask: 0 }
+        Self {
+            buckets: ChunkedVec::new(),
+            spare: ChunkedVec::new(),
+            scratch: Vec::new(),
+            len: 0,
+            mask: 0,
+        }
     }
 
     /// Calls `look` with numbers that may have this print, and returns its first result.
@@ -77,17 +83,17 @@ impl Table {
     /// Removes a number with this print, if it is in the table. `print_of` returns the print of any
     /// other.
     pub(super) fn remove(&mut self, print: Print, id: Id, print_of: impl Fn(Id) -> Print) {
-        let first = Place::First(self.bucket_of(print));
+        let first = BucketPlace::First(self.bucket_of(print));
         let (mut before, mut last, mut holds) = (first, first, None);
         while let Some(bucket) = self.get_mut(last) {
             if holds.is_none() && bucket.like(tag(print)).any(|other| other == id) {
                 holds = Some(last);
             }
-            if bucket.next == Next::NONE {
+            if bucket.next == NextBucket::NONE {
                 break;
             }
             before = last;
-            last = Place::Spare(bucket.next);
+            last = BucketPlace::Spare(bucket.next);
         }
         let Some(holds) = holds else { return };
         self.len -= 1;
@@ -106,12 +112,12 @@ impl Table {
 
     /// Changes a number with this print, which must be in the table, to another number.
     pub(super) fn rename(&mut self, print: Print, old: Id, new: Id) {
-        let mut place = Place::First(self.bucket_of(print));
+        let mut place = BucketPlace::First(self.bucket_of(print));
         while let Some(bucket) = self.get_mut(place) {
             if bucket.replace(old, tag(print), new) {
                 return;
             }
-            place = Place::Spare(bucket.next);
+            place = BucketPlace::Spare(bucket.next);
         }
     }
 
@@ -132,7 +138,7 @@ impl Table {
         last.checked_add(1)
     }
 
-    /// Returns memory that is no longer needed; see [`Row::trim`].
+    /// Returns memory that is no longer needed; see [`ChunkedVec::trim`].
     pub(super) fn trim(&mut self) -> Option<Vec<Bucket>> {
         self.buckets.trim().or_else(|| self.spare.trim())
     }
@@ -143,31 +149,31 @@ impl Table {
     }
 
     /// Gives up the last bucket of a chain, if it is a spare one and empty.
-    fn cut_off(&mut self, before: Place, last: Place, print_of: &impl Fn(Id) -> Print) {
-        let Place::Spare(index) = last else { return };
+    fn cut_off(&mut self, before: BucketPlace, last: BucketPlace, print_of: &impl Fn(Id) -> Print) {
+        let BucketPlace::Spare(index) = last else { return };
         if self.get_mut(last).is_none_or(|bucket| !bucket.is_empty()) {
             return;
         }
         if let Some(bucket) = self.get_mut(before) {
-            bucket.next = Next::NONE;
+            bucket.next = NextBucket::NONE;
         }
         self.give_up(index, print_of);
     }
 
     /// Gives up a spare bucket that no other bucket refers to: the last spare bucket moves into its
     /// place.
-    fn give_up(&mut self, index: Next, print_of: &impl Fn(Id) -> Print) {
-        let Some(last) = self.spare.len().checked_sub(1).map(Next::new) else { return };
+    fn give_up(&mut self, index: NextBucket, print_of: &impl Fn(Id) -> Print) {
+        let Some(last) = self.spare.len().checked_sub(1).map(NextBucket::new) else { return };
         if index != last
             && let Some(id) = self.spare.get(last.index()).and_then(Bucket::first)
         {
-            let mut place = Place::First(self.bucket_of(print_of(id)));
+            let mut place = BucketPlace::First(self.bucket_of(print_of(id)));
             while let Some(bucket) = self.get_mut(place) {
                 if bucket.next == last {
                     bucket.next = index;
                     break;
                 }
-                place = Place::Spare(bucket.next);
+                place = BucketPlace::Spare(bucket.next);
             }
         }
         if let Some(moved) = self.spare.pop()
@@ -208,16 +214,16 @@ impl Table {
         &mut self,
         index: Option<usize>,
         print_of: &impl Fn(Id) -> Print,
-    ) -> Vec<(Tag, Id)> {
+    ) -> Vec<(PrintTag, Id)> {
         let mut all = core::mem::take(&mut self.scratch);
-        let mut spare = Next::NONE;
+        let mut spare = NextBucket::NONE;
         if let Some(bucket) = index.and_then(|index| self.buckets.get_mut(index)) {
             all.extend(core::iter::from_fn(|| bucket.pop()));
             spare = bucket.next;
         }
         while let Some(bucket) = self.spare.get_mut(spare.index()) {
             all.extend(core::iter::from_fn(|| bucket.pop()));
-            let after = core::mem::replace(&mut bucket.next, Next::NONE);
+            let after = core::mem::replace(&mut bucket.next, NextBucket::NONE);
             // Unlink it from the chain first, so that the spare bucket that moves is found behind
             // it.
             if let Some(bucket) = index.and_then(|index| self.buckets.get_mut(index)) {
@@ -225,29 +231,29 @@ impl Table {
             }
             self.give_up(spare, print_of);
             let first = index.and_then(|index| self.buckets.get(index));
-            spare = first.map_or(Next::NONE, |bucket| bucket.next);
+            spare = first.map_or(NextBucket::NONE, |bucket| bucket.next);
         }
         all
     }
 
     /// Puts a number into a bucket, or into one of the spare ones behind it.
-    fn put(&mut self, index: usize, tag: Tag, id: Id) {
-        let mut place = Place::First(index);
+    fn put(&mut self, index: usize, tag: PrintTag, id: Id) {
+        let mut place = BucketPlace::First(index);
         while let Some(bucket) = self.get_mut(place) {
             if bucket.push(tag, id) {
                 return;
             }
             let next = match bucket.next {
-                Next::NONE => self.lengthen(place),
+                NextBucket::NONE => self.lengthen(place),
                 next => next,
             };
-            place = Place::Spare(next);
+            place = BucketPlace::Spare(next);
         }
     }
 
     /// Appends a spare bucket to a chain.
-    fn lengthen(&mut self, last: Place) -> Next {
-        let next = Next::new(self.spare.len());
+    fn lengthen(&mut self, last: BucketPlace) -> NextBucket {
+        let next = NextBucket::new(self.spare.len());
         self.spare.push(Bucket::EMPTY);
         if let Some(bucket) = self.get_mut(last) {
             bucket.next = next;
@@ -255,10 +261,10 @@ impl Table {
         next
     }
 
-    fn get_mut(&mut self, place: Place) -> Option<&mut Bucket> {
+    fn get_mut(&mut self, place: BucketPlace) -> Option<&mut Bucket> {
         match place {
-            Place::First(index) => self.buckets.get_mut(index),
-            Place::Spare(next) => self.spare.get_mut(next.index()),
+            BucketPlace::First(index) => self.buckets.get_mut(index),
+            BucketPlace::Spare(next) => self.spare.get_mut(next.index()),
         }
     }
 
@@ -282,9 +288,9 @@ fn to_usize(number: u32) -> usize {
 }
 
 #[inline]
-fn tag(print: Print) -> Tag {
+fn tag(print: Print) -> PrintTag {
     let [.., topmost] = print.0.to_le_bytes();
-    Tag::of(topmost)
+    PrintTag::of(topmost)
 }
 
 /// The average number of numbers per bucket at which the table grows; twelve fit. A bucket that is

@@ -11,10 +11,10 @@ use std::vec::Vec;
 use bytes::Bytes;
 
 use super::body::Own;
-use super::shard::{Grant, Turn, Yield};
+use super::shard::{Grant, WriteContext, Yield};
 use super::*;
-use crate::cluster::map::Form;
 use crate::command::Command;
+use crate::command::TopologyForm;
 use crate::error::{NumberError, ServerError};
 use crate::key::{KeySpace, Names, Scope};
 use crate::number::Number;
@@ -250,7 +250,7 @@ fn time_does_not_run_backwards() {
 #[test]
 fn a_store_in_memory_is_no_cluster_and_says_so() {
     let cells = Cells::bounded(None, None);
-    for command in [Command::Topology(Form::Shards), Command::ReadOnly] {
+    for command in [Command::Topology(TopologyForm::Shards), Command::ReadOnly] {
         assert_eq!(cells.run(&command), Err(ServerError::no_cluster().into()));
     }
 }
@@ -426,8 +426,8 @@ fn what_a_shard_lets_go_of_is_dropped_by_its_caller() {
     }
 }
 
-fn turn(now: Instant, dead: &mut Graveyard) -> Turn<'_> {
-    Turn { now, yields: Yield::Fairly, grant: Grant::NotYet, dead }
+fn turn(now: Instant, dead: &mut Graveyard) -> WriteContext<'_> {
+    WriteContext { now, yields: Yield::Fairly, grant: Grant::NotYet, dead }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::TimeoutError;
 
 fn set(name: &str, value: &str) -> Result<Options, OptionError> {
     let mut options = Options::default();

@@ -6,10 +6,12 @@ use core::fmt::{self, Write as _};
 use core::iter;
 use core::time::Duration;
 
-use super::{OptionError, Options, TlsVerify, check, tls};
-use crate::connection::Protocol;
+use super::error::OptionError;
+use super::tls::{self, TlsVerify};
+use super::{Options, check};
 use crate::key::{KeySpace, Version};
 use crate::nearest::nearest;
+use crate::protocol::Protocol;
 use crate::secret::Secret;
 use crate::ttl::{Expiry, Timeout};
 use crate::value::Unreadable;

@@ -4,8 +4,6 @@
 use alloc::string::String;
 use core::fmt;
 
-use super::{OptionError, Options, check};
-
 /// How a server proves its identity, and how the client proves its own.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -69,38 +67,6 @@ pub struct ClientCertificate {
 }
 
 impl TlsSettings {
-    pub(super) fn new(options: &Options) -> Result<Self, OptionError> {
-        let anybody = options.tls_dangerously_accept_any_certificate == Some(true);
-        let trust = match (path(CA, options.tls_ca.as_ref())?, anybody) {
-            (None, false) => Trust::Platform,
-            (Some(path), false) => Trust::File { path },
-            (None, true) => Trust::DangerouslyAnyCertificate,
-            (Some(_), true) => {
-                return Err(OptionError::Contradiction { option: CA, other: ACCEPT_ANY });
-            }
-        };
-        let files = (path(CERT, options.tls_cert.as_ref())?, path(KEY, options.tls_key.as_ref())?);
-        let certificate = match files {
-            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
-            (None, None) => None,
-            (Some(_), None) => return Err(OptionError::Half { option: CERT, missing: KEY }),
-            (None, Some(_)) => return Err(OptionError::Half { option: KEY, missing: CERT }),
-        };
-        let server_name = options.tls_server_name.as_deref().map(check::server_name).transpose()?;
-        let verify = options.tls_verify.unwrap_or_default();
-        match (options.tls_verify, &trust) {
-            (Some(_), Trust::DangerouslyAnyCertificate) => {
-                return Err(OptionError::Contradiction { option: VERIFY, other: ACCEPT_ANY });
-            }
-            // With the platform's authorities, any publicly issued certificate would be accepted.
-            (Some(TlsVerify::Ca), Trust::Platform) => {
-                return Err(OptionError::Half { option: VERIFY, missing: CA });
-            }
-            (Some(TlsVerify::Full | TlsVerify::Ca) | None, _) => {}
-        }
-        Ok(Self { trust, certificate, server_name, verify })
-    }
-
     /// One of the options that these settings come from; `None` if they are the default.
     pub(crate) fn first_option(&self) -> Option<&'static str> {
         match (&self.trust, &self.certificate, &self.server_name) {
@@ -114,16 +80,9 @@ impl TlsSettings {
     }
 }
 
-fn path(option: &'static str, path: Option<&String>) -> Result<Option<String>, OptionError> {
-    match path {
-        Some(path) if path.is_empty() => Err(OptionError::Empty { option }),
-        path => Ok(path.cloned()),
-    }
-}
-
-const CA: &str = "tls_ca";
-const CERT: &str = "tls_cert";
-const KEY: &str = "tls_key";
-const SERVER_NAME: &str = "tls_server_name";
+pub(super) const CA: &str = "tls_ca";
+pub(super) const CERT: &str = "tls_cert";
+pub(super) const KEY: &str = "tls_key";
+pub(super) const SERVER_NAME: &str = "tls_server_name";
 pub(super) const VERIFY: &str = "tls_verify";
 pub(super) const ACCEPT_ANY: &str = "tls_dangerously_accept_any_certificate";

@@ -126,11 +126,11 @@ mod tests {
 
     #[test]
     fn at_most_half_of_the_connections_are_kept_apart_and_one_at_least() {
-        for (links, most) in [(1, 1), (2, 1), (3, 1), (4, 2), (10, 5)] {
-            let lanes = vec![lane(9, !KEPT, IDLE); links];
+        for (connections, most) in [(1, 1), (2, 1), (3, 1), (4, 2), (10, 5)] {
+            let lanes = vec![lane(9, !KEPT, IDLE); connections];
             let allotment = allot(&lanes, line(&[5; 20]));
             let kept = allotment.kept.iter().filter(|kept| **kept).count();
-            assert_eq!((kept, allotment.go.len()), (most, most), "{links}");
+            assert_eq!((kept, allotment.go.len()), (most, most), "{connections}");
             assert!(allotment.demand, "the others want more");
         }
     }

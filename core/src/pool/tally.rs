@@ -1,9 +1,6 @@
 //! The state and history of a pool's connections, in numbers. No decision depends on them.
 
-use core::time::Duration;
-
-use super::{Phase, Pool};
-use crate::time::Instant;
+use super::phase::PooledPhase;
 
 /// How many connections a pool has, and how those before them ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -26,9 +23,9 @@ pub struct Tally {
 /// The history of a pool's connections.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    lost: u64,
-    reconnects: u64,
-    failed_dials: u32,
+    pub(super) lost: u64,
+    pub(super) reconnects: u64,
+    pub(super) failed_dials: u32,
 }
 
 impl History {
@@ -37,56 +34,36 @@ impl History {
         self.reconnects += u64::from(self.reconnects < self.lost);
     }
 
-    pub(super) fn ended(&mut self, phase: Phase) {
+    pub(super) fn ended(&mut self, phase: PooledPhase) {
         match phase {
-            Phase::Dialling => self.failed_dials = self.failed_dials.saturating_add(1),
-            Phase::Open { .. } => self.lost += 1,
-            Phase::Closing => {}
+            PooledPhase::Dialling => self.failed_dials = self.failed_dials.saturating_add(1),
+            PooledPhase::Open { .. } => self.lost += 1,
+            PooledPhase::Closing => {}
         }
-    }
-}
-
-impl Pool {
-    /// The connections in numbers.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        let History { lost, reconnects, failed_dials } = self.history;
-        Tally {
-            dialling: self.links.dialling(),
-            open: self.links.open(),
-            closing: self.links.closing(),
-            lost,
-            reconnects,
-            failed_dials,
-        }
-    }
-
-    /// How long the backoff holds back the next dial; `None` if no dial is wanted, or if it may begin.
-    #[must_use]
-    pub fn held_back(&self, now: Instant) -> Option<Duration> {
-        let left = self.not_before.since(now);
-        (self.wants_dial() && !left.is_zero()).then_some(left)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Action, Input, LinkId};
+    use core::time::Duration;
+
+    use super::super::{ConnectionId, Pool, PoolAction, PoolInput};
     use super::*;
+    use crate::time::Instant;
 
     fn pool(minsize: usize) -> Pool {
         Pool::new(minsize, 4, Duration::from_secs(5), 42, Instant::ORIGIN)
     }
 
-    fn dial(pool: &mut Pool, now: Instant) -> LinkId {
+    fn dial(pool: &mut Pool, now: Instant) -> ConnectionId {
         match pool.poll(now, |_| None) {
-            Some(Action::Dial(id)) => id,
+            Some(PoolAction::Dial(id)) => id,
             other => panic!("{other:?}"),
         }
     }
 
-    fn ended(link: LinkId) -> Input {
-        Input::Ended { link, refused: false, answered: false }
+    fn ended(connection: ConnectionId) -> PoolInput {
+        PoolInput::Ended { connection, refused: false, answered: false }
     }
 
     #[test]
@@ -95,7 +72,7 @@ mod tests {
         let first = dial(&mut pool, now);
         dial(&mut pool, now);
         assert_eq!(pool.tally(), Tally { dialling: 2, ..Tally::default() });
-        pool.handle(Input::Opened(first), now);
+        pool.handle(PoolInput::Opened(first), now);
         assert_eq!(pool.tally(), Tally { dialling: 1, open: 1, ..Tally::default() });
     }
 
@@ -103,7 +80,7 @@ mod tests {
     fn a_link_that_opens_in_the_place_of_a_lost_one_is_a_reconnect_and_no_other_is() {
         let (mut pool, mut now) = (pool(1), Instant::ORIGIN);
         let first = dial(&mut pool, now);
-        pool.handle(Input::Opened(first), now);
+        pool.handle(PoolInput::Opened(first), now);
         pool.handle(ended(first), now);
         assert_eq!(pool.tally(), Tally { lost: 1, ..Tally::default() });
         for failed_dials in 1..=3 {
@@ -114,12 +91,12 @@ mod tests {
         }
         now = pool.deadline(now).unwrap().at;
         let again = dial(&mut pool, now);
-        pool.handle(Input::Opened(again), now);
+        pool.handle(PoolInput::Opened(again), now);
         let tally = Tally { open: 1, lost: 1, reconnects: 1, ..Tally::default() };
         assert_eq!(pool.tally(), tally);
-        pool.handle(Input::Demand, now);
+        pool.handle(PoolInput::Demand, now);
         let more = dial(&mut pool, now);
-        pool.handle(Input::Opened(more), now);
+        pool.handle(PoolInput::Opened(more), now);
         assert_eq!(pool.tally(), Tally { open: 2, ..tally });
     }
 
@@ -127,12 +104,12 @@ mod tests {
     fn a_link_that_idled_is_not_lost() {
         let (mut pool, now) = (pool(1), Instant::ORIGIN);
         for _ in 0..2 {
-            pool.handle(Input::Demand, now);
+            pool.handle(PoolInput::Demand, now);
             let id = dial(&mut pool, now);
-            pool.handle(Input::Opened(id), now);
+            pool.handle(PoolInput::Opened(id), now);
         }
         let late = now + Pool::IDLE;
-        let Some(Action::Close(id)) = pool.poll(late, |_| Some(now)) else { panic!() };
+        let Some(PoolAction::Close(id)) = pool.poll(late, |_| Some(now)) else { panic!() };
         assert_eq!(pool.tally(), Tally { open: 1, closing: 1, ..Tally::default() });
         pool.handle(ended(id), late);
         assert_eq!(pool.tally(), Tally { open: 1, ..Tally::default() });

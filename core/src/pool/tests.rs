@@ -13,23 +13,23 @@ fn pool(minsize: usize, maxsize: usize) -> Pool {
     Pool::new(minsize, maxsize, PATIENCE, 42, at(0))
 }
 
-fn busy(_: LinkId) -> Option<Instant> {
+fn busy(_: ConnectionId) -> Option<Instant> {
     None
 }
 
-fn dials(pool: &mut Pool, now: Instant) -> Vec<LinkId> {
+fn dials(pool: &mut Pool, now: Instant) -> Vec<ConnectionId> {
     let mut dialled = vec![];
     while let Some(action) = pool.poll(now, busy) {
         match action {
-            Action::Dial(id) => dialled.push(id),
-            Action::Close(id) => panic!("closed {id:?}"),
+            PoolAction::Dial(id) => dialled.push(id),
+            PoolAction::Close(id) => panic!("closed {id:?}"),
         }
     }
     dialled
 }
 
-fn ended(link: LinkId) -> Input {
-    Input::Ended { link, refused: false, answered: false }
+fn ended(connection: ConnectionId) -> PoolInput {
+    PoolInput::Ended { connection, refused: false, answered: false }
 }
 
 #[test]
@@ -38,16 +38,16 @@ fn the_smallest_size_is_dialled_at_once_and_demand_adds_one_at_a_time() {
     let first = dials(&mut pool, at(0));
     assert_eq!(first.len(), 2);
     for id in first {
-        pool.handle(Input::Opened(id), at(1));
+        pool.handle(PoolInput::Opened(id), at(1));
     }
     for size in [3, 4] {
-        pool.handle(Input::Demand, at(2));
-        pool.handle(Input::Demand, at(2));
+        pool.handle(PoolInput::Demand, at(2));
+        pool.handle(PoolInput::Demand, at(2));
         let more = dials(&mut pool, at(2));
         assert_eq!((more.len(), pool.size()), (1, size));
-        pool.handle(Input::Opened(more[0]), at(3));
+        pool.handle(PoolInput::Opened(more[0]), at(3));
     }
-    pool.handle(Input::Demand, at(4));
+    pool.handle(PoolInput::Demand, at(4));
     assert!(dials(&mut pool, at(4)).is_empty(), "never more than maxsize");
 }
 
@@ -57,7 +57,7 @@ fn a_pool_whose_smallest_size_is_zero_dials_on_demand() {
     let mut pool = pool(0, 1);
     assert!(!pool.keeps_links());
     assert!(dials(&mut pool, at(0)).is_empty());
-    pool.handle(Input::Demand, at(0));
+    pool.handle(PoolInput::Demand, at(0));
     assert_eq!(dials(&mut pool, at(0)).len(), 1);
 }
 
@@ -65,17 +65,17 @@ fn a_pool_whose_smallest_size_is_zero_dials_on_demand() {
 fn a_spare_link_is_closed_once_it_has_idled_and_the_last_are_kept() {
     let mut pool = pool(1, 3);
     for now in [0, 1, 2] {
-        pool.handle(Input::Demand, at(now));
+        pool.handle(PoolInput::Demand, at(now));
         for id in dials(&mut pool, at(now)) {
-            pool.handle(Input::Opened(id), at(now));
+            pool.handle(PoolInput::Opened(id), at(now));
         }
     }
     assert_eq!(pool.open(), 3);
     let idle = |_| Some(at(0));
     assert_eq!(pool.poll(at(29_999), idle), None);
     assert!(pool.deadline(at(0)).unwrap().at <= at(30_000));
-    assert!(matches!(pool.poll(at(30_000), idle), Some(Action::Close(_))));
-    assert!(matches!(pool.poll(at(30_000), idle), Some(Action::Close(_))));
+    assert!(matches!(pool.poll(at(30_000), idle), Some(PoolAction::Close(_))));
+    assert!(matches!(pool.poll(at(30_000), idle), Some(PoolAction::Close(_))));
     assert_eq!(pool.poll(at(30_000), idle), None);
     assert_eq!(pool.open(), 1);
     assert_eq!(pool.deadline(at(30_000)), None, "there is nothing to wait for");
@@ -85,61 +85,61 @@ fn a_spare_link_is_closed_once_it_has_idled_and_the_last_are_kept() {
 fn a_link_that_closes_counts_until_it_has_ended() {
     let mut pool = pool(1, 2);
     for now in [0, 1] {
-        pool.handle(Input::Demand, at(now));
+        pool.handle(PoolInput::Demand, at(now));
         for id in dials(&mut pool, at(now)) {
-            pool.handle(Input::Opened(id), at(now));
+            pool.handle(PoolInput::Opened(id), at(now));
         }
     }
     let late = at(40_000);
-    pool.handle(Input::Demand, late);
-    let Some(Action::Close(id)) = pool.poll(late, |_| Some(at(0))) else { panic!() };
+    pool.handle(PoolInput::Demand, late);
+    let Some(PoolAction::Close(id)) = pool.poll(late, |_| Some(at(0))) else { panic!() };
     assert_eq!(pool.poll(late, |_| Some(at(0))), None, "there may not be a third");
     assert_eq!((pool.open(), pool.size()), (1, 2));
     pool.handle(ended(id), late);
-    assert!(matches!(pool.poll(late, busy), Some(Action::Dial(_))), "and at once, now");
+    assert!(matches!(pool.poll(late, busy), Some(PoolAction::Dial(_))), "and at once, now");
 }
 
 #[test]
 fn a_link_lost_while_another_closes_is_replaced() {
     let mut pool = pool(2, 4);
-    let mut links = dials(&mut pool, at(0));
-    links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
-    pool.handle(Input::Demand, at(1));
-    links.extend(dials(&mut pool, at(1)));
-    pool.handle(Input::Opened(links[2]), at(1));
-    let closing = Some(Action::Close(links[2]));
+    let mut connections = dials(&mut pool, at(0));
+    connections.iter().for_each(|id| pool.handle(PoolInput::Opened(*id), at(0)));
+    pool.handle(PoolInput::Demand, at(1));
+    connections.extend(dials(&mut pool, at(1)));
+    pool.handle(PoolInput::Opened(connections[2]), at(1));
+    let closing = Some(PoolAction::Close(connections[2]));
     assert_eq!(pool.poll(at(40_000), |_| Some(at(1))), closing);
-    pool.handle(ended(links[0]), at(40_000));
-    assert_eq!(dials(&mut pool, at(50_000)).len(), 1, "one open link is too few");
+    pool.handle(ended(connections[0]), at(40_000));
+    assert_eq!(dials(&mut pool, at(50_000)).len(), 1, "one open connection is too few");
 }
 
 #[test]
 fn what_failed_before_a_pool_was_left_alone_takes_nobodys_hope() {
     let mut pool = pool(0, 1);
-    pool.handle(Input::Demand, at(0));
+    pool.handle(PoolInput::Demand, at(0));
     let id = dials(&mut pool, at(0))[0];
     pool.handle(ended(id), at(0));
-    pool.handle(Input::Demand, at(4_000));
+    pool.handle(PoolInput::Demand, at(4_000));
     assert_eq!(dials(&mut pool, at(4_000)).len(), 1);
     assert!(pool.is_hopeless(at(6_000)), "it has failed for all its patience");
-    pool.handle(ended(LinkId(1)), at(6_000));
-    pool.handle(Input::Demand, at(20_000));
+    pool.handle(ended(ConnectionId(1)), at(6_000));
+    pool.handle(PoolInput::Demand, at(20_000));
     assert!(!pool.is_hopeless(at(20_000)));
 }
 
 #[test]
 fn where_the_server_has_moved_links_are_dialled_at_once_whatever_failed_before() {
     let mut pool = pool(2, 2);
-    let links = dials(&mut pool, at(0));
+    let connections = dials(&mut pool, at(0));
     for round in 0..20 {
         let now = at(10_000 * round);
-        dials(&mut pool, now).into_iter().chain(links.clone()).for_each(|id| {
+        dials(&mut pool, now).into_iter().chain(connections.clone()).for_each(|id| {
             pool.handle(ended(id), now);
         });
     }
     let late = at(190_000);
     assert!(pool.is_hopeless(late));
-    pool.handle(Input::Moved, late);
+    pool.handle(PoolInput::Moved, late);
     assert!(!pool.is_hopeless(late));
     assert_eq!(dials(&mut pool, late).len(), 2, "both, and at once");
 }
@@ -147,11 +147,11 @@ fn where_the_server_has_moved_links_are_dialled_at_once_whatever_failed_before()
 #[test]
 fn where_the_server_is_first_said_to_be_is_no_move() {
     let mut pool = pool(8, 8);
-    pool.handle(Input::Moved, at(0));
+    pool.handle(PoolInput::Moved, at(0));
     for id in dials(&mut pool, at(0)) {
         pool.handle(ended(id), at(900));
     }
-    pool.handle(Input::Moved, at(950));
+    pool.handle(PoolInput::Moved, at(950));
     assert_eq!(dials(&mut pool, at(950)).len(), 8, "all, and at once");
 }
 
@@ -160,14 +160,14 @@ fn who_had_a_link_has_one_where_the_server_has_moved_and_nobody_else() {
     for had_one in [true, false] {
         let mut pool = pool(0, 1);
         if had_one {
-            pool.handle(Input::Demand, at(0));
+            pool.handle(PoolInput::Demand, at(0));
             let id = dials(&mut pool, at(0))[0];
-            pool.handle(Input::Opened(id), at(0));
+            pool.handle(PoolInput::Opened(id), at(0));
         }
-        pool.handle(Input::Moved, at(10));
+        pool.handle(PoolInput::Moved, at(10));
         // The old connection still counts, until it has ended.
         if had_one {
-            pool.handle(ended(LinkId(0)), at(10));
+            pool.handle(ended(ConnectionId(0)), at(10));
         }
         assert_eq!(dials(&mut pool, at(10)).len(), usize::from(had_one));
     }
@@ -178,12 +178,12 @@ fn a_server_that_moves_without_end_is_dialled_less_and_less_often() {
     let mut pool = pool(1, 1);
     let (mut now, mut count) = (at(0), 0);
     while now < at(60_000) {
-        pool.handle(Input::Moved, now);
+        pool.handle(PoolInput::Moved, now);
         let next = now + Duration::from_millis(100);
         let due = pool.deadline(now).unwrap().at.max(now);
         for id in if due < next { dials(&mut pool, due) } else { vec![] } {
             count += 1;
-            pool.handle(Input::Opened(id), due);
+            pool.handle(PoolInput::Opened(id), due);
             pool.handle(ended(id), due);
         }
         now = next;
@@ -195,14 +195,14 @@ fn a_server_that_moves_without_end_is_dialled_less_and_less_often() {
 fn a_server_that_moves_again_is_dialled_at_once_where_it_had_stayed_for_a_while() {
     for (stayed, at_once) in [(Pool::STABLE - TICK, false), (Pool::STABLE, true)] {
         let mut pool = pool(1, 1);
-        let mut links = dials(&mut pool, at(0));
-        pool.handle(Input::Moved, at(1));
-        pool.handle(ended(links[0]), at(1));
-        links = dials(&mut pool, at(1));
-        pool.handle(Input::Opened(links[0]), at(1));
+        let mut connections = dials(&mut pool, at(0));
+        pool.handle(PoolInput::Moved, at(1));
+        pool.handle(ended(connections[0]), at(1));
+        connections = dials(&mut pool, at(1));
+        pool.handle(PoolInput::Opened(connections[0]), at(1));
         let again = at(1) + stayed;
-        pool.handle(Input::Moved, again);
-        pool.handle(ended(links[0]), again);
+        pool.handle(PoolInput::Moved, again);
+        pool.handle(ended(connections[0]), again);
         assert_eq!(dials(&mut pool, again).len(), usize::from(at_once), "{stayed:?}");
     }
 }
@@ -211,16 +211,16 @@ fn a_server_that_moves_again_is_dialled_at_once_where_it_had_stayed_for_a_while(
 fn links_to_where_the_server_was_count_until_they_have_ended_and_are_no_failures() {
     let mut pool = pool(1, 2);
     let old = dials(&mut pool, at(0))[0];
-    pool.handle(Input::Opened(old), at(0));
-    pool.handle(Input::Moved, at(9_000));
+    pool.handle(PoolInput::Opened(old), at(0));
+    pool.handle(PoolInput::Moved, at(9_000));
     assert_eq!((pool.open(), pool.size()), (0, 1));
     let new = dials(&mut pool, at(9_000));
     assert_eq!((new.len(), pool.size()), (1, 2));
-    pool.handle(Input::Opened(new[0]), at(9_001));
+    pool.handle(PoolInput::Opened(new[0]), at(9_001));
     pool.handle(ended(old), at(9_002));
     assert_eq!((pool.open(), pool.size()), (1, 1));
     assert!(!pool.is_hopeless(at(90_000)));
-    pool.handle(Input::Demand, at(9_003));
+    pool.handle(PoolInput::Demand, at(9_003));
     assert_eq!(dials(&mut pool, at(9_003)).len(), 1, "nothing is to be waited for");
 }
 
@@ -244,7 +244,7 @@ fn a_server_that_accepts_and_hangs_up_is_dialled_less_and_less_often() {
     while now < at(60_000) {
         for id in dials(&mut pool, now) {
             count += 1;
-            pool.handle(Input::Opened(id), now);
+            pool.handle(PoolInput::Opened(id), now);
             pool.handle(ended(id), now);
         }
         now = pool.deadline(now).unwrap().at;
@@ -261,9 +261,9 @@ fn what_failed_before_is_forgotten_once_a_link_has_lasted() {
             dials(&mut pool, now).into_iter().for_each(|id| pool.handle(ended(id), now));
             now = pool.deadline(now).unwrap().at;
         }
-        let link = dials(&mut pool, now)[0];
-        pool.handle(Input::Opened(link), now);
-        pool.handle(ended(link), now + lasted);
+        let connection = dials(&mut pool, now)[0];
+        pool.handle(PoolInput::Opened(connection), now);
+        pool.handle(ended(connection), now + lasted);
         let soon = now + lasted + Backoff::BASE;
         assert_eq!(pool.deadline(now).unwrap().at < soon, is_forgotten, "{lasted:?}");
     }
@@ -273,15 +273,15 @@ fn what_failed_before_is_forgotten_once_a_link_has_lasted() {
 fn callers_may_hope_until_their_patience_ends_and_again_after_a_link_opened() {
     let mut pool = pool(1, 1);
     let id = dials(&mut pool, at(0))[0];
-    pool.handle(Input::Opened(id), at(10));
+    pool.handle(PoolInput::Opened(id), at(10));
     pool.handle(ended(id), at(9_000));
-    assert!(!pool.is_hopeless(at(100_000)), "a lost link alone is no reason to give up");
+    assert!(!pool.is_hopeless(at(100_000)), "a lost connection alone is no reason to give up");
     let id = dials(&mut pool, at(10_000))[0];
     pool.handle(ended(id), at(10_000));
     assert!(!pool.is_hopeless(at(14_999)));
     assert!(pool.is_hopeless(at(15_000)));
     let id = dials(&mut pool, at(15_000))[0];
-    pool.handle(Input::Opened(id), at(15_001));
+    pool.handle(PoolInput::Opened(id), at(15_001));
     assert!(!pool.is_hopeless(at(100_000)));
 }
 
@@ -289,12 +289,12 @@ fn callers_may_hope_until_their_patience_ends_and_again_after_a_link_opened() {
 fn a_dial_that_is_never_answered_takes_the_patience_as_one_that_fails_does() {
     let mut pool = pool(1, 1);
     let id = dials(&mut pool, at(0))[0];
-    pool.handle(Input::Opened(id), at(0));
+    pool.handle(PoolInput::Opened(id), at(0));
     pool.handle(ended(id), at(9_000));
     let id = dials(&mut pool, at(9_100))[0];
     assert!(!pool.is_hopeless(at(14_099)));
     assert!(pool.is_hopeless(at(14_100)), "and it is still being dialled");
-    pool.handle(Input::Opened(id), at(14_200));
+    pool.handle(PoolInput::Opened(id), at(14_200));
     assert!(!pool.is_hopeless(at(14_200)));
 }
 
@@ -302,8 +302,8 @@ fn a_dial_that_is_never_answered_takes_the_patience_as_one_that_fails_does() {
 fn a_link_lost_while_the_only_other_is_being_dialled_counts_from_then() {
     let mut pool = pool(1, 2);
     let id = dials(&mut pool, at(0))[0];
-    pool.handle(Input::Opened(id), at(0));
-    pool.handle(Input::Demand, at(1));
+    pool.handle(PoolInput::Opened(id), at(0));
+    pool.handle(PoolInput::Demand, at(1));
     assert_eq!(dials(&mut pool, at(1)).len(), 1);
     assert!(!pool.is_hopeless(at(50_000)), "one is open");
     pool.handle(ended(id), at(50_000));
@@ -314,39 +314,39 @@ fn a_link_lost_while_the_only_other_is_being_dialled_counts_from_then() {
 #[test]
 fn a_server_that_is_silent_on_every_link_leaves_no_hope_once_its_patience_is_over() {
     let mut pool = pool(3, 4);
-    let links = dials(&mut pool, at(0));
-    links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
-    let heard = |id| if id == links[0] { at(4_500) } else { at(2_000) };
-    assert_eq!(pool.silent(links[1], at(7_000), heard), [links[0], links[2]]);
-    pool.handle(ended(links[1]), at(7_000));
+    let connections = dials(&mut pool, at(0));
+    connections.iter().for_each(|id| pool.handle(PoolInput::Opened(*id), at(0)));
+    let heard = |id| if id == connections[0] { at(4_500) } else { at(2_000) };
+    assert_eq!(pool.silent(connections[1], at(7_000), heard), [connections[0], connections[2]]);
+    pool.handle(ended(connections[1]), at(7_000));
     assert_eq!((pool.open(), pool.size()), (0, 2), "they count until they have ended");
     assert!(!pool.is_hopeless(at(7_099)), "a dial may open by then");
     assert!(pool.is_hopeless(at(7_100)));
     let again = dials(&mut pool, at(12_000));
     assert_eq!(again.len(), 1);
     assert!(pool.is_hopeless(at(12_000)), "until one of them opens");
-    pool.handle(Input::Opened(again[0]), at(12_001));
+    pool.handle(PoolInput::Opened(again[0]), at(12_001));
     assert!(!pool.is_hopeless(at(12_001)));
 }
 
 #[test]
 fn a_server_that_is_silent_on_a_link_past_its_age_leaves_no_hope_either() {
-    let (mut pool, links) = aging(1, 1);
-    assert_eq!(pool.poll(at(1_000), |_| None), Some(Action::Close(links[0])));
-    assert_eq!(pool.silent(links[0], at(9_000), |_| at(1_000)), []);
-    pool.handle(ended(links[0]), at(9_000));
-    pool.handle(Input::Demand, at(9_050));
+    let (mut pool, connections) = aging(1, 1);
+    assert_eq!(pool.poll(at(1_000), |_| None), Some(PoolAction::Close(connections[0])));
+    assert_eq!(pool.silent(connections[0], at(9_000), |_| at(1_000)), []);
+    pool.handle(ended(connections[0]), at(9_000));
+    pool.handle(PoolInput::Demand, at(9_050));
     assert!(pool.is_hopeless(at(9_100)));
 }
 
 #[test]
 fn a_link_that_is_silent_alone_takes_no_hope_and_no_other_link() {
     let mut pool = pool(2, 2);
-    let links = dials(&mut pool, at(0));
-    links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
-    let heard = |id| if id == links[1] { at(4_501) } else { at(2_000) };
-    assert_eq!(pool.silent(links[0], at(7_000), heard), []);
-    pool.handle(ended(links[0]), at(7_000));
+    let connections = dials(&mut pool, at(0));
+    connections.iter().for_each(|id| pool.handle(PoolInput::Opened(*id), at(0)));
+    let heard = |id| if id == connections[1] { at(4_501) } else { at(2_000) };
+    assert_eq!(pool.silent(connections[0], at(7_000), heard), []);
+    pool.handle(ended(connections[0]), at(7_000));
     assert_eq!(pool.open(), 1);
     assert!(!pool.is_hopeless(at(7_000)));
 }
@@ -361,7 +361,7 @@ fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() 
     assert!(pool.is_hopeless(at(100)));
     let id = dials(&mut pool, at(1_000))[0];
     assert!(pool.is_hopeless(at(1_000)));
-    pool.handle(Input::Opened(id), at(1_001));
+    pool.handle(PoolInput::Opened(id), at(1_001));
     pool.handle(ended(id), at(9_000));
     let id = dials(&mut pool, at(10_000))[0];
     pool.handle(ended(id), at(10_001));
@@ -372,11 +372,11 @@ fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() 
 fn a_pool_that_was_left_alone_before_its_first_connection_dials_for_its_next_caller() {
     let mut pool = pool(0, 1);
     pool.begin_lazily();
-    pool.handle(Input::Demand, at(0));
+    pool.handle(PoolInput::Demand, at(0));
     let id = dials(&mut pool, at(0))[0];
     pool.handle(ended(id), at(100));
     assert!(pool.is_hopeless(at(100)));
-    pool.handle(Input::Demand, at(60_000));
+    pool.handle(PoolInput::Demand, at(60_000));
     assert!(!pool.is_hopeless(at(60_000)));
     let id = dials(&mut pool, at(60_000))[0];
     assert!(!pool.is_hopeless(at(60_001)), "the failure of long ago proves nothing");
@@ -385,12 +385,12 @@ fn a_pool_that_was_left_alone_before_its_first_connection_dials_for_its_next_cal
 }
 
 /// A pool whose connections may be 1,000 ms old, all of them open at 0.
-fn aging(minsize: usize, maxsize: usize) -> (Pool, Vec<LinkId>) {
+fn aging(minsize: usize, maxsize: usize) -> (Pool, Vec<ConnectionId>) {
     let mut pool = pool(minsize, maxsize);
     pool.limit_age(Some(Duration::from_secs(1)));
-    let links = dials(&mut pool, at(0));
-    links.iter().for_each(|id| pool.handle(Input::Opened(*id), at(0)));
-    (pool, links)
+    let connections = dials(&mut pool, at(0));
+    connections.iter().for_each(|id| pool.handle(PoolInput::Opened(*id), at(0)));
+    (pool, connections)
 }
 
 #[test]
@@ -403,8 +403,8 @@ fn a_link_past_its_age_closes_once_another_is_open() {
     let new = dials(&mut pool, due.at);
     assert_eq!((new.len(), pool.open()), (1, 1), "the old one serves meanwhile");
     assert_eq!(pool.poll(at(1_500), busy), None, "one dial is enough");
-    pool.handle(Input::Opened(new[0]), at(1_500));
-    assert_eq!(pool.poll(at(1_500), busy), Some(Action::Close(old[0])));
+    pool.handle(PoolInput::Opened(new[0]), at(1_500));
+    assert_eq!(pool.poll(at(1_500), busy), Some(PoolAction::Close(old[0])));
     assert_eq!(pool.poll(at(1_500), busy), None);
     pool.handle(ended(old[0]), at(1_501));
     assert_eq!((pool.open(), pool.size(), pool.tally().lost), (1, 1, 0));
@@ -426,26 +426,28 @@ fn a_link_past_its_age_is_kept_while_no_other_opens() {
 
 #[test]
 fn of_a_full_pool_one_link_past_its_age_closes_at_a_time() {
-    let (mut pool, mut links) = aging(3, 3);
-    while !links.is_empty() {
+    let (mut pool, mut connections) = aging(3, 3);
+    while !connections.is_empty() {
         let now = at(1_000);
-        let Some(Action::Close(old)) = pool.poll(now, busy) else { panic!("no old one closes") };
-        assert!(links.contains(&old));
-        links.retain(|link| *link != old);
+        let Some(PoolAction::Close(old)) = pool.poll(now, busy) else {
+            panic!("no old one closes")
+        };
+        assert!(connections.contains(&old));
+        connections.retain(|connection| *connection != old);
         assert_eq!(pool.poll(now, busy), None, "the next waits");
         pool.handle(ended(old), now);
         let new = dials(&mut pool, now);
         assert_eq!((new.len(), pool.size()), (1, 3));
         assert_eq!(pool.poll(now, busy), None);
-        pool.handle(Input::Opened(new[0]), now);
+        pool.handle(PoolInput::Opened(new[0]), now);
     }
     assert_eq!(pool.poll(at(1_000), busy), None);
 }
 
 #[test]
 fn a_full_pool_whose_dials_fail_keeps_its_old_links() {
-    let (mut pool, links) = aging(2, 2);
-    pool.handle(ended(links[0]), at(900));
+    let (mut pool, connections) = aging(2, 2);
+    pool.handle(ended(connections[0]), at(900));
     let failing = dials(&mut pool, at(1_000));
     assert_eq!(failing.len(), 1);
     assert_eq!(pool.poll(at(1_000), busy), None, "the other is kept while that is dialled");
@@ -459,12 +461,12 @@ fn a_full_pool_whose_dials_fail_keeps_its_old_links() {
 #[test]
 fn links_that_opened_together_grow_old_apart_and_none_without_an_age() {
     let (pool, _) = aging(8, 8);
-    let mut ages: Vec<_> = pool.links.ages().collect();
+    let mut ages: Vec<_> = pool.connections.ages().collect();
     ages.dedup();
     assert_eq!(ages.len(), 8);
     let mut ageless = super::tests::pool(1, 2);
-    let link = dials(&mut ageless, at(0))[0];
-    ageless.handle(Input::Opened(link), at(0));
+    let connection = dials(&mut ageless, at(0))[0];
+    ageless.handle(PoolInput::Opened(connection), at(0));
     assert_eq!(ageless.deadline(at(0)), None);
     assert_eq!(ageless.poll(at(u64::MAX / 2_000_000), busy), None);
 }
@@ -472,8 +474,8 @@ fn links_that_opened_together_grow_old_apart_and_none_without_an_age() {
 #[test]
 fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later() {
     let mut pool = pool(1, 1);
-    let link = dials(&mut pool, at(0))[0];
-    pool.handle(Input::Ended { link, refused: true, answered: false }, at(0));
+    let connection = dials(&mut pool, at(0))[0];
+    pool.handle(PoolInput::Ended { connection, refused: true, answered: false }, at(0));
     assert!(pool.is_hopeless(at(0)));
     assert!(pool.deadline(at(0)).unwrap().at >= at(2_500));
 }
@@ -482,25 +484,25 @@ fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later()
 fn an_open_link_that_is_refused_leaves_no_hope_where_it_was_the_last() {
     let mut pool = pool(2, 2);
     let [one, other] = dials(&mut pool, at(0))[..] else { panic!() };
-    pool.handle(Input::Opened(one), at(0));
-    pool.handle(Input::Opened(other), at(0));
-    pool.handle(Input::Ended { link: one, refused: true, answered: false }, at(5_000));
+    pool.handle(PoolInput::Opened(one), at(0));
+    pool.handle(PoolInput::Opened(other), at(0));
+    pool.handle(PoolInput::Ended { connection: one, refused: true, answered: false }, at(5_000));
     assert!(!pool.is_hopeless(at(5_000)), "the other one still serves");
-    pool.handle(Input::Ended { link: other, refused: true, answered: false }, at(5_000));
+    pool.handle(PoolInput::Ended { connection: other, refused: true, answered: false }, at(5_000));
     assert!(pool.is_hopeless(at(5_000)));
 }
 
 #[test]
 fn other_credentials_are_tried_at_once_where_the_last_were_refused() {
     let mut pool = pool(1, 2);
-    let link = dials(&mut pool, at(0))[0];
-    pool.handle(Input::Ended { link, refused: true, answered: false }, at(0));
+    let connection = dials(&mut pool, at(0))[0];
+    pool.handle(PoolInput::Ended { connection, refused: true, answered: false }, at(0));
     assert_eq!(pool.poll(at(1), busy), None);
-    pool.handle(Input::Renewed, at(1));
+    pool.handle(PoolInput::Renewed, at(1));
     assert!(!pool.is_hopeless(at(1)));
-    let link = dials(&mut pool, at(1))[0];
-    pool.handle(Input::Ended { link, refused: false, answered: false }, at(1));
-    pool.handle(Input::Renewed, at(1));
+    let connection = dials(&mut pool, at(1))[0];
+    pool.handle(PoolInput::Ended { connection, refused: false, answered: false }, at(1));
+    pool.handle(PoolInput::Renewed, at(1));
     assert_eq!(pool.poll(at(1), busy), None, "a server that is away is another matter");
 }
 
@@ -528,16 +530,16 @@ fn two_hundred_clients_that_lost_one_server_do_not_come_back_together() {
 fn links_that_end_together_are_one_failure() {
     let lost = |size: usize| {
         let mut pool = Pool::new(size, size, PATIENCE, 7, at(0));
-        let mut links = Vec::new();
-        while links.len() < size {
+        let mut connections = Vec::new();
+        while connections.len() < size {
             let dialled = dials(&mut pool, at(0));
-            for link in &dialled {
-                pool.handle(Input::Opened(*link), at(0));
+            for connection in &dialled {
+                pool.handle(PoolInput::Opened(*connection), at(0));
             }
-            links.extend(dialled);
+            connections.extend(dialled);
         }
-        for link in links {
-            pool.handle(ended(link), at(10));
+        for connection in connections {
+            pool.handle(ended(connection), at(10));
         }
         pool.deadline(at(10)).unwrap().at
     };
@@ -549,9 +551,9 @@ fn a_connection_that_has_answered_is_a_success_however_short_it_lived() {
     let mut pool = pool(1, 1);
     let mut now = at(0);
     for _ in 0..50 {
-        let link = dials(&mut pool, now)[0];
-        pool.handle(Input::Opened(link), now);
-        pool.handle(Input::Ended { link, refused: false, answered: true }, now + TICK);
+        let connection = dials(&mut pool, now)[0];
+        pool.handle(PoolInput::Opened(connection), now);
+        pool.handle(PoolInput::Ended { connection, refused: false, answered: true }, now + TICK);
         let due = pool.deadline(now + TICK).unwrap().at;
         assert!(due.since(now + TICK) < Backoff::BASE, "no wait grows");
         now = due.max(now + TICK);
@@ -563,10 +565,10 @@ fn a_server_that_greets_and_answers_nothing_is_dialled_ever_less() {
     let mut pool = pool(1, 1);
     let (mut now, mut dialled) = (at(0), 0);
     while now < at(60_000) {
-        let link = dials(&mut pool, now)[0];
+        let connection = dials(&mut pool, now)[0];
         dialled += 1;
-        pool.handle(Input::Opened(link), now);
-        pool.handle(Input::Ended { link, refused: false, answered: false }, now);
+        pool.handle(PoolInput::Opened(connection), now);
+        pool.handle(PoolInput::Ended { connection, refused: false, answered: false }, now);
         now = pool.deadline(now).unwrap().at.max(now + TICK);
     }
     assert!(dialled < 60, "{dialled} dials in a minute");
@@ -576,13 +578,13 @@ fn a_server_that_greets_and_answers_nothing_is_dialled_ever_less() {
 fn a_link_that_greets_anew_is_dialled_at_once_and_is_no_failure() {
     let mut pool = Pool::new(1, 4, Duration::from_secs(5), 42, Instant::ORIGIN);
     let now = Instant::ORIGIN;
-    let Some(Action::Dial(first)) = pool.poll(now, |_| None) else { panic!() };
-    pool.handle(Input::GreetedAnew(first), now);
+    let Some(PoolAction::Dial(first)) = pool.poll(now, |_| None) else { panic!() };
+    pool.handle(PoolInput::GreetedAnew(first), now);
     assert_eq!((pool.size(), pool.tally().failed_dials), (0, 0));
-    let Some(Action::Dial(second)) = pool.poll(now, |_| None) else { panic!("at once") };
+    let Some(PoolAction::Dial(second)) = pool.poll(now, |_| None) else { panic!("at once") };
     assert_ne!(first, second);
     assert_eq!(pool.poll(now, |_| None), None, "one in its place");
-    pool.handle(Input::GreetedAnew(first), now);
+    pool.handle(PoolInput::GreetedAnew(first), now);
     assert_eq!((pool.size(), pool.poll(now, |_| None)), (1, None), "it is known no more");
 }
 
@@ -591,7 +593,7 @@ fn few_connections_are_dialled_at_a_time_until_one_opens_and_then_some_more() {
     let mut pool = pool(10_000, 10_000);
     let first = dials(&mut pool, at(0));
     assert_eq!(first.len(), Pool::FIRST_DIALS);
-    pool.handle(Input::Opened(first[0]), at(1));
+    pool.handle(PoolInput::Opened(first[0]), at(1));
     let more = dials(&mut pool, at(1));
     assert_eq!(first.len() - 1 + more.len(), Pool::DIALS);
     // One fails: then there is one dial at a time.
@@ -604,7 +606,7 @@ fn the_smallest_size_is_reached_however_few_are_dialled_at_a_time() {
     let mut pool = pool(1_000, 1_000);
     let mut dialling = std::collections::VecDeque::from(dials(&mut pool, at(0)));
     while let Some(id) = dialling.pop_front() {
-        pool.handle(Input::Opened(id), at(1));
+        pool.handle(PoolInput::Opened(id), at(1));
         dialling.extend(dials(&mut pool, at(1)));
         assert!(dialling.len() <= Pool::DIALS);
     }
@@ -616,21 +618,21 @@ fn the_work_of_a_pool_is_linear_in_its_size() {
     let steps = |size: usize| {
         let mut pool = pool(1, size);
         pool.limit_age(Some(Duration::from_secs(3_600)));
-        pool.handle(Input::Demand, at(0));
+        pool.handle(PoolInput::Demand, at(0));
         let mut open = vec![];
         for _ in 0..size {
-            pool.handle(Input::Demand, at(0));
+            pool.handle(PoolInput::Demand, at(0));
             for id in dials(&mut pool, at(0)) {
-                pool.handle(Input::Opened(id), at(0));
+                pool.handle(PoolInput::Opened(id), at(0));
                 assert!(pool.deadline(at(0)).is_some() && pool.tally().open > 0);
                 open.push(id);
             }
         }
         assert_eq!(pool.open(), size);
         // Half of them have idled, every second one.
-        let idle = |id: LinkId| id.0.is_multiple_of(2).then_some(at(0));
+        let idle = |id: ConnectionId| id.0.is_multiple_of(2).then_some(at(0));
         let mut closing = vec![];
-        while let Some(Action::Close(id)) = pool.poll(at(30_000), idle) {
+        while let Some(PoolAction::Close(id)) = pool.poll(at(30_000), idle) {
             closing.push(id);
         }
         assert_eq!(closing.len(), size / 2);
@@ -638,7 +640,7 @@ fn the_work_of_a_pool_is_linear_in_its_size() {
             pool.handle(ended(id), at(40_000));
         }
         assert_eq!(pool.size(), 0);
-        pool.links.visited()
+        pool.connections.visited()
     };
     let (few, many) = (steps(500), steps(4_000));
     assert!(few > 500 && many <= 9 * few, "{few} steps for 500 connections, {many} for 4,000");

@@ -13,32 +13,30 @@ use core::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::command::Command;
 use crate::copies::Copies;
 use crate::error::{Failure, ProtocolError};
 use crate::number::Number;
 use crate::planted::{self, Bug};
 use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
-use crate::ttl::Expiry;
 
-use super::decode::{self, Elements, Part};
+use super::decode::{self, Elements, FramePart};
 use super::kind::Kind;
 use super::scan::Expected;
 
 /// The reply that a command expects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Expect(Shape);
+pub struct Expect(pub(super) Shape);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Shape {
+pub(super) enum Shape {
     /// `OK`.
     Done,
     /// `OK`, in reply to credentials.
     Welcome,
     /// `OK`, this many times.
     DoneMany(usize),
-    /// `PONG`, which stands for this: see [`encode::command`](super::encode::command) on no keys.
+    /// `PONG`, which stands for this: see `encode::command` on no keys.
     Pong(Pong),
     /// A blob or a null.
     Value,
@@ -67,7 +65,7 @@ enum Shape {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Pong {
+pub(super) enum Pong {
     Done,
     NoValues,
     None,
@@ -80,45 +78,10 @@ impl Expect {
     pub(crate) const DONE: Self = Self(Shape::Done);
     /// A confirmation of the credentials.
     pub(crate) const WELCOME: Self = Self(Shape::Welcome);
-    /// What [`Command::Persist`] expects.
+    /// What [`Command::Persist`](crate::command::Command::Persist) expects.
     pub(crate) const PERSISTED: Self = Self(Shape::LastFlag(2));
     /// The same, with `ASKING` between the two commands.
     pub(crate) const PERSISTED_ASKING: Self = Self(Shape::LastFlag(3));
-
-    /// The reply that `command` expects.
-    #[must_use]
-    pub fn of(command: &Command<'_>) -> Self {
-        Self(match command {
-            Command::Get(_) => Shape::Value,
-            Command::GetMany(keys) => match keys.len() {
-                0 => Shape::Pong(Pong::NoValues),
-                many => Shape::Values(many),
-            },
-            Command::Set { .. } | Command::Clear | Command::ReadOnly => Shape::Done,
-            Command::Add { .. } => Shape::Added,
-            Command::SetMany { keys, values, .. } => match keys.len().min(values.len()) {
-                0 => Shape::Pong(Pong::Done),
-                many => Shape::DoneMany(many),
-            },
-            Command::Delete(keys) => Self::count(keys.len()),
-            Command::Unlink(keys) => Self::count(keys.len()),
-            Command::Scan { .. } => Shape::Scanned,
-            Command::Touch { expiry: Expiry::Never, .. } | Command::DeleteIf { .. } => {
-                Shape::ScriptFlag
-            }
-            Command::Touch { expiry: Expiry::Millis(_), .. } | Command::Contains(_) => Shape::Flag,
-            Command::Persist(_) => return Self::PERSISTED,
-            Command::Incr { delta: Number::Integer(_), .. } => Shape::Integer,
-            Command::Incr { delta: Number::Float(_), .. } => Shape::Float,
-            Command::Remaining(_) => Shape::Remaining,
-            Command::Ping => Shape::Pong(Pong::Done),
-            Command::Topology(_) => Shape::Topology,
-        })
-    }
-
-    fn count(keys: usize) -> Shape {
-        if keys == 0 { Shape::Pong(Pong::None) } else { Shape::Count(keys) }
-    }
 
     /// How many replies the server sends; at least one. Each is read on its own, and the command
     /// is done when all of them have been read.
@@ -210,7 +173,7 @@ enum Read {
 
 impl Shape {
     #[inline]
-    fn read(self, part: &Part<'_>, copies: &mut Copies) -> Result<Read, ProtocolError> {
+    fn read(self, part: &FramePart<'_>, copies: &mut Copies) -> Result<Read, ProtocolError> {
         if self == Self::Value
             && let Some(range) = value(part)
         {
@@ -236,7 +199,7 @@ impl Shape {
         })
     }
 
-    fn answer(self, part: &Part<'_>) -> Option<Answer> {
+    fn answer(self, part: &FramePart<'_>) -> Option<Answer> {
         let is = |status: &[u8]| part.kind() == Kind::Simple && part.bytes() == Some(status);
         let reply = match self {
             Self::Done | Self::Welcome | Self::DoneMany(_) if is(b"OK") => Reply::Done,
@@ -332,7 +295,7 @@ struct Values {
 }
 
 impl Values {
-    fn read(many: usize, part: &Part<'_>, copies: &mut Copies) -> Result<Self, ProtocolError> {
+    fn read(many: usize, part: &FramePart<'_>, copies: &mut Copies) -> Result<Self, ProtocolError> {
         let unexpected = || part.instead_of(Shape::Values(many).expected());
         let elements = array(part).filter(|elements| elements.remaining() == many);
         let mut this = Self { values: Vec::with_capacity(many), large: Vec::new() };
@@ -370,11 +333,11 @@ impl Values {
 
 /// The range of a stored value; a status is not one.
 #[inline]
-fn value(part: &Part<'_>) -> Option<Range<usize>> {
+fn value(part: &FramePart<'_>) -> Option<Range<usize>> {
     if part.kind() == Kind::Simple { None } else { part.range() }
 }
 
-fn scanned(part: &Part<'_>) -> Option<Reply> {
+fn scanned(part: &FramePart<'_>) -> Option<Reply> {
     let mut step = array(part)?;
     let (cursor, keys) = (step.next()?.ok()?, step.next()?.ok()?);
     if step.remaining() > 0 {
@@ -391,7 +354,7 @@ fn scanned(part: &Part<'_>) -> Option<Reply> {
     Some(Reply::Scanned { cursor, keys })
 }
 
-fn array<'a>(part: &Part<'a>) -> Option<Elements<'a>> {
+fn array<'a>(part: &FramePart<'a>) -> Option<Elements<'a>> {
     if part.kind() == Kind::Array { part.elements() } else { None }
 }
 

@@ -19,7 +19,7 @@ use super::kind::{Kind, Layout};
 
 /// A frame inside a buffer: its kind, and the place of its content. Attributes are left out.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
+pub struct FramePart<'a> {
     frame: &'a [u8],
     kind: Kind,
     content: Content,
@@ -55,7 +55,7 @@ impl Content {
 /// # Errors
 /// [`ProtocolError`] if there is no complete frame.
 #[inline]
-pub fn first(frame: &[u8]) -> Result<Part<'_>, ProtocolError> {
+pub fn first(frame: &[u8]) -> Result<FramePart<'_>, ProtocolError> {
     Ok(part(frame, 0)?.0)
 }
 
@@ -88,7 +88,7 @@ pub fn elements(frame: &[u8]) -> Result<Elements<'_>, ProtocolError> {
     part.elements().ok_or_else(|| part.instead_of("an aggregate"))
 }
 
-impl<'a> Part<'a> {
+impl<'a> FramePart<'a> {
     /// The kind of the frame; a RESP2 null is a blob or an array.
     #[inline]
     #[must_use]
@@ -153,7 +153,7 @@ impl<'a> Part<'a> {
                 }
                 Content::Frames { count, .. } => pending = pending.saturating_add(count),
                 Content::Null | Content::Bytes { .. } => {
-                    let part = Part { frame: self.frame, kind, content };
+                    let part = FramePart { frame: self.frame, kind, content };
                     if let Some(error) = part.error() {
                         return Some(error);
                     }
@@ -206,7 +206,7 @@ impl Elements<'_> {
 }
 
 impl<'a> Iterator for Elements<'a> {
-    type Item = Result<Part<'a>, ProtocolError>;
+    type Item = Result<FramePart<'a>, ProtocolError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -386,7 +386,7 @@ pub(super) fn parse<T: core::str::FromStr>(digits: &[u8]) -> Option<T> {
 
 /// The frame at `at` behind its attributes, and the offset of its first element or of the next frame.
 #[inline]
-fn part(frame: &[u8], mut at: usize) -> Result<(Part<'_>, usize), ProtocolError> {
+fn part(frame: &[u8], mut at: usize) -> Result<(FramePart<'_>, usize), ProtocolError> {
     loop {
         let (kind, content, next) = head(frame, at)?;
         match content {
@@ -394,7 +394,7 @@ fn part(frame: &[u8], mut at: usize) -> Result<(Part<'_>, usize), ProtocolError>
                 at = pass(frame, next, count)?;
             }
             Content::Null | Content::Bytes { .. } | Content::Frames { .. } => {
-                return Ok((Part { frame, kind, content }, next));
+                return Ok((FramePart { frame, kind, content }, next));
             }
         }
     }

@@ -3,39 +3,37 @@
 //! Every command has one atomic form on the wire, or is a run of commands that each have
 //! one ([`Command::SetMany`], [`Command::Persist`]). Timeouts are sent in milliseconds. All forms exist since Redis 4.0.
 //!
-//! A server limits only lengths. [`largest`] lets a caller refuse a command that is too
-//! long before anything is written: the bytes written are always whole commands.
+//! A server limits only lengths. [`Command::largest_argument`] lets a caller refuse a command that
+//! is too long before anything is written: the bytes written are always whole commands.
 
 use core::fmt::{self, Write};
 
 use bytes::Bytes;
 
-use crate::cluster::map::Form;
-use crate::command::{Command, Start};
+use crate::command::{Command, Start, TopologyForm};
 use crate::key::{Key, Keys};
 use crate::number::Number;
+use crate::pattern;
 use crate::planted::{self, Bug};
 use crate::script::{self, Script};
 use crate::ttl::Expiry;
 
+use super::answer::{Expect, Pong, Shape};
 use super::output::Output;
 
 /// The most bytes that a server accepts as one argument: Redis's default `proto-max-bulk-len`.
+///
+/// A server replies to a longer argument with an error and closes the connection, with all that is
+/// in flight on it.
 pub const MAX_ARGUMENT: usize = 512 << 20;
 
 /// Appends `command` to `tx`.
 ///
-/// [`Expect::of`](super::answer::Expect::of) the same command describes the reply. No server accepts
+/// [`Expect::of`] the same command describes the reply. No server accepts
 /// a command on no keys at all, so it is sent as PING: it still is one round trip with one reply.
 ///
 /// A double that is not finite is sent like any other; the server refuses it as an overflow.
-#[inline(always)]
 pub fn command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
-    // The commonest command is worth inlining into its caller.
-    if let Command::Get(key) = command { get(tx, key) } else { any_command(command, scripts, tx) }
-}
-
-fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
     match command {
         Command::Get(key) => get(tx, key),
         Command::GetMany(keys) => many(tx, b"$4\r\nMGET\r\n", keys.len(), &Whole::Keys(keys)),
@@ -51,9 +49,6 @@ fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
         Command::Unlink(keys) => many(tx, UNLINK, keys.len(), &Whole::Bytes(keys)),
         Command::Clear => tx.put_slice(b"*2\r\n$7\r\nFLUSHDB\r\n$5\r\nASYNC\r\n"),
         Command::Scan { stem, cursor } => scan(tx, stem, *cursor),
-        Command::Touch { key, expiry: Expiry::Never } if scripts.are_refused() => {
-            persist(tx, key);
-        }
         Command::Touch { key, expiry: Expiry::Never } => {
             run(tx, scripts, script::PERSIST, key, &[]);
         }
@@ -70,9 +65,47 @@ fn any_command(command: &Command<'_>, scripts: &mut Scripts, tx: &mut Output) {
         Command::Contains(key) => keyed(tx, EXISTS, key),
         Command::Remaining(key) => keyed(tx, b"*2\r\n$4\r\nPTTL\r\n", key),
         Command::Ping => ping(tx),
-        Command::Topology(Form::Shards) => tx.put_slice(b"*2\r\n$7\r\nCLUSTER\r\n$6\r\nSHARDS\r\n"),
-        Command::Topology(Form::Slots) => tx.put_slice(b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n"),
+        Command::Topology(TopologyForm::Shards) => {
+            tx.put_slice(b"*2\r\n$7\r\nCLUSTER\r\n$6\r\nSHARDS\r\n");
+        }
+        Command::Topology(TopologyForm::Slots) => {
+            tx.put_slice(b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n");
+        }
         Command::ReadOnly => tx.put_slice(b"*1\r\n$8\r\nREADONLY\r\n"),
+    }
+}
+
+impl Expect {
+    /// The reply that `command` expects, as it is sent by [`command`].
+    #[must_use]
+    pub fn of(command: &Command<'_>) -> Self {
+        let count = |keys| if keys == 0 { Shape::Pong(Pong::None) } else { Shape::Count(keys) };
+        Self(match command {
+            Command::Get(_) => Shape::Value,
+            Command::GetMany(keys) => match keys.len() {
+                0 => Shape::Pong(Pong::NoValues),
+                many => Shape::Values(many),
+            },
+            Command::Set { .. } | Command::Clear | Command::ReadOnly => Shape::Done,
+            Command::Add { .. } => Shape::Added,
+            Command::SetMany { keys, values, .. } => match keys.len().min(values.len()) {
+                0 => Shape::Pong(Pong::Done),
+                many => Shape::DoneMany(many),
+            },
+            Command::Delete(keys) => count(keys.len()),
+            Command::Unlink(keys) => count(keys.len()),
+            Command::Scan { .. } => Shape::Scanned,
+            Command::Touch { expiry: Expiry::Never, .. } | Command::DeleteIf { .. } => {
+                Shape::ScriptFlag
+            }
+            Command::Touch { expiry: Expiry::Millis(_), .. } | Command::Contains(_) => Shape::Flag,
+            Command::Persist(_) => return Self::PERSISTED,
+            Command::Incr { delta: Number::Integer(_), .. } => Shape::Integer,
+            Command::Incr { delta: Number::Float(_), .. } => Shape::Float,
+            Command::Remaining(_) => Shape::Remaining,
+            Command::Ping => Shape::Pong(Pong::Done),
+            Command::Topology(_) => Shape::Topology,
+        })
     }
 }
 
@@ -87,37 +120,6 @@ pub fn request(tx: &mut Output, words: &[&[u8]]) {
     put_head(tx, words.len());
     for word in words {
         put_blob(tx, word);
-    }
-}
-
-/// The length in bytes of the longest argument of `command` that the caller chose.
-///
-/// A server replies to an argument of more than [`MAX_ARGUMENT`] bytes with an error and closes the
-/// connection, with all that is in flight on it.
-#[inline(always)]
-#[must_use]
-pub fn largest(command: &Command<'_>) -> usize {
-    if let Command::Get(key) = command { key.len() } else { largest_of_any(command) }
-}
-
-fn largest_of_any(command: &Command<'_>) -> usize {
-    match command {
-        Command::Get(key)
-        | Command::Touch { key, .. }
-        | Command::Persist(key)
-        | Command::Incr { key, .. }
-        | Command::Contains(key)
-        | Command::Remaining(key) => key.len(),
-        Command::Set { key, value, .. }
-        | Command::Add { key, value, .. }
-        | Command::DeleteIf { key, value } => key.len().max(value.len()),
-        Command::GetMany(keys) | Command::Delete(keys) => longest(keys.iter().map(|key| key.len())),
-        Command::SetMany { keys, values, .. } => {
-            longest(keys.iter().map(|key| key.len())).max(longest(values.iter().map(Bytes::len)))
-        }
-        Command::Unlink(keys) => longest(keys.iter().map(Bytes::len)),
-        Command::Scan { stem, .. } => pattern_len(stem),
-        Command::Clear | Command::Ping | Command::Topology(_) | Command::ReadOnly => 0,
     }
 }
 
@@ -143,7 +145,8 @@ impl Scripts {
         self.refused = true;
     }
 
-    /// Whether [`Command::Touch`] goes out as [`Command::Persist`] if it takes the timeout away.
+    /// Whether the server's user may run none: then a command goes out as
+    /// [`Command::without_script`] returns it.
     pub(crate) fn are_refused(&self) -> bool {
         self.refused
     }
@@ -156,9 +159,9 @@ impl Scripts {
     }
 }
 
-/// Takes as few steps as possible, as it is the commonest command.
+/// Appends a [`Command::Get`], in as few steps as possible, as it is the commonest command.
 #[inline(always)]
-fn get(tx: &mut Output, key: &Key<'_>) {
+pub(crate) fn get(tx: &mut Output, key: &Key<'_>) {
     match two_digits(key.len()) {
         Some([tens, ones]) => {
             let mut head = *b"*2\r\n$3\r\nGET\r\n$00\r\n";
@@ -270,28 +273,10 @@ fn scan(tx: &mut Output, stem: &[u8], cursor: u64) {
     tx.put_slice(SCAN);
     put_blob(tx, cursor.as_bytes());
     tx.put_slice(MATCH);
-    put_number(tx, b'$', pattern_len(stem));
-    for &byte in stem {
-        if is_special(byte) {
-            tx.put_slice(b"\\");
-        }
-        tx.put_slice(&[byte]);
-    }
-    tx.put_slice(b"*\r\n");
+    put_number(tx, b'$', pattern::len(stem));
+    pattern::put(stem, tx.end());
+    tx.put_slice(b"\r\n");
     tx.put_slice(COUNT);
-}
-
-/// The length of the pattern that matches every key beginning with `stem`.
-fn pattern_len(stem: &[u8]) -> usize {
-    stem.len() + stem.iter().filter(|&&byte| is_special(byte)).count() + 1
-}
-
-/// Whether a byte has a special meaning in a server's patterns. `]`, `^` and `-` have one only
-/// behind a `[` that is not escaped; `]` is escaped for the reader's peace of mind.
-///
-/// Source: `stringmatchlen` in Redis's `src/util.c`.
-fn is_special(byte: u8) -> bool {
-    matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\')
 }
 
 fn run(tx: &mut Output, scripts: &mut Scripts, script: Script, key: &Key<'_>, args: &[&[u8]]) {
@@ -359,10 +344,6 @@ fn put_any_number(tx: &mut Output, kind: u8, number: usize) {
     tx.put_slice(&[kind]);
     tx.put_slice(itoa::Buffer::new().format(number).as_bytes());
     tx.put_slice(b"\r\n");
-}
-
-fn longest(lengths: impl Iterator<Item = usize>) -> usize {
-    lengths.max().unwrap_or(0)
 }
 
 /// The shortest text that reads back as the same double, which every server's `strtod` reads.

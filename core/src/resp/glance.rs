@@ -6,7 +6,7 @@
 
 use core::ops::Range;
 
-use super::scan::Limits;
+use super::limits::Limits;
 
 /// A whole blob in a buffer.
 #[derive(Clone, Copy, Debug)]

@@ -18,5 +18,6 @@ pub mod decode;
 pub mod encode;
 mod glance;
 pub mod kind;
+pub mod limits;
 pub mod output;
 pub mod scan;

@@ -31,7 +31,7 @@ pub enum Blame {
 
 /// What to do with a command whose connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Next {
+pub enum AfterLoss {
     /// Send it again, among others.
     Again,
     /// Send it again, alone on a connection that was dialled after the one that ended.
@@ -71,22 +71,22 @@ impl Losses {
 
     /// Reports that the connection ended before the command was answered. `repeatable` means that it may
     /// be sent again though it may have run.
-    pub fn lost(&mut self, blame: Blame, may_have_run: bool, repeatable: bool) -> Next {
+    pub fn lost(&mut self, blame: Blame, may_have_run: bool, repeatable: bool) -> AfterLoss {
         let blame = if planted::is(Bug::PoisonRepeated) { Blame::Innocent } else { blame };
         if blame != Blame::Innocent {
             self.ended = self.ended.saturating_add(1);
         }
         let connections = self.ended;
         match blame {
-            Blame::Guilty => Next::Fail { connections },
-            Blame::Innocent | Blame::Suspect if may_have_run && !repeatable => Next::Settle,
-            Blame::Suspect if connections >= Self::MOST => Next::Fail { connections },
+            Blame::Guilty => AfterLoss::Fail { connections },
+            Blame::Innocent | Blame::Suspect if may_have_run && !repeatable => AfterLoss::Settle,
+            Blame::Suspect if connections >= Self::MOST => AfterLoss::Fail { connections },
             Blame::Innocent | Blame::Suspect
                 if self.is_suspect() && !planted::is(Bug::SuspectInCompany) =>
             {
-                Next::Alone
+                AfterLoss::Alone
             }
-            Blame::Innocent | Blame::Suspect => Next::Again,
+            Blame::Innocent | Blame::Suspect => AfterLoss::Again,
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
     const SET: bool = false;
 
     /// The decision after each of these losses: the blame, and whether the command may have run.
-    fn after(repeatable: bool, losses: &[(Blame, bool)]) -> std::vec::Vec<Next> {
+    fn after(repeatable: bool, losses: &[(Blame, bool)]) -> std::vec::Vec<AfterLoss> {
         let mut own = Losses::default();
         losses.iter().map(|&(blame, ran)| own.lost(blame, ran, repeatable)).collect()
     }
@@ -122,40 +122,40 @@ mod tests {
     #[test]
     fn a_suspect_is_repeated_once_and_alone() {
         let twice = [(Blame::Suspect, true); 2];
-        assert_eq!(after(GET, &twice), [Next::Alone, Next::Fail { connections: 2 }]);
+        assert_eq!(after(GET, &twice), [AfterLoss::Alone, AfterLoss::Fail { connections: 2 }]);
     }
 
     #[test]
     fn a_write_of_which_a_part_had_left_is_repeated_once_and_alone() {
         let twice = [(Blame::Suspect, false); 2];
-        assert_eq!(after(SET, &twice), [Next::Alone, Next::Fail { connections: 2 }]);
+        assert_eq!(after(SET, &twice), [AfterLoss::Alone, AfterLoss::Fail { connections: 2 }]);
     }
 
     #[test]
     fn a_write_that_may_have_run_is_never_repeated() {
         for blame in [Blame::Innocent, Blame::Suspect] {
-            assert_eq!(after(SET, &[(blame, true)]), [Next::Settle], "{blame:?}");
+            assert_eq!(after(SET, &[(blame, true)]), [AfterLoss::Settle], "{blame:?}");
         }
         let losses = [(Blame::Suspect, false), (Blame::Suspect, true)];
-        assert_eq!(after(SET, &losses), [Next::Alone, Next::Settle]);
+        assert_eq!(after(SET, &losses), [AfterLoss::Alone, AfterLoss::Settle]);
     }
 
     #[test]
     fn a_command_whose_own_reply_is_malformed_is_not_repeated() {
         for repeatable in [GET, SET] {
             let losses = [(Blame::Guilty, true)];
-            assert_eq!(after(repeatable, &losses), [Next::Fail { connections: 1 }]);
+            assert_eq!(after(repeatable, &losses), [AfterLoss::Fail { connections: 1 }]);
         }
         let losses = [(Blame::Suspect, true), (Blame::Guilty, true)];
-        assert_eq!(after(GET, &losses), [Next::Alone, Next::Fail { connections: 2 }]);
+        assert_eq!(after(GET, &losses), [AfterLoss::Alone, AfterLoss::Fail { connections: 2 }]);
     }
 
     #[test]
     fn an_innocent_command_is_repeated_beside_others_and_a_suspect_stays_one() {
-        assert_eq!(after(GET, &[(Blame::Innocent, true); 9]), [Next::Again; 9]);
-        assert_eq!(after(SET, &[(Blame::Innocent, false); 9]), [Next::Again; 9]);
+        assert_eq!(after(GET, &[(Blame::Innocent, true); 9]), [AfterLoss::Again; 9]);
+        assert_eq!(after(SET, &[(Blame::Innocent, false); 9]), [AfterLoss::Again; 9]);
         let losses = [(Blame::Suspect, true), (Blame::Innocent, true), (Blame::Innocent, false)];
-        assert_eq!(after(GET, &losses), [Next::Alone; 3]);
+        assert_eq!(after(GET, &losses), [AfterLoss::Alone; 3]);
     }
 
     #[test]
@@ -168,8 +168,8 @@ mod tests {
                 let blame = blames[history / 3_usize.pow(step) % 3];
                 ended += u8::from(blame != Blame::Innocent);
                 match own.lost(blame, true, GET) {
-                    Next::Again | Next::Alone => {}
-                    Next::Settle | Next::Fail { .. } => break,
+                    AfterLoss::Again | AfterLoss::Alone => {}
+                    AfterLoss::Settle | AfterLoss::Fail { .. } => break,
                 }
             }
             assert!(ended <= Losses::MOST, "{history}");
@@ -180,7 +180,7 @@ mod tests {
     fn a_part_of_a_suspect_ends_one_connection_more() {
         let mut part = Losses::suspected();
         assert!(part.is_suspect());
-        assert_eq!(part.lost(Blame::Suspect, true, GET), Next::Fail { connections: 2 });
+        assert_eq!(part.lost(Blame::Suspect, true, GET), AfterLoss::Fail { connections: 2 });
     }
 
     #[test]

@@ -16,8 +16,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::retry::Backoff;
+use crate::server::Endpoint;
 use crate::time::{Deadline, Instant};
-use crate::url::Endpoint;
 
 /// The sentinels of a service, in the order in which they are asked.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ enum Asking {
 
 /// The outcome of asking a sentinel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Input {
+pub enum RoundsInput {
     /// It named the master.
     Answered,
     /// It named these other sentinels.
@@ -79,17 +79,17 @@ impl Rounds {
     }
 
     /// Handles an outcome of the sentinel that is being asked; ignored while no sentinel is.
-    pub fn handle(&mut self, input: Input, now: Instant) {
+    pub fn handle(&mut self, input: RoundsInput, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
         match input {
-            Input::Answered => {
+            RoundsInput::Answered => {
                 if let Asking::Unanswered = asking {
                     *asking = Asking::Answered { at: now };
                 }
                 self.in_vain = false;
             }
-            Input::Named(others) => self.learn(others),
-            Input::Ended => {
+            RoundsInput::Named(others) => self.learn(others),
+            RoundsInput::Ended => {
                 let lasted = match asking {
                     Asking::Unanswered => false,
                     Asking::Answered { at } => now.since(*at) >= Self::STABLE,
@@ -101,7 +101,7 @@ impl Rounds {
     }
 
     /// The sentinel to ask now, if there is one. From then on it is being asked, until it
-    /// [ended](Input::Ended).
+    /// [ended](RoundsInput::Ended).
     pub fn poll(&mut self, now: Instant) -> Option<Endpoint> {
         if self.asking.is_some() || now < self.not_before {
             return None;
@@ -195,7 +195,7 @@ mod tests {
             assert_eq!(rounds.poll(at(0)), Some(place(expected)));
             assert_eq!(rounds.poll(at(0)), None, "one at a time");
             assert_eq!(rounds.deadline(), None);
-            rounds.handle(Input::Ended, at(0));
+            rounds.handle(RoundsInput::Ended, at(0));
         }
         assert!(rounds.is_in_vain());
     }
@@ -207,7 +207,7 @@ mod tests {
         while now < at(60_000) {
             while rounds.poll(now).is_some() {
                 asked += 1;
-                rounds.handle(Input::Ended, now);
+                rounds.handle(RoundsInput::Ended, now);
             }
             now = rounds.deadline().unwrap().at;
         }
@@ -218,9 +218,9 @@ mod tests {
     fn the_first_that_answers_is_at_the_front() {
         let mut rounds = rounds(3);
         rounds.poll(at(0)).unwrap();
-        rounds.handle(Input::Ended, at(0));
+        rounds.handle(RoundsInput::Ended, at(0));
         assert_eq!(rounds.poll(at(0)), Some(place(2)));
-        rounds.handle(Input::Answered, at(0));
+        rounds.handle(RoundsInput::Answered, at(0));
         assert!(!rounds.is_in_vain());
         assert_eq!(known(&rounds), [2, 3, 1]);
     }
@@ -229,12 +229,12 @@ mod tests {
     fn one_that_lasted_and_ended_leaves_a_whole_round_to_the_others_first() {
         let mut rounds = rounds(3);
         rounds.poll(at(0)).unwrap();
-        rounds.handle(Input::Answered, at(0));
-        rounds.handle(Input::Ended, at(5_000));
+        rounds.handle(RoundsInput::Answered, at(0));
+        rounds.handle(RoundsInput::Ended, at(5_000));
         assert_eq!(rounds.poll(at(5_000)), Some(place(2)));
-        rounds.handle(Input::Ended, at(5_000));
+        rounds.handle(RoundsInput::Ended, at(5_000));
         assert_eq!(rounds.poll(at(5_000)), Some(place(3)));
-        rounds.handle(Input::Ended, at(5_000));
+        rounds.handle(RoundsInput::Ended, at(5_000));
         assert!(rounds.is_in_vain());
         assert!(rounds.deadline().unwrap().at <= at(5_000) + Backoff::BASE);
     }
@@ -246,8 +246,8 @@ mod tests {
         while now < at(60_000) {
             while rounds.poll(now).is_some() {
                 asked += 1;
-                rounds.handle(Input::Answered, now);
-                rounds.handle(Input::Ended, now);
+                rounds.handle(RoundsInput::Answered, now);
+                rounds.handle(RoundsInput::Ended, now);
             }
             now = rounds.deadline().unwrap().at;
         }
@@ -262,8 +262,8 @@ mod tests {
         while asked.len() < 6 {
             while let Some(place) = rounds.poll(now) {
                 asked.push(port(&place));
-                rounds.handle(Input::Answered, now);
-                rounds.handle(Input::Ended, now);
+                rounds.handle(RoundsInput::Answered, now);
+                rounds.handle(RoundsInput::Ended, now);
             }
             now = rounds.deadline().unwrap().at;
         }
@@ -274,13 +274,13 @@ mod tests {
     fn others_that_a_sentinel_names_are_asked_too_until_another_names_others() {
         let mut rounds = rounds(1);
         rounds.poll(at(0)).unwrap();
-        rounds.handle(Input::Answered, at(0));
-        rounds.handle(Input::Named(vec![place(1), place(8), place(9)]), at(0));
+        rounds.handle(RoundsInput::Answered, at(0));
+        rounds.handle(RoundsInput::Named(vec![place(1), place(8), place(9)]), at(0));
         assert_eq!(known(&rounds), [1, 8, 9]);
-        rounds.handle(Input::Ended, at(0));
+        rounds.handle(RoundsInput::Ended, at(0));
         assert_eq!(rounds.poll(at(0)), Some(place(8)));
-        rounds.handle(Input::Answered, at(0));
-        rounds.handle(Input::Named(vec![place(5)]), at(0));
+        rounds.handle(RoundsInput::Answered, at(0));
+        rounds.handle(RoundsInput::Named(vec![place(5)]), at(0));
         assert_eq!(known(&rounds), [8, 1, 5], "the given and the one that is asked stay");
     }
 
@@ -289,21 +289,21 @@ mod tests {
         let mut rounds = rounds(3);
         for from in [100_u16, 1_000, 10_000] {
             rounds.poll(at(0)).unwrap();
-            rounds.handle(Input::Answered, at(0));
-            rounds.handle(Input::Named((from..from + 500).map(place).collect()), at(0));
+            rounds.handle(RoundsInput::Answered, at(0));
+            rounds.handle(RoundsInput::Named((from..from + 500).map(place).collect()), at(0));
             let known = known(&rounds);
             assert_eq!(known.len(), Rounds::MOST + 3);
             assert!([1, 2, 3].iter().all(|given| known.contains(given)));
-            rounds.handle(Input::Ended, at(0));
+            rounds.handle(RoundsInput::Ended, at(0));
         }
     }
 
     #[test]
     fn nothing_changes_while_nobody_is_asked() {
         let mut rounds = rounds(2);
-        rounds.handle(Input::Ended, at(0));
-        rounds.handle(Input::Named(vec![place(9)]), at(0));
-        rounds.handle(Input::Answered, at(0));
+        rounds.handle(RoundsInput::Ended, at(0));
+        rounds.handle(RoundsInput::Named(vec![place(9)]), at(0));
+        rounds.handle(RoundsInput::Answered, at(0));
         assert_eq!(known(&rounds), [1, 2]);
         assert_eq!(rounds.poll(at(0)), Some(place(1)));
         let mut none = Rounds::new(Vec::new(), 1);

@@ -10,8 +10,8 @@ use super::*;
 use crate::cluster::address::Address;
 use crate::error::{ConnectionError, ProtocolError, ServerErrorKind};
 use crate::resp::output::Output;
+use crate::server::{Credentials, Endpoint};
 use crate::time::Instant;
-use crate::url::{Credentials, Endpoint};
 
 const MASTER: &[u8] = b"*2\r\n$9\r\n127.0.0.1\r\n$5\r\n27110\r\n";
 const SUBSCRIBED: &[u8] = b"*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n";
@@ -44,18 +44,18 @@ fn place(host: &str, port: u16) -> Endpoint {
     Endpoint::Tcp { host: host.into(), port }
 }
 
-fn master(port: u16) -> Event {
-    Event::Master(place("127.0.0.1", port))
+fn master(port: u16) -> WatchEvent {
+    WatchEvent::Master(place("127.0.0.1", port))
 }
 
-fn others() -> Event {
-    Event::Sentinels(vec![place("127.0.0.1", 27_123), place("::1", 27_121)])
+fn others() -> WatchEvent {
+    WatchEvent::Sentinels(vec![place("127.0.0.1", 27_123), place("::1", 27_121)])
 }
 
-fn setup(password: Option<&str>) -> Setup {
+fn setup(password: Option<&str>) -> WatchSetup {
     let credentials =
         password.map(|password| Credentials { username: None, password: password.into() });
-    Setup {
+    WatchSetup {
         credentials,
         service: "mymaster".into(),
         connect_timeout: Watch::PATIENCE * 2,
@@ -64,7 +64,7 @@ fn setup(password: Option<&str>) -> Setup {
 }
 
 impl Desk {
-    fn open(setup: Setup) -> Self {
+    fn open(setup: WatchSetup) -> Self {
         let mut tx = Output::new();
         let watch = Watch::open(setup, at(1_000), &mut tx);
         Self { watch, rx: BytesMut::new(), tx, now: at(1_000) }
@@ -79,7 +79,7 @@ impl Desk {
         desk
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Result<Vec<Event>, ConnectionError> {
+    fn hear(&mut self, bytes: &[u8]) -> Result<Vec<WatchEvent>, ConnectionError> {
         self.rx.extend_from_slice(bytes);
         let mut events = Vec::new();
         while let Some(event) = self.watch.poll(&mut self.rx, self.now, &mut self.tx)? {
@@ -89,7 +89,7 @@ impl Desk {
     }
 
     /// Lets time pass until there is something to do.
-    fn wait(&mut self) -> Result<Vec<Event>, ConnectionError> {
+    fn wait(&mut self) -> Result<Vec<WatchEvent>, ConnectionError> {
         self.now = self.watch.deadline().expect("it waits for something").at.max(self.now);
         self.hear(b"")
     }
@@ -292,7 +292,7 @@ fn a_sentinel_that_lets_nobody_subscribe_is_polled_quietly() {
         let mut desk = Desk::open(setup(None));
         desk.sent();
         let said = [MASTER, OTHERS, refusal].concat();
-        assert_eq!(desk.hear(&said), Ok(vec![master(27_110), others(), Event::Polled]));
+        assert_eq!(desk.hear(&said), Ok(vec![master(27_110), others(), WatchEvent::Polled]));
         for _ in 0..3 {
             let before = desk.now;
             assert_eq!(desk.wait(), Ok(Vec::new()));
@@ -337,10 +337,14 @@ fn what_a_sentinel_names_is_translated() {
         "127.0.0.1" => Address::new("gate", told.port() + 1).unwrap(),
         _ => told,
     };
-    let named = [master(27_110), others(), Event::Polled].map(|event| event.translated(&outside));
+    let named =
+        [master(27_110), others(), WatchEvent::Polled].map(|event| event.translated(&outside));
     let sentinels = vec![place("gate", 27_124), place("::1", 27_121)];
-    let expected =
-        [Event::Master(place("gate", 27_111)), Event::Sentinels(sentinels), Event::Polled];
+    let expected = [
+        WatchEvent::Master(place("gate", 27_111)),
+        WatchEvent::Sentinels(sentinels),
+        WatchEvent::Polled,
+    ];
     assert_eq!(named, expected);
     assert_eq!(others().translated(&core::convert::identity), others());
 }

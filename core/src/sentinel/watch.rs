@@ -33,18 +33,18 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 
-use super::said::{self, CHANNEL, Heard};
+use super::message::{self, CHANNEL, SentinelMessage};
 use crate::cluster::address::Address;
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
 use crate::resp::output::Output;
 use crate::resp::scan::{Limits, Scanner};
 use crate::resp::{decode, encode};
+use crate::server::{Credentials, Endpoint};
 use crate::time::{Deadline, Instant};
-use crate::url::{Credentials, Endpoint};
 
 /// The settings of a watch.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub struct WatchSetup {
     /// The client's credentials for the sentinels, which are separate from the server's.
     pub credentials: Option<Credentials>,
     /// The name of the service whose master is wanted.
@@ -58,7 +58,7 @@ pub struct Setup {
 
 /// News from a sentinel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
+pub enum WatchEvent {
     /// The master's address, whether it is new or not.
     Master(Endpoint),
     /// The addresses of other sentinels of the service: [`Rounds::MOST`](super::Rounds::MOST) at most.
@@ -68,7 +68,7 @@ pub enum Event {
     Polled,
 }
 
-impl Event {
+impl WatchEvent {
     /// The same with what `translate` makes of each address that the sentinel named, such as the outside
     /// of a translation of addresses.
     #[must_use]
@@ -91,10 +91,10 @@ impl Event {
 /// A connection to a sentinel.
 #[derive(Debug)]
 pub struct Watch {
-    setup: Setup,
+    setup: WatchSetup,
     scanner: Scanner,
     /// The commands that are not answered yet.
-    asked: VecDeque<Ask>,
+    asked: VecDeque<Query>,
     /// When all of them must have been answered.
     until: Instant,
     subscribed: bool,
@@ -108,7 +108,7 @@ pub struct Watch {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ask {
+enum Query {
     Auth,
     Master,
     Sentinels,
@@ -130,7 +130,7 @@ impl Watch {
     /// Begins a watch: puts its questions into `tx`. May be called before there is a socket; the
     /// connect timeout runs from `now`.
     #[must_use]
-    pub fn open(setup: Setup, now: Instant, tx: &mut Output) -> Self {
+    pub fn open(setup: WatchSetup, now: Instant, tx: &mut Output) -> Self {
         let until = now + setup.connect_timeout.min(Self::PATIENCE);
         let mut this = Self {
             setup,
@@ -146,9 +146,9 @@ impl Watch {
         };
         if let Some(credentials) = &this.setup.credentials {
             crate::connection::put_auth(credentials, 2, tx);
-            this.asked.push_back(Ask::Auth);
+            this.asked.push_back(Query::Auth);
         }
-        for ask in [Ask::Master, Ask::Sentinels, Ask::Subscribe] {
+        for ask in [Query::Master, Query::Sentinels, Query::Subscribe] {
             this.put(ask, tx);
         }
         this
@@ -165,7 +165,7 @@ impl Watch {
         rx: &mut BytesMut,
         now: Instant,
         tx: &mut Output,
-    ) -> Result<Option<Event>, ConnectionError> {
+    ) -> Result<Option<WatchEvent>, ConnectionError> {
         if self.closed {
             return Ok(None);
         }
@@ -202,15 +202,15 @@ impl Watch {
         rx: &mut BytesMut,
         now: Instant,
         tx: &mut Output,
-    ) -> Result<Option<Event>, ConnectionError> {
+    ) -> Result<Option<WatchEvent>, ConnectionError> {
         while let Some(len) = self.scanner.scan(rx)? {
             let frame = rx.split_to(len);
-            let event = match said::heard(&frame)? {
-                Heard::Message(message) if self.subscribed => {
-                    said::switched(&self.setup.service, message)?.map(Event::Master)
+            let event = match message::heard(&frame)? {
+                SentinelMessage::Message(message) if self.subscribed => {
+                    message::switched(&self.setup.service, message)?.map(WatchEvent::Master)
                 }
-                Heard::Message(_) => return Err(ProtocolError::Unasked.into()),
-                Heard::Answer => self.answered(&frame)?,
+                SentinelMessage::Message(_) => return Err(ProtocolError::Unasked.into()),
+                SentinelMessage::Answer => self.answered(&frame)?,
             };
             if event.is_some() {
                 return Ok(event);
@@ -227,48 +227,48 @@ impl Watch {
             self.last_asked = now;
             self.until = now + self.setup.response_timeout.min(Self::PATIENCE);
             // In doubt only the master matters.
-            let others = (!self.doubted).then_some(Ask::Sentinels);
+            let others = (!self.doubted).then_some(Query::Sentinels);
             let subscribes = !self.polled;
-            let before = subscribes.then_some(Ask::Unsubscribe);
-            let behind = subscribes.then_some(Ask::Subscribe);
-            let all = before.into_iter().chain([Ask::Master]).chain(others).chain(behind);
+            let before = subscribes.then_some(Query::Unsubscribe);
+            let behind = subscribes.then_some(Query::Subscribe);
+            let all = before.into_iter().chain([Query::Master]).chain(others).chain(behind);
             all.for_each(|ask| self.put(ask, tx));
         }
         Ok(None)
     }
 
-    fn answered(&mut self, frame: &[u8]) -> Result<Option<Event>, ConnectionError> {
+    fn answered(&mut self, frame: &[u8]) -> Result<Option<WatchEvent>, ConnectionError> {
         let ask = self.asked.pop_front().ok_or(ProtocolError::Unasked)?;
         if let Some(error) = decode::error(frame)? {
             if let Some(event) = self.goes_on_without(ask, &error) {
                 return Ok(event);
             }
             return Err(ConnectionError::Refused(match ask {
-                Ask::Auth => error.withheld(),
-                Ask::Master | Ask::Sentinels | Ask::Subscribe | Ask::Unsubscribe => {
+                Query::Auth => error.withheld(),
+                Query::Master | Query::Sentinels | Query::Subscribe | Query::Unsubscribe => {
                     let told = self.setup.credentials.as_ref().map(|known| &known.password);
                     error.without(told)
                 }
             }));
         }
         match ask {
-            Ask::Auth => Ok(None),
-            Ask::Master => match said::master(frame)? {
-                Some(place) => Ok(Some(Event::Master(place))),
+            Query::Auth => Ok(None),
+            Query::Master => match message::master(frame)? {
+                Some(place) => Ok(Some(WatchEvent::Master(place))),
                 None => {
                     let service = self.setup.service.clone();
                     Err(ConnectionError::UnknownService { service })
                 }
             },
-            Ask::Sentinels => Ok(Some(Event::Sentinels(said::sentinels(frame)?))),
-            Ask::Subscribe => {
-                said::subscription(frame, b"subscribe")?;
+            Query::Sentinels => Ok(Some(WatchEvent::Sentinels(message::sentinels(frame)?))),
+            Query::Subscribe => {
+                message::subscription(frame, b"subscribe")?;
                 self.subscribed = true;
                 self.ready = true;
                 Ok(None)
             }
-            Ask::Unsubscribe => {
-                said::subscription(frame, b"unsubscribe")?;
+            Query::Unsubscribe => {
+                message::subscription(frame, b"unsubscribe")?;
                 self.subscribed = false;
                 Ok(None)
             }
@@ -277,19 +277,19 @@ impl Watch {
 
     /// The event for a refusal that the watch can live with, or `None` for any other refusal: a user may
     /// be allowed to ask for the master and no more.
-    fn goes_on_without(&mut self, ask: Ask, error: &ServerError) -> Option<Option<Event>> {
+    fn goes_on_without(&mut self, ask: Query, error: &ServerError) -> Option<Option<WatchEvent>> {
         if !matches!(error.kind, ServerErrorKind::NoPerm | ServerErrorKind::Other) {
             return None;
         }
         match ask {
-            Ask::Sentinels => Some(None),
-            Ask::Subscribe | Ask::Unsubscribe => {
+            Query::Sentinels => Some(None),
+            Query::Subscribe | Query::Unsubscribe => {
                 self.ready = true;
                 self.subscribed = false;
                 let news = !mem::replace(&mut self.polled, true);
-                Some(news.then_some(Event::Polled))
+                Some(news.then_some(WatchEvent::Polled))
             }
-            Ask::Auth | Ask::Master => None,
+            Query::Auth | Query::Master => None,
         }
     }
 
@@ -302,15 +302,15 @@ impl Watch {
             }
     }
 
-    fn put(&mut self, ask: Ask, tx: &mut Output) {
+    fn put(&mut self, ask: Query, tx: &mut Output) {
         let service = self.setup.service.as_bytes();
         let words: &[&[u8]] = match ask {
             // Put by `open`, which has the credentials.
-            Ask::Auth => return,
-            Ask::Master => &[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service],
-            Ask::Sentinels => &[b"SENTINEL", b"SENTINELS", service],
-            Ask::Subscribe => &[b"SUBSCRIBE", CHANNEL],
-            Ask::Unsubscribe => &[b"UNSUBSCRIBE", CHANNEL],
+            Query::Auth => return,
+            Query::Master => &[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service],
+            Query::Sentinels => &[b"SENTINEL", b"SENTINELS", service],
+            Query::Subscribe => &[b"SUBSCRIBE", CHANNEL],
+            Query::Unsubscribe => &[b"UNSUBSCRIBE", CHANNEL],
         };
         encode::request(tx, words);
         self.asked.push_back(ask);

@@ -14,7 +14,7 @@ use rustls::{
     AlertDescription, CertificateError, Error, InconsistentKeys, InvalidMessage, PeerIncompatible,
 };
 
-use super::TlsError;
+use super::error::TlsError;
 
 /// `expected` is the name that the server's certificate should be for; `greeted` is whether the
 /// server has sent anything in TLS yet.

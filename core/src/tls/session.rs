@@ -8,7 +8,7 @@ use rustls::client::ClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind};
 
-use super::TlsError;
+use super::error::TlsError;
 use super::explain::{explain, failed};
 
 /// The client's side of one TLS session, between two buffers.

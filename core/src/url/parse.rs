@@ -13,7 +13,7 @@ use core::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Backend, CacheUrl, Credentials, Endpoint, Part, Server, Service, Topology, UrlError, Wire,
+    Backend, CacheUrl, Credentials, Endpoint, Server, Service, Topology, UrlError, UrlPart, Wire,
 };
 use crate::cluster::address::Address;
 use crate::nearest::nearest;
@@ -46,7 +46,7 @@ impl CacheUrl {
             return Err(UrlError::Blank { at });
         }
         let (scheme, rest) = url.split_once("://").ok_or(UrlError::NoScheme)?;
-        let kind = Kind::of(scheme, rest)?;
+        let kind = SchemeKind::of(scheme, rest)?;
         if rest.contains('#') {
             return Err(UrlError::Fragment);
         }
@@ -56,16 +56,16 @@ impl CacheUrl {
         }
         let mut options = Options::default();
         let backend = match kind {
-            Kind::Dummy => {
+            SchemeKind::Dummy => {
                 read_query(query, &mut options, None)?;
                 Backend::Dummy
             }
-            Kind::Memory => {
-                let name = decode(place, Part::Name)?.into_owned();
+            SchemeKind::Memory => {
+                let name = decode(place, UrlPart::Name)?.into_owned();
                 read_query(query, &mut options, None)?;
                 Backend::Memory { name }
             }
-            Kind::Server(transport) => {
+            SchemeKind::Server(transport) => {
                 Backend::Redis(Server::parse(transport, place, query, &mut options)?)
             }
         };
@@ -73,14 +73,14 @@ impl CacheUrl {
     }
 }
 
-enum Kind {
+enum SchemeKind {
     Dummy,
     Memory,
-    Server(Transport),
+    Server(SchemeTransport),
 }
 
 #[derive(Clone, Copy)]
-enum Transport {
+enum SchemeTransport {
     Tcp(Wire),
     Unix,
     /// Over TCP, to the address that sentinels report.
@@ -89,7 +89,7 @@ enum Transport {
     Cluster(Wire),
 }
 
-impl Kind {
+impl SchemeKind {
     fn of(scheme: &str, rest: &str) -> Result<Self, UrlError> {
         let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
         if scheme.is_empty() || !scheme.chars().all(is_scheme) {
@@ -98,22 +98,22 @@ impl Kind {
         match scheme.to_ascii_lowercase().as_str() {
             "dummy" => Ok(Self::Dummy),
             "locmem" => Ok(Self::Memory),
-            "redis" | "valkey" => Ok(Self::Server(Transport::Tcp(Wire::Plain))),
-            "rediss" | "valkeys" => Ok(Self::Server(Transport::Tcp(Wire::Tls))),
+            "redis" | "valkey" => Ok(Self::Server(SchemeTransport::Tcp(Wire::Plain))),
+            "rediss" | "valkeys" => Ok(Self::Server(SchemeTransport::Tcp(Wire::Tls))),
             "redis+unix" | "valkey+unix" | "unix" | "redis+socket" | "redis-socket" => {
-                Ok(Self::Server(Transport::Unix))
+                Ok(Self::Server(SchemeTransport::Unix))
             }
             "redis-sentinel" | "redis+sentinel" | "valkey-sentinel" | "valkey+sentinel" => {
-                Ok(Self::Server(Transport::Sentinel(Wire::Plain)))
+                Ok(Self::Server(SchemeTransport::Sentinel(Wire::Plain)))
             }
             "rediss-sentinel" | "rediss+sentinel" | "valkeys-sentinel" | "valkeys+sentinel" => {
-                Ok(Self::Server(Transport::Sentinel(Wire::Tls)))
+                Ok(Self::Server(SchemeTransport::Sentinel(Wire::Tls)))
             }
             "redis-cluster" | "redis+cluster" | "valkey-cluster" | "valkey+cluster" => {
-                Ok(Self::Server(Transport::Cluster(Wire::Plain)))
+                Ok(Self::Server(SchemeTransport::Cluster(Wire::Plain)))
             }
             "rediss-cluster" | "rediss+cluster" | "valkeys-cluster" | "valkeys+cluster" => {
-                Ok(Self::Server(Transport::Cluster(Wire::Tls)))
+                Ok(Self::Server(SchemeTransport::Cluster(Wire::Tls)))
             }
             other => Err(match UNSUPPORTED.into_iter().find(|&(known, _)| known == other) {
                 Some((scheme, feature)) => UrlError::Unsupported { scheme, feature },
@@ -129,7 +129,7 @@ impl Kind {
 
 impl Server {
     fn parse(
-        transport: Transport,
+        transport: SchemeTransport,
         place: &str,
         query: &str,
         options: &mut Options,
@@ -148,16 +148,20 @@ impl Server {
         let mut said = OfServer::default();
         read_query(query, options, Some(&mut said))?;
         let (topology, wire, database) = match transport.clustered(said.cluster)? {
-            Transport::Tcp(_) if host.contains(',') => return Err(UrlError::Hosts),
-            Transport::Tcp(wire) => {
+            SchemeTransport::Tcp(_) if host.contains(',') => return Err(UrlError::Hosts),
+            SchemeTransport::Tcp(wire) => {
                 (Topology::Standalone(Endpoint::tcp(host, DEFAULT_PORT)?), wire, path_of_tcp)
             }
-            Transport::Unix => (Topology::Standalone(Endpoint::unix(host, path)?), Wire::Plain, ""),
-            Transport::Sentinel(wire) => {
+            SchemeTransport::Unix => {
+                (Topology::Standalone(Endpoint::unix(host, path)?), Wire::Plain, "")
+            }
+            SchemeTransport::Sentinel(wire) => {
                 let (name, database) = path_of_tcp.split_once('/').unwrap_or((path_of_tcp, ""));
                 (Topology::Sentinel(Service::parse(name, host)?), wire, database)
             }
-            Transport::Cluster(wire) => (Topology::Cluster(read_nodes(host)?), wire, path_of_tcp),
+            SchemeTransport::Cluster(wire) => {
+                (Topology::Cluster(read_nodes(host)?), wire, path_of_tcp)
+            }
         };
         let in_path = Some(database).filter(|text| !text.is_empty());
         let in_path = in_path.map(read_database).transpose()?;
@@ -171,7 +175,7 @@ impl Server {
     }
 }
 
-impl Transport {
+impl SchemeTransport {
     /// Applies the query's option `cluster`.
     fn clustered(self, said: Option<bool>) -> Result<Self, UrlError> {
         let unsupported = |scheme, feature| Err(UrlError::Unsupported { scheme, feature });
@@ -209,9 +213,9 @@ fn read_nodes(hosts: &str) -> Result<Vec<Endpoint>, UrlError> {
 
 impl Service {
     fn parse(name: &str, hosts: &str) -> Result<Self, UrlError> {
-        let name = decode(name, Part::Service)?.into_owned();
+        let name = decode(name, UrlPart::Service)?.into_owned();
         if name.len() > Shown::NAME {
-            return Err(UrlError::Long { part: Part::Service, most: Shown::NAME });
+            return Err(UrlError::Long { part: UrlPart::Service, most: Shown::NAME });
         }
         // Sentinels report events of a service in words separated by spaces.
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -227,8 +231,8 @@ impl Credentials {
         if password.is_empty() {
             return Err(UrlError::NoPassword);
         }
-        let username = decode(username, Part::Username)?.into_owned();
-        let password = decode(password, Part::Password)?.into_owned();
+        let username = decode(username, UrlPart::Username)?.into_owned();
+        let password = decode(password, UrlPart::Password)?.into_owned();
         Ok(Self {
             username: Some(username).filter(|username| !username.is_empty()),
             password: Secret::from(password),
@@ -265,7 +269,7 @@ impl Endpoint {
         if !host.is_empty() {
             return Err(UrlError::HostOfSocket);
         }
-        let path = decode(path, Part::Path)?;
+        let path = decode(path, UrlPart::Path)?;
         if path.len() < 2 || path.contains('\0') {
             return Err(UrlError::Path);
         }
@@ -274,12 +278,12 @@ impl Endpoint {
 }
 
 fn read_host(text: &str) -> Result<String, UrlError> {
-    let host = decode(text, Part::Host)?;
+    let host = decode(text, UrlPart::Host)?;
     let is_of_a_host = |c: char| c.is_alphanumeric() || "-._".contains(c);
     match &*host {
         "" => Ok(DEFAULT_HOST.into()),
         host if host.len() > Address::MAX_HOST => {
-            Err(UrlError::Long { part: Part::Host, most: Address::MAX_HOST })
+            Err(UrlError::Long { part: UrlPart::Host, most: Address::MAX_HOST })
         }
         host if !host.chars().all(is_of_a_host) => Err(UrlError::Host),
         host => Ok(host.into()),
@@ -362,8 +366,8 @@ fn read_query(
 ) -> Result<(), UrlError> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode(&spaced(name), Part::OptionName)?.into_owned();
-        let value = decode(&spaced(value), Part::OptionValue)?.into_owned();
+        let name = decode(&spaced(name), UrlPart::OptionName)?.into_owned();
+        let value = decode(&spaced(value), UrlPart::OptionValue)?.into_owned();
         // The text after a password may be a part of it, if the password has an unencoded '&'.
         let hides = options.sentinel_password.is_some();
         let set = match &mut server {
@@ -403,7 +407,7 @@ fn spaced(text: &str) -> String {
 }
 
 /// Percent-decodes a part. Its escapes must be complete and its bytes must be UTF-8.
-fn decode(text: &str, part: Part) -> Result<Cow<'_, str>, UrlError> {
+fn decode(text: &str, part: UrlPart) -> Result<Cow<'_, str>, UrlError> {
     let is_escape = |after: &str| {
         let mut digits = after.bytes().take(2).filter(u8::is_ascii_hexdigit);
         digits.next().and(digits.next()).is_some()

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::connection::Protocol;
 use crate::options::TlsVerify;
+use crate::secret::Secret;
 use crate::ttl::Timeout;
 use crate::value::Unreadable;
 
@@ -173,7 +174,7 @@ fn a_url_of_sentinels_that_lacks_something_says_what() {
         ("redis-sentinel://s1//2", UrlError::Service),
         ("redis-sentinel://s1/my%20master", UrlError::Service),
         ("redis-sentinel://s1/a%0Ab", UrlError::Service),
-        ("redis-sentinel://s1/%ff", UrlError::NotText { part: Part::Service }),
+        ("redis-sentinel://s1/%ff", UrlError::NotText { part: UrlPart::Service }),
         ("redis-sentinel://s1,/m", UrlError::Host),
         ("redis-sentinel://,s1/m", UrlError::Host),
         ("redis-sentinel://s1,,s2/m", UrlError::Host),
@@ -295,21 +296,21 @@ fn malformed_urls_are_refused_by_the_part_at_fault() {
         ("redis://user:@host", UrlError::NoPassword),
         ("redis://:@host", UrlError::NoPassword),
         ("redis://@host", UrlError::NoPassword),
-        ("redis://ho%2st", UrlError::Escape { part: Part::Host }),
-        ("redis://ho%", UrlError::Escape { part: Part::Host }),
-        ("redis://%zz:p@host", UrlError::Escape { part: Part::Username }),
-        ("redis://u:%é1@host", UrlError::Escape { part: Part::Password }),
-        ("locmem://%", UrlError::Escape { part: Part::Name }),
-        ("redis+unix:///%a", UrlError::Escape { part: Part::Path }),
-        ("redis://h?%=1", UrlError::Escape { part: Part::OptionName }),
-        ("redis://h?name=%+1", UrlError::Escape { part: Part::OptionValue }),
-        ("redis://%ff", UrlError::NotText { part: Part::Host }),
-        ("redis://%ff:p@host", UrlError::NotText { part: Part::Username }),
-        ("redis://u:%ff@host", UrlError::NotText { part: Part::Password }),
-        ("locmem://%c3", UrlError::NotText { part: Part::Name }),
-        ("redis+unix:///%ff", UrlError::NotText { part: Part::Path }),
-        ("redis://h?%ff=1", UrlError::NotText { part: Part::OptionName }),
-        ("redis://h?name=%ff", UrlError::NotText { part: Part::OptionValue }),
+        ("redis://ho%2st", UrlError::Escape { part: UrlPart::Host }),
+        ("redis://ho%", UrlError::Escape { part: UrlPart::Host }),
+        ("redis://%zz:p@host", UrlError::Escape { part: UrlPart::Username }),
+        ("redis://u:%é1@host", UrlError::Escape { part: UrlPart::Password }),
+        ("locmem://%", UrlError::Escape { part: UrlPart::Name }),
+        ("redis+unix:///%a", UrlError::Escape { part: UrlPart::Path }),
+        ("redis://h?%=1", UrlError::Escape { part: UrlPart::OptionName }),
+        ("redis://h?name=%+1", UrlError::Escape { part: UrlPart::OptionValue }),
+        ("redis://%ff", UrlError::NotText { part: UrlPart::Host }),
+        ("redis://%ff:p@host", UrlError::NotText { part: UrlPart::Username }),
+        ("redis://u:%ff@host", UrlError::NotText { part: UrlPart::Password }),
+        ("locmem://%c3", UrlError::NotText { part: UrlPart::Name }),
+        ("redis+unix:///%ff", UrlError::NotText { part: UrlPart::Path }),
+        ("redis://h?%ff=1", UrlError::NotText { part: UrlPart::OptionName }),
+        ("redis://h?name=%ff", UrlError::NotText { part: UrlPart::OptionValue }),
         ("redis://ho%20st", UrlError::Host),
         ("redis://a,b", UrlError::Hosts),
         ("redis://a%2Fb", UrlError::Host),

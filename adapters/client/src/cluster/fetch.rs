@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_caches_core::cluster::map::{Form, MapError, SlotMap};
-use async_caches_core::cluster::refresh::{Fetch, Input};
-use async_caches_core::command::Command;
+use async_caches_core::cluster::map::{MapError, SlotMap};
+use async_caches_core::cluster::refresh::{Fetch, RefreshInput};
+use async_caches_core::command::{Command, TopologyForm};
 use async_caches_core::connection::Role;
 use async_caches_core::error::{ConnectionError, Failure};
 use async_caches_core::reply::{Answer, Reply};
@@ -51,7 +51,7 @@ impl Fetching {
         &mut self,
         nodes: &Nodes,
         cx: &Context<'_>,
-    ) -> Poll<Result<SlotMap, (Input, ConnectionFailure)>> {
+    ) -> Poll<Result<SlotMap, (RefreshInput, ConnectionFailure)>> {
         let outcome = match self.poll_answer(nodes, cx) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending if self.until <= nodes.now() => {
@@ -70,11 +70,11 @@ impl Fetching {
         });
         let (input, why) = match outcome {
             Ok(Ok(map)) => return Poll::Ready(Ok(map)),
-            Ok(outcome) => (Input::of(&outcome), outcome.err().map(ConnectionFailure::from)),
-            Err(why) => (Input::Failed, Some(why)),
+            Ok(outcome) => (RefreshInput::of(&outcome), outcome.err().map(ConnectionFailure::from)),
+            Err(why) => (RefreshInput::Failed, Some(why)),
         };
         // Only the newer form can be unknown to a node.
-        let input = if form == Form::Slots { Input::Failed } else { input };
+        let input = if form == TopologyForm::Slots { RefreshInput::Failed } else { input };
         let source = Shared::new(why.unwrap_or(ConnectionFailure::Closed));
         Poll::Ready(Err((
             input,

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use async_caches_core::cluster::refresh::Input;
+use async_caches_core::cluster::refresh::RefreshInput;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::Deadline;
 
@@ -55,7 +55,7 @@ impl ClusterKeeper {
             self.fetch(cx);
             let mut state = lock(&self.nodes.state);
             if doubted && !planted::is(Bug::DoubtsIgnored) {
-                state.refresh.handle(Input::Doubted, now);
+                state.refresh.handle(RefreshInput::Doubted, now);
             }
             let woken = state.queue.expire(now);
             let beginning = std::mem::take(&mut state.beginning);

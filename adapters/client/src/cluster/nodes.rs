@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use async_caches_core::cluster::address::{Address, Transport, Viewpoint};
 use async_caches_core::cluster::map::{self, Health, SlotMap};
 use async_caches_core::cluster::redirect::{Redirect, RedirectKind};
-use async_caches_core::cluster::refresh::{Input, Refresh};
+use async_caches_core::cluster::refresh::{Refresh, RefreshInput};
 use async_caches_core::cluster::room::Room;
 use async_caches_core::cluster::slot::Slot;
 use async_caches_core::command::Command;
@@ -339,14 +339,14 @@ impl Nodes {
         state.maps += 1;
         state.failures = 0;
         state.last_error = None;
-        state.refresh.handle(Input::Fetched, now);
+        state.refresh.handle(RefreshInput::Fetched, now);
         let pools: Vec<_> = view.all().filter_map(|node| node.opened()).collect();
         // A node that is down is soon replaced if it has replicas. A node that is copying its
         // master's data can soon be read from.
         let is_loading = |node: &map::Node| node.health == Health::Loading;
         let awaited = self.reads() && view.map().nodes().any(is_loading);
         if has_new_gaps || awaited || pools.iter().any(|redis| redis.pool().is_missed()) {
-            state.refresh.handle(Input::Doubted, now);
+            state.refresh.handle(RefreshInput::Doubted, now);
         }
         let woken = state.queue.take_waiting();
         drop(state);
@@ -356,12 +356,12 @@ impl Nodes {
     }
 
     /// Notes that a map could not be read, and why.
-    pub(super) fn unread(&self, input: Input, why: ConnectionFailure) {
+    pub(super) fn unread(&self, input: RefreshInput, why: ConnectionFailure) {
         let now = self.now();
         let mut state = lock(&self.state);
         state.refresh.handle(input, now);
         // In the other cases the same node is asked again in another form.
-        if input == Input::Failed {
+        if input == RefreshInput::Failed {
             state.failures += 1;
             state.last_error = Some(why);
         }

@@ -94,7 +94,7 @@ impl Store {
         if let Ok(reply) = &answer {
             self.note(Lookups::of(reply));
         }
-        if let Expiry::Millis(millis) = expiry(command)
+        if let Expiry::Millis(millis) = command.expiry()
             && let Time::System(_) = self.time
         {
             sweeper::expect(now + Duration::from_millis(millis.get()));
@@ -128,30 +128,6 @@ impl Store {
 
     pub(crate) fn loads(&self) -> &Arc<LoadTable> {
         &self.loads
-    }
-}
-
-/// The expiry that a command sets.
-fn expiry(command: &Command<'_>) -> Expiry {
-    match command {
-        Command::Set { expiry, .. }
-        | Command::Add { expiry, .. }
-        | Command::SetMany { expiry, .. }
-        | Command::Touch { expiry, .. } => *expiry,
-        Command::Incr { start, .. } => start.map_or(Expiry::Never, |start| start.expiry),
-        Command::Get(_)
-        | Command::GetMany(_)
-        | Command::Persist(_)
-        | Command::Delete(_)
-        | Command::Clear
-        | Command::Scan { .. }
-        | Command::Unlink(_)
-        | Command::DeleteIf { .. }
-        | Command::Contains(_)
-        | Command::Remaining(_)
-        | Command::Ping
-        | Command::Topology(_)
-        | Command::ReadOnly => Expiry::Never,
     }
 }
 

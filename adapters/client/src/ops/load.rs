@@ -1,14 +1,6 @@
 //! `get_or_set` and `try_get_or_set`, of JSON and of bytes.
 //!
-//! ```text
-//!          hit                      value of the leader
-//!  Look ────────▶ done   Follow ───────────────────────▶ done
-//!   │ ▲ miss              ▲  │ the leader went away
-//!   ▼ │ again, once       │  ▼ or `load_wait` is over, or it would wait for itself
-//!  Join ──────────────────┘ Load ──────▶ Store ──────▶ done
-//!   └───────────────────────▲
-//!           leads
-//! ```
+//! [`Load`] decides what comes next; here its steps are carried out.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,6 +12,7 @@ use std::time::Duration;
 use async_caches_core::command::Command;
 use async_caches_core::flight::Seen;
 use async_caches_core::key::{IntoName, Version};
+use async_caches_core::load::{Load, LoadEvent, LoadFailure, LoadStep};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::ttl::Timeout;
 use async_caches_core::value::Unreadable;
@@ -32,7 +25,7 @@ use super::options::{becomes_owned, takes_timeout, takes_version};
 use crate::cache::Cache;
 use crate::call::Call;
 use crate::error::{Error, LoadError};
-use crate::flights::{Followed, Joined, Place};
+use crate::flights::{Followed, LoadGuard};
 use crate::form::{Codec, Form, Json, Raw};
 use crate::handle::Handle;
 
@@ -47,9 +40,10 @@ pub struct TryGetOrSet<'c, K, F, T, C = Json<()>> {
     /// Computes the timeout of a loaded value, if the value itself decides.
     decide: Option<Decide<T>>,
     load_wait: Option<Duration>,
-    /// Whether the lookup failed because the server is away. Nothing is stored then.
-    away: bool,
-    stage: Stage<F, T>,
+    load: Load<T>,
+    stage: Stage<F>,
+    /// The caller's part in a flight. Given up after the loader is dropped.
+    guard: Option<LoadGuard>,
     form: Form<C>,
 }
 
@@ -63,16 +57,21 @@ pub struct GetOrSet<'c, K, F, T, C = Json<()>>(TryGetOrSet<'c, K, Infallibly<F>,
 takes_version!(TryGetOrSet<'c, K, F, T, C>);
 takes_timeout!(TryGetOrSet<'c, K, F, T, C>);
 becomes_owned!(TryGetOrSet<F, T, C> {
-    loader, version, timeout, decide, load_wait, away, stage, form
+    loader, version, timeout, decide, load_wait, load, stage, guard, form
 });
 
-enum Stage<F, T> {
-    Look { seen: Option<Seen>, again: bool, call: Call },
-    Follow(Place),
-    Load { loading: Pin<Box<F>>, place: Option<Place> },
-    Store { value: T, bytes: Bytes, call: Call, _place: Place },
+/// What the step under way works with.
+enum Stage<F> {
+    LookUp { seen: Option<Seen>, call: Call },
+    Follow,
+    Load(Pin<Box<F>>),
+    Share(Bytes),
+    Store { bytes: Bytes, call: Call },
     Over,
 }
+
+/// What happened in a step.
+type Event<T, E> = LoadEvent<T, LoadError<E>>;
 
 impl Cache {
     /// Returns the value of a key. If the key does not exist, awaits `loader`, stores its value and
@@ -183,8 +182,9 @@ fn try_get_or_set<K, F, T, C>(cache: &Cache, key: K, loader: F) -> TryGetOrSet<'
         timeout: Timeout::Default,
         decide: None,
         load_wait: None,
-        away: false,
-        stage: Stage::look(false),
+        load: Load::new(),
+        stage: Stage::look_up(),
+        guard: None,
         form: Form::default(),
     }
 }
@@ -202,110 +202,143 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {
-            let found = match &mut this.stage {
-                Stage::Look { .. } => ready!(this.poll_look(cx))?,
-                Stage::Follow(place) => match ready!(place.poll_follow(cx)) {
-                    Followed::Lead => this.inherit(),
-                    Followed::Alone => this.load(None),
-                    Followed::Value(bytes) => match this.readable(bytes)? {
-                        Some(value) => Some(value),
-                        // The leader's value is of another type.
-                        None => this.load(None),
-                    },
-                },
-                Stage::Load { loading, place } => match ready!(poll_inside(place, loading, cx)) {
-                    Ok(value) => this.loaded(value)?,
-                    Err(error) => {
-                        this.stage = Stage::Over;
-                        return Poll::Ready(Err(LoadError::Load(error)));
+            let mut event = ready!(this.poll_step(cx));
+            // Joining and sharing take no time.
+            loop {
+                event = match this.load.handle(event) {
+                    Some(LoadStep::Return(value)) => {
+                        this.end();
+                        return Poll::Ready(Ok(value));
                     }
-                },
-                Stage::Store { .. } => ready!(this.poll_store(cx))?,
-                Stage::Over => return Poll::Ready(Err(Error::mismatch().into())),
-            };
-            if let Some(value) = found {
-                this.stage = Stage::Over;
-                return Poll::Ready(Ok(value));
+                    Some(LoadStep::Fail(error)) => {
+                        this.end();
+                        return Poll::Ready(Err(error));
+                    }
+                    Some(LoadStep::Join { may_look_again }) => this.join(may_look_again),
+                    Some(LoadStep::Share) => this.share(),
+                    Some(step) => {
+                        this.begin(&step);
+                        break;
+                    }
+                    None => return Poll::Ready(Err(Error::mismatch().into())),
+                };
             }
         }
     }
 }
 
-/// The steps. Each returns the value once it is known, or else has moved on to another stage.
-impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
-    fn poll_look(&mut self, cx: &Context<'_>) -> Poll<Result<Option<T>, Error>> {
-        let Stage::Look { seen, again, call } = &mut self.stage else {
-            return Poll::Ready(Ok(None));
+impl<K, F, T, C, E> TryGetOrSet<'_, K, F, T, C>
+where
+    K: AsRef<[u8]>,
+    F: Future<Output = Result<T, E>>,
+    C: Codec<T>,
+{
+    /// Goes on with a step that takes time. Ready with what happened in it.
+    #[inline]
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Event<T, E>> {
+        match &mut self.stage {
+            Stage::LookUp { .. } => self.poll_look_up(cx),
+            Stage::Follow => self.poll_follow(cx),
+            Stage::Load(_) => self.poll_load(cx),
+            Stage::Store { .. } => self.poll_store(cx),
+            Stage::Share(_) | Stage::Over => Poll::Ready(failed(Error::mismatch())),
+        }
+    }
+
+    #[inline]
+    fn poll_look_up(&mut self, cx: &Context<'_>) -> Poll<Event<T, E>> {
+        let Stage::LookUp { seen, call } = &mut self.stage else {
+            return Poll::Ready(failed(Error::mismatch()));
         };
         let (cache, version, name) = (&*self.cache, self.version.as_ref(), self.key.as_ref());
-        let key = || Ok::<_, Error>(cache.scope(version)?.key(name));
         if seen.is_none() {
-            cache.expiry(self.timeout)?;
-            *seen = cache.with_backend(|backend| backend.loads().map(|loads| loads.seen()))?;
+            let found = cache.expiry(self.timeout).and_then(|_| {
+                cache.with_backend(|backend| backend.loads().map(|loads| loads.seen()))
+            });
+            match found {
+                Ok(found) => *seen = found,
+                Err(error) => return Poll::Ready(failed(error)),
+            }
         }
-        let found = ready!(call.poll_value(cache, name, cx, || Ok(Command::Get(key()?))));
-        let (seen, again) = (*seen, *again);
+        let get = || Ok(Command::Get(cache.scope(version)?.key(name)));
+        let found = ready!(call.poll_value(cache, name, cx, get));
         // An entry that cannot be read is a miss.
         match found.or_else(|error| cache.reports().failed(error, Unreadable::Miss, "GET")) {
-            Ok(found) => {
-                if let Some(bytes) = found
-                    && let Some(value) = self.readable(bytes)?
-                {
-                    return Poll::Ready(Ok(Some(value)));
-                }
-                self.away = false;
-            }
-            Err(error) if error.is_outage() => self.away = true,
-            Err(error) => return Poll::Ready(Err(error)),
+            Ok(Some(bytes)) => Poll::Ready(self.read(bytes)),
+            Ok(None) => Poll::Ready(LoadEvent::Missing),
+            Err(error) => Poll::Ready(failed(error)),
         }
-        let loads = cache.with_backend(|backend| backend.loads().cloned())?;
-        let Some(loads) = loads else { return Poll::Ready(Ok(self.load(None))) };
-        // If the server is away, it is no use to look again for a value stored by others. A second
-        // lookup is the last: while loads keep ending, a caller could look again for ever.
+    }
+
+    fn join(&mut self, may_look_again: bool) -> Event<T, E> {
+        let (cache, name) = (&*self.cache, self.key.as_ref());
+        let Stage::LookUp { seen, .. } = &self.stage else { return failed(Error::mismatch()) };
+        let loads = match cache.with_backend(|backend| backend.loads().cloned()) {
+            Ok(Some(loads)) => loads,
+            Ok(None) => return LoadEvent::Alone,
+            Err(error) => return failed(error),
+        };
+        let key = match cache.scope(self.version.as_ref()) {
+            Ok(scope) => scope.key(name).to_bytes(),
+            Err(error) => return failed(error),
+        };
         let ignored = planted::is(Bug::LoadWaitIgnored).then_some(Duration::MAX);
         let wait = ignored.or(self.load_wait).unwrap_or(cache.settings().load_wait);
-        let joined = loads.join(&key()?.to_bytes(), seen.filter(|_| !self.away && !again), wait);
-        match joined {
-            Joined::Lead(place) => return Poll::Ready(Ok(self.load(Some(place)))),
-            Joined::Follow(place) => self.stage = Stage::Follow(place),
-            Joined::Again => self.stage = Stage::look(true),
+        self.guard = loads.join(&key, seen.filter(|_| may_look_again), wait);
+        match &self.guard {
+            Some(guard) if guard.follows() => LoadEvent::Follows,
+            Some(_) => LoadEvent::Leads,
+            None => LoadEvent::LookAgain,
         }
-        Poll::Ready(Ok(None))
     }
 
-    fn inherit(&mut self) -> Option<T> {
-        let stage = std::mem::replace(&mut self.stage, Stage::Over);
-        let Stage::Follow(place) = stage else { return None };
-        self.load(Some(place))
+    fn poll_follow(&mut self, cx: &mut Context<'_>) -> Poll<Event<T, E>> {
+        let Some(guard) = &mut self.guard else {
+            return Poll::Ready(failed(Error::mismatch()));
+        };
+        Poll::Ready(match ready!(guard.poll_follow(cx)) {
+            Followed::Lead => LoadEvent::Leads,
+            Followed::Alone => LoadEvent::Alone,
+            Followed::Value(bytes) => self.read(bytes),
+        })
     }
 
-    fn load(&mut self, place: Option<Place>) -> Option<T> {
-        // The loader has not been polled until now, so it can still be moved to the heap.
-        if let Some(loader) = self.loader.take() {
-            self.stage = Stage::Load { loading: Box::pin(loader), place };
-        }
-        None
+    /// Polls the loader, and encodes its value. Meanwhile it counts as part of the load that the
+    /// caller leads.
+    fn poll_load(&mut self, cx: &mut Context<'_>) -> Poll<Event<T, E>> {
+        let Stage::Load(loading) = &mut self.stage else {
+            return Poll::Ready(failed(Error::mismatch()));
+        };
+        let inside = self.guard.as_ref().and_then(LoadGuard::enter);
+        let loaded = ready!(loading.as_mut().poll(cx));
+        drop(inside);
+        Poll::Ready(match loaded {
+            Ok(value) => self.loaded(value).unwrap_or_else(failed),
+            Err(error) => LoadEvent::Failed(LoadFailure::Other, LoadError::Load(error)),
+        })
     }
 
-    fn loaded(&mut self, value: T) -> Result<Option<T>, Error> {
-        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+    fn loaded(&mut self, value: T) -> Result<Event<T, E>, Error> {
         if let Some(decide) = self.decide.take() {
             self.timeout = decide(&value);
             self.cache.expiry(self.timeout)?;
         }
         let encoded = C::encode_value(&value);
         let bytes = encoded.map_err(|source| Error::serialize(self.key.as_ref(), source))?;
-        let Stage::Load { place: Some(mut place), .. } = stage else { return Ok(Some(value)) };
-        if !place.share(bytes.clone()) || self.away {
-            return Ok(Some(value));
-        }
-        self.stage = Stage::Store { value, bytes, call: Call::store(), _place: place };
-        Ok(None)
+        self.stage = Stage::Share(bytes);
+        Ok(LoadEvent::Loaded(value))
     }
 
-    fn poll_store(&mut self, cx: &Context<'_>) -> Poll<Result<Option<T>, Error>> {
-        let Stage::Store { bytes, call, .. } = &mut self.stage else {
-            return Poll::Ready(Ok(None));
+    fn share(&mut self) -> Event<T, E> {
+        let (Stage::Share(bytes), Some(guard)) = (&self.stage, &mut self.guard) else {
+            return failed(Error::mismatch());
+        };
+        LoadEvent::Shared { may_store: guard.share(bytes.clone()) }
+    }
+
+    fn poll_store(&mut self, cx: &mut Context<'_>) -> Poll<Event<T, E>> {
+        let Stage::Store { bytes, call } = &mut self.stage else {
+            return Poll::Ready(failed(Error::mismatch()));
         };
         let name = self.key.as_ref();
         let set = || {
@@ -314,38 +347,61 @@ impl<K: AsRef<[u8]>, F, T, C: Codec<T>> TryGetOrSet<'_, K, F, T, C> {
             let timeout = if lives_on { Timeout::Never } else { self.timeout };
             Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(timeout)? })
         };
-        if let Err(error) = ready!(call.poll(&self.cache, name, cx, set)) {
-            // The value is good though it could not be stored: the cache was disconnected
-            // meanwhile, or its server is away or accepts no writes.
-            if !error.is_outage() && !matches!(error, Error::NotConnected) {
-                return Poll::Ready(Err(error));
-            }
-        }
-        let stage = std::mem::replace(&mut self.stage, Stage::Over);
-        let Stage::Store { value, .. } = stage else { return Poll::Ready(Ok(None)) };
-        Poll::Ready(Ok(Some(value)))
+        let stored = ready!(call.poll(&self.cache, name, cx, set));
+        Poll::Ready(stored.map_or_else(failed, |_| LoadEvent::Stored))
     }
 
-    /// Decodes the value. A value that cannot be read is reported, and is a miss.
-    fn readable(&self, bytes: Bytes) -> Result<Option<T>, Error> {
+    /// Decodes the value. A value that cannot be read is reported.
+    #[inline]
+    fn read(&self, bytes: Bytes) -> Event<T, E> {
         let (name, reports) = (self.key.as_ref(), self.cache.reports());
-        let told = planted::is(Bug::UnreadableIsTold);
-        let unreadable = if told { Unreadable::Error } else { Unreadable::Miss };
-        reports.read::<C::Decode>(name, bytes, unreadable, "GET")
+        let is_error = planted::is(Bug::UnreadableIsTold);
+        let unreadable = if is_error { Unreadable::Error } else { Unreadable::Miss };
+        match reports.read::<C::Decode>(name, bytes, unreadable, "GET") {
+            Ok(Some(value)) => LoadEvent::Found(value),
+            Ok(None) => LoadEvent::Unreadable,
+            Err(error) => failed(error),
+        }
+    }
+
+    /// Begins a step that takes time.
+    fn begin(&mut self, step: &LoadStep<T, LoadError<E>>) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        self.stage = match (step, stage) {
+            (LoadStep::LookUp, _) => Stage::look_up(),
+            (LoadStep::Follow, _) => Stage::Follow,
+            (LoadStep::Load { alone }, _) => {
+                if *alone {
+                    self.guard = None;
+                }
+                // The loader has not been polled until now, so it can still be moved to the heap.
+                self.loader.take().map_or(Stage::Over, |loader| Stage::Load(Box::pin(loader)))
+            }
+            (LoadStep::Store, Stage::Share(bytes)) => Stage::Store { bytes, call: Call::store() },
+            (_, _) => Stage::Over,
+        };
     }
 }
 
-/// Polls a loader. Meanwhile it counts as part of the load that `place` leads.
-fn poll_inside<F: Future>(
-    place: &Option<Place>,
-    loading: &mut Pin<Box<F>>,
-    cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    let _inside = place.as_ref().and_then(Place::enter);
-    loading.as_mut().poll(cx)
+/// A step that failed with an error of the cache.
+#[cold]
+fn failed<T, E>(error: Error) -> Event<T, E> {
+    let kind = match &error {
+        Error::NotConnected => LoadFailure::Disconnected,
+        error if error.is_outage() => LoadFailure::Outage,
+        _ => LoadFailure::Other,
+    };
+    LoadEvent::Failed(kind, error.into())
 }
 
 impl<K, F, T, C> TryGetOrSet<'_, K, F, T, C> {
+    /// Drops the loader, or the command under way, and then gives the part in the flight up.
+    #[inline]
+    fn end(&mut self) {
+        self.stage = Stage::Over;
+        self.guard = None;
+    }
+
     /// Lets the loaded value decide how long it is kept. `decide` is called with it, once, after
     /// the load, and its result is used like that of [`timeout`](Self::timeout). For example, a
     /// token is kept until it expires, and a negative result for a shorter time. It overrides
@@ -370,9 +426,9 @@ impl<K, F, T, C> TryGetOrSet<'_, K, F, T, C> {
     }
 }
 
-impl<F, T> Stage<F, T> {
-    fn look(again: bool) -> Self {
-        Self::Look { seen: None, again, call: Call::default() }
+impl<F> Stage<F> {
+    fn look_up() -> Self {
+        Self::LookUp { seen: None, call: Call::default() }
     }
 }
 

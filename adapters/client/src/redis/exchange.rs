@@ -11,7 +11,7 @@ use async_caches_core::connection::Tag;
 use async_caches_core::error::Refused;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Answer;
-use async_caches_core::retry::{self, Blame, Losses, Next};
+use async_caches_core::retry::{self, AfterLoss, Blame, Losses};
 use async_caches_core::time::Instant;
 use bytes::Bytes;
 
@@ -350,17 +350,17 @@ impl<R: Default> Exchange<R> {
                     past.lost = Some(source.clone());
                 }
                 match past.losses.lost(blame, may_have_run, self.repeatable) {
-                    Next::Alone if blame == Blame::Suspect && command.is_divisible() => {
+                    AfterLoss::Alone if blame == Blame::Suspect && command.is_divisible() => {
                         Some(Err(Error::connections_ended(command, 1, ran, source)))
                     }
-                    Next::Again | Next::Alone => {
+                    AfterLoss::Again | AfterLoss::Alone => {
                         link.observer().sent_again(link.at(), command, &source, may_have_run);
                         None
                     }
-                    Next::Settle => {
+                    AfterLoss::Settle => {
                         Some(Err(self.over(Error::Disconnected { may_have_run, source })))
                     }
-                    Next::Fail { connections } => {
+                    AfterLoss::Fail { connections } => {
                         Some(Err(Error::connections_ended(command, connections, ran, source)))
                     }
                 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use async_caches_core::planted::{self, Bug};
-use async_caches_core::pool::{Action, LinkId};
+use async_caches_core::pool::{ConnectionId, PoolAction};
 use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Endpoint;
 
@@ -97,13 +97,13 @@ impl PoolState {
         let (mut dials, mut closes) = (Connections::new(), Vec::new());
         let links: OnceCell<HashMap<_, _>> = OnceCell::new();
         while let Some(at) = &self.at {
-            let idle_since = |id: LinkId| {
+            let idle_since = |id: ConnectionId| {
                 let links = links.get_or_init(|| self.links.iter().cloned().collect());
                 links.get(&id).and_then(|link| link.idle_since())
             };
             match self.decisions.poll(now, idle_since) {
                 None => break,
-                Some(Action::Dial(id)) => {
+                Some(PoolAction::Dial(id)) => {
                     let shared = Arc::new(SharedConnection::open(
                         &pool.config,
                         at,
@@ -112,7 +112,7 @@ impl PoolState {
                     self.dialling.push((id, Arc::clone(&shared)));
                     dials.push((id, shared));
                 }
-                Some(Action::Close(id)) => {
+                Some(PoolAction::Close(id)) => {
                     let at = self.links.iter().position(|(link, _)| *link == id);
                     closes.extend(at.map(|at| self.links.remove(at).1));
                 }

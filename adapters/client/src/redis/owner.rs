@@ -9,7 +9,7 @@ use async_caches_core::connection::{Greeting, Greetings, Role, Setup};
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
 use async_caches_core::planted::{self, Bug};
-use async_caches_core::pool::{self, Input};
+use async_caches_core::pool::{self, PoolInput};
 use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Server, Topology};
@@ -162,7 +162,7 @@ impl PoolOwner {
         if failed {
             return Poll::Ready(Err(self.pool.unavailable(&state)));
         }
-        state.decisions.handle(Input::Demand, now);
+        state.decisions.handle(PoolInput::Demand, now);
         *waiter = Some(state.queue.wait(*waiter, until, &mut waker));
         unlock_and_wake(state);
         Poll::Pending

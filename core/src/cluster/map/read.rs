@@ -18,15 +18,28 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::table::{NOBODY, Table};
-use super::{Form, Health, MapError, Members, Node, SlotMap, Told};
+use super::table::{NOBODY, SlotTable};
+use super::{Content, Health, MapError, Members, Node, SlotMap};
 use crate::cluster::address::{Address, Transport, Viewpoint};
 use crate::cluster::slot::Slot;
+use crate::command::TopologyForm;
 use crate::error::ProtocolError;
-use crate::resp::decode::{self, Elements, Part};
+use crate::resp::decode::{self, Elements, FramePart};
 use crate::resp::kind::Kind;
 
-pub(super) fn map(form: Form, frame: &[u8], view: &Viewpoint<'_>) -> Result<SlotMap, MapError> {
+impl SlotMap {
+    /// Reads a node's answer to a request in this form: one whole frame, of either version of the
+    /// protocol. Unknown fields are skipped, and so is a node without a port for the client's
+    /// transport.
+    ///
+    /// # Errors
+    /// [`MapError`], also for the answer of a node that knows of no slot at all.
+    pub fn read(form: TopologyForm, frame: &[u8], view: &Viewpoint<'_>) -> Result<Self, MapError> {
+        map(form, frame, view)
+    }
+}
+
+fn map(form: TopologyForm, frame: &[u8], view: &Viewpoint<'_>) -> Result<SlotMap, MapError> {
     if let Some(error) = decode::error(frame)? {
         return Err(error.into());
     }
@@ -35,8 +48,8 @@ pub(super) fn map(form: Form, frame: &[u8], view: &Viewpoint<'_>) -> Result<Slot
     let mut draft = Draft::new(view);
     for entry in entries {
         match form {
-            Form::Shards => draft.shard(&entry?)?,
-            Form::Slots => draft.slots(&entry?)?,
+            TopologyForm::Shards => draft.shard(&entry?)?,
+            TopologyForm::Slots => draft.slots(&entry?)?,
         }
     }
     if draft.is_empty { Err(MapError::Empty) } else { Ok(draft.finish()) }
@@ -47,7 +60,7 @@ struct Draft<'a> {
     view: &'a Viewpoint<'a>,
     nodes: Vec<Node>,
     shards: Vec<Members>,
-    slots: Table,
+    slots: SlotTable,
     is_empty: bool,
     /// The index of each node, by its address.
     places: BTreeMap<Address, u16>,
@@ -70,7 +83,7 @@ struct NodeTold<'a> {
 impl<'a> Draft<'a> {
     fn new(view: &'a Viewpoint<'a>) -> Self {
         let (places, led) = (BTreeMap::new(), BTreeMap::new());
-        let (nodes, shards, slots) = (Vec::new(), Vec::new(), Table::default());
+        let (nodes, shards, slots) = (Vec::new(), Vec::new(), SlotTable::default());
         Self { view, nodes, shards, slots, is_empty: true, places, led }
     }
 
@@ -78,12 +91,12 @@ impl<'a> Draft<'a> {
         let by_address = self.places.into_values().collect();
         let places = (0..).take(self.nodes.len());
         let leads = places.map(|place| self.led.get(&place).copied().unwrap_or(NOBODY)).collect();
-        let told = Told { nodes: self.nodes, shards: self.shards, by_address, leads };
+        let told = Content { nodes: self.nodes, shards: self.shards, by_address, leads };
         SlotMap { told: Arc::new(told), redirected: Vec::new(), slots: self.slots }
     }
 
     /// Reads one entry of `CLUSTER SHARDS`.
-    fn shard(&mut self, shard: &Part<'_>) -> Result<(), MapError> {
+    fn shard(&mut self, shard: &FramePart<'_>) -> Result<(), MapError> {
         let (mut slots, mut nodes) = (None, None);
         each_field(shard, |name, value| {
             match name {
@@ -120,7 +133,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Reads one entry of `CLUSTER SLOTS`.
-    fn slots(&mut self, entry: &Part<'_>) -> Result<(), MapError> {
+    fn slots(&mut self, entry: &FramePart<'_>) -> Result<(), MapError> {
         let mut entry = list(entry)?;
         let mut next = || entry.next().ok_or(ProtocolError::Malformed("a range of slots"))?;
         let (first, last) = (number(&next()?)?, number(&next()?)?);
@@ -204,7 +217,7 @@ impl<'a> Draft<'a> {
 
 impl<'a> NodeTold<'a> {
     /// Reads a node of `CLUSTER SHARDS`.
-    fn of_shard(node: &Part<'a>) -> Result<Self, MapError> {
+    fn of_shard(node: &FramePart<'a>) -> Result<Self, MapError> {
         let mut told = Self::default();
         each_field(node, |name, value| {
             match name {
@@ -223,7 +236,7 @@ impl<'a> NodeTold<'a> {
     }
 
     /// Reads a node of `CLUSTER SLOTS`, which reports one port, that of the connection's transport.
-    fn of_slots(node: &Part<'a>) -> Result<Self, MapError> {
+    fn of_slots(node: &FramePart<'a>) -> Result<Self, MapError> {
         let mut node = list(node)?;
         let mut next = || node.next().ok_or(ProtocolError::Malformed("a node"))?;
         let (endpoint, port) = (next()?, number(&next()?)?);
@@ -261,7 +274,7 @@ fn follow(members: &mut Members, replica: u16) -> Result<(), MapError> {
 }
 
 /// The elements of an array.
-fn list<'a>(part: &Part<'a>) -> Result<Elements<'a>, ProtocolError> {
+fn list<'a>(part: &FramePart<'a>) -> Result<Elements<'a>, ProtocolError> {
     let is_list = part.kind() == Kind::Array;
     let elements = if is_list { part.elements() } else { None };
     elements.ok_or_else(|| part.instead_of("an array"))
@@ -270,8 +283,8 @@ fn list<'a>(part: &Part<'a>) -> Result<Elements<'a>, ProtocolError> {
 /// Calls `f` with each field of a map, or of the flat array that RESP2 has in its place. A name without
 /// a value is skipped.
 fn each_field<'a>(
-    part: &Part<'a>,
-    mut f: impl FnMut(&'a [u8], &Part<'a>) -> Result<(), MapError>,
+    part: &FramePart<'a>,
+    mut f: impl FnMut(&'a [u8], &FramePart<'a>) -> Result<(), MapError>,
 ) -> Result<(), MapError> {
     let is_map = matches!(part.kind(), Kind::Map | Kind::Array);
     let fields = if is_map { part.elements() } else { None };
@@ -285,12 +298,12 @@ fn each_field<'a>(
     Ok(())
 }
 
-fn number(part: &Part<'_>) -> Result<i64, ProtocolError> {
+fn number(part: &FramePart<'_>) -> Result<i64, ProtocolError> {
     part.integer().ok_or_else(|| part.instead_of("an integer"))
 }
 
 /// A host, which may be a null.
-fn host<'a>(part: &Part<'a>) -> Result<Option<&'a str>, MapError> {
+fn host<'a>(part: &FramePart<'a>) -> Result<Option<&'a str>, MapError> {
     if part.is_null() {
         return Ok(None);
     }

@@ -10,11 +10,11 @@ use crate::cluster::slot::Slot;
 
 /// The owner of each of the 16,384 slots, as a number; [`NOBODY`] at first.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Table([Arc<Chunk>; CHUNKS]);
+pub(super) struct SlotTable([Arc<SlotChunk>; CHUNKS]);
 
-type Chunk = [u16; CHUNK];
+type SlotChunk = [u16; CHUNK];
 
-impl Table {
+impl SlotTable {
     /// The number of a slot's owner.
     #[inline]
     pub(super) fn get(&self, slot: Slot) -> u16 {
@@ -44,7 +44,7 @@ impl Table {
     }
 }
 
-impl Default for Table {
+impl Default for SlotTable {
     fn default() -> Self {
         let empty = Arc::new([NOBODY; CHUNK]);
         Self(core::array::from_fn(|_| Arc::clone(&empty)))

@@ -11,7 +11,8 @@ use std::string::{String, ToString};
 use proptest::prelude::*;
 
 use super::*;
-use crate::cluster::address::Transport;
+use crate::cluster::address::{Transport, Viewpoint};
+use crate::command::TopologyForm;
 use crate::resp::scan::Scanner;
 
 const RECORDED: [(&str, u16, [&[u8]; 4]); 2] = [
@@ -49,14 +50,16 @@ fn all() -> impl Iterator<Item = Slot> {
     (0..Slot::COUNT).map(slot)
 }
 
-fn read(form: Form, frame: &[u8]) -> Result<SlotMap, MapError> {
+fn read(form: TopologyForm, frame: &[u8]) -> Result<SlotMap, MapError> {
     SlotMap::read(form, frame, &Viewpoint::as_told(&address("seed", 1)))
 }
 
 /// The frames of a recording, each with the form of its request.
-fn frames(mut bytes: &[u8]) -> Vec<(Form, &[u8])> {
+fn frames(mut bytes: &[u8]) -> Vec<(TopologyForm, &[u8])> {
     let mut frames = Vec::new();
-    for form in [Form::Shards, Form::Slots, Form::Shards, Form::Slots] {
+    for form in
+        [TopologyForm::Shards, TopologyForm::Slots, TopologyForm::Shards, TopologyForm::Slots]
+    {
         let len = Scanner::default().scan(bytes).unwrap().unwrap();
         frames.push((form, &bytes[..len]));
         bytes = &bytes[len..];
@@ -134,8 +137,8 @@ fn what_real_clusters_tell_is_read_in_both_forms_and_protocols() {
             let down = map.nodes().filter(|node| node.health == Health::Failed);
             let down: Vec<_> = down.map(|node| node.address.to_string()).collect();
             let expected = match form {
-                Form::Shards => Vec::from([at("127.0.0.1", 1)]),
-                Form::Slots => Vec::new(),
+                TopologyForm::Shards => Vec::from([at("127.0.0.1", 1)]),
+                TopologyForm::Slots => Vec::new(),
             };
             assert_eq!(down, expected, "{name} {form:?}");
         }
@@ -155,13 +158,13 @@ fn each_transport_has_its_port_and_addresses_are_translated() {
     let asked = address("seed", 1);
     for (transport, line) in [(Transport::Plain, "0 a:1 b:3"), (Transport::Tls, "0 a:2 gate:104")] {
         let view = Viewpoint { asked: &asked, transport, translate: &outside };
-        assert_eq!(shown(&SlotMap::read(Form::Shards, shards, &view).unwrap()), [line]);
+        assert_eq!(shown(&SlotMap::read(TopologyForm::Shards, shards, &view).unwrap()), [line]);
     }
     // In this form a node reports the one port of the connection's transport.
     let slots = b"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n+c\r\n:7\r\n";
     for transport in [Transport::Plain, Transport::Tls] {
         let view = Viewpoint { asked: &asked, transport, translate: &outside };
-        let map = SlotMap::read(Form::Slots, slots, &view).unwrap();
+        let map = SlotMap::read(TopologyForm::Slots, slots, &view).unwrap();
         assert_eq!(shown(&map), ["0 gate:107"]);
     }
 }
@@ -184,7 +187,7 @@ fn of_two_masters_that_a_shard_is_told_to_have_the_one_leads_that_has_not_failed
         let nodes = told.map(node).concat();
         let shard = format!("*1\r\n%2\r\n+slots\r\n*2\r\n:0\r\n:1\r\n+nodes\r\n*3\r\n{nodes}");
         assert_eq!(
-            shown(&read(Form::Shards, shard.as_bytes()).unwrap()),
+            shown(&read(TopologyForm::Shards, shard.as_bytes()).unwrap()),
             ["0 a:1 c:1"],
             "{told:?}"
         );
@@ -229,7 +232,7 @@ fn what_is_no_map_is_refused_with_the_reason() {
         ),
         ("*1\r\n*3\r\n:0\r\n".into(), Err(ProtocolError::Unterminated("a frame").into())),
     ] {
-        assert_eq!(read(Form::Slots, frame.as_bytes()), expected, "{frame:?}");
+        assert_eq!(read(TopologyForm::Slots, frame.as_bytes()), expected, "{frame:?}");
     }
     let nodes = "+nodes\r\n*1\r\n%3\r\n+port\r\n:1\r\n+ip\r\n+h\r\n+role\r\n+master\r\n";
     for (frame, expected) in [
@@ -241,7 +244,7 @@ fn what_is_no_map_is_refused_with_the_reason() {
         (format!("*1\r\n%2\r\n{nodes}+slots\r\n*2\r\n:9\r\n:8\r\n"), range(9, 8)),
         ("*1\r\n+x\r\n".into(), unexpected("a simple string", "a map")),
     ] {
-        assert_eq!(read(Form::Shards, frame.as_bytes()), expected, "{frame:?}");
+        assert_eq!(read(TopologyForm::Shards, frame.as_bytes()), expected, "{frame:?}");
     }
 }
 
@@ -265,7 +268,7 @@ fn a_cluster_of_more_nodes_than_there_are_is_refused() {
                 frame += &format!("*2\r\n+h{at}\r\n:{}\r\n", port + 1);
             }
         }
-        read(Form::Slots, frame.as_bytes())
+        read(TopologyForm::Slots, frame.as_bytes())
     };
     let (nodes, replicas) = (SlotMap::MAX_NODES, SlotMap::MAX_REPLICAS);
     assert_eq!(slots(4096, 0).unwrap().node_count(), nodes);
@@ -279,7 +282,7 @@ fn a_cluster_of_more_nodes_than_there_are_is_refused() {
         for at in 0..count {
             frame += &format!("%2\r\n+slots\r\n*2\r\n:{at}\r\n:{at}\r\n+nodes\r\n*0\r\n");
         }
-        read(Form::Shards, frame.as_bytes())
+        read(TopologyForm::Shards, frame.as_bytes())
     };
     assert_eq!(shards(nodes).unwrap().shards().count(), nodes);
     assert_eq!(shards(nodes + 1), refused("shards", nodes));
@@ -287,7 +290,7 @@ fn a_cluster_of_more_nodes_than_there_are_is_refused() {
 
 #[test]
 fn a_redirect_puts_one_slot_right_and_never_makes_a_map_too_large() {
-    let mut map = read(Form::Slots, b"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n+a\r\n:1\r\n").unwrap();
+    let mut map = read(TopologyForm::Slots, b"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n+a\r\n:1\r\n").unwrap();
     assert!(!map.moved(slot(3), &address("a", 1)), "that is known");
     assert!(map.moved(slot(3), &address("b", 1)));
     assert!(map.moved(slot(7), &address("b", 1)) && map.moved(slot(20), &address("a", 1)));
@@ -301,7 +304,7 @@ fn a_redirect_puts_one_slot_right_and_never_makes_a_map_too_large() {
 #[test]
 fn redirects_add_64_nodes_to_a_map_and_no_more_until_it_is_read_again() {
     let frame = b"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n+a\r\n:1\r\n";
-    let mut map = read(Form::Slots, frame).unwrap();
+    let mut map = read(TopologyForm::Slots, frame).unwrap();
     for port in 1..=1_000 {
         let is_news = map.moved(slot(port), &address("c", port));
         assert_eq!(is_news, port <= 64, "port {port}");
@@ -317,7 +320,7 @@ fn redirects_add_64_nodes_to_a_map_and_no_more_until_it_is_read_again() {
         assert!(map.moved(slot(65), &known), "known nodes are still taken");
     }
     assert_eq!(map.nodes().count(), map.node_count());
-    let map = read(Form::Slots, frame).unwrap();
+    let map = read(TopologyForm::Slots, frame).unwrap();
     assert_eq!(map.redirected(), 0);
 }
 
@@ -328,7 +331,7 @@ fn a_redirect_copies_one_chunk_of_a_map_of_thousands_of_nodes() {
         let (first, last) = (4 * at, 4 * at + 3);
         frame += &format!("*3\r\n:{first}\r\n:{last}\r\n*2\r\n+h{at}\r\n:1\r\n");
     }
-    let mut before = read(Form::Slots, frame.as_bytes()).unwrap();
+    let mut before = read(TopologyForm::Slots, frame.as_bytes()).unwrap();
     for (number, to) in [(0, "h4000"), (1, "new"), (16_383, "new"), (300, "other"), (301, "h9")] {
         let mut map = before.clone();
         assert!(map.moved(slot(number), &address(to, 1)));
@@ -350,7 +353,8 @@ fn a_redirect_copies_one_chunk_of_a_map_of_thousands_of_nodes() {
 #[test]
 fn a_replica_that_a_redirect_names_leads_the_slot_from_then_on() {
     let mut map =
-        read(Form::Slots, b"*1\r\n*4\r\n:0\r\n:1\r\n*2\r\n+a\r\n:1\r\n*2\r\n+b\r\n:1\r\n").unwrap();
+        read(TopologyForm::Slots, b"*1\r\n*4\r\n:0\r\n:1\r\n*2\r\n+a\r\n:1\r\n*2\r\n+b\r\n:1\r\n")
+            .unwrap();
     assert!(map.moved(slot(0), &address("b", 1)));
     assert_eq!(shown(&map), ["0 b:1", "1 a:1 b:1"]);
     assert_eq!(map.node_count(), 2);
@@ -389,7 +393,7 @@ fn replicas(master: u16) -> u16 {
     master % 3
 }
 
-fn written(form: Form, served: &[Served], resp3: bool) -> String {
+fn written(form: TopologyForm, served: &[Served], resp3: bool) -> String {
     let map = |fields: usize| match resp3 {
         true => format!("%{fields}\r\n"),
         false => format!("*{}\r\n", 2 * fields),
@@ -397,7 +401,7 @@ fn written(form: Form, served: &[Served], resp3: bool) -> String {
     let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
     let mut frame = String::new();
     match form {
-        Form::Slots => {
+        TopologyForm::Slots => {
             frame += &format!("*{}\r\n", served.len());
             for Served { slots: (first, last), master } in served {
                 frame += &format!("*{}\r\n:{first}\r\n:{last}\r\n", 3 + replicas(*master));
@@ -407,7 +411,7 @@ fn written(form: Form, served: &[Served], resp3: bool) -> String {
                 }
             }
         }
-        Form::Shards => {
+        TopologyForm::Shards => {
             frame += "*6\r\n";
             for master in 0..6 {
                 let own: Vec<_> = served.iter().filter(|served| served.master == master).collect();
@@ -437,7 +441,7 @@ proptest! {
         resp3 in any::<bool>(),
         moves in prop::collection::vec((0..Slot::COUNT, 1..80_u16), 0..40),
     ) {
-        let form = if shards { Form::Shards } else { Form::Slots };
+        let form = if shards { TopologyForm::Shards } else { TopologyForm::Slots };
         let mut model: Vec<Option<u16>> = std::vec![None; usize::from(Slot::COUNT)];
         for Served { slots: (first, last), master } in &served {
             for number in *first..=*last {
@@ -486,7 +490,7 @@ proptest! {
             let at = at.index(frame.len());
             frame[at] = byte;
         }
-        let other = match form { Form::Shards => Form::Slots, Form::Slots => Form::Shards };
+        let other = match form { TopologyForm::Shards => TopologyForm::Slots, TopologyForm::Slots => TopologyForm::Shards };
         for form in [form, other] {
             let _ = read(form, &frame);
             let _ = read(form, &frame[..cut.index(frame.len())]);

@@ -40,8 +40,8 @@ fn next(refresh: &mut Refresh, map: &SlotMap, now: Instant) -> (Fetch, Instant) 
 fn the_map_is_read_at_once_and_then_only_one_fetch_at_a_time() {
     let mut refresh = refresh(&["a"], 1);
     let fetch = refresh.poll(&SlotMap::unknown(), at(0)).unwrap();
-    assert_eq!(fetch, Fetch { from: address("a"), form: Form::Shards });
-    refresh.handle(Input::Doubted, at(10_000));
+    assert_eq!(fetch, Fetch { from: address("a"), form: TopologyForm::Shards });
+    refresh.handle(RefreshInput::Doubted, at(10_000));
     assert_eq!(refresh.poll(&SlotMap::unknown(), at(100_000)), None);
     assert_eq!(refresh.deadline(), None);
 }
@@ -51,10 +51,10 @@ fn a_map_that_is_doubted_again_and_again_is_read_once_a_while() {
     let (mut refresh, map) = (refresh(&["a"], 1), map(&["b", "c"]));
     let mut begun = Vec::new();
     for now in (0..10_000).map(at) {
-        refresh.handle(Input::Doubted, now);
+        refresh.handle(RefreshInput::Doubted, now);
         if refresh.poll(&map, now).is_some() {
             begun.push(now);
-            refresh.handle(Input::Fetched, now);
+            refresh.handle(RefreshInput::Fetched, now);
         }
     }
     assert_eq!(begun, (0..10).map(|second| at(second * 1_000)).collect::<Vec<_>>());
@@ -64,8 +64,8 @@ fn a_map_that_is_doubted_again_and_again_is_read_once_a_while() {
 fn a_doubt_during_a_fetch_is_not_lost() {
     let (mut refresh, map) = (refresh(&["a"], 1), map(&[]));
     refresh.poll(&map, at(0)).unwrap();
-    refresh.handle(Input::Doubted, at(5));
-    refresh.handle(Input::Fetched, at(10));
+    refresh.handle(RefreshInput::Doubted, at(5));
+    refresh.handle(RefreshInput::Fetched, at(10));
     assert_eq!(refresh.deadline().unwrap().at, at(1_000));
     assert_eq!(refresh.poll(&map, at(999)), None);
     assert!(refresh.poll(&map, at(1_000)).is_some());
@@ -78,7 +78,7 @@ fn a_map_that_nothing_doubts_is_read_now_and_then_and_by_many_clients_at_many_ti
         .map(|seed| {
             let mut refresh = refresh(&["a"], seed);
             refresh.poll(&map, at(0)).unwrap();
-            refresh.handle(Input::Fetched, at(0));
+            refresh.handle(RefreshInput::Fetched, at(0));
             let deadline = refresh.deadline().unwrap();
             assert_eq!(deadline.why, "read the map of slots");
             assert!(at(30_000) <= deadline.at && deadline.at < at(90_000), "{deadline:?}");
@@ -99,7 +99,7 @@ fn all_nodes_and_seeds_are_asked_alike() {
         let fetch;
         (fetch, now) = next(&mut refresh, &map, now);
         asked["abcd".find(fetch.from.host()).unwrap()] += 1;
-        refresh.handle(Input::Fetched, now);
+        refresh.handle(RefreshInput::Fetched, now);
     }
     assert!(asked.iter().all(|count| (60..140).contains(count)), "{asked:?}");
 }
@@ -115,12 +115,12 @@ fn a_node_that_failed_is_not_asked_until_all_have() {
                 let fetch;
                 (fetch, now) = next(&mut refresh, &map, now);
                 assert!(asked.insert(fetch.from.to_string()), "{} twice", fetch.from);
-                refresh.handle(Input::Failed, now);
+                refresh.handle(RefreshInput::Failed, now);
             }
         }
         // After a fetch that returns a map, all nodes may be asked again.
         refresh.poll(&map, now + Duration::from_secs(10)).unwrap();
-        refresh.handle(Input::Fetched, now);
+        refresh.handle(RefreshInput::Fetched, now);
         assert!(refresh.failed.is_empty());
     }
 }
@@ -131,7 +131,7 @@ fn a_node_that_the_others_do_not_reach_is_asked_only_as_a_seed() {
         %4\r\n+port\r\n:1\r\n+ip\r\n+b\r\n+endpoint\r\n+b\r\n+role\r\n+master\r\n\
         %4\r\n+port\r\n:1\r\n+endpoint\r\n+c\r\n+role\r\n+replica\r\n+health\r\n+fail\r\n";
     let asked = address("seed");
-    let map = SlotMap::read(Form::Shards, failed, &Viewpoint::as_told(&asked)).unwrap();
+    let map = SlotMap::read(TopologyForm::Shards, failed, &Viewpoint::as_told(&asked)).unwrap();
     for (seeds, expected) in [(&["a"][..], &["a", "b"][..]), (&["c"], &["b", "c"])] {
         let mut refresh = refresh(seeds, 1);
         let mut hosts = BTreeSet::new();
@@ -140,7 +140,7 @@ fn a_node_that_the_others_do_not_reach_is_asked_only_as_a_seed() {
             let fetch;
             (fetch, now) = next(&mut refresh, &map, now);
             hosts.insert(fetch.from.host().to_string());
-            refresh.handle(Input::Fetched, now);
+            refresh.handle(RefreshInput::Fetched, now);
         }
         assert_eq!(hosts.iter().collect::<Vec<_>>(), expected);
     }
@@ -150,13 +150,13 @@ fn a_node_that_the_others_do_not_reach_is_asked_only_as_a_seed() {
 fn who_does_not_know_the_form_is_asked_again_at_once_in_the_older_one_which_stays() {
     let (mut refresh, map) = (refresh(&["a", "b"], 1), map(&[]));
     let first = refresh.poll(&map, at(0)).unwrap();
-    refresh.handle(Input::Unknown, at(3));
+    refresh.handle(RefreshInput::Unknown, at(3));
     assert_eq!(refresh.deadline().unwrap().at, at(3));
     let second = refresh.poll(&map, at(3)).unwrap();
-    assert_eq!(second, Fetch { from: first.from.clone(), form: Form::Slots });
-    refresh.handle(Input::Unknown, at(4));
+    assert_eq!(second, Fetch { from: first.from.clone(), form: TopologyForm::Slots });
+    refresh.handle(RefreshInput::Unknown, at(4));
     let (third, now) = next(&mut refresh, &map, at(4));
-    assert!(third.from != first.from && third.form == Form::Slots, "{third:?}");
+    assert!(third.from != first.from && third.form == TopologyForm::Slots, "{third:?}");
     assert!(now >= at(3) + Refresh::LEAST);
 }
 
@@ -164,17 +164,17 @@ fn who_does_not_know_the_form_is_asked_again_at_once_in_the_older_one_which_stay
 fn what_came_of_a_fetch_is_told_from_its_outcome() {
     let refused = |text: &[u8]| Err(MapError::Refused(ServerError::parse(text)));
     for (outcome, input) in [
-        (Ok(SlotMap::unknown()), Input::Fetched),
-        (Err(MapError::Empty), Input::Failed),
+        (Ok(SlotMap::unknown()), RefreshInput::Fetched),
+        (Err(MapError::Empty), RefreshInput::Failed),
         (
             refused(b"ERR Unknown subcommand or wrong number of arguments for 'SHARDS'"),
-            Input::Unknown,
+            RefreshInput::Unknown,
         ),
-        (refused(b"NOPERM this user has no permissions"), Input::Unknown),
-        (refused(b"LOADING Redis is loading the dataset in memory"), Input::Failed),
-        (refused(b"CLUSTERDOWN The cluster is down"), Input::Failed),
+        (refused(b"NOPERM this user has no permissions"), RefreshInput::Unknown),
+        (refused(b"LOADING Redis is loading the dataset in memory"), RefreshInput::Failed),
+        (refused(b"CLUSTERDOWN The cluster is down"), RefreshInput::Failed),
     ] {
-        assert_eq!(Input::of(&outcome), input, "{outcome:?}");
+        assert_eq!(RefreshInput::of(&outcome), input, "{outcome:?}");
     }
 }
 
@@ -188,11 +188,11 @@ fn without_a_seed_or_a_node_nobody_is_asked() {
 #[test]
 fn what_is_told_of_a_fetch_that_is_none_is_of_no_effect() {
     let mut refresh = refresh(&["a"], 1);
-    for input in [Input::Fetched, Input::Failed, Input::Unknown] {
+    for input in [RefreshInput::Fetched, RefreshInput::Failed, RefreshInput::Unknown] {
         refresh.handle(input, at(500));
         assert_eq!(refresh.deadline().unwrap().at, at(0));
     }
-    assert_eq!(refresh.poll(&map(&[]), at(0)).unwrap().form, Form::Shards);
+    assert_eq!(refresh.poll(&map(&[]), at(0)).unwrap().form, TopologyForm::Shards);
 }
 
 proptest! {
@@ -202,25 +202,25 @@ proptest! {
         story in prop::collection::vec((0..5_u8, 0..300_u64), 1..200),
     ) {
         let (mut refresh, map) = (refresh(&["a", "b"], seed), map(&["c"]));
-        let (mut now, mut begun) = (at(0), Vec::<(Instant, bool, Form)>::new());
+        let (mut now, mut begun) = (at(0), Vec::<(Instant, bool, TopologyForm)>::new());
         for (event, pause) in story {
             now = now + Duration::from_millis(pause);
             match event {
-                0 => refresh.handle(Input::Doubted, now),
+                0 => refresh.handle(RefreshInput::Doubted, now),
                 1 => {
                     if refresh.fetching.is_some() && let Some(last) = begun.last_mut() {
                         last.1 = true;
                     }
-                    refresh.handle(Input::Fetched, now);
+                    refresh.handle(RefreshInput::Fetched, now);
                 }
-                2 => refresh.handle(Input::Failed, now),
-                3 => refresh.handle(Input::Unknown, now),
+                2 => refresh.handle(RefreshInput::Failed, now),
+                3 => refresh.handle(RefreshInput::Unknown, now),
                 _ => {}
             }
             if let Some(fetch) = refresh.poll(&map, now) {
                 if let Some((before, succeeded, form)) = begun.last() {
                     let apart = if *succeeded { Refresh::CALM } else { Refresh::LEAST };
-                    let in_older_form = *form != fetch.form && fetch.form == Form::Slots;
+                    let in_older_form = *form != fetch.form && fetch.form == TopologyForm::Slots;
                     prop_assert!(in_older_form || now.since(*before) >= apart);
                 }
                 begun.push((now, false, fetch.form));

@@ -43,7 +43,7 @@ fn parts_of_one_node_are_one_group_and_those_of_no_known_node_another() {
     split(&["{a}", "{b}", "{c}", "{d}", "{a}2"], |_, split| {
         let node = |slot: Slot| (slot != Slot::of(b"c")).then(|| slot == Slot::of(b"a"));
         let groups = split.by_node(node);
-        let places = |group: &Vec<Part<'_>>| {
+        let places = |group: &Vec<SlotPart<'_>>| {
             group.iter().flat_map(|part| part.places.iter().copied()).collect::<BTreeSet<_>>()
         };
         let groups: Vec<_> = groups.iter().map(|(node, group)| (*node, places(group))).collect();

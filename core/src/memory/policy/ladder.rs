@@ -38,7 +38,7 @@ pub(super) struct Ladder {
     below: u32,
     /// How many a shadow may hold.
     room: u32,
-    heard: Heard,
+    heard: Samples,
     shadows: Option<Box<[Shadow; RULES.len()]>>,
     /// By how much each is behind the best: zero or less.
     scores: [i32; RULES.len()],
@@ -52,14 +52,14 @@ pub(super) struct Ladder {
 
 /// Requests that were not settled yet: of each the hash but for its lowest bits, and there what it was.
 #[derive(Debug)]
-struct Heard {
+struct Samples {
     /// How many were settled, and how many were noted: a place is one of them, modulo the length.
     settled: usize,
     noted: AtomicUsize,
     words: Box<[AtomicU32]>,
 }
 
-impl Heard {
+impl Samples {
     fn new() -> Self {
         let words: Vec<_> = (0..HEARD).map(|_| AtomicU32::new(0)).collect();
         Self { settled: 0, noted: AtomicUsize::new(0), words: words.into_boxed_slice() }
@@ -95,7 +95,7 @@ impl Ladder {
         let mut ladder = Self {
             below: u32::MAX,
             room: u32::MAX,
-            heard: Heard::new(),
+            heard: Samples::new(),
             shadows: None,
             scores: [0; RULES.len()],
             behind: 0,

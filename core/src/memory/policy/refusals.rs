@@ -7,20 +7,20 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 #[derive(Debug)]
 pub(super) struct Refusals {
-    slots: [Refused; SLOTS],
+    slots: [RefusedKey; SLOTS],
     /// The slots from here on are empty.
     len: usize,
 }
 
 #[derive(Debug)]
-struct Refused {
+struct RefusedKey {
     hash: u32,
     asks: AtomicU8,
 }
 
 impl Refusals {
     pub(super) const fn new() -> Self {
-        let slots = [const { Refused { hash: 0, asks: AtomicU8::new(0) } }; SLOTS];
+        let slots = [const { RefusedKey { hash: 0, asks: AtomicU8::new(0) } }; SLOTS];
         Self { slots, len: 0 }
     }
 
@@ -36,7 +36,7 @@ impl Refusals {
             self.len -= 1;
         }
         if let Some(slot) = self.slots.get_mut(self.len) {
-            *slot = Refused { hash, asks: asks.into() };
+            *slot = RefusedKey { hash, asks: asks.into() };
             self.len += 1;
         }
     }
@@ -65,7 +65,7 @@ impl Refusals {
         }
     }
 
-    fn find(&self, hash: u32) -> Option<&Refused> {
+    fn find(&self, hash: u32) -> Option<&RefusedKey> {
         self.slots.iter().take(self.len).find(|refused| refused.hash == hash)
     }
 }

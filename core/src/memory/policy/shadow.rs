@@ -12,24 +12,24 @@ use crate::memory::slab::{Id, Slab};
 #[derive(Debug)]
 pub(super) struct Shadow {
     queues: Queues,
-    seen: Slab<Seen>,
+    seen: Slab<ShadowEntry>,
     /// The first hash of each chain; the low bits of a hash select its chain.
     chains: Vec<Id>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct ShadowEntry {
     rank: Rank,
     next: Id,
 }
 
-impl Linked for Slab<Seen> {
+impl Linked for Slab<ShadowEntry> {
     fn links(&mut self, id: Id) -> Option<&mut Links> {
         self.get_mut(id).map(|seen| &mut seen.rank.links)
     }
 }
 
-impl Residents for Slab<Seen> {
+impl Residents for Slab<ShadowEntry> {
     fn rank(&mut self, id: Id) -> Option<&mut Rank> {
         self.get_mut(id).map(|seen| &mut seen.rank)
     }
@@ -73,7 +73,7 @@ impl Shadow {
             }
         }
         let next = self.chain(hash).map_or(Id::NONE, |first| *first);
-        let id = self.seen.insert(Seen { rank: Rank::new(hash), next });
+        let id = self.seen.insert(ShadowEntry { rank: Rank::new(hash), next });
         if let Some(first) = self.chain(hash) {
             *first = id;
         }
@@ -105,7 +105,7 @@ impl Shadow {
 
     fn remove(&mut self, id: Id) {
         self.queues.remove(&mut self.seen, id);
-        let Some(Seen { rank, next }) = self.seen.remove(id) else { return };
+        let Some(ShadowEntry { rank, next }) = self.seen.remove(id) else { return };
         let Some(mut at) = self.chain(rank.hash).copied() else { return };
         if at == id {
             if let Some(first) = self.chain(rank.hash) {

@@ -5,7 +5,7 @@ use std::vec;
 
 use proptest::prelude::*;
 
-use crate::cluster::map::Form;
+use crate::command::{Command, TopologyForm};
 use crate::error::{NumberError, ServerErrorKind};
 use crate::key::{KeySpace, Names};
 use crate::resp::scan::Scanner;
@@ -105,7 +105,7 @@ fn every_command_says_what_it_expects_and_how_often() {
         (Command::Contains(key), Shape::Flag, 1),
         (Command::Remaining(key), Shape::Remaining, 1),
         (Command::Ping, Shape::Pong(Pong::Done), 1),
-        (Command::Topology(Form::Slots), Shape::Topology, 1),
+        (Command::Topology(TopologyForm::Slots), Shape::Topology, 1),
         (Command::ReadOnly, Shape::Done, 1),
     ] {
         let expect = Expect::of(&command);

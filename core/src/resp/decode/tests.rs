@@ -61,7 +61,7 @@ fn elements_are_those_of_the_top_level_only() {
     let frame = &frame[..frame.len() - 5];
     let frame = [frame, &b"~1\r\n+z\r\n:7\r\n+next\r\n"[..]].concat();
     let parts: Vec<_> = elements(&frame).unwrap().map(Result::unwrap).collect();
-    let kinds: Vec<_> = parts.iter().map(Part::kind).collect();
+    let kinds: Vec<_> = parts.iter().map(FramePart::kind).collect();
     assert_eq!(kinds, [Kind::Array, Kind::Blob, Kind::Array, Kind::Set, Kind::Integer]);
     assert_eq!(parts[0].elements().unwrap().count(), 2);
     assert_eq!(parts[4].integer(), Some(7));

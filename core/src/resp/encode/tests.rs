@@ -77,8 +77,8 @@ fn every_command_has_its_form_on_the_wire() {
         (Command::Persist(key), &["PERSIST p:1:k", "EXISTS p:1:k"]),
         (Command::Contains(key), &["EXISTS p:1:k"]),
         (Command::Remaining(key), &["PTTL p:1:k"]),
-        (Command::Topology(Form::Shards), &["CLUSTER SHARDS"]),
-        (Command::Topology(Form::Slots), &["CLUSTER SLOTS"]),
+        (Command::Topology(TopologyForm::Shards), &["CLUSTER SHARDS"]),
+        (Command::Topology(TopologyForm::Slots), &["CLUSTER SLOTS"]),
         (Command::ReadOnly, &["READONLY"]),
         (Command::Ping, &["PING"]),
     ] {
@@ -133,20 +133,24 @@ fn a_script_is_sent_in_full_once_and_again_after_it_was_forgotten() {
 }
 
 #[test]
-fn a_timeout_is_taken_away_without_a_script_once_one_was_refused() {
+fn a_timeout_is_taken_away_without_a_script_in_two_commands() {
     let space = space();
     let key = space.scope(None).unwrap().key(b"k");
-    let mut scripts = Scripts::default();
-    scripts.refuse();
-    scripts.forget();
-    let persist = Command::Touch { key, expiry: Expiry::Never };
+    let touch = Command::Touch { key, expiry: Expiry::Never };
     let plain: Vec<Vec<_>> = [b"PERSIST".as_slice(), b"EXISTS"]
         .map(|name| [name, b"p:1:k"].map(<[u8]>::to_vec).to_vec())
         .to_vec();
-    assert_eq!(commands(&persist, &mut scripts), plain);
-    // Nothing but a script does this in one step.
-    let incr = Command::Incr { key, delta: Number::Integer(1), start: None };
-    assert_eq!(words(&incr, &mut scripts)[0], b"EVAL");
+    let persist = touch.without_script().unwrap();
+    assert_eq!(commands(&persist, &mut Scripts::default()), plain);
+}
+
+#[test]
+fn a_refusal_of_scripts_outlives_what_the_server_forgets() {
+    let mut scripts = Scripts::default();
+    assert!(!scripts.are_refused());
+    scripts.refuse();
+    scripts.forget();
+    assert!(scripts.are_refused());
 }
 
 #[test]
@@ -182,9 +186,9 @@ fn a_value_to_be_compared_is_sent_with_a_script_of_its_own() {
     assert_eq!(words(&command, &mut scripts), [&b"EVAL"[..], source, b"1", b"p:1:k", &value]);
     let digest = script::DELETE_IF.digest.as_bytes();
     assert_eq!(words(&command, &mut scripts), [&b"EVALSHA"[..], digest, b"1", b"p:1:k", &value]);
-    assert_eq!(super::largest(&command), 5);
+    assert_eq!(command.largest_argument(), 5);
     let value = Bytes::from(vec![b'v'; 9]);
-    assert_eq!(super::largest(&Command::DeleteIf { key, value: &value }), 9);
+    assert_eq!(Command::DeleteIf { key, value: &value }.largest_argument(), 9);
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn the_largest_argument_is_found_before_anything_is_written() {
         (Command::Incr { key, delta: Number::Integer(1), start: None }, 8),
         (Command::Ping, 0),
     ] {
-        assert_eq!(largest(&command), expected, "{command:?}");
+        assert_eq!(command.largest_argument(), expected, "{command:?}");
     }
 }
 

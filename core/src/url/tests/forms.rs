@@ -1,6 +1,7 @@
 //! Forms of URLs that other clients accept, and the parts of a URL that messages quote.
 
 use super::*;
+use crate::secret::Secret;
 
 #[test]
 fn forms_of_other_clients_are_taken() {

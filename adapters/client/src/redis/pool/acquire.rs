@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use async_caches_core::planted::{self, Bug};
-use async_caches_core::pool::Input;
+use async_caches_core::pool::PoolInput;
 use async_caches_core::time::Instant;
 
 use super::routes::pick;
@@ -46,7 +46,7 @@ impl Pool {
             return Acquired::Failed(self.failed_by(ConnectionFailure::RuntimeGone));
         }
         if found.as_ref().is_none_or(|(_, load)| *load >= busy) {
-            state.decisions.handle(Input::Demand, now);
+            state.decisions.handle(PoolInput::Demand, now);
         }
         let expires = *expires.get_or_insert(now + self.response_timeout());
         let acquired = if let Some((link, _)) = found {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use async_caches_core::pool::{Input, allot};
+use async_caches_core::pool::{PoolInput, allot};
 use async_caches_core::time::Instant;
 
 use super::acquire::Acquired;
@@ -120,7 +120,7 @@ impl PoolState {
             }
         }
         if allotment.demand {
-            self.decisions.handle(Input::Demand, now);
+            self.decisions.handle(PoolInput::Demand, now);
         }
         if freed {
             allotted.woken.extend(self.queue.take_waiting());

@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use async_caches_core::connection::Greeting;
 use async_caches_core::error::ConnectionError;
-use async_caches_core::pool::{Input, LinkId};
+use async_caches_core::pool::{ConnectionId, PoolInput};
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Credentials, Endpoint};
 
@@ -22,7 +22,7 @@ use crate::sync::lock;
 /// A connection that has ended, or could not be dialled.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::redis) struct Ended<'c> {
-    pub(in crate::redis) id: LinkId,
+    pub(in crate::redis) id: ConnectionId,
     pub(in crate::redis) endpoint: &'c Endpoint,
     pub(in crate::redis) shared: &'c SharedConnection,
     /// Why it ended.
@@ -33,7 +33,7 @@ pub(in crate::redis) struct Ended<'c> {
 
 impl Pool {
     /// Records that a connection is ready for commands, and wakes the callers that can use it.
-    pub(in crate::redis) fn opened(&self, id: LinkId, endpoint: &Endpoint) {
+    pub(in crate::redis) fn opened(&self, id: ConnectionId, endpoint: &Endpoint) {
         let now = self.now();
         let mut state = lock(&self.state);
         let (mut late, mut told, mut news) = (None, None, None);
@@ -46,7 +46,7 @@ impl Pool {
                 && !std::mem::replace(&mut state.in_cluster, true)
                 && self.config.member.is_none();
             let before = state.decisions.tally().reconnects;
-            state.decisions.handle(Input::Opened(id), now);
+            state.decisions.handle(PoolInput::Opened(id), now);
             let reconnect = state.decisions.tally().reconnects > before;
             news = Some((Arc::clone(&link.1), reconnect, unnamed, in_cluster));
             state.last_error = None;
@@ -87,7 +87,7 @@ impl Pool {
             // The race of a dial with one address cannot connect again, so the pool dials again.
             let (_, link) = state.dialling.swap_remove(at);
             state.dialled_anew = Some(link.dialled());
-            state.decisions.handle(Input::GreetedAnew(id), now);
+            state.decisions.handle(PoolInput::GreetedAnew(id), now);
             unlock_and_wake(state);
             return self.config.observer.ended(endpoint, Ending::Closed, error, None);
         }
@@ -96,7 +96,7 @@ impl Pool {
         let silent = self.silent(&mut state, connection, now);
         let refused = error.is_refusal();
         let answered = known.as_ref().is_some_and(|link| link.has_answered());
-        state.decisions.handle(Input::Ended { link: id, refused, answered }, now);
+        state.decisions.handle(PoolInput::Ended { connection: id, refused, answered }, now);
         let mut told = None;
         let doubted = known.is_some()
             && !matches!(error, ConnectionFailure::Moved | ConnectionFailure::Closed);
@@ -148,7 +148,7 @@ impl Pool {
             return Vec::new();
         }
         let links: OnceCell<HashMap<_, _>> = OnceCell::new();
-        let heard = |id: LinkId| {
+        let heard = |id: ConnectionId| {
             let links = links.get_or_init(|| state.links.iter().cloned().collect());
             links.get(&id).map_or(Instant::ORIGIN, |link| link.last_heard())
         };
@@ -179,7 +179,7 @@ impl Pool {
     pub(crate) fn authenticate(&self, credentials: &Credentials) {
         let now = self.now();
         let mut state = lock(&self.state);
-        state.decisions.handle(Input::Renewed, now);
+        state.decisions.handle(PoolInput::Renewed, now);
         let links: Vec<_> = state.links.iter().map(|(_, link)| Arc::clone(link)).collect();
         unlock_and_wake(state);
         links.iter().for_each(|link| link.authenticate(credentials));

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use std::task::Waker;
 
 use async_caches_core::pool;
-use async_caches_core::sentinel::{Event, Input, Setup};
+use async_caches_core::sentinel::{RoundsInput, WatchEvent, WatchSetup};
 use async_caches_core::time::Instant;
 use async_caches_core::url::Endpoint;
 
@@ -31,7 +31,10 @@ impl PoolState {
     }
 
     /// The sentinel to ask now, the setup of its connection, and the orders for that connection.
-    pub(in crate::redis) fn ask(&mut self, now: Instant) -> Option<(Endpoint, Setup, Arc<Orders>)> {
+    pub(in crate::redis) fn ask(
+        &mut self,
+        now: Instant,
+    ) -> Option<(Endpoint, WatchSetup, Arc<Orders>)> {
         let sentinels = self.sentinels.as_mut()?;
         let place = sentinels.rounds.poll(now)?;
         let orders = Arc::new(Orders::new(sentinels.doubted));
@@ -42,19 +45,21 @@ impl PoolState {
 
 impl Pool {
     /// Takes in an event from a sentinel.
-    pub(in crate::redis) fn heard(&self, at: &Endpoint, event: Event) {
+    pub(in crate::redis) fn heard(&self, at: &Endpoint, event: WatchEvent) {
         let event = event.translated(self.config.named_by_sentinels.as_fn());
         let now = self.now();
         let mut state = lock(&self.state);
         let Some(sentinels) = &mut state.sentinels else { return };
         match event {
-            Event::Polled => {
+            WatchEvent::Polled => {
                 drop(state);
                 return self.config.observer.sentinel_polled(at);
             }
-            Event::Sentinels(others) => sentinels.rounds.handle(Input::Named(others), now),
-            Event::Master(place) => {
-                sentinels.rounds.handle(Input::Answered, now);
+            WatchEvent::Sentinels(others) => {
+                sentinels.rounds.handle(RoundsInput::Named(others), now);
+            }
+            WatchEvent::Master(place) => {
+                sentinels.rounds.handle(RoundsInput::Answered, now);
                 sentinels.last_error = None;
                 if state.at.as_ref() != Some(&place) && !state.closed {
                     return self.moved(state, &place, now);
@@ -69,7 +74,7 @@ impl Pool {
     fn moved(&self, mut state: MutexGuard<'_, PoolState>, place: &Endpoint, now: Instant) {
         let before = state.at.replace(place.clone());
         state.last_error = None;
-        state.decisions.handle(pool::Input::Moved, now);
+        state.decisions.handle(pool::PoolInput::Moved, now);
         if let Some(sentinels) = &mut state.sentinels {
             sentinels.denials = 0;
         }
@@ -90,7 +95,7 @@ impl Pool {
         let mut state = lock(&self.state);
         if let Some(sentinels) = &mut state.sentinels {
             orders = sentinels.orders.take();
-            sentinels.rounds.handle(Input::Ended, now);
+            sentinels.rounds.handle(RoundsInput::Ended, now);
             let source = Shared::new(error.clone());
             sentinels.last_error = Some(ConnectionFailure::Sentinel { at: at.to_string(), source });
         }

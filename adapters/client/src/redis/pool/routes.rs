@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use async_caches_core::command::Command;
 use async_caches_core::large::LargeKeys;
-use async_caches_core::pool::LinkId;
+use async_caches_core::pool::ConnectionId;
 
 use crate::redis::connection::shared::SharedConnection;
 use crate::redis::load::{CLOSED, STALLED};
 
 /// Connections with their ids, in the order in which they opened.
-pub(in crate::redis) type Connections = Vec<(LinkId, Arc<SharedConnection>)>;
+pub(in crate::redis) type Connections = Vec<(ConnectionId, Arc<SharedConnection>)>;
 
 /// The callers' view of a pool: the connections that take commands. Most callers find one here
 /// without taking the pool's lock, and without waiting for each other.

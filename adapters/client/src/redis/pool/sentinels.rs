@@ -14,7 +14,7 @@ use std::task::{Context, Waker};
 
 use async_caches_core::error::ConnectionError;
 use async_caches_core::options::Settings;
-use async_caches_core::sentinel::{Rounds, Setup};
+use async_caches_core::sentinel::{Rounds, WatchSetup};
 use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Topology;
 
@@ -27,7 +27,7 @@ use crate::waker::Spare;
 #[derive(Debug)]
 pub(in crate::redis) struct Sentinels {
     pub(in crate::redis) rounds: Rounds,
-    pub(in crate::redis) setup: Setup,
+    pub(in crate::redis) setup: WatchSetup,
     /// Until when callers may hope for a first connection.
     first_until: Instant,
     /// For the connection to the sentinel that is asked, if one is.
@@ -61,7 +61,7 @@ impl Sentinels {
         runtime: &dyn Runtime,
     ) -> Option<Self> {
         let Topology::Sentinel(service) = topology else { return None };
-        let setup = Setup {
+        let setup = WatchSetup {
             credentials: settings.sentinel_credentials.clone(),
             service: service.name.as_str().into(),
             connect_timeout: settings.connect_timeout,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_caches_core::connection::Greetings;
-use async_caches_core::pool::{self, LinkId};
+use async_caches_core::pool::{self, ConnectionId};
 use async_caches_core::time::Instant;
 use async_caches_core::url::Endpoint;
 
@@ -117,7 +117,7 @@ impl Pool {
     pub(in crate::redis) fn remove(
         &self,
         state: &mut PoolState,
-        id: LinkId,
+        id: ConnectionId,
     ) -> Option<Arc<SharedConnection>> {
         let take = |links: &mut Connections| {
             let at = links.iter().position(|(link, _)| *link == id)?;

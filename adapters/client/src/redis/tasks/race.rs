@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_caches_core::dial::{self, Action, Dial, End, Input};
+use async_caches_core::dial::{self, Dial, DialAction, DialEnd, DialInput};
 use async_caches_core::error::ConnectionError;
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::Instant;
@@ -195,13 +195,13 @@ impl<C, F, S: Socket, G: Handshake> Race<C, F, S, G> {
             let now = dialler.now();
             while let Some(action) = self.decisions.poll(now) {
                 match action {
-                    Action::Start(index) => self.start(index),
-                    Action::Close(index) => self.close(index, wrap),
-                    Action::Finish(End::Won(_)) => {
+                    DialAction::Start(index) => self.start(index),
+                    DialAction::Close(index) => self.close(index, wrap),
+                    DialAction::Finish(DialEnd::Won(_)) => {
                         let lost = || ConnectionError::NotReadyInTime.into();
                         return Poll::Ready(won.ok_or_else(lost));
                     }
-                    Action::Finish(End::AllFailed | End::OutOfTime) => {
+                    DialAction::Finish(DialEnd::AllFailed | DialEnd::OutOfTime) => {
                         let why = self.failed.take();
                         let why = why.unwrap_or(ConnectionError::NotReadyInTime.into());
                         return Poll::Ready(Err(why));
@@ -219,7 +219,7 @@ impl<C, F, S: Socket, G: Handshake> Race<C, F, S, G> {
                         let (_, attempt) = self.attempts.remove(at);
                         match (result, attempt) {
                             (Ok(()), Attempt::Greeting(greeted)) => {
-                                self.decisions.handle(Input::Greeted(index));
+                                self.decisions.handle(DialInput::Greeted(index));
                                 won = Some(greeted);
                             }
                             (Err(why), Attempt::Greeting(greeted))
@@ -229,7 +229,7 @@ impl<C, F, S: Socket, G: Handshake> Race<C, F, S, G> {
                                 self.start(index);
                             }
                             (result, Attempt::Connecting(_) | Attempt::Greeting(_)) => {
-                                self.decisions.handle(Input::Failed(index));
+                                self.decisions.handle(DialInput::Failed(index));
                                 self.note(result.err());
                             }
                         }
@@ -255,7 +255,7 @@ impl<C, F, S: Socket, G: Handshake> Race<C, F, S, G> {
             Some(connect) => {
                 self.attempts.push((index, Attempt::Connecting(Box::pin(connect))));
             }
-            None => self.decisions.handle(Input::Failed(index)),
+            None => self.decisions.handle(DialInput::Failed(index)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_caches_core::connection::Greeting;
-use async_caches_core::pool::LinkId;
+use async_caches_core::pool::ConnectionId;
 use async_caches_core::url::{Credentials, Endpoint};
 
 use crate::error::ConnectionFailure;
@@ -17,7 +17,7 @@ use crate::redis::pool::state::Pool;
 #[derive(Debug)]
 pub(in crate::redis) struct ServerConnection {
     pub(in crate::redis) pool: Arc<Pool>,
-    pub(in crate::redis) id: LinkId,
+    pub(in crate::redis) id: ConnectionId,
     pub(in crate::redis) shared: Arc<SharedConnection>,
     /// The address that is dialled.
     pub(in crate::redis) at: Endpoint,
@@ -41,7 +41,7 @@ impl ServerConnection {
     /// A connection of a pool to `at` that is about to be dialled.
     pub(in crate::redis) fn new(
         pool: Arc<Pool>,
-        id: LinkId,
+        id: ConnectionId,
         shared: Arc<SharedConnection>,
         at: Endpoint,
         greeting: Greeting,

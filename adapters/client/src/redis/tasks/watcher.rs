@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_caches_core::resp::output::Output;
-use async_caches_core::sentinel::{Event, Setup, Watch};
+use async_caches_core::sentinel::{Watch, WatchEvent, WatchSetup};
 use async_caches_core::time::Instant;
 use async_caches_core::url::Endpoint;
 use bytes::{Buf, BytesMut};
@@ -28,7 +28,7 @@ pub(crate) struct Watcher {
     pub(in crate::redis) pool: Arc<Pool>,
     at: Endpoint,
     orders: Arc<Orders>,
-    setup: Setup,
+    setup: WatchSetup,
     /// When it was dialled.
     dialled: Instant,
     /// Whether there is one way to connect, and no list of addresses.
@@ -43,7 +43,7 @@ impl Watcher {
     pub(in crate::redis) fn new(
         pool: Arc<Pool>,
         at: Endpoint,
-        setup: Setup,
+        setup: WatchSetup,
         orders: Arc<Orders>,
         dialled: Instant,
     ) -> Self {
@@ -153,7 +153,7 @@ impl Dialler for Watcher {
 #[derive(Debug)]
 pub(in crate::redis) struct Questions {
     watch: Watch,
-    first: Option<Event>,
+    first: Option<WatchEvent>,
 }
 
 impl Handshake for Questions {

@@ -6,15 +6,15 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
-use super::Rounds;
+use super::rounds::Rounds;
 use crate::error::ProtocolError;
-use crate::resp::decode::{self, Part};
+use crate::resp::decode::{self, FramePart};
 use crate::resp::kind::Kind;
-use crate::url::Endpoint;
+use crate::server::Endpoint;
 
 /// The kind of a frame from a sentinel to a subscribed client.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Heard<'a> {
+pub(super) enum SentinelMessage<'a> {
     /// A message on the channel.
     Message(&'a [u8]),
     /// Anything else: the reply to a command.
@@ -22,14 +22,16 @@ pub(super) enum Heard<'a> {
 }
 
 /// Separates messages from replies. A message is an array of three texts of which the first is `message`.
-pub(super) fn heard(frame: &[u8]) -> Result<Heard<'_>, ProtocolError> {
-    let Some(mut parts) = decode::first(frame)?.elements() else { return Ok(Heard::Answer) };
+pub(super) fn heard(frame: &[u8]) -> Result<SentinelMessage<'_>, ProtocolError> {
+    let Some(mut parts) = decode::first(frame)?.elements() else {
+        return Ok(SentinelMessage::Answer);
+    };
     if parts.remaining() != 3 || text(parts.next())? != Some(b"message") {
-        return Ok(Heard::Answer);
+        return Ok(SentinelMessage::Answer);
     }
     let (channel, message) = (text(parts.next())?, text(parts.next())?);
     match (channel, message) {
-        (Some(CHANNEL), Some(message)) => Ok(Heard::Message(message)),
+        (Some(CHANNEL), Some(message)) => Ok(SentinelMessage::Message(message)),
         _ => Err(ProtocolError::Malformed(MESSAGE)),
     }
 }
@@ -123,7 +125,7 @@ fn endpoint(host: &[u8], port: &[u8]) -> Option<Endpoint> {
 }
 
 fn text<'a>(
-    part: Option<Result<Part<'a>, ProtocolError>>,
+    part: Option<Result<FramePart<'a>, ProtocolError>>,
 ) -> Result<Option<&'a [u8]>, ProtocolError> {
     Ok(part.transpose()?.and_then(|part| part.bytes()))
 }

@@ -3,23 +3,23 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use super::{LinkId, Phase};
+use super::phase::{ConnectionId, PooledPhase};
 use crate::time::Instant;
 use crate::work::Work;
 
 /// Connections by their names, which are in the order in which they were dialled.
 #[derive(Debug)]
-pub(super) struct Links {
-    phases: BTreeMap<LinkId, Phase>,
-    open: BTreeSet<LinkId>,
+pub(super) struct Connections {
+    phases: BTreeMap<ConnectionId, PooledPhase>,
+    open: BTreeSet<ConnectionId>,
     /// When open connections become too old, for those that ever do.
-    ages: BTreeSet<(Instant, LinkId)>,
+    ages: BTreeSet<(Instant, ConnectionId)>,
     dialling: usize,
     /// How many connections were looked at.
     visited: Work,
 }
 
-impl Links {
+impl Connections {
     pub(super) const fn new() -> Self {
         Self {
             phases: BTreeMap::new(),
@@ -31,36 +31,36 @@ impl Links {
     }
 
     /// Moves a connection to a phase, out of its old one.
-    pub(super) fn put(&mut self, id: LinkId, phase: Phase) {
+    pub(super) fn put(&mut self, id: ConnectionId, phase: PooledPhase) {
         self.remove(id);
         match phase {
-            Phase::Dialling => self.dialling += 1,
-            Phase::Open { until, .. } => {
+            PooledPhase::Dialling => self.dialling += 1,
+            PooledPhase::Open { until, .. } => {
                 self.open.insert(id);
                 if until < Instant::MAX {
                     self.ages.insert((until, id));
                 }
             }
-            Phase::Closing => {}
+            PooledPhase::Closing => {}
         }
         self.phases.insert(id, phase);
     }
 
-    pub(super) fn remove(&mut self, id: LinkId) -> Option<Phase> {
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<PooledPhase> {
         self.visited.count();
         let phase = self.phases.remove(&id)?;
         match phase {
-            Phase::Dialling => self.dialling -= 1,
-            Phase::Open { until, .. } => {
+            PooledPhase::Dialling => self.dialling -= 1,
+            PooledPhase::Open { until, .. } => {
                 self.open.remove(&id);
                 self.ages.remove(&(until, id));
             }
-            Phase::Closing => {}
+            PooledPhase::Closing => {}
         }
         Some(phase)
     }
 
-    pub(super) fn contains(&self, id: LinkId) -> bool {
+    pub(super) fn contains(&self, id: ConnectionId) -> bool {
         self.visited.count();
         self.phases.contains_key(&id)
     }
@@ -87,8 +87,11 @@ impl Links {
     }
 
     /// The open connections below `before`, or all if that is `None`, from the last one dialled to the first.
-    pub(super) fn open_before(&self, before: Option<LinkId>) -> impl Iterator<Item = LinkId> + '_ {
-        let before = before.unwrap_or(LinkId(u64::MAX));
+    pub(super) fn open_before(
+        &self,
+        before: Option<ConnectionId>,
+    ) -> impl Iterator<Item = ConnectionId> + '_ {
+        let before = before.unwrap_or(ConnectionId(u64::MAX));
         self.open.range(..before).rev().inspect(|_| self.visited.count()).copied()
     }
 
@@ -98,20 +101,20 @@ impl Links {
         self.dialling = 0;
         for phase in self.phases.values_mut() {
             self.visited.count();
-            *phase = Phase::Closing;
+            *phase = PooledPhase::Closing;
         }
         self.open.clear();
     }
 
     /// The connection that has been too old for longest.
-    pub(super) fn too_old(&self, now: Instant) -> Option<LinkId> {
-        let old = self.ages.range(..=(now, LinkId(u64::MAX)));
+    pub(super) fn too_old(&self, now: Instant) -> Option<ConnectionId> {
+        let old = self.ages.range(..=(now, ConnectionId(u64::MAX)));
         old.map(|(_, id)| *id).next()
     }
 
     /// When the next connection becomes too old.
     pub(super) fn next_age(&self, now: Instant) -> Option<Instant> {
-        let mut later = self.ages.range((now, LinkId(u64::MAX))..);
+        let mut later = self.ages.range((now, ConnectionId(u64::MAX))..);
         later.find(|(until, _)| *until > now).map(|(until, _)| *until)
     }
 

@@ -5,12 +5,12 @@
 use alloc::vec::Vec;
 
 #[derive(Debug)]
-pub(super) struct Row<T> {
+pub(super) struct ChunkedVec<T> {
     chunks: Vec<Vec<T>>,
     len: usize,
 }
 
-impl<T> Row<T> {
+impl<T> ChunkedVec<T> {
     pub(super) const fn new() -> Self {
         Self { chunks: Vec::new(), len: 0 }
     }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn things_in_many_chunks_stay_where_they_are_while_it_grows() {
-        let mut row = Row::new();
+        let mut row = ChunkedVec::new();
         (0..CHUNK).for_each(|thing| row.push(thing));
         let place = core::ptr::from_ref(row.get(0).unwrap());
         (CHUNK..3 * CHUNK + 1).for_each(|thing| row.push(thing));
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_row_that_shrinks_hands_out_its_empty_chunks_but_for_one() {
-        let mut row = Row::new();
+        let mut row = ChunkedVec::new();
         (0..3 * CHUNK + 1).for_each(|thing| row.push(thing));
         assert_eq!((row.pop(), row.trim()), (Some(3 * CHUNK), None));
         row.push(7);
