@@ -21,7 +21,6 @@ use async_caches_core::error::{Failure, ServerError};
 use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::resp::output::Output;
-use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -343,17 +342,7 @@ struct Link {
 
 impl Link {
     fn open(server: &Server) -> Self {
-        let setup = connection::Setup {
-            credentials: None,
-            database: 0,
-            name: None,
-            greeting: connection::Greeting::default(),
-            limits: Limits::default(),
-            role: connection::Role::Any,
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(5),
-            pushes: connection::Pushes::Dropped,
-        };
+        let setup = connection::Setup::new(Duration::from_secs(5), Duration::from_secs(5));
         let mut tx = Output::new();
         let connection = Connection::open(&setup, Instant::ORIGIN, &mut tx);
         let stream = TcpStream::connect(server.address()).unwrap();

@@ -106,7 +106,7 @@ fn the_code_of_every_page_of_the_guide_is_compiled() {
 #[test]
 fn every_option_is_on_the_page_about_options() {
     let page = page_text("docs/guide/options.md");
-    for option in async_caches_core::options::Options::NAMES {
+    for &option in async_caches_core::options::Options::NAMES {
         assert!(page.contains(&format!("`{option}`")), "options.md does not name {option}");
     }
 }

@@ -9,10 +9,9 @@
 use std::time::{Duration, Instant as Clock};
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Greeting, Pushes, Role, Setup, Tag};
+use async_caches_core::connection::Output;
+use async_caches_core::connection::{Connection, Event, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names};
-use async_caches_core::resp::output::Output;
-use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use bytes::BytesMut;
 
@@ -35,17 +34,7 @@ fn main() {
 
 /// Feeds `reply` to a connection that asked for it, so many bytes at a time.
 fn receive(reply: &[u8], piece: usize) -> Duration {
-    let setup = Setup {
-        credentials: None,
-        database: 0,
-        greeting: Greeting::default(),
-        role: Role::Any,
-        name: None,
-        limits: Limits::default(),
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(5),
-        pushes: Pushes::Dropped,
-    };
+    let setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
     let (mut rx, mut tx) = (BytesMut::new(), Output::new());
     let now = Instant::ORIGIN;
     let mut connection = Connection::open(&setup, now, &mut tx);

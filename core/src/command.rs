@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::error::NumberError;
 use crate::key::{Key, Keys};
-use crate::number::Number;
+pub use crate::number::Number;
 use crate::pattern;
 use crate::ttl::Expiry;
 
@@ -197,8 +197,9 @@ impl<'a> Facts<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// The one place that describes each command.
-    #[inline]
+    /// The one place that describes each command. Inlined, so that each caller computes only the facts
+    /// that it uses.
+    #[inline(always)]
     fn facts(&self) -> Facts<'a> {
         use CommandKeys::{All, Many, None, One, Stem, Whole};
         use Effect::{Adjusts, BeginsRemoval, Reads, Replaces};

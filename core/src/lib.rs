@@ -26,6 +26,10 @@
 //! | [`server`], [`protocol`] | where a server is, and which version of RESP is spoken with it |
 //! | [`time`], [`copies`] | time as a value; where small values are copied to |
 //! | [`error`], [`shown`], [`secret`] | errors, and the parts of a text that they may show |
+//!
+//! The modules `copies`, `dial`, `large`, `number`, `pool`, `resp`, `retry`, `script`, `shown` and `value`
+//! are public for the other crates of this project alone, and not documented: they may change in any
+//! release. What users of the others need of them is exported there.
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
 #![cfg_attr(
@@ -40,35 +44,45 @@ extern crate std;
 pub mod cluster;
 pub mod command;
 pub mod connection;
+#[doc(hidden)]
 pub mod copies;
+#[doc(hidden)]
 pub mod dial;
 pub mod dummy;
 pub mod error;
 pub mod flight;
 pub mod key;
+#[doc(hidden)]
 pub mod large;
 pub mod load;
 pub mod memory;
 mod nearest;
+#[doc(hidden)]
 pub mod number;
 pub mod options;
 mod pattern;
 #[doc(hidden)]
 pub mod planted;
+#[doc(hidden)]
 pub mod pool;
 pub mod protocol;
 pub mod reply;
+#[doc(hidden)]
 pub mod resp;
+#[doc(hidden)]
 pub mod retry;
+#[doc(hidden)]
 pub mod script;
 pub mod secret;
 pub mod sentinel;
 pub mod server;
+#[doc(hidden)]
 pub mod shown;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod ttl;
 pub mod url;
+#[doc(hidden)]
 pub mod value;
 mod work;

@@ -16,7 +16,7 @@ use crate::protocol::Protocol;
 use crate::secret::Secret;
 use crate::server::Credentials;
 use crate::ttl::{Expiry, Timeout};
-use crate::value::Unreadable;
+pub use crate::value::Unreadable;
 
 mod check;
 mod error;

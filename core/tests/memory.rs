@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Greeting, Pushes, Role, Setup, Tag};
+use async_caches_core::connection::Output;
+use async_caches_core::connection::{Connection, Event, Pushes, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names};
-use async_caches_core::resp::output::Output;
-use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use bytes::BytesMut;
 use peak_alloc::PeakAlloc;
@@ -99,17 +98,8 @@ fn peak(reply: &[u8], asked: u8) -> (usize, usize) {
 
 /// A connection that is ready, and the current time.
 fn ready(pushes: Pushes) -> (Connection, Instant) {
-    let setup = Setup {
-        credentials: None,
-        database: 0,
-        greeting: Greeting::default(),
-        role: Role::Any,
-        name: None,
-        limits: Limits::default(),
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(5),
-        pushes,
-    };
+    let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+    setup.pushes = pushes;
     let now = Instant::from_millis(1);
     let (mut rx, mut tx) = (BytesMut::new(), Output::new());
     let mut connection = Connection::open(&setup, now, &mut tx);

@@ -21,12 +21,10 @@ use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use async_caches_core::command::Command;
-use async_caches_core::connection::{Connection, Event, Greeting, Pushes, Role, Setup, Tag};
+use async_caches_core::connection::{Connection, Event, Output, Setup, Tag};
 use async_caches_core::key::{KeySpace, Names, Version};
 use async_caches_core::options::Settings;
 use async_caches_core::reply::Reply;
-use async_caches_core::resp::output::Output;
-use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use async_caches_core::ttl::Expiry;
 use async_caches_core::url::{Backend, CacheUrl, Endpoint, Topology};
@@ -146,17 +144,10 @@ impl Client {
         };
         let settings = Settings::new(options)?;
         let patience = settings.response_timeout;
-        let setup = Setup {
-            credentials: server.credentials,
-            database: server.database,
-            greeting: Greeting::default(),
-            role: Role::Any,
-            name: settings.name,
-            limits: Limits::default(),
-            connect_timeout: settings.connect_timeout,
-            response_timeout: settings.response_timeout,
-            pushes: Pushes::Dropped,
-        };
+        let mut setup = Setup::new(settings.connect_timeout, settings.response_timeout);
+        setup.credentials = server.credentials;
+        setup.database = server.database;
+        setup.name = settings.name;
 
         // This is the only step that blocks. A real program would connect through the loop too.
         let address = (host.as_str(), port).to_socket_addrs()?.next().ok_or("no address")?;

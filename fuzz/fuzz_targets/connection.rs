@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use async_caches_core::command::Command;
-use async_caches_core::connection::{
-    Connection, Event, Greeting, Pushes, Role, Setup, Tag, Tracking,
-};
+use async_caches_core::connection::{Connection, Event, Pushes, Setup, Tag, Tracking};
 use async_caches_core::error::{ConnectionError, Refused};
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;
@@ -29,20 +27,12 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let mut u = Unstructured::new(input);
-    let setup = Setup {
-        credentials: None,
-        greeting: Greeting::default(),
-        database: 1,
-        role: Role::Any,
-        name: None,
-        limits: Limits::default(),
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(5),
-        // Chosen by the parity of the length, so that the inputs in the corpus keep their meaning.
-        pushes: match input.len() % 2 {
-            0 => Pushes::Dropped,
-            _ => Pushes::Told { tracking: Some(Tracking::Read) },
-        },
+    let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+    setup.database = 1;
+    // Chosen by the parity of the length, so that the inputs in the corpus keep their meaning.
+    setup.pushes = match input.len() % 2 {
+        0 => Pushes::Dropped,
+        _ => Pushes::Told { tracking: Some(Tracking::Read) },
     };
     let mut story = Story::begin(&setup);
     // Running out of input ends the story; it is not an error.

@@ -17,13 +17,10 @@ use async_caches_core::cluster::redirect::{Hops, Next, RedirectKind};
 use async_caches_core::cluster::room::Room;
 use async_caches_core::cluster::slot::Slot;
 use async_caches_core::command::{Command, TopologyForm};
-use async_caches_core::connection::{
-    Connection, Event, Greeting, Pushes, Role, Setup, Tag, Tracking,
-};
+use async_caches_core::connection::{Connection, Event, Pushes, Setup, Tag, Tracking};
 use async_caches_core::key::KeySpace;
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::resp::output::Output;
-use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use bytes::{Buf, BytesMut};
 use libfuzzer_sys::fuzz_target;
@@ -166,17 +163,8 @@ impl Client {
     }
 
     fn opened(&mut self, to: &Address, is_stray: bool) -> Node {
-        let setup = Setup {
-            credentials: None,
-            greeting: Greeting::default(),
-            database: 0,
-            role: Role::Any,
-            name: None,
-            limits: Limits::default(),
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(5),
-            pushes: Pushes::Told { tracking: Some(Tracking::Read) },
-        };
+        let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+        setup.pushes = Pushes::Told { tracking: Some(Tracking::Read) };
         let mut tx = Output::new();
         let connection = Connection::open(&setup, self.now, &mut tx);
         let (address, rx) = (to.clone(), BytesMut::new());
@@ -219,7 +207,8 @@ impl Client {
             };
             let node = &mut self.nodes[at];
             let key = scope.key(b"key");
-            let command = if is_map { Command::Topology(TopologyForm::Slots) } else { Command::Get(key) };
+            let command =
+                if is_map { Command::Topology(TopologyForm::Slots) } else { Command::Get(key) };
             let tag_of = Tag(tag as u64);
             let taken = match asking {
                 false => node.connection.submit(&command, tag_of, expires, &mut node.tx),

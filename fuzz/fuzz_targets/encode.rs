@@ -199,6 +199,7 @@ impl Story {
             Command::Topology(TopologyForm::Shards) => vec![vec![word("CLUSTER"), word("SHARDS")]],
             Command::Topology(TopologyForm::Slots) => vec![vec![word("CLUSTER"), word("SLOTS")]],
             Command::ReadOnly => vec![vec![word("READONLY")]],
+            _ => unreachable!("this target makes no other command"),
         }
     }
 

@@ -2,8 +2,8 @@
 //! and `redis-protocol` find a frame, they must agree on its end.
 #![no_main]
 
-use async_caches_core::command::TopologyForm;
 use async_caches_core::command::Command;
+use async_caches_core::command::TopologyForm;
 use async_caches_core::copies::Copies;
 use async_caches_core::key::{KeySpace, Names};
 use async_caches_core::number::Number;

@@ -71,7 +71,7 @@ fn layers(upper: &Options, lower: &Options) {
 fn texts(u: &mut Unstructured<'_>, mut options: Options) -> Result<()> {
     while !u.is_empty() {
         let before = options.clone();
-        let name = *u.choose(&Options::NAMES)?;
+        let name = *u.choose(Options::NAMES)?;
         let len = u.int_in_range(0..=24)?.min(u.len());
         let value = String::from_utf8_lossy(u.bytes(len)?).into_owned();
         match options.set(name, &value) {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use async_caches_core::command::TopologyForm;
 use async_caches_core::command::Command;
+use async_caches_core::command::TopologyForm;
 use async_caches_core::copies::Copies;
 use async_caches_core::error::{Failure, NumberError, ServerError, ServerErrorKind};
 use async_caches_core::key::{KeySpace, Names};
@@ -171,6 +171,7 @@ impl Said {
                 left => Remaining::For(Duration::from_millis(left.try_into().ok()?)),
             }),
             Command::Ping => self.pong(Reply::Done)?,
+            _ => unreachable!("this target makes no other command"),
         };
         Some(Ok(reply))
     }

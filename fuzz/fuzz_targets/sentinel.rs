@@ -13,7 +13,7 @@ use async_caches_core::error::ConnectionError;
 use async_caches_core::resp::decode;
 use async_caches_core::resp::output::Output;
 use async_caches_core::resp::scan::{Limits, Scanner};
-use async_caches_core::sentinel::{WatchEvent, RoundsInput, Rounds, WatchSetup, Watch};
+use async_caches_core::sentinel::{Rounds, RoundsInput, Watch, WatchEvent, WatchSetup};
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Backend, CacheUrl, Credentials, Endpoint, Topology};
 use bytes::BytesMut;
@@ -52,12 +52,8 @@ impl Story {
         let now = Instant::from_millis(1);
         let (credentials, mut tx) =
             (Some(Credentials { username: Some("u".into()), password: "p".into() }), Output::new());
-        let setup = WatchSetup {
-            credentials,
-            service: "m".into(),
-            connect_timeout: Watch::PATIENCE,
-            response_timeout: Watch::PATIENCE,
-        };
+        let mut setup = WatchSetup::new("m", Watch::PATIENCE, Watch::PATIENCE);
+        setup.credentials = credentials;
         let mut rounds = Rounds::new(vec![place("given", 1), place("given", 2)], 1);
         rounds.poll(now).expect("the first is asked");
         let watch = Watch::open(setup, now, &mut tx);

@@ -259,7 +259,7 @@ impl Builder {
     /// Must be called inside the runtime, if the runtime has to be entered.
     ///
     /// # Errors
-    /// The errors of [`build`](Self::build), [`Error::NoRuntime`] and [`Error::OtherBounds`].
+    /// The errors of [`build`](Self::build), [`Error::NoRuntime`] and [`Error::BoundsMismatch`].
     pub fn connect_lazily(self) -> Result<Cache, Error> {
         let cache = self.build()?;
         cache.connect_lazily()?;

@@ -12,13 +12,13 @@ pub use async_caches_core::error::{
 };
 use async_caches_core::error::{Failure, NumberError, Quoted, TimeoutError};
 pub use async_caches_core::options::OptionError;
-use async_caches_core::shown::Shown;
 pub use async_caches_core::url::UrlError;
 use thiserror::Error;
 
 pub use self::failure::ConnectionFailure;
 pub use self::tls_config::TlsConfigError;
-use crate::shared::{Shared, WithSources};
+use crate::codec_error::CodecError;
+use crate::shared::WithSources;
 
 mod failure;
 #[cfg(test)]
@@ -60,7 +60,7 @@ pub enum Error {
     Key(#[from] KeyError),
     /// The cache of this name is open with other bounds.
     #[error("locmem://{name} is open already, with another {option}")]
-    OtherBounds {
+    BoundsMismatch {
         /// The cache's name.
         name: String,
         /// Which bound differs.
@@ -81,7 +81,7 @@ pub enum Error {
         /// The key, quoted.
         key: String,
         /// The reason.
-        source: Shared<serde_json::Error>,
+        source: CodecError,
     },
     /// The stored bytes are not a value of the type asked for.
     #[error("what is stored under {key} does not deserialize")]
@@ -89,7 +89,7 @@ pub enum Error {
         /// The key, quoted.
         key: String,
         /// The reason.
-        source: Shared<serde_json::Error>,
+        source: CodecError,
     },
     /// The key to add to does not exist, or has expired.
     #[error("{key} is not in the cache")]
@@ -333,12 +333,12 @@ impl Error {
         )
     }
 
-    pub(crate) fn serialize(key: &[u8], source: serde_json::Error) -> Self {
-        Self::Serialize { key: quoted(key), source: Shared::new(bounded(source)) }
+    pub(crate) fn serialize(key: &[u8], source: CodecError) -> Self {
+        Self::Serialize { key: quoted(key), source: source.bounded() }
     }
 
-    pub(crate) fn deserialize(key: &[u8], source: serde_json::Error) -> Self {
-        Self::Deserialize { key: quoted(key), source: Shared::new(bounded(source)) }
+    pub(crate) fn deserialize(key: &[u8], source: CodecError) -> Self {
+        Self::Deserialize { key: quoted(key), source: source.bounded() }
     }
 
     pub(crate) fn number(key: &[u8], error: NumberError) -> Self {
@@ -413,13 +413,6 @@ impl From<UrlError> for Error {
             error => Self::Url(error),
         }
     }
-}
-
-/// The error of serde, escaped and cut, as it may quote a whole value.
-fn bounded(error: serde_json::Error) -> serde_json::Error {
-    let text = error.to_string();
-    let shown = Shown(&text, Shown::WORDS).to_string();
-    if shown == text { error } else { serde::de::Error::custom(shown) }
 }
 
 fn quoted(key: &[u8]) -> String {

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::codec_error::CodecError;
+
 /// A value as JSON text.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub(crate) T);
@@ -21,19 +23,19 @@ pub trait Decode: sealed::Sealed {
     type Value;
 
     #[doc(hidden)]
-    fn decode(bytes: Bytes) -> Result<Self::Value, serde_json::Error>;
+    fn decode(bytes: Bytes) -> Result<Self::Value, CodecError>;
 }
 
 /// A form that a value can be stored in. Sealed.
 pub trait Encode: sealed::Sealed {
     #[doc(hidden)]
-    fn encode(&self) -> Result<Bytes, serde_json::Error>;
+    fn encode(&self) -> Result<Bytes, CodecError>;
 }
 
 /// A form that a `T` can be stored in, one of many. Sealed.
 pub trait EncodeAs<T>: sealed::Sealed {
     #[doc(hidden)]
-    fn encode_as(value: T) -> Result<Bytes, serde_json::Error>;
+    fn encode_as(value: T) -> Result<Bytes, CodecError>;
 }
 
 /// A form that a loaded `T` is stored in and read back from. Sealed.
@@ -42,13 +44,13 @@ pub trait Codec<T>: sealed::Sealed {
     type Decode: Decode<Value = T>;
 
     #[doc(hidden)]
-    fn encode_value(value: &T) -> Result<Bytes, serde_json::Error>;
+    fn encode_value(value: &T) -> Result<Bytes, CodecError>;
 }
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for Json<()> {
     type Decode = Json<T>;
 
-    fn encode_value(value: &T) -> Result<Bytes, serde_json::Error> {
+    fn encode_value(value: &T) -> Result<Bytes, CodecError> {
         Json(value).encode()
     }
 }
@@ -56,19 +58,19 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json<()> {
 impl Codec<Bytes> for Raw {
     type Decode = Self;
 
-    fn encode_value(value: &Bytes) -> Result<Bytes, serde_json::Error> {
+    fn encode_value(value: &Bytes) -> Result<Bytes, CodecError> {
         Ok(value.clone())
     }
 }
 
 impl<T: Serialize> EncodeAs<T> for Json<()> {
-    fn encode_as(value: T) -> Result<Bytes, serde_json::Error> {
+    fn encode_as(value: T) -> Result<Bytes, CodecError> {
         Json(value).encode()
     }
 }
 
 impl<T: Into<Bytes>> EncodeAs<T> for Raw {
-    fn encode_as(value: T) -> Result<Bytes, serde_json::Error> {
+    fn encode_as(value: T) -> Result<Bytes, CodecError> {
         Ok(value.into())
     }
 }
@@ -76,27 +78,27 @@ impl<T: Into<Bytes>> EncodeAs<T> for Raw {
 impl<T: DeserializeOwned> Decode for Json<T> {
     type Value = T;
 
-    fn decode(bytes: Bytes) -> Result<T, serde_json::Error> {
-        value::decode(&bytes)
+    fn decode(bytes: Bytes) -> Result<T, CodecError> {
+        value::decode(&bytes).map_err(CodecError::new)
     }
 }
 
 impl Decode for Raw {
     type Value = Bytes;
 
-    fn decode(bytes: Bytes) -> Result<Bytes, serde_json::Error> {
+    fn decode(bytes: Bytes) -> Result<Bytes, CodecError> {
         Ok(bytes)
     }
 }
 
 impl<T: Serialize> Encode for Json<T> {
-    fn encode(&self) -> Result<Bytes, serde_json::Error> {
-        value::encode(&self.0)
+    fn encode(&self) -> Result<Bytes, CodecError> {
+        value::encode(&self.0).map_err(CodecError::new)
     }
 }
 
 impl Encode for Raw {
-    fn encode(&self) -> Result<Bytes, serde_json::Error> {
+    fn encode(&self) -> Result<Bytes, CodecError> {
         Ok(self.0.clone())
     }
 }

@@ -98,6 +98,7 @@ mod call;
 mod chain;
 mod clock;
 mod cluster;
+mod codec_error;
 mod connect_config;
 mod credentials;
 mod error;
@@ -143,6 +144,7 @@ pub use rustls;
 pub use self::builder::Builder;
 pub use self::cache::Cache;
 pub use self::clock::ManualClock;
+pub use self::codec_error::CodecError;
 pub use self::credentials::{CredentialsError, CredentialsProvider};
 pub use self::error::{
     ConnectionError, ConnectionFailure, Error, KeyError, LoadError, MapError, OptionError,
@@ -156,8 +158,8 @@ pub use self::info::{
 pub use self::notices::{ConnectionName, Invalidated, Notice, Push, Tracking};
 pub use self::ops::{
     Add, Clear, ClearPrefix, Connect, Contains, Delete, DeleteIfEquals, DeleteMany, Delta,
-    Disconnect, Get, GetEach, GetMany, GetOrSet, Incr, IncrOrInsert, Integer, Ping, Remains, Set,
-    SetMany, Touch, TryGetOrSet,
+    Disconnect, Get, GetEach, GetMany, GetOrSet, GetRemaining, Incr, IncrOrInsert, Integer, Ping,
+    Set, SetMany, Touch, TryGetOrSet,
 };
 pub use self::recorder::{Batch, Recorder};
 pub use self::resolver::Resolve;

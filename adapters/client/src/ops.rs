@@ -23,7 +23,7 @@ mod spread;
 pub use self::clear::{Clear, ClearPrefix};
 pub use self::compare::DeleteIfEquals;
 pub use self::delete::{Delete, DeleteMany};
-pub use self::expiry::{Contains, Remains, Touch};
+pub use self::expiry::{Contains, GetRemaining, Touch};
 pub use self::get::Get;
 pub use self::lifecycle::{Connect, Disconnect, Ping};
 pub use self::load::{GetOrSet, TryGetOrSet};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_caches_core::error::ServerErrorKind;
 use async_caches_core::value::Unreadable;
 use bytes::Bytes;
-use serde_json::error::Category;
 
+use crate::codec_error::CodecError;
 use crate::error::Error;
 use crate::events;
 use crate::form::Decode;
@@ -53,11 +53,11 @@ impl Reports {
     fn unread<T>(
         &self,
         name: &[u8],
-        error: serde_json::Error,
+        error: CodecError,
         unreadable: Unreadable,
         operation: &'static str,
     ) -> Result<Option<T>, Error> {
-        self.note(operation, kind(&error));
+        self.note(operation, error.kind());
         match unreadable {
             Unreadable::Error => Err(Error::deserialize(name, error)),
             Unreadable::Miss => Ok(None),
@@ -92,14 +92,5 @@ impl Reports {
         if let Some(recorder) = &self.recorder {
             recorder.unreadable(operation);
         }
-    }
-}
-
-/// A short word for why bytes cannot be read. The error's own text may quote the value.
-fn kind(error: &serde_json::Error) -> &'static str {
-    match error.classify() {
-        Category::Io | Category::Syntax => "syntax",
-        Category::Data => "data",
-        Category::Eof => "eof",
     }
 }

@@ -94,7 +94,7 @@ fn one_name_with_contradicting_bounds_is_an_error_that_names_the_bound() {
     now(agrees.connect()).unwrap();
     let other = open("locmem://bounds?max_entries=11").unwrap();
     let error = now(other.connect()).unwrap_err();
-    assert!(matches!(error, Error::OtherBounds { option: "max_entries", .. }), "{error}");
+    assert!(matches!(error, Error::BoundsMismatch { option: "max_entries", .. }), "{error}");
     assert!(!other.is_connected());
 }
 

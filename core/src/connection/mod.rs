@@ -70,11 +70,14 @@ use crate::planted::{self, Bug};
 pub use crate::protocol::Protocol;
 use crate::reply::{Answer, Reply};
 use crate::resp::answer::Expect;
-use crate::resp::decode::{self, Push};
+use crate::resp::decode;
+pub use crate::resp::decode::{Invalidated, Push};
 use crate::resp::encode::{self, Scripts};
-use crate::resp::output::Output;
+pub use crate::resp::limits::Limits;
+pub use crate::resp::output::Output;
 use crate::resp::scan::{Expected, Scanner};
-use crate::retry::{self, Blame};
+use crate::retry;
+pub use crate::retry::Blame;
 use crate::time::Instant;
 
 /// The caller's name for a command, returned with its outcome.

@@ -7,8 +7,10 @@ use super::tracking::Pushes;
 use crate::resp::scan::Limits;
 use crate::server::Credentials;
 
-/// How a connection introduces itself to the server, and how patient it is.
+/// How a connection introduces itself to the server, and how patient it is. Built by
+/// [`Setup::new`]; each field may be set after that.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Setup {
     /// The credentials of the client.
     pub credentials: Option<Credentials>,
@@ -28,6 +30,25 @@ pub struct Setup {
     pub response_timeout: Duration,
     /// Whether pushes are returned, and which ones the server is asked for.
     pub pushes: Pushes,
+}
+
+impl Setup {
+    /// A connection without credentials and without a name, to any server's database 0, in RESP3 if
+    /// the server speaks it. It drops pushes and has the default limits.
+    #[must_use]
+    pub fn new(connect_timeout: Duration, response_timeout: Duration) -> Self {
+        Self {
+            credentials: None,
+            database: 0,
+            greeting: Greeting::default(),
+            role: Role::default(),
+            name: None,
+            limits: Limits::default(),
+            connect_timeout,
+            response_timeout,
+            pushes: Pushes::default(),
+        }
+    }
 }
 
 /// How one connection greets its server.

@@ -90,7 +90,7 @@ fn every_option_is_read_from_its_text() {
 
 #[test]
 fn every_known_name_is_taken_and_no_other() {
-    for name in Options::NAMES {
+    for &name in Options::NAMES {
         set(name, a_value_of(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     for (name, nearest) in [
@@ -269,7 +269,7 @@ fn an_age_at_which_connections_do_nothing_but_greet_is_refused() {
 
 #[test]
 fn an_option_is_given_once_and_has_a_value() {
-    for name in Options::NAMES {
+    for &name in Options::NAMES {
         let mut options = set(name, a_value_of(name)).unwrap();
         let before = options.clone();
         let error = options.set(name, a_value_of(name)).unwrap_err();
@@ -469,7 +469,7 @@ fn the_upper_layer_wins_option_by_option() {
 
 #[test]
 fn each_option_of_one_layer_shows_through_one_that_says_nothing() {
-    for name in Options::NAMES {
+    for &name in Options::NAMES {
         let layer = set(name, a_value_of(name)).unwrap();
         assert_eq!(Options::default().over(layer.clone()), layer);
         assert_eq!(layer.clone().over(Options::default()), layer);
@@ -506,7 +506,7 @@ fn a_layer_is_told_as_text() {
 proptest! {
     #[test]
     fn what_a_layer_tells_sets_the_same_layer(
-        pairs in prop::collection::vec((prop::sample::select(&Options::NAMES[..]), "[0-9.a-z]{0,12}"), 0..12),
+        pairs in prop::collection::vec((prop::sample::select(Options::NAMES), "[0-9.a-z]{0,12}"), 0..12),
     ) {
         let mut options = Options::default();
         for (name, value) in pairs {
@@ -525,7 +525,7 @@ proptest! {
     #[test]
     fn no_text_makes_set_panic(name in ".{0,40}", value in ".{0,40}") {
         let _ = set(&name, &value);
-        for name in Options::NAMES {
+        for &name in Options::NAMES {
             let _ = set(name, &value);
         }
     }

@@ -18,7 +18,7 @@ use crate::value::Unreadable;
 
 impl Options {
     /// The names that [`Options::set`] accepts.
-    pub const NAMES: [&'static str; 27] = [
+    pub const NAMES: &'static [&'static str] = &[
         "timeout",
         "ttl",
         "version",
@@ -106,7 +106,7 @@ impl Options {
                     known => !known.starts_with("sentinel_") || name.starts_with("sen"),
                 };
                 let known: Vec<_> =
-                    Self::NAMES.into_iter().filter(|&known| is_for(known)).collect();
+                    Self::NAMES.iter().copied().filter(|&known| is_for(known)).collect();
                 Err(OptionError::Unknown { name: check::cut(name), nearest: nearest(name, &known) })
             }
         }

@@ -42,8 +42,9 @@ use crate::resp::{decode, encode};
 use crate::server::{Credentials, Endpoint};
 use crate::time::{Deadline, Instant};
 
-/// The settings of a watch.
+/// The settings of a watch. Built by [`WatchSetup::new`]; each field may be set after that.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WatchSetup {
     /// The client's credentials for the sentinels, which are separate from the server's.
     pub credentials: Option<Credentials>,
@@ -54,6 +55,18 @@ pub struct WatchSetup {
     pub connect_timeout: Duration,
     /// How long an answer may take afterwards; capped likewise.
     pub response_timeout: Duration,
+}
+
+impl WatchSetup {
+    /// A watch for the master of this service, without credentials for the sentinels.
+    #[must_use]
+    pub fn new(
+        service: impl Into<Box<str>>,
+        connect_timeout: Duration,
+        response_timeout: Duration,
+    ) -> Self {
+        Self { credentials: None, service: service.into(), connect_timeout, response_timeout }
+    }
 }
 
 /// News from a sentinel.

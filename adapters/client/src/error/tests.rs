@@ -9,6 +9,7 @@ use async_caches_core::error::ProtocolError;
 use async_caches_core::url::UrlError;
 
 use super::*;
+use crate::shared::Shared;
 
 /// The error of an application.
 #[derive(Clone, PartialEq, Debug, Error)]
@@ -19,8 +20,8 @@ fn protocol() -> ProtocolError {
     ProtocolError::Malformed("a push")
 }
 
-fn json() -> serde_json::Error {
-    serde_json::from_str::<u8>("\"text\"").unwrap_err()
+fn json() -> CodecError {
+    CodecError::new(serde_json::from_str::<u8>("\"text\"").unwrap_err())
 }
 
 fn server() -> ServerError {
@@ -137,7 +138,7 @@ fn errors() -> Vec<Error> {
         Error::from(UrlError::Port),
         Error::from(OptionError::Repeated { option: "timeout" }),
         Error::from(KeyError::ColonInPrefix { prefix: "a:b".into() }),
-        Error::OtherBounds { name: "name".into(), option: "max_bytes" },
+        Error::BoundsMismatch { name: "name".into(), option: "max_bytes" },
         Error::ZeroTimeout,
         Error::TimeoutTooLong,
         Error::serialize(b"key", json()),
@@ -168,7 +169,7 @@ fn errors() -> Vec<Error> {
             | Error::Url(_)
             | Error::Option(_)
             | Error::Key(_)
-            | Error::OtherBounds { .. }
+            | Error::BoundsMismatch { .. }
             | Error::Tls(_)
             | Error::ZeroTimeout
             | Error::TimeoutTooLong
@@ -249,7 +250,7 @@ fn a_downcast_finds_what_is_inside_by_its_own_type() {
     assert_eq!(find::<Empty>(&failed), Some(&Empty));
     let cache = LoadError::<Empty>::Cache(Error::deserialize(b"key", json()));
     assert!(matches!(find::<Error>(&cache), Some(Error::Deserialize { .. })));
-    assert!(find::<serde_json::Error>(&cache).is_some());
+    assert!(find::<CodecError>(&cache).is_some());
     let inner = ConnectionFailure::Credentials(Shared::of(Empty));
     let source =
         ConnectionFailure::Sentinel { at: "127.0.0.1:1".into(), source: Shared::new(inner) };
@@ -289,7 +290,9 @@ fn what_another_library_quotes_is_escaped_and_cut() {
     let text = format!("{{\"{long}\":1}}");
     let source = serde_json::from_str::<Result<u8, u8>>(&text).unwrap_err();
     assert!(source.to_string().len() > 1 << 20, "serde quotes all of it");
-    for error in [Error::deserialize(b"k", source), Error::serialize(b"k", de(&long))] {
+    for error in
+        [Error::deserialize(b"k", CodecError::new(source)), Error::serialize(b"k", de(&long))]
+    {
         for shown in [
             error.with_sources().to_string(),
             error.source().unwrap().to_string(),
@@ -308,6 +311,6 @@ fn what_another_library_quotes_is_escaped_and_cut() {
     assert!(error.with_sources().to_string().len() < 10_000);
 }
 
-fn de(text: &str) -> serde_json::Error {
-    serde::de::Error::custom(text)
+fn de(text: &str) -> CodecError {
+    CodecError::new(serde::de::Error::custom(text))
 }

@@ -38,7 +38,7 @@ impl Store {
     /// Returns the store of this name, opened before or new.
     ///
     /// # Errors
-    /// [`Error::OtherBounds`] if it is open with bounds that contradict these. A bound left out
+    /// [`Error::BoundsMismatch`] if it is open with bounds that contradict these. A bound left out
     /// contradicts nothing.
     pub(crate) fn named(
         name: &str,
@@ -53,7 +53,7 @@ impl Store {
             None => Self::new(bounds),
         });
         let shown = || Shown(&shown::name(name), Shown::NAME).to_string();
-        let other = |option| Error::OtherBounds { name: shown(), option };
+        let other = |option| Error::BoundsMismatch { name: shown(), option };
         if bounds.max_entries.is_some() && bounds.max_entries != store.bounds.max_entries {
             return Err(other("max_entries"));
         }

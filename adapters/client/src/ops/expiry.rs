@@ -29,7 +29,7 @@ pub struct Touch<'c, K> {
 /// The future of [`Cache::remaining`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct Remains<'c, K> {
+pub struct GetRemaining<'c, K> {
     cache: Handle<'c>,
     key: K,
     version: Option<Version>,
@@ -46,11 +46,11 @@ pub struct Contains<'c, K> {
     call: Call,
 }
 
-takes_version!(Touch<'c, K>, Remains<'c, K>, Contains<'c, K>);
+takes_version!(Touch<'c, K>, GetRemaining<'c, K>, Contains<'c, K>);
 takes_timeout!(Touch<'c, K>);
 becomes_owned!(
     Touch<> { version, timeout, call },
-    Remains<> { version, call },
+    GetRemaining<> { version, call },
     Contains<> { version, call },
 );
 
@@ -81,8 +81,13 @@ impl Cache {
     ///
     /// # Errors
     /// The backend's errors.
-    pub fn remaining<K: IntoName>(&self, key: K) -> Remains<'_, K::Name> {
-        Remains { cache: self.into(), key: key.into_name(), version: None, call: Call::default() }
+    pub fn remaining<K: IntoName>(&self, key: K) -> GetRemaining<'_, K::Name> {
+        GetRemaining {
+            cache: self.into(),
+            key: key.into_name(),
+            version: None,
+            call: Call::default(),
+        }
     }
 
     /// Whether a key exists.
@@ -114,9 +119,9 @@ impl<K: AsRef<[u8]>> Future for Touch<'_, K> {
     }
 }
 
-impl<K> Unpin for Remains<'_, K> {}
+impl<K> Unpin for GetRemaining<'_, K> {}
 
-impl<K: AsRef<[u8]>> Future for Remains<'_, K> {
+impl<K: AsRef<[u8]>> Future for GetRemaining<'_, K> {
     type Output = Result<Remaining, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

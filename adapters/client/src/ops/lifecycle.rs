@@ -47,7 +47,7 @@ impl Cache {
     /// If it is dropped before it is done, the cache is not connected.
     ///
     /// # Errors
-    /// [`Error::AlreadyConnected`], [`Error::Unavailable`], [`Error::OtherBounds`].
+    /// [`Error::AlreadyConnected`], [`Error::Unavailable`], [`Error::BoundsMismatch`].
     pub fn connect(&self) -> Connect<'_> {
         Connect { cache: self.into(), waiting: None, waiter: None }
     }

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
-use async_caches_core::connection::{Greeting, Greetings, Role, Setup};
+use async_caches_core::connection::{Greetings, Role, Setup};
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::{self, PoolInput};
-use async_caches_core::resp::scan::Limits;
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Server, Topology};
 
@@ -58,17 +57,11 @@ impl PoolOwner {
             // A cluster consists of pools for single servers.
             Topology::Cluster(_) => (None, Role::Any),
         };
-        let setup = Setup {
-            credentials: None,
-            database: server.database,
-            greeting: Greeting::default(),
-            role,
-            name: settings.name.clone(),
-            limits: Limits::default(),
-            connect_timeout: settings.connect_timeout,
-            response_timeout: settings.response_timeout,
-            pushes: config.hooks.pushes(&settings.key_space),
-        };
+        let mut setup = Setup::new(settings.connect_timeout, settings.response_timeout);
+        setup.database = server.database;
+        setup.role = role;
+        setup.name = settings.name.clone();
+        setup.pushes = config.hooks.pushes(&settings.key_space);
         let now = runtime.now();
         let mut decisions = pool::Pool::new(
             settings.minsize,

@@ -61,12 +61,10 @@ impl Sentinels {
         runtime: &dyn Runtime,
     ) -> Option<Self> {
         let Topology::Sentinel(service) = topology else { return None };
-        let setup = WatchSetup {
-            credentials: settings.sentinel_credentials.clone(),
-            service: service.name.as_str().into(),
-            connect_timeout: settings.connect_timeout,
-            response_timeout: settings.response_timeout,
-        };
+        let (connect_timeout, response_timeout) =
+            (settings.connect_timeout, settings.response_timeout);
+        let mut setup = WatchSetup::new(&*service.name, connect_timeout, response_timeout);
+        setup.credentials = settings.sentinel_credentials.clone();
         Some(Self {
             rounds: Rounds::new(service.sentinels.clone(), runtime.seed()),
             setup,

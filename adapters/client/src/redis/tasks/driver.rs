@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_caches_core::connection::{Connection, Event, Greeting, ServerInfo, Setup};
+use async_caches_core::connection::{Connection, Event, Greeting, ServerInfo};
 use async_caches_core::planted::{self, Bug};
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
@@ -130,11 +130,9 @@ impl Dialler for ServerConnection {
     }
 
     fn greet(&self, out: &mut Output) -> ServerHandshake {
-        let setup = Setup {
-            credentials: self.credentials.clone(),
-            greeting: self.greeting,
-            ..self.pool.config.setup.clone()
-        };
+        let mut setup = self.pool.config.setup.clone();
+        setup.credentials = self.credentials.clone();
+        setup.greeting = self.greeting;
         let connection = Connection::open(&setup, self.shared.dialled(), out);
         ServerHandshake { connection, server: ServerInfo::default(), greeting: self.greeting }
     }
