@@ -1,15 +1,18 @@
 //! A client's request: one command, parsed from its bytes once it is whole.
+//!
+//! The crate `redis-protocol` parses it, so that our encoder is not checked by our own hand.
 
 use std::fmt;
-use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use redis_protocol::resp2::decode::decode_bytes_mut;
+use redis_protocol::resp2::encode::extend_encode;
+use redis_protocol::resp2::types::BytesFrame;
 
 /// A command: an array of bulk strings.
 #[derive(Clone)]
 pub struct Request {
-    bytes: Bytes,
-    words: Vec<Range<usize>>,
+    words: Vec<Bytes>,
 }
 
 impl Request {
@@ -18,31 +21,32 @@ impl Request {
     /// # Errors
     /// A description of the mistake, if the bytes do not begin with a command.
     pub fn take(bytes: &mut BytesMut) -> Result<Option<Self>, String> {
-        let Some((count, mut at)) = number(bytes, 0, b'*')? else { return Ok(None) };
-        let mut words = Vec::with_capacity(count);
-        for _ in 0..count {
-            let Some((len, start)) = number(bytes, at, b'$')? else { return Ok(None) };
-            let end = start + len;
-            match bytes.get(end..end + 2) {
-                None => return Ok(None),
-                Some(b"\r\n") => words.push(start..end),
-                Some(other) => return Err(format!("a word ends in {other:?}")),
-            }
-            at = end + 2;
+        if bytes.is_empty() {
+            return Ok(None);
         }
-        Ok(Some(Self { bytes: bytes.split_to(at).freeze(), words }))
+        let Some((frame, _, taken)) = decode_bytes_mut(bytes).map_err(|error| error.to_string())?
+        else {
+            return Ok(None);
+        };
+        // The crate does not look at the line end behind a bulk string: write it again, and compare.
+        let mut again = BytesMut::with_capacity(taken.len());
+        extend_encode(&mut again, &frame, false).map_err(|error| error.to_string())?;
+        if again != taken {
+            return Err(format!("no canonical form: {}", taken.escape_ascii()));
+        }
+        let BytesFrame::Array(words) = frame else { return Err(format!("no array: {frame:?}")) };
+        let words = words.into_iter().map(|word| match word {
+            BytesFrame::BulkString(word) => Ok(word),
+            other => Err(format!("no bulk string: {other:?}")),
+        });
+        Ok(Some(Self { words: words.collect::<Result<_, _>>()? }))
     }
 
     /// A command of these words.
     #[must_use]
     pub fn of(words: &[impl AsRef<[u8]>]) -> Self {
-        let (mut bytes, mut ranges) = (BytesMut::new(), Vec::new());
-        for word in words {
-            let start = bytes.len();
-            bytes.extend_from_slice(word.as_ref());
-            ranges.push(start..bytes.len());
-        }
-        Self { bytes: bytes.freeze(), words: ranges }
+        let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_ref()));
+        Self { words: words.collect() }
     }
 
     /// How many words there are.
@@ -60,13 +64,13 @@ impl Request {
     /// A word, or an empty one past the end.
     #[must_use]
     pub fn word(&self, index: usize) -> &[u8] {
-        self.words.get(index).and_then(|range| self.bytes.get(range.clone())).unwrap_or_default()
+        self.words.get(index).map(|word| &word[..]).unwrap_or_default()
     }
 
     /// A word, sharing its bytes with the command.
     #[must_use]
     pub fn share(&self, index: usize) -> Bytes {
-        self.words.get(index).map(|range| self.bytes.slice(range.clone())).unwrap_or_default()
+        self.words.get(index).cloned().unwrap_or_default()
     }
 
     /// Whether a word is this one, in upper or lower case.
@@ -95,17 +99,36 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Returns the number on the line at `at`, behind its type byte, and the start of the next line.
-fn number(bytes: &[u8], at: usize, kind: u8) -> Result<Option<(usize, usize)>, String> {
-    let Some(line) = bytes.get(at..).filter(|line| !line.is_empty()) else { return Ok(None) };
-    if line[0] != kind {
-        return Err(format!("{:?} where {:?} was expected", line[0] as char, kind as char));
-    }
-    let Some(len) = line.windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
-    let digits = std::str::from_utf8(&line[1..len]).ok().and_then(|text| text.parse().ok());
-    let number = digits.ok_or_else(|| format!("no number: {}", line[..len].escape_ascii()))?;
-    Ok(Some((number, at + len + 2)))
-}
-
 /// How much of a word a log shows.
 const SHOWN: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_array_of_bulk_strings_is_no_command() {
+        for bytes in
+            ["+PING\r\n", "*1\r\n+PING\r\n", "*1\r\n$4\r\nPINGx\r\n", "*1\r\n$-1\r\n", "PING"]
+        {
+            let taken = Request::take(&mut BytesMut::from(bytes));
+            assert!(taken.is_err(), "{bytes:?}: {taken:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_taken_once_it_is_whole_and_no_byte_more() {
+        let whole = b"*2\r\n$3\r\nGET\r\n$2\r\n\r\n\r\n";
+        for cut in 0..whole.len() {
+            assert!(Request::take(&mut BytesMut::from(&whole[..cut])).unwrap().is_none(), "{cut}");
+        }
+        let mut bytes = BytesMut::from(&whole[..]);
+        bytes.extend_from_slice(b"*1");
+        let request = Request::take(&mut bytes).unwrap().unwrap();
+        assert_eq!(
+            (request.len(), request.word(0), request.word(1)),
+            (2, &b"GET"[..], &b"\r\n"[..])
+        );
+        assert_eq!(bytes, "*1");
+    }
+}
