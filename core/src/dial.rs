@@ -20,7 +20,6 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::planted::{self, Bug};
 use crate::time::{Deadline, Instant};
 
 /// The attempts to reach one server by its addresses, as one connection. Addresses are named by
@@ -146,14 +145,13 @@ impl Dial {
             return None;
         }
         let end = Deadline { at: self.until, why: "the end of a dial" };
-        let left = self.started < self.phases.len() && !planted::is(Bug::AddressesInTurn);
+        let left = self.started < self.phases.len();
         let next = left.then_some(Deadline { at: self.next_at, why: "the next address" });
         Deadline::earlier(next, Some(end))
     }
 
     fn may_start(&self, now: Instant) -> bool {
-        let in_turn = planted::is(Bug::AddressesInTurn);
-        self.running() == 0 || (self.next_at <= now && !in_turn)
+        self.running() == 0 || self.next_at <= now
     }
 
     fn running(&self) -> usize {

@@ -62,8 +62,6 @@ pub mod number;
 pub mod options;
 mod pattern;
 #[doc(hidden)]
-pub mod planted;
-#[doc(hidden)]
 pub mod pool;
 pub mod protocol;
 pub mod reply;

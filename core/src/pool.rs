@@ -50,7 +50,6 @@ pub use self::phase::ConnectionId;
 use self::phase::PooledPhase;
 use self::tally::History;
 pub use self::tally::Tally;
-use crate::planted::{self, Bug};
 use crate::retry::{Backoff, Random};
 use crate::time::{Deadline, Instant};
 
@@ -255,7 +254,7 @@ impl Pool {
         let mut others: Vec<_> =
             self.connections.open_before(None).filter(|id| *id != connection).collect();
         let is_heard = |id| now.since(last_heard(id)) < self.patience / 2;
-        if planted::is(Bug::SilenceForgotten) || others.iter().any(|id| is_heard(*id)) {
+        if others.iter().any(|id| is_heard(*id)) {
             return Vec::new();
         }
         // If the connection was closing already, its end counts as no failure and does not set this.
@@ -280,7 +279,7 @@ impl Pool {
         let renews = self.wants_renewal(now);
         if (self.wants_dial() || renews) && self.not_before <= now {
             self.demand = false;
-            if self.open() == 0 && !planted::is(Bug::SilenceForgotten) {
+            if self.open() == 0 {
                 self.failing_from.get_or_insert(now + self.patience);
             }
             let id = ConnectionId(self.next);
@@ -323,7 +322,7 @@ impl Pool {
     /// Whether callers without a connection should fail at once instead of waiting.
     #[must_use]
     pub fn is_hopeless(&self, now: Instant) -> bool {
-        let failed = self.refused || (self.disproved && !planted::is(Bug::FirstDialAwaited));
+        let failed = self.refused || self.disproved;
         self.failing_from.is_some_and(|from| failed || from <= now)
     }
 
@@ -342,8 +341,7 @@ impl Pool {
     /// Whether the pool has as many connections as it may.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.connections.len()
-            >= self.maxsize.saturating_add(planted::is(Bug::OneLinkTooMany).into())
+        self.connections.len() >= self.maxsize
     }
 
     /// Whether the pool dials even if no caller wants a connection.
@@ -375,9 +373,7 @@ impl Pool {
 
     /// How old the next connection may become.
     fn age(&mut self) -> Duration {
-        let Some(most) = self.max_age.filter(|_| !planted::is(Bug::OldLinkKept)) else {
-            return Duration::MAX;
-        };
+        let Some(most) = self.max_age else { return Duration::MAX };
         most.saturating_sub(self.ages.below(most / 4))
     }
 
@@ -410,8 +406,7 @@ impl Pool {
 
     fn demanded(&mut self, now: Instant) {
         // If no caller has wanted a connection for that long, earlier failures prove nothing.
-        let left_alone = self.connections.is_empty() && now.since(self.not_before) >= self.patience;
-        if left_alone && !planted::is(Bug::OldTroubleKept) {
+        if self.connections.is_empty() && now.since(self.not_before) >= self.patience {
             self.failing_from = None;
             self.refused = false;
             self.disproved = false;
@@ -437,13 +432,9 @@ impl Pool {
     }
 
     fn ended(&mut self, id: ConnectionId, refused: bool, answered: bool, now: Instant) {
-        if planted::is(Bug::EndedLinkCounted) {
-            return;
-        }
         let Some(phase) = self.connections.remove(id) else { return };
         self.history.ended(phase);
         self.renewing = self.renewing.filter(|renewing| *renewing != id);
-        let answered = answered && !planted::is(Bug::AnswersForgotten);
         let worked = match phase {
             PooledPhase::Open { since, .. } => answered || now.since(since) >= Self::STABLE,
             PooledPhase::Dialling => false,

@@ -7,7 +7,6 @@ use core::time::Duration;
 
 use crate::command::Command;
 use crate::error::{Failure, ServerErrorKind};
-use crate::planted::{self, Bug};
 use crate::reply::Answer;
 use crate::resp::answer::Expect;
 
@@ -40,9 +39,6 @@ impl Backoff {
 
     /// Counts a failure and draws the delay before the next attempt.
     pub fn failed(&mut self) -> Duration {
-        if planted::is(Bug::NoBackoff) {
-            return Duration::ZERO;
-        }
         let ceiling = Self::BASE.saturating_mul(1 << self.failures.min(16)).min(Self::MAX);
         self.failures = self.failures.saturating_add(1);
         self.draw(ceiling)
@@ -61,9 +57,6 @@ impl Backoff {
     }
 
     fn draw(&mut self, ceiling: Duration) -> Duration {
-        if planted::is(Bug::NoJitter) {
-            return ceiling;
-        }
         self.random.below(ceiling)
     }
 }
@@ -76,7 +69,7 @@ impl Backoff {
 /// were acknowledged in between.
 #[must_use]
 pub fn after_loss(command: &Command<'_>, may_have_run: bool) -> bool {
-    !may_have_run || command.changes_nothing() || planted::is_replayed(command)
+    !may_have_run || command.changes_nothing()
 }
 
 /// Whether an answered command is worth sending again at once: the server reported that it did not run

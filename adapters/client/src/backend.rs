@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_caches_core::command::Command;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::url::Credentials;
 
 use crate::cluster::{Cluster, Nodes, RedirectState};
@@ -31,9 +30,6 @@ pub(crate) enum Remote {
 impl Backend {
     /// Whether its runtime is gone, so that it serves no more calls.
     pub(crate) fn is_over(&self) -> bool {
-        if planted::is(Bug::GoneRuntimeKept) {
-            return false;
-        }
         self.remote().is_some_and(Remote::is_over)
     }
 

@@ -9,7 +9,6 @@ use async_caches_core::command::Command;
 use async_caches_core::key::{KeySpace, Scope, Version};
 use async_caches_core::memory::Bounds;
 use async_caches_core::options::Settings;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::ttl::{Expiry, Timeout};
 use async_caches_core::url::Credentials;
 use async_caches_core::value::Unreadable;
@@ -288,9 +287,6 @@ impl Cache {
                 Backend::Memory(Store::named(name, bounds, runtime.as_ref())?)
             }
             Target::Remote(target) => {
-                if planted::is(Bug::OutsideIsConnecting) {
-                    *phase = CachePhase::Connecting;
-                }
                 target.check_is_here()?;
                 *phase = CachePhase::Connecting;
                 drop(phase);

@@ -12,7 +12,6 @@ use std::time::Duration;
 use async_caches_core::command::{Command, CommandKeys};
 use async_caches_core::flight::{Clearance, FlightId, Flights, Handles, Seen, Turn};
 use async_caches_core::load::Participant;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Server;
 use bytes::Bytes;
@@ -188,9 +187,7 @@ impl alarm::Table for LoadTable {
     fn expire(&self) -> Option<Deadline> {
         let now = self.time.now();
         self.with(|flights, handles| {
-            if !planted::is(Bug::WaitNotTimed) {
-                flights.expire(now, handles);
-            }
+            flights.expire(now, handles);
             let next = flights.deadline();
             self.watched.store(next.is_some(), Ordering::Relaxed);
             next
@@ -274,7 +271,7 @@ impl LoadTable {
     /// or the alarm's thread, is going to wake it. Ready with `false` if nothing could wake it, as
     /// that thread could not be started.
     fn poll_until(&self, wait: &mut FollowerWait, cx: &mut Context<'_>) -> Poll<bool> {
-        if wait.until == Instant::MAX || planted::is(Bug::WaitNotTimed) {
+        if wait.until == Instant::MAX {
             return Poll::Pending;
         }
         match &self.time {

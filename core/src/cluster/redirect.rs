@@ -30,7 +30,6 @@ use thiserror::Error;
 use super::address::{Address, Viewpoint};
 use super::slot::Slot;
 use crate::error::{Failure, ServerError, ServerErrorKind};
-use crate::planted::{self, Bug};
 use crate::reply::Answer;
 use crate::retry::Backoff;
 use crate::time::Instant;
@@ -183,9 +182,6 @@ impl Hops {
     ) -> Result<Next, TooManyRedirects> {
         let Err(Failure::Server(error)) = answer else { return Ok(Next::Settle) };
         if let Some(trouble) = trouble(error.kind) {
-            if planted::is(Bug::RefusalsTold) {
-                return Ok(Next::Settle);
-            }
             return Ok(self.troubled(trouble, now, expires));
         }
         let Some(redirect) = Redirect::parse(error, view) else { return Ok(Next::Settle) };

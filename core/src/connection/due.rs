@@ -7,7 +7,6 @@ use super::sweep::Sweep;
 use super::{Connection, ConnectionPhase, Event};
 use crate::command::Command;
 use crate::error::ConnectionError;
-use crate::planted::{self, Bug};
 use crate::resp::output::Output;
 use crate::time::{Deadline, Instant};
 
@@ -17,16 +16,14 @@ impl Connection {
     pub fn deadline(&self) -> Option<Deadline> {
         match &self.phase {
             ConnectionPhase::Closed => None,
-            ConnectionPhase::Handshake { .. } if planted::is(Bug::NoConnectTimeout) => None,
             ConnectionPhase::Handshake { until, .. } => {
                 Some(Deadline { at: *until, why: "handshake" })
             }
             ConnectionPhase::Ready { .. } | ConnectionPhase::Leaving(_) => {
-                let expiry = Some(Deadline { at: self.next_expiry, why: "command expiry" });
                 match self.queue.front() {
-                    None if planted::is(Bug::NoKeepalive) => expiry,
                     None => Some(Deadline { at: self.keepalive_at(), why: "keepalive" }),
                     Some(front) => {
+                        let expiry = Some(Deadline { at: self.next_expiry, why: "command expiry" });
                         let at = front.expires + self.response_timeout;
                         Deadline::earlier(expiry, Some(Deadline { at, why: "overdue reply" }))
                     }
@@ -83,9 +80,6 @@ impl Connection {
             // Nothing was read since it was submitted, provided that it had the whole response timeout.
             sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
             if let Some(tag) = waiting.tag.take() {
-                if planted::is(Bug::PlaceGivenUp) {
-                    self.queue.remove(sweep.next.saturating_sub(1));
-                }
                 return Some(Event::Expired(tag));
             }
         }

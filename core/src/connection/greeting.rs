@@ -16,7 +16,6 @@ use core::time::Duration;
 
 use super::setup::{Greeting, Setup};
 use super::tracking::Pushes;
-use crate::planted::{self, Bug};
 use crate::protocol::Protocol;
 use crate::time::Instant;
 
@@ -64,9 +63,6 @@ impl Greetings {
         match greeting {
             Greeting::Bare => self.bare_until = None,
             Greeting::Either | Greeting::Resp2 if hung_up && self.may_be_bare => {
-                if planted::is(Bug::HangUpIsFinal) {
-                    return false;
-                }
                 self.bare_until = Some(now + Self::BARE_FOR);
                 return true;
             }

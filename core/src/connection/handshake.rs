@@ -24,7 +24,6 @@ use super::setup::{Greeting, Role, ServerInfo, Setup};
 use super::tracking::{Pushes, Tracking};
 use crate::command::Command;
 use crate::error::{ConnectionError, ProtocolError, ServerError, ServerErrorKind};
-use crate::planted::{self, Bug};
 use crate::resp::encode::Scripts;
 use crate::resp::output::Output;
 use crate::resp::{decode, encode};
@@ -147,9 +146,7 @@ impl Handshake {
                 self.go_on(tx)?;
             }
             (Some(Asked::Auth | Asked::Must | Asked::Name), None) | (Some(Asked::May), _) => {}
-            (Some(Asked::Name), Some(error))
-                if is_worth_going_on(&error) && !planted::is(Bug::NameIsNeeded) =>
-            {
+            (Some(Asked::Name), Some(error)) if is_worth_going_on(&error) => {
                 self.info.unnamed = true;
             }
             (Some(Asked::Role), None) => {
@@ -277,10 +274,7 @@ impl Handshake {
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::CrossSlot
             | ServerErrorKind::Unreachable
-            | ServerErrorKind::Other => {
-                !planted::is(Bug::HelloMustBeUnknown)
-                    || error.text().starts_with("ERR unknown command")
-            }
+            | ServerErrorKind::Other => true,
         }
     }
 
@@ -298,8 +292,10 @@ impl Handshake {
 /// Whether a `PING` with this error still leaves a useful connection. With `MISCONF` or `BUSY`, say, the
 /// server still serves what it can; while it is loading, or does not know the client, it serves nothing.
 fn is_worth_going_on(error: &ServerError) -> bool {
-    let loading = error.kind == ServerErrorKind::Loading && !planted::is(Bug::LoadingIsReady);
-    !loading && !matches!(error.kind, ServerErrorKind::NoAuth | ServerErrorKind::MaxClients)
+    !matches!(
+        error.kind,
+        ServerErrorKind::Loading | ServerErrorKind::NoAuth | ServerErrorKind::MaxClients
+    )
 }
 
 /// The most bytes that a server may send in the handshake.

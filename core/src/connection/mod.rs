@@ -66,7 +66,6 @@ pub use self::tracking::{Pushes, Tracking};
 use crate::command::Command;
 use crate::copies::Copies;
 use crate::error::{ConnectionError, Failure, ProtocolError, Refused, ServerError};
-use crate::planted::{self, Bug};
 pub use crate::protocol::Protocol;
 use crate::reply::{Answer, Reply};
 use crate::resp::answer::Expect;
@@ -300,8 +299,7 @@ impl Connection {
 
     /// The socket has taken `count` more of the bytes in `tx`.
     pub fn wrote(&mut self, count: usize) {
-        let count = if planted::is(Bug::WritesUncounted) { 0 } else { count as u64 };
-        self.written = (self.written + count).min(self.put);
+        self.written = (self.written + count as u64).min(self.put);
     }
 
     /// The socket is gone, or is about to go: nothing more is read or submitted, and the waiting commands
@@ -487,7 +485,7 @@ impl Connection {
         if let ConnectionPhase::Handshake { steps, .. } = &mut self.phase {
             steps.bear(len)?;
         }
-        if decode::is_push(rx) && !planted::is(Bug::PushIsAReply) {
+        if decode::is_push(rx) {
             return Ok(self.pushed(rx, len)?);
         }
         if let ConnectionPhase::Handshake { steps, .. } = &mut self.phase {
@@ -522,13 +520,12 @@ impl Connection {
             }
         }
         front.left -= 1;
-        if retry::lacks_script(&answer) && !planted::is(Bug::ScriptsRemembered) {
+        if retry::lacks_script(&answer) {
             self.scripts.forget();
         }
         // Sent by an old server on which a password was set meanwhile, or by one that removed the user.
         let is_stranger = retry::as_a_stranger(&answer) && expect != Expect::WELCOME;
-        let has_met = (self.known || self.answered) && !planted::is(Bug::StrangersStay);
-        if is_stranger && has_met {
+        if is_stranger && (self.known || self.answered) {
             self.phase.leave(ConnectionError::Forgotten);
         }
         self.answered |= !is_stranger && !is_outage(&answer);

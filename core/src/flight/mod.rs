@@ -80,7 +80,6 @@ use self::index::Index;
 pub use self::seats::Seat;
 use self::seats::Seats;
 pub use self::waits::Waits;
-use crate::planted::{self, Bug};
 use crate::time::{Deadline, Instant};
 use crate::work::Work;
 
@@ -206,7 +205,6 @@ impl<W> Flights<W> {
     ) -> Joined {
         if let Some(id) = self.index.get(key)
             && let Some(flight) = self.flights.get_mut(&id)
-            && !planted::is(Bug::EverybodyLeads)
         {
             if now.since(flight.began) < Self::MAX_AGE {
                 self.visited.count();
@@ -314,9 +312,7 @@ impl<W> Flights<W> {
         if let FlightPhase::Loaded { storing, .. } = &mut flight.phase {
             *storing = false;
         }
-        if !planted::is(Bug::WriterNotWoken) {
-            handles.wake.append(&mut flight.writers);
-        }
+        handles.wake.append(&mut flight.writers);
         self.index.end(&flight.key, id);
         self.end_if_over(id);
     }
@@ -351,9 +347,7 @@ impl<W> Flights<W> {
         if flight.is_kept_from(&mut Vec::new(), id) {
             return Clearance::Storing(id);
         }
-        if !planted::is(Bug::LoadBeatsDelete) {
-            self.index.remove(key, id);
-        }
+        self.index.remove(key, id);
         Clearance::Clear
     }
 
@@ -366,7 +360,7 @@ impl<W> Flights<W> {
         let mut storing = Vec::new();
         index.retain_of(stem, |id| {
             let Some(flight) = flights.get_mut(&id) else { return false };
-            flight.is_kept_from(&mut storing, id) || planted::is(Bug::LoadBeatsDelete)
+            flight.is_kept_from(&mut storing, id)
         });
         storing.into_iter().max().map_or(Clearance::Clear, Clearance::Storing)
     }
@@ -433,7 +427,6 @@ impl<W> Flights<W> {
     fn vacate(&mut self, id: FlightId, handles: &mut Handles<W>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         match flight.seats.first() {
-            Some(_) if planted::is(Bug::NobodyInherits) => {}
             Some(heir) => {
                 flight.phase = FlightPhase::Vacant(heir);
                 let sitting = flight.seats.get(heir);
@@ -475,14 +468,11 @@ impl<W> Flight<W> {
     /// A write of the flight's key is about to be sent. If the flight is being stored, it is added
     /// to `storing` and the write has to wait; otherwise the flight may no longer be stored.
     fn is_kept_from(&mut self, storing: &mut Vec<FlightId>, id: FlightId) -> bool {
-        let is_storing = matches!(self.phase, FlightPhase::Loaded { storing: true, .. });
-        if is_storing && !planted::is(Bug::StoreNotAwaited) {
+        if matches!(self.phase, FlightPhase::Loaded { storing: true, .. }) {
             storing.push(id);
             return true;
         }
-        if !planted::is(Bug::LoadBeatsDelete) {
-            self.valid = false;
-        }
+        self.valid = false;
         false
     }
 }

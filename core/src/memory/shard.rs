@@ -41,7 +41,6 @@ use super::wheel::{Step, Timer, Wheel};
 use crate::command::Start;
 use crate::error::NumberError;
 use crate::number::Number;
-use crate::planted::{self, Bug};
 use crate::reply::Remaining;
 use crate::time::{Deadline, Instant};
 use crate::ttl::Expiry;
@@ -300,10 +299,9 @@ impl Shard {
         now: Instant,
         dead: &mut Graveyard,
     ) -> bool {
-        let found = self.find(key, now, dead).filter(|id| {
-            planted::is(Bug::AnyValueIsDeleted)
-                || self.slab.get(*id).is_some_and(|entry| *entry.body.value() == *value)
-        });
+        let found = self
+            .find(key, now, dead)
+            .filter(|id| self.slab.get(*id).is_some_and(|entry| *entry.body.value() == *value));
         if let Some(id) = found {
             self.remove_entry(id, Cause::Removed, dead);
         }
@@ -321,7 +319,6 @@ impl Shard {
         let found = self.find(key, now, dead);
         if let Some(id) = found {
             self.note_use(id);
-            let expiry = if planted::is(Bug::TouchIsForEver) { Expiry::Never } else { expiry };
             self.start_timer(id, expiry);
         }
         found.is_some()
@@ -358,9 +355,6 @@ impl Shard {
             // A number is too short to displace many entries.
             turn.grant = Grant::Cheap;
             self.replace(id, &Own::of(&text), turn)?;
-            if planted::is(Bug::IncrLosesTimeout) {
-                self.start_timer(id, Expiry::Never);
-            }
         } else {
             self.remove_entry(id, Cause::Evicted, turn.dead);
             self.changes.refused();
@@ -612,9 +606,6 @@ impl Shard {
         let WriteContext { yields, grant, ref mut dead, .. } = *turn;
         let mut steps = STEPS_PER_OPERATION;
         while !self.take(load) {
-            if planted::is(Bug::BoundsIgnored) {
-                return Ok(());
-            }
             if grant == Grant::NotYet && self.room.is_large(unproven) {
                 return Err(NoRoom::Unweighed(unproven));
             }

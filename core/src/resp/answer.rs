@@ -16,7 +16,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::copies::Copies;
 use crate::error::{Failure, ProtocolError};
 use crate::number::Number;
-use crate::planted::{self, Bug};
 use crate::reply::{Answer, Remaining, Reply};
 use crate::script;
 
@@ -192,10 +191,8 @@ impl Shape {
         };
         // A proxy puts an error of one of its servers in the place of that server's part of the reply.
         read.or_else(|broken| match part.inner_error() {
-            Some(error) if !planted::is(Bug::InnerErrorIsBroken) => {
-                Ok(Read::Answer(Err(Failure::Server(error))))
-            }
-            Some(_) | None => Err(broken),
+            Some(error) => Ok(Read::Answer(Err(Failure::Server(error)))),
+            None => Err(broken),
         })
     }
 

@@ -14,7 +14,6 @@ use crate::command::{Command, Start, TopologyForm};
 use crate::key::{Key, Keys};
 use crate::number::Number;
 use crate::pattern;
-use crate::planted::{self, Bug};
 use crate::script::{self, Script};
 use crate::ttl::Expiry;
 
@@ -199,9 +198,6 @@ fn set(tx: &mut Output, key: &Key<'_>, value: &Bytes, expiry: Expiry, condition:
     let mut digits = itoa::Buffer::new();
     let millis = match expiry {
         Expiry::Never => None,
-        Expiry::Millis(_) if planted::is(Bug::AddLivesForEver) && matches!(condition, [_, ..]) => {
-            None
-        }
         Expiry::Millis(millis) => Some(digits.format(millis.get())),
     };
     let words = 3 + 2 * usize::from(millis.is_some()) + usize::from(!condition.is_empty());
@@ -239,9 +235,6 @@ fn incr(
     let first = first.as_ref().map_or_else(|error| script::status(*error), |(_, text)| text);
     match start.expiry {
         Expiry::Never => run(tx, scripts, script::INCR, key, &[kind, number, first]),
-        Expiry::Millis(_) if planted::is(Bug::CounterLivesForEver) => {
-            run(tx, scripts, script::INCR, key, &[kind, number, first]);
-        }
         Expiry::Millis(millis) => {
             let millis = span.format(millis.get()).as_bytes();
             run(tx, scripts, script::INCR, key, &[kind, number, first, millis]);

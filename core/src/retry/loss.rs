@@ -15,7 +15,6 @@
 //! [innocent](Blame::Innocent), as are commands of which no byte was sent. Innocent commands are
 //! repeated among others, as often as their deadlines allow.
 
-use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// How likely a command is the cause of its connection's end.
@@ -72,7 +71,6 @@ impl Losses {
     /// Reports that the connection ended before the command was answered. `repeatable` means that it may
     /// be sent again though it may have run.
     pub fn lost(&mut self, blame: Blame, may_have_run: bool, repeatable: bool) -> AfterLoss {
-        let blame = if planted::is(Bug::PoisonRepeated) { Blame::Innocent } else { blame };
         if blame != Blame::Innocent {
             self.ended = self.ended.saturating_add(1);
         }
@@ -81,11 +79,7 @@ impl Losses {
             Blame::Guilty => AfterLoss::Fail { connections },
             Blame::Innocent | Blame::Suspect if may_have_run && !repeatable => AfterLoss::Settle,
             Blame::Suspect if connections >= Self::MOST => AfterLoss::Fail { connections },
-            Blame::Innocent | Blame::Suspect
-                if self.is_suspect() && !planted::is(Bug::SuspectInCompany) =>
-            {
-                AfterLoss::Alone
-            }
+            Blame::Innocent | Blame::Suspect if self.is_suspect() => AfterLoss::Alone,
             Blame::Innocent | Blame::Suspect => AfterLoss::Again,
         }
     }

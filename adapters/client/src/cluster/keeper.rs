@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use async_caches_core::cluster::refresh::RefreshInput;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::Deadline;
 
 use super::fetch::Fetching;
@@ -54,7 +53,7 @@ impl ClusterKeeper {
             let now = self.nodes.now();
             self.fetch(cx);
             let mut state = lock(&self.nodes.state);
-            if doubted && !planted::is(Bug::DoubtsIgnored) {
+            if doubted {
                 state.refresh.handle(RefreshInput::Doubted, now);
             }
             let woken = state.queue.expire(now);

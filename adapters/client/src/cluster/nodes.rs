@@ -17,7 +17,6 @@ use async_caches_core::command::Command;
 use async_caches_core::connection::Role;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Topology, Wire};
 
@@ -188,7 +187,7 @@ impl Nodes {
             }
         };
         if let Some(node) = &node {
-            let view = if redirect.kind == RedirectKind::Moved || planted::is(Bug::AskRemembered) {
+            let view = if redirect.kind == RedirectKind::Moved {
                 view.moved(redirect.slot, node)
             } else {
                 None

@@ -17,7 +17,6 @@ use async_caches_core::cluster::slot::Slot;
 use async_caches_core::cluster::way::Way;
 use async_caches_core::command::Command;
 use async_caches_core::error::{Failure, ServerErrorKind};
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Answer;
 use async_caches_core::time::Instant;
 
@@ -179,7 +178,6 @@ impl Exchange<RedirectState> {
                 }
                 Err(error) => Err(error),
             };
-            let asking = asking && !planted::is(Bug::AskingDropped);
             let sent = match pool {
                 Err(error) => Poll::Ready(error),
                 Ok(pool) => self.poll_send_on(&pool, command, asking, cx),

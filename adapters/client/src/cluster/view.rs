@@ -8,7 +8,6 @@ use async_caches_core::cluster::slot::Slot;
 use async_caches_core::cluster::way::Way;
 use async_caches_core::command::Command;
 use async_caches_core::connection::Role;
-use async_caches_core::planted::{self, Bug};
 
 use super::node::Node;
 use crate::redis::SharedConnection;
@@ -94,8 +93,7 @@ impl View {
 
     /// The node to read from for a slot: the first of its replicas that is up, or else its master.
     pub(super) fn reader(&self, slot: Slot) -> Option<&Arc<Node>> {
-        let is_there = |node: &&Arc<Node>| !node.is_down() || planted::is(Bug::DeadReaderKept);
-        self.readers(slot).find(is_there).or_else(|| self.master(slot))
+        self.readers(slot).find(|node| !node.is_down()).or_else(|| self.master(slot))
     }
 
     /// The replicas of a slot, beginning with a different one for different slots.

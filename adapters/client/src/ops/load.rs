@@ -13,7 +13,6 @@ use async_caches_core::command::Command;
 use async_caches_core::flight::Seen;
 use async_caches_core::key::{IntoName, Version};
 use async_caches_core::load::{Load, LoadEvent, LoadFailure, LoadStep};
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::ttl::Timeout;
 use async_caches_core::value::Unreadable;
 use bytes::Bytes;
@@ -282,8 +281,7 @@ where
             Ok(scope) => scope.key(name).to_bytes(),
             Err(error) => return failed(error),
         };
-        let ignored = planted::is(Bug::LoadWaitIgnored).then_some(Duration::MAX);
-        let wait = ignored.or(self.load_wait).unwrap_or(cache.settings().load_wait);
+        let wait = self.load_wait.unwrap_or(cache.settings().load_wait);
         self.guard = loads.join(&key, seen.filter(|_| may_look_again), wait);
         match &self.guard {
             Some(guard) if guard.follows() => LoadEvent::Follows,
@@ -343,9 +341,7 @@ where
         let name = self.key.as_ref();
         let set = || {
             let key = self.cache.scope(self.version.as_ref())?.key(name);
-            let lives_on = planted::is(Bug::LoadLivesForEver);
-            let timeout = if lives_on { Timeout::Never } else { self.timeout };
-            Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(timeout)? })
+            Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(self.timeout)? })
         };
         let stored = ready!(call.poll(&self.cache, name, cx, set));
         Poll::Ready(stored.map_or_else(failed, |_| LoadEvent::Stored))
@@ -355,9 +351,7 @@ where
     #[inline]
     fn read(&self, bytes: Bytes) -> Event<T, E> {
         let (name, reports) = (self.key.as_ref(), self.cache.reports());
-        let is_error = planted::is(Bug::UnreadableIsTold);
-        let unreadable = if is_error { Unreadable::Error } else { Unreadable::Miss };
-        match reports.read::<C::Decode>(name, bytes, unreadable, "GET") {
+        match reports.read::<C::Decode>(name, bytes, Unreadable::Miss, "GET") {
             Ok(Some(value)) => LoadEvent::Found(value),
             Ok(None) => LoadEvent::Unreadable,
             Err(error) => failed(error),

@@ -9,7 +9,6 @@ use std::ops::Range;
 
 use async_caches_core::cluster::split::{Gather, Gathered, Split};
 use async_caches_core::key::{Keys, Names, Scope};
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Reply;
 use bytes::Bytes;
 
@@ -94,13 +93,7 @@ pub(super) fn take(
     chunk: Range<usize>,
     reply: Reply,
 ) -> Result<(), Error> {
-    let misplaced: Vec<usize>;
-    let places = if planted::is(Bug::PartsMisplaced) {
-        misplaced = chunk.collect();
-        &misplaced
-    } else {
-        places.get(chunk).unwrap_or_default()
-    };
+    let places = places.get(chunk).unwrap_or_default();
     gather.take(places, Ok(reply)).map_err(|_| Error::mismatch())
 }
 

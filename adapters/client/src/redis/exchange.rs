@@ -9,7 +9,6 @@ use async_caches_core::cluster::address::Address;
 use async_caches_core::command::Command;
 use async_caches_core::connection::Tag;
 use async_caches_core::error::Refused;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Answer;
 use async_caches_core::retry::{self, AfterLoss, Blame, Losses};
 use async_caches_core::time::Instant;
@@ -232,11 +231,7 @@ impl<R: Default> Exchange<R> {
                 None
             }
         };
-        let held = pool.hold(waiter, &mut self.expires, cx);
-        if planted::is(Bug::WriterNotTimed) {
-            self.expires = None;
-        }
-        match held {
+        match pool.hold(waiter, &mut self.expires, cx) {
             Acquired::Wait(held) if waiter == Some(held) => Poll::Pending,
             Acquired::Wait(held) => {
                 // If its turn for a connection came meanwhile, another command gets it: the one that
@@ -399,7 +394,6 @@ impl<R: Default> Exchange<R> {
     #[inline]
     fn is_suspect(&self) -> bool {
         self.past.as_ref().is_some_and(|past| past.losses.is_suspect())
-            && !planted::is(Bug::SuspectInCompany)
     }
 
     /// Gives up. If an earlier attempt may have run, its error takes precedence over this one.

@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::{ConnectionId, PoolAction};
 use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Endpoint;
@@ -66,9 +65,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         drop(state);
         drop(waker);
         woken.into_iter().for_each(Waker::wake);
-        if !planted::is(Bug::IdleLinkLeaked) {
-            closes.iter().for_each(|link| link.close(Closing::Drained));
-        }
+        closes.iter().for_each(|link| link.close(Closing::Drained));
         // Nothing is dialled before the address is known.
         for ((id, shared), at) in dials.into_iter().zip(at.into_iter().cycle()) {
             let serving = ServerConnection::new(Arc::clone(pool), id, shared, at.clone(), greeting);

@@ -8,7 +8,6 @@ use arc_swap::ArcSwapOption;
 use async_caches_core::connection::{Greetings, Role, Setup};
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::pool::{self, PoolInput};
 use async_caches_core::time::Instant;
 use async_caches_core::url::{Server, Topology};
@@ -191,8 +190,7 @@ impl PoolOwner {
     /// that is done, at the latest after the response timeout. Goes on in the background if
     /// dropped.
     pub(crate) fn poll_close(&self, waiter: &mut Option<WaiterId>, cx: &Context<'_>) -> Poll<()> {
-        let cuts = planted::is(Bug::DisconnectCuts);
-        self.pool.close(if cuts { Closing::Now } else { Closing::Drained });
+        self.pool.close(Closing::Drained);
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.pool.state);
         if state.over {

@@ -16,7 +16,6 @@ use async_caches_core::cluster::address::Address;
 use async_caches_core::command::Command;
 use async_caches_core::connection::{Connection, ServerInfo, Tag};
 use async_caches_core::error::Refused;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::Instant;
 use async_caches_core::url::Endpoint;
@@ -181,7 +180,6 @@ impl SharedConnection {
         }
         self.load.store(state.load(), Ordering::Relaxed);
         let driver = match state.driver {
-            DriverState::Resting if planted::is(Bug::DriverNotWoken) => None,
             DriverState::Resting => state.wake(),
             // The driver may rest for long, and must learn of an expiry that comes before all
             // others.
@@ -293,7 +291,7 @@ impl SharedConnection {
         let mut state = lock(&self.state);
         if state.closing.now().is_none() {
             // No caller waits for anything on a link that has not opened yet.
-            let open = state.connection.is_ready() || planted::is(Bug::GreetingAwaited);
+            let open = state.connection.is_ready();
             state.closing = if open || how == Closing::Moved { how } else { Closing::Now };
         }
         let driver = state.wake();
@@ -333,8 +331,7 @@ impl ConnectionState {
 
     pub(in crate::redis) fn is_full(&self, bounds: PoolBounds) -> bool {
         self.apart
-            || (self.connection.in_flight() >= bounds.in_flight
-                && !planted::is(Bug::InFlightUnbounded))
+            || self.connection.in_flight() >= bounds.in_flight
             || self.connection.unwritten() >= bounds.queued_bytes
     }
 

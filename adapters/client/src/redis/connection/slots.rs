@@ -9,7 +9,6 @@ use std::task::{Poll, Waker};
 
 use async_caches_core::connection::Tag;
 use async_caches_core::error::ServerError;
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::{Answer, Reply};
 use async_caches_core::retry::Blame;
 use bytes::Bytes;
@@ -146,9 +145,8 @@ impl Slots {
     pub(in crate::redis) fn abandon(&mut self, tag: Tag) -> (Option<Waker>, Option<Outcome>) {
         let Some((index, place)) = self.place(tag) else { return (None, None) };
         let (waker, outcome) = (place.waker.take(), place.outcome.take());
-        self.unheard -= usize::from(outcome.is_some());
-        if outcome.is_some() || planted::is(Bug::TagUsedAgain) {
-            self.free(index);
+        if outcome.is_some() {
+            self.heard(index);
         }
         (waker, outcome)
     }
@@ -174,8 +172,7 @@ impl Slots {
     #[inline]
     fn free(&mut self, index: u32) {
         let place = &mut self.places[index as usize];
-        let passes = !planted::is(Bug::TagUsedAgain);
-        place.generation = place.generation.wrapping_add(u32::from(passes));
+        place.generation = place.generation.wrapping_add(1);
         self.free.push(index);
     }
 

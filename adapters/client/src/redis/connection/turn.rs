@@ -5,7 +5,6 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use async_caches_core::connection::{Connection, Event, ServerInfo, Tag};
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::reply::Reply;
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
@@ -75,8 +74,7 @@ impl SharedConnection {
     pub(in crate::redis) fn dialling(&self, cx: &Context<'_>) -> Result<(), ConnectionFailure> {
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
-        let awaited = planted::is(Bug::GreetingAwaited) && state.closing == Closing::Drained;
-        if state.closing != Closing::No && !awaited {
+        if state.closing != Closing::No {
             return Err(state.closing.now().unwrap_or(ConnectionFailure::Closed));
         }
         waker.put(&mut state.waker);
@@ -164,11 +162,9 @@ impl SharedConnection {
         if out.is_empty() {
             std::mem::swap(out, &mut state.tx);
         }
-        let kept = |out: &Output| planted::is(Bug::OutputAwaited) && !out.is_empty();
-        let drained = || state.connection.idle_since().is_some() && !kept(out);
         if let Some(why) = closing.now() {
             end.get_or_insert(why);
-        } else if closing == Closing::Drained && drained() {
+        } else if closing == Closing::Drained && state.connection.idle_since().is_some() {
             end.get_or_insert(ConnectionFailure::Closed);
         }
         if state.connection.lacks() >= HEAVY_FROM {

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_caches_core::connection::{Connection, Event, Greeting, ServerInfo};
-use async_caches_core::planted::{self, Bug};
 use async_caches_core::resp::output::Output;
 use async_caches_core::time::{Deadline, Instant};
 use async_caches_core::url::Endpoint;
@@ -111,9 +110,6 @@ impl Dialler for ServerConnection {
     }
 
     fn until(&self) -> Instant {
-        if planted::is(Bug::NoConnectTimeout) {
-            return Instant::MAX;
-        }
         self.shared.dialled() + self.pool.config.setup.connect_timeout
     }
 
