@@ -45,7 +45,7 @@ macro_rules! functions {
             }
 
             #[test]
-            fn builder_leaves_the_choice() {
+            fn a_builder_builds_with_or_without_connecting() {
                 run(|cx: Context| async move {
                     let built = adapter::builder(cx.url()).key_prefix("a").build().unwrap();
                     assert!(!built.is_connected());

@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_percent_encoded_and_wanted() {
+    fn a_password_is_percent_encoded_and_required() {
         let server = Server::start(Kind::Redis, &Setup::default().password("p@ s:/\"?#"));
         assert!(server.url(3).starts_with("redis://:p%40%20s%3A%2F%22%3F%23@127.0.0.1:"));
         let mut raw = Raw::connect(server.address()).unwrap();
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_tls_speaks_nothing_else_on_its_port() {
+    fn a_tls_server_accepts_no_plain_text() {
         let authority = Authority::new();
         let mut server = Server::start(Kind::Redis, &Setup::default().tls(Tls::of(&authority)));
         let url = server.url(3);
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_server_says_nothing_until_it_is_resumed() {
+    fn a_stopped_server_sends_nothing_until_it_is_resumed() {
         let server = Server::start(Kind::Redis, &Setup::default());
         let mut raw = server.raw(0);
         server.stop();

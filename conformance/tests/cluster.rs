@@ -27,7 +27,7 @@ use bytes::{Buf, Bytes, BytesMut};
 const KINDS: [Kind; 2] = [Kind::Redis, Kind::Valkey];
 
 #[test]
-fn a_key_has_the_slot_that_servers_say_it_has() {
+fn slots_of_random_keys_match_cluster_keyslot() {
     const KEYS: usize = 20_000;
     for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
         let server = Server::start(kind, &Setup::default().node());
@@ -68,7 +68,7 @@ fn a_key_has_the_slot_that_servers_say_it_has() {
 }
 
 #[test]
-fn a_tag_decides_on_the_slot_behind_any_prefix_and_version() {
+fn a_hash_tag_determines_the_slot_behind_any_prefix_and_version() {
     for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
         let server = Server::start(kind, &Setup::default().node());
         let mut raw = server.raw(0);
@@ -99,7 +99,7 @@ fn a_tag_decides_on_the_slot_behind_any_prefix_and_version() {
 }
 
 #[test]
-fn a_cluster_tells_its_map_in_both_forms() {
+fn a_cluster_reports_its_map_in_both_forms() {
     for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
         let cluster = Cluster::start(kind);
         for at in 0..cluster.servers.len() {
@@ -118,7 +118,7 @@ fn a_cluster_tells_its_map_in_both_forms() {
 }
 
 #[test]
-fn a_node_that_belongs_to_no_cluster_tells_of_no_slots_and_a_server_that_is_none_says_so() {
+fn a_lone_node_reports_no_slots_and_a_standalone_server_refuses() {
     for kind in KINDS.into_iter().filter(|kind| kind.is_here()) {
         for form in [TopologyForm::Shards, TopologyForm::Slots] {
             let lonely = Server::start(kind, &Setup::default().node());

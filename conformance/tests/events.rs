@@ -18,12 +18,12 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 #[test]
-fn redis_is_told_of_in_events() {
+fn events_describe_a_redis_server() {
     all(Kind::Redis);
 }
 
 #[test]
-fn valkey_is_told_of_in_events() {
+fn events_describe_a_valkey_server() {
     if Kind::Valkey.is_here() {
         all(Kind::Valkey);
     }

@@ -9,25 +9,25 @@ use async_caches_tokio::{Cache, ConnectionFailure, Error};
 use tokio::runtime::{Builder, Runtime};
 
 #[test]
-fn a_cache_whose_runtime_has_shut_down_opens_its_pool_again_on_the_callers() {
+fn a_cache_reopens_its_pool_on_the_callers_runtime_after_a_shutdown() {
     let server = Server::start(Kind::Redis, &Setup::default());
     serves_on_several_runtimes(&server.url(0), 1);
 }
 
 #[test]
-fn a_cache_behind_sentinels_whose_runtime_has_shut_down_opens_its_pool_again_on_the_callers() {
+fn a_cache_behind_sentinels_reopens_its_pool_on_the_callers_runtime() {
     let trio = Trio::start(Kind::Redis, None, UNDISTURBED);
     serves_on_several_runtimes(&trio.url(0), 1);
 }
 
 #[test]
-fn a_cluster_whose_runtime_has_shut_down_opens_its_pools_again_on_the_callers() {
+fn a_cluster_reopens_its_pools_on_the_callers_runtime_after_a_shutdown() {
     let cluster = Cluster::start(Kind::Redis, &Setup::default(), 2, 0, UNDISTURBED);
     serves_on_several_runtimes(&cluster.url(), 20);
 }
 
 #[test]
-fn many_calls_that_find_their_runtime_gone_open_one_pool() {
+fn concurrent_calls_after_a_runtime_shutdown_open_one_pool() {
     let server = Server::start(Kind::Redis, &Setup::default());
     let cache = runtime().block_on(async_caches_tokio::connect(&server.url(0))).unwrap();
     let threads = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
@@ -46,7 +46,7 @@ fn many_calls_that_find_their_runtime_gone_open_one_pool() {
 }
 
 #[test]
-fn a_cache_whose_runtime_has_shut_down_fails_at_once_outside_of_any_and_serves_inside_of_one() {
+fn after_a_runtime_shutdown_calls_fail_at_once_unless_inside_a_runtime() {
     let server = Server::start(Kind::Redis, &Setup::default());
     let cluster = Cluster::start(Kind::Redis, &Setup::default(), 2, 0, UNDISTURBED);
     for url in [server.url(0), cluster.url()] {
@@ -88,7 +88,7 @@ fn a_call_from_another_runtime_waits_until_the_caches_own_runs_again() {
 }
 
 #[test]
-fn connecting_outside_of_a_runtime_is_an_error_and_inside_of_one_works_afterwards() {
+fn connect_fails_outside_of_a_runtime_and_succeeds_inside_one_later() {
     let server = Server::start(Kind::Redis, &Setup::default());
     let cluster = Cluster::start(Kind::Redis, &Setup::default(), 2, 0, UNDISTURBED);
     let trio = Trio::start(Kind::Redis, None, UNDISTURBED);
@@ -108,7 +108,7 @@ fn connecting_outside_of_a_runtime_is_an_error_and_inside_of_one_works_afterward
 }
 
 #[test]
-fn connecting_on_a_runtime_that_shuts_down_is_an_error_and_on_another_works_afterwards() {
+fn connect_fails_on_a_runtime_shutting_down_and_succeeds_on_another() {
     let server = Server::start(Kind::Redis, &Setup::default());
     let cache = async_caches_tokio::open(&server.url(0)).unwrap();
     let (first, connecting) = (runtime(), cache.clone());
@@ -134,8 +134,7 @@ fn connecting_on_a_runtime_that_shuts_down_is_an_error_and_on_another_works_afte
 }
 
 #[test]
-fn links_to_a_node_belong_to_the_runtime_that_the_cache_was_connected_on_whoever_needs_them_first()
-{
+fn connections_to_nodes_run_on_the_runtime_that_connected_the_cache() {
     let cluster = Cluster::start(Kind::Redis, &Setup::default(), 2, 0, UNDISTURBED);
     let own = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let cache = own.block_on(async_caches_tokio::connect(&cluster.url())).unwrap();

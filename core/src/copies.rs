@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_longer_than_said_shares_a_block() {
+    fn only_values_up_to_the_longest_share_a_block() {
         for (len, lie_side_by_side) in [(Copies::LONGEST, true), (Copies::LONGEST + 1, false)] {
             let mut copies = Copies::default();
             let values = [copies.copy(&[1; 8]), copies.copy(&vec![2; len])];
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_values_share_blocks_and_no_block_is_larger_than_said() {
+    fn kept_values_share_blocks_of_bounded_size() {
         let mut copies = Copies::default();
         let kept: Vec<Bytes> = (0..1_000).map(|_| copies.copy(&[7; 64])).collect();
         let mut starts: Vec<usize> = kept.iter().map(|value| value.as_ptr() as usize).collect();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_written_again_when_none_of_its_values_is_left() {
+    fn a_block_is_reused_when_all_its_values_are_dropped() {
         let mut copies = Copies::default();
         let places: BTreeSet<usize> =
             (0..10_000).map(|_| copies.copy(&[1; 100]).as_ptr() as usize).collect();

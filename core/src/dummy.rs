@@ -51,7 +51,7 @@ mod tests {
     use crate::ttl::Expiry;
 
     #[test]
-    fn it_answers_as_if_every_write_had_been_lost() {
+    fn dummy_replies_as_if_every_write_were_lost() {
         let space = KeySpace::default();
         let scope = space.scope(None).unwrap();
         let names: Names = ["a", "b"].into_iter().collect();

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_means_is_told_by_its_first_word_and_where_that_says_nothing_by_more() {
+    fn server_errors_are_classified_by_code_or_else_by_their_text() {
         for (text, kind) in [
             ("LOADING Redis is loading the dataset in memory", ServerErrorKind::Loading),
             ("BUSY Redis is busy running a script", ServerErrorKind::Busy),
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn who_we_are_is_refused_by_three_answers_and_no_other() {
+    fn only_three_errors_refuse_credentials() {
         for (text, is_refusal) in [
             ("NOAUTH Authentication required.", true),
             ("WRONGPASS invalid username-password pair", true),

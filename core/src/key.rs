@@ -382,14 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_what_the_python_package_writes() {
+    fn keys_match_those_of_the_python_package() {
         assert_eq!(built("", Version::None, "test"), "::test");
         assert_eq!(built("forum", 2019, "user:1"), "forum:2019:user:1");
         assert_eq!(built("forum", "beta", ""), "forum:beta:");
     }
 
     #[test]
-    fn the_length_of_a_key_is_known_whose_version_came_with_the_call() {
+    fn the_length_of_a_key_counts_the_calls_version() {
         let space = KeySpace::new("forum", 1.into()).unwrap();
         for version in [Version::from(2019), Version::from(-7), "beta".into(), Version::None] {
             let key = space.scope(Some(&version)).unwrap().key(b"user").to_bytes();
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_lent_as_it_is_written_whatever_its_length() {
+    fn with_bytes_and_to_bytes_agree_for_keys_of_any_length() {
         let space = KeySpace::new("p", 7.into()).unwrap();
         for len in [0, 1, 120, 123, 124, 125, 126, 1_000] {
             let name = vec![b'n'; len];

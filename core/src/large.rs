@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_sent_is_large_by_itself_and_one_that_is_asked_for_by_its_key() {
+    fn a_sent_value_is_judged_by_its_size_and_a_requested_one_by_its_key() {
         let keys = LargeKeys::new(1);
         let space = KeySpace::default();
         let key = space.scope(None).unwrap().key(b"a");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_collide_under_a_fixed_seed_have_places_of_their_own() {
+    fn keys_that_collide_under_a_fixed_seed_use_different_places() {
         let many = crate::memory::colliding_keys(200);
         for seed in 0..8 {
             let keys = LargeKeys::new(seed);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_keys_than_there_are_places_the_later_ones_are_known() {
+    fn with_more_keys_than_places_the_latest_are_remembered() {
         let keys = LargeKeys::new(1);
         let many = 0..10_000_u32;
         many.clone().for_each(|key| keys.note(&key.to_le_bytes(), LARGE));

@@ -258,7 +258,7 @@ mod tests {
 
     /// Checked against glibc's `printf`.
     #[test]
-    fn doubles_are_spelled_as_c_spells_them() {
+    fn doubles_are_formatted_as_by_printf() {
         let cases = [
             ("0.1", 0.2, "0.30000000000000004"),
             ("0.1", 0.0, "0.1"),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_spelled_as_the_sum_of_it_and_zero_is() {
+    fn a_number_is_formatted_like_its_sum_with_zero() {
         for number in [Integer(0), Integer(-7), Integer(i64::MAX.into()), Float(1.5), Float(-0.0)] {
             let text = number.text().unwrap();
             let zero = if let Integer(_) = number { Integer(0) } else { Float(0.0) };
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_opposite_of_the_lowest_i64_adds_where_the_sum_fits() {
+    fn the_negated_lowest_i64_is_added_if_the_sum_fits() {
         let opposite = Integer(i64::MIN.into()).negated();
         assert_eq!(opposite, Integer(1 << 63));
         assert_eq!(text(opposite, "-1"), Ok(i64::MAX.to_string()));
@@ -320,7 +320,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_integers_add_as_wide_ones_do(stored: i64, delta: i64) {
+        fn integers_add_like_wide_integers_or_overflow(stored: i64, delta: i64) {
             let wide = i128::from(stored) + i128::from(delta);
             let sum = Integer(delta.into()).add_to(stored.to_string().as_bytes());
             match i64::try_from(wide) {
@@ -361,7 +361,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_taken_for_a_number_that_serde_does_not(
+        fn bytes_are_a_number_exactly_if_serde_parses_one(
             stored in "[-+]?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][-+]?[0-9]{0,2})?[ n]?"
         ) {
             let json = serde_json::from_str::<f64>(&stored).is_ok() && !stored.ends_with(' ');

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_run_is_sent_again_only_where_it_changes_nothing() {
+    fn a_command_that_may_have_run_is_repeated_only_if_it_changes_nothing() {
         let space = KeySpace::new("", Version::None).unwrap();
         let scope = space.scope(None).unwrap();
         let key = scope.key(b"k");
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_missing_script_is_worth_sending_again_at_once() {
+    fn only_noscript_is_retried_at_once() {
         let answer = |text: &[u8]| Err(Failure::Server(ServerError::parse(text)));
         let space = KeySpace::new("", Version::None).unwrap();
         let scope = space.scope(None).unwrap();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_server_that_does_not_know_us_answers_as_to_a_stranger() {
+    fn only_noauth_and_wrongpass_mean_a_lost_authentication() {
         for (text, is_stranger) in [
             ("NOAUTH Authentication required.", true),
             ("WRONGPASS invalid username-password pair or user is disabled.", true),

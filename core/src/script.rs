@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_by_the_status_that_is_sent_for_it() {
+    fn every_refusal_is_recognized_by_its_status() {
         use NumberError::{KeyNotFound, NotANumber, NotAnInteger, Overflow};
         for error in [KeyNotFound, NotANumber, NotAnInteger, Overflow] {
             assert_eq!(refusal(status(error)), Some(error));

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_shows_where_so_many_bytes_of_it_do() {
+    fn shows_in_finds_any_part_of_a_secret_of_the_given_length() {
         let secret = Secret::new("hunter2");
         for (text, shows) in [
             ("hunter2", true),

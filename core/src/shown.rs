@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_forge_a_line_or_reorder_one_is_escaped() {
+    fn characters_that_forge_or_reorder_a_line_are_escaped() {
         let text = "a\r\nb\u{1b}[31m\u{202e}c\u{2066}\u{2028}\u{feff}\u{200b}\0é\"'";
         let shown = Shown(text, 99).to_string();
         let expected = "a\\r\\nb\\u{1b}[31m\\u{202e}c\\u{2066}\\u{2028}\\u{feff}\\u{200b}\\0é\"'";
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut() {
+    fn long_text_is_truncated() {
         assert_eq!(Shown("abcd", 4).to_string(), "abcd");
         assert_eq!(Shown("abcde", 4).to_string(), "abcd...");
         let long = "\u{202e}".repeat(1 << 20);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_credentials_is_masked() {
+    fn possible_credentials_in_a_name_are_masked() {
         assert_eq!(name("default"), "default");
         assert_eq!(name(":secret@x"), "***@x");
         assert_eq!(name("user:se@cret@x/1"), "***@x/1");

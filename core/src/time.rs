@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earlier_deadline_wins_and_none_never_does() {
+    fn the_earlier_deadline_wins_over_a_later_or_missing_one() {
         let soon = Deadline { at: Instant::from_millis(1), why: "soon" };
         let late = Deadline { at: Instant::from_millis(2), why: "late" };
         assert_eq!(Deadline::earlier(Some(late), Some(soon)), Some(soon));

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_used_only_where_nothing_was_said() {
+    fn the_default_timeout_applies_only_if_none_is_given() {
         let default = Expiry::Millis(NonZeroU64::MIN);
         assert_eq!(Timeout::Default.resolve(default), Ok(default));
         assert_eq!(Timeout::Never.resolve(default), Ok(Expiry::Never));

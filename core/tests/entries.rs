@@ -22,7 +22,7 @@ const OVERHEAD: usize = 200;
 const ENTRIES: usize = 500;
 
 #[test]
-fn an_entry_takes_little_more_than_it_holds() {
+fn an_entry_has_a_small_memory_overhead() {
     for (name_len, lens) in [(5, 0..600), (250, 0..300)] {
         for len in lens {
             let taken = taken(name_len, len);

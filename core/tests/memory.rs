@@ -22,7 +22,7 @@ const MULTIPLE: usize = 8;
 const CAP: usize = 256 * 1024;
 
 #[test]
-fn memory_is_at_most_a_multiple_of_what_was_received_and_a_cap() {
+fn memory_is_bounded_by_a_multiple_of_the_bytes_received() {
     const MIB: usize = 1 << 20;
     let replies: Vec<(&str, Vec<u8>)> = vec![
         ("a value", [b"$1048576\r\n".to_vec(), vec![b'x'; MIB], b"\r\n".to_vec()].concat()),

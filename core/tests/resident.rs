@@ -23,7 +23,7 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 const BOUND: usize = 8 << 20;
 
 #[test]
-fn a_store_keeps_no_more_allocated_than_it_may() {
+fn a_store_allocates_little_more_than_its_bound() {
     for (name, make) in MIXTURES {
         let store = Store::new(Some(8 << 20));
         let before = ALLOCATOR.current_usage();

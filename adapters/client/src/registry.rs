@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thing_is_shared_while_it_is_in_use_and_forgotten_afterwards() {
+    fn an_item_is_shared_while_in_use_and_forgotten_afterwards() {
         let registry = Registry::new();
         let first = registry.get_or_make("a", || 1);
         assert!(Arc::ptr_eq(&first, &registry.get_or_make("a", || 2)));
@@ -96,7 +96,7 @@ mod tests {
     /// Looks at a thing cannot be counted, so the turns are: a look moves a name to the end or
     /// removes it.
     #[test]
-    fn a_lookup_looks_at_two_names_however_many_there_are() {
+    fn a_lookup_visits_two_names_in_a_registry_of_any_size() {
         let registry = Registry::new();
         let kept: Vec<_> =
             (0..1000).map(|number| registry.get_or_make(&format!("{number}"), || number)).collect();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_things_that_are_gone_do_not_pile_up() {
+    fn names_of_dropped_items_do_not_accumulate() {
         let registry = Registry::new();
         let kept = registry.get_or_make("kept", || 0);
         let many: Vec<_> =

@@ -86,7 +86,7 @@ fn a_deadline_noted_while_the_sleeper_falls_asleep_wakes_it() {
 }
 
 #[test]
-fn the_sooner_of_two_deadlines_wakes_the_sleeper_whatever_their_order() {
+fn the_earlier_of_two_deadlines_wakes_the_sleeper_in_either_order() {
     // Three threads can run in too many orders to try them all.
     let mut some = loom::model::Builder::new();
     some.preemption_bound = Some(2);
@@ -102,7 +102,7 @@ fn the_sooner_of_two_deadlines_wakes_the_sleeper_whatever_their_order() {
 }
 
 #[test]
-fn a_sleeper_that_has_been_told_is_not_told_again_before_it_looks_around() {
+fn a_notified_sleeper_is_not_notified_again_before_it_looks() {
     loom::model(|| {
         let Store { bell, .. } = &*Store::new(None);
         assert!(bell.say(5));

@@ -75,7 +75,7 @@ fn an_operation_that_is_not_polled_does_nothing() {
 }
 
 #[test]
-fn a_loader_that_is_not_unpin_is_pinned_for_it() {
+fn a_loader_need_not_be_unpin() {
     let cache = connected("pinned");
     let loaded = now(cache.get_or_set("key", async {
         let text = String::from("borrowed over an await");
@@ -87,7 +87,7 @@ fn a_loader_that_is_not_unpin_is_pinned_for_it() {
 }
 
 #[test]
-fn one_name_with_contradicting_bounds_is_an_error_that_names_the_bound() {
+fn contradicting_bounds_of_one_store_are_an_error_naming_the_bound() {
     let first = open("locmem://bounds?max_entries=10").unwrap();
     now(first.connect()).unwrap();
     let agrees = open("locmem://bounds").unwrap();

@@ -39,7 +39,7 @@ fn count((tally, lanes): &(Tally, Lanes)) {
 }
 
 #[test]
-fn a_lane_is_nobody_elses_until_it_is_given_back() {
+fn a_lane_is_exclusive_until_it_is_dropped() {
     loom::model(|| {
         let lanes = Lanes::with(AtomicU64::new(0));
         let own = |lane: &Lane<'_>| format!("{lane:?}").contains("own: Some(0)");

@@ -76,7 +76,7 @@ fn connected(builder: Builder) -> Cache {
 }
 
 #[test]
-fn an_operation_that_is_not_given_its_turn_has_done_nothing() {
+fn an_operation_that_waits_for_its_turn_has_done_nothing() {
     let turns = Turns(Arc::default());
     let cache = connected(builder("locmem://turns").runtime(turns.clone()));
     let mut add = cache.add("key", 1);
@@ -94,7 +94,7 @@ fn an_operation_that_is_not_given_its_turn_has_done_nothing() {
 }
 
 #[test]
-fn one_operation_of_a_thread_in_64_gives_way_and_wakes_its_task() {
+fn one_in_64_operations_of_a_thread_yields_and_wakes_its_task() {
     for url in ["locmem://default", "dummy://"] {
         let cache = connected(builder(url).runtime(Plain));
         let woken = Arc::new(Woken::default());
@@ -110,7 +110,7 @@ fn one_operation_of_a_thread_in_64_gives_way_and_wakes_its_task() {
 }
 
 #[test]
-fn without_a_runtime_every_operation_is_done_when_it_is_first_polled() {
+fn without_a_runtime_every_operation_completes_on_its_first_poll() {
     for url in ["locmem://without", "dummy://"] {
         let cache = connected(builder(url));
         for _ in 0..1000 {

@@ -6,7 +6,7 @@ use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtim
 use async_caches::{Error, TlsConfigError, builder};
 
 #[test]
-fn a_url_that_asks_for_tls_is_refused_and_says_what_to_build() {
+fn a_tls_url_without_the_tls_feature_is_an_error_naming_the_feature() {
     for (scheme, rest) in [
         ("rediss", "localhost"),
         ("REDISS", "localhost"),

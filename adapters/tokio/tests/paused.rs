@@ -34,7 +34,7 @@ async fn a_wait_for_a_load_ends_by_the_paused_clock() {
 }
 
 #[tokio::test]
-async fn without_a_pause_the_system_s_clock_counts() {
+async fn without_a_pause_the_system_clock_is_used() {
     let cache = builder("locmem://running").connect().await.unwrap();
     cache.set("key", 1).timeout(Duration::from_millis(20)).await.unwrap();
     std::thread::sleep(Duration::from_millis(30));

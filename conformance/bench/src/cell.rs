@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_read_as_it_is_written() {
+    fn a_printed_cell_parses_back() {
         for cell in Cell::all() {
             assert_eq!(cell.to_string().parse::<Cell>().unwrap(), cell);
         }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_a_beginning_and_ends_a_number_where_it_ends() {
+    fn a_pattern_matches_a_prefix_but_no_part_of_a_number() {
         let cell: Cell = "ct/get/64/16".parse().unwrap();
         for pattern in ["", "ct", "ct/get", "ct/get/64", "*/get", "ct/*/16", "ct/get/64/16", "*16"]
         {

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_after_its_stem_is_what_a_client_of_ours_is_given() {
+    fn keys_after_returns_keys_without_the_stem() {
         let data = Dataset::of("ct/get/64/1".parse().unwrap());
         assert_eq!(data.keys_after("")[7], "::bench:000000000007");
         assert_eq!(data.keys_after("::")[7], "bench:000000000007");

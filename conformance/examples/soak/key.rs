@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_value_that_was_answered_is_never_read_again() {
+    fn an_overwritten_value_is_never_read_again() {
         let mut key = key();
         set(&mut key, "old");
         set(&mut key, "new");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_says_what_was_there() {
+    fn a_removal_reports_whether_the_key_existed() {
         let mut key = key();
         assert!(!key.removed(Fate::Answered(true), 0..=0));
         assert!(key.removed(Fate::Answered(false), 0..=0));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_was_started_again_holds_nothing_of_what_was_before() {
+    fn a_restarted_server_has_no_earlier_values() {
         let mut key = key();
         set(&mut key, "value");
         key.set("loose".into(), Fate::MayHaveRun, 0..=0);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn loose_additions_count_once_each_or_not_at_all() {
+    fn each_loose_addition_counts_once_or_never() {
         let mut counter = Counter::new("n".into(), 0);
         assert!(counter.added(Fate::Answered(Some(1)), 0));
         assert!(counter.added(Fate::MayHaveRun, 0));

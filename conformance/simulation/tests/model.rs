@@ -26,17 +26,17 @@ struct Pair {
 }
 
 #[test]
-fn the_model_says_what_redis_says() {
+fn the_model_replies_as_redis_does() {
     compare(Kind::Redis);
 }
 
 #[test]
-fn the_model_says_what_valkey_says() {
+fn the_model_replies_as_valkey_does() {
     compare(Kind::Valkey);
 }
 
 #[test]
-fn the_model_wants_to_know_who_we_are_as_servers_do() {
+fn the_model_requires_authentication_as_servers_do() {
     let server = Server::start(Kind::Redis, &Setup::default().password("right"));
     let mut random = Random::new(1);
     let mut model = Model::default();

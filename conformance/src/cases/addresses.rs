@@ -72,7 +72,7 @@ pub async fn a_server_that_hangs_up_on_hello_is_found_among_addresses_that_never
     assert_serves(&cache).await;
 }
 
-pub async fn the_first_address_is_the_only_one_dialled_while_it_greets(cx: Context) {
+pub async fn only_the_first_address_is_dialled_if_it_greets(cx: Context) {
     let server = cx.start(&Setup::default());
     let (first, second) = (Proxy::start(server.address()), Proxy::start(server.address()));
     let cache = connected(named(&cx, &server, vec![first.address(), second.address()])).await;
@@ -80,9 +80,7 @@ pub async fn the_first_address_is_the_only_one_dialled_while_it_greets(cx: Conte
     assert_eq!((first.accepted(), second.accepted()), (1, 0));
 }
 
-pub async fn of_many_addresses_the_one_that_is_alive_is_found_within_the_connect_timeout(
-    cx: Context,
-) {
+pub async fn the_only_live_address_is_found_within_the_connect_timeout(cx: Context) {
     let server = cx.start(&Setup::default());
     let deaf: Vec<_> = (0..20)
         .map(|index| {
@@ -173,7 +171,7 @@ pub async fn a_connection_past_its_age_is_replaced_and_no_call_fails(cx: Context
     }
 }
 
-pub async fn a_name_that_leads_elsewhere_is_followed_within_the_age_of_connections(cx: Context) {
+pub async fn a_changed_address_of_a_name_is_followed_within_the_connection_age(cx: Context) {
     let (old, new) = (cx.start(&Setup::default()), cx.start(&Setup::default()));
     let now = Arc::new(Mutex::new(vec![old.address()]));
     let told = Arc::clone(&now);

@@ -17,7 +17,7 @@ pub async fn clear_removes_every_key_whatever_its_prefix_and_version(cx: Context
     assert_eq!(plain.get::<i32>("key").await.unwrap(), Some(2));
 }
 
-pub async fn clear_prefix_removes_every_version_of_its_prefix_and_counts(cx: Context) {
+pub async fn clear_prefix_removes_and_counts_every_version_of_its_prefix(cx: Context) {
     let forum = connected(cx.builder().key_prefix("forum")).await;
     let others = ["", "foru", "forums", "Forum", "f"];
     let mut caches = Vec::new();
@@ -38,7 +38,7 @@ pub async fn clear_prefix_removes_every_version_of_its_prefix_and_counts(cx: Con
     }
 }
 
-pub async fn clear_prefix_of_no_prefix_leaves_prefixes_alone(cx: Context) {
+pub async fn clear_prefix_without_a_prefix_keeps_prefixed_keys(cx: Context) {
     let plain = cx.cache().await;
     let prefixed = connected(cx.builder().key_prefix("forum")).await;
     plain.set_many([("a", 1), ("b", 2)]).await.unwrap();
@@ -86,7 +86,7 @@ pub async fn clear_prefix_does_not_count_what_has_expired(cx: Context) {
     assert_eq!(forum.clear_prefix().await.unwrap(), 2);
 }
 
-pub async fn clearing_nothing_is_no_error(cx: Context) {
+pub async fn clearing_an_empty_cache_succeeds(cx: Context) {
     let cache = cx.cache().await;
     cache.clear().await.unwrap();
     assert_eq!(cache.clear_prefix().await.unwrap(), 0);

@@ -12,7 +12,7 @@ use crate::server::Setup;
 /// Less than the age at which a load stops delaying new callers.
 const WAIT: Duration = Duration::from_secs(20);
 
-pub async fn entries_expire_by_a_clock_that_is_set_by_hand(cx: Context) {
+pub async fn entries_expire_by_a_manual_clock(cx: Context) {
     let clock = ManualClock::new();
     let cache = connected(cx.builder().clock(&clock)).await;
     let other = connected(cx.builder().clock(&clock.clone())).await;
@@ -31,7 +31,7 @@ pub async fn entries_expire_by_a_clock_that_is_set_by_hand(cx: Context) {
     assert!(!cache.contains("n").await.unwrap());
 }
 
-pub async fn a_wait_for_a_load_ends_by_a_clock_that_is_set_by_hand(cx: Context) {
+pub async fn a_wait_for_a_load_ends_by_a_manual_clock(cx: Context) {
     let clock = ManualClock::new();
     // Longer than the clock advances in total.
     let (builder, endless) = (cx.builder().clock(&clock).load_wait(WAIT), LONG * 1_000_000);
@@ -61,7 +61,7 @@ pub async fn a_wait_for_a_load_ends_by_a_clock_that_is_set_by_hand(cx: Context) 
     assert_eq!(leader.await, 1);
 }
 
-pub async fn a_deadline_of_a_server_ends_by_a_clock_that_is_set_by_hand(cx: Context) {
+pub async fn a_response_timeout_ends_by_a_manual_clock(cx: Context) {
     let server = cx.start(&Setup::default());
     let clock = ManualClock::new();
     let builder = cx.builder_of(&server.url(0)).clock(&clock);
@@ -82,7 +82,7 @@ pub async fn a_deadline_of_a_server_ends_by_a_clock_that_is_set_by_hand(cx: Cont
     server.resume();
 }
 
-pub async fn every_operation_fails_as_a_test_wants_it(cx: Context) {
+pub async fn an_injected_outage_fails_every_operation_but_get_or_set(cx: Context) {
     let faults = Faults::new();
     let cache = connected(cx.builder().faults(&faults)).await;
     cache.set("key", 1).await.unwrap();
@@ -105,7 +105,7 @@ pub async fn every_operation_fails_as_a_test_wants_it(cx: Context) {
     assert_eq!(cache.get_or_set("load", async { 2 }).await.unwrap(), 2);
 }
 
-pub async fn an_operation_fails_in_the_way_that_was_asked_for(cx: Context) {
+pub async fn the_kind_of_an_injected_fault_determines_the_error(cx: Context) {
     let faults = Faults::new();
     let cache = connected(cx.builder().faults(&faults)).await;
     for may_have_run in [false, true] {

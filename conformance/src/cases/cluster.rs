@@ -40,7 +40,7 @@ pub async fn keys_are_spread_over_all_masters_and_found_from_any_of_them(cx: Con
     }
 }
 
-pub async fn each_node_has_a_pool_of_its_own_that_is_opened_when_it_is_needed(cx: Context) {
+pub async fn each_node_has_its_own_pool_that_opens_on_demand(cx: Context) {
     let builder = cx.builder().minsize(2).maxsize(3).name("pools");
     let cache = connected(builder).await;
     let info = cluster(&cache);
@@ -99,7 +99,7 @@ pub async fn a_node_of_the_url_that_is_away_is_passed_over(cx: Context) {
     assert!(matches!(**source, ConnectionFailure::Io(_)) && error.is_retryable(), "{error:?}");
 }
 
-pub async fn a_user_who_may_run_no_scripts_takes_timeouts_away_in_a_cluster(cx: Context) {
+pub async fn a_user_without_scripts_can_remove_timeouts_in_a_cluster(cx: Context) {
     let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
     all.nodes.iter().for_each(|node| allow_no_scripts(node, &[]));
     let url = format!("redis-cluster://plain:pass@{}", all.nodes[0].address());
@@ -122,9 +122,7 @@ pub async fn a_user_who_may_run_no_scripts_takes_timeouts_away_in_a_cluster(cx: 
     assert!(cache.touch(&names[0]).forever().await.unwrap());
 }
 
-pub async fn a_url_of_one_server_to_a_node_of_a_cluster_says_that_it_serves_a_part_of_the_keys(
-    cx: Context,
-) {
+pub async fn info_reports_that_a_single_server_is_a_cluster_node(cx: Context) {
     let single = Server::start(kind(&cx), &Setup::default());
     let cache = connected(cx.builder_of(&format!("redis://{}", single.address()))).await;
     assert!(!cache.info().pool().expect("it is one server").in_cluster);
@@ -147,7 +145,7 @@ pub async fn a_url_of_one_server_to_a_node_of_a_cluster_says_that_it_serves_a_pa
     assert!(cluster(&cache).nodes.iter().any(|node| node.pool.in_cluster));
 }
 
-pub async fn a_server_that_is_no_cluster_is_an_error_that_says_so(cx: Context) {
+pub async fn a_cluster_url_to_a_standalone_server_is_an_error(cx: Context) {
     let single = Server::start(kind(&cx), &Setup::default());
     let url = format!("redis-cluster://{}", single.address());
     let error = cx.within(PROMPTLY, "connect", cx.builder_of(&url).connect()).await.unwrap_err();
@@ -166,7 +164,7 @@ pub async fn a_server_that_is_no_cluster_is_an_error_that_says_so(cx: Context) {
     );
 }
 
-pub async fn all_nodes_are_told_who_we_are(cx: Context) {
+pub async fn every_node_is_sent_the_credentials(cx: Context) {
     let all = start(&cx, &Setup::default().password(PASSWORD), 3, 0, UNDISTURBED);
     let names = || (0..60).map(|n| format!("key{n}"));
     let cache = connected(cx.builder_of(&all.url())).await;
@@ -207,7 +205,7 @@ pub async fn all_nodes_are_told_who_we_are(cx: Context) {
     assert!(read.iter().zip(0..).all(|(read, n)| *read == Some(n)));
 }
 
-pub async fn a_cluster_over_tls_is_served_by_each_nodes_own_name(cx: Context) {
+pub async fn each_node_of_a_tls_cluster_is_verified_by_its_name(cx: Context) {
     let authority = Authority::new();
     // The certificate is for a name, and not for the addresses under which nodes report each other.
     let tls = Tls { certificate: authority.issue(&["localhost"]), ..Tls::of(&authority) };
@@ -235,7 +233,7 @@ pub async fn a_cluster_over_tls_is_served_by_each_nodes_own_name(cx: Context) {
     }
 }
 
-pub async fn nodes_behind_a_translation_of_addresses_are_reached(cx: Context) {
+pub async fn nodes_are_reached_through_the_cluster_address_map(cx: Context) {
     let all = start(&cx, &Setup::default(), 3, 0, UNDISTURBED);
     let proxies: Vec<_> = all.nodes.iter().map(|node| Proxy::start(node.address())).collect();
     let ports: Vec<_> = all.nodes.iter().map(|node| node.address().port()).collect();
@@ -259,7 +257,7 @@ pub async fn nodes_behind_a_translation_of_addresses_are_reached(cx: Context) {
     assert!(proxies[1].replies() > before);
 }
 
-pub async fn a_slot_that_nobody_serves_is_an_error_in_time(cx: Context) {
+pub async fn a_slot_without_a_node_is_an_error_in_time(cx: Context) {
     let setup = Setup::default().with(&["--cluster-require-full-coverage", "no"]);
     let all = start(&cx, &setup, 1, 0, UNDISTURBED);
     let before = connected(cx.builder_of(&all.url()).response_timeout(BRIEF)).await;
@@ -299,9 +297,7 @@ pub async fn a_slot_that_nobody_serves_is_an_error_in_time(cx: Context) {
     assert_eq!(after.get::<i32>("lost").await.unwrap(), Some(2));
 }
 
-pub async fn links_that_are_lost_and_that_nobody_misses_are_no_reason_to_ask_for_the_map(
-    cx: Context,
-) {
+pub async fn lost_connections_without_demand_do_not_keep_refreshing_the_map(cx: Context) {
     let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
     let keys = [0, 1].map(|node| key_on(&all, node));
     let cache = connected(cx.builder_of(&all.url()).minsize(0)).await;
@@ -316,7 +312,7 @@ pub async fn links_that_are_lost_and_that_nobody_misses_are_no_reason_to_ask_for
     assert_eq!(cache.get::<i32>(&keys[1]).await.unwrap(), Some(1));
 }
 
-pub async fn a_map_with_a_slot_that_nobody_serves_any_more_is_read_once_more(cx: Context) {
+pub async fn a_map_with_a_newly_uncovered_slot_is_read_once_more(cx: Context) {
     let setup = Setup::default().with(&["--cluster-require-full-coverage", "no"]);
     let all = start(&cx, &setup, 1, 0, UNDISTURBED);
     let cache = connected(cx.builder_of(&all.url()).minsize(0)).await;
@@ -335,7 +331,7 @@ pub async fn a_map_with_a_slot_that_nobody_serves_any_more_is_read_once_more(cx:
     assert_eq!(maps(), before + 2, "a gap that stays is no reason");
 }
 
-pub async fn two_nodes_that_send_each_other_a_key_are_a_typed_error(cx: Context) {
+pub async fn two_nodes_that_redirect_to_each_other_are_a_typed_error(cx: Context) {
     let all = start(&cx, &Setup::default(), 2, 0, UNDISTURBED);
     let key = key_on(&all, 0);
     let slot = slot_of(&all.nodes[0], &whole(&key)).to_string();
@@ -364,9 +360,7 @@ pub async fn two_nodes_that_send_each_other_a_key_are_a_typed_error(cx: Context)
     cache.set(key.as_str(), 4).await.unwrap();
 }
 
-pub async fn replicas_are_read_from_where_that_was_asked_for_and_masters_where_there_are_none(
-    cx: Context,
-) {
+pub async fn reads_go_to_replicas_on_request_and_to_masters_without_replicas(cx: Context) {
     let mut all = start(&cx, &Setup::default(), 1, 2, UNDISTURBED);
     let names: Vec<_> = (0..20).map(|n| format!("key{n}")).collect();
     let plain = connected(cx.builder_of(&all.url())).await;

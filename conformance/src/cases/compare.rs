@@ -62,7 +62,7 @@ pub async fn a_lock_that_has_expired_is_not_taken_from_its_next_holder(cx: Conte
     assert!(cache.add("lock", "third").await.unwrap());
 }
 
-pub async fn of_many_that_delete_one_value_one_succeeds(cx: Context) {
+pub async fn of_many_concurrent_deletes_of_one_value_one_succeeds(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 7).await.unwrap();
     let delete = |cache: Cache, value: i32| async move {

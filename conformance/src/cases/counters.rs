@@ -26,7 +26,7 @@ pub async fn an_absent_number_begins_with_its_initial_value(cx: Context) {
 }
 
 /// Each stored text equals that of the same sum with a number that was stored before.
-pub async fn a_first_sum_is_stored_as_any_other_is(cx: Context) {
+pub async fn a_first_sum_is_stored_like_any_other(cx: Context) {
     let cache = cx.cache().await;
     let doubles = [
         (0.1, 0.2),
@@ -74,7 +74,7 @@ pub async fn a_timeout_begins_when_the_number_does(cx: Context) {
     assert_within(cache.remaining("window").await.unwrap(), LONG, "a window of its own");
 }
 
-pub async fn a_number_that_begins_takes_the_default_timeout(cx: Context) {
+pub async fn a_new_number_has_the_default_timeout(cx: Context) {
     let cache = connected(cx.builder().timeout(LONG)).await;
     cache.incr("n", 1).or_insert(0).await.unwrap();
     assert_within(cache.remaining("n").await.unwrap(), LONG, "n");
@@ -112,7 +112,7 @@ pub async fn a_first_sum_that_overflows_creates_nothing(cx: Context) {
     assert!(matches!(error, Error::NotANumber { .. }), "{error:?}");
 }
 
-pub async fn of_many_first_additions_none_is_lost(cx: Context) {
+pub async fn no_concurrent_first_addition_is_lost(cx: Context) {
     let cache = cx.cache().await;
     let tasks: Vec<_> = (0..32)
         .map(|_| {
@@ -131,7 +131,7 @@ pub async fn of_many_first_additions_none_is_lost(cx: Context) {
     assert_within(cache.remaining("a").await.unwrap(), LONG, "a");
 }
 
-pub async fn a_number_that_begins_while_loading_wins(cx: Context) {
+pub async fn a_number_created_while_loading_wins(cx: Context) {
     let cache = cx.cache().await;
     let (gate, load) = held_load(&cx, &cache, "n", 7).await;
     assert_eq!(cache.incr("n", 1).or_insert(40).await.unwrap(), 41);

@@ -21,7 +21,7 @@ pub async fn ten_thousand_gets_under_random_drops_see_their_own_value(cx: Contex
     assert!(dropped > CHECKS / 10, "only {dropped} calls were dropped");
 }
 
-pub async fn a_thousand_tasks_on_few_links_are_all_served_while_others_give_up(cx: Context) {
+pub async fn a_thousand_tasks_on_few_connections_are_served_while_others_give_up(cx: Context) {
     // So few slots that all connections are in use, and most callers wait for room.
     let builder = cx.builder().minsize(1).maxsize(4).max_in_flight(32);
     let cache = connected(builder.response_timeout(ops::LONG)).await;
@@ -33,7 +33,7 @@ pub async fn a_thousand_tasks_on_few_links_are_all_served_while_others_give_up(c
     }
 }
 
-pub async fn writes_that_are_dropped_happen_once_or_not_at_all(cx: Context) {
+pub async fn dropped_writes_run_once_or_never(cx: Context) {
     let cache = cx.cache().await;
     let mut random = Random::new(7);
     cache.set("n", 0).await.unwrap();

@@ -68,7 +68,7 @@ pub async fn every_call_loads(cx: Context) {
     assert_eq!(cache.try_get_or_set("key", load).await.unwrap(), 3);
 }
 
-pub async fn values_must_serialize_all_the_same(cx: Context) {
+pub async fn values_must_serialize_although_none_is_stored(cx: Context) {
     let cache = cx.cache().await;
     let errors = [
         cache.set("a key", unspeakable()).await.unwrap_err(),

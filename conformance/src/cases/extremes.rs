@@ -48,7 +48,7 @@ async fn is_cut_off(cx: &Context, peer: &Peer, what: &[u8]) {
     assert!(bytes < FEW_BYTES * links.max(1), "{what}: {bytes} bytes on {links} connections");
 }
 
-pub async fn what_was_not_asked_for_is_cut_off_after_few_bytes(cx: Context) {
+pub async fn unsolicited_data_is_cut_off_after_few_bytes(cx: Context) {
     let heads: [&[u8]; 5] = [
         b"$536000000\r\n",
         b">2\r\n+message\r\n$536000000\r\n",
@@ -84,7 +84,7 @@ pub async fn what_was_not_asked_for_is_cut_off_after_few_bytes(cx: Context) {
     }
 }
 
-pub async fn an_answer_that_carries_no_value_is_cut_off_after_few_bytes(cx: Context) {
+pub async fn a_large_reply_to_a_write_is_cut_off_after_few_bytes(cx: Context) {
     let peer = Peer::start(|_| flood(b"$536000000\r\n"));
     let cache = connected(cx.builder_of(&peer.url()).maxsize(1).response_timeout(BRIEF)).await;
     let error = cx.within(BRIEF + SLACK, "set", cache.set("key", 1)).await.unwrap_err();

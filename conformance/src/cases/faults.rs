@@ -56,7 +56,7 @@ pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context)
     cx.until("the link was replaced", async || link_ids(&server).is_disjoint(&before)).await;
 }
 
-pub async fn a_stopped_server_costs_one_response_timeout_and_then_nothing(cx: Context) {
+pub async fn calls_to_a_stopped_server_fail_fast_after_one_response_timeout(cx: Context) {
     let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).minsize(3).maxsize(4);
     let cache = connected(builder.response_timeout(BRIEF).connect_timeout(ENDLESS)).await;
@@ -68,9 +68,7 @@ pub async fn a_stopped_server_costs_one_response_timeout_and_then_nothing(cx: Co
     cx.until("it keeps three links", async || open(&cache) >= 3).await;
 }
 
-pub async fn a_server_whose_dials_are_lost_costs_one_response_timeout_and_then_nothing(
-    cx: Context,
-) {
+pub async fn calls_whose_dials_are_lost_fail_fast_after_one_response_timeout(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     let builder = cx.builder_of(&server.url_at(proxy.address(), 0)).connect_timeout(BRIEF * 4);
@@ -109,9 +107,7 @@ fn pool(cache: &Cache) -> PoolInfo {
 /// Longer than any test waits.
 const ENDLESS: Duration = Duration::from_secs(120);
 
-pub async fn a_cache_connects_lazily_while_its_server_is_away_and_uses_it_once_it_is_there(
-    cx: Context,
-) {
+pub async fn a_lazily_connected_cache_uses_its_server_once_it_is_up(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     proxy.refuse();
@@ -130,7 +126,7 @@ pub async fn a_cache_connects_lazily_while_its_server_is_away_and_uses_it_once_i
     assert_eq!(cache.get_or_set("key", async { 4 }).await.unwrap(), 3);
 }
 
-pub async fn a_cache_that_connects_lazily_with_a_wrong_password_says_so(cx: Context) {
+pub async fn a_lazily_connected_cache_reports_a_wrong_password(cx: Context) {
     let server = cx.start(&Setup::default());
     let wrong = Credentials { username: None, password: Secret::new("wrong") };
     let builder = cx.builder_of(&server.url(0)).response_timeout(ENDLESS).credentials(wrong);
@@ -147,7 +143,7 @@ pub async fn a_cache_that_connects_lazily_with_a_wrong_password_says_so(cx: Cont
 /// Long enough for a busy machine, and far from the deadline.
 const SOON: Duration = Duration::from_secs(20);
 
-pub async fn a_stopped_server_does_not_keep_a_disconnect(cx: Context) {
+pub async fn a_stopped_server_does_not_block_a_disconnect(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).response_timeout(BRIEF)).await;
     server.stop();
@@ -171,7 +167,7 @@ pub async fn connecting_to_a_stopped_server_ends(cx: Context) {
     server.resume();
 }
 
-pub async fn a_pool_that_starved_is_back_within_a_second(cx: Context) {
+pub async fn a_starved_pool_recovers_when_its_server_resumes(cx: Context) {
     let server = cx.start(&Setup::default());
     const RESPONSE: Duration = Duration::from_millis(400);
     let builder = cx.builder_of(&server.url(0)).maxsize(2).response_timeout(RESPONSE);
@@ -194,7 +190,7 @@ pub async fn a_pool_that_starved_is_back_within_a_second(cx: Context) {
     }
 }
 
-pub async fn a_link_that_the_server_closed_while_idle_fails_no_call(cx: Context) {
+pub async fn a_connection_that_the_server_closed_while_idle_fails_no_call(cx: Context) {
     let server = cx.start(&Setup::default().with(&["--timeout", "1"]));
     let cache = connected(cx.builder_of(&server.url(0)).name("idle")).await;
     cache.set("key", 1).await.unwrap();
@@ -207,7 +203,7 @@ pub async fn a_link_that_the_server_closed_while_idle_fails_no_call(cx: Context)
     assert_eq!(cache.incr("key", 1).await.unwrap(), 2);
 }
 
-pub async fn a_link_that_was_killed_while_idle_is_replaced(cx: Context) {
+pub async fn a_connection_killed_while_idle_is_replaced(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
     cache.set("key", 0).await.unwrap();
@@ -223,7 +219,7 @@ pub async fn a_link_that_was_killed_while_idle_is_replaced(cx: Context) {
     }
 }
 
-pub async fn sums_under_killed_links_are_never_counted_twice(cx: Context) {
+pub async fn sums_on_killed_connections_are_never_counted_twice(cx: Context) {
     let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).maxsize(3);
     server.raw(0).call(&["SET", "::n", "0"]);
@@ -295,7 +291,7 @@ pub async fn a_server_that_restarts_is_found_again(cx: Context) {
     }
 }
 
-pub async fn a_load_is_answered_by_its_loader_while_the_server_is_away(cx: Context) {
+pub async fn get_or_set_returns_the_loaded_value_during_an_outage(cx: Context) {
     let mut server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).response_timeout(BRIEF);
     let cache = connected(builder).await;
@@ -310,7 +306,7 @@ pub async fn a_load_is_answered_by_its_loader_while_the_server_is_away(cx: Conte
     assert!(matches!(error, LoadError::Load("no luck")), "{error:?}");
 }
 
-pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
+pub async fn connections_never_exceed_maxsize(cx: Context) {
     const MAXSIZE: usize = 3;
     let server = Arc::new(cx.start(&Setup::default()));
     // If the connection of a thousand calls is killed, each of them is repeated alone.
@@ -360,7 +356,7 @@ pub async fn there_are_never_more_links_than_maxsize(cx: Context) {
     assert!((1..=MAXSIZE).contains(&most), "{most} links at once");
 }
 
-pub async fn at_least_minsize_links_are_kept(cx: Context) {
+pub async fn at_least_minsize_connections_are_kept(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).minsize(4).maxsize(5)).await;
     cx.until("there are four links", async || link_ids(&server).len() == 4).await;
@@ -369,7 +365,7 @@ pub async fn at_least_minsize_links_are_kept(cx: Context) {
     cache.ping().await.unwrap();
 }
 
-pub async fn links_are_added_while_all_are_busy(cx: Context) {
+pub async fn connections_are_added_while_all_are_busy(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     let cache = connected(cx.builder_of(&server.url_at(proxy.address(), 0)).maxsize(3)).await;
@@ -402,7 +398,7 @@ pub async fn links_are_added_while_all_are_busy(cx: Context) {
     assert!(proxy.accepted() <= 3, "{} links", proxy.accepted());
 }
 
-pub async fn a_link_is_opened_beside_one_that_large_values_come_over(cx: Context) {
+pub async fn a_connection_is_opened_beside_one_that_carries_large_values(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
     cache.set_raw("large", vec![b'x'; 8 << 20]).await.unwrap();
@@ -414,9 +410,7 @@ pub async fn a_link_is_opened_beside_one_that_large_values_come_over(cx: Context
     .await;
 }
 
-pub async fn a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_length(
-    cx: Context,
-) {
+pub async fn a_million_calls_to_a_stopped_server_wait_in_a_bounded_queue(cx: Context) {
     const IN_FLIGHT: usize = 1_000;
     const WAITING: usize = 10_000;
     let server = cx.start(&Setup::default());
@@ -439,7 +433,7 @@ pub async fn a_million_calls_to_a_server_that_is_away_wait_in_a_line_of_bounded_
     }
 }
 
-pub async fn a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout(cx: Context) {
+pub async fn keys_are_stored_together_with_their_timeouts(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0))).await;
     let entries = (0..100).map(|n| (format!("key-{n}"), n));
@@ -452,7 +446,7 @@ pub async fn a_batch_is_stored_without_a_moment_in_which_a_key_has_no_timeout(cx
 }
 
 #[cfg(target_os = "linux")]
-pub async fn a_link_does_not_wait_to_fill_its_packets(cx: Context) {
+pub async fn connections_set_tcp_nodelay(cx: Context) {
     use rustix::{net, process};
 
     let server = cx.start(&Setup::default());
@@ -476,7 +470,7 @@ pub async fn a_link_does_not_wait_to_fill_its_packets(cx: Context) {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub async fn a_link_does_not_wait_to_fill_its_packets(_: Context) {
+pub async fn connections_set_tcp_nodelay(_: Context) {
     // Only Linux lets a test look at the options of a socket that it does not own.
 }
 

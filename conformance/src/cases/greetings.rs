@@ -24,7 +24,7 @@ fn name(asked: &Asked) -> &str {
     &asked.words[0]
 }
 
-pub async fn a_server_that_refuses_hello_in_any_words_is_spoken_to_in_resp2(cx: Context) {
+pub async fn a_refusal_of_hello_in_any_words_falls_back_to_resp2(cx: Context) {
     for refusal in [
         "ERR unknown command 'HELLO'",
         "ERR unsupported command `hello`",
@@ -60,7 +60,7 @@ pub async fn a_server_that_refuses_hello_in_any_words_is_spoken_to_in_resp2(cx: 
     }
 }
 
-pub async fn a_server_that_hangs_up_on_hello_is_spoken_to_in_resp2_at_once(cx: Context) {
+pub async fn a_hang_up_on_hello_falls_back_to_resp2_at_once(cx: Context) {
     let peer = Peer::bare(|asked| match name(asked) {
         "HELLO" | "CLIENT" => Act::SayAndClose(Vec::new()),
         _ => old(asked),
@@ -82,7 +82,7 @@ pub async fn a_server_that_hangs_up_on_every_greeting_is_dialled_with_backoff(cx
     assert_eq!(peer.accepted(), 2, "in all words and in few, and then the backoff");
 }
 
-pub async fn a_name_that_a_server_refuses_ends_no_connection(cx: Context) {
+pub async fn a_refused_connection_name_ends_no_connection(cx: Context) {
     for refusal in ["ERR unknown command 'CLIENT'", "NOPERM no permissions", "ERR no such name"] {
         let said = format!("-{refusal}\r\n").into_bytes();
         let peer = Peer::bare(move |asked| match name(asked) {
@@ -96,7 +96,7 @@ pub async fn a_name_that_a_server_refuses_ends_no_connection(cx: Context) {
     }
 }
 
-pub async fn the_protocol_that_is_asked_for_is_the_one_that_is_spoken(cx: Context) {
+pub async fn the_protocol_option_determines_the_protocol(cx: Context) {
     let greeted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&greeted);
     let peer = Peer::bare(move |asked| match name(asked) {
@@ -118,9 +118,7 @@ pub async fn the_protocol_that_is_asked_for_is_the_one_that_is_spoken(cx: Contex
     assert!(error.with_sources().to_string().contains("protocol"), "{error:?}");
 }
 
-pub async fn no_part_of_a_password_is_in_what_a_cache_shows_of_a_server_that_quotes_it(
-    cx: Context,
-) {
+pub async fn no_part_of_a_password_is_shown_if_the_server_quotes_it(cx: Context) {
     let token = "tok-0123456789-abcdefghijklmnopqrstuvwxyz-".repeat(6);
     for (quotes, cut) in
         [("HELLO", 1_000), ("AUTH", 1_000), ("AUTH", 128), ("CLIENT", 64), ("GET", 9)]

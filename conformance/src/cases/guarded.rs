@@ -57,7 +57,7 @@ pub async fn a_password_changed_under_a_cache_starts_no_storm(cx: Context) {
     assert!((1..=6).contains(&dials), "{dials} dials");
 }
 
-pub async fn a_user_with_signs_that_urls_reserve_gets_in(cx: Context) {
+pub async fn credentials_with_reserved_url_characters_are_accepted(cx: Context) {
     let server = cx.start(&Setup::default());
     let (user, password) = ("a@b:c/d", "p?#[]%é\"'&+");
     let rule = format!(">{password}");
@@ -70,7 +70,7 @@ pub async fn a_user_with_signs_that_urls_reserve_gets_in(cx: Context) {
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
 }
 
-pub async fn what_a_user_may_not_do_is_a_servers_error(cx: Context) {
+pub async fn a_command_without_permission_is_a_server_error(cx: Context) {
     let server = cx.start(&Setup::default());
     let rules = ["ACL", "SETUSER", "reader", "on", ">pass", "~*", "+@read", "+@connection"];
     server.raw(0).call(&rules);
@@ -81,7 +81,7 @@ pub async fn what_a_user_may_not_do_is_a_servers_error(cx: Context) {
     assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
 }
 
-pub async fn a_user_who_may_run_no_scripts_is_told_so_by_what_is_one(cx: Context) {
+pub async fn operations_that_need_a_script_fail_for_a_user_without_scripts(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&scriptless(&server, &["-@scripting"]))).await;
     cache.set("key", 1).await.unwrap();
@@ -100,7 +100,7 @@ pub async fn a_user_who_may_run_no_scripts_is_told_so_by_what_is_one(cx: Context
     assert_eq!(cache.get_many::<i32>(["key", "absent"]).await.unwrap(), [Some(1), None]);
 }
 
-pub async fn a_user_who_may_run_no_scripts_takes_timeouts_away_by_plain_commands(cx: Context) {
+pub async fn a_user_without_scripts_removes_timeouts_by_plain_commands(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&scriptless(&server, &[])).maxsize(1)).await;
     cache.set("key", 1).timeout(LONG).await.unwrap();
@@ -121,7 +121,7 @@ pub async fn a_user_who_may_run_no_scripts_takes_timeouts_away_by_plain_commands
     assert_eq!(refused_scripts(&server), 2);
 }
 
-pub async fn a_user_who_may_take_no_timeout_away_at_all_is_told_so_once(cx: Context) {
+pub async fn a_user_unable_to_remove_timeouts_gets_a_server_error(cx: Context) {
     let server = cx.start(&Setup::default());
     for denied in ["persist", "exists"] {
         let url = scriptless(&server, &[&format!("-{denied}")]);

@@ -9,7 +9,7 @@ use crate::context::{Context, connected};
 use crate::frame::bulk;
 use crate::peer::{Act, Asked, Peer};
 
-pub async fn a_peer_that_accepts_and_never_greets_is_given_up(cx: Context) {
+pub async fn connecting_to_a_peer_that_never_greets_ends_with_the_timeout(cx: Context) {
     let peer = Peer::bare(|_| Act::Silence);
     let start = Instant::now();
     let builder = cx.builder_of(&peer.url()).connect_timeout(BRIEF).response_timeout(BRIEF);
@@ -37,7 +37,7 @@ pub async fn a_host_that_does_not_exist_is_an_error_that_names_it(cx: Context) {
     assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
 }
 
-pub async fn nulls_of_the_older_protocol_are_nulls_in_the_newer(cx: Context) {
+pub async fn resp2_nulls_are_nulls_in_resp3(cx: Context) {
     for null in [&b"$-1\r\n"[..], b"*-1\r\n", b"_\r\n"] {
         let peer = Peer::start(move |asked| match name(asked) {
             "absent" => Act::Say(null.to_vec()),
@@ -56,7 +56,7 @@ pub async fn nulls_of_the_older_protocol_are_nulls_in_the_newer(cx: Context) {
 }
 
 /// Sends a malformed reply to one of several calls in flight.
-pub async fn a_malformed_reply_closes_the_link_and_reaches_nobody(cx: Context) {
+pub async fn a_malformed_reply_closes_the_connection_and_reaches_no_caller(cx: Context) {
     let replies: Vec<Vec<u8>> = vec![
         b"$5\r\n\"abc\"XX".to_vec(),
         b"$5\r\n\"abc\"\n\n".to_vec(),
@@ -117,7 +117,7 @@ async fn malformed(cx: Context, reply: Vec<u8>) {
     assert!(peer.accepted() > 1, "{shown}: the link was kept");
 }
 
-pub async fn a_reply_too_many_reaches_nobody(cx: Context) {
+pub async fn a_surplus_reply_reaches_no_caller(cx: Context) {
     let peer = Peer::start(|asked| {
         let own = bulk(name(asked));
         let twice = asked.link == 0 && name(asked) == "first";
@@ -131,7 +131,7 @@ pub async fn a_reply_too_many_reaches_nobody(cx: Context) {
     assert_eq!(peer.accepted(), 2);
 }
 
-pub async fn replies_before_any_question_reach_nobody(cx: Context) {
+pub async fn replies_before_any_command_reach_no_caller(cx: Context) {
     // More replies than a greeting has commands.
     let lies = bulk("lie").repeat(20);
     let peer = Peer::bare(move |asked| match asked.words[0].as_str() {
@@ -206,9 +206,7 @@ const GREETING: &[u8] = b"%1\r\n+proto\r\n:3\r\n";
 const BRIEF: Duration = Duration::from_millis(100);
 const SLACK: Duration = Duration::from_secs(3);
 
-pub async fn sentinels_and_nodes_that_refuse_fail_at_once_whoever_has_connected_lazily(
-    cx: Context,
-) {
+pub async fn refused_dials_fail_calls_of_lazily_connected_caches_at_once(cx: Context) {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = gone.local_addr().unwrap();
     drop(gone);

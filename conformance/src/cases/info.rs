@@ -12,7 +12,7 @@ use crate::peer::{Act, Asked, Peer};
 use crate::proxy::Proxy;
 use crate::server::{Server, Setup};
 
-pub async fn what_a_cache_tells_of_itself_fits_its_backend(cx: Context) {
+pub async fn info_describes_the_backend_and_its_state(cx: Context) {
     let cache = cx.builder().build().unwrap();
     for connects in [false, true, false] {
         if connects {
@@ -48,7 +48,7 @@ pub async fn what_a_cache_tells_of_itself_fits_its_backend(cx: Context) {
     }
 }
 
-pub async fn bounds_are_told_as_the_open_store_has_them(cx: Context) {
+pub async fn info_reports_the_bounds_of_the_open_store(cx: Context) {
     let bounded = connected(cx.builder().max_entries(7).max_bytes(70_000)).await;
     let silent = cx.builder().build().unwrap();
     let bounds = |cache: &Cache| match cache.info().backend {
@@ -61,7 +61,7 @@ pub async fn bounds_are_told_as_the_open_store_has_them(cx: Context) {
     assert_eq!(bounds(&silent), (Some(7), Some(70_000)));
 }
 
-pub async fn links_are_idle_after_use_and_gone_after_disconnect(cx: Context) {
+pub async fn connections_are_idle_after_use_and_closed_after_disconnect(cx: Context) {
     let cache = connected(cx.builder().minsize(2).maxsize(3)).await;
     cx.until("both links are open", async || pool(&cache).open == 2).await;
     for n in 0..100 {
@@ -83,7 +83,7 @@ pub async fn links_are_idle_after_use_and_gone_after_disconnect(cx: Context) {
     assert_eq!(info.servers, []);
 }
 
-pub async fn a_server_is_told_by_the_name_and_version_that_it_gives(cx: Context) {
+pub async fn info_reports_the_servers_name_and_version(cx: Context) {
     let cache = cx.cache().await;
     let info = cx.raw().text(&["INFO", "server"]);
     let version = |of: &str| {
@@ -104,7 +104,7 @@ pub async fn a_server_is_told_by_the_name_and_version_that_it_gives(cx: Context)
     }
 }
 
-pub async fn a_password_is_in_nothing_that_is_told(cx: Context) {
+pub async fn info_shows_no_password(cx: Context) {
     let server = cx.start(&Setup::default().password(CANARY));
     let cache = connected(cx.builder_of(&server.url(0))).await;
     assert!(!format!("{:?}", cache.info()).contains(CANARY));
@@ -120,7 +120,7 @@ pub async fn a_password_is_in_nothing_that_is_told(cx: Context) {
     assert!(!format!("{info:?}").contains(CANARY));
 }
 
-pub async fn commands_in_flight_are_told_while_a_server_is_paused(cx: Context) {
+pub async fn info_counts_commands_in_flight_while_a_server_is_paused(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(1)).await;
     server.raw(0).call(&["CLIENT", "PAUSE", "600", "ALL"]);
@@ -139,7 +139,7 @@ pub async fn commands_in_flight_are_told_while_a_server_is_paused(cx: Context) {
     assert_nothing_wrong(&pool(&cache));
 }
 
-pub async fn what_a_socket_does_not_take_is_told_as_queued(cx: Context) {
+pub async fn info_counts_unwritten_commands_as_queued(cx: Context) {
     const VALUE: usize = 8 << 20;
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(1)).await;
@@ -166,7 +166,7 @@ pub async fn what_a_socket_does_not_take_is_told_as_queued(cx: Context) {
     assert_nothing_under_way(&pool(&cache));
 }
 
-pub async fn callers_that_wait_for_room_are_told(cx: Context) {
+pub async fn info_counts_callers_that_wait_for_room(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(1).max_in_flight(3)).await;
     server.stop();
@@ -180,7 +180,7 @@ pub async fn callers_that_wait_for_room_are_told(cx: Context) {
     assert_eq!(pool(&cache).waiting, 0);
 }
 
-pub async fn reconnects_and_what_ended_the_last_link_are_told(cx: Context) {
+pub async fn info_reports_reconnects_and_the_last_error(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).minsize(2).maxsize(2)).await;
     cx.until("both links are open", async || pool(&cache).open == 2).await;
@@ -206,7 +206,7 @@ pub async fn reconnects_and_what_ended_the_last_link_are_told(cx: Context) {
     assert_nothing_wrong(&pool(&cache));
 }
 
-pub async fn a_link_that_is_being_greeted_by_nobody_is_told_as_dialling(cx: Context) {
+pub async fn info_counts_a_connection_without_a_greeting_as_dialling(cx: Context) {
     const CONNECT: Duration = Duration::from_millis(500);
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
@@ -236,7 +236,7 @@ pub async fn a_link_that_is_being_greeted_by_nobody_is_told_as_dialling(cx: Cont
     }
 }
 
-pub async fn a_server_that_is_away_is_told_as_hopeless_until_it_is_back(cx: Context) {
+pub async fn info_reports_failing_fast_until_the_server_is_back(cx: Context) {
     let mut server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).response_timeout(Duration::from_millis(300));
     let cache = connected(builder).await;
@@ -258,7 +258,7 @@ pub async fn a_server_that_is_away_is_told_as_hopeless_until_it_is_back(cx: Cont
     assert!(matches!(info.last_error.unwrap().error, ConnectionFailure::Io(_)));
 }
 
-pub async fn servers_of_several_versions_are_told_apart(cx: Context) {
+pub async fn info_lists_servers_of_several_versions_separately(cx: Context) {
     // No real server reports two versions, but two servers behind one name do while they are
     // replaced.
     let peer = Peer::bare(|asked| Act::Say(greeting(asked)));

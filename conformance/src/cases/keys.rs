@@ -87,7 +87,7 @@ pub async fn prefixes_do_not_see_each_other(cx: Context) {
     assert!(shop.contains("key").await.unwrap());
 }
 
-pub async fn no_key_reaches_another_by_what_is_inside_it(cx: Context) {
+pub async fn colons_inside_a_name_cause_no_key_collision(cx: Context) {
     let plain = cx.cache().await;
     let prefixed = connected(cx.builder().key_prefix("a")).await;
     // Three ways to try to name `a:1:key`; only one of them is it.

@@ -89,7 +89,7 @@ pub async fn a_dropped_connect_or_disconnect_locks_nothing(cx: Context) {
     }
 }
 
-pub async fn caches_of_one_url_connect_apart(cx: Context) {
+pub async fn caches_of_one_url_connect_independently(cx: Context) {
     let (first, second) = (cx.cache().await, cx.cache().await);
     first.disconnect().await.unwrap();
     assert!(second.is_connected());
@@ -98,7 +98,7 @@ pub async fn caches_of_one_url_connect_apart(cx: Context) {
     assert!(matches!(error, Error::NotConnected), "{error:?}");
 }
 
-pub async fn a_cache_that_connects_lazily_is_connected_at_once_and_serves(cx: Context) {
+pub async fn a_lazily_connected_cache_is_connected_at_once_and_serves(cx: Context) {
     let cache = cx.builder().connect_lazily().unwrap();
     assert!(cache.is_connected());
     let error = cache.connect().await.unwrap_err();

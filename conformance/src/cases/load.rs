@@ -50,7 +50,7 @@ pub async fn many_callers_share_one_load(cx: Context) {
     sixty_four_callers_share_one_load(&cx, &[cache]).await;
 }
 
-pub async fn caches_opened_apart_share_one_load(cx: Context) {
+pub async fn separately_opened_caches_share_one_load(cx: Context) {
     let caches = [cx.cache().await, cx.cache().await];
     sixty_four_callers_share_one_load(&cx, &caches).await;
 }
@@ -79,7 +79,7 @@ async fn sixty_four_callers_share_one_load(cx: &Context, caches: &[Cache]) {
     assert_eq!(loads.load(Ordering::SeqCst), 1);
 }
 
-pub async fn keys_and_versions_load_apart(cx: Context) {
+pub async fn keys_and_versions_load_independently(cx: Context) {
     let cache = cx.cache().await;
     let (gate, leader) = held_load(&cx, &cache, "key", 1).await;
     let other = cache.get_or_set("other", async { 2 });
@@ -133,7 +133,7 @@ pub async fn a_followers_own_loader_runs_when_the_leaders_fails(cx: Context) {
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(values[0]));
 }
 
-pub async fn a_dropped_leaders_follower_takes_over_wherever_it_was_dropped(cx: Context) {
+pub async fn a_follower_takes_over_wherever_its_leader_was_dropped(cx: Context) {
     let cache = cx.cache().await;
     for pending_times in 1..=6 {
         for by_wakes in [true, false] {
@@ -175,7 +175,7 @@ pub async fn a_dropped_leaders_follower_takes_over_wherever_it_was_dropped(cx: C
     }
 }
 
-pub async fn a_leader_dropped_while_it_loads_is_inherited_one_by_one(cx: Context) {
+pub async fn followers_inherit_the_load_of_a_dropped_leader_one_by_one(cx: Context) {
     let cache = cx.cache().await;
     let gate = Gate::default();
     let inner = gate.clone();
@@ -208,7 +208,7 @@ pub async fn a_leader_dropped_while_it_loads_is_inherited_one_by_one(cx: Context
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
 }
 
-pub async fn a_loader_that_panics_holds_up_nobody(cx: Context) {
+pub async fn a_loader_that_panics_does_not_block_other_callers(cx: Context) {
     let cache = cx.cache().await;
     let gate = Gate::default();
     let inner = gate.clone();
@@ -236,7 +236,7 @@ pub async fn a_loader_that_panics_holds_up_nobody(cx: Context) {
     assert_eq!(cache.get_or_set("another", async { 3 }).await.unwrap(), 3);
 }
 
-pub async fn a_load_begins_though_loads_of_other_keys_end_all_the_time(cx: Context) {
+pub async fn a_load_begins_while_loads_of_other_keys_keep_ending(cx: Context) {
     const ROUNDS: usize = 8;
     const LOADS: usize = 400;
     let cache = cx.cache().await;

@@ -11,7 +11,7 @@ use super::timeouts::assert_within;
 use crate::context::{Context, connected};
 use crate::gate::Gate;
 
-pub async fn bytes_are_loaded_and_stored_as_they_are(cx: Context) {
+pub async fn loaded_bytes_are_stored_unchanged(cx: Context) {
     let cache = cx.cache().await;
     let bytes: &'static [u8] = b"\0\xff not JSON";
     assert_eq!(cache.get_or_set_raw("key", async { bytes }).timeout(LONG).await.unwrap(), bytes);
@@ -55,7 +55,7 @@ pub async fn callers_share_one_load_of_bytes(cx: Context) {
     assert_eq!(loads.load(Ordering::SeqCst), 1);
 }
 
-pub async fn a_loaded_value_says_how_long_it_is_kept(cx: Context) {
+pub async fn a_loaded_value_can_determine_its_timeout(cx: Context) {
     let cache = connected(cx.builder().timeout(LONG * 10)).await;
     let kept = |seconds: &u64| Duration::from_secs(*seconds);
     cache.get_or_set("key", async { 60_u64 }).timeout_with(kept).await.unwrap();
@@ -78,7 +78,7 @@ pub async fn a_loaded_value_says_how_long_it_is_kept(cx: Context) {
     assert_within(cache.remaining("tried").await.unwrap(), LONG, "tried");
 }
 
-pub async fn a_value_that_is_there_is_not_asked_how_long_it_is_kept(cx: Context) {
+pub async fn timeout_with_is_called_only_for_a_loaded_value(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 1).await.unwrap();
     let asked = |_: &i32| -> Duration { panic!("it was not loaded") };
@@ -90,7 +90,7 @@ pub async fn a_value_that_is_there_is_not_asked_how_long_it_is_kept(cx: Context)
     assert!(matches!(failed, Err(LoadError::Load("away"))), "{failed:?}");
 }
 
-pub async fn a_loaded_value_that_says_zero_is_an_error_and_locks_nothing(cx: Context) {
+pub async fn an_invalid_loaded_timeout_is_an_error_and_locks_nothing(cx: Context) {
     let cache = cx.cache().await;
     for (span, is_zero) in [(Duration::ZERO, true), (Duration::MAX, false)] {
         let load = cache.get_or_set("key", async { 1 }).timeout_with(move |_| span);

@@ -22,7 +22,7 @@ pub async fn caches_of_other_names_share_nothing(cx: Context) {
     assert_eq!(other.get::<i32>("key").await.unwrap(), Some(2));
 }
 
-pub async fn a_second_connect_to_a_name_does_not_empty_it(cx: Context) {
+pub async fn a_second_connect_to_a_store_keeps_its_entries(cx: Context) {
     let first = cx.cache().await;
     first.set("key", 1).await.unwrap();
     let second = cx.cache().await;
@@ -30,7 +30,7 @@ pub async fn a_second_connect_to_a_name_does_not_empty_it(cx: Context) {
     assert_eq!(first.get::<i32>("key").await.unwrap(), Some(1));
 }
 
-pub async fn a_store_goes_when_its_last_cache_disconnects(cx: Context) {
+pub async fn a_store_is_freed_when_its_last_cache_disconnects(cx: Context) {
     let (first, second) = (cx.cache().await, cx.cache().await);
     first.set("key", 1).await.unwrap();
     first.disconnect().await.unwrap();
@@ -43,7 +43,7 @@ pub async fn a_store_goes_when_its_last_cache_disconnects(cx: Context) {
     assert_eq!(second.get::<i32>("key").await.unwrap(), None);
 }
 
-pub async fn a_store_goes_when_its_last_cache_is_dropped(cx: Context) {
+pub async fn a_store_is_freed_when_its_last_cache_is_dropped(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 1).await.unwrap();
     let clone = cache.clone();
@@ -66,7 +66,7 @@ pub async fn a_name_may_be_empty_or_hold_any_text(cx: Context) {
     }
 }
 
-pub async fn a_store_keeps_no_more_entries_than_it_may(cx: Context) {
+pub async fn a_store_never_exceeds_max_entries(cx: Context) {
     let cache = cx.cache_with("max_entries=100").await;
     cache.set_many((0..1_000).map(|n| (format!("key-{n}"), n))).await.unwrap();
     let read = cache.get_many::<i32>((0..1_000).map(|n| format!("key-{n}"))).await.unwrap();
@@ -75,7 +75,7 @@ pub async fn a_store_keeps_no_more_entries_than_it_may(cx: Context) {
     assert!(read.iter().zip(0..).all(|(value, n)| value.is_none_or(|value| value == n)));
 }
 
-pub async fn a_store_keeps_no_more_bytes_than_it_may(cx: Context) {
+pub async fn a_store_never_exceeds_max_bytes(cx: Context) {
     const LIMIT: usize = 100_000;
     let cache = connected(cx.builder().max_bytes(LIMIT as u64)).await;
     for n in 0..100 {
@@ -86,7 +86,7 @@ pub async fn a_store_keeps_no_more_bytes_than_it_may(cx: Context) {
     assert!((1..=LIMIT).contains(&kept), "{kept}");
 }
 
-pub async fn what_has_expired_goes_though_nobody_touches_it(cx: Context) {
+pub async fn expired_entries_are_freed_without_being_accessed(cx: Context) {
     let cache = cx.cache().await;
     let pairs = (0..10_000).map(|n| (format!("key-{n}"), n));
     cache.set_many(pairs).timeout(Duration::from_millis(50)).await.unwrap();
@@ -155,7 +155,7 @@ pub async fn hits_and_misses_are_counted(cx: Context) {
     assert_eq!((stats.hits, stats.misses), (3, 3));
 }
 
-pub async fn whatever_came_and_is_gone_is_counted_by_why_it_went(cx: Context) {
+pub async fn insertions_and_the_causes_of_removals_are_counted(cx: Context) {
     let cache = cx.cache_with("max_entries=10").await;
     for n in 0..15 {
         cache.set(format!("key-{n}"), n).await.unwrap();

@@ -6,14 +6,14 @@ use super::ops::LONG;
 use super::timeouts::assert_within;
 use crate::context::Context;
 
-pub async fn many_values_come_in_the_order_asked_with_duplicates(cx: Context) {
+pub async fn get_many_returns_values_in_request_order_with_duplicates(cx: Context) {
     let cache = cx.cache().await;
     cache.set_many([("a", 1), ("b", 2), ("c", 3)]).await.unwrap();
     let read = cache.get_many::<i32>(["c", "never", "a", "c", "b", "c"]).await.unwrap();
     assert_eq!(read, [Some(3), None, Some(1), Some(3), Some(2), Some(3)]);
 }
 
-pub async fn nothing_asked_is_nothing_answered(cx: Context) {
+pub async fn batches_without_keys_do_nothing(cx: Context) {
     let cache = cx.cache().await;
     assert_eq!(cache.get_many::<i32>([""; 0]).await.unwrap(), []);
     assert!(cache.get_many_raw([""; 0]).await.unwrap().is_empty());
@@ -42,7 +42,7 @@ pub async fn a_batch_expires_as_a_whole(cx: Context) {
     assert_eq!(read, [None; 20]);
 }
 
-pub async fn the_last_of_two_values_for_one_key_stays(cx: Context) {
+pub async fn of_two_values_for_one_key_in_a_batch_the_last_is_stored(cx: Context) {
     let cache = cx.cache().await;
     cache.set_many([("key", 1), ("other", 2), ("key", 3)]).await.unwrap();
     assert_eq!(cache.get_many::<i32>(["key", "other"]).await.unwrap(), [Some(3), Some(2)]);
@@ -56,7 +56,7 @@ pub async fn a_batch_replaces_values_and_timeouts(cx: Context) {
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(2));
 }
 
-pub async fn delete_many_counts_what_was_there_once(cx: Context) {
+pub async fn delete_many_counts_each_existing_key_once(cx: Context) {
     let cache = cx.cache().await;
     cache.set_many([("a", 1), ("b", 2), ("c", 3)]).await.unwrap();
     assert_eq!(cache.delete_many(["a", "never", "b", "a"]).await.unwrap(), 2);

@@ -63,7 +63,7 @@ pub async fn integers_add_by_the_table(cx: Context) {
     }
 }
 
-pub async fn the_lowest_integer_is_subtracted_where_the_difference_fits(cx: Context) {
+pub async fn the_lowest_integer_is_subtracted_if_the_difference_fits(cx: Context) {
     let cache = cx.cache().await;
     cache.set("n", -1).await.unwrap();
     assert_eq!(cache.decr("n", i64::MIN).await.unwrap(), i64::MAX);
@@ -100,7 +100,7 @@ pub async fn doubles_add_by_the_table(cx: Context) {
     }
 }
 
-pub async fn what_is_not_a_number_is_not_added_to(cx: Context) {
+pub async fn only_numbers_can_be_added_to(cx: Context) {
     let cache = cx.cache().await;
     let texts = [
         "", "abc", "\"5\"", "null", "true", "[1]", "{}", "+5", "05", "-", "1.", ".5", "1e", "0x10",

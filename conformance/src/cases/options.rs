@@ -29,7 +29,7 @@ pub async fn the_builder_beats_the_url(cx: Context) {
     assert!(plain.contains("a").version(2).await.unwrap());
 }
 
-pub async fn the_url_speaks_where_the_builder_is_silent(cx: Context) {
+pub async fn options_of_the_url_apply_unless_the_builder_sets_them(cx: Context) {
     let url = "locmem://the-url-speaks?timeout=60&version=1&key_prefix=url";
     let cache = connected(cx.builder_of(url)).await;
     cache.set("key", 1).await.unwrap();
@@ -102,7 +102,7 @@ pub async fn a_wrong_option_of_the_builder_is_an_error_that_names_it(cx: Context
     }
 }
 
-pub async fn a_default_timeout_of_zero_is_an_error_wherever_it_is_given(cx: Context) {
+pub async fn a_default_timeout_of_zero_is_an_error_in_the_url_and_the_builder(cx: Context) {
     let builders = [
         cx.builder_of("dummy://?timeout=0"),
         cx.builder_of("dummy://?ttl=0.0"),
@@ -142,7 +142,7 @@ pub async fn a_password_is_in_no_error_about_a_url(cx: Context) {
 }
 
 /// Whether it connects or not, the client sends a TLS handshake or nothing.
-pub async fn a_url_that_asks_for_tls_is_never_spoken_in_the_clear(cx: Context) {
+pub async fn a_tls_url_never_sends_plain_text(cx: Context) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let heard = thread::spawn(move || {
@@ -164,7 +164,7 @@ pub async fn a_url_that_asks_for_tls_is_never_spoken_in_the_clear(cx: Context) {
     assert!(heard.is_empty() || heard.starts_with(HANDSHAKE), "{}", heard.escape_ascii());
 }
 
-pub async fn options_of_tls_mean_nothing_to_a_backend_without_connections(cx: Context) {
+pub async fn tls_options_do_not_affect_backends_without_connections(cx: Context) {
     for url in ["dummy://", "locmem://options-of-tls"] {
         let url = format!("{url}?tls_ca=/no/such/file&tls_server_name=cache.example");
         let cache = connected(cx.builder_of(&url)).await;
@@ -201,7 +201,7 @@ pub async fn without_an_adapter_only_backends_in_memory_open(_: Context) {
     }
 }
 
-pub async fn a_cache_opened_without_an_adapter_works_here(_: Context) {
+pub async fn a_cache_opened_without_an_adapter_works_on_this_runtime(_: Context) {
     let cache = async_caches::open("locmem://opened-without-an-adapter?timeout=60").unwrap();
     cache.connect().await.unwrap();
     cache.set("key", 1).await.unwrap();

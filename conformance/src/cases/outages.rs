@@ -14,7 +14,7 @@ use crate::packets::Loss;
 use crate::proxy::{Ending, Proxy};
 use crate::server::{Server, Setup};
 
-pub async fn a_dial_that_nobody_answers_ends_with_the_connect_timeout(cx: Context) {
+pub async fn an_unanswered_dial_ends_with_the_connect_timeout(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     say(proxy.lose_dials());
@@ -31,7 +31,7 @@ pub async fn a_dial_that_nobody_answers_ends_with_the_connect_timeout(cx: Contex
     cache.ping().await.unwrap();
 }
 
-pub async fn a_lost_link_that_cannot_be_dialled_again_holds_up_nobody(cx: Context) {
+pub async fn calls_fail_in_time_when_a_lost_connection_cannot_be_redialled(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     store_all(&cx, &server).await;
@@ -49,7 +49,7 @@ pub async fn a_lost_link_that_cannot_be_dialled_again_holds_up_nobody(cx: Contex
     cx.until("the cache is back", async || cache.get("1").await.is_ok_and(|n| n == Some(1))).await;
 }
 
-pub async fn packets_lost_on_open_links_hold_up_nobody_and_other_links_are_opened(cx: Context) {
+pub async fn calls_fail_in_time_on_packet_loss_and_new_connections_are_opened(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     store_all(&cx, &server).await;
@@ -73,7 +73,7 @@ pub async fn packets_lost_on_open_links_hold_up_nobody_and_other_links_are_opene
     assert_eq!(cache.get::<i32>("0").await.unwrap(), Some(0));
 }
 
-pub async fn a_link_reset_in_the_middle_of_a_reply_mixes_nothing_up(cx: Context) {
+pub async fn a_connection_reset_within_a_reply_mixes_up_no_replies(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     store_all(&cx, &server).await;
@@ -102,7 +102,9 @@ pub async fn a_link_reset_in_the_middle_of_a_reply_mixes_nothing_up(cx: Context)
     assert!(seen > 0 || cfg!(not(target_os = "linux")), "no call saw a reset");
 }
 
-pub async fn a_corrupt_byte_around_a_value_closes_the_link_and_reaches_nobody(cx: Context) {
+pub async fn a_corrupt_byte_around_a_value_closes_the_connection_and_reaches_no_caller(
+    cx: Context,
+) {
     let server = Arc::new(cx.start(&Setup::default()));
     let reply = crate::frame::bulk(value(0));
     let around = [0, 1, 2, 3, 4, reply.len() - 2, reply.len() - 1];
@@ -152,7 +154,7 @@ async fn corrupted(cx: Context, server: Arc<Server>, at: usize, bits: u8) {
     assert!(proxy.accepted() > before, "byte {at}, bits {bits:#b}: the link was kept");
 }
 
-pub async fn a_paused_server_is_waited_for_and_no_longer_than_the_deadline(cx: Context) {
+pub async fn calls_wait_for_a_paused_server_no_longer_than_their_deadline(cx: Context) {
     const PAUSE: Duration = Duration::from_millis(600);
     let server = cx.start(&Setup::default());
     let pause = |server: &Server| {
@@ -162,7 +164,7 @@ pub async fn a_paused_server_is_waited_for_and_no_longer_than_the_deadline(cx: C
     unresponsive_for(&cx, &server, PAUSE, pause).await;
 }
 
-pub async fn a_sleeping_server_is_waited_for_and_no_longer_than_the_deadline(cx: Context) {
+pub async fn calls_wait_for_a_sleeping_server_no_longer_than_their_deadline(cx: Context) {
     const SLEEP: Duration = Duration::from_millis(600);
     let server = cx.start(&Setup::default().with(DEBUG));
     let sleep = |server: &Server| {
@@ -195,7 +197,7 @@ async fn unresponsive_for(cx: &Context, server: &Server, span: Duration, begin: 
     assert!((0..=1).contains(&patient.get::<i64>("n").await.unwrap().unwrap()));
 }
 
-pub async fn a_server_without_room_for_more_clients_says_so_and_open_links_go_on(cx: Context) {
+pub async fn open_connections_keep_working_when_the_server_refuses_new_clients(cx: Context) {
     let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).maxsize(3).response_timeout(ops::LONG);
     let cache = connected(builder).await;
@@ -227,7 +229,7 @@ pub async fn a_server_without_room_for_more_clients_says_so_and_open_links_go_on
     other.ping().await.unwrap();
 }
 
-pub async fn a_server_that_loads_its_data_after_a_restart_is_waited_for(cx: Context) {
+pub async fn calls_wait_while_a_restarted_server_loads_its_data(cx: Context) {
     let data = tempfile::tempdir().unwrap();
     let folder = data.path().to_str().expect("it is text");
     let setup = Setup::default().with(DEBUG).with(SLOW_TO_LOAD).with(&["--dir", folder]);
@@ -251,7 +253,7 @@ pub async fn a_server_that_loads_its_data_after_a_restart_is_waited_for(cx: Cont
     assert!(!is_loading(&server), "a server that loads gives no values");
 }
 
-pub async fn a_server_that_loads_its_data_under_open_links_says_so_and_loaders_go_on(cx: Context) {
+pub async fn a_server_that_loads_its_data_is_a_typed_error_and_loaders_run(cx: Context) {
     let server = cx.start(&Setup::default().with(DEBUG).with(SLOW_TO_LOAD));
     let cache = connected(cx.builder_of(&server.url(0))).await;
     cache.set("key", 1).await.unwrap();
@@ -268,7 +270,7 @@ pub async fn a_server_that_loads_its_data_under_open_links_says_so_and_loaders_g
     reload.join().unwrap().unwrap();
 }
 
-pub async fn writes_find_the_new_master_where_a_name_leads_after_a_failover(cx: Context) {
+pub async fn writes_reach_the_new_master_that_a_name_leads_to_after_a_failover(cx: Context) {
     let (old, new) = (cx.start(&Setup::default()), cx.start(&Setup::default()));
     let proxy = Proxy::start(old.address());
     let cache = connected(cx.builder_of(&old.url_at(proxy.address(), 0)).maxsize(2)).await;

@@ -54,7 +54,7 @@ pub async fn a_value_that_the_server_does_not_read_costs_two_connections_at_most
     }
 }
 
-pub async fn many_values_that_the_server_may_not_send_at_once_come_in_parts(cx: Context) {
+pub async fn values_too_large_to_send_at_once_are_fetched_in_parts(cx: Context) {
     let server = with(&cx, "client-output-buffer-limit", "normal 1mb 1mb 0");
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
     let keys: Vec<String> = (0..100).map(|n| format!("k{n}")).collect();
@@ -74,7 +74,7 @@ pub async fn many_values_that_the_server_may_not_send_at_once_come_in_parts(cx: 
     cache.disconnect().await.unwrap();
 }
 
-pub async fn a_reply_that_is_none_to_its_command_is_not_asked_for_again(cx: Context) {
+pub async fn a_command_with_a_malformed_reply_is_not_repeated(cx: Context) {
     for reply in [":5\r\n", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n", "+OK\r\n", "@\r\n", "$-5\r\n"] {
         let asked = Log::default();
         let peer = logging(&asked, move |asked| match key(asked) {
@@ -97,7 +97,7 @@ pub async fn a_reply_that_is_none_to_its_command_is_not_asked_for_again(cx: Cont
     }
 }
 
-pub async fn a_command_that_is_answered_by_hanging_up_is_repeated_once_and_alone(cx: Context) {
+pub async fn a_command_on_which_the_server_hangs_up_is_repeated_once_and_alone(cx: Context) {
     let asked = Log::default();
     let peer = logging(&asked, |asked| match key(asked) {
         "poison" => Act::SayAndClose(Vec::new()),
@@ -127,7 +127,7 @@ pub async fn a_command_that_is_answered_by_hanging_up_is_repeated_once_and_alone
     }
 }
 
-pub async fn several_commands_that_are_answered_by_hanging_up_harm_no_neighbour_twice(cx: Context) {
+pub async fn several_commands_that_end_connections_harm_no_neighbour_twice(cx: Context) {
     let asked = Log::default();
     let peer = logging(&asked, |asked| match key(asked) {
         key if key.starts_with("poison") => Act::SayAndClose(Vec::new()),
@@ -153,7 +153,7 @@ pub async fn several_commands_that_are_answered_by_hanging_up_harm_no_neighbour_
     assert!(peer.accepted() <= 14, "{} connections", peer.accepted());
 }
 
-pub async fn a_suspect_that_is_given_up_keeps_no_connection_from_others(cx: Context) {
+pub async fn an_abandoned_suspect_frees_its_connection_for_others(cx: Context) {
     let asked = Log::default();
     let peer = logging(&asked, |asked| match (key(asked), asked.link) {
         ("poison", 0) => Act::SayAndClose(Vec::new()),
@@ -172,7 +172,7 @@ pub async fn a_suspect_that_is_given_up_keeps_no_connection_from_others(cx: Cont
     cx.until("others are served", async || cache.get_raw("n").await.is_ok()).await;
 }
 
-pub async fn a_connection_that_has_answered_lengthens_no_backoff(cx: Context) {
+pub async fn the_end_of_a_connection_that_has_answered_lengthens_no_backoff(cx: Context) {
     // Each connection serves one command, as behind a proxy with short-lived connections.
     let peer = Peer::start(|asked| Act::SayAndClose(bulk(key(asked))));
     let builder = cx.builder_of(&peer.url()).maxsize(1).response_timeout(Duration::from_secs(2));
@@ -183,7 +183,7 @@ pub async fn a_connection_that_has_answered_lengthens_no_backoff(cx: Context) {
     assert!(peer.accepted() < 70, "{} connections", peer.accepted());
 }
 
-pub async fn an_error_inside_of_a_reply_is_its_calls_and_the_connection_is_kept(cx: Context) {
+pub async fn an_error_nested_in_a_reply_fails_only_its_call(cx: Context) {
     for reply in [
         "*2\r\n$1\r\n1\r\n-shard is away\r\n",
         "*2\r\n!13\r\nshard is away\r\n$1\r\n1\r\n",
@@ -210,7 +210,7 @@ pub async fn an_error_inside_of_a_reply_is_its_calls_and_the_connection_is_kept(
     }
 }
 
-pub async fn what_a_proxy_says_of_a_server_that_is_away_is_retryable(cx: Context) {
+pub async fn a_proxys_report_of_an_outage_is_retryable(cx: Context) {
     for text in [
         "upstream failure",
         "no upstream host",
@@ -230,7 +230,7 @@ pub async fn what_a_proxy_says_of_a_server_that_is_away_is_retryable(cx: Context
     }
 }
 
-pub async fn a_connection_that_forgot_who_we_are_is_left(cx: Context) {
+pub async fn a_connection_that_lost_its_authentication_is_left(cx: Context) {
     for refusal in ["-NOAUTH Authentication required.\r\n", "-WRONGPASS user is disabled.\r\n"] {
         let peer = Peer::start(move |asked| match (asked.link, key(asked)) {
             (0, "own-0") => Act::Say(bulk("own-0")),
@@ -255,7 +255,7 @@ pub async fn a_connection_that_forgot_who_we_are_is_left(cx: Context) {
     assert!(peer.accepted() <= 3, "{} connections", peer.accepted());
 }
 
-pub async fn many_values_of_a_peer_that_hangs_up_are_halved_and_no_more(cx: Context) {
+pub async fn a_batch_is_halved_when_the_peer_hangs_up_on_many_values(cx: Context) {
     let asked = Log::default();
     let most = |most: usize, hang_up: bool| {
         let asked = asked.clone();

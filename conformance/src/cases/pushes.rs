@@ -16,7 +16,7 @@ use crate::backend::Backend;
 use crate::context::{Context, connected};
 use crate::server::Setup;
 
-pub async fn a_key_that_was_read_and_that_somebody_else_changed_is_told_once(cx: Context) {
+pub async fn a_change_to_a_read_key_by_another_client_is_reported_once(cx: Context) {
     let server = cx.start(&Setup::default());
     let (builder, heard) = listening(cx.builder_of(&server.url(0)));
     let cache = connected(builder.tracking(Tracking::Read)).await;
@@ -38,7 +38,7 @@ pub async fn a_key_that_was_read_and_that_somebody_else_changed_is_told_once(cx:
     cx.until("all is told", async || heard.look().flushes == 1).await;
 }
 
-pub async fn all_keys_of_a_prefix_are_told_where_that_is_tracked(cx: Context) {
+pub async fn prefix_tracking_reports_all_keys_of_the_prefix(cx: Context) {
     let server = cx.start(&Setup::default());
     let (builder, heard) = listening(cx.builder_of(&server.url(0)).key_prefix("forum"));
     let cache = connected(builder.tracking(Tracking::Prefix)).await;
@@ -90,9 +90,7 @@ pub async fn pushes_among_ten_thousand_gets_shift_no_reply(cx: Context) {
     assert_eq!(cache.info().pool().unwrap().lost, 0);
 }
 
-pub async fn keys_of_all_nodes_of_a_cluster_are_told_on_links_that_bear_different_names(
-    cx: Context,
-) {
+pub async fn changes_on_all_nodes_are_reported_on_differently_named_connections(cx: Context) {
     const KEYS: usize = 60;
     let (builder, heard) = listening(cx.builder().maxsize(1));
     let cache = connected(builder.tracking(Tracking::Prefix)).await;
@@ -108,7 +106,7 @@ pub async fn keys_of_all_nodes_of_a_cluster_are_told_on_links_that_bear_differen
     cx.until("all have ended", async || heard.look().ended == 3).await;
 }
 
-pub async fn links_that_come_and_go_are_told_around_what_was_pushed(cx: Context) {
+pub async fn opened_and_ended_connections_are_reported_around_their_pushes(cx: Context) {
     let server = cx.start(&Setup::default());
     let (builder, heard) = listening(cx.builder_of(&server.url(0)));
     let cache = connected(builder.tracking(Tracking::Prefix)).await;
@@ -130,7 +128,7 @@ pub async fn links_that_come_and_go_are_told_around_what_was_pushed(cx: Context)
     assert!(heard.look().open.is_empty());
 }
 
-pub async fn whoever_hears_of_a_reply_has_heard_what_was_pushed_before_it(cx: Context) {
+pub async fn earlier_pushes_are_reported_before_a_reply_is_returned(cx: Context) {
     let server = cx.start(&Setup::default());
     let heard = Heard::default();
     let slowly = heard.clone();
@@ -160,7 +158,7 @@ pub async fn whoever_hears_of_a_reply_has_heard_what_was_pushed_before_it(cx: Co
     reader.join().unwrap();
 }
 
-pub async fn without_a_subscriber_no_server_is_asked_to_push(cx: Context) {
+pub async fn without_a_subscriber_tracking_is_not_requested(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).tracking(Tracking::Prefix)).await;
     cache.set("key", 1).await.unwrap();
@@ -172,7 +170,7 @@ pub async fn without_a_subscriber_no_server_is_asked_to_push(cx: Context) {
     assert!(clients.contains("tracking_clients:1\r\n"), "{clients}");
 }
 
-pub async fn tracking_is_on_or_what_is_lacking_for_it_is_an_error(cx: Context) {
+pub async fn tracking_is_enabled_or_a_lack_of_resp3_is_an_error(cx: Context) {
     let (builder, _heard) = listening(cx.builder());
     let outcome = builder.tracking(Tracking::Read).connect().await;
     if cx.backend() != Backend::RedisWithoutHello {

@@ -12,7 +12,7 @@ use crate::proxy::Proxy;
 use crate::sentinels::{self, Trio, sentinel, watched};
 use crate::server::{Server, Setup};
 
-pub async fn commands_are_recorded_by_the_batches_that_they_left_in(cx: Context) {
+pub async fn commands_are_recorded_by_their_batches(cx: Context) {
     const ONE_BY_ONE: usize = 100;
     const TASKS: usize = 64;
     const GETS: usize = 50;
@@ -53,7 +53,7 @@ pub async fn commands_are_recorded_by_the_batches_that_they_left_in(cx: Context)
     assert!(many.waits.is_empty() && many.lost == 0 && many.timed_out.is_empty());
 }
 
-pub async fn a_command_that_leaves_in_parts_is_recorded_with_the_last_of_them(cx: Context) {
+pub async fn a_command_written_in_parts_is_recorded_with_the_last_part(cx: Context) {
     const LARGE: usize = 32 << 20;
     let server = cx.start(&Setup::default());
     let books = Books::default();
@@ -76,7 +76,7 @@ pub async fn a_command_that_leaves_in_parts_is_recorded_with_the_last_of_them(cx
     }
 }
 
-pub async fn round_trips_are_recorded_with_the_time_that_they_took(cx: Context) {
+pub async fn round_trips_are_recorded_with_their_duration(cx: Context) {
     let server = cx.start(&Setup::default());
     let books = Books::default();
     let cache = connected(cx.builder_of(&server.url(0)).recorder(books.clone())).await;
@@ -103,7 +103,7 @@ pub async fn waits_for_room_are_recorded(cx: Context) {
     assert!(waits.iter().all(|wait| spans.contains(wait)), "{waits:?}");
 }
 
-pub async fn links_lost_and_opened_again_and_dials_that_failed_are_recorded(cx: Context) {
+pub async fn lost_and_reopened_connections_and_failed_dials_are_recorded(cx: Context) {
     let mut server = cx.start(&Setup::default());
     let books = Books::default();
     let cache = connected(cx.builder_of(&server.url(0)).recorder(books.clone())).await;
@@ -142,7 +142,7 @@ pub async fn timeouts_are_recorded_by_their_operation(cx: Context) {
     }
 }
 
-pub async fn what_is_sent_again_is_recorded_by_its_operation(cx: Context) {
+pub async fn repeated_commands_are_recorded_by_their_operation(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     let books = Books::default();
@@ -158,7 +158,7 @@ pub async fn what_is_sent_again_is_recorded_by_its_operation(cx: Context) {
     assert_eq!(books.take().sent_again, ["GET"]);
 }
 
-pub async fn a_master_that_moves_and_a_sentinel_that_is_lost_are_recorded(cx: Context) {
+pub async fn a_change_of_master_and_a_lost_sentinel_are_recorded(cx: Context) {
     let kind = cx.backend().kind().expect("it is a server");
     let [mut first, second] = [(); 2].map(|()| Server::start(kind, &Setup::default()));
     let mut only = sentinel(kind, &watched(&first, None), None);

@@ -16,7 +16,7 @@ use crate::context::{Context, connected};
 use crate::frame::bulk;
 use crate::peer::{Act, Asked, Peer, greeting};
 
-pub async fn moved_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call(cx: Context) {
+pub async fn moved_to_ever_new_addresses_opens_a_bounded_number_of_nodes(cx: Context) {
     let new = AtomicUsize::new(0);
     let peer = Peer::everywhere(move |asked| {
         answer(
@@ -28,7 +28,7 @@ pub async fn moved_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_cal
     misled(&cx, &peer, 400).await;
 }
 
-pub async fn ask_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call(cx: Context) {
+pub async fn ask_to_ever_new_addresses_opens_a_bounded_number_of_nodes(cx: Context) {
     let new = AtomicUsize::new(0);
     let peer = Peer::everywhere(move |asked| {
         answer(
@@ -42,7 +42,7 @@ pub async fn ask_to_ever_new_addresses_opens_64_nodes_and_not_one_for_each_call(
 
 /// There are more callers than nodes that a cache keeps, each redirected to another one that never
 /// greets.
-pub async fn ask_to_ever_new_addresses_that_are_silent_keeps_no_caller_busy(cx: Context) {
+pub async fn ask_to_ever_new_silent_addresses_keeps_no_caller_busy(cx: Context) {
     let new = AtomicUsize::new(0);
     let peer = Peer::everywhere(move |asked| {
         if host(0) != asked.at.ip().to_string() {

@@ -7,21 +7,21 @@ use async_caches::{Error, Protocol, ServerErrorKind};
 use crate::context::{Context, connected};
 use crate::server::{Server, Setup};
 
-pub async fn a_full_server_refuses_writes_and_reads_and_loaders_go_on(cx: Context) {
+pub async fn a_full_server_refuses_writes_while_reads_and_loaders_work(cx: Context) {
     let server = cx.start(&Setup::default().with(&["--maxmemory-policy", "noeviction"]));
     let fill = &["CONFIG", "SET", "maxmemory", "1"];
     let empty = &["CONFIG", "SET", "maxmemory", "0"];
     refuses_writes(&cx, &server, ServerErrorKind::OutOfMemory, fill, empty).await;
 }
 
-pub async fn a_replica_refuses_writes_and_reads_and_loaders_go_on(cx: Context) {
+pub async fn a_replica_refuses_writes_while_reads_and_loaders_work(cx: Context) {
     let server = cx.start(&Setup::default());
     let demote = &["REPLICAOF", "127.0.0.1", "1"];
     let promote = &["REPLICAOF", "NO", "ONE"];
     refuses_writes(&cx, &server, ServerErrorKind::ReadOnly, demote, promote).await;
 }
 
-pub async fn a_server_without_replicas_refuses_writes_and_reads_and_loaders_go_on(cx: Context) {
+pub async fn a_server_without_replicas_refuses_writes_while_reads_and_loaders_work(cx: Context) {
     let server = cx.start(&Setup::default());
     let want = &["CONFIG", "SET", "min-replicas-to-write", "1"];
     let waive = &["CONFIG", "SET", "min-replicas-to-write", "0"];
@@ -61,7 +61,7 @@ async fn refuses_writes(
     assert_eq!(cache.incr("n", 1).await.unwrap(), 3);
 }
 
-pub async fn a_replica_that_lost_its_master_refuses_everything_and_loaders_go_on(cx: Context) {
+pub async fn a_replica_that_lost_its_master_refuses_all_calls_while_loaders_work(cx: Context) {
     let server = cx.start(&Setup::default().with(&["--replica-serve-stale-data", "no"]));
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(1)).await;
     cache.set("key", 1).await.unwrap();
@@ -80,7 +80,7 @@ pub async fn a_replica_that_lost_its_master_refuses_everything_and_loaders_go_on
     assert_eq!(other.get::<i32>("key").await.unwrap(), Some(1));
 }
 
-pub async fn a_server_busy_with_a_script_says_so_and_loaders_go_on(cx: Context) {
+pub async fn a_server_busy_with_a_script_is_a_typed_error_and_loaders_run(cx: Context) {
     let server = cx.start(&Setup::default().with(&["--busy-reply-threshold", "10"]));
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(1)).await;
     cache.set("key", 1).await.unwrap();
@@ -109,7 +109,7 @@ fn assert_kind<T>(name: &str, outcome: Result<T, Error>, kind: ServerErrorKind) 
     assert!(error.is_retryable() && !error.may_have_run(), "{name}: {error:?}");
 }
 
-pub async fn a_user_who_may_neither_ping_nor_name_connections_is_served(cx: Context) {
+pub async fn a_user_without_permission_for_ping_and_client_is_served(cx: Context) {
     let server = cx.start(&Setup::default());
     let rules = &["~*", "+@all", "-client", "-ping"];
     let user = ["ACL", "SETUSER", "narrow", "on", ">secret"];

@@ -175,7 +175,7 @@ pub async fn callers_under_load_survive_the_death_of_a_master(cx: Context) {
     cx.within(PROMPTLY, "disconnect", cache.disconnect()).await.unwrap();
 }
 
-pub async fn a_node_that_is_taken_out_is_left_and_no_key_is_lost(cx: Context) {
+pub async fn a_removed_node_is_left_and_no_key_is_lost(cx: Context) {
     let mut all = start(&cx, &Setup::default(), 3, 0, UNDISTURBED);
     let cache = connected(cx.builder_of(&all.url())).await;
     let names = || (0..90).map(|n| format!("key{n}"));
@@ -229,7 +229,7 @@ pub async fn a_cluster_whose_addresses_have_all_changed_is_found_through_the_url
     assert_eq!(endpoints, addresses);
 }
 
-pub async fn a_node_that_falls_silent_holds_up_nobody_elsewhere(cx: Context) {
+pub async fn a_silent_node_does_not_delay_calls_to_other_nodes(cx: Context) {
     let all = start(&cx, &Setup::default(), 3, 0, UNDISTURBED);
     let cache = connected(cx.builder_of(&all.url()).response_timeout(BRIEF)).await;
     let [silent, one, other] = [0, 1, 2].map(|node| key_on(&all, node));
@@ -265,7 +265,7 @@ pub async fn a_node_that_falls_silent_holds_up_nobody_elsewhere(cx: Context) {
     cx.until("the node is back", back).await;
 }
 
-pub async fn calls_under_way_on_every_node_get_their_answers_at_a_disconnect(cx: Context) {
+pub async fn disconnect_waits_for_calls_under_way_on_every_node(cx: Context) {
     let all = start(&cx, &Setup::default(), 3, 0, UNDISTURBED);
     let cache = connected(cx.builder_of(&all.url())).await;
     let keys = [0, 1, 2].map(|node| key_on(&all, node));
@@ -287,7 +287,7 @@ pub async fn calls_under_way_on_every_node_get_their_answers_at_a_disconnect(cx:
     }
 }
 
-pub async fn a_cache_that_is_disconnected_while_a_node_is_away_ends_all(cx: Context) {
+pub async fn disconnect_with_an_unreachable_node_ends_all_calls(cx: Context) {
     let mut all = start(&cx, &Setup::default(), 3, 0, UNDISTURBED);
     let cache = connected(cx.builder_of(&all.url())).await;
     let (dead, silent) = (key_on(&all, 0), key_on(&all, 1));

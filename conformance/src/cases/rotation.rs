@@ -34,9 +34,7 @@ pub async fn a_provider_is_asked_before_each_connection(cx: Context) {
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
-pub async fn a_provider_that_fails_is_told_by_its_error_and_asked_again_without_a_storm(
-    cx: Context,
-) {
+pub async fn a_failing_provider_is_reported_and_retried_without_a_storm(cx: Context) {
     let server = cx.start(&Setup::default());
     allow(&server, "alice", "secret");
     let proxy = Proxy::start(server.address());
@@ -99,7 +97,7 @@ pub async fn credentials_of_the_builder_beat_those_of_the_url(cx: Context) {
     assert!(!shown.contains("hunter2") && !shown.contains("p?#"), "{shown}");
 }
 
-pub async fn who_we_are_changes_on_open_links_and_no_call_is_lost(cx: Context) {
+pub async fn reauthenticate_changes_open_connections_and_no_call_is_lost(cx: Context) {
     let server = cx.start(&Setup::default());
     allow(&server, "alice", "first");
     allow(&server, "bob", "second");
@@ -126,7 +124,7 @@ pub async fn who_we_are_changes_on_open_links_and_no_call_is_lost(cx: Context) {
     ping.expect("connections to come are bob's too");
 }
 
-pub async fn a_cache_that_is_not_connected_learns_who_it_is_for_when_it_will_be(cx: Context) {
+pub async fn reauthenticate_before_connect_takes_effect_on_connect(cx: Context) {
     let server = cx.start(&Setup::default());
     allow(&server, "bob", "second");
     let url = format!("redis://alice:first@{}", server.address());
@@ -136,7 +134,7 @@ pub async fn a_cache_that_is_not_connected_learns_who_it_is_for_when_it_will_be(
     assert_eq!(users(&server), ["bob"]);
 }
 
-pub async fn a_change_that_the_server_refuses_is_a_typed_error_and_starts_no_storm(cx: Context) {
+pub async fn a_refused_reauthentication_is_a_typed_error_and_starts_no_storm(cx: Context) {
     let server = cx.start(&Setup::default());
     allow(&server, "alice", "first");
     let proxy = Proxy::start(server.address());

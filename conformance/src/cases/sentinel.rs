@@ -14,7 +14,7 @@ use crate::frame::Frame;
 use crate::sentinels::{self, Trio, is_master, replicated, sentinel, watched};
 use crate::server::{Kind, Server, Setup, Watched};
 
-pub async fn the_master_that_a_sentinel_names_is_found_and_served_from(cx: Context) {
+pub async fn the_master_that_a_sentinel_names_is_used(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 1).await.unwrap();
     assert_eq!(led_to(&cache), Some(cx.server().address().to_string()));
@@ -28,7 +28,7 @@ pub async fn the_master_that_a_sentinel_names_is_found_and_served_from(cx: Conte
     }
 }
 
-pub async fn sentinels_and_servers_have_passwords_of_their_own(cx: Context) {
+pub async fn sentinels_and_servers_have_separate_passwords(cx: Context) {
     const OTHER: &str = "another c4n4ryPass";
     let kind = kind(&cx);
     let server = Server::start(kind, &Setup::default().password(PASSWORD));
@@ -78,7 +78,7 @@ pub async fn a_service_that_no_sentinel_knows_is_an_error_that_names_it(cx: Cont
     assert!(!error.is_retryable() && !error.may_have_run());
 }
 
-pub async fn sentinels_that_are_all_away_are_an_error_that_names_one(cx: Context) {
+pub async fn an_outage_of_all_sentinels_is_an_error_that_names_one(cx: Context) {
     let mut server = Server::start(kind(&cx), &Setup::default());
     let mut gone = Server::start(kind(&cx), &Setup::default());
     server.kill();
@@ -127,7 +127,7 @@ pub async fn a_sentinel_that_is_away_or_silent_is_passed_over(cx: Context) {
     }
 }
 
-pub async fn a_server_that_a_stale_sentinel_names_is_no_master_and_another_is_asked(cx: Context) {
+pub async fn another_sentinel_is_asked_if_a_stale_one_names_a_replica(cx: Context) {
     let kind = kind(&cx);
     let servers = replicated(kind, None);
     let stale = sentinel(kind, &watched(&servers[1], None), None);
@@ -149,9 +149,7 @@ pub async fn a_server_that_a_stale_sentinel_names_is_no_master_and_another_is_as
     assert_eq!(servers[0].raw(0).text(&["GET", "::key"]), "1");
 }
 
-pub async fn a_master_that_sentinels_name_by_an_address_of_theirs_is_reached_by_the_map(
-    cx: Context,
-) {
+pub async fn a_master_is_reached_through_the_sentinel_address_map(cx: Context) {
     let kind = kind(&cx);
     let mut servers: Vec<_> = (0..2).map(|_| Server::start(kind, &Setup::default())).collect();
     let watched = Watched { master: inside(&servers[0]), ..watched(&servers[0], None) };
@@ -181,7 +179,7 @@ pub async fn a_master_that_sentinels_name_by_an_address_of_theirs_is_reached_by_
     }
 }
 
-pub async fn sentinels_that_another_one_names_are_reached_by_the_map(cx: Context) {
+pub async fn named_sentinels_are_reached_through_the_sentinel_address_map(cx: Context) {
     let mut trio = Trio::start(kind(&cx), None, UNDISTURBED);
     for sentinel in &trio.sentinels {
         sentinel.raw_sentinel().call(&["SENTINEL", "CONFIG", "SET", "announce-ip", INSIDE]);
@@ -228,7 +226,7 @@ pub async fn a_cache_goes_on_while_all_sentinels_are_away(cx: Context) {
     cx.within(PROMPTLY, "disconnect", cache.disconnect()).await.unwrap();
 }
 
-pub async fn a_master_that_is_gone_and_not_replaced_holds_up_nobody(cx: Context) {
+pub async fn calls_fail_in_time_while_a_lost_master_is_not_replaced(cx: Context) {
     let (kind, mut server) = (kind(&cx), Server::start(kind(&cx), &Setup::default()));
     let only = sentinel(kind, &watched(&server, None), None);
     let url = sentinels::url(slice::from_ref(&only), &server, 0);
@@ -286,9 +284,7 @@ pub async fn a_write_that_a_demoted_master_refuses_is_done_by_the_next_one(cx: C
     assert_eq!(raw.text(&["GET", "::b"]), "2");
 }
 
-pub async fn callers_under_load_survive_the_death_of_the_master_and_of_the_sentinel_that_is_listened_to(
-    cx: Context,
-) {
+pub async fn callers_under_load_survive_the_death_of_the_master_and_its_sentinel(cx: Context) {
     let mut trio = Trio::start(kind(&cx), Some(PASSWORD), MISSED_AFTER);
     let cache = connected(cx.builder_of(&trio.url(0)).maxsize(3)).await;
     let load = Load::begin(&cx, &cache).await;
@@ -319,7 +315,7 @@ pub async fn callers_under_load_survive_a_master_that_is_made_a_replica(cx: Cont
     load.end(&cx, &trio.servers[1]).await;
 }
 
-pub async fn a_cache_that_is_disconnected_while_failing_over_ends_all(cx: Context) {
+pub async fn disconnect_during_a_failover_ends_all_calls(cx: Context) {
     let mut trio = Trio::start(kind(&cx), Some(PASSWORD), MISSED_AFTER);
     let cache = connected(cx.builder_of(&trio.url(0))).await;
     let load = Load::begin(&cx, &cache).await;

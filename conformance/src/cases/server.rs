@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::ops::LONG;
 use crate::context::{Context, connected};
 
-pub async fn keys_on_the_server_are_byte_for_byte_what_python_writes(cx: Context) {
+pub async fn keys_on_the_server_match_the_python_package_byte_for_byte(cx: Context) {
     let cache = cx.cache().await;
     let forum = connected(cx.builder().key_prefix("forum").version(2019)).await;
     let mut raw = cx.raw();
@@ -24,7 +24,7 @@ pub async fn keys_on_the_server_are_byte_for_byte_what_python_writes(cx: Context
     assert_eq!(raw.number(&["DBSIZE"]), 4);
 }
 
-pub async fn what_python_wrote_is_read(cx: Context) {
+pub async fn entries_written_by_python_are_read(cx: Context) {
     #[derive(PartialEq, Debug, Deserialize)]
     struct Page {
         a: u8,
@@ -74,7 +74,7 @@ pub async fn timeouts_on_the_server_are_milliseconds(cx: Context) {
     assert_eq!(raw.number(&["PTTL", "::set"]), -1);
 }
 
-pub async fn a_timeout_that_somebody_else_set_is_told(cx: Context) {
+pub async fn remaining_reports_a_timeout_set_by_another_client(cx: Context) {
     let cache = cx.cache().await;
     cx.raw().call(&["SET", "::key", "1", "PX", "60000"]);
     let Remaining::For(left) = cache.remaining("key").await.unwrap() else { panic!() };
@@ -93,7 +93,7 @@ pub async fn clear_leaves_other_databases_alone(cx: Context) {
     assert_eq!(elsewhere.number(&["DEL", &key]), 1);
 }
 
-pub async fn clear_prefix_leaves_keys_of_others_alone(cx: Context) {
+pub async fn clear_prefix_keeps_keys_of_other_prefixes(cx: Context) {
     let forum = connected(cx.builder().key_prefix("forum")).await;
     let mut raw = cx.raw();
     for key in ["forum", "forumx", "xforum:", "::forum:", "other"] {
@@ -105,7 +105,7 @@ pub async fn clear_prefix_leaves_keys_of_others_alone(cx: Context) {
     assert_eq!(raw.number(&["DBSIZE"]), 5);
 }
 
-pub async fn a_key_of_another_type_is_a_servers_error(cx: Context) {
+pub async fn reading_a_key_of_another_server_type_is_a_server_error(cx: Context) {
     let cache = cx.cache().await;
     cx.raw().call(&["LPUSH", "::list", "1"]);
     let errors =
@@ -167,7 +167,7 @@ pub async fn numbers_at_every_digit_boundary_cross_the_wire(cx: Context) {
     }
 }
 
-pub async fn links_bear_a_name_and_are_closed_by_disconnect(cx: Context) {
+pub async fn connections_have_a_name_and_are_closed_by_disconnect(cx: Context) {
     let name = cx.url().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let cache = connected(cx.builder().minsize(2).name(name.as_str())).await;
     let mut raw = cx.raw();
@@ -196,7 +196,7 @@ pub async fn a_hostname_is_resolved(cx: Context) {
     assert_eq!(cx.raw().text(&["GET", "::key"]), "1");
 }
 
-pub async fn schemes_of_one_server_mean_the_same(cx: Context) {
+pub async fn redis_and_valkey_schemes_are_equivalent(cx: Context) {
     let url = match cx.url().split_once("://") {
         Some(("rediss", rest)) => format!("valkeys://{rest}"),
         Some((_, rest)) => format!("valkey://{rest}"),

@@ -7,7 +7,7 @@ use async_caches::{Error, Remaining};
 use super::ops::{LONG, PAST_SHORT, SHORT, timed};
 use crate::context::{Context, connected};
 
-pub async fn a_key_is_gone_after_its_timeout(cx: Context) {
+pub async fn a_key_is_absent_after_its_timeout(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 1).timeout(SHORT).await.unwrap();
     cache.set("other", 2).timeout(LONG).await.unwrap();
@@ -18,7 +18,7 @@ pub async fn a_key_is_gone_after_its_timeout(cx: Context) {
     assert_eq!(cache.remaining("key").await.unwrap(), Remaining::Absent);
 }
 
-pub async fn a_key_is_there_until_its_timeout(cx: Context) {
+pub async fn a_key_is_present_until_its_timeout(cx: Context) {
     let cache = cx.cache().await;
     let start = std::time::Instant::now();
     cache.set("key", 1).timeout(SHORT).await.unwrap();
@@ -61,7 +61,7 @@ pub async fn without_a_timeout_a_key_never_expires(cx: Context) {
     }
 }
 
-pub async fn the_default_timeout_is_for_operations_that_name_none(cx: Context) {
+pub async fn the_default_timeout_applies_to_operations_without_one(cx: Context) {
     let cache = connected(cx.builder().timeout(LONG)).await;
     cache.set("default", 1).await.unwrap();
     cache.set("longer", 1).timeout(2 * LONG).await.unwrap();
@@ -90,7 +90,7 @@ pub async fn forever_beats_a_default_timeout_in_every_writing_operation(cx: Cont
     }
 }
 
-pub async fn a_cache_may_say_forever_over_a_timeout_in_its_url(cx: Context) {
+pub async fn forever_on_the_builder_beats_a_timeout_in_the_url(cx: Context) {
     let url = cx.url_with("timeout=60");
     let cache = connected(cx.builder_of(&url).forever()).await;
     cache.set("key", 1).await.unwrap();
@@ -113,7 +113,7 @@ pub async fn an_add_that_stores_nothing_leaves_the_timeout_alone(cx: Context) {
     assert_eq!(cache.remaining("key").await.unwrap(), Remaining::Forever);
 }
 
-pub async fn touch_gives_the_timeout_that_it_is_given(cx: Context) {
+pub async fn touch_sets_the_given_timeout(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 1).await.unwrap();
     assert!(cache.touch("key").timeout(LONG).await.unwrap());
@@ -123,7 +123,7 @@ pub async fn touch_gives_the_timeout_that_it_is_given(cx: Context) {
     assert_eq!(cache.get::<i32>("key").await.unwrap(), None);
 }
 
-pub async fn touch_without_a_timeout_gives_the_default_one(cx: Context) {
+pub async fn touch_without_a_timeout_sets_the_default_timeout(cx: Context) {
     let cache = connected(cx.builder().timeout(LONG)).await;
     cache.set("key", 1).forever().await.unwrap();
     assert!(cache.touch("key").await.unwrap());

@@ -29,7 +29,7 @@ use crate::proxy::{Ending, Proxy};
 use crate::sentinels::{self, Trio};
 use crate::server::{Asks, Kind, Server, Setup, Tls};
 
-pub async fn a_server_of_an_unknown_authority_is_refused_and_told_no_password(cx: Context) {
+pub async fn a_server_of_an_unknown_authority_is_refused_and_sent_no_password(cx: Context) {
     let server = cx.start(&Setup::default());
     let files = Files::new();
     let other = files.write("other.pem", Authority::new().pem());
@@ -41,7 +41,7 @@ pub async fn a_server_of_an_unknown_authority_is_refused_and_told_no_password(cx
     assert!(was_greeted(&server), "it can be told whether a server was");
 }
 
-pub async fn a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for(cx: Context) {
+pub async fn a_certificate_for_another_name_is_refused_without_tls_server_name(cx: Context) {
     let authority = Authority::new();
     let tls = Tls { certificate: authority.issue(&["cache.example"]), ..Tls::of(&authority) };
     let server = cx.start(&Setup::default().tls(tls));
@@ -61,7 +61,7 @@ pub async fn a_certificate_that_has_expired_is_refused(cx: Context) {
     assert_eq!(error, TlsError::Expired);
 }
 
-pub async fn a_certificate_that_is_itself_in_the_file_is_accepted(cx: Context) {
+pub async fn a_certificate_that_the_file_contains_is_accepted(cx: Context) {
     let start = |certificate: Certificate| {
         let authority = certificate.pem.clone();
         cx.start(&Setup::default().tls(Tls { authority, certificate, asks: Asks::Nobody }))
@@ -79,9 +79,7 @@ pub async fn a_certificate_that_is_itself_in_the_file_is_accepted(cx: Context) {
     }
 }
 
-pub async fn a_certificate_for_no_name_is_accepted_if_its_authority_alone_is_to_vouch_for_it(
-    cx: Context,
-) {
+pub async fn a_certificate_without_a_name_is_accepted_with_tls_verify_ca(cx: Context) {
     let authority = Authority::new();
     let start = |certificate: Certificate| {
         cx.start(&Setup::default().tls(Tls { certificate, ..Tls::of(&authority) }))
@@ -103,7 +101,7 @@ pub async fn a_certificate_for_no_name_is_accepted_if_its_authority_alone_is_to_
     }
 }
 
-pub async fn any_certificate_is_accepted_where_that_was_asked_for_and_is_shown(cx: Context) {
+pub async fn accepting_any_certificate_is_opt_in_and_shown_in_debug_output(cx: Context) {
     let authority = Authority::new();
     let certificate = authority.issue_expired(&["cache.example"]);
     let server = cx.start(&Setup::default().tls(Tls { certificate, ..Tls::of(&authority) }));
@@ -116,7 +114,7 @@ pub async fn any_certificate_is_accepted_where_that_was_asked_for_and_is_shown(c
     assert!(shown.contains("DangerouslyAnyCertificate"), "{shown}");
 }
 
-pub async fn a_server_that_asks_for_a_certificate_is_shown_ours(cx: Context) {
+pub async fn a_server_that_requests_a_certificate_is_sent_the_clients(cx: Context) {
     let authority = Authority::new();
     let tls = Tls { asks: Asks::Everybody, ..Tls::of(&authority) };
     let server = cx.start(&Setup::default().tls(tls));
@@ -136,7 +134,7 @@ pub async fn a_server_that_asks_for_a_certificate_is_shown_ours(cx: Context) {
     assert_eq!(server.raw(0).text(&["GET", "::key"]), "1");
 }
 
-pub async fn a_server_that_speaks_no_tls_is_an_error_and_told_nothing(cx: Context) {
+pub async fn a_server_that_speaks_no_tls_is_an_error_and_sent_no_command(cx: Context) {
     let setup = Setup::default().password(PASSWORD);
     let server = Server::start(Kind::Redis, &setup);
     let files = Files::new();
@@ -148,7 +146,7 @@ pub async fn a_server_that_speaks_no_tls_is_an_error_and_told_nothing(cx: Contex
     assert!(!was_greeted(&server));
 }
 
-pub async fn a_peer_that_stalls_in_the_handshake_is_given_up(cx: Context) {
+pub async fn a_stalled_tls_handshake_ends_with_the_connect_timeout(cx: Context) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let files = Files::new();
@@ -164,7 +162,7 @@ pub async fn a_peer_that_stalls_in_the_handshake_is_given_up(cx: Context) {
     drop(listener);
 }
 
-pub async fn a_stream_cut_without_a_goodbye_is_no_end_of_a_reply(cx: Context) {
+pub async fn a_stream_cut_without_close_notify_never_ends_a_reply(cx: Context) {
     const LEN: usize = 1 << 20;
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
@@ -186,7 +184,7 @@ pub async fn a_stream_cut_without_a_goodbye_is_no_end_of_a_reply(cx: Context) {
     assert_eq!(server.raw(0).text(&["GET", "::n"]), "1");
 }
 
-pub async fn a_corrupt_byte_in_a_record_closes_the_link_and_reaches_nobody(cx: Context) {
+pub async fn a_corrupt_byte_in_a_record_closes_the_connection_and_reaches_no_caller(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     let url = server.url_at(proxy.address(), 0);
@@ -202,7 +200,7 @@ pub async fn a_corrupt_byte_in_a_record_closes_the_link_and_reaches_nobody(cx: C
     }
 }
 
-pub async fn values_of_any_size_cross_in_the_older_tls_too(cx: Context) {
+pub async fn values_of_any_size_cross_in_tls_1_2(cx: Context) {
     let server = cx.start(&Setup::default().with(&["--tls-protocols", "TLSv1.2"]));
     let cache = connected(cx.builder_of(&server.url(0))).await;
     for len in [0, 1, 16_383, 16_384, 16_385, 1 << 20] {
@@ -212,7 +210,7 @@ pub async fn values_of_any_size_cross_in_the_older_tls_too(cx: Context) {
     }
 }
 
-pub async fn a_new_link_resumes_the_session_of_an_old_one(cx: Context) {
+pub async fn a_new_connection_resumes_an_earlier_tls_session(cx: Context) {
     let server = cx.start(&Setup::default());
     let checks = Arc::<AtomicUsize>::default();
     let config = counting(&server, &checks);
@@ -232,7 +230,7 @@ pub async fn a_new_link_resumes_the_session_of_an_old_one(cx: Context) {
     assert_eq!(checks.load(Ordering::SeqCst), 1, "how often the certificate was checked");
 }
 
-pub async fn sentinels_and_the_master_that_they_name_are_asked_who_they_are_alike(cx: Context) {
+pub async fn sentinels_and_their_master_are_verified_alike(cx: Context) {
     let authority = Authority::new();
     let trio = Trio::start_over_tls(Kind::Redis, &Tls::of(&authority), UNDISTURBED);
     let cache = connected(cx.builder_of(&trio.url(0))).await;
@@ -254,7 +252,7 @@ pub async fn sentinels_and_the_master_that_they_name_are_asked_who_they_are_alik
     assert!(matches!(*source, ConnectionFailure::Tls(TlsError::UnknownIssuer)), "{source:?}");
 }
 
-pub async fn a_master_that_is_not_who_it_should_be_is_refused_whoever_names_it(cx: Context) {
+pub async fn a_master_of_an_unknown_authority_is_refused_despite_its_sentinel(cx: Context) {
     let ours = Authority::new();
     let server = cx.start(&Setup::default().tls(Tls::of(&Authority::new())));
     let watched = sentinels::watched(&server, None);
@@ -263,7 +261,7 @@ pub async fn a_master_that_is_not_who_it_should_be_is_refused_whoever_names_it(c
     assert_eq!(refused(&cx, &server, cx.builder_of(&url)).await, TlsError::UnknownIssuer);
 }
 
-pub async fn an_authority_in_no_file_is_an_error_before_anything_is_dialled(cx: Context) {
+pub async fn a_missing_authority_file_is_an_error_before_any_dial(cx: Context) {
     let proxy = Proxy::start(cx.server().address());
     let builder = cx.builder_of(&cx.server().url_at(proxy.address(), 0));
     let error = builder.tls_ca("/no/such/file.pem").connect().await.unwrap_err();

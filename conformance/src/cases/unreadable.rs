@@ -56,7 +56,7 @@ fn garbage() -> Vec<Vec<u8>> {
     all
 }
 
-pub async fn an_entry_that_cannot_be_read_is_loaded_anew_and_replaced(cx: Context) {
+pub async fn an_unreadable_entry_is_loaded_again_and_replaced(cx: Context) {
     let cache = cx.cache().await;
     for (index, bytes) in garbage().into_iter().enumerate() {
         for version in [0, 1] {
@@ -120,7 +120,7 @@ pub async fn many_callers_of_an_unreadable_entry_share_one_load(cx: Context) {
     assert_eq!(loads.load(Ordering::SeqCst), 1);
 }
 
-pub async fn a_caller_that_cannot_read_what_another_loaded_loads_by_itself(cx: Context) {
+pub async fn a_follower_that_cannot_read_the_loaded_value_loads_by_itself(cx: Context) {
     let cache = cx.cache().await;
     let gate = Gate::default();
     let leader = cx.spawn({
@@ -148,7 +148,7 @@ pub async fn a_caller_that_cannot_read_what_another_loaded_loads_by_itself(cx: C
     }
 }
 
-pub async fn callers_that_disagree_about_a_keys_type_each_get_their_own(cx: Context) {
+pub async fn callers_that_disagree_about_a_keys_type_each_get_their_type(cx: Context) {
     const ROUNDS: usize = 20;
     let cache = cx.cache().await;
     let tasks: Vec<_> = (0..8)
@@ -183,7 +183,7 @@ pub async fn callers_that_disagree_about_a_keys_type_each_get_their_own(cx: Cont
     assert_eq!(cache.get::<User>("key").await.unwrap(), Some(user()));
 }
 
-pub async fn a_get_of_an_unreadable_entry_is_an_error_or_a_miss_as_it_is_asked(cx: Context) {
+pub async fn a_get_of_an_unreadable_entry_is_an_error_or_a_miss_as_requested(cx: Context) {
     let cache = cx.cache().await;
     for bytes in garbage() {
         cache.set_raw("a key", bytes.clone()).await.unwrap();
@@ -195,7 +195,7 @@ pub async fn a_get_of_an_unreadable_entry_is_an_error_or_a_miss_as_it_is_asked(c
     assert_eq!(cache.get::<User>("a key").unreadable_as_miss().await.unwrap(), Some(user()));
 }
 
-pub async fn a_get_of_many_keeps_the_good_values_beside_a_bad_one(cx: Context) {
+pub async fn get_many_can_return_readable_values_beside_unreadable_ones(cx: Context) {
     let cache = cx.cache().await;
     let many = garbage();
     let names: Vec<String> = (0..2 * many.len()).map(|n| format!("key {n}")).collect();
@@ -222,7 +222,7 @@ pub async fn a_get_of_many_keeps_the_good_values_beside_a_bad_one(cx: Context) {
     assert!(each.iter().all(|one| matches!(one, Ok(None))), "{each:?}");
 }
 
-pub async fn a_cache_may_say_that_unreadable_entries_are_misses(cx: Context) {
+pub async fn a_cache_can_treat_unreadable_entries_as_misses(cx: Context) {
     let cache = cx.cache_with("unreadable=error").await;
     let missing = [
         cx.cache_with("unreadable=miss").await,
@@ -298,7 +298,7 @@ where
 }
 
 /// A list, which is a type of the server's own, is not a value either.
-pub async fn an_entry_of_another_type_of_the_servers_is_replaced(cx: Context) {
+pub async fn an_entry_of_another_server_type_is_replaced(cx: Context) {
     let cache = cx.cache().await;
     cx.raw().call(&["LPUSH", "::list", "1"]);
     let Error::Server(error) = cache.get::<User>("list").await.unwrap_err() else {

@@ -38,7 +38,7 @@ pub async fn values_of_every_shape_are_read_back(cx: Context) {
     }
 }
 
-pub async fn a_key_that_was_never_set_is_none(cx: Context) {
+pub async fn get_returns_none_for_a_key_that_was_never_set(cx: Context) {
     let cache = cx.cache().await;
     assert_eq!(cache.get::<String>("never").await.unwrap(), None);
     assert_eq!(cache.get_raw("never").await.unwrap(), None);
@@ -129,7 +129,7 @@ pub async fn a_batch_with_one_value_that_does_not_serialize_stores_nothing(cx: C
     assert!(!cache.contains("first").await.unwrap());
 }
 
-pub async fn add_stores_only_where_nothing_is(cx: Context) {
+pub async fn add_stores_only_if_the_key_is_absent(cx: Context) {
     let cache = cx.cache().await;
     assert!(cache.add("key", 1).await.unwrap());
     assert!(!cache.add("key", 2).await.unwrap());
@@ -139,7 +139,7 @@ pub async fn add_stores_only_where_nothing_is(cx: Context) {
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(3));
 }
 
-pub async fn of_many_that_add_one_key_one_succeeds(cx: Context) {
+pub async fn of_many_concurrent_adds_of_one_key_one_succeeds(cx: Context) {
     let cache = cx.cache().await;
     let tasks: Vec<_> = (0..32)
         .map(|n| {
@@ -155,7 +155,7 @@ pub async fn of_many_that_add_one_key_one_succeeds(cx: Context) {
     assert_eq!(cache.get::<i32>("lock").await.unwrap(), Some(winners[0]));
 }
 
-pub async fn delete_tells_whether_the_key_was_there(cx: Context) {
+pub async fn delete_returns_whether_the_key_existed(cx: Context) {
     let cache = cx.cache().await;
     cache.set("key", 1).await.unwrap();
     assert!(cache.delete("key").await.unwrap());

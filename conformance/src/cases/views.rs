@@ -6,7 +6,7 @@ use super::ops::LONG;
 use super::timeouts::assert_within;
 use crate::context::{Context, connected};
 
-pub async fn a_view_has_its_prefix_in_place_of_the_caches(cx: Context) {
+pub async fn a_view_uses_its_prefix_instead_of_the_caches(cx: Context) {
     let cache = connected(cx.builder().key_prefix("app").version(3).timeout(LONG)).await;
     let posts = cache.with_prefix("posts").unwrap();
     let opened = connected(cx.builder().key_prefix("posts").version(3)).await;
@@ -72,7 +72,7 @@ pub async fn a_view_connects_and_disconnects_with_its_cache(cx: Context) {
     assert!(!view.is_connected());
 }
 
-pub async fn a_prefix_with_a_colon_makes_no_view(cx: Context) {
+pub async fn with_prefix_refuses_a_prefix_with_a_colon(cx: Context) {
     let cache = cx.cache().await;
     for prefix in [":", "a:", ":a", "a:b"] {
         let error = cache.with_prefix(prefix).unwrap_err();

@@ -27,7 +27,7 @@ pub async fn a_loader_that_asks_for_its_own_key_gets_the_inner_value(cx: Context
     assert_eq!(cx.within(SOON, "a load inside itself, twice", first).await.unwrap(), 1);
 }
 
-pub async fn loaders_that_ask_for_each_other_in_a_ring_end(cx: Context) {
+pub async fn a_ring_of_loaders_ends(cx: Context) {
     // Two caches of one store, and one of another. Their loads form one graph.
     let caches = [cx.cache().await, cx.cache().await, elsewhere(&cx).await];
     for length in 1..=5 {
@@ -118,7 +118,7 @@ pub async fn a_loader_that_waits_for_several_loads_at_once_ends(cx: Context) {
     assert_eq!(cache.get::<u32>("parent").await.unwrap(), Some(8));
 }
 
-pub async fn a_wait_that_moves_into_a_loader_is_known_there(cx: Context) {
+pub async fn a_wait_that_moves_into_a_loader_counts_as_its_wait(cx: Context) {
     let cache = cx.cache().await;
     let gate = Gate::default();
     let (inner, asking) = (gate.clone(), cache.clone());
@@ -146,7 +146,7 @@ pub async fn a_wait_that_moves_into_a_loader_is_known_there(cx: Context) {
     assert_eq!((value, cx.within(SOON, "the leader", leader).await), (2, 2));
 }
 
-pub async fn a_refused_wait_is_forgotten_with_its_loads(cx: Context) {
+pub async fn a_dropped_load_leaves_no_wait_behind(cx: Context) {
     let cache = cx.cache().await;
     for round in 0..3 {
         // A drop in the middle of a loader leaves nothing behind on the thread.
@@ -166,7 +166,7 @@ pub async fn a_refused_wait_is_forgotten_with_its_loads(cx: Context) {
     }
 }
 
-pub async fn a_leader_that_is_kept_and_not_polled_delays_others_by_load_wait(cx: Context) {
+pub async fn an_unpolled_leader_delays_others_by_load_wait(cx: Context) {
     let cache = cx.cache_with("load_wait=0.05").await;
     let mut kept = Box::pin(cache.get_or_set("key", pending::<u32>()));
     loading(&cx, &mut kept).await;
@@ -179,7 +179,7 @@ pub async fn a_leader_that_is_kept_and_not_polled_delays_others_by_load_wait(cx:
     assert_eq!(cache.get::<u32>("key").await.unwrap(), Some(1));
 }
 
-pub async fn a_caller_says_how_long_it_waits_for_a_load(cx: Context) {
+pub async fn a_caller_can_limit_its_wait_for_a_load(cx: Context) {
     let cache = cx.cache_with("load_wait=3600").await;
     let mut kept = Box::pin(cache.get_or_set("key", pending::<u32>()));
     loading(&cx, &mut kept).await;

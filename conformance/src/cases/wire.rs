@@ -10,7 +10,7 @@ use crate::proxy::{Ending, Proxy};
 use crate::raw::Raw;
 use crate::server::{Server, Setup};
 
-pub async fn a_late_reply_is_nobodys(cx: Context) {
+pub async fn a_late_reply_reaches_no_caller(cx: Context) {
     let (server, proxy, patient) = through_a_proxy(&cx, LEISURELY).await;
     let keys = numbered(&patient, 20).await;
     for n in 0..6 {
@@ -28,7 +28,7 @@ pub async fn a_late_reply_is_nobodys(cx: Context) {
     }
 }
 
-pub async fn a_late_reply_on_a_link_that_is_kept_is_nobodys(cx: Context) {
+pub async fn a_late_reply_on_a_kept_connection_reaches_no_caller(cx: Context) {
     // Long enough for three steps well within it on a busy machine.
     const RESPONSE: Duration = Duration::from_millis(400);
     let (server, proxy, _) = through_a_proxy(&cx, LEISURELY).await;
@@ -59,7 +59,7 @@ pub async fn a_late_reply_on_a_link_that_is_kept_is_nobodys(cx: Context) {
     assert_eq!(proxy.accepted(), before, "the link was kept");
 }
 
-pub async fn a_late_reply_to_a_dropped_call_is_nobodys(cx: Context) {
+pub async fn a_late_reply_to_a_dropped_call_reaches_no_caller(cx: Context) {
     let (_server, proxy, cache) = through_a_proxy(&cx, LEISURELY).await;
     let keys = numbered(&cache, 20).await;
     for n in 0..10 {
@@ -110,7 +110,7 @@ pub async fn a_push_before_every_reply_shifts_nothing(cx: Context) {
     assert_eq!(proxy.accepted(), 1, "a push is no reason to close a link");
 }
 
-pub async fn replies_in_pieces_are_replies(cx: Context) {
+pub async fn replies_that_arrive_in_pieces_are_reassembled(cx: Context) {
     let server = cx.start(&Setup::default());
     let proxy = Proxy::start(server.address());
     for piece in [1, 2, 3, 5] {
@@ -127,7 +127,7 @@ pub async fn replies_in_pieces_are_replies(cx: Context) {
     }
 }
 
-pub async fn a_reply_that_nobody_asked_for_reaches_nobody(cx: Context) {
+pub async fn an_unsolicited_reply_closes_the_connection_and_shifts_no_reply(cx: Context) {
     let (server, proxy, _) = through_a_proxy(&cx, LEISURELY).await;
     for n in 0..10 {
         let cache = again(&cx, &server, &proxy, LEISURELY).await;
@@ -144,7 +144,7 @@ pub async fn a_reply_that_nobody_asked_for_reaches_nobody(cx: Context) {
     }
 }
 
-pub async fn a_link_cut_in_the_middle_of_a_reply_mixes_nothing_up(cx: Context) {
+pub async fn a_connection_cut_within_a_reply_mixes_up_no_replies(cx: Context) {
     let (server, proxy, _) = through_a_proxy(&cx, LEISURELY).await;
     for cut in 0..40 {
         let cache = again(&cx, &server, &proxy, LEISURELY).await;
@@ -231,7 +231,7 @@ pub async fn a_read_that_may_have_run_is_sent_again(cx: Context) {
     }
 }
 
-pub async fn a_command_whose_answer_is_late_says_that_it_may_have_run(cx: Context) {
+pub async fn the_timeout_error_of_a_late_reply_reports_may_have_run(cx: Context) {
     let (server, proxy, patient) = through_a_proxy(&cx, LEISURELY).await;
     patient.set("n", 0).await.unwrap();
     assert_eq!(patient.incr("n", 1).await.unwrap(), 1);
@@ -245,7 +245,7 @@ pub async fn a_command_whose_answer_is_late_says_that_it_may_have_run(cx: Contex
     assert_eq!(server.raw(0).text(&["GET", "::n"]), "2");
 }
 
-pub async fn a_read_that_was_lost_and_has_nowhere_to_go_says_that_it_may_have_run(cx: Context) {
+pub async fn the_error_of_a_lost_read_without_a_server_reports_may_have_run(cx: Context) {
     let (server, proxy, _) = through_a_proxy(&cx, LEISURELY).await;
     let cache = again(&cx, &server, &proxy, 5 * BRIEF).await;
     proxy.hold();
@@ -262,7 +262,7 @@ pub async fn a_read_that_was_lost_and_has_nowhere_to_go_says_that_it_may_have_ru
     assert!(error.may_have_run(), "{error:?}: {error}");
 }
 
-pub async fn a_peer_that_vanishes_holds_up_nobody(cx: Context) {
+pub async fn calls_to_a_vanished_peer_fail_in_time(cx: Context) {
     let (server, proxy, patient) = through_a_proxy(&cx, LEISURELY).await;
     let keys = numbered(&patient, 10).await;
     let cache = again(&cx, &server, &proxy, BRIEF).await;
@@ -288,7 +288,7 @@ pub async fn a_peer_that_vanishes_holds_up_nobody(cx: Context) {
     assert!(proxy.accepted() >= before);
 }
 
-pub async fn disconnect_lets_finish_what_is_in_flight(cx: Context) {
+pub async fn disconnect_waits_for_commands_in_flight(cx: Context) {
     let (_server, proxy, cache) = through_a_proxy(&cx, LEISURELY).await;
     let keys = numbered(&cache, 10).await;
     proxy.hold();

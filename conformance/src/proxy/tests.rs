@@ -20,7 +20,7 @@ fn set_up() -> (Server, Proxy, Raw) {
 }
 
 #[test]
-fn replies_are_counted_and_bytes_stand_before_them() {
+fn replies_are_counted_and_injected_bytes_precede_them() {
     let (_server, proxy, mut raw) = set_up();
     proxy.inject_once(b":1\r\n");
     proxy.drip(1);
@@ -46,7 +46,7 @@ fn one_reply_is_let_through_and_the_next_is_held_back() {
 }
 
 #[test]
-fn requests_that_are_late_reach_the_server_though_their_client_is_gone() {
+fn delayed_requests_reach_the_server_after_their_client_disconnects() {
     let (server, proxy, mut raw) = set_up();
     assert_eq!(raw.text(&["PING"]), "PONG");
     proxy.delay_requests();
@@ -68,7 +68,7 @@ fn requests_that_are_late_reach_the_server_though_their_client_is_gone() {
 }
 
 #[test]
-fn a_link_is_severed_in_the_middle_of_a_reply() {
+fn a_connection_is_closed_in_the_middle_of_a_reply() {
     let (_server, proxy, mut raw) = set_up();
     proxy.cut_after(9, Ending::Closed);
     assert_eq!(raw.text(&["PING"]), "PONG");
@@ -78,7 +78,7 @@ fn a_link_is_severed_in_the_middle_of_a_reply() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_link_is_reset_in_the_middle_of_a_reply() {
+fn a_connection_is_reset_in_the_middle_of_a_reply() {
     let (_server, proxy, mut raw) = set_up();
     proxy.cut_after(9, Ending::Reset);
     assert_eq!(raw.text(&["PING"]), "PONG");
@@ -117,7 +117,7 @@ fn one_byte_of_the_next_reply_is_changed() {
 }
 
 #[test]
-fn what_was_held_or_had_vanished_comes_through_in_the_end() {
+fn held_or_vanished_replies_arrive_after_the_proxy_recovers() {
     for (fault, cure) in
         [(Proxy::hold as fn(&Proxy), Proxy::release as fn(&Proxy)), (Proxy::vanish, Proxy::heal)]
     {
@@ -132,7 +132,7 @@ fn what_was_held_or_had_vanished_comes_through_in_the_end() {
 }
 
 #[test]
-fn a_proxy_that_refuses_or_is_dropped_answers_nobody() {
+fn a_proxy_refuses_new_connections_and_ends_all_when_dropped() {
     let (_server, proxy, mut raw) = set_up();
     assert_eq!(raw.text(&["PING"]), "PONG");
     proxy.refuse();
@@ -144,7 +144,7 @@ fn a_proxy_that_refuses_or_is_dropped_answers_nobody() {
 }
 
 #[test]
-fn records_of_tls_stand_for_replies() {
+fn tls_records_count_as_replies() {
     let authority = Authority::new();
     let server = Server::start(Kind::Redis, &Setup::default().tls(Tls::of(&authority)));
     let proxy = Proxy::start(server.address());
@@ -169,7 +169,7 @@ fn records_of_tls_stand_for_replies() {
 }
 
 #[test]
-fn a_record_is_whole_once_its_last_byte_is_there() {
+fn a_record_is_complete_at_its_last_byte() {
     let record = [23, 3, 3, 1, 2].into_iter().chain([b'x'; 258]).collect::<Vec<u8>>();
     for length in 0..record.len() {
         assert_eq!(whole(&record[..length]), None, "{length}");

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_host_or_port_is_is_refused() {
+    fn invalid_hosts_and_ports_are_refused() {
         for host in ["", "a b", "a\n", "a/b", "a@b", "[::1]", "?", "h\u{f6}st", "a,b"] {
             assert_eq!(Address::new(host, 1), Err(AddressError::Host), "{host:?}");
         }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_a_host_is_where_we_asked_and_all_is_translated() {
+    fn a_missing_host_is_that_of_the_asked_node_and_all_are_translated() {
         let asked = Address::new("seed", 1).unwrap();
         let plain = Viewpoint::as_told(&asked);
         for host in [None, Some(""), Some("?")] {

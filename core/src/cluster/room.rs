@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_known_from_redirects_alone_and_no_more() {
+    fn no_redirect_is_followed_beyond_64_nodes_known_from_redirects() {
         let mut room = Room::new(at(0));
         assert!(room.redirect(63, at(0)));
         for known in [64, 65, 10_000, usize::MAX] {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_map_confirms_may_be_followed_again_at_once() {
+    fn nodes_that_a_map_confirms_free_room_at_once() {
         let mut room = Room::new(at(0));
         assert_eq!(followed(&mut room, at(0)), 64);
         room.confirmed(10);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_or_is_at_its_end_gives_nothing_away() {
+    fn a_stopped_clock_adds_no_room() {
         let mut room = Room::new(at(5));
         assert_eq!(dialled(&mut room, at(5)), 1_024);
         assert_eq!(dialled(&mut room, at(0)), 0);

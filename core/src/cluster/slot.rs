@@ -138,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn the_check_value_of_the_specification_comes_out() {
+    fn crc16_matches_the_check_value_of_the_specification() {
         assert_eq!(crc16(b"123456789"), 0x31c3);
     }
 
     #[test]
-    fn slots_are_those_that_a_server_answers() {
+    fn slots_match_known_replies_of_a_server() {
         for (key, slot) in [
             (&b""[..], 0),
             (b"foo", 12182),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_what_the_first_pair_of_braces_holds_if_anything() {
+    fn a_hash_tag_is_the_nonempty_text_in_the_first_braces() {
         for (key, part) in [
             ("{user1000}.following", "user1000"),
             ("foo{}{bar}", "foo{}{bar}"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_as_many_slots_as_there_are_numbers_below_their_count() {
+    fn exactly_the_numbers_below_the_count_are_slots() {
         let slots: Vec<_> = (0..=u16::MAX).filter_map(Slot::new).collect();
         assert_eq!(slots.len(), usize::from(Slot::COUNT));
         assert!(slots.iter().zip(0..).all(|(slot, number)| slot.number() == number));
@@ -190,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn four_bytes_a_step_are_what_one_bit_a_step_is(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn crc16_by_four_bytes_agrees_with_crc16_by_bits(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             prop_assert_eq!(crc16(&bytes), naive(&bytes));
         }
     }

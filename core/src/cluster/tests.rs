@@ -405,7 +405,7 @@ proptest! {
     }
 
     #[test]
-    fn keys_of_one_command_are_found_together_once_they_are_on_one_node_again(seed: u64) {
+    fn keys_of_one_command_are_found_once_one_node_has_them_all_again(seed: u64) {
         let mut cluster = Cluster::new(seed);
         let mut client = Client::new(seed);
         cluster.next_loss = Instant::MAX;
@@ -422,7 +422,7 @@ proptest! {
     }
 
     #[test]
-    fn once_nothing_is_moved_all_keys_are_found_at_once(seed: u64) {
+    fn without_moves_all_keys_are_found_after_at_most_one_redirect(seed: u64) {
         let mut cluster = Cluster::new(seed);
         let mut client = Client::new(seed);
         let unrest = cluster.later(20_000);
@@ -448,7 +448,7 @@ proptest! {
     }
 
     #[test]
-    fn many_keys_are_found_in_parts_and_singly_where_a_part_is_on_two_nodes(seed: u64) {
+    fn parts_split_over_two_nodes_are_read_key_by_key(seed: u64) {
         let mut cluster = Cluster::new(seed);
         let mut client = Client::new(seed);
         let all: Vec<String> = keys().collect();

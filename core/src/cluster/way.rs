@@ -49,7 +49,7 @@ mod tests {
     use crate::ttl::Expiry;
 
     #[test]
-    fn a_command_goes_where_its_keys_are() {
+    fn a_command_is_routed_by_its_keys() {
         let space = KeySpace::default();
         let scope = space.scope(None).unwrap();
         let names = |names: &[&str]| names.iter().collect::<Names>();

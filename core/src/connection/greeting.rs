@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_hangs_up_on_hello_is_greeted_barely_at_once_and_for_a_while() {
+    fn a_hang_up_on_hello_leads_to_bare_greetings_for_a_while() {
         let mut it = greetings(Protocol::Auto, |_| {});
         assert_eq!(it.next(NOW), Greeting::Either);
         assert!(it.ended(Greeting::Either, true, NOW));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_hangs_up_on_few_words_too_is_told_all_again_and_dialled_no_sooner() {
+    fn a_hang_up_on_a_bare_greeting_restores_the_full_one_with_backoff() {
         let mut it = greetings(Protocol::Auto, |_| {});
         for _ in 0..3 {
             assert!(it.ended(Greeting::Either, true, NOW));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_that_is_asked_for_is_the_one_that_is_spoken() {
+    fn a_required_protocol_is_the_one_used() {
         let mut it = greetings(Protocol::Resp3, |setup| setup.name = Some("n".into()));
         assert_eq!(it.next(NOW), Greeting::Resp3);
         assert!(!it.ended(Greeting::Resp3, true, NOW));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn who_relies_on_pushes_is_never_greeted_barely() {
+    fn a_connection_that_needs_pushes_never_uses_a_bare_greeting() {
         let tracking = Some(Tracking::Read);
         let mut it = greetings(Protocol::Auto, |setup| setup.pushes = Pushes::Told { tracking });
         assert!(!it.ended(Greeting::Either, true, NOW));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_reads_as_it_is_written() {
+    fn a_printed_protocol_parses_back() {
         for protocol in [Protocol::Auto, Protocol::Resp2, Protocol::Resp3] {
             assert_eq!(Protocol::from_text(protocol.as_text()), Some(protocol));
         }

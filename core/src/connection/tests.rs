@@ -139,7 +139,7 @@ fn done(tag: u64) -> Event {
 }
 
 #[test]
-fn the_handshake_says_who_we_are_in_two_round_trips() {
+fn the_handshake_authenticates_in_two_round_trips() {
     let mut setup = setup("redis://user:p%40ss@h/7");
     setup.name = Some("forum".into());
     let mut desk = Desk::dial(&setup);
@@ -248,7 +248,7 @@ fn a_null_of_either_protocol_is_a_null_and_the_next_reply_still_arrives() {
 }
 
 #[test]
-fn a_reply_nobody_asked_for_or_of_the_wrong_shape_ends_the_connection() {
+fn an_unsolicited_or_misshapen_reply_ends_the_connection() {
     let mut desk = Desk::ready();
     assert_eq!(desk.try_hear(b"$1\r\na\r\n"), Err(ProtocolError::Unasked.into()));
     let mut desk = Desk::ready();
@@ -276,7 +276,7 @@ fn a_late_reply_is_thrown_away_and_the_next_caller_gets_its_own() {
 }
 
 #[test]
-fn a_server_that_says_nothing_for_a_whole_response_timeout_is_given_up() {
+fn a_server_silent_for_a_whole_response_timeout_is_unresponsive() {
     let mut desk = Desk::ready();
     desk.now = desk.now + Duration::from_millis(1);
     desk.get(1);
@@ -290,7 +290,7 @@ fn a_server_that_says_nothing_for_a_whole_response_timeout_is_given_up() {
 }
 
 #[test]
-fn a_reply_that_trickles_for_ever_is_given_up_at_twice_the_timeout() {
+fn a_trickling_reply_ends_the_connection_at_twice_the_timeout() {
     let mut desk = Desk::ready();
     desk.get(1);
     let mut outcome = desk.try_hear(b"$100\r\n");
@@ -304,7 +304,7 @@ fn a_reply_that_trickles_for_ever_is_given_up_at_twice_the_timeout() {
 }
 
 #[test]
-fn a_command_sent_again_with_little_time_left_expires_first_and_blames_nobody() {
+fn a_command_with_little_time_left_expires_first_and_ends_no_connection() {
     let mut desk = Desk::ready();
     desk.get(1);
     let soon = desk.now + Duration::from_millis(10);
@@ -317,7 +317,7 @@ fn a_command_sent_again_with_little_time_left_expires_first_and_blames_nobody() 
 }
 
 #[test]
-fn replies_in_the_middle_of_an_expiry_skip_nobody() {
+fn replies_that_arrive_during_an_expiry_skip_no_command() {
     let mut desk = Desk::ready();
     for tag in 0..4 {
         desk.get(tag);
@@ -336,7 +336,7 @@ fn replies_in_the_middle_of_an_expiry_skip_nobody() {
 }
 
 #[test]
-fn a_run_of_commands_may_have_run_once_a_part_of_it_was_written() {
+fn a_pipeline_may_have_run_once_a_part_of_it_was_written() {
     for (written, may_have_run) in [(0, false), (1, true)] {
         let mut desk = Desk::ready();
         let names: Names = ["a", "b"].into_iter().collect();
@@ -353,7 +353,7 @@ fn a_run_of_commands_may_have_run_once_a_part_of_it_was_written() {
 }
 
 #[test]
-fn what_was_not_written_whole_cannot_have_run() {
+fn a_partly_written_command_cannot_have_run() {
     let mut desk = Desk::ready();
     desk.incr(1);
     let first = desk.tx.len();
@@ -368,7 +368,7 @@ fn what_was_not_written_whole_cannot_have_run() {
 }
 
 #[test]
-fn a_pipeline_is_one_command_and_its_first_failure_its_answer() {
+fn a_pipeline_is_one_command_whose_answer_is_its_first_failure() {
     let names: Names = ["a", "b", "c"].iter().collect();
     let values = [Bytes::from_static(b"1"), Bytes::from_static(b"2"), Bytes::from_static(b"3")];
     let mut desk = Desk::ready();
@@ -385,7 +385,7 @@ fn a_pipeline_is_one_command_and_its_first_failure_its_answer() {
 }
 
 #[test]
-fn a_command_that_is_asked_for_has_asking_right_in_front_of_it_and_its_own_answer() {
+fn asking_directly_precedes_its_command_and_has_its_own_reply() {
     let mut desk = Desk::ready();
     desk.ping(1);
     let key = desk.space.scope(None).unwrap().key(b"k");
@@ -405,7 +405,7 @@ fn a_command_that_is_asked_for_has_asking_right_in_front_of_it_and_its_own_answe
 }
 
 #[test]
-fn a_command_that_is_asked_for_is_lost_and_expires_as_any_other() {
+fn a_command_behind_asking_is_lost_and_expires_like_any_other() {
     for (written, may_have_run) in [(0, false), (usize::MAX, true)] {
         let mut desk = Desk::ready();
         let key = desk.space.scope(None).unwrap().key(b"k");
@@ -425,7 +425,7 @@ fn a_command_that_is_asked_for_is_lost_and_expires_as_any_other() {
 }
 
 #[test]
-fn only_one_command_can_be_asked_for_and_only_on_an_open_connection() {
+fn asking_takes_one_command_and_only_on_an_open_connection() {
     let mut desk = Desk::ready();
     let names: Names = ["a", "b"].into_iter().collect();
     let values = [Bytes::from("1"), Bytes::from("2")];
@@ -458,7 +458,7 @@ fn a_connection_is_idle_once_it_is_ready_and_carries_no_call() {
 }
 
 #[test]
-fn how_much_the_socket_has_not_taken_is_known() {
+fn unwritten_counts_the_bytes_that_the_socket_has_not_taken() {
     let mut desk = Desk::ready();
     assert_eq!(desk.connection.unwritten(), 0);
     desk.get(1);
@@ -468,7 +468,7 @@ fn how_much_the_socket_has_not_taken_is_known() {
 }
 
 #[test]
-fn a_value_that_is_there_comes_by_itself_and_anything_else_does_not() {
+fn next_value_returns_complete_values_and_no_other_reply() {
     let mut desk = Desk::ready();
     (1..=4).for_each(|tag| desk.get(tag));
     desk.rx.extend_from_slice(b"$1\r\na\r\n$2\r\nbc\r\n_\r\n$1\r");
@@ -483,7 +483,7 @@ fn a_value_that_is_there_comes_by_itself_and_anything_else_does_not() {
 }
 
 #[test]
-fn how_much_of_a_blob_is_still_to_come_is_known() {
+fn lacks_counts_the_missing_bytes_of_a_blob() {
     let mut desk = Desk::ready();
     desk.get(1);
     assert_eq!(desk.connection.lacks(), 0);
@@ -512,7 +512,7 @@ fn a_script_is_sent_whole_once_and_again_after_the_server_forgot_it() {
 }
 
 #[test]
-fn an_idle_connection_asks_whether_the_server_is_there() {
+fn an_idle_connection_sends_keepalives() {
     let mut desk = Desk::ready();
     assert_eq!(desk.connection.deadline().unwrap().why, "keepalive");
     assert_eq!(desk.wait(Connection::KEEPALIVE), Ok(Vec::new()));
@@ -525,7 +525,7 @@ fn an_idle_connection_asks_whether_the_server_is_there() {
 }
 
 #[test]
-fn a_connection_that_hears_nothing_but_pushes_asks_whether_it_is_heard() {
+fn a_connection_with_pushes_but_no_replies_sends_keepalives() {
     let mut desk = Desk::ready();
     desk.wait(Connection::KEEPALIVE / 2).unwrap();
     assert_eq!(desk.hear(b">1\r\n+news\r\n"), []);
@@ -557,7 +557,7 @@ fn an_argument_larger_than_a_server_takes_is_refused_before_anything_is_written(
 }
 
 #[test]
-fn a_connection_whose_server_became_a_replica_ends_once_it_has_answered_what_it_took() {
+fn a_connection_to_a_demoted_master_ends_after_its_last_reply() {
     let mut desk = Desk::ready();
     desk.wait(Connection::DEMOTED_FROM).unwrap();
     desk.incr(1);
@@ -591,7 +591,7 @@ fn a_young_connection_to_a_replica_is_kept() {
 }
 
 #[test]
-fn who_we_are_is_told_anew_in_line_with_the_commands() {
+fn reauthentication_is_sent_in_order_with_the_commands() {
     let mut desk = Desk::ready();
     desk.get(1);
     desk.authenticate(Some("alice"), "new");
@@ -609,7 +609,7 @@ fn who_we_are_is_told_anew_in_line_with_the_commands() {
 }
 
 #[test]
-fn where_who_we_are_is_refused_the_connection_ends_in_order() {
+fn a_refused_reauthentication_ends_the_connection_in_order() {
     let mut desk = Desk::ready();
     desk.authenticate(Some("alice"), "hunter2");
     desk.get(1);
@@ -625,7 +625,7 @@ fn where_who_we_are_is_refused_the_connection_ends_in_order() {
 }
 
 #[test]
-fn who_we_are_is_not_told_anew_during_the_handshake() {
+fn reauthentication_is_refused_during_the_handshake() {
     let mut desk = Desk::dial(&setup("redis://:old@h"));
     let credentials = Credentials { username: None, password: "new".into() };
     let now = desk.now;
@@ -635,7 +635,7 @@ fn who_we_are_is_not_told_anew_during_the_handshake() {
 }
 
 #[test]
-fn a_server_that_does_not_say_whether_it_takes_us_is_given_up() {
+fn a_reauthentication_without_a_reply_ends_the_connection() {
     let mut desk = Desk::ready();
     desk.authenticate(None, "new");
     desk.send();

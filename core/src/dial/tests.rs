@@ -71,7 +71,7 @@ fn the_first_that_greets_wins_and_the_others_are_closed() {
 }
 
 #[test]
-fn what_is_said_of_an_attempt_that_does_not_run_is_ignored() {
+fn events_of_attempts_that_do_not_run_are_ignored() {
     let mut dial = dial(2, TIMEOUT);
     actions(&mut dial, at(0));
     for index in [1, 7] {
@@ -90,7 +90,7 @@ fn a_name_without_addresses_fails_at_once() {
 }
 
 #[test]
-fn the_one_address_that_is_alive_greets_in_time_however_many_are_dead_and_wherever_it_stands() {
+fn the_only_live_address_greets_in_time_among_any_number_of_dead_ones() {
     for count in [1, 2, 3, 10, 33, 100, 1_000] {
         for alive in [0, count / 2, count - 1] {
             for timeout in [50, 1_000, 5_000].map(Duration::from_millis) {

@@ -79,7 +79,7 @@ mod tests {
     use crate::error::{ServerError, ServerErrorKind};
 
     #[test]
-    fn an_outage_is_told_with_and_without_a_code_and_in_any_case() {
+    fn a_proxys_outage_is_recognized_without_a_code_and_in_any_case() {
         for sentence in NOTHING_SENT.iter().chain(&LOST) {
             for text in [
                 sentence.to_string(),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_are_no_outage_though_they_speak_of_one() {
+    fn errors_that_merely_quote_an_outage_are_not_outages() {
         for text in [
             "ERR",
             "",

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_whose_words_are_withheld_keeps_its_kind_and_what_is_known_to_quote_nothing() {
+    fn a_withheld_error_keeps_its_kind_and_its_safe_words() {
         for (said, kind, shown) in [
             (
                 "WRONGPASS invalid username-password pair or user is disabled. hunter2",
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn another_error_keeps_its_words_unless_a_part_of_a_password_is_in_them() {
+    fn an_error_keeps_its_text_unless_it_shows_part_of_a_password() {
         let secrets = [Secret::new("hunter2"), Secret::new("tr0ub4dor&3")];
         let shown = |said: &str| ServerError::parse(said.as_bytes()).without(&secrets);
         let kept = "ERR DB index is out of range";

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn seats_are_left_in_any_order_and_the_rest_keep_theirs() {
+    fn leaving_a_seat_keeps_the_order_of_the_others() {
         let mut seats = Seats::new();
         let all: Vec<Seat> = (0..6).map(|_| seats.take(Instant::MAX)).collect();
         for gone in [0, 3, 5] {

@@ -32,7 +32,7 @@ fn follow(table: &mut Table, name: &'static str) -> (FlightId, Seat) {
 }
 
 #[test]
-fn one_leads_and_all_who_come_during_the_load_share_its_value() {
+fn callers_that_join_during_a_load_share_its_value() {
     let mut table = Table::new(1);
     let id = lead(&mut table);
     let (_, a) = follow(&mut table, "a");
@@ -48,7 +48,7 @@ fn one_leads_and_all_who_come_during_the_load_share_its_value() {
 }
 
 #[test]
-fn who_joins_while_the_leader_stores_gets_the_value_at_once() {
+fn a_caller_that_joins_during_the_store_gets_the_value_at_once() {
     let mut table = Table::new(1);
     let id = lead(&mut table);
     table.loaded(id, value("v"), &mut Collected::new());
@@ -59,7 +59,7 @@ fn who_joins_while_the_leader_stores_gets_the_value_at_once() {
 }
 
 #[test]
-fn a_leader_that_leaves_is_inherited_by_the_longest_waiting() {
+fn the_longest_waiting_follower_inherits_from_a_leader_that_leaves() {
     let mut table = Table::new(1);
     let id = lead(&mut table);
     let (_, a) = follow(&mut table, "a");
@@ -72,7 +72,7 @@ fn a_leader_that_leaves_is_inherited_by_the_longest_waiting() {
 }
 
 #[test]
-fn an_heir_that_leaves_before_it_noticed_passes_the_lead_on() {
+fn an_heir_that_leaves_before_it_is_polled_passes_the_lead_on() {
     let mut table = Table::new(1);
     let id = lead(&mut table);
     let (_, a) = follow(&mut table, "a");
@@ -144,7 +144,7 @@ fn a_leader_dropped_while_storing_releases_writers_and_followers() {
 }
 
 #[test]
-fn who_missed_before_a_flight_ended_looks_again_instead_of_loading_again() {
+fn a_caller_that_missed_before_a_flight_ended_looks_up_again() {
     let mut table = Table::new(1);
     let before = table.seen();
     let id = lead(&mut table);
@@ -155,7 +155,7 @@ fn who_missed_before_a_flight_ended_looks_again_instead_of_loading_again() {
 }
 
 #[test]
-fn a_flight_of_another_key_that_ended_makes_nobody_look_again() {
+fn the_end_of_another_keys_flight_rarely_causes_a_second_lookup() {
     let mut table = Table::new(1);
     let before = table.seen();
     let id = lead(&mut table);
@@ -172,7 +172,7 @@ fn a_flight_of_another_key_that_ended_makes_nobody_look_again() {
 }
 
 #[test]
-fn a_flight_past_its_age_holds_up_nobody() {
+fn a_flight_past_its_maximum_age_does_not_delay_a_new_leader() {
     let mut table = Table::new(1);
     let id = lead(&mut table);
     let late = NOW + Table::MAX_AGE;
@@ -274,7 +274,7 @@ fn a_follower_that_loads_by_itself_stores_nothing_older_than_a_write() {
 }
 
 #[test]
-fn after_a_write_a_follower_that_loads_by_itself_begins_a_flight_that_may_be_stored() {
+fn after_a_write_an_impatient_follower_begins_a_new_flight() {
     let mut table = Table::new(1);
     let id = lead(&mut table);
     let (_, seat) = follow(&mut table, "a");
@@ -314,7 +314,7 @@ fn the_longest_wait_has_no_deadline() {
 }
 
 #[test]
-fn a_deadline_goes_with_its_follower() {
+fn a_deadline_ends_with_its_follower() {
     let mut table = Table::new(1);
     let id = lead(&mut table);
     let (_, seat) = follow(&mut table, "a");
@@ -327,7 +327,7 @@ fn a_deadline_goes_with_its_follower() {
 }
 
 #[test]
-fn handles_that_are_displaced_or_left_behind_are_handed_out() {
+fn displaced_and_abandoned_handles_are_returned() {
     let mut table = Table::new(1);
     let id = lead(&mut table);
     let (_, seat) = follow(&mut table, "first");

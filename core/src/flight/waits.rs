@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn loads_that_cross_are_told_apart_from_loads_in_a_row() {
+    fn rings_of_loads_are_refused_and_chains_are_not() {
         let mut waits = Waits::new();
         assert!(waits.begin(&['a'], 'b'));
         assert!(waits.begin(&['b'], 'c'));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn any_circle_is_refused_by_the_edge_that_closes_it() {
+    fn the_wait_that_closes_a_ring_is_refused_at_any_length() {
         for length in 1..50_u32 {
             let mut waits = Waits::new();
             for load in 1..length {

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_bytes_are_names_in_whatever_they_are_kept() {
+    fn text_and_bytes_in_any_container_are_names() {
         let text = "key".to_string();
         let bytes = b"key".to_vec();
         let all = [
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_names_what_its_digits_name() {
+    fn an_integer_as_a_name_is_its_digits() {
         assert_eq!(name(0_u8), b"0");
         assert_eq!(name(&7_usize), b"7");
         assert_eq!(name(-1), b"-1");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_of_an_applications_own_is_a_name() {
+    fn an_applications_own_type_can_be_a_name() {
         struct User(vec::Vec<u8>);
         impl NameBytes for User {
             fn name_bytes(&self) -> &[u8] {

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_any_size_keeps_nothing_alive_of_which_it_was_a_part() {
+    fn a_stored_value_does_not_keep_its_buffer_alive() {
         let block = Bytes::from(vec![7; 100_000]);
         for (key_len, len) in [(1, 0), (1, 10), (1, 256), (1, 257), (1, 99_999), (300, 10)] {
             let part = block.slice(1..=len);
@@ -189,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_a_large_value_shares_it() {
+    fn a_read_of_a_large_value_shares_its_memory() {
         let body = Body::new(b"key", &Own::of(&[7; 1000]));
         assert_eq!(body.share().as_ptr(), body.value().as_ptr());
     }
 
     #[test]
-    fn who_reads_a_small_value_shares_it_and_may_keep_it() {
+    fn a_read_of_a_small_value_shares_memory_that_outlives_the_entry() {
         let body = Body::new(b"key", &Own::of(b"value"));
         let (one, other) = (body.share(), body.share());
         assert_eq!(one.as_ptr(), body.value().as_ptr());

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_is_one_line_of_memory() {
+    fn a_bucket_is_one_cache_line() {
         assert_eq!((size_of::<Bucket>(), align_of::<Bucket>()), (64, 64));
     }
 
@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_with_a_tag_are_found_and_others_seldom(
+        fn all_entries_with_a_tag_are_found_and_others_rarely(
             steps in proptest::collection::vec((0..20_u32, any::<u8>(), 0..4_u8), 1..60),
         ) {
             let (mut bucket, mut model) = (Bucket::EMPTY, BTreeMap::new());

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn things_in_many_chunks_stay_where_they_are_while_it_grows() {
+    fn items_do_not_move_while_chunks_are_added() {
         let mut row = ChunkedVec::new();
         (0..CHUNK).for_each(|thing| row.push(thing));
         let place = core::ptr::from_ref(row.get(0).unwrap());
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_shrinks_hands_out_its_empty_chunks_but_for_one() {
+    fn shrinking_releases_all_empty_chunks_but_one() {
         let mut row = ChunkedVec::new();
         (0..3 * CHUNK + 1).for_each(|thing| row.push(thing));
         assert_eq!((row.pop(), row.trim()), (Some(3 * CHUNK), None));

@@ -112,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_keeps_the_order_of_a_plain_queue(touched in proptest::collection::vec(0..8_u32, 0..100)) {
+        fn the_fifo_keeps_the_order_of_a_plain_queue(touched in proptest::collection::vec(0..8_u32, 0..100)) {
             let mut all = std::vec![Links::NONE; 8];
             let (mut fifo, mut plain) = (Fifo::new(), VecDeque::new());
             for number in touched {
@@ -140,7 +140,7 @@ mod tests {
         }
 
         #[test]
-        fn a_thing_that_moves_keeps_its_place(len in 1..8_u32, which in 0..8_u32) {
+        fn an_entry_that_moves_keeps_its_place_in_the_queue(len in 1..8_u32, which in 0..8_u32) {
             let mut all = std::vec![Links::NONE; 9];
             let mut fifo = Fifo::new();
             (0..len).for_each(|number| fifo.push(&mut all, Id::new(number)));

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_what_went_last() {
+    fn the_latest_evictions_are_remembered() {
         let mut ghosts = Ghosts::new();
         (1..=9).for_each(|print| ghosts.note(hash(print), 1));
         let left: Vec<_> = (1..=9).filter(|&print| ghosts.take(hash(print)).is_some()).collect();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absence_is_long_once_a_sixteenth_as_many_others_went_as_there_are_entries() {
+    fn an_absence_is_long_after_evictions_of_a_sixteenth_of_the_entries() {
         let absent = |others: u32| {
             let mut ghosts = Ghosts::new();
             // The other notes all go into another bucket.
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absence_is_told_across_the_stamp_that_begins_anew() {
+    fn absences_are_measured_across_a_wrap_of_the_stamp() {
         let absent = |others: u32| {
             let mut ghosts = Ghosts::new();
             (0..125).for_each(|_| ghosts.note(1, 1));
@@ -217,8 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn for_as_long_as_a_third_more_than_the_entries_a_key_is_remembered_in_a_table_for_any_number()
-    {
+    fn a_key_is_remembered_for_a_third_more_evictions_than_entries() {
         for entries in [1000, 1024, 1500, 2000] {
             let mut ghosts = Ghosts::new();
             let hash = |number: u32| number.wrapping_mul(0x9E37_79B1);
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_goes_when_of_its_entries_less_than_one_in_twenty_four_are_left() {
+    fn a_table_is_freed_below_a_24th_of_its_entries() {
         let mut ghosts = Ghosts::new();
         ghosts.note(1, 24_000);
         ghosts.follow(1000);

@@ -103,7 +103,7 @@ mod tests {
     use crate::memory::body::Own;
 
     #[test]
-    fn bodies_are_counted_and_there_is_room_for_many_once_there_are_more_than_a_few() {
+    fn bodies_are_counted_and_more_than_a_few_reserve_room_for_many() {
         let mut graveyard = Graveyard::new();
         for count in 1..=3 {
             graveyard.bury(Body::new(b"k", &Own::of(b"")));

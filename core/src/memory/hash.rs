@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_shards_as_there_may_be_are_told_apart() {
+    fn hashes_distinguish_the_largest_number_of_shards() {
         let seed = Seed::new(1);
         let shard = |number| seed.hash(format!("::{number}").as_bytes()).shard(Hashed::MAX_SHARDS);
         let met: BTreeSet<_> = (0..200_000).map(shard).collect();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn another_seed_is_another_hash_and_a_seed_is_not_shown() {
+    fn a_seed_changes_the_hash_and_is_not_printed() {
         let hash = |seed| Seed::new(seed).hash(b"::k").print;
         assert_eq!(hash(1), hash(1));
         assert_ne!(hash(1), hash(2));

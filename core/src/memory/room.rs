@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_takes_nothing() {
+    fn an_entry_that_does_not_fit_takes_no_room() {
         let room = room(Some(1), Some(10), 2);
         assert!(!room.take(load(1, 11)));
         assert!(room.take(load(1, 10)));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_large_from_more_than_an_eighth_of_the_room_on_and_takes_its_further_parts() {
+    fn a_value_above_an_eighth_of_the_room_is_large_and_takes_more_parts() {
         let room = room(None, Some(800), 4);
         for (bytes, parts) in [(1, 0), (100, 0), (101, 1), (200, 1), (201, 2), (701, 7), (800, 7)] {
             assert_eq!((room.is_large(bytes), room.further_parts(bytes)), (parts > 0, parts));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_displaces_what_is_in_use_once_all_else_is_gone() {
+    fn a_value_may_displace_few_entries_in_use() {
         let room = room(None, Some(8000), 4);
         assert!(room.displaces_few(4000, load(500, 5000)));
         assert!(!room.displaces_few(4001, load(500, 5000)));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_makes_way_from_seven_eighths_of_its_part_on_of_what_is_short() {
+    fn a_shard_makes_way_from_seven_eighths_of_its_part_of_a_short_bound() {
         let room = room(Some(80), Some(8000), 4);
         assert!(room.take(load(80, 100)));
         assert!(room.makes_way(load(18, 0), load(1, 1)));

@@ -99,20 +99,20 @@ mod tests {
     }
 
     #[test]
-    fn it_begins_with_a_tenth() {
+    fn the_small_queue_begins_with_a_tenth() {
         assert!(Share::new().is_reached(10, 100) && !Share::new().is_reached(9, 100));
         assert!(Share::new().is_reached(u64::MAX / 10 + 1, u64::MAX));
         assert!(!Share::new().is_reached(u64::MAX / 11, u64::MAX));
     }
 
     #[test]
-    fn long_absences_shorten_the_queue_to_its_least_within_a_tenth_of_the_entries() {
+    fn long_absences_of_a_tenth_of_the_entries_shrink_the_queue_to_its_minimum() {
         let share = learnt([Absence::Long; 1000], 10_000, false);
         assert_eq!(share.parts, LEAST);
     }
 
     #[test]
-    fn brief_absences_lengthen_it_to_its_most_as_long_as_it_pays() {
+    fn brief_absences_grow_the_queue_to_its_maximum_while_it_pays() {
         assert_eq!(learnt([Absence::Brief; 1000], 10_000, true).parts, MOST);
         assert!(learnt([Absence::Brief; 1000], 10_000, false).parts < FIRST);
     }
@@ -124,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_where_one_return_in_nine_is_brief() {
+    fn the_queue_keeps_its_size_if_one_return_in_nine_is_brief() {
         assert!(settled(9).abs_diff(FIRST) < WHOLE / 100);
         assert!(settled(10) < FIRST / 2);
     }
 
     #[test]
-    fn past_a_fifth_it_grows_only_where_one_return_in_five_is_brief() {
+    fn past_a_fifth_the_queue_grows_only_if_one_return_in_five_is_brief() {
         assert!(settled(8).abs_diff(KNEE) < WHOLE / 100);
         assert!(settled(6).abs_diff(KNEE) < WHOLE / 100);
         assert!(settled(4) > MOST - WHOLE / 100);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn among_few_entries_nothing_is_learnt_and_among_very_many_something_is() {
+    fn nothing_is_learnt_among_few_entries_but_something_among_very_many() {
         assert_eq!(learnt([Absence::Long; 1000], 63, false).parts, FIRST);
         assert!(learnt([Absence::Long], u32::MAX, false).parts < FIRST);
         let small_steps = [64, 256].map(|entries| learnt([Absence::Long], entries, false).parts);

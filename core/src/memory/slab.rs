@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thing_keeps_its_number_and_a_freed_number_is_used_again() {
+    fn an_item_keeps_its_number_and_a_freed_number_is_reused() {
         let mut slab = Slab::new();
         let [a, b, c] = ["a", "b", "c"].map(|thing| slab.insert(thing));
         assert_eq!(slab.remove(b), Some("b"));
@@ -227,7 +227,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slab_that_shrinks_keeps_its_things_and_says_which_it_moved(
+        fn a_shrinking_slab_keeps_its_items_and_reports_which_it_moved(
             steps in proptest::collection::vec((0..3_u8, 0..64_usize), 1..300),
         ) {
             let (mut slab, mut model, mut made) = (Slab::new(), BTreeMap::new(), 0);

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_inserted_is_found_until_it_is_removed_while_the_table_grows() {
+    fn entries_are_found_until_removed_while_the_table_grows() {
         let mut table = Table::new();
         let mut inside = BTreeSet::new();
         for number in 0..20_000_u32 {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_with_one_print_are_all_found_and_leave_no_bucket_behind() {
+    fn numbers_with_one_fingerprint_are_found_and_leave_no_bucket_behind() {
         let mut table = Table::new();
         let all = || (0..1000).map(Id::new);
         for _ in 0..3 {
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn most_buckets_are_alone_whatever_the_size() {
+    fn most_chains_have_one_bucket_at_any_size() {
         for len in [40_000, 50_000, 60_000, 70_000] {
             let table = table(len);
             let (all, longest) = (table.buckets.len() + table.spare.len(), chains(&table).max());
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_shrinks_with_what_it_holds_in_steps_of_one_chain() {
+    fn a_table_shrinks_with_its_entries_in_steps_of_one_chain() {
         let mut table = table(100_000);
         for number in 0..99_900 {
             let asked = core::cell::Cell::new(0);
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_meets_all_numbers_once_whatever_the_number_of_buckets() {
+    fn a_walk_visits_every_number_once_for_any_number_of_buckets() {
         for len in [0, 1, 8, 9, 16, 17, 33, 40, 100, 129, 1000, 5000] {
             let table = table(len);
             let (mut all, buckets) = walked(&table, 0);
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_meets_what_stays_while_the_table_grows_and_shrinks() {
+    fn a_walk_visits_lasting_entries_while_the_table_grows_and_shrinks() {
         for seed in 0..50_u32 {
             let mut table = table(2_000);
             let (mut from, mut met, mut more) = (Some(0), Vec::new(), 2_000);

@@ -167,7 +167,7 @@ fn an_expired_key_can_be_added_again() {
 }
 
 #[test]
-fn an_expired_number_is_not_there_to_be_added_to() {
+fn an_expired_number_cannot_be_added_to() {
     let mut store = Cells::bounded(None, None);
     store.set("n", "41", millis(10));
     store.now = Instant::from_millis(9);
@@ -248,7 +248,7 @@ fn time_does_not_run_backwards() {
 }
 
 #[test]
-fn a_store_in_memory_is_no_cluster_and_says_so() {
+fn cluster_commands_on_a_store_in_memory_are_an_error() {
     let cells = Cells::bounded(None, None);
     for command in [Command::Topology(TopologyForm::Shards), Command::ReadOnly] {
         assert_eq!(cells.run(&command), Err(ServerError::no_cluster().into()));
@@ -282,7 +282,7 @@ fn the_largest_entry_that_fits_alone_is_stored_alone() {
 }
 
 #[test]
-fn a_number_that_grows_makes_room_and_one_that_outgrows_the_bound_goes() {
+fn a_growing_number_makes_room_and_is_removed_if_it_outgrows_the_bound() {
     let store = Cells::bounded(None, Some(one_entry("n", 1) + one_entry("m", 1)));
     store.set("n", "9", Expiry::Never);
     store.set("m", "1", Expiry::Never);
@@ -304,7 +304,7 @@ fn a_store_without_room_stores_nothing() {
 }
 
 #[test]
-fn what_has_expired_goes_before_anything_that_has_not() {
+fn expired_entries_are_freed_before_live_ones_are_evicted() {
     let one = one_entry("00", 0);
     let mut store = Cells::bounded(None, Some(100 * one));
     store.set("up", "", Expiry::Never);
@@ -318,7 +318,7 @@ fn what_has_expired_goes_before_anything_that_has_not() {
 }
 
 #[test]
-fn who_makes_room_moves_a_bounded_number_of_timers_and_then_lets_go_of_what_has_not_expired() {
+fn making_room_moves_few_timers_before_evicting_live_entries() {
     let mut store = Cells::bounded(Some(102), None);
     store.set("oldest", "", Expiry::Never);
     for number in 0..100 {
@@ -333,7 +333,7 @@ fn who_makes_room_moves_a_bounded_number_of_timers_and_then_lets_go_of_what_has_
 }
 
 #[test]
-fn where_bytes_are_bounded_a_large_entry_fills_its_queue_as_many_small_ones_do() {
+fn with_a_byte_bound_a_large_entry_fills_its_queue_like_many_small() {
     let one = one_entry("00", 0);
     let store = Cells::bounded(None, Some(100 * one));
     let large = || vec![0; usize::try_from(93 * one).unwrap()];
@@ -385,7 +385,7 @@ fn an_idle_store_is_swept_clean_in_bounded_rounds() {
 }
 
 #[test]
-fn the_deadline_is_never_after_the_next_expiry_and_does_not_nag() {
+fn the_deadline_is_never_after_the_next_expiry_and_rarely_before_it() {
     let mut store = Cells::new(vec![Shard::new(None, None)]);
     store.set("k", "v", millis(1_234_567_890));
     let mut wakeups = 0;
@@ -399,7 +399,7 @@ fn the_deadline_is_never_after_the_next_expiry_and_does_not_nag() {
 }
 
 #[test]
-fn what_a_shard_lets_go_of_is_dropped_by_its_caller() {
+fn values_that_a_shard_removes_are_dropped_by_its_caller() {
     let (seed, now) = (Seed::new(1), Instant::ORIGIN);
     let key = seed.hash(b"::k");
     for step in 0..4 {
@@ -452,7 +452,7 @@ fn a_scan_takes_bounded_steps_and_sees_every_key_of_its_stem_once() {
 }
 
 #[test]
-fn a_cursor_that_no_scan_answered_is_the_end() {
+fn a_cursor_that_no_scan_returned_ends_the_scan() {
     let store = Cells::bounded(None, None);
     store.set("k", "v", Expiry::Never);
     for cursor in [u64::MAX, 1 << 60, u64::from(u32::MAX)] {
@@ -473,7 +473,7 @@ fn keys_longer_than_the_scratch_are_keys_like_any_other() {
 }
 
 #[test]
-fn how_many_shards_there_are_follows_from_the_bounds() {
+fn the_bounds_determine_the_number_of_shards() {
     let entries = |total| Bounds { max_entries: Some(total), max_bytes: None };
     let bytes = |total| Bounds { max_entries: None, max_bytes: Some(total) };
     let split = |bounds| new_shards(bounds).len();
@@ -494,7 +494,7 @@ fn how_many_shards_there_are_follows_from_the_bounds() {
 }
 
 #[test]
-fn room_for_so_many_entries_holds_exactly_so_many() {
+fn a_store_holds_exactly_max_entries() {
     for room in [1, 100, 8_192, 8_193, 20_000, 99_999] {
         let bounds = Bounds { max_entries: Some(room), max_bytes: None };
         let store = Cells::new(new_shards(bounds));
@@ -582,7 +582,7 @@ fn a_large_value_takes_room_from_all_shards_alike() {
 }
 
 #[test]
-fn the_largest_value_that_has_room_alone_is_kept_by_many_shards_too() {
+fn the_largest_value_that_fits_is_kept_even_with_many_shards() {
     let room = 64 << 20;
     let store = Cells::bounded(None, Some(room));
     for number in 0..1000 {
@@ -598,7 +598,7 @@ fn the_largest_value_that_has_room_alone_is_kept_by_many_shards_too() {
 }
 
 #[test]
-fn refused_values_are_counted_whatever_stores_them() {
+fn values_refused_by_any_operation_are_counted() {
     let store = Cells::bounded(None, Some(1000));
     let refused = || stats(&store, Lookups::default()).refused;
     store.set("a", vec![0; 1000], Expiry::Never);
@@ -614,7 +614,7 @@ fn refused_values_are_counted_whatever_stores_them() {
 }
 
 #[test]
-fn tables_follow_the_number_of_entries_down_in_small_steps() {
+fn tables_shrink_with_the_number_of_entries_in_small_steps() {
     const BURST: u32 = 30_000;
     let mut store = Cells::new(vec![Shard::new(None, None)]);
     for number in 0..BURST {
@@ -651,7 +651,7 @@ fn tables_follow_the_number_of_entries_down_in_small_steps() {
 }
 
 #[test]
-fn an_entry_that_is_written_while_others_make_room_for_it_is_not_lost() {
+fn an_entry_survives_the_evictions_that_make_room_for_it() {
     // Its number is the last one, so it changes when the evictions make the tables smaller.
     let store = Cells::bounded(None, Some(2000 * one_entry("0000", 0)));
     for number in 0..1999 {

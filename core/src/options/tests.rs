@@ -43,7 +43,7 @@ fn texts(options: &Options) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn no_options_are_the_defaults() {
+fn without_options_the_defaults_apply() {
     let settings = Settings::new(Options::default()).unwrap();
     assert_eq!(settings.key_space.stem(), ":");
     assert_eq!(settings.expiry, Expiry::Never);
@@ -89,7 +89,7 @@ fn every_option_is_read_from_its_text() {
 }
 
 #[test]
-fn every_known_name_is_taken_and_no_other() {
+fn every_known_option_is_accepted_and_no_other() {
     for &name in Options::NAMES {
         set(name, a_value_of(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -115,7 +115,7 @@ fn every_known_name_is_taken_and_no_other() {
 }
 
 #[test]
-fn an_unreadable_entry_is_an_error_or_a_miss_and_nothing_else() {
+fn the_unreadable_option_is_error_or_miss() {
     assert_eq!(settings(&[]).unwrap().unreadable, Unreadable::Error);
     for (word, unreadable) in [("error", Unreadable::Error), ("miss", Unreadable::Miss)] {
         assert_eq!(settings(&[("unreadable", word)]).unwrap().unreadable, unreadable);
@@ -150,7 +150,7 @@ fn seconds_are_exact_and_rounded_up() {
 }
 
 #[test]
-fn what_is_no_number_of_seconds_is_refused_by_name_and_value() {
+fn invalid_seconds_are_refused_by_name_and_value() {
     for text in [
         "-1", "+1", "-0", "NaN", "nan", "inf", "Infinity", "1e9", "0x10", "1_000", "1,5", ".5",
         "5.", ".", "1.2.3", " 1", "1s", "ten", "١", "None",
@@ -167,7 +167,7 @@ fn what_is_no_number_of_seconds_is_refused_by_name_and_value() {
 }
 
 #[test]
-fn a_caller_may_wait_for_a_load_for_ten_seconds_or_not_at_all_but_not_for_ever() {
+fn load_wait_defaults_to_ten_seconds_and_may_be_zero_but_not_endless() {
     assert_eq!(settings(&[]).unwrap().load_wait, Duration::from_secs(10));
     assert_eq!(settings(&[("load_wait", "0")]).unwrap().load_wait, Duration::ZERO);
     let option = "load_wait";
@@ -177,7 +177,7 @@ fn a_caller_may_wait_for_a_load_for_ten_seconds_or_not_at_all_but_not_for_ever()
 }
 
 #[test]
-fn zero_and_too_long_are_refused_wherever_they_are_given() {
+fn timeouts_that_are_zero_or_too_long_are_refused_everywhere() {
     for text in ["0", "0.0", "0.000000000000"] {
         for name in ["timeout", "ttl"] {
             assert_eq!(set(name, text), Err(OptionError::Timeout(TimeoutError::Zero)));
@@ -204,7 +204,7 @@ fn zero_and_too_long_are_refused_wherever_they_are_given() {
 }
 
 #[test]
-fn what_is_no_whole_number_is_refused_by_name_and_value() {
+fn invalid_integers_are_refused_by_name_and_value() {
     for option in ["minsize", "maxsize", "max_entries", "max_bytes"] {
         for text in ["-1", "+1", "1.0", "1e3", "ten", "0x1", " 1", "1_0", "١"] {
             let error = set(option, text).unwrap_err();
@@ -216,7 +216,7 @@ fn what_is_no_whole_number_is_refused_by_name_and_value() {
 }
 
 #[test]
-fn zero_is_refused_where_it_makes_no_sense() {
+fn zero_is_refused_for_maxsize_and_store_bounds() {
     for option in ["maxsize", "max_entries", "max_bytes"] {
         assert_eq!(set(option, "0"), Err(OptionError::Zero { option }));
     }
@@ -230,7 +230,7 @@ fn zero_is_refused_where_it_makes_no_sense() {
 }
 
 #[test]
-fn a_pool_cannot_keep_more_links_than_it_may_open() {
+fn minsize_may_not_exceed_maxsize() {
     let error = settings(&[("minsize", "3"), ("maxsize", "2")]).unwrap_err();
     assert_eq!(error.to_string(), "the option minsize is 3, more than maxsize, which is 2");
     let error = settings(&[("minsize", "20")]).unwrap_err();
@@ -242,7 +242,7 @@ fn a_pool_cannot_keep_more_links_than_it_may_open() {
 }
 
 #[test]
-fn a_pool_of_more_links_than_a_server_takes_is_refused() {
+fn pool_sizes_beyond_the_limit_are_refused() {
     for text in ["10001", "1000000", "4294967296", "18446744073709551615"] {
         let both = settings(&[("minsize", text), ("maxsize", text)]).unwrap_err();
         let said = "the option minsize is more than 10000, which is the most that it may be";
@@ -258,7 +258,7 @@ fn a_pool_of_more_links_than_a_server_takes_is_refused() {
 }
 
 #[test]
-fn an_age_at_which_connections_do_nothing_but_greet_is_refused() {
+fn a_max_connection_age_below_100_ms_is_refused() {
     for text in ["0.000000001", "0.0999"] {
         let error = settings(&[("max_connection_age", text)]).unwrap_err();
         let said = "the option max_connection_age is shorter than 100ms, which is the least that it may be";
@@ -304,7 +304,7 @@ fn a_colon_in_a_prefix_or_a_version_is_refused() {
 }
 
 #[test]
-fn a_name_is_what_a_server_takes() {
+fn a_connection_name_must_be_acceptable_to_servers() {
     for name in ["a b", "a\n", "é", "\u{7f}", "\0"] {
         let error = set("name", name).unwrap_err();
         assert_eq!(error, OptionError::Name { name: name.into() });
@@ -315,7 +315,7 @@ fn a_name_is_what_a_server_takes() {
 }
 
 #[test]
-fn options_of_tls_say_whom_to_trust_what_to_show_and_whose_name_to_look_for() {
+fn tls_options_set_trust_client_certificate_and_server_name() {
     let settings = settings(&[
         ("tls_ca", "/etc/ca.pem"),
         ("tls_cert", "/etc/own.pem"),
@@ -338,7 +338,7 @@ fn options_of_tls_say_whom_to_trust_what_to_show_and_whose_name_to_look_for() {
 }
 
 #[test]
-fn a_certificate_is_verified_in_full_unless_an_authority_alone_is_to_vouch_for_it() {
+fn tls_verify_is_full_unless_set_to_ca() {
     let ca = ("tls_ca", "/ca.pem");
     for (value, verify) in [("full", TlsVerify::Full), ("ca", TlsVerify::Ca)] {
         assert_eq!(settings(&[ca, ("tls_verify", value)]).unwrap().tls.verify, verify);
@@ -363,7 +363,7 @@ fn a_certificate_is_verified_in_full_unless_an_authority_alone_is_to_vouch_for_i
 }
 
 #[test]
-fn who_we_are_to_sentinels_is_a_password_and_maybe_a_user() {
+fn sentinel_credentials_are_a_password_and_an_optional_user() {
     let both = [("sentinel_username", "u"), ("sentinel_password", "hunter2")];
     let known = settings(&both).unwrap().sentinel_credentials.unwrap();
     assert_eq!((known.username.as_deref(), known.password.expose()), (Some("u"), "hunter2"));
@@ -404,7 +404,7 @@ fn options_of_tls_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn only_true_accepts_any_certificate_and_says_so_when_printed() {
+fn only_true_accepts_any_certificate_and_is_printed() {
     let option = "tls_dangerously_accept_any_certificate";
     for value in ["1", "yes", "True", "TRUE", " true", "on"] {
         let error = set(option, value).unwrap_err();
@@ -417,7 +417,7 @@ fn only_true_accepts_any_certificate_and_says_so_when_printed() {
 }
 
 #[test]
-fn what_accepts_any_certificate_is_suggested_to_nobody() {
+fn the_option_that_accepts_any_certificate_is_never_suggested() {
     for name in ["cert", "certificate", "any", "accept", "tls_dangerously_accept_any"] {
         let OptionError::Unknown { nearest, .. } = set(name, "x").unwrap_err() else {
             panic!("{name} is taken");
@@ -427,7 +427,7 @@ fn what_accepts_any_certificate_is_suggested_to_nobody() {
 }
 
 #[test]
-fn a_server_name_is_a_hosts_name_or_an_address() {
+fn a_tls_server_name_is_a_host_name_or_an_address() {
     for name in ["cache.example", "_a-b.C9", "127.0.0.1", "::1", &"a".repeat(253)] {
         assert!(set("tls_server_name", name).is_ok(), "{name}");
     }
@@ -441,7 +441,7 @@ fn a_server_name_is_a_hosts_name_or_an_address() {
 }
 
 #[test]
-fn what_an_error_shows_is_bounded() {
+fn text_in_option_errors_is_bounded() {
     let long = "x".repeat(100_000);
     for error in [
         set(&long, "1").unwrap_err(),
@@ -468,7 +468,7 @@ fn the_upper_layer_wins_option_by_option() {
 }
 
 #[test]
-fn each_option_of_one_layer_shows_through_one_that_says_nothing() {
+fn each_option_shows_through_an_empty_layer() {
     for &name in Options::NAMES {
         let layer = set(name, a_value_of(name)).unwrap();
         assert_eq!(Options::default().over(layer.clone()), layer);
@@ -487,7 +487,7 @@ fn forever_beats_a_lower_timeout_and_default_does_not() {
 }
 
 #[test]
-fn a_layer_is_told_as_text() {
+fn options_print_as_text() {
     let mut options = Options::default();
     for (name, value) in [("ttl", "1.50"), ("version", "7"), ("minsize", "0")] {
         options.set(name, value).unwrap();
@@ -505,7 +505,7 @@ fn a_layer_is_told_as_text() {
 
 proptest! {
     #[test]
-    fn what_a_layer_tells_sets_the_same_layer(
+    fn printed_options_parse_to_the_same_options(
         pairs in prop::collection::vec((prop::sample::select(Options::NAMES), "[0-9.a-z]{0,12}"), 0..12),
     ) {
         let mut options = Options::default();

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_connection_is_kept_apart_until_it_has_answered_what_it_has() {
+    fn a_busy_connection_is_kept_apart_until_it_is_idle() {
         let lanes = [lane(9, !KEPT, !IDLE)];
         let pending = Allotment { kept: vec![true], ..Default::default() };
         assert_eq!(allot(&lanes, line(&[5])), pending);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn at_most_half_of_the_connections_are_kept_apart_and_one_at_least() {
+    fn between_one_and_half_of_the_connections_are_kept_apart() {
         for (connections, most) in [(1, 1), (2, 1), (3, 1), (4, 2), (10, 5)] {
             let lanes = vec![lane(9, !KEPT, IDLE); connections];
             let allotment = allot(&lanes, line(&[5; 20]));

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_counted_in_the_phase_that_they_are_in() {
+    fn connections_are_counted_by_phase() {
         let (mut pool, now) = (pool(2), Instant::ORIGIN);
         let first = dial(&mut pool, now);
         dial(&mut pool, now);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_opens_in_the_place_of_a_lost_one_is_a_reconnect_and_no_other_is() {
+    fn only_a_connection_that_replaces_a_lost_one_is_a_reconnect() {
         let (mut pool, mut now) = (pool(1), Instant::ORIGIN);
         let first = dial(&mut pool, now);
         pool.handle(PoolInput::Opened(first), now);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_idled_is_not_lost() {
+    fn a_connection_closed_as_idle_is_not_lost() {
         let (mut pool, now) = (pool(1), Instant::ORIGIN);
         for _ in 0..2 {
             pool.handle(PoolInput::Demand, now);

@@ -33,7 +33,7 @@ fn ended(connection: ConnectionId) -> PoolInput {
 }
 
 #[test]
-fn the_smallest_size_is_dialled_at_once_and_demand_adds_one_at_a_time() {
+fn minsize_is_dialled_at_once_and_demand_adds_one_at_a_time() {
     let mut pool = pool(2, 4);
     let first = dials(&mut pool, at(0));
     assert_eq!(first.len(), 2);
@@ -52,7 +52,7 @@ fn the_smallest_size_is_dialled_at_once_and_demand_adds_one_at_a_time() {
 }
 
 #[test]
-fn a_pool_whose_smallest_size_is_zero_dials_on_demand() {
+fn a_pool_with_minsize_zero_dials_on_demand() {
     assert!(pool(1, 1).keeps_links());
     let mut pool = pool(0, 1);
     assert!(!pool.keeps_links());
@@ -62,7 +62,7 @@ fn a_pool_whose_smallest_size_is_zero_dials_on_demand() {
 }
 
 #[test]
-fn a_spare_link_is_closed_once_it_has_idled_and_the_last_are_kept() {
+fn idle_connections_beyond_minsize_are_closed() {
     let mut pool = pool(1, 3);
     for now in [0, 1, 2] {
         pool.handle(PoolInput::Demand, at(now));
@@ -82,7 +82,7 @@ fn a_spare_link_is_closed_once_it_has_idled_and_the_last_are_kept() {
 }
 
 #[test]
-fn a_link_that_closes_counts_until_it_has_ended() {
+fn a_closing_connection_counts_until_it_has_ended() {
     let mut pool = pool(1, 2);
     for now in [0, 1] {
         pool.handle(PoolInput::Demand, at(now));
@@ -100,7 +100,7 @@ fn a_link_that_closes_counts_until_it_has_ended() {
 }
 
 #[test]
-fn a_link_lost_while_another_closes_is_replaced() {
+fn a_connection_lost_while_another_closes_is_replaced() {
     let mut pool = pool(2, 4);
     let mut connections = dials(&mut pool, at(0));
     connections.iter().for_each(|id| pool.handle(PoolInput::Opened(*id), at(0)));
@@ -114,7 +114,7 @@ fn a_link_lost_while_another_closes_is_replaced() {
 }
 
 #[test]
-fn what_failed_before_a_pool_was_left_alone_takes_nobodys_hope() {
+fn failures_before_a_pause_in_demand_do_not_fail_new_callers() {
     let mut pool = pool(0, 1);
     pool.handle(PoolInput::Demand, at(0));
     let id = dials(&mut pool, at(0))[0];
@@ -128,7 +128,7 @@ fn what_failed_before_a_pool_was_left_alone_takes_nobodys_hope() {
 }
 
 #[test]
-fn where_the_server_has_moved_links_are_dialled_at_once_whatever_failed_before() {
+fn after_a_server_moves_all_dials_start_at_once_despite_failures() {
     let mut pool = pool(2, 2);
     let connections = dials(&mut pool, at(0));
     for round in 0..20 {
@@ -145,7 +145,7 @@ fn where_the_server_has_moved_links_are_dialled_at_once_whatever_failed_before()
 }
 
 #[test]
-fn where_the_server_is_first_said_to_be_is_no_move() {
+fn the_first_report_of_a_servers_address_is_no_move() {
     let mut pool = pool(8, 8);
     pool.handle(PoolInput::Moved, at(0));
     for id in dials(&mut pool, at(0)) {
@@ -156,7 +156,7 @@ fn where_the_server_is_first_said_to_be_is_no_move() {
 }
 
 #[test]
-fn who_had_a_link_has_one_where_the_server_has_moved_and_nobody_else() {
+fn after_a_move_only_a_pool_that_had_a_connection_dials() {
     for had_one in [true, false] {
         let mut pool = pool(0, 1);
         if had_one {
@@ -192,7 +192,7 @@ fn a_server_that_moves_without_end_is_dialled_less_and_less_often() {
 }
 
 #[test]
-fn a_server_that_moves_again_is_dialled_at_once_where_it_had_stayed_for_a_while() {
+fn a_server_that_moves_after_a_stable_time_is_dialled_at_once() {
     for (stayed, at_once) in [(Pool::STABLE - TICK, false), (Pool::STABLE, true)] {
         let mut pool = pool(1, 1);
         let mut connections = dials(&mut pool, at(0));
@@ -208,7 +208,7 @@ fn a_server_that_moves_again_is_dialled_at_once_where_it_had_stayed_for_a_while(
 }
 
 #[test]
-fn links_to_where_the_server_was_count_until_they_have_ended_and_are_no_failures() {
+fn connections_to_an_old_address_count_until_they_end_and_are_no_failures() {
     let mut pool = pool(1, 2);
     let old = dials(&mut pool, at(0))[0];
     pool.handle(PoolInput::Opened(old), at(0));
@@ -253,7 +253,7 @@ fn a_server_that_accepts_and_hangs_up_is_dialled_less_and_less_often() {
 }
 
 #[test]
-fn what_failed_before_is_forgotten_once_a_link_has_lasted() {
+fn failures_are_forgotten_after_a_stable_connection() {
     for (lasted, is_forgotten) in [(Pool::STABLE - TICK, false), (Pool::STABLE, true)] {
         let mut pool = pool(1, 1);
         let mut now = at(0);
@@ -270,7 +270,7 @@ fn what_failed_before_is_forgotten_once_a_link_has_lasted() {
 }
 
 #[test]
-fn callers_may_hope_until_their_patience_ends_and_again_after_a_link_opened() {
+fn a_pool_fails_fast_after_its_patience_until_a_connection_opens() {
     let mut pool = pool(1, 1);
     let id = dials(&mut pool, at(0))[0];
     pool.handle(PoolInput::Opened(id), at(10));
@@ -286,7 +286,7 @@ fn callers_may_hope_until_their_patience_ends_and_again_after_a_link_opened() {
 }
 
 #[test]
-fn a_dial_that_is_never_answered_takes_the_patience_as_one_that_fails_does() {
+fn a_silent_dial_uses_up_the_patience_like_a_failed_one() {
     let mut pool = pool(1, 1);
     let id = dials(&mut pool, at(0))[0];
     pool.handle(PoolInput::Opened(id), at(0));
@@ -299,7 +299,7 @@ fn a_dial_that_is_never_answered_takes_the_patience_as_one_that_fails_does() {
 }
 
 #[test]
-fn a_link_lost_while_the_only_other_is_being_dialled_counts_from_then() {
+fn patience_starts_at_the_loss_of_the_last_open_connection() {
     let mut pool = pool(1, 2);
     let id = dials(&mut pool, at(0))[0];
     pool.handle(PoolInput::Opened(id), at(0));
@@ -312,7 +312,7 @@ fn a_link_lost_while_the_only_other_is_being_dialled_counts_from_then() {
 }
 
 #[test]
-fn a_server_that_is_silent_on_every_link_leaves_no_hope_once_its_patience_is_over() {
+fn silence_on_every_connection_makes_the_pool_fail_fast() {
     let mut pool = pool(3, 4);
     let connections = dials(&mut pool, at(0));
     connections.iter().for_each(|id| pool.handle(PoolInput::Opened(*id), at(0)));
@@ -330,7 +330,7 @@ fn a_server_that_is_silent_on_every_link_leaves_no_hope_once_its_patience_is_ove
 }
 
 #[test]
-fn a_server_that_is_silent_on_a_link_past_its_age_leaves_no_hope_either() {
+fn silence_on_an_aged_connection_makes_the_pool_fail_fast() {
     let (mut pool, connections) = aging(1, 1);
     assert_eq!(pool.poll(at(1_000), |_| None), Some(PoolAction::Close(connections[0])));
     assert_eq!(pool.silent(connections[0], at(9_000), |_| at(1_000)), []);
@@ -340,7 +340,7 @@ fn a_server_that_is_silent_on_a_link_past_its_age_leaves_no_hope_either() {
 }
 
 #[test]
-fn a_link_that_is_silent_alone_takes_no_hope_and_no_other_link() {
+fn one_silent_connection_does_not_affect_the_others() {
     let mut pool = pool(2, 2);
     let connections = dials(&mut pool, at(0));
     connections.iter().for_each(|id| pool.handle(PoolInput::Opened(*id), at(0)));
@@ -352,7 +352,7 @@ fn a_link_that_is_silent_alone_takes_no_hope_and_no_other_link() {
 }
 
 #[test]
-fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() {
+fn a_lazily_connected_pool_fails_fast_after_its_first_failed_dial() {
     let mut pool = pool(1, 1);
     pool.begin_lazily();
     let id = dials(&mut pool, at(0))[0];
@@ -369,7 +369,7 @@ fn who_did_not_wait_for_the_first_link_is_failed_by_the_first_dial_that_fails() 
 }
 
 #[test]
-fn a_pool_that_was_left_alone_before_its_first_connection_dials_for_its_next_caller() {
+fn a_lazy_pool_that_failed_long_ago_waits_for_a_new_dial() {
     let mut pool = pool(0, 1);
     pool.begin_lazily();
     pool.handle(PoolInput::Demand, at(0));
@@ -394,7 +394,7 @@ fn aging(minsize: usize, maxsize: usize) -> (Pool, Vec<ConnectionId>) {
 }
 
 #[test]
-fn a_link_past_its_age_closes_once_another_is_open() {
+fn an_aged_connection_closes_when_another_is_open() {
     let (mut pool, old) = aging(1, 2);
     let due = pool.deadline(at(0)).unwrap();
     assert_eq!(due.why, "the age of a connection");
@@ -411,7 +411,7 @@ fn a_link_past_its_age_closes_once_another_is_open() {
 }
 
 #[test]
-fn a_link_past_its_age_is_kept_while_no_other_opens() {
+fn an_aged_connection_is_kept_until_another_opens() {
     let (mut pool, _) = aging(1, 2);
     let mut now = at(1_000);
     for _ in 0..10 {
@@ -425,7 +425,7 @@ fn a_link_past_its_age_is_kept_while_no_other_opens() {
 }
 
 #[test]
-fn of_a_full_pool_one_link_past_its_age_closes_at_a_time() {
+fn a_full_pool_closes_one_aged_connection_at_a_time() {
     let (mut pool, mut connections) = aging(3, 3);
     while !connections.is_empty() {
         let now = at(1_000);
@@ -445,7 +445,7 @@ fn of_a_full_pool_one_link_past_its_age_closes_at_a_time() {
 }
 
 #[test]
-fn a_full_pool_whose_dials_fail_keeps_its_old_links() {
+fn a_full_pool_whose_dials_fail_keeps_its_aged_connections() {
     let (mut pool, connections) = aging(2, 2);
     pool.handle(ended(connections[0]), at(900));
     let failing = dials(&mut pool, at(1_000));
@@ -459,7 +459,7 @@ fn a_full_pool_whose_dials_fail_keeps_its_old_links() {
 }
 
 #[test]
-fn links_that_opened_together_grow_old_apart_and_none_without_an_age() {
+fn connections_opened_together_reach_their_age_at_different_times() {
     let (pool, _) = aging(8, 8);
     let mut ages: Vec<_> = pool.connections.ages().collect();
     ages.dedup();
@@ -472,7 +472,7 @@ fn links_that_opened_together_grow_old_apart_and_none_without_an_age() {
 }
 
 #[test]
-fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later() {
+fn refused_credentials_fail_fast_and_are_retried_after_seconds() {
     let mut pool = pool(1, 1);
     let connection = dials(&mut pool, at(0))[0];
     pool.handle(PoolInput::Ended { connection, refused: true, answered: false }, at(0));
@@ -481,7 +481,7 @@ fn refused_credentials_are_hopeless_at_once_and_tried_again_only_seconds_later()
 }
 
 #[test]
-fn an_open_link_that_is_refused_leaves_no_hope_where_it_was_the_last() {
+fn a_refusal_on_the_last_open_connection_makes_the_pool_fail_fast() {
     let mut pool = pool(2, 2);
     let [one, other] = dials(&mut pool, at(0))[..] else { panic!() };
     pool.handle(PoolInput::Opened(one), at(0));
@@ -493,7 +493,7 @@ fn an_open_link_that_is_refused_leaves_no_hope_where_it_was_the_last() {
 }
 
 #[test]
-fn other_credentials_are_tried_at_once_where_the_last_were_refused() {
+fn new_credentials_are_tried_at_once_after_a_refusal() {
     let mut pool = pool(1, 2);
     let connection = dials(&mut pool, at(0))[0];
     pool.handle(PoolInput::Ended { connection, refused: true, answered: false }, at(0));
@@ -527,7 +527,7 @@ fn two_hundred_clients_that_lost_one_server_do_not_come_back_together() {
 }
 
 #[test]
-fn links_that_end_together_are_one_failure() {
+fn connections_that_end_together_are_one_failure() {
     let lost = |size: usize| {
         let mut pool = Pool::new(size, size, PATIENCE, 7, at(0));
         let mut connections = Vec::new();
@@ -561,7 +561,7 @@ fn a_connection_that_has_answered_is_a_success_however_short_it_lived() {
 }
 
 #[test]
-fn a_server_that_greets_and_answers_nothing_is_dialled_ever_less() {
+fn a_server_that_greets_but_never_replies_is_dialled_with_backoff() {
     let mut pool = pool(1, 1);
     let (mut now, mut dialled) = (at(0), 0);
     while now < at(60_000) {
@@ -575,7 +575,7 @@ fn a_server_that_greets_and_answers_nothing_is_dialled_ever_less() {
 }
 
 #[test]
-fn a_link_that_greets_anew_is_dialled_at_once_and_is_no_failure() {
+fn a_connection_that_greets_differently_is_redialled_at_once() {
     let mut pool = Pool::new(1, 4, Duration::from_secs(5), 42, Instant::ORIGIN);
     let now = Instant::ORIGIN;
     let Some(PoolAction::Dial(first)) = pool.poll(now, |_| None) else { panic!() };
@@ -602,7 +602,7 @@ fn few_connections_are_dialled_at_a_time_until_one_opens_and_then_some_more() {
 }
 
 #[test]
-fn the_smallest_size_is_reached_however_few_are_dialled_at_a_time() {
+fn minsize_is_reached_despite_the_limit_on_concurrent_dials() {
     let mut pool = pool(1_000, 1_000);
     let mut dialling = std::collections::VecDeque::from(dials(&mut pool, at(0)));
     while let Some(id) = dialling.pop_front() {

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_blob_is_seen_with_whatever_is_behind_it() {
+    fn a_complete_blob_is_found_in_front_of_other_data() {
         for (bytes, body) in [
             ("$0\r\n\r\n", ""),
             ("$1\r\na\r\n", "a"),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_whole_or_out_of_the_ordinary_is_left_to_the_scanner() {
+    fn incomplete_and_unusual_frames_are_left_to_the_scanner() {
         for bytes in [
             "",
             "$",

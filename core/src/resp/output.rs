@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_value_is_kept_as_it_is_and_a_small_one_is_copied() {
+    fn a_large_value_is_shared_and_a_small_one_is_copied() {
         let [small, large] = [8_191, 8_192].map(|len| Bytes::from(vec![b'x'; len]));
         let mut tx = Output::new();
         assert!(tx.is_empty() && tx.capacity() == 0);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_gives_its_room_back_though_something_always_waits() {
+    fn sent_bytes_free_their_room_while_others_still_wait() {
         let mut tx = Output::new();
         tx.put_slice(&[b'x'; 10]);
         for _ in 0..1_000 {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_steps_in_which_it_is_sent_the_bytes_are_the_same() {
+    fn output_is_the_same_in_steps_of_any_size() {
         let expected = flat(&output());
         assert_eq!(output().len(), expected.len());
         for step in [1, 3, 4, 5, 4_096, Output::SEALED_FROM, Output::SEALED_FROM + 11, 1 << 20] {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_behind_a_part_that_was_sent_comes_behind_the_rest() {
+    fn bytes_put_after_a_partial_send_follow_the_rest() {
         let mut tx = output();
         let mut expected = flat(&tx);
         tx.advance(6);

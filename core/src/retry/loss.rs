@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_of_which_a_part_had_left_is_repeated_once_and_alone() {
+    fn a_partly_written_write_is_repeated_once_and_alone() {
         let twice = [(Blame::Suspect, false); 2];
         assert_eq!(after(SET, &twice), [AfterLoss::Alone, AfterLoss::Fail { connections: 2 }]);
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_innocent_command_is_repeated_beside_others_and_a_suspect_stays_one() {
+    fn innocent_commands_are_repeated_together_and_suspects_stay_suspects() {
         assert_eq!(after(GET, &[(Blame::Innocent, true); 9]), [AfterLoss::Again; 9]);
         assert_eq!(after(SET, &[(Blame::Innocent, false); 9]), [AfterLoss::Again; 9]);
         let losses = [(Blame::Suspect, true), (Blame::Innocent, true), (Blame::Innocent, false)];
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_suspect_ends_one_connection_more() {
+    fn a_part_of_a_suspect_may_end_one_more_connection() {
         let mut part = Losses::suspected();
         assert!(part.is_suspect());
         assert_eq!(part.lost(Blame::Suspect, true, GET), AfterLoss::Fail { connections: 2 });
     }
 
     #[test]
-    fn a_refused_command_is_sent_again_until_a_connection_of_after_that_refuses_it() {
+    fn a_refused_command_is_repeated_until_a_newer_connection_refuses_it() {
         let at = Instant::from_millis;
         let mut own = Losses::default();
         assert!(own.refused(at(1), at(10)));

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_a_subscription_is_of_what_was_asked_for_and_of_its_channel() {
+    fn a_subscription_reply_must_match_its_kind_and_channel() {
         let frame = "*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n";
         let heard = |frame: &str| subscription(frame.as_bytes(), b"subscribe");
         assert_eq!(heard(frame), Ok(()));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_taken_only_if_it_can_be_one() {
+    fn only_valid_addresses_are_accepted() {
         let told = |host: &str, port: &str| endpoint(host.as_bytes(), port.as_bytes());
         assert_eq!(told("10.0.0.7", "6379"), Some(tcp("10.0.0.7", 6379)));
         assert_eq!(told("redis-1.cache_a.example", "1"), Some(tcp("redis-1.cache_a.example", 1)));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_is_read_and_those_of_other_services_are_passed_over() {
+    fn a_switch_is_read_unless_it_is_about_another_service() {
         let read = |message: &str| switched("mymaster", message.as_bytes());
         assert_eq!(read("mymaster 10.0.0.1 1 10.0.0.2 2"), Ok(Some(tcp("10.0.0.2", 2))));
         assert_eq!(read("mymaster2 10.0.0.1 1 10.0.0.2 2"), Ok(None));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_sentinels_are_taken_than_are_kept_and_each_only_once() {
+    fn named_sentinels_are_deduplicated_and_bounded() {
         let one =
             |n: usize| format!("*4\r\n$2\r\nip\r\n$1\r\nh\r\n$4\r\nport\r\n$4\r\n{}\r\n", 1000 + n);
         let mut frame = format!("*{}\r\n{}{}", 202, one(0), "*2\r\n$2\r\nip\r\n$-1\r\n");

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_in_which_all_fail_is_followed_by_a_wait_that_grows() {
+    fn a_failed_round_is_followed_by_a_growing_wait() {
         let mut rounds = rounds(2);
         let (mut now, mut asked) = (at(0), 0);
         while now < at(60_000) {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_answers_is_at_the_front() {
+    fn a_sentinel_that_answers_moves_to_the_front() {
         let mut rounds = rounds(3);
         rounds.poll(at(0)).unwrap();
         rounds.handle(RoundsInput::Ended, at(0));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_lasted_and_ended_leaves_a_whole_round_to_the_others_first() {
+    fn a_lost_sentinel_is_asked_again_only_after_all_others() {
         let mut rounds = rounds(3);
         rounds.poll(at(0)).unwrap();
         rounds.handle(RoundsInput::Answered, at(0));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_left_out_while_others_answer_and_hang_up() {
+    fn no_sentinel_is_skipped_while_others_answer_and_hang_up() {
         let mut rounds = rounds(3);
         let mut asked = Vec::new();
         let mut now = at(0);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn others_that_a_sentinel_names_are_asked_too_until_another_names_others() {
+    fn named_sentinels_are_asked_until_another_sentinel_names_others() {
         let mut rounds = rounds(1);
         rounds.poll(at(0)).unwrap();
         rounds.handle(RoundsInput::Answered, at(0));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_kept_than_may_be_whatever_is_named() {
+    fn the_number_of_known_sentinels_is_bounded() {
         let mut rounds = rounds(3);
         for from in [100_u16, 1_000, 10_000] {
             rounds.poll(at(0)).unwrap();
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changes_while_nobody_is_asked() {
+    fn inputs_without_an_asked_sentinel_are_ignored() {
         let mut rounds = rounds(2);
         rounds.handle(RoundsInput::Ended, at(0));
         rounds.handle(RoundsInput::Named(vec![place(9)]), at(0));

@@ -107,7 +107,7 @@ impl Desk {
 }
 
 #[test]
-fn a_sentinel_is_asked_all_in_one_write_and_says_who_the_master_is() {
+fn one_write_asks_a_sentinel_for_the_master_and_its_changes() {
     let mut desk = Desk::open(setup(None));
     assert_eq!(
         desk.sent(),
@@ -125,7 +125,7 @@ fn a_sentinel_is_asked_all_in_one_write_and_says_who_the_master_is() {
 }
 
 #[test]
-fn what_is_said_is_the_same_however_it_was_split() {
+fn replies_of_a_sentinel_are_read_at_any_split() {
     let said = [MASTER, OTHERS, SUBSCRIBED, SWITCHED, SWITCHED].concat();
     let events = [master(27_110), others(), master(27_111), master(27_111)];
     for cut in 0..said.len() {
@@ -140,7 +140,7 @@ fn what_is_said_is_the_same_however_it_was_split() {
 }
 
 #[test]
-fn a_switch_of_another_service_is_nobodys_business() {
+fn a_switch_of_another_service_is_ignored() {
     let mut desk = Desk::listening();
     let other = b"*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$17\r\nother a 1 b 2 3 4\r\n";
     assert_eq!(desk.hear(other), Ok(vec![]));
@@ -169,7 +169,7 @@ fn a_sentinel_that_is_trusted_is_asked_again_after_the_keepalive() {
 }
 
 #[test]
-fn in_doubt_a_sentinel_is_asked_at_once_and_then_often_but_no_more_often_than_that() {
+fn in_doubt_a_sentinel_is_asked_at_once_and_then_at_a_bounded_rate() {
     let mut desk = Desk::listening();
     desk.now = desk.now + Watch::KEEPALIVE / 2;
     desk.watch.doubt();
@@ -217,7 +217,7 @@ fn a_service_that_a_sentinel_does_not_know_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_sentinel_is_told_who_we_are_where_it_wants_that_and_no_error_shows_the_password() {
+fn a_sentinel_is_sent_the_credentials_and_no_error_shows_them() {
     let mut desk = Desk::open(setup(Some("hunter2")));
     assert_eq!(desk.sent().first().map(String::as_str), Some("AUTH hunter2"));
     assert_eq!(desk.hear(&[b"+OK\r\n", MASTER].concat()), Ok(vec![master(27_110)]));
@@ -233,7 +233,7 @@ fn a_sentinel_is_told_who_we_are_where_it_wants_that_and_no_error_shows_the_pass
 }
 
 #[test]
-fn what_no_sentinel_says_ends_the_watch() {
+fn an_unexpected_reply_ends_the_watch() {
     let cases: [(&[u8], &[u8]); 12] = [
         (b"", b"+OK\r\n"),
         (b"", b"*1\r\n$1\r\na\r\n"),
@@ -287,7 +287,7 @@ fn no_part_of_a_password_is_in_an_error_of_a_sentinel() {
 const NOPERM: &[u8] = b"-NOPERM this user has no permissions to run the 'subscribe' command\r\n";
 
 #[test]
-fn a_sentinel_that_lets_nobody_subscribe_is_polled_quietly() {
+fn a_sentinel_that_refuses_subscriptions_is_polled() {
     for refusal in [NOPERM, b"-ERR unknown command 'SUBSCRIBE'\r\n"] {
         let mut desk = Desk::open(setup(None));
         desk.sent();
@@ -311,7 +311,7 @@ fn a_sentinel_that_lets_nobody_subscribe_is_polled_quietly() {
 }
 
 #[test]
-fn a_sentinel_that_does_not_name_the_others_is_listened_to_all_the_same() {
+fn a_sentinel_that_does_not_name_the_others_is_still_used() {
     let mut desk = Desk::open(setup(None));
     desk.sent();
     let said = [MASTER, NOPERM, SUBSCRIBED].concat();
@@ -320,7 +320,7 @@ fn a_sentinel_that_does_not_name_the_others_is_listened_to_all_the_same() {
 }
 
 #[test]
-fn a_sentinel_that_does_not_say_who_the_master_is_or_wants_credentials_is_left() {
+fn a_sentinel_that_withholds_the_master_or_wants_credentials_is_left() {
     for said in [
         &[NOPERM][..],
         &[MASTER, b"-NOAUTH Authentication required.\r\n"],
@@ -332,7 +332,7 @@ fn a_sentinel_that_does_not_say_who_the_master_is_or_wants_credentials_is_left()
 }
 
 #[test]
-fn what_a_sentinel_names_is_translated() {
+fn addresses_from_a_sentinel_are_translated() {
     let outside = |told: Address| match told.host() {
         "127.0.0.1" => Address::new("gate", told.port() + 1).unwrap(),
         _ => told,

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alert_that_is_about_us_is_a_refusal_and_no_other() {
+    fn only_alerts_about_the_client_are_refusals() {
         for (alert, is_refusal) in
             [("unknown_ca", true), ("unrecognized_name", true), ("internal_error", false)]
         {

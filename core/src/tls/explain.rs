@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_of_a_failure_is_bounded() {
+    fn descriptions_of_failures_are_bounded() {
         for (len, kept) in [(3, 3), (TlsError::MAX_TEXT + 1, TlsError::MAX_TEXT)] {
             let problem = "x".repeat(kept);
             assert_eq!(failed("x".repeat(len)), TlsError::Failed { problem });
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_told_in_words_and_never_as_the_syntax_of_a_program() {
+    fn errors_are_described_in_words_without_debug_syntax() {
         let expected = ServerName::try_from("cache.example").unwrap();
         for error in all() {
             let told = [in_words(&error), explain(&error, &expected, true).to_string()];

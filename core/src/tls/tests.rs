@@ -26,7 +26,7 @@ use super::{Session, TlsError};
 const BOTH: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 #[test]
-fn what_one_side_says_the_other_hears_however_it_is_cut_up() {
+fn data_arrives_unchanged_at_any_split() {
     for version in BOTH {
         for step in [1, 2, 3, 7, 100, 4096, usize::MAX] {
             let mut wire = Wire::new(version, step);
@@ -85,7 +85,7 @@ fn a_large_value_is_taken_in_bounded_steps_and_its_memory_is_given_back() {
 }
 
 #[test]
-fn what_is_sent_in_parts_is_sent_as_a_whole_and_gives_its_room_back_though_something_waits() {
+fn partial_sends_lose_nothing_and_free_their_room() {
     let mut wire = Wire::new(&TLS13, usize::MAX);
     wire.shake().unwrap();
     let session = &mut wire.session;
@@ -106,7 +106,7 @@ fn what_is_sent_in_parts_is_sent_as_a_whole_and_gives_its_room_back_though_somet
 }
 
 #[test]
-fn a_certificate_that_does_not_do_is_told_by_what_is_wrong_with_it() {
+fn an_unacceptable_certificate_is_reported_with_the_reason() {
     let ours = Authority::new();
     for version in BOTH {
         for (server, name, wanted) in [
@@ -141,7 +141,7 @@ fn a_certificate_that_does_not_do_is_told_by_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_server_that_wants_a_certificate_of_ours_says_so() {
+fn a_demand_for_a_client_certificate_is_reported_as_such() {
     let ours = Authority::new();
     for (version, alert) in [(&TLS13, "certificate_required"), (&TLS12, "handshake_failure")] {
         let mut wire =
@@ -155,7 +155,7 @@ fn a_server_that_wants_a_certificate_of_ours_says_so() {
 }
 
 #[test]
-fn what_speaks_no_tls_is_told_as_that() {
+fn a_peer_that_speaks_no_tls_is_reported_as_such() {
     for answer in
         [&b"-ERR unknown command\r\n"[..], b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\0\0\0"]
     {
@@ -169,7 +169,7 @@ fn what_speaks_no_tls_is_told_as_that() {
 }
 
 #[test]
-fn an_end_that_was_not_announced_is_no_end() {
+fn an_end_without_close_notify_is_an_error() {
     for version in BOTH {
         let mut wire = Wire::new(version, usize::MAX);
         wire.shake().unwrap();
@@ -184,7 +184,7 @@ fn an_end_that_was_not_announced_is_no_end() {
 }
 
 #[test]
-fn our_own_end_is_announced() {
+fn closing_a_session_sends_close_notify() {
     let mut wire = Wire::new(&TLS13, usize::MAX);
     wire.shake().unwrap();
     wire.session.close();
@@ -193,7 +193,7 @@ fn our_own_end_is_announced() {
 }
 
 #[test]
-fn a_session_goes_on_where_an_earlier_one_ended() {
+fn a_session_resumes_an_earlier_one() {
     let ours = Authority::new();
     for version in BOTH {
         let (client, server) = (ours.client(), ours.server(version, false));
@@ -209,7 +209,7 @@ fn a_session_goes_on_where_an_earlier_one_ended() {
 }
 
 #[test]
-fn keys_are_changed_in_the_middle() {
+fn the_server_may_update_keys_during_a_session() {
     let mut wire = Wire::new(&TLS13, usize::MAX);
     wire.shake().unwrap();
     for _ in 0..3 {

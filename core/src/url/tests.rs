@@ -135,7 +135,7 @@ fn a_cluster_has_nodes_and_one_database() {
 }
 
 #[test]
-fn what_no_cluster_is_or_has_is_refused_by_its_name() {
+fn invalid_cluster_urls_are_refused_with_the_reason() {
     let unsupported = |scheme, feature| UrlError::Unsupported { scheme, feature };
     let flag = |value: &str| OptionError::NotAFlag { option: "cluster", value: value.into() };
     for (url, error) in [
@@ -167,7 +167,7 @@ fn what_no_cluster_is_or_has_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_url_of_sentinels_that_lacks_something_says_what() {
+fn invalid_sentinel_urls_are_refused_by_the_part_at_fault() {
     for (url, error) in [
         ("redis-sentinel://s1", UrlError::Service),
         ("redis-sentinel://s1/", UrlError::Service),
@@ -189,7 +189,7 @@ fn a_url_of_sentinels_that_lacks_something_says_what() {
 }
 
 #[test]
-fn who_we_are_to_sentinels_is_an_option_that_is_masked_and_only_theirs() {
+fn sentinel_credentials_are_masked_and_only_for_sentinel_urls() {
     let parsed = parse(
         "redis-sentinel://u:p@s1,s2/m/2?minsize=2&sentinel_username=watch&sentinel_password=hun%40ter2",
     );
@@ -251,7 +251,7 @@ fn options_are_read_from_the_query_of_any_backend() {
 }
 
 #[test]
-fn an_error_names_the_part_that_it_is_about() {
+fn an_encoding_error_names_the_part_of_the_url() {
     for (url, part) in [
         ("locmem://%c3", "name"),
         ("redis://%ff:p@host", "user"),
@@ -356,7 +356,7 @@ fn malformed_urls_are_refused_by_the_part_at_fault() {
 }
 
 #[test]
-fn an_unknown_scheme_gets_the_nearest_known_one() {
+fn an_error_about_an_unknown_scheme_suggests_the_nearest() {
     for (url, scheme, nearest) in [
         ("rediss3://host", Some("rediss3"), Some("rediss")),
         ("redis3://host", Some("redis3"), Some("redis")),
@@ -377,7 +377,7 @@ fn an_unknown_scheme_gets_the_nearest_known_one() {
 }
 
 #[test]
-fn a_scheme_that_asks_for_tls_is_told_apart_from_plain_text() {
+fn each_scheme_selects_tls_or_plain_text() {
     for (url, wire) in [
         ("redis://host", Wire::Plain),
         ("valkey://host", Wire::Plain),
@@ -396,7 +396,7 @@ fn a_scheme_that_asks_for_tls_is_told_apart_from_plain_text() {
 }
 
 #[test]
-fn what_there_is_not_is_refused_by_its_name() {
+fn tls_on_a_unix_socket_is_refused_by_name() {
     for (url, feature) in [
         ("rediss+unix:///s", "TLS on a unix socket"),
         ("valkeys+unix://:p@/s", "TLS on a unix socket"),
@@ -407,7 +407,7 @@ fn what_there_is_not_is_refused_by_its_name() {
 }
 
 #[test]
-fn what_no_url_can_ask_for_is_never_printed_as_plain_text() {
+fn tls_on_a_unix_socket_is_never_printed_as_plain_text() {
     let mut url = parse("redis+unix:///s");
     let Backend::Redis(server) = &mut url.backend else { panic!("{url}") };
     server.wire = Wire::Tls;
@@ -417,7 +417,7 @@ fn what_no_url_can_ask_for_is_never_printed_as_plain_text() {
 }
 
 #[test]
-fn options_of_tls_are_for_urls_that_ask_for_it() {
+fn tls_options_require_a_tls_url() {
     const ACCEPT_ANY: &str = "tls_dangerously_accept_any_certificate";
     for (query, option) in [
         ("tls_ca=/ca.pem", "tls_ca"),
@@ -456,7 +456,7 @@ fn only_a_server_has_databases() {
 }
 
 #[test]
-fn a_url_prints_as_it_can_be_parsed_again_with_its_password_masked() {
+fn a_printed_url_parses_again_and_masks_its_password() {
     for (url, printed) in [
         ("dummy://x?timeout=1.50", "dummy://?timeout=1.5"),
         ("locmem://a%20b/c", "locmem://a%20b/c"),

@@ -27,7 +27,7 @@ fn no_spare_capacity_is_kept() {
 }
 
 #[test]
-fn what_python_writes_is_read() {
+fn json_written_by_python_is_read() {
     let text = br#"{"name": "J\u00fcrgen \ud83d\ude00", "n": [1, 2.5, null, true], "big": 1e+16}"#;
     let value: Value = decode(text).unwrap();
     assert_eq!(value["name"], "Jürgen 😀");
@@ -42,7 +42,7 @@ fn a_null_is_a_value() {
 }
 
 #[test]
-fn what_is_not_one_value_of_the_type_is_refused() {
+fn bytes_that_are_not_one_value_of_the_type_are_refused() {
     for bytes in [&b""[..], b"1 2", b"\"a", b"\xff", b"{", b"\"a\""] {
         assert!(decode::<u8>(bytes).is_err(), "{bytes:?}");
     }
@@ -121,7 +121,7 @@ fn everywhere<T: Serialize + Clone>(value: &T) -> Vec<Option<String>> {
 }
 
 #[test]
-fn a_float_that_json_cannot_write_is_refused_wherever_it_stands() {
+fn non_finite_floats_are_refused_anywhere_in_a_value() {
     for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         for said in everywhere(&float).into_iter().chain(everywhere(&(float as f32))) {
             let said = said.unwrap();
@@ -146,7 +146,7 @@ fn nested(depth: usize) -> Value {
 }
 
 #[test]
-fn a_value_is_refused_just_when_it_is_nested_too_deep_to_be_read() {
+fn a_value_is_refused_exactly_if_it_is_nested_too_deep_to_read() {
     for depth in 1..=140 {
         let value = nested(depth);
         let raw = serde_json::to_vec(&value).unwrap();
@@ -165,7 +165,7 @@ fn a_value_is_refused_just_when_it_is_nested_too_deep_to_be_read() {
 }
 
 #[test]
-fn bytes_count_as_the_array_that_they_are_written_as() {
+fn bytes_count_as_an_array_for_the_depth_limit() {
     struct Octets;
     impl Serialize for Octets {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -91,7 +91,7 @@ fn link_errors() -> Vec<ConnectionFailure> {
 }
 
 #[test]
-fn a_peer_that_closes_its_connection_in_any_way_has_hung_up() {
+fn every_kind_of_close_by_the_peer_is_a_hang_up() {
     let io = |kind| ConnectionFailure::from(io::Error::from(kind));
     let mut hang_ups = vec![
         ConnectionFailure::Eof,
@@ -231,7 +231,7 @@ fn no_error_prints_what_its_source_prints() {
 }
 
 #[test]
-fn an_error_with_its_sources_says_each_part_once() {
+fn an_error_with_its_sources_prints_each_part_once() {
     let source = ConnectionFailure::Node {
         at: "127.0.0.1:2".into(),
         source: Shared::new(ConnectionError::Refused(server()).into()),
@@ -245,7 +245,7 @@ fn an_error_with_its_sources_says_each_part_once() {
 }
 
 #[test]
-fn a_downcast_finds_what_is_inside_by_its_own_type() {
+fn a_downcast_finds_every_wrapped_error_by_its_type() {
     let failed = LoadError::Load(Empty);
     assert_eq!(find::<Empty>(&failed), Some(&Empty));
     let cache = LoadError::<Empty>::Cache(Error::deserialize(b"key", json()));
@@ -267,7 +267,7 @@ fn a_downcast_finds_what_is_inside_by_its_own_type() {
 }
 
 #[test]
-fn the_error_of_a_load_becomes_the_loaders_or_the_caches_own() {
+fn a_load_error_converts_to_the_loaders_or_the_caches_error() {
     fn own(error: LoadError<Error>) -> Result<(), Error> {
         Err(error)?
     }
@@ -285,7 +285,7 @@ fn the_error_of_a_load_becomes_the_loaders_or_the_caches_own() {
 }
 
 #[test]
-fn what_another_library_quotes_is_escaped_and_cut() {
+fn text_from_foreign_errors_is_escaped_and_truncated() {
     let long = "\u{202e}\\r\\n".repeat(1 << 18);
     let text = format!("{{\"{long}\":1}}");
     let source = serde_json::from_str::<Result<u8, u8>>(&text).unwrap_err();

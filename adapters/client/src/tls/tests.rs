@@ -25,7 +25,7 @@ use super::{Own, TlsClient, client};
 use crate::error::{Error, TlsConfigError};
 
 #[test]
-fn the_authorities_in_a_file_are_trusted_and_no_others() {
+fn only_the_authorities_in_the_file_are_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, other) = (Authority::new(), Authority::new());
     let ca = write(folder.path(), "ca.pem", &ours.pem);
@@ -43,7 +43,7 @@ fn the_authorities_in_a_file_are_trusted_and_no_others() {
 }
 
 #[test]
-fn a_certificate_must_be_for_the_host_or_for_the_name_that_is_given() {
+fn a_certificate_must_match_the_host_or_the_given_server_name() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new();
     let ca = write(folder.path(), "ca.pem", &ours.pem);
@@ -86,7 +86,7 @@ fn a_certificate_must_not_have_expired() {
 }
 
 #[test]
-fn a_certificate_in_the_file_is_trusted_itself_for_its_name_and_as_long_as_it_is_valid() {
+fn a_certificate_in_the_file_is_trusted_for_its_name_while_it_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let unrelated = Authority::new();
     for of_an_authority in [true, false] {
@@ -132,7 +132,7 @@ fn a_certificate_in_the_file_is_trusted_itself_for_its_name_and_as_long_as_it_is
 }
 
 #[test]
-fn without_the_name_all_else_of_a_certificate_is_verified() {
+fn tls_verify_ca_verifies_everything_but_the_name() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, other) = (Authority::new(), Authority::new());
     let ca = write(folder.path(), "ca.pem", &ours.pem);
@@ -158,7 +158,7 @@ fn without_the_name_all_else_of_a_certificate_is_verified() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_told_in_words() {
+fn problems_with_certificate_files_are_described_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new();
     let ca = write(folder.path(), "ca.pem", &ours.pem);
@@ -174,7 +174,7 @@ fn what_is_wrong_with_a_file_is_told_in_words() {
 }
 
 #[test]
-fn any_certificate_is_taken_from_whoever_has_its_key() {
+fn any_certificate_is_accepted_if_the_server_has_its_key() {
     let client = opened("rediss://localhost?tls_dangerously_accept_any_certificate=true");
     let ours = Authority::new();
     for version in [&TLS12, &TLS13] {
@@ -188,7 +188,7 @@ fn any_certificate_is_taken_from_whoever_has_its_key() {
 }
 
 #[test]
-fn a_certificate_of_our_own_is_shown_to_a_server_that_asks() {
+fn the_client_certificate_is_sent_if_the_server_requests_it() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new();
     let issued = ours.issue(&["worker"]);
@@ -203,7 +203,7 @@ fn a_certificate_of_our_own_is_shown_to_a_server_that_asks() {
 }
 
 #[test]
-fn what_the_operating_system_trusts_is_trusted_where_no_file_is_named() {
+fn the_platforms_roots_are_trusted_if_no_file_is_named() {
     const CHILD: &str = "ASYNC_CACHES_TEST_SERVER";
     if let Ok(folder) = std::env::var(CHILD) {
         return with_the_platforms_roots(Path::new(&folder));
@@ -223,7 +223,7 @@ fn what_the_operating_system_trusts_is_trusted_where_no_file_is_named() {
             .args([
                 "--exact",
                 "--nocapture",
-                "tls::tests::what_the_operating_system_trusts_is_trusted_where_no_file_is_named",
+                "tls::tests::the_platforms_roots_are_trusted_if_no_file_is_named",
             ])
             .env(CHILD, folder.path())
             .env("SSL_CERT_FILE", roots)
@@ -258,7 +258,7 @@ fn with_the_platforms_roots(folder: &Path) {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named_with_what_the_system_said() {
+fn a_file_that_cannot_be_read_is_named_with_the_io_error() {
     let error = refused("rediss://localhost?tls_ca=/no/such/file.pem");
     let TlsConfigError::Read { option, path, source } = &error else { panic!("{error:?}") };
     assert_eq!((*option, path.as_str()), ("tls_ca", "/no/such/file.pem"));
@@ -268,7 +268,7 @@ fn a_file_that_cannot_be_read_is_named_with_what_the_system_said() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_before_it_is_read() {
+fn only_regular_files_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -301,7 +301,7 @@ fn a_file_larger_than_any_certificates_is_refused() {
 }
 
 #[test]
-fn a_file_of_no_use_is_named_with_what_is_wrong_and_shows_nothing_of_what_it_holds() {
+fn an_error_about_a_file_names_it_and_the_problem_but_no_contents() {
     const CANARY: &str = "aHVudGVyMg";
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new();
@@ -352,7 +352,7 @@ fn a_file_of_no_use_is_named_with_what_is_wrong_and_shows_nothing_of_what_it_hol
 }
 
 #[test]
-fn a_host_that_no_certificate_can_be_for_needs_a_server_name() {
+fn a_host_that_no_certificate_can_name_needs_a_server_name() {
     let folder = tempfile::tempdir().unwrap();
     let ca = write(folder.path(), "ca.pem", &Authority::new().pem);
     let error = refused(&format!("rediss://b%C3%BCcher?tls_ca={ca}"));
@@ -369,7 +369,7 @@ fn a_host_that_no_certificate_can_be_for_needs_a_server_name() {
 }
 
 #[test]
-fn an_applications_own_configuration_stands_for_all_options_but_the_name() {
+fn a_custom_tls_config_replaces_all_options_but_the_server_name() {
     let provider = Arc::new(ring::default_provider());
     let ours = Authority::new();
     let mut roots = RootCertStore::empty();
@@ -397,7 +397,7 @@ fn an_applications_own_configuration_stands_for_all_options_but_the_name() {
 }
 
 #[test]
-fn debug_output_tells_whom_a_cache_trusts() {
+fn debug_output_shows_the_trust_settings() {
     let query = "tls_dangerously_accept_any_certificate=true&tls_server_name=cache.example";
     let any = opened(&format!("rediss://localhost?{query}"));
     assert_eq!(any.trust, Some(Trust::DangerouslyAnyCertificate));

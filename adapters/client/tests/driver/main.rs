@@ -15,7 +15,7 @@ use async_caches::{ConnectionFailure, Error};
 use self::script::{Script, Wakes};
 
 #[test]
-fn a_command_taken_whole_by_the_write_before_the_failing_one_is_not_sent_twice() {
+fn a_fully_written_command_is_not_repeated_when_the_next_write_fails() {
     let script = Script::default();
     let cache = script.connected();
     let noop = &mut Context::from_waker(Waker::noop());
@@ -68,7 +68,7 @@ fn a_disconnect_that_waits_for_a_reply_does_not_keep_waking_itself() {
 }
 
 #[test]
-fn past_the_bound_callers_wait_their_turn_and_no_turn_is_lost() {
+fn callers_beyond_the_bound_wait_their_turn_and_no_turn_is_lost() {
     let script = Script::default();
     let cache = script.connected_at("redis://script?maxsize=1&max_in_flight=2");
     script.sent();
@@ -103,7 +103,7 @@ fn past_the_bound_callers_wait_their_turn_and_no_turn_is_lost() {
 }
 
 #[test]
-fn a_link_takes_no_more_once_so_many_bytes_are_queued() {
+fn a_connection_takes_no_commands_beyond_max_queued_bytes() {
     let script = Script::default();
     let cache = script.connected_at("redis://script?maxsize=1&max_queued_bytes=1000");
     script.sent();
@@ -122,7 +122,7 @@ fn a_link_takes_no_more_once_so_many_bytes_are_queued() {
 }
 
 #[test]
-fn who_waits_too_long_or_finds_the_line_full_is_told_so_by_type() {
+fn a_long_wait_and_a_full_wait_queue_are_reported_as_overloaded() {
     let script = Script::default();
     let url = "redis://script?maxsize=1&max_in_flight=1&max_waiting=1&response_timeout=1";
     let cache = script.connected_at(url);

@@ -87,7 +87,7 @@ fn a_caller_of_a_connection_drops_its_waker_after_the_lock() {
 }
 
 #[test]
-fn a_caller_in_the_pools_line_drops_its_waker_after_the_lock() {
+fn a_caller_in_the_wait_queue_drops_its_waker_after_the_lock() {
     ends("a caller that waits for room", || {
         let script = Script::default();
         let cache = leaked(script.connected_at("redis://script?maxsize=1&max_in_flight=1"));

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_and_what_they_grow_by_are_counted_once_it_has_begun() {
+    fn new_and_grown_blocks_are_counted_after_begin() {
         begin();
         let before = so_far();
         let mut block = Vec::<u8>::with_capacity(1000);

@@ -175,7 +175,7 @@ mod tests {
         # exact\nours\tmt/get/64/1\tallocations\t1.00\t0\n";
 
     #[test]
-    fn a_file_is_written_as_it_was_read_but_for_what_is_expected() {
+    fn a_guard_file_prints_unchanged_except_for_new_expected_values() {
         let mut guards: Guards = FILE.parse().unwrap();
         assert_eq!(guards.to_string(), FILE);
         guards.iter_mut().next().unwrap().expected = 1499.6;
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_is_named_with_its_fault() {
+    fn an_invalid_line_is_reported_with_its_fault() {
         for (line, fault) in [
             ("ours\tct/get/64/64\tinstructions\t3200", "has not the fields"),
             ("ours\tct/get/64\tinstructions\t1\t3%", "is no cell"),

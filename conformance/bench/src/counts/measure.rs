@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_are_of_each_count_by_itself() {
+    fn each_count_has_its_own_median() {
         let counted = |counts: &[(What, f64)], batch: f64| Counted {
             counts: counts.iter().copied().collect(),
             batches: [(Way::Plain, batch)].into(),

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_counted_is_left_empty_and_changed_batches_are_marked() {
+    fn missing_counts_are_blank_and_changed_batches_are_marked() {
         let subject =
             Subject { client: "ours".parse().unwrap(), cell: "ct/get/64/64".parse().unwrap() };
         let counted = Counted {

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn callgrinds_totals_are_its_last_word() {
+    fn instructions_are_read_from_callgrinds_totals_line() {
         let report = "events: Ir\nsummary: 7\n\nfn=(0)\n12 3\ntotals: 619461\n";
         let totals = callgrind(report).unwrap();
         assert_eq!(totals.counts, BTreeMap::from([(What::Instructions, 619_461)]));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn straces_table_is_read_by_name_and_in_total() {
+    fn syscalls_are_read_from_straces_table_by_name_and_in_total() {
         let report = "    calls syscall\n--------- ------\n       28 close\n        2 epoll_wait\n\
                       --------- ------\n       30 total\n";
         let totals = strace(report).unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_may_say_more_before_its_last_line() {
+    fn only_the_last_line_of_a_childs_output_is_parsed() {
         let totals = allocated("hello\n{\"allocations\":3,\"bytes\":400}\n").unwrap();
         let counts = [(What::Allocations, 3), (What::Bytes, 400)];
         assert_eq!(totals.counts, BTreeMap::from(counts));

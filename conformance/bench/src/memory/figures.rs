@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_added_to() {
+    fn written_figures_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let mut figures = Figures::read(folder.path()).unwrap();
         assert_eq!(figures, Figures::default());

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_id_has_a_key_of_its_own() {
+    fn every_id_has_a_distinct_key() {
         let keys = Keys::new(3);
         assert_eq!(
             [0, 1, 2].map(|id| keys.of(id)),

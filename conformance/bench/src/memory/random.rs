@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_decides_the_stream_and_every_number_below_a_bound_comes() {
+    fn a_seed_determines_the_stream_and_all_numbers_below_a_bound_occur() {
         let drawn = |seed| {
             let mut random = Random::new(seed);
             (0..100).map(|_| random.below(7)).collect::<Vec<_>>()

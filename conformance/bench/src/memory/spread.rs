@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_even_number_the_median_is_the_mean_of_the_middle_two() {
+    fn the_median_of_an_even_count_is_the_mean_of_the_middle_two() {
         let spread = Spread::of([4.0, 1.0, 2.0, 3.0].into_iter()).unwrap();
         assert_eq!(spread, Spread { median: 2.5, min: 1.0, max: 4.0 });
         assert_eq!(Spread::of([].into_iter()), None);

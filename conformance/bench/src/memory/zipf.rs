@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_rank_comes_as_often_as_the_law_says() {
+    fn the_first_rank_has_the_frequency_of_zipfs_law() {
         let mut random = Random::new(1);
         let zipf = Zipf::new(1000, 0.99, &mut random);
         let first = zipf.ids[0];

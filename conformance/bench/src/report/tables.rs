@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_does_not_tell_is_left_empty() {
+    fn figures_that_a_client_does_not_report_are_blank() {
         let text = figures(&FILE.parse().unwrap(), 0, |row| row.p99_us);
         assert!(text.contains("| get 64 B, 64 |  | 90 | 120 | 130 |\n"), "{text}");
     }

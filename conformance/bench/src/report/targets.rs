@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_not_reached() {
+    fn a_target_without_figures_is_reported_as_not_measured() {
         let Target { must, .. } = target("MGET");
         assert_eq!(must.to_string(), "1.20 x the best peer's |  | not measured");
     }

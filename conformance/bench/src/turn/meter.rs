@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_counts_out_stops_by_itself_and_samples_nothing() {
+    fn a_task_with_a_fixed_count_stops_and_samples_nothing() {
         let meter = Meter::new(2, Until::Count(3), 1);
         let mut pace = meter.pace(1);
         while pace.goes_on() {

@@ -91,7 +91,7 @@ fn shown(map: &SlotMap) -> Vec<String> {
 }
 
 #[test]
-fn what_real_clusters_tell_is_read_in_both_forms_and_protocols() {
+fn maps_of_real_clusters_are_read_in_both_forms_and_protocols() {
     // The places, counted from the first, of the nodes that replaced others or are their replicas.
     for ((name, base, [whole, failed, named, unnamed]), [a, b, c]) in
         RECORDED.into_iter().zip([[3, 4, 5], [5, 3, 4]])
@@ -170,7 +170,7 @@ fn each_transport_has_its_port_and_addresses_are_translated() {
 }
 
 #[test]
-fn of_two_masters_that_a_shard_is_told_to_have_the_one_leads_that_has_not_failed() {
+fn of_two_masters_in_a_shard_the_healthy_one_leads() {
     let node = |(host, role, health)| {
         format!(
             "%4\r\n+port\r\n:1\r\n+endpoint\r\n+{host}\r\n+role\r\n+{role}\r\n+health\r\n+{health}\r\n"
@@ -195,7 +195,7 @@ fn of_two_masters_that_a_shard_is_told_to_have_the_one_leads_that_has_not_failed
 }
 
 #[test]
-fn what_is_no_map_is_refused_with_the_reason() {
+fn malformed_maps_are_refused_with_the_reason() {
     let range = |first, last| Err(MapError::Range { first, last });
     let malformed = |what| Err(MapError::Protocol(ProtocolError::Malformed(what)));
     let unexpected =
@@ -249,7 +249,7 @@ fn what_is_no_map_is_refused_with_the_reason() {
 }
 
 #[test]
-fn an_answer_that_is_cut_short_is_refused_wherever_that_is() {
+fn a_truncated_map_is_refused_at_every_length() {
     for (form, frame) in RECORDED.iter().flat_map(|(_, _, [whole, ..])| frames(whole)) {
         for len in 0..frame.len() {
             let map = read(form, &frame[..len]);
@@ -259,7 +259,7 @@ fn an_answer_that_is_cut_short_is_refused_wherever_that_is() {
 }
 
 #[test]
-fn a_cluster_of_more_nodes_than_there_are_is_refused() {
+fn a_map_with_too_many_nodes_or_replicas_is_refused() {
     let slots = |masters: u16, replicas: u16| {
         let mut frame = format!("*{masters}\r\n");
         for at in 0..masters {
@@ -289,7 +289,7 @@ fn a_cluster_of_more_nodes_than_there_are_is_refused() {
 }
 
 #[test]
-fn a_redirect_puts_one_slot_right_and_never_makes_a_map_too_large() {
+fn a_redirect_changes_one_slot_of_the_map() {
     let mut map = read(TopologyForm::Slots, b"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n+a\r\n:1\r\n").unwrap();
     assert!(!map.moved(slot(3), &address("a", 1)), "that is known");
     assert!(map.moved(slot(3), &address("b", 1)));
@@ -302,7 +302,7 @@ fn a_redirect_puts_one_slot_right_and_never_makes_a_map_too_large() {
 }
 
 #[test]
-fn redirects_add_64_nodes_to_a_map_and_no_more_until_it_is_read_again() {
+fn redirects_add_at_most_64_nodes_until_the_map_is_read_again() {
     let frame = b"*1\r\n*3\r\n:0\r\n:9\r\n*2\r\n+a\r\n:1\r\n";
     let mut map = read(TopologyForm::Slots, frame).unwrap();
     for port in 1..=1_000 {
@@ -351,7 +351,7 @@ fn a_redirect_copies_one_chunk_of_a_map_of_thousands_of_nodes() {
 }
 
 #[test]
-fn a_replica_that_a_redirect_names_leads_the_slot_from_then_on() {
+fn a_replica_named_by_a_redirect_becomes_the_slots_master() {
     let mut map =
         read(TopologyForm::Slots, b"*1\r\n*4\r\n:0\r\n:1\r\n*2\r\n+a\r\n:1\r\n*2\r\n+b\r\n:1\r\n")
             .unwrap();
@@ -361,7 +361,7 @@ fn a_replica_that_a_redirect_names_leads_the_slot_from_then_on() {
 }
 
 #[test]
-fn nothing_is_known_at_first() {
+fn a_new_map_is_empty() {
     let map = SlotMap::default();
     assert!(all().all(|slot| map.shard(slot).is_none()));
     assert_eq!(map.uncovered().collect::<Vec<_>>(), [slot(0)..=slot(Slot::COUNT - 1)]);
@@ -435,7 +435,7 @@ fn written(form: TopologyForm, served: &[Served], resp3: bool) -> String {
 
 proptest! {
     #[test]
-    fn every_slot_is_looked_up_as_in_a_plain_list(
+    fn slot_lookup_agrees_with_a_plain_list(
         served in served(),
         shards in any::<bool>(),
         resp3 in any::<bool>(),

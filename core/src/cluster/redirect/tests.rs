@@ -44,7 +44,7 @@ fn a_redirect_names_a_slot_and_a_node() {
 }
 
 #[test]
-fn a_redirect_that_names_none_is_an_error_like_any_other() {
+fn a_malformed_redirect_is_an_ordinary_error() {
     for text in [
         "MOVED",
         "MOVED 1",
@@ -72,7 +72,7 @@ fn a_redirect_that_names_none_is_an_error_like_any_other() {
 }
 
 #[test]
-fn the_words_of_real_clusters_are_understood() {
+fn errors_of_real_clusters_are_recognized() {
     // As sent by Redis 7.0 and by Valkey 9.1, word for word the same.
     let next = |text| answered(&mut Hops::new(1), text, 0).unwrap();
     let follow = |kind| {
@@ -104,7 +104,7 @@ fn the_words_of_real_clusters_are_understood() {
 }
 
 #[test]
-fn only_what_is_no_answer_concerns_anybody_here() {
+fn a_successful_reply_is_no_redirect() {
     for text in ["MOVED 1 h:1", "ASK 1 h:1", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY"] {
         assert!(Hops::concern(&failed(text)), "{text}");
     }
@@ -116,7 +116,7 @@ fn only_what_is_no_answer_concerns_anybody_here() {
 }
 
 #[test]
-fn the_first_redirects_are_followed_at_once_later_ones_after_a_wait_and_then_there_is_an_end() {
+fn redirects_are_followed_at_once_then_with_backoff_and_then_fail() {
     let (mut hops, mut now) = (Hops::new(7), Instant::ORIGIN);
     let (asked, expires) = (address("asked", 9), Instant::MAX);
     let view = Viewpoint::as_told(&asked);
@@ -140,7 +140,7 @@ fn the_first_redirects_are_followed_at_once_later_ones_after_a_wait_and_then_the
 }
 
 #[test]
-fn only_keys_that_are_being_moved_leave_the_map_beyond_doubt() {
+fn only_tryagain_does_not_put_the_map_in_doubt() {
     assert!(!Trouble::TryAgain.doubts_the_map());
     for trouble in [
         Trouble::ClusterDown,
@@ -155,7 +155,7 @@ fn only_keys_that_are_being_moved_leave_the_map_beyond_doubt() {
 }
 
 #[test]
-fn with_no_time_left_the_answer_is_the_callers() {
+fn with_no_time_left_the_error_is_returned_to_the_caller() {
     let last = 5_000 - u64::try_from(Hops::LEAST.as_millis()).unwrap();
     for text in ["TRYAGAIN", "CLUSTERDOWN"] {
         assert!(matches!(answered(&mut Hops::new(1), text, last), Ok(Next::Wait { .. })));
@@ -185,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_told_is_read_back(slot in 0..Slot::COUNT, host in "[a-z0-9.:_-]{1,40}", port in 1..=u16::MAX) {
+    fn a_redirect_parses_to_its_slot_and_address(slot in 0..Slot::COUNT, host in "[a-z0-9.:_-]{1,40}", port in 1..=u16::MAX) {
         let redirect = parse(&format!("ASK {slot} {host}:{port}")).unwrap();
         prop_assert_eq!(redirect.to, address(&host, port));
         prop_assert_eq!(redirect.slot.number(), slot);
@@ -198,7 +198,7 @@ proptest! {
 }
 
 #[test]
-fn a_redirect_for_whose_node_there_is_no_room_waits_as_long_as_there_is_time() {
+fn a_redirect_beyond_the_node_limit_is_retried_until_its_deadline() {
     let mut hops = Hops::new(7);
     let expires = Instant::from_millis(5_000);
     let mut now = Instant::from_millis(0);

@@ -37,7 +37,7 @@ fn next(refresh: &mut Refresh, map: &SlotMap, now: Instant) -> (Fetch, Instant) 
 }
 
 #[test]
-fn the_map_is_read_at_once_and_then_only_one_fetch_at_a_time() {
+fn the_map_is_fetched_at_once_and_one_fetch_runs_at_a_time() {
     let mut refresh = refresh(&["a"], 1);
     let fetch = refresh.poll(&SlotMap::unknown(), at(0)).unwrap();
     assert_eq!(fetch, Fetch { from: address("a"), form: TopologyForm::Shards });
@@ -47,7 +47,7 @@ fn the_map_is_read_at_once_and_then_only_one_fetch_at_a_time() {
 }
 
 #[test]
-fn a_map_that_is_doubted_again_and_again_is_read_once_a_while() {
+fn a_map_in_constant_doubt_is_fetched_once_a_second() {
     let (mut refresh, map) = (refresh(&["a"], 1), map(&["b", "c"]));
     let mut begun = Vec::new();
     for now in (0..10_000).map(at) {
@@ -72,7 +72,7 @@ fn a_doubt_during_a_fetch_is_not_lost() {
 }
 
 #[test]
-fn a_map_that_nothing_doubts_is_read_now_and_then_and_by_many_clients_at_many_times() {
+fn without_doubt_the_map_is_fetched_rarely_and_at_random_times() {
     let map = map(&[]);
     let times: BTreeSet<u64> = (0..200)
         .map(|seed| {
@@ -91,7 +91,7 @@ fn a_map_that_nothing_doubts_is_read_now_and_then_and_by_many_clients_at_many_ti
 }
 
 #[test]
-fn all_nodes_and_seeds_are_asked_alike() {
+fn all_nodes_and_seeds_are_asked_equally_often() {
     let (mut refresh, map) = (refresh(&["a", "b"], 5), map(&["b", "c", "d"]));
     let mut asked = [0; 4];
     let mut now = at(0);
@@ -105,7 +105,7 @@ fn all_nodes_and_seeds_are_asked_alike() {
 }
 
 #[test]
-fn a_node_that_failed_is_not_asked_until_all_have() {
+fn a_failed_node_is_asked_again_only_after_all_others() {
     for seed in 0..50 {
         let (mut refresh, map) = (refresh(&["a", "b"], seed), map(&["c", "d"]));
         let mut now = at(0);
@@ -126,7 +126,7 @@ fn a_node_that_failed_is_not_asked_until_all_have() {
 }
 
 #[test]
-fn a_node_that_the_others_do_not_reach_is_asked_only_as_a_seed() {
+fn a_node_reported_as_failed_is_asked_only_if_it_is_a_seed() {
     let failed = b"*1\r\n%2\r\n+slots\r\n*2\r\n:0\r\n:0\r\n+nodes\r\n*2\r\n\
         %4\r\n+port\r\n:1\r\n+ip\r\n+b\r\n+endpoint\r\n+b\r\n+role\r\n+master\r\n\
         %4\r\n+port\r\n:1\r\n+endpoint\r\n+c\r\n+role\r\n+replica\r\n+health\r\n+fail\r\n";
@@ -147,7 +147,7 @@ fn a_node_that_the_others_do_not_reach_is_asked_only_as_a_seed() {
 }
 
 #[test]
-fn who_does_not_know_the_form_is_asked_again_at_once_in_the_older_one_which_stays() {
+fn a_refused_form_is_replaced_by_the_older_one_at_once_and_for_good() {
     let (mut refresh, map) = (refresh(&["a", "b"], 1), map(&[]));
     let first = refresh.poll(&map, at(0)).unwrap();
     refresh.handle(RefreshInput::Unknown, at(3));
@@ -161,7 +161,7 @@ fn who_does_not_know_the_form_is_asked_again_at_once_in_the_older_one_which_stay
 }
 
 #[test]
-fn what_came_of_a_fetch_is_told_from_its_outcome() {
+fn the_outcome_of_a_fetch_is_classified() {
     let refused = |text: &[u8]| Err(MapError::Refused(ServerError::parse(text)));
     for (outcome, input) in [
         (Ok(SlotMap::unknown()), RefreshInput::Fetched),
@@ -179,14 +179,14 @@ fn what_came_of_a_fetch_is_told_from_its_outcome() {
 }
 
 #[test]
-fn without_a_seed_or_a_node_nobody_is_asked() {
+fn nothing_is_fetched_without_a_seed_or_a_node() {
     let mut refresh = refresh(&[], 1);
     assert_eq!(refresh.poll(&SlotMap::unknown(), at(0)), None);
     assert!(refresh.poll(&map(&["a"]), at(0)).is_some());
 }
 
 #[test]
-fn what_is_told_of_a_fetch_that_is_none_is_of_no_effect() {
+fn outcomes_without_a_fetch_are_ignored() {
     let mut refresh = refresh(&["a"], 1);
     for input in [RefreshInput::Fetched, RefreshInput::Failed, RefreshInput::Unknown] {
         refresh.handle(input, at(500));
@@ -197,7 +197,7 @@ fn what_is_told_of_a_fetch_that_is_none_is_of_no_effect() {
 
 proptest! {
     #[test]
-    fn whatever_happens_fetches_are_apart_and_one_always_comes(
+    fn fetches_keep_their_distance_and_one_always_follows(
         seed: u64,
         story in prop::collection::vec((0..5_u8, 0..300_u64), 1..200),
     ) {

@@ -39,7 +39,7 @@ fn keys_of_one_slot_are_one_part_in_the_order_they_were_given() {
 }
 
 #[test]
-fn parts_of_one_node_are_one_group_and_those_of_no_known_node_another() {
+fn parts_are_grouped_by_node_and_those_without_a_known_node_apart() {
     split(&["{a}", "{b}", "{c}", "{d}", "{a}2"], |_, split| {
         let node = |slot: Slot| (slot != Slot::of(b"c")).then(|| slot == Slot::of(b"a"));
         let groups = split.by_node(node);
@@ -55,7 +55,7 @@ fn parts_of_one_node_are_one_group_and_those_of_no_known_node_another() {
 }
 
 #[test]
-fn of_a_key_that_is_written_twice_the_last_value_is_sent() {
+fn only_the_last_value_of_a_repeated_key_is_sent() {
     let (space, names) = (KeySpace::default(), names(&["{a}2", "b", "{a}1", "{a}2", "b", "b"]));
     let split = Split::of_writes(&space.scope(None).unwrap().keys(&names));
     let parts: BTreeSet<_> = split.parts().map(|part| part.places).collect();
@@ -71,7 +71,7 @@ fn of_a_key_that_is_written_twice_the_last_value_is_sent() {
 }
 
 #[test]
-fn no_keys_are_no_parts_and_all_answered() {
+fn a_batch_without_keys_has_no_parts_and_is_complete() {
     split(&[], |_, split| {
         assert_eq!(split.parts().len(), 0);
         assert!(split.by_node(|_| Some(1)).is_empty());
@@ -82,7 +82,7 @@ fn no_keys_are_no_parts_and_all_answered() {
 }
 
 #[test]
-fn some_keys_may_fail_and_the_others_are_told_all_the_same() {
+fn other_answers_are_kept_when_some_keys_fail() {
     let value = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
     split(&["{a}1", "{b}1", "{a}2", "{c}1", "{b}2"], |_, split| {
         let mut answers = Answers::new(split);
@@ -109,7 +109,7 @@ fn some_keys_may_fail_and_the_others_are_told_all_the_same() {
 }
 
 #[test]
-fn an_answer_that_does_not_fit_is_refused_and_changes_nothing() {
+fn a_misfit_answer_is_refused_without_effect() {
     split(&["{a}1", "{a}2", "{b}1"], |_, split| {
         let mut answers = Answers::new(split);
         for (places, reply) in [
@@ -153,7 +153,7 @@ fn many() -> impl Strategy<Value = Vec<String>> {
 
 proptest! {
     #[test]
-    fn what_was_split_comes_together_again(list in many(), singly in any::<bool>(), seed: u64) {
+    fn answers_to_split_keys_are_reassembled_in_order(list in many(), singly in any::<bool>(), seed: u64) {
         let (space, names) = (KeySpace::default(), list.iter().collect::<Names>());
         let keys = space.scope(None).unwrap().keys(&names);
         let split = Split::of_keys(&keys);

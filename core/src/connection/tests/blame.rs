@@ -71,7 +71,7 @@ fn a_malformed_reply_to_an_expired_command_is_no_fault_of_the_next() {
 }
 
 #[test]
-fn a_malformed_push_is_the_fault_of_no_command_for_certain() {
+fn a_malformed_push_makes_commands_suspect_but_not_guilty() {
     for malformed in [&b">1\r\n:1\r\n"[..], b">x\r\n"] {
         let mut desk = Desk::ready();
         desk.get(1);
@@ -82,7 +82,7 @@ fn a_malformed_push_is_the_fault_of_no_command_for_certain() {
 }
 
 #[test]
-fn a_connection_has_answered_once_it_has_said_more_than_that_the_server_is_away() {
+fn a_connection_has_answered_after_any_reply_but_an_outage() {
     for (reply, has_answered) in [
         (&b"$1\r\nv\r\n"[..], true),
         (b"$-1\r\n", true),

@@ -40,7 +40,7 @@ fn hello_refused_in_any_words_leads_to_resp2() {
 }
 
 #[test]
-fn what_resp2_would_meet_as_well_is_final() {
+fn refusals_that_resp2_would_meet_too_are_final() {
     for refusal in [
         "WRONGPASS no",
         "ERR invalid password",
@@ -70,7 +70,7 @@ fn resp2_is_greeted_in_one_round_trip() {
 }
 
 #[test]
-fn a_bare_greeting_leaves_out_what_it_can() {
+fn a_bare_greeting_omits_optional_commands() {
     let mut desk = Desk::dial(&greeting(Greeting::Bare, "redis://:secret@h/0"));
     assert_eq!(sent(&mut desk), ["AUTH secret", "PING"], "and no SELECT of the first database");
     let events = desk.hear(b"+OK\r\n+PONG\r\n");
@@ -81,7 +81,7 @@ fn a_bare_greeting_leaves_out_what_it_can() {
 }
 
 #[test]
-fn a_name_that_is_refused_is_done_without() {
+fn a_refused_connection_name_is_ignored() {
     for refusal in ["-ERR unknown command 'CLIENT'\r\n", "-NOPERM no\r\n"] {
         let mut desk = Desk::dial(&greeting(Greeting::Either, "redis://h"));
         desk.hear(b"-ERR unknown command 'HELLO'\r\n");
@@ -96,7 +96,7 @@ fn a_name_that_is_refused_is_done_without() {
 }
 
 #[test]
-fn resp3_that_is_asked_for_and_refused_ends_the_connection() {
+fn a_refusal_of_required_resp3_ends_the_connection() {
     for refusal in [
         "-ERR unknown command 'HELLO'\r\n",
         "-NOPROTO unsupported protocol version\r\n",
@@ -111,7 +111,7 @@ fn resp3_that_is_asked_for_and_refused_ends_the_connection() {
 }
 
 #[test]
-fn resp2_that_is_asked_for_has_no_pushes_to_rely_on() {
+fn required_resp2_excludes_pushes() {
     let tracking = Some(Tracking::Read);
     let pushes = Pushes::Told { tracking };
     let mut desk = Desk::dial(&Setup { pushes, ..greeting(Greeting::Resp2, "redis://h") });
@@ -136,7 +136,7 @@ fn in_resp2_the_default_user_is_not_named() {
 }
 
 #[test]
-fn a_server_says_whether_it_is_a_node_of_a_cluster() {
+fn hello_reports_whether_a_server_is_a_cluster_node() {
     for (mode, in_cluster) in [
         ("+mode\r\n$7\r\ncluster\r\n", true),
         ("+mode\r\n+standalone\r\n", false),

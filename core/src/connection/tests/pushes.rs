@@ -23,7 +23,7 @@ fn push(frame: &'static [u8]) -> Event {
 }
 
 #[test]
-fn pushes_are_told_where_they_stand_between_the_replies() {
+fn pushes_are_reported_in_order_with_replies() {
     let mut desk = listening();
     desk.get(1);
     desk.get(2);
@@ -47,7 +47,7 @@ fn pushes_are_told_where_they_stand_between_the_replies() {
 }
 
 #[test]
-fn pushes_that_nobody_wants_are_dropped_and_shift_nothing() {
+fn unwanted_pushes_are_dropped_and_shift_no_reply() {
     let mut desk = Desk::ready();
     desk.get(1);
     desk.get(2);
@@ -57,7 +57,7 @@ fn pushes_that_nobody_wants_are_dropped_and_shift_nothing() {
 }
 
 #[test]
-fn a_broken_push_ends_the_connection_whether_anybody_wants_it_or_not() {
+fn a_malformed_push_ends_the_connection_even_if_unwanted() {
     for begin in [Desk::ready, listening] {
         for broken in [&b">0\r\n"[..], b">1\r\n:1\r\n"] {
             let error = begin().try_hear(broken).unwrap_err();
@@ -67,7 +67,7 @@ fn a_broken_push_ends_the_connection_whether_anybody_wants_it_or_not() {
 }
 
 #[test]
-fn what_is_pushed_before_the_connection_is_ready_is_dropped() {
+fn pushes_before_the_connection_is_ready_are_dropped() {
     let mut desk = Desk::dial(&listens(None));
     let bytes =
         [INVALIDATE, HELLO, INVALIDATE, b"+OK\r\n", INVALIDATE, b"+OK\r\n+PONG\r\n", INVALIDATE];
@@ -97,7 +97,7 @@ fn a_server_that_refuses_to_track_ends_the_handshake() {
 }
 
 #[test]
-fn a_server_without_resp3_cannot_track_and_is_not_asked_to() {
+fn a_server_without_resp3_is_not_asked_to_track() {
     let mut desk = Desk::dial(&listens(Some(Tracking::Read)));
     desk.send();
     let error = desk.try_hear(b"-ERR unknown command 'HELLO'\r\n").unwrap_err();

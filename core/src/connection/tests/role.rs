@@ -27,7 +27,7 @@ fn master() -> Desk {
 }
 
 #[test]
-fn a_master_that_says_so_when_it_is_greeted_is_asked_no_more() {
+fn a_master_that_hello_reveals_is_not_asked_for_its_role() {
     let mut desk = Desk::dial(&wants_a_master());
     desk.hear(&said("master"));
     assert!(!desk.send().contains("ROLE"));
@@ -35,7 +35,7 @@ fn a_master_that_says_so_when_it_is_greeted_is_asked_no_more() {
 }
 
 #[test]
-fn a_replica_is_left_as_soon_as_it_says_that_it_is_one() {
+fn a_replica_that_hello_reveals_is_left_if_a_master_is_needed() {
     let mut desk = Desk::dial(&wants_a_master());
     assert_eq!(desk.try_hear(&said("replica")), Err(ConnectionError::NotMaster));
     let mut desk = Desk::dial(&setup("redis://h"));
@@ -43,7 +43,7 @@ fn a_replica_is_left_as_soon_as_it_says_that_it_is_one() {
 }
 
 #[test]
-fn a_server_that_does_not_say_what_it_is_is_asked() {
+fn a_server_whose_hello_names_no_role_is_sent_role() {
     let mut desk = Desk::dial(&wants_a_master());
     desk.send();
     assert!(desk.hear(OLD).is_empty());
@@ -67,14 +67,14 @@ fn a_server_that_does_not_say_what_it_is_is_asked() {
 }
 
 #[test]
-fn who_does_not_mind_what_a_server_is_does_not_ask() {
+fn role_is_not_sent_if_no_role_is_required() {
     let mut desk = Desk::dial(&setup("redis://h"));
     desk.hear(OLD);
     assert!(!desk.send().contains("ROLE"));
 }
 
 #[test]
-fn a_replica_that_is_to_answer_reads_is_told_so_before_the_connection_is_ready() {
+fn readonly_is_sent_before_a_connection_for_reads_is_ready() {
     let reads = Setup { role: Role::Reader, ..setup("redis://h") };
     for (greeting, says) in [(said("replica"), "+OK\r\n+OK\r\n"), (OLD.to_vec(), "")] {
         let mut desk = Desk::dial(&reads);
@@ -93,7 +93,7 @@ fn a_replica_that_is_to_answer_reads_is_told_so_before_the_connection_is_ready()
 }
 
 #[test]
-fn a_master_that_was_demoted_is_left_at_once_and_what_it_refused_has_not_run() {
+fn a_demoted_master_is_left_and_its_refused_writes_have_not_run() {
     let mut desk = master();
     (1..=3).for_each(|tag| desk.incr(tag));
     desk.get(4);
@@ -113,7 +113,7 @@ fn a_master_that_was_demoted_is_left_at_once_and_what_it_refused_has_not_run() {
 }
 
 #[test]
-fn of_a_run_that_was_refused_only_what_was_refused_from_the_first_on_has_not_run() {
+fn a_refused_pipeline_has_not_run_only_if_its_first_command_was_refused() {
     let names: Names = ["a", "b"].into_iter().collect();
     let values = [Bytes::from_static(b"1"), Bytes::from_static(b"2")];
     for (first, lost) in [(READONLY, true), (&b"+OK\r\n"[..], false)] {
@@ -135,7 +135,7 @@ fn of_a_run_that_was_refused_only_what_was_refused_from_the_first_on_has_not_run
 }
 
 #[test]
-fn nobody_is_told_of_a_write_that_was_refused_once_its_time_was_over() {
+fn the_refusal_of_an_expired_write_is_not_reported() {
     let mut desk = master();
     desk.incr(1);
     desk.send();

@@ -84,7 +84,7 @@ fn each_of_the_two_commands_has_asking_in_front_of_it() {
 }
 
 #[test]
-fn a_read_behind_a_refused_write_is_no_write() {
+fn a_read_behind_a_refused_write_does_not_count_as_run() {
     let mut desk = Desk::dial(&Setup { role: Role::Master, ..setup("redis://h") });
     desk.hear(b"%2\r\n+proto\r\n:3\r\n+role\r\n+master\r\n");
     assert!(matches!(desk.hear(SETTLED)[..], [Event::Ready(_)]));

@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn no_part_of_a_password_is_in_what_is_nested_or_pushed_later(
+    fn no_part_of_a_password_is_in_later_nested_replies_or_pushes(
         secret in prop_oneof![text(' ', '~'), text('!', '\u{2fff}')],
         quote in 0..QUOTES.len(),
     ) {
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn no_part_of_a_password_is_in_the_error_that_refuses_it_later(
+    fn no_part_of_a_password_is_in_the_refusal_of_a_reauthentication(
         secrets in prop::collection::vec(text(' ', '~'), 1..4),
         quote in 0..QUOTES.len(),
         quoted in any::<prop::sample::Index>(),
@@ -144,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn no_part_of_a_password_is_in_the_error_of_a_command_behind_it(
+    fn no_part_of_a_password_is_in_the_error_of_the_next_command(
         secret in text('!', '~'),
         quote in prop::sample::select(std::vec![0_usize, 1, 2, 4, 5]).prop_map(|quote| QUOTES[quote]),
         blob in 0_usize..2,
@@ -160,7 +160,7 @@ proptest! {
 }
 
 #[test]
-fn which_secret_is_masked_does_not_depend_on_which_was_told_last() {
+fn all_secrets_of_a_connection_are_masked_and_not_only_the_last() {
     let mut desk = Desk::ready();
     desk.authenticate(None, "the-first-token");
     desk.authenticate(None, "the-second-token");
@@ -177,7 +177,7 @@ fn which_secret_is_masked_does_not_depend_on_which_was_told_last() {
 }
 
 #[test]
-fn a_password_that_looks_like_a_servers_words_connects_wherever_any_other_does() {
+fn a_password_that_looks_like_a_servers_reply_connects() {
     let long = "x".repeat(10_000);
     for password in [
         "unknown",
@@ -236,7 +236,7 @@ fn an_error_that_quotes_no_password_keeps_its_words() {
 }
 
 #[test]
-fn what_a_server_says_of_itself_shows_no_password() {
+fn a_servers_name_and_version_show_no_password() {
     let mut desk = Desk::dial(&with_password("hunter2-hunter2"));
     desk.hear(b"%3\r\n+server\r\n+a hunter2-hunter2\r\n+version\r\n+r2-hunter\r\n+proto\r\n:3\r\n");
     let events = desk.hear(b"+OK\r\n+OK\r\n+OK\r\n+PONG\r\n");

@@ -19,7 +19,7 @@ fn refused(tag: u64, text: &[u8]) -> Event {
 }
 
 #[test]
-fn a_connection_that_is_forgotten_is_left_and_what_it_refused_has_not_run() {
+fn a_deauthenticated_connection_is_left_and_its_refusals_have_not_run() {
     for refusal in [NOAUTH, WRONGPASS] {
         let mut desk = authenticated();
         desk.get(1);
@@ -81,7 +81,7 @@ fn a_permission_that_is_missing_ends_no_connection() {
 }
 
 #[test]
-fn of_a_run_that_is_refused_only_a_part_the_caller_hears_so() {
+fn a_partly_refused_pipeline_is_reported_to_the_caller() {
     let names: Names = ["a", "b"].into_iter().collect();
     let values = [Bytes::from_static(b"1"), Bytes::from_static(b"2")];
     for (first, is_refused) in [(NOAUTH, true), (&b"+OK\r\n"[..], false)] {
@@ -97,7 +97,7 @@ fn of_a_run_that_is_refused_only_a_part_the_caller_hears_so() {
 }
 
 #[test]
-fn the_keepalive_of_a_forgotten_connection_leaves_it_as_well() {
+fn a_refused_keepalive_ends_a_deauthenticated_connection() {
     let mut desk = authenticated();
     assert_eq!(desk.wait(Connection::KEEPALIVE), Ok(Vec::new()));
     desk.send();

@@ -54,7 +54,7 @@ fn nothing_large_is_taken_in_the_handshake() {
 }
 
 #[test]
-fn what_comes_with_the_last_word_of_the_greeting_answers_no_command() {
+fn a_reply_behind_the_last_one_of_the_greeting_is_refused() {
     // The outcome of the poll that ends the handshake: after it a caller may submit a command.
     let greet = |behind: &[u8]| {
         let mut desk = Desk::dial(&setup("redis://h"));
@@ -81,7 +81,7 @@ fn pushes_without_end_end_the_handshake() {
 }
 
 #[test]
-fn what_answers_nothing_is_refused_at_its_first_byte() {
+fn an_unsolicited_reply_is_refused_at_its_first_byte() {
     for first in b"$+:*_,#!=(%~-" {
         let mut desk = Desk::ready();
         assert_eq!(desk.try_hear(&[*first]), Err(ProtocolError::Unasked.into()));
@@ -124,7 +124,7 @@ fn an_endless_row_of_attributes_is_refused() {
 }
 
 #[test]
-fn only_what_can_have_a_large_reply_has_one() {
+fn a_large_reply_is_refused_for_commands_without_values() {
     let asks: [fn(&mut Desk); 3] = [
         |desk| desk.incr(1),
         |desk| desk.authenticate(None, "other password"),

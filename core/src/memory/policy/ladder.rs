@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_is_seen_after_what_was_asked_for_before() {
+    fn an_insertion_is_seen_after_earlier_requests() {
         let mut ladder = Ladder::new(Some(1000));
         (0..3).for_each(|hash| ladder.hear(4 * hash, false));
         ladder.settle();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shadow_keeps_about_as_many_of_many_as_of_few() {
+    fn the_size_of_a_shadow_does_not_depend_on_the_number_of_entries() {
         for entries in [512, 5000, 100_000, 10_000_000] {
             let mut ladder = Ladder::new(Some(entries));
             assert!((500..=1025).contains(&ladder.room), "{entries}: {}", ladder.room);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_follows_the_number_of_entries_where_that_is_not_known_before() {
+    fn the_sample_adapts_if_the_number_of_entries_is_unknown() {
         let mut ladder = Ladder::new(None);
         (0..100_000_u32).map(|n| n.wrapping_mul(0x9E37_79B1)).for_each(|hash| {
             if ladder.samples(hash) {
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_yields_to_one_that_hits_where_it_does_not() {
+    fn a_rule_yields_to_one_with_more_hits() {
         let mut ladder = Ladder::new(Some(300));
         let mut requests = 0;
         while ladder.ruling == 0 {
@@ -329,14 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_yields_where_the_cache_falls_behind_its_shadow() {
+    fn a_rule_yields_when_the_cache_falls_behind_its_shadow() {
         let mut ladder = Ladder::new(Some(300));
         (0..101).for_each(|_| ladder.count([1, 1, 1], false));
         assert_ne!(ladder.ruling, 0);
     }
 
     #[test]
-    fn a_rule_that_no_other_comes_near_is_renewed_where_the_cache_falls_behind_its_shadow() {
+    fn a_rule_without_rivals_is_renewed_when_the_cache_falls_behind() {
         let mut ladder = Ladder::new(Some(300));
         ladder.insert(4);
         (0..100).for_each(|_| ladder.count([1, 0, 0], true));

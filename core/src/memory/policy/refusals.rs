@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_key_is_counted_until_it_is_forgotten_or_eight_others_were_refused() {
+    fn a_refused_key_is_counted_until_forgotten_or_eight_more_are_refused() {
         let mut refusals = Refusals::new();
         refusals.hear(0);
         assert_eq!(refusals.asks(0), 0);

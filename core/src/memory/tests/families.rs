@@ -91,7 +91,7 @@ const ROOMS: [usize; 3] = [100, 1000, 2500];
 const TENTHS: [usize; 4] = [1, 4, 7, 9];
 
 #[test]
-fn keys_that_come_back_once_after_up_to_nine_tenths_of_the_room_hit_as_with_lru() {
+fn keys_that_return_once_within_nine_tenths_of_the_room_hit_as_with_lru() {
     for (room, tenths) in ROOMS.into_iter().flat_map(|room| TENTHS.map(|tenths| (room, tenths))) {
         let distance = u32::try_from(room * tenths / 10).unwrap();
         for read_through in [true, false] {
@@ -104,7 +104,7 @@ fn keys_that_come_back_once_after_up_to_nine_tenths_of_the_room_hit_as_with_lru(
 }
 
 #[test]
-fn a_set_of_keys_that_takes_the_place_of_another_hits_as_with_lru() {
+fn a_key_set_that_replaces_another_hits_as_with_lru() {
     for (room, tenths) in ROOMS.into_iter().flat_map(|room| TENTHS.map(|tenths| (room, tenths))) {
         let size = room * tenths / 10;
         // Each set that is counted ends.

@@ -112,7 +112,7 @@ fn a_cold_value_takes_the_place_of_cold_entries_whatever_its_size() {
 }
 
 #[test]
-fn a_large_value_has_room_that_is_free() {
+fn a_large_value_may_take_free_room() {
     for room in ROOMS {
         let hot = Hot::new(room, 20, 800);
         hot.set("large", 790);
@@ -122,7 +122,7 @@ fn a_large_value_has_room_that_is_free() {
 }
 
 #[test]
-fn a_large_value_in_the_place_of_a_small_one_in_use_is_as_cold_as_any() {
+fn a_large_value_that_replaces_a_small_one_in_use_is_cold() {
     for room in ROOMS {
         let hot = Hot::new(room, 100, 800);
         hot.set(&name(0), 900);
@@ -137,7 +137,7 @@ fn a_large_value_in_the_place_of_a_small_one_in_use_is_as_cold_as_any() {
 }
 
 #[test]
-fn a_large_value_that_is_asked_for_again_and_again_gets_in_and_stays() {
+fn a_large_value_that_is_requested_often_is_admitted_and_stays() {
     for room in ROOMS {
         for (parts, most) in [(200, 2), (500, 4), (900, 8)] {
             let hot = Hot::new(room, 100, 800);
@@ -161,7 +161,7 @@ fn a_large_value_that_is_asked_for_again_and_again_gets_in_and_stays() {
 }
 
 #[test]
-fn a_large_value_that_is_only_set_never_gets_in() {
+fn a_large_value_that_is_only_set_is_never_admitted() {
     let hot = Hot::new(4 << 20, 100, 800);
     for _ in 0..50 {
         hot.set("large", 900);
@@ -182,7 +182,7 @@ fn a_large_value_in_use_may_grow_a_little() {
 }
 
 #[test]
-fn where_only_entries_are_bounded_no_value_is_large() {
+fn without_a_byte_bound_no_value_is_large() {
     let store = Cells::bounded(Some(100), None);
     (0..100).for_each(|n| store.set(&name(n), "", Expiry::Never));
     (0..300).for_each(|n| assert!(store.get(&name(n % 100)).is_some()));
@@ -192,7 +192,7 @@ fn where_only_entries_are_bounded_no_value_is_large() {
 }
 
 #[test]
-fn where_both_are_bounded_bytes_say_what_is_large() {
+fn with_both_bounds_bytes_decide_which_values_are_large() {
     let store = Cells::bounded(Some(50), Some(1 << 20));
     (0..50).for_each(|n| store.set(&name(n), vec![1; 20_000], Expiry::Never));
     (0..150).for_each(|n| assert!(store.get(&name(n % 50)).is_some()));
@@ -203,7 +203,7 @@ fn where_both_are_bounded_bytes_say_what_is_large() {
 }
 
 #[test]
-fn where_there_is_room_for_few_a_new_value_is_kept_whatever_part_it_takes() {
+fn a_store_with_room_for_few_values_keeps_every_new_one() {
     for few in 1..=16_u64 {
         let store = Cells::bounded(None, Some(few * counted("00", 10_000)));
         for number in 0..50 {

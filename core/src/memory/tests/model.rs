@@ -399,7 +399,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn the_store_answers_as_a_map_does_and_stays_within_its_bounds(shape in shapes(), acts in acts()) {
+    fn the_store_behaves_like_a_map_within_its_bounds(shape in shapes(), acts in acts()) {
         let mut pair = Pair::new(shape);
         for act in &acts {
             pair.act(act);

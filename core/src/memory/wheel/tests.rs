@@ -54,7 +54,7 @@ fn millis(tick: u64) -> Instant {
 }
 
 #[test]
-fn a_timer_expires_at_its_tick_and_not_before_at_every_boundary_of_every_level() {
+fn a_timer_expires_exactly_at_its_tick_at_every_boundary() {
     let boundaries = (0..8).flat_map(|level| {
         let span = 1_u64 << (6 * level);
         [span - 1, span, span + 1, 63 * span, 64 * span - 1]
@@ -77,7 +77,7 @@ fn a_timer_expires_at_its_tick_and_not_before_at_every_boundary_of_every_level()
 }
 
 #[test]
-fn the_next_work_is_when_the_slot_begins_in_which_the_first_timer_hangs() {
+fn the_next_work_is_at_the_start_of_the_first_timers_slot() {
     for (due, begins) in [(5, 5), (63, 63), (100, 64), (4_095, 4_032), (5_000, 4_096)] {
         let mut clock = Clockwork::new(1);
         clock.start(0, millis(due));
@@ -86,7 +86,7 @@ fn the_next_work_is_when_the_slot_begins_in_which_the_first_timer_hangs() {
 }
 
 #[test]
-fn of_a_slot_that_has_passed_as_a_whole_each_timer_takes_one_step() {
+fn each_timer_of_a_passed_slot_takes_one_step() {
     for due in [5, 100, 5_000] {
         let mut clock = Clockwork::new(3);
         (0..3).for_each(|number| clock.start(number, millis(due)));
@@ -110,7 +110,7 @@ fn years_of_empty_time_cost_nothing() {
 }
 
 #[test]
-fn timers_within_one_tick_expire_once_all_of_their_time_has_passed() {
+fn a_timer_between_two_ticks_expires_at_the_later_one() {
     let mut clockwork = Clockwork::new(2);
     clockwork.start(0, Instant::from_nanos(5_000_001));
     clockwork.start(1, Instant::from_nanos(5_000_000));
@@ -119,7 +119,7 @@ fn timers_within_one_tick_expire_once_all_of_their_time_has_passed() {
 }
 
 #[test]
-fn a_stopped_timer_never_expires_wherever_it_hangs_in_its_list() {
+fn a_timer_stopped_anywhere_in_its_list_never_expires() {
     for stopped in 0..3 {
         let mut clockwork = Clockwork::new(3);
         (0..3).for_each(|number| clockwork.start(number, millis(100)));
@@ -199,7 +199,7 @@ fn a_deadline_before_the_last_boundary_expires_before_timers_that_are_due_later(
 }
 
 #[test]
-fn timers_can_be_started_while_a_slot_is_being_dealt_out() {
+fn timers_can_be_started_while_a_slot_is_processed() {
     let mut clockwork = Clockwork::new(101);
     (0..100).for_each(|number| clockwork.start(number, millis(4096 + u64::from(number))));
     assert_eq!(clockwork.wheel.step(&mut clockwork.all, millis(4100)), Step::Moved);
@@ -249,7 +249,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn what_expires_is_what_a_sorted_set_says(acts in acts()) {
+    fn timers_expire_as_in_a_sorted_set(acts in acts()) {
         let mut clockwork = Clockwork::new(16);
         let mut plain = BTreeMap::new();
         let mut now = Instant::ORIGIN;

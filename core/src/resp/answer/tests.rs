@@ -56,7 +56,7 @@ const ALL: [Shape; 17] = [
 ];
 
 #[test]
-fn an_answer_of_another_shape_is_an_error_that_says_which_was_expected() {
+fn a_reply_of_the_wrong_shape_is_an_error_naming_the_expected_one() {
     for (shape, expected) in [
         (Shape::Done, "OK"),
         (Shape::Pong(Pong::Done), "PONG"),
@@ -76,7 +76,7 @@ fn an_answer_of_another_shape_is_an_error_that_says_which_was_expected() {
 }
 
 #[test]
-fn every_command_says_what_it_expects_and_how_often() {
+fn every_command_states_the_shape_and_number_of_its_replies() {
     let space = KeySpace::default();
     let scope = space.scope(None).unwrap();
     let (none, two): (Names, Names) = (Names::default(), ["a", "b"].iter().collect());
@@ -122,7 +122,7 @@ fn the_topology_of_a_cluster_is_an_array_and_kept_as_it_is() {
 }
 
 #[test]
-fn statuses_are_taken_by_their_very_words() {
+fn statuses_must_match_exactly() {
     assert_eq!(reply(Shape::Done, "+OK\r\n"), Reply::Done);
     assert_eq!(reply(Shape::DoneMany(3), "+OK\r\n"), Reply::Done);
     assert_eq!(reply(Shape::Pong(Pong::Done), "+PONG\r\n"), Reply::Done);
@@ -157,7 +157,7 @@ fn a_value_is_a_blob_and_a_null_of_either_protocol_is_a_miss() {
 }
 
 #[test]
-fn values_come_in_order_and_their_number_must_be_that_of_the_keys() {
+fn values_are_in_order_and_must_be_as_many_as_the_keys() {
     let two = |a: Option<&'static str>, b: Option<&'static str>| {
         Reply::Values(vec![a.map(Bytes::from), b.map(Bytes::from)])
     };
@@ -222,7 +222,7 @@ fn flags_and_counts_are_integers_in_their_range() {
 }
 
 #[test]
-fn what_is_left_of_a_key_is_absent_forever_or_milliseconds() {
+fn remaining_is_absent_forever_or_milliseconds() {
     let left = |frame| {
         let reply = reply(Shape::Remaining, frame);
         let Reply::Remaining(left) = reply else { panic!("{reply:?}") };
@@ -236,7 +236,7 @@ fn what_is_left_of_a_key_is_absent_forever_or_milliseconds() {
 }
 
 #[test]
-fn a_sum_is_of_the_deltas_kind_and_a_status_is_the_reason_for_none() {
+fn a_sum_has_the_kind_of_its_delta_and_a_status_is_its_error() {
     assert_eq!(reply(Shape::Integer, "$2\r\n-7\r\n"), Reply::Number(Number::Integer(-7)));
     assert_eq!(reply(Shape::Float, "$2\r\n-7\r\n"), Reply::Number(Number::Float(-7.0)));
     assert_eq!(reply(Shape::Float, "$6\r\n1e+300\r\n"), Reply::Number(Number::Float(1e300)));
@@ -285,7 +285,7 @@ fn a_step_of_a_scan_is_a_cursor_and_keys() {
 }
 
 #[test]
-fn an_error_is_an_answer_to_every_command_typed_quoted_and_bounded() {
+fn every_command_may_be_answered_by_a_typed_and_bounded_error() {
     for shape in ALL {
         let answer = read(Expect(shape), "-READONLY You can't\x1b[31m\r\n");
         let Ok(Err(Failure::Server(error))) = answer else { panic!("{shape:?}: {answer:?}") };
@@ -300,7 +300,7 @@ fn an_error_is_an_answer_to_every_command_typed_quoted_and_bounded() {
 }
 
 #[test]
-fn that_a_script_is_not_known_is_an_answer_to_any_command() {
+fn noscript_is_an_answer_to_every_command() {
     for shape in ALL {
         let answer = read(Expect(shape), "-NOSCRIPT No matching script.\r\n");
         let Ok(Err(Failure::Server(error))) = answer else { panic!("{shape:?}: {answer:?}") };

@@ -43,7 +43,7 @@ fn every_scalar_is_read_and_attributes_are_passed_over() {
 }
 
 #[test]
-fn what_a_frame_is_not_it_does_not_hold() {
+fn a_frame_converts_to_no_other_kind() {
     let part = first(b":1\r\n").unwrap();
     assert_eq!((part.bytes(), part.boolean(), part.error()), (None, None, None));
     assert!(part.elements().is_none());
@@ -55,7 +55,7 @@ fn what_a_frame_is_not_it_does_not_hold() {
 }
 
 #[test]
-fn elements_are_those_of_the_top_level_only() {
+fn elements_are_only_those_of_the_top_level() {
     let frame =
         b"*5\r\n*2\r\n%1\r\n+a\r\n:1\r\n_\r\n|1\r\n+x\r\n*1\r\n+y\r\n$1\r\nb\r\n*0\r\n~-0\r\n";
     let frame = &frame[..frame.len() - 5];
@@ -101,7 +101,7 @@ fn hello_is_read_from_a_map_and_from_a_flat_array() {
 }
 
 #[test]
-fn what_is_no_answer_to_hello_is_refused() {
+fn malformed_replies_to_hello_are_refused() {
     for frame in
         ["+OK\r\n", "%0\r\n", "*-1\r\n", "%1\r\n+proto\r\n:4\r\n", "%1\r\n+proto\r\n+3\r\n"]
     {
@@ -113,7 +113,7 @@ fn what_is_no_answer_to_hello_is_refused() {
 }
 
 #[test]
-fn a_push_tells_its_kind_and_its_payload() {
+fn a_push_has_a_kind_and_a_payload() {
     let push = push_of(b"|1\r\n+a\r\n+b\r\n>3\r\n$7\r\nmessage\r\n+channel\r\n$2\r\nhi\r\n");
     assert_eq!(push.kind, "message");
     let payload: Vec<_> = push.payload().unwrap().map(|part| part.unwrap().bytes()).collect();
@@ -150,7 +150,7 @@ fn a_push_is_a_copy_of_its_frame_unless_that_is_large() {
 }
 
 #[test]
-fn what_is_no_push_is_refused() {
+fn malformed_pushes_are_refused() {
     for frame in ["*1\r\n+message\r\n", ">0\r\n", ">1\r\n:1\r\n", ">1\r\n$-1\r\n", ">1\r\n", ""] {
         assert!(push(Bytes::copy_from_slice(frame.as_bytes())).is_err(), "{frame:?}");
     }

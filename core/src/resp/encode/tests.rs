@@ -154,7 +154,7 @@ fn a_refusal_of_scripts_outlives_what_the_server_forgets() {
 }
 
 #[test]
-fn a_number_to_begin_with_is_sent_as_the_first_sum_or_the_reason_why_there_is_none() {
+fn an_initial_value_is_sent_as_the_first_sum_or_its_error() {
     let space = space();
     let key = space.scope(None).unwrap().key(b"k");
     let sent = |delta, initial, expiry| {
@@ -177,7 +177,7 @@ fn a_number_to_begin_with_is_sent_as_the_first_sum_or_the_reason_why_there_is_no
 }
 
 #[test]
-fn a_value_to_be_compared_is_sent_with_a_script_of_its_own() {
+fn delete_if_equals_sends_its_value_with_its_own_script() {
     let space = space();
     let key = space.scope(None).unwrap().key(b"k");
     let (value, mut scripts) = (Bytes::from_static(b"\0\r\n\xff"), Scripts::default());
@@ -219,7 +219,7 @@ fn requests_are_arrays_of_blobs() {
 }
 
 #[test]
-fn a_large_value_is_sent_from_where_it_is() {
+fn a_large_value_is_sent_without_a_copy() {
     let space = space();
     let key = space.scope(None).unwrap().key(b"k");
     let value = &Bytes::from(vec![b'v'; Output::SEALED_FROM]);
@@ -259,7 +259,7 @@ fn the_largest_argument_is_found_before_anything_is_written() {
 }
 
 #[test]
-fn numbers_and_lengths_at_every_digit_boundary_go_out_whole() {
+fn numbers_and_lengths_at_every_digit_boundary_are_encoded_exactly() {
     let space = space();
     let scope = space.scope(None).unwrap();
     let powers = (0..20).map(|power| 10_u64.pow(power)).chain([u64::MAX, 1 << 63, 1 << 53]);
@@ -357,7 +357,7 @@ proptest! {
     }
 
     #[test]
-    fn any_key_and_value_go_out_whole(
+    fn any_key_and_value_are_encoded_exactly(
         name in prop::collection::vec(any::<u8>(), 0..120),
         value in prop::collection::vec(any::<u8>(), 0..1200),
         left in any::<u64>(),

@@ -89,7 +89,7 @@ fn looks(input: &[u8], step: usize) -> usize {
 }
 
 #[test]
-fn every_kind_of_frame_ends_where_it_ends() {
+fn every_kind_of_frame_ends_at_its_last_byte() {
     for frame in [
         "+\r\n",
         "+OK\r\n",
@@ -131,7 +131,7 @@ fn every_kind_of_frame_ends_where_it_ends() {
 }
 
 #[test]
-fn what_is_no_number_is_named() {
+fn an_invalid_number_is_named_by_its_purpose() {
     for (frame, name) in [
         ("$x\r\n", "a blob's length"),
         ("!x\r\n", "a blob's length"),
@@ -144,7 +144,7 @@ fn what_is_no_number_is_named() {
 }
 
 #[test]
-fn a_length_in_any_but_its_canonical_form_is_refused_before_its_line_ends() {
+fn a_non_canonical_length_is_refused_before_its_line_ends() {
     let number = |text: &str| {
         for kind in ["$", "*", "!", "=", "%", "~", ">", "|"] {
             let error = refused(format!("{kind}{text}").as_bytes());
@@ -264,7 +264,7 @@ fn the_work_does_not_depend_on_the_size_of_the_reads() {
 }
 
 #[test]
-fn a_blob_that_is_there_as_a_whole_is_read_at_a_glance() {
+fn a_complete_blob_is_read_at_a_glance() {
     let (bytes, looks) = (b"*3\r\n$3\r\nabc\r\n$1\r\nd\r\n$0\r\n\r\n", Cell::new(0));
     let rx = Counted { bytes, looks: &looks, glances: true };
     assert_eq!(Scanner::default().run(&rx), Ok(Some(bytes.len())));
@@ -335,7 +335,7 @@ fn elements_are_bounded_in_one_aggregate_and_in_all_of_them_together() {
 }
 
 #[test]
-fn a_blob_that_is_there_as_a_whole_is_bounded_as_any_other() {
+fn a_complete_blob_is_bounded_like_any_other() {
     let limits = Limits { blob: 3, frame: 19, ..Limits::default() };
     let scan = |text: &str| Scanner::new(limits).scan(text.as_bytes());
     assert_eq!(scan("$3\r\nabc\r\n"), Ok(Some(9)));
@@ -365,7 +365,7 @@ fn a_push_inside_another_frame_is_refused() {
 }
 
 #[test]
-fn an_error_stays() {
+fn a_scanner_error_is_permanent() {
     let mut scanner = Scanner::default();
     let error = scanner.scan(b"*2\r\n$+1").unwrap_err();
     assert_eq!(scanner.scan(b"*2\r\n$+1\r\n"), Err(error.clone()));

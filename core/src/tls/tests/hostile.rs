@@ -11,7 +11,7 @@ use rustls::{ConnectionTrafficSecrets, ContentType, ProtocolVersion};
 use super::*;
 
 #[test]
-fn a_forger_is_heard_as_long_as_it_keeps_to_the_rules() {
+fn valid_records_of_a_forger_are_accepted() {
     let heard = answer(|forger| {
         let mut bytes = forger.record(ContentType::ApplicationData, b"said ");
         // A few records may be empty.
@@ -25,7 +25,7 @@ fn a_forger_is_heard_as_long_as_it_keeps_to_the_rules() {
 }
 
 #[test]
-fn messages_of_the_handshake_out_of_place_end_the_session() {
+fn handshake_messages_out_of_place_end_the_session() {
     let (hello_request, client_hello) = (&[0, 0, 0, 0][..], &[1, 0, 0, 1, 3][..]);
     let finished = &[20, 0, 0, 4, 1, 2, 3, 4][..];
     for message in [hello_request, client_hello, finished] {
@@ -36,7 +36,7 @@ fn messages_of_the_handshake_out_of_place_end_the_session() {
 }
 
 #[test]
-fn a_message_of_the_handshake_that_other_records_interrupt_ends_the_session() {
+fn an_interrupted_handshake_message_ends_the_session() {
     assert!(fails(&answer(|forger| {
         let mut bytes = forger.record(ContentType::Handshake, &[24, 0, 0]);
         bytes.extend(forger.record(ContentType::ApplicationData, b"in between"));
@@ -51,7 +51,7 @@ fn a_message_of_the_handshake_that_other_records_interrupt_ends_the_session() {
 }
 
 #[test]
-fn a_message_of_the_handshake_that_is_too_long_ends_the_session() {
+fn an_overlong_handshake_message_ends_the_session() {
     assert!(fails(&answer(|forger| {
         let mut bytes = forger.record(ContentType::Handshake, &[4, 2, 0, 0]);
         for _ in 0..20 {
@@ -62,7 +62,7 @@ fn a_message_of_the_handshake_that_is_too_long_ends_the_session() {
 }
 
 #[test]
-fn a_change_of_keys_in_pieces_is_one() {
+fn a_fragmented_key_update_is_accepted() {
     let (mut session, mut forger) = Forger::open();
     let mut rx = BytesMut::new();
     for part in [24, 0, 0, 1, 0].chunks(1) {
@@ -75,7 +75,7 @@ fn a_change_of_keys_in_pieces_is_one() {
 }
 
 #[test]
-fn an_alert_ends_the_session_and_one_in_pieces_or_in_the_clear_is_none() {
+fn only_whole_encrypted_alerts_are_reported_as_alerts() {
     for (record, alert) in
         [([2, 116], "certificate_required"), ([2, 222], "222"), ([9, 40], "handshake_failure")]
     {
@@ -99,7 +99,7 @@ fn records_of_impossible_lengths_end_the_session() {
 }
 
 #[test]
-fn a_flood_of_records_that_say_nothing_ends_the_session() {
+fn a_flood_of_records_without_data_ends_the_session() {
     for (kind, payload) in [
         (ContentType::ApplicationData, &[][..]),
         (ContentType::Alert, &[1, 90]),
@@ -113,7 +113,7 @@ fn a_flood_of_records_that_say_nothing_ends_the_session() {
 }
 
 #[test]
-fn what_was_said_before_an_error_is_heard() {
+fn data_before_an_error_is_delivered() {
     let bad: [fn(&mut Forger) -> Vec<u8>; 2] =
         [|forger| forger.record(ContentType::Alert, &[2, 80]), |_| clear(23, &[0; 64])];
     for bad in bad {
@@ -129,7 +129,7 @@ fn what_was_said_before_an_error_is_heard() {
 }
 
 #[test]
-fn nothing_is_taken_in_or_sent_after_our_own_end() {
+fn nothing_is_received_or_sent_after_close() {
     for version in BOTH {
         let mut wire = Wire::new(version, usize::MAX);
         wire.shake().unwrap();
@@ -145,7 +145,7 @@ fn nothing_is_taken_in_or_sent_after_our_own_end() {
 }
 
 #[test]
-fn the_words_of_a_certificate_are_cut() {
+fn text_from_a_certificate_is_truncated() {
     let ours = Authority::new();
     let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
     let purposes = (0..2_000).map(|number| vec![1, 3, 6, 1, 4, 1, 311, number]);
@@ -169,7 +169,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn no_bytes_panic_before_the_handshake_is_over(
+    fn no_bytes_cause_a_panic_during_the_handshake(
         bytes in proptest::collection::vec(any::<u8>(), 0..400),
         cut in 0..2_000_usize,
         at in any::<prop::sample::Index>(),
@@ -193,7 +193,7 @@ proptest! {
     }
 
     #[test]
-    fn no_records_panic_once_it_is(
+    fn no_records_cause_a_panic_after_the_handshake(
         records in proptest::collection::vec(
             (20..25_u8, proptest::collection::vec(any::<u8>(), 0..80), any::<bool>()),
             1..12,

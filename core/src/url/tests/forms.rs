@@ -4,7 +4,7 @@ use super::*;
 use crate::secret::Secret;
 
 #[test]
-fn forms_of_other_clients_are_taken() {
+fn url_forms_of_other_clients_are_accepted() {
     for (url, topology, database) in [
         ("unix:///run/redis.sock", "unix:/run/redis.sock", 0),
         ("unix:///run/redis.sock?db=3", "unix:/run/redis.sock", 3),
@@ -35,7 +35,7 @@ fn forms_of_other_clients_are_taken() {
 }
 
 #[test]
-fn forms_that_are_not_taken_are_refused_with_the_one_to_write() {
+fn unsupported_url_forms_are_refused_with_the_form_to_write() {
     for (url, form) in [
         ("redis://user:@host", "user:password@host or :password@host, or the host alone"),
         ("redis://:@host", "user:password@host or :password@host, or the host alone"),
@@ -108,7 +108,7 @@ fn no_part_of_a_url_forges_a_line_of_a_message() {
 }
 
 #[test]
-fn what_a_message_shows_of_a_url_is_bounded() {
+fn url_text_in_messages_is_bounded() {
     let long = "x".repeat(1 << 20);
     for url in [
         format!("redis://{long}"),
@@ -132,7 +132,7 @@ fn what_a_message_shows_of_a_url_is_bounded() {
 }
 
 #[test]
-fn what_may_be_credentials_of_a_store_in_memory_is_masked() {
+fn possible_credentials_in_a_store_name_are_masked() {
     for url in [
         "locmem://:secret@x",
         "locmem://user:secret@x",
@@ -150,7 +150,7 @@ fn what_may_be_credentials_of_a_store_in_memory_is_masked() {
 }
 
 #[test]
-fn what_follows_a_password_with_an_ampersand_is_not_quoted() {
+fn text_after_a_password_with_an_ampersand_is_not_quoted() {
     for rest in [
         "hunter2",
         "hunter2=",

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_hears_once_what_became_of_its_command() {
+    fn an_outcome_is_returned_once() {
         let mut slots = Slots::default();
         let tag = slots.take(Waker::noop().clone());
         assert!(poll(&mut slots, tag).is_none());
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_taken_by_itself_and_once_and_nothing_else_is() {
+    fn take_value_returns_a_value_once_and_no_other_outcome() {
         let mut slots = Slots::default();
         for value in [None, Some(Bytes::from_static(b"value"))] {
             let tag = slots.take(Waker::noop().clone());
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_used_again_is_another_place() {
+    fn a_reused_place_has_a_new_tag() {
         let mut slots = Slots::default();
         let old = slots.take(Waker::noop().clone());
         assert!(matches!(slots.abandon(old), (Some(_), None)));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_nobody_fetched_is_handed_out_on_the_way_out() {
+    fn abandon_returns_an_outcome_that_was_not_polled() {
         let mut slots = Slots::default();
         let tag = slots.take(Waker::noop().clone());
         assert!(slots.settle(tag, done()).is_ok());
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_given_back_hands_out_its_waker() {
+    fn giving_a_place_back_returns_its_waker() {
         let mut slots = Slots::default();
         let tag = slots.take(Waker::noop().clone());
         assert!(slots.give_back(tag).is_some());
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_waker_of_another_task_is_displaced_into_the_hands_of_the_caller() {
+    fn a_displaced_waker_is_returned_to_the_caller() {
         struct Task;
         impl Wake for Task {
             fn wake(self: Arc<Self>) {}

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_grows_with_the_number_of_changes_however_many_are_open() {
+    fn the_cost_of_publishing_is_linear_in_the_number_of_changes() {
         for count in [100, 1_000, 10_000, 100_000] {
             let (opened, ended) = (cost(1..=count), cost((0..count).rev()));
             let most = count * 16 + MANY * MANY;
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn few_connections_are_shown_at_each_change_and_a_pool_that_is_full_or_not_any_more_at_once() {
+    fn few_connections_and_changes_of_fullness_are_published_at_once() {
         let mut publication = Publication::default();
         publication.renew(true);
         publication.change();

@@ -79,7 +79,7 @@ mod tests {
     use crate::redis::load::BUSY;
 
     #[test]
-    fn large_values_go_to_the_last_busy_link_that_works_or_else_to_the_last() {
+    fn large_values_use_the_last_busy_connection_or_else_the_last_usable_one() {
         let place = |loads: &[usize]| place_for_large(loads.iter().copied(), BUSY);
         assert_eq!(place(&[]), None);
         assert_eq!(place(&[0]), Some(0));

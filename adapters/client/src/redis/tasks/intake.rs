@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_room_grows_while_reads_fill_it_and_shrinks_again() {
+    fn the_read_buffer_grows_while_reads_fill_it_and_shrinks_again() {
         let mut intake = Intake::new();
         assert!(read(&mut intake, usize::MAX) >= LEAST);
         for _ in 0..10 {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_value_gets_its_room_at_once_but_a_liar_gets_little() {
+    fn a_large_value_gets_room_at_once_but_a_false_length_gets_little() {
         let mut intake = Intake::new();
         intake.resize(1_000_000);
         assert_eq!(intake.room, 1_000_000);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_burst_has_grown_is_given_back() {
+    fn memory_that_a_burst_needed_is_released() {
         let mut intake = Intake::new();
         intake.rx.put_bytes(b'x', 64 << 20);
         intake.resize(0);

@@ -17,7 +17,7 @@ use crate::tls::TlsClient;
 use crate::tls::socket::TlsSocket;
 
 #[test]
-fn whatever_is_said_crosses_byte_by_byte() {
+fn data_crosses_byte_by_byte() {
     let (ours, client) = ends();
     for version in [&TLS12, &TLS13] {
         let (mut socket, far) = connect(&client, ours.issue(&["localhost"]).server(version));
@@ -30,7 +30,7 @@ fn whatever_is_said_crosses_byte_by_byte() {
 }
 
 #[test]
-fn what_was_taken_while_the_wire_was_blocked_is_written_by_the_next_read() {
+fn the_next_read_writes_data_taken_while_the_wire_was_blocked() {
     let (mut socket, far) = shaken();
     far.lock().unwrap().room = 0;
     say(&mut socket, b"PING").unwrap();
@@ -55,7 +55,7 @@ fn a_wire_that_stays_blocked_takes_no_more_than_the_session_keeps() {
 }
 
 #[test]
-fn a_write_that_fails_is_told_by_what_the_server_said_before() {
+fn a_failed_write_is_reported_as_the_servers_alert() {
     let (mut socket, far) = shaken();
     let mut guard = far.lock().unwrap();
     let forged = [&[23, 3, 3, 0, 32][..], &[0; 32]].concat();
@@ -72,7 +72,7 @@ fn a_write_that_fails_is_told_by_what_the_server_said_before() {
 }
 
 #[test]
-fn a_write_that_fails_for_no_known_reason_is_an_error_of_the_wire() {
+fn a_failed_write_without_an_alert_is_an_io_error() {
     for ended in [false, true] {
         let (mut socket, far) = shaken();
         (far.lock().unwrap().broken, far.lock().unwrap().ended) = (true, ended);
@@ -83,7 +83,7 @@ fn a_write_that_fails_for_no_known_reason_is_an_error_of_the_wire() {
 }
 
 #[test]
-fn an_end_is_one_where_the_server_said_so_and_cut_off_where_not() {
+fn an_end_without_close_notify_is_a_truncation() {
     for said in [true, false] {
         let (mut socket, far) = shaken();
         let mut guard = far.lock().unwrap();
@@ -107,7 +107,7 @@ fn an_end_is_one_where_the_server_said_so_and_cut_off_where_not() {
 }
 
 #[test]
-fn what_was_said_before_an_error_is_heard_first() {
+fn data_before_an_error_is_read_first() {
     let (mut socket, far) = shaken();
     let mut guard = far.lock().unwrap();
     guard.server.writer().write_all(b"bye").unwrap();
@@ -125,7 +125,7 @@ fn what_was_said_before_an_error_is_heard_first() {
 }
 
 #[test]
-fn a_server_that_never_comes_to_the_point_lets_others_have_their_turn() {
+fn a_read_yields_while_a_server_sends_byte_by_byte() {
     let (mut socket, far) = shaken();
     let text = [b'x'; 10_000];
     far.lock().unwrap().server.writer().write_all(&text).unwrap();
@@ -140,7 +140,7 @@ fn a_server_that_never_comes_to_the_point_lets_others_have_their_turn() {
 }
 
 #[test]
-fn who_goes_says_so() {
+fn dropping_the_socket_sends_close_notify() {
     let (socket, far) = shaken();
     let gone = || far.lock().unwrap().server.reader().read(&mut [0]);
     assert_eq!(gone().unwrap_err().kind(), io::ErrorKind::WouldBlock);

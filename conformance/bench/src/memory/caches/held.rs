@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_over_once_its_timeout_has_passed() {
+    fn a_held_value_expires_after_its_timeout() {
         let value = Bytes::from_static(b"v");
         let held = Timed::hold(value.clone(), Some(Duration::from_secs(60)));
         assert!(held.left().unwrap() <= Duration::from_secs(60) && !held.is_over());

@@ -157,14 +157,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cache_is_read_by_the_name_it_is_shown_with() {
+    fn every_cache_parses_from_its_printed_name() {
         for &who in Who::value_variants() {
             assert_eq!(Who::from_str(who.name(), false), Ok(who));
         }
     }
 
     #[test]
-    fn every_cache_answers_what_was_stored_until_its_timeout() {
+    fn every_cache_returns_a_value_until_its_timeout() {
         for &who in Who::value_variants() {
             for timeouts in [false, true] {
                 let store = who.open(Room { entries: Some(1000), timeouts }).unwrap();

@@ -103,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loop_is_a_fifth_larger_than_the_cache_and_comes_around() {
+    fn a_loop_is_a_fifth_larger_than_the_cache_and_repeats() {
         let trace = a_loop(101);
         assert_eq!((trace.distinct(), trace.end()), (122, 122));
         assert_eq!(trace.ids[0], trace.ids[122]);
     }
 
     #[test]
-    fn keys_of_a_scan_come_once() {
+    fn each_key_of_a_scan_occurs_once() {
         let ids = scan();
         let mut fresh: Vec<_> = ids.into_iter().filter(|&id| id >= 50_000).collect();
         let all = fresh.len();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_the_same_every_time() {
+    fn generated_traces_are_deterministic() {
         assert_eq!(fixed(), fixed());
     }
 }

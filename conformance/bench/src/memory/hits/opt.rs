@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_what_comes_again_soonest() {
+    fn opt_keeps_the_keys_that_are_used_again_soonest() {
         assert_eq!(opt(&[0, 1, 2, 0, 1, 2], 1), 1);
         assert_eq!(opt(&[0, 1, 2, 0, 1, 2, 0, 1, 2], 2), 4);
         assert_eq!(opt(&[0, 1, 2, 0, 1, 2], 3), 3);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_used_again_takes_no_room() {
+    fn opt_keeps_no_key_that_is_never_used_again() {
         assert_eq!(opt(&[0, 1, 2, 3, 0], 1), 1);
     }
 

@@ -52,7 +52,7 @@ mod tests {
     use crate::memory::spread::Spread;
 
     #[test]
-    fn a_report_has_the_parts_that_were_measured_and_says_what_was_not() {
+    fn a_report_has_the_measured_parts_and_marks_missing_figures() {
         let mut figures = Figures::default();
         figures.set_conditions("resident", "date=today".to_owned());
         figures.put("resident", "1000000", "ours", "bytes", Spread::alone(227.4));

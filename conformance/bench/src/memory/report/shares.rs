@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_of_the_room_between_lru_and_opt_and_cells_without_room_do_not_count() {
+    fn a_share_is_relative_to_lru_and_opt_and_skips_cells_without_a_gap() {
         let figures = figures(&[
             ("real/web/1", 55.0, 50.0, 60.0),
             ("made/loop/1", 0.0, 0.0, 80.0),

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_has_its_ratio_in_brackets_and_what_was_not_measured_is_left_empty() {
+    fn ratios_are_in_brackets_and_missing_figures_are_blank() {
         let mut figures = Figures::default();
         let spread = |median| Spread { median, min: 0.5, max: 2.0 };
         let mode = throughput::MODE;

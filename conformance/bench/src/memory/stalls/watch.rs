@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_counts_by_the_wall_and_not_as_the_threads_own_time() {
+    fn a_pause_counts_as_wall_time_but_not_as_cpu_time() {
         let mut watch = Watch::new();
         watch.end();
         std::thread::sleep(Duration::from_millis(50));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_between_operations_does_not_count() {
+    fn time_between_operations_does_not_count() {
         let mut watch = Watch::new();
         std::thread::sleep(Duration::from_millis(50));
         watch.begin();

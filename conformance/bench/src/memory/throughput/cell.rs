@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cell_has_a_name_of_its_own() {
+    fn every_cell_has_a_distinct_name() {
         let mut names: Vec<_> = Cell::all().iter().map(Cell::to_string).collect();
         assert_eq!((names.len(), names[0].as_str()), (18, "zipf/on/1"));
         names.sort();

@@ -284,7 +284,7 @@ impl Pair {
 
 proptest! {
     #[test]
-    fn it_chooses_as_the_naive_policy_does(acts in acts()) {
+    fn the_policy_chooses_as_the_naive_policy_does(acts in acts()) {
         let mut pair = Pair { cache: Cache::new(ROOM), naive: Naive::default() };
         acts.iter().for_each(|act| pair.act(act));
     }

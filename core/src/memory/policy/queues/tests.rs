@@ -113,7 +113,7 @@ fn key(hash: u32) -> u32 {
 }
 
 #[test]
-fn a_scan_does_not_flush_what_is_asked_for_again() {
+fn a_scan_does_not_flush_entries_in_use() {
     let mut cache = Cache::new(100);
     for _ in 0..3 {
         cache.ask_all(0..50);
@@ -123,7 +123,7 @@ fn a_scan_does_not_flush_what_is_asked_for_again() {
 }
 
 #[test]
-fn a_key_that_comes_back_soon_after_it_went_enters_the_main_queue() {
+fn a_key_that_returns_soon_after_eviction_enters_the_main_queue() {
     let mut cache = Cache::new(20);
     cache.ask_all(0..20);
     cache.ask(100);
@@ -135,7 +135,7 @@ fn a_key_that_comes_back_soon_after_it_went_enters_the_main_queue() {
 }
 
 #[test]
-fn what_is_never_asked_for_again_goes_in_the_order_it_came() {
+fn unused_entries_are_evicted_in_insertion_order() {
     let mut cache = Cache::new(4);
     cache.ask_all(0..30);
     let left: Vec<_> = cache.ids.keys().copied().collect();
@@ -160,7 +160,7 @@ fn admits(cache: &mut Cache) -> bool {
 }
 
 #[test]
-fn a_candidate_is_refused_by_three_entries_in_use_each_of_which_pays_with_a_use() {
+fn a_candidate_is_refused_by_three_entries_that_each_pay_with_a_use() {
     let mut cache = in_use(100);
     let uses = |cache: &mut Cache| -> Vec<u8> {
         let used = |key| *cache.all.get_mut(cache.ids[&key]).unwrap().uses.0.get_mut() & Uses::MOST;
@@ -172,7 +172,7 @@ fn a_candidate_is_refused_by_three_entries_in_use_each_of_which_pays_with_a_use(
 }
 
 #[test]
-fn entries_that_nobody_asked_for_since_the_last_look_are_no_rivals() {
+fn entries_unused_since_the_last_look_are_no_rivals() {
     let mut cache = in_use(99);
     assert!((0..33).all(|_| !admits(&mut cache)));
     assert!((0..33).all(|_| admits(&mut cache)));
@@ -188,7 +188,7 @@ fn entries_that_are_asked_for_between_looks_stay_rivals() {
 }
 
 #[test]
-fn of_a_loop_that_is_longer_than_the_room_as_much_hits_as_there_is_room_for() {
+fn a_loop_longer_than_the_room_hits_as_often_as_the_room_allows() {
     for (room, length) in [(500_u32, 550), (500, 600), (1000, 1050), (1000, 1200), (1000, 2000)] {
         let mut cache = Cache::new(u64::from(room));
         (0..50).for_each(|_| {
@@ -202,7 +202,7 @@ fn of_a_loop_that_is_longer_than_the_room_as_much_hits_as_there_is_room_for() {
 }
 
 #[test]
-fn a_loop_many_times_longer_than_the_room_fills_the_main_queue_all_the_same() {
+fn a_loop_many_times_longer_than_the_room_still_fills_the_main_queue() {
     let mut cache = Cache::new(1000);
     (0..30).for_each(|_| {
         cache.ask_all(0..10_000);
@@ -212,7 +212,7 @@ fn a_loop_many_times_longer_than_the_room_fills_the_main_queue_all_the_same() {
 }
 
 #[test]
-fn after_a_loop_what_is_asked_for_next_takes_its_place_within_a_few_rounds() {
+fn after_a_loop_new_keys_replace_it_within_a_few_rounds() {
     let mut cache = Cache::new(1000);
     (0..50).for_each(|_| {
         cache.ask_all(0..1200);
@@ -225,7 +225,7 @@ fn after_a_loop_what_is_asked_for_next_takes_its_place_within_a_few_rounds() {
 }
 
 #[test]
-fn after_a_loop_the_small_queue_gives_time_again_to_what_comes_back_soon() {
+fn after_a_loop_the_small_queue_again_keeps_keys_that_return_soon() {
     let mut cache = Cache::new(1000);
     (0..50).for_each(|_| {
         cache.ask_all(0..1200);
@@ -253,7 +253,7 @@ fn the_spared_entry_is_never_the_victim() {
 }
 
 #[test]
-fn a_heavy_spared_entry_alone_in_main_makes_the_light_one_in_small_go() {
+fn the_small_entry_is_evicted_if_main_holds_only_the_spared_one() {
     let mut cache = Cache::new(2000);
     cache.ask_for(1, 1000);
     cache.ask_for(2, 1);
@@ -272,7 +272,7 @@ fn an_empty_policy_has_no_victim() {
 }
 
 #[test]
-fn one_eviction_turns_a_bounded_number_of_entries_though_all_are_in_use() {
+fn one_eviction_turns_few_entries_even_if_all_are_in_use() {
     // All of them in main, whose oldest is then the key 64 turns after the first.
     let mut cache = in_use(1000);
     assert_eq!(cache.victim(None, 1), Some(PATIENCE));
@@ -285,7 +285,7 @@ fn one_eviction_turns_a_bounded_number_of_entries_though_all_are_in_use() {
 }
 
 #[test]
-fn one_candidate_turns_a_bounded_number_of_entries_though_none_is_a_rival() {
+fn one_candidate_turns_few_entries_even_without_a_rival() {
     let mut cache = in_use(198);
     assert!((0..66).all(|_| !admits(&mut cache)));
     assert!(admits(&mut cache));
