@@ -3,7 +3,7 @@
 //! A command says *what* to do, never *how*: the in-memory store executes it, a connection encodes
 //! it. By the time a command exists, expiry is resolved, keys are validated and values are bytes.
 //!
-//! All that others have to know of a command is in one place, [`Command::facts`]: its name, its keys
+//! All that others have to know of a command is in one place, `Command::facts`: its name, its keys
 //! and values, its expiry, and what it does to its keys. A new command needs an arm there, one in
 //! `resp/encode.rs` for the wire, one in `memory/store.rs` and one in `dummy.rs`.
 

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Any of them may end in a query of [`Options`]. Within a URL, a password must be percent-encoded
-//! (above all its `:`, `/`, `?`, `#`, `@` and spaces). It is only ever shown as [`Secret::MASK`]:
+//! (above all its `:`, `/`, `?`, `#`, `@` and spaces). It is only ever shown as [`Secret::MASK`](crate::secret::Secret::MASK):
 //! neither a [`CacheUrl`] nor a [`UrlError`] prints the part before an `@`, not even if the URL is
 //! malformed. This module knows neither the meaning of the options nor how to reach a server.
 

@@ -1,5 +1,5 @@
 //! The name of a flight.
 
-/// Identifies the load of one key. Never reused within one [`Flights`].
+/// Identifies the load of one key. Never reused within one [`Flights`](super::Flights).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FlightId(pub(super) u64);
