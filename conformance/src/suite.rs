@@ -732,7 +732,7 @@ macro_rules! __cases {
                 an_abandoned_suspect_frees_its_connection_for_others
                 the_end_of_a_connection_that_has_answered_lengthens_no_backoff
                 an_error_nested_in_a_reply_fails_only_its_call
-                a_proxys_report_of_an_outage_is_retryable
+                an_outage_reported_by_a_proxy_is_retryable
                 a_connection_that_lost_its_authentication_is_left
                 a_batch_is_halved_when_the_peer_hangs_up_on_many_values
             }

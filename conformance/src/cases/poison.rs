@@ -210,7 +210,7 @@ pub async fn an_error_nested_in_a_reply_fails_only_its_call(cx: Context) {
     }
 }
 
-pub async fn a_proxys_report_of_an_outage_is_retryable(cx: Context) {
+pub async fn an_outage_reported_by_a_proxy_is_retryable(cx: Context) {
     for text in [
         "upstream failure",
         "no upstream host",
