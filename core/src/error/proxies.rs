@@ -79,7 +79,7 @@ mod tests {
     use crate::error::{ServerError, ServerErrorKind};
 
     #[test]
-    fn a_proxys_outage_is_recognized_without_a_code_and_in_any_case() {
+    fn an_outage_at_a_proxy_is_recognized_in_any_case() {
         for sentence in NOTHING_SENT.iter().chain(&LOST) {
             for text in [
                 sentence.to_string(),

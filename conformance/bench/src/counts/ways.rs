@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_line_of_a_childs_output_is_parsed() {
+    fn only_the_last_line_of_output_is_parsed() {
         let totals = allocated("hello\n{\"allocations\":3,\"bytes\":400}\n").unwrap();
         let counts = [(What::Allocations, 3), (What::Bytes, 400)];
         assert_eq!(totals.counts, BTreeMap::from(counts));
