@@ -123,6 +123,7 @@ impl Context {
         self.harness.spawn(Box::pin(async move {
             // Caught here because runtimes differ in what they do with a task's panic.
             let outcome = std::future::poll_fn(|cx| {
+                end.lock().expect("nobody panics here").polls += 1;
                 match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
                     Ok(poll) => poll.map(Ok),
                     Err(panic) => Poll::Ready(Err(panic)),
@@ -176,6 +177,24 @@ impl Context {
         .await
     }
 
+    /// Waits until each of these tasks waits for something: all were polled, and none was polled again
+    /// for a while, however busy the machine is with other tasks.
+    ///
+    /// # Panics
+    /// When some task is polled again and again for ten seconds.
+    pub async fn settled<T>(&self, tasks: &[Task<T>]) {
+        let polls = || tasks.iter().map(Task::polls).collect::<Vec<_>>();
+        let mut before = Vec::new();
+        self.until("the tasks wait", async || {
+            self.sleep(STILL).await;
+            let now = polls();
+            let is_still = now == before && !now.contains(&0);
+            before = now;
+            is_still
+        })
+        .await;
+    }
+
     /// Waits until `holds` returns true; calls it every few milliseconds for up to ten seconds.
     ///
     /// # Panics
@@ -206,13 +225,14 @@ pub struct Task<T> {
 }
 
 struct Seat<T> {
+    polls: usize,
     outcome: Option<Result<T, Box<dyn Any + Send>>>,
     waker: Option<Waker>,
 }
 
 impl<T> Default for Seat<T> {
     fn default() -> Self {
-        Self { outcome: None, waker: None }
+        Self { polls: 0, outcome: None, waker: None }
     }
 }
 
@@ -224,6 +244,10 @@ impl<T> Task<T> {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.seat.lock().expect("nobody panics here").outcome.is_some()
+    }
+
+    fn polls(&self) -> usize {
+        self.seat.lock().expect("nobody panics here").polls
     }
 }
 
@@ -254,3 +278,4 @@ fn message(panic: &(dyn Any + Send)) -> Option<&str> {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const STILL: Duration = Duration::from_millis(20);

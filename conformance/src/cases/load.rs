@@ -71,7 +71,7 @@ async fn sixty_four_callers_share_one_load(cx: &Context, caches: &[Cache]) {
         })
         .collect();
     gate.reached(cx).await;
-    cx.sleep(Duration::from_millis(20)).await;
+    cx.settled(&tasks).await;
     gate.open();
     for task in tasks {
         assert_eq!(task.await, 0);
@@ -122,7 +122,7 @@ pub async fn a_followers_own_loader_runs_when_the_leaders_fails(cx: Context) {
             cx.spawn(async move { cache.get_or_set("key", async move { n }).await.unwrap() })
         })
         .collect();
-    cx.sleep(Duration::from_millis(5)).await;
+    cx.settled(&followers).await;
     gate.open();
     assert!(matches!(leader.await, Err(LoadError::Load("no luck"))));
     let mut values = Vec::new();

@@ -47,7 +47,7 @@ pub async fn callers_share_one_load_of_bytes(cx: Context) {
         })
         .collect();
     gate.reached(&cx).await;
-    cx.sleep(Duration::from_millis(20)).await;
+    cx.settled(&tasks).await;
     gate.open();
     for task in tasks {
         assert_eq!(task.await, "\0 not JSON");

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_caches::{Cache, Error, LoadError, Recorder, ServerErrorKind, Unreadable};
 use serde::{Deserialize, Serialize};
@@ -112,7 +111,7 @@ pub async fn many_callers_of_an_unreadable_entry_share_one_load(cx: Context) {
         })
         .collect();
     gate.reached(&cx).await;
-    cx.sleep(Duration::from_millis(20)).await;
+    cx.settled(&tasks).await;
     gate.open();
     for task in tasks {
         assert_eq!(task.await, user());
@@ -140,7 +139,7 @@ pub async fn a_follower_that_cannot_read_the_loaded_value_loads_by_itself(cx: Co
             cx.spawn(async move { cache.get_or_set("key", async move { n }).await })
         })
         .collect();
-    cx.sleep(Duration::from_millis(10)).await;
+    cx.settled(&followers).await;
     gate.open();
     assert_eq!(cx.within(LONG, "the leader", leader).await, "text");
     for (n, follower) in followers.into_iter().enumerate() {
