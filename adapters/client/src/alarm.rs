@@ -34,7 +34,9 @@ pub(crate) fn watch(table: Weak<dyn Table>) {
 /// Wakes followers at `deadline`, which their table knew before this call. Returns whether that
 /// will happen: false if no thread could be started.
 pub(crate) fn expect(deadline: Instant) -> bool {
-    if BELL.say(deadline.as_nanos()) && !RUNS.load(Ordering::Acquire) {
+    BELL.say(deadline.as_nanos());
+    // Another caller may be starting the thread, because of an earlier deadline: wait for that.
+    if !RUNS.load(Ordering::Acquire) {
         start();
     }
     RUNS.load(Ordering::Acquire)
