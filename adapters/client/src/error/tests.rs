@@ -93,15 +93,15 @@ fn link_errors() -> Vec<ConnectionFailure> {
 #[test]
 fn every_kind_of_close_by_the_peer_is_a_hang_up() {
     let io = |kind| ConnectionFailure::from(io::Error::from(kind));
-    let mut hang_ups = vec![
+    let hang_ups = [
         ConnectionFailure::Eof,
         io(io::ErrorKind::ConnectionReset),
         io(io::ErrorKind::ConnectionAborted),
         io(io::ErrorKind::BrokenPipe),
         io(io::ErrorKind::UnexpectedEof),
+        #[cfg(feature = "tls")]
+        ConnectionFailure::Tls(async_caches_core::tls::TlsError::Truncated),
     ];
-    #[cfg(feature = "tls")]
-    hang_ups.push(ConnectionFailure::Tls(async_caches_core::tls::TlsError::Truncated));
     assert!(hang_ups.iter().all(ConnectionFailure::is_hang_up), "{hang_ups:?}");
     let others = link_errors().into_iter().filter(|error| !matches!(error, ConnectionFailure::Eof));
     others.for_each(|error| assert!(!error.is_hang_up(), "{error:?}"));
