@@ -5,7 +5,8 @@
 //!
 //! All that others have to know of a command is in one place, `Command::facts`: its name, its keys
 //! and values, its expiry, and what it does to its keys. A new command needs an arm there, one in
-//! `resp/encode.rs` for the wire, one in `memory/store.rs` and one in `dummy.rs`.
+//! `resp/encode.rs` for the wire, one in `memory/store.rs` and one in `dummy.rs`. The client's operation
+//! that sends it is in its `ops`.
 
 use alloc::vec::Vec;
 use core::slice;

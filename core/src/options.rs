@@ -7,6 +7,9 @@
 //! against each other. Every backend accepts every option, so that one set of options works with
 //! any URL. An option that a backend has no use for is checked and then ignored. This module knows
 //! neither the backend nor its credentials.
+//!
+//! A new option has its field and its check here, its name and its text in `options/text.rs`, its
+//! setter in the client's `builder/options.rs`, and its line in `docs/guide/options.md`.
 
 use alloc::string::String;
 use core::time::Duration;

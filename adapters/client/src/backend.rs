@@ -1,4 +1,7 @@
 //! The backends: what is open behind a cache.
+//!
+//! A new backend has its URL in core's `url.rs`, what a cache keeps to open it in `target.rs`, and a
+//! way for its calls in `call.rs`.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
