@@ -257,7 +257,7 @@ static FREE: LazyLock<Mutex<Vec<(Kind, &'static Cluster)>>> = LazyLock::new(Mute
 
 impl Lent {
     pub(crate) fn new(kind: Kind) -> Self {
-        let mut free = FREE.lock().expect("nobody panics here");
+        let mut free = FREE.lock().expect("no panic happens under this lock");
         let found = free.iter().position(|(of, _)| *of == kind).map(|at| free.swap_remove(at).1);
         drop(free);
         let cluster = found.unwrap_or_else(|| {
@@ -280,7 +280,7 @@ impl Drop for Lent {
             raw.call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
             raw.call(&["FLUSHALL"]);
         }
-        FREE.lock().expect("nobody panics here").push((self.kind, self.cluster));
+        FREE.lock().expect("no panic happens under this lock").push((self.kind, self.cluster));
     }
 }
 

@@ -123,7 +123,7 @@ impl Context {
         self.harness.spawn(Box::pin(async move {
             // Caught here because runtimes differ in what they do with a task's panic.
             let outcome = std::future::poll_fn(|cx| {
-                end.lock().expect("nobody panics here").polls += 1;
+                end.lock().expect("no panic happens under this lock").polls += 1;
                 match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
                     Ok(poll) => poll.map(Ok),
                     Err(panic) => Poll::Ready(Err(panic)),
@@ -131,7 +131,7 @@ impl Context {
             });
             let outcome = outcome.await;
             drop(task);
-            let mut seat = end.lock().expect("nobody panics here");
+            let mut seat = end.lock().expect("no panic happens under this lock");
             seat.outcome = Some(outcome);
             if let Some(waker) = seat.waker.take() {
                 waker.wake();
@@ -243,11 +243,11 @@ impl<T> Task<T> {
     /// Never: nothing panics under its lock.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.seat.lock().expect("nobody panics here").outcome.is_some()
+        self.seat.lock().expect("no panic happens under this lock").outcome.is_some()
     }
 
     fn polls(&self) -> usize {
-        self.seat.lock().expect("nobody panics here").polls
+        self.seat.lock().expect("no panic happens under this lock").polls
     }
 }
 
@@ -255,7 +255,7 @@ impl<T> Future for Task<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Wakers<'_>) -> Poll<T> {
-        let mut seat = self.seat.lock().expect("nobody panics here");
+        let mut seat = self.seat.lock().expect("no panic happens under this lock");
         match seat.outcome.take() {
             Some(Ok(output)) => Poll::Ready(output),
             Some(Err(panic)) => {

@@ -24,8 +24,8 @@
 //!   or `unix`), and two lists of groups. A further runtime runs the first list only. A group is in
 //!   the first list of the first backend of each way, and in the second list of the others: a
 //!   runtime sees the same sockets whether it is Redis or Valkey that listens, whether it demands a
-//!   password, speaks TLS, is a node of a cluster or was named by a sentinel. What is particular to
-//!   those is a group of its own.
+//!   password, speaks TLS, is a node of a cluster or was named by a sentinel. Cases that only
+//!   one of those can have are a group of their own.
 //!
 //! With the feature `full`, every runtime runs every case on every backend.
 

@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! A caller looks its key up. If the key is missing, the caller joins the flight of the key
-//! ([`flight`](crate::flight)), where it leads or follows. A leader loads the value, shares it with
+//! ([`flight`](crate::flight)), and leads or follows. A leader loads the value, shares it with
 //! its followers and stores it. All transitions are in [`Load::handle`]:
 //!
 //! ```text

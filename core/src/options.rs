@@ -184,8 +184,8 @@ pub struct Settings {
 impl Options {
     /// The settings for TLS, if they contradict each other nowhere.
     fn tls(&self) -> Result<TlsSettings, OptionError> {
-        let anybody = self.tls_dangerously_accept_any_certificate == Some(true);
-        let trust = match (check::path(tls::CA, self.tls_ca.as_ref())?, anybody) {
+        let accepts_any = self.tls_dangerously_accept_any_certificate == Some(true);
+        let trust = match (check::path(tls::CA, self.tls_ca.as_ref())?, accepts_any) {
             (None, false) => Trust::Platform,
             (Some(path), false) => Trust::File { path },
             (None, true) => Trust::DangerouslyAnyCertificate,

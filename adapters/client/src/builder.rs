@@ -140,8 +140,8 @@ impl Builder {
 
     /// The whole TLS configuration, for what the options do not cover: other cryptography, keys in
     /// hardware, revocation. Only the server's name ([`tls_server_name`](Self::tls_server_name))
-    /// may be given beside it. An option that names a file, or that changes what is verified, is an
-    /// error then. All caches that share the configuration resume each other's sessions.
+    /// may be set as well. Any option that names a file or changes the verification is then an
+    /// error. All caches that share the configuration resume each other's sessions.
     #[cfg(feature = "tls")]
     pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.tls = tls::Own(Some(config));

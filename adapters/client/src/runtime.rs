@@ -2,8 +2,8 @@
 //!
 //! An adapter implements [`Socket`] and [`Timer`] for its runtime's types and [`Runtime`] once, and
 //! passes the latter to [`Builder::runtime`](crate::Builder::runtime). The work of a connection is
-//! done by [`ConnectionTask::race`], which is generic over the adapter's types: one task per connection, and
-//! no allocation and no dynamic call per operation.
+//! done by [`ConnectionTask::race`], which is generic over the adapter's types: one task per
+//! connection, and no allocation and no dynamic call per operation.
 //!
 //! The crates `async-caches-tokio`, `async-caches-async-std` and `async-caches-smol` are such
 //! adapters; `async-caches-conformance` tests an adapter.
@@ -147,7 +147,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
 /// A connection about to be dialled. A [`Runtime`] passes it back to [`ConnectionTask::race`] or
 /// [`ConnectionTask::drive`]. If it is dropped without that, it counts as a failed dial.
 ///
-/// Only the module that makes connections knows what is in it, so this one depends on no pool.
+/// Only the module that makes connections knows its type, so this module depends on no pool.
 pub struct ConnectionTask(Box<dyn Any + Send + Sync>);
 
 impl ConnectionTask {

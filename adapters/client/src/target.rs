@@ -1,4 +1,4 @@
-//! The target of a cache: its backend, and what is needed to connect to it.
+//! The target of a cache: the kind of its backend, and the settings to connect to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::redis::{PoolOwner, Routes, SharedConnection};
 use crate::runtime::{Runtime, poll_turn};
 use crate::translation::Translation;
 
-/// The target of a cache: its backend, and what is needed to connect to it.
+/// The target of a cache: the kind of its backend, and the settings to connect to it.
 pub(crate) enum Target {
     Dummy { runtime: Option<Arc<dyn Runtime>> },
     Memory { name: Box<str>, runtime: Option<Arc<dyn Runtime>> },

@@ -27,7 +27,7 @@ use core::ops::RangeInclusive;
 
 use thiserror::Error;
 
-use self::table::{NOBODY, SlotTable};
+use self::table::{NO_OWNER, SlotTable};
 use super::address::{Address, AddressError};
 use super::slot::Slot;
 use crate::error::{ProtocolError, ServerError};
@@ -38,7 +38,7 @@ pub struct SlotMap {
     told: Arc<Content>,
     /// The nodes that only redirects have named. Their indices follow those of the others.
     redirected: Vec<Arc<Node>>,
-    /// For each slot the index of its shard, or that of a node with [`ALONE`], or [`NOBODY`].
+    /// For each slot the index of its shard, or that of a node with [`ALONE`], or [`NO_OWNER`].
     slots: SlotTable,
 }
 
@@ -49,7 +49,7 @@ struct Content {
     shards: Vec<Members>,
     /// The indices of the nodes in the order of their addresses.
     by_address: Vec<u16>,
-    /// The index of the first shard that each node leads, or [`NOBODY`].
+    /// The index of the first shard that each node leads, or [`NO_OWNER`].
     leads: Vec<u16>,
 }
 
@@ -164,7 +164,7 @@ impl SlotMap {
             let address = to.clone();
             self.redirected.push(Arc::new(Node { address, id: None, health: Health::Online }));
         }
-        let led = self.told.leads.get(at).copied().filter(|led| *led != NOBODY);
+        let led = self.told.leads.get(at).copied().filter(|led| *led != NO_OWNER);
         self.slots.set(slot, led.unwrap_or(ALONE | place));
         true
     }
@@ -310,7 +310,7 @@ impl<'a> Shard<'a> {
 /// The place of a slot's node, if a redirect has given the slot to a node that leads no shard.
 #[inline]
 fn alone(owner: u16) -> Option<u16> {
-    (owner != NOBODY && owner & ALONE != 0).then_some(owner & !ALONE)
+    (owner != NO_OWNER && owner & ALONE != 0).then_some(owner & !ALONE)
 }
 
 /// Marks the number of a slot that belongs to a single node: shard and node numbers are smaller.

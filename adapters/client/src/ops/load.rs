@@ -1,6 +1,6 @@
 //! `get_or_set` and `try_get_or_set`, of JSON and of bytes.
 //!
-//! [`Load`] decides what comes next; here its steps are carried out.
+//! [`Load`] decides the next step; this module carries it out.
 
 use std::convert::Infallible;
 use std::fmt;

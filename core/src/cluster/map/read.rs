@@ -18,7 +18,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::table::{NOBODY, SlotTable};
+use super::table::{NO_OWNER, SlotTable};
 use super::{Content, Health, MapError, Members, Node, SlotMap};
 use crate::cluster::address::{Address, Transport, Viewpoint};
 use crate::cluster::slot::Slot;
@@ -90,7 +90,7 @@ impl<'a> Draft<'a> {
     fn finish(self) -> SlotMap {
         let by_address = self.places.into_values().collect();
         let places = (0..).take(self.nodes.len());
-        let leads = places.map(|place| self.led.get(&place).copied().unwrap_or(NOBODY)).collect();
+        let leads = places.map(|place| self.led.get(&place).copied().unwrap_or(NO_OWNER)).collect();
         let told = Content { nodes: self.nodes, shards: self.shards, by_address, leads };
         SlotMap { told: Arc::new(told), redirected: Vec::new(), slots: self.slots }
     }
@@ -205,7 +205,7 @@ impl<'a> Draft<'a> {
             return Err(MapError::Range { first, last });
         }
         for slot in (from.number()..=to.number()).filter_map(Slot::new) {
-            if self.slots.get(slot) != NOBODY {
+            if self.slots.get(slot) != NO_OWNER {
                 return Err(MapError::ServedTwice(slot));
             }
             self.slots.set(slot, shard);

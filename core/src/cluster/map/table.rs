@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 
 use crate::cluster::slot::Slot;
 
-/// The owner of each of the 16,384 slots, as a number; [`NOBODY`] at first.
+/// The owner of each of the 16,384 slots, as a number; [`NO_OWNER`] at first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct SlotTable([Arc<SlotChunk>; CHUNKS]);
 
@@ -20,7 +20,7 @@ impl SlotTable {
     pub(super) fn get(&self, slot: Slot) -> u16 {
         let number = usize::from(slot.number());
         let chunk = self.0.get(number / CHUNK);
-        chunk.and_then(|chunk| chunk.get(number % CHUNK)).copied().unwrap_or(NOBODY)
+        chunk.and_then(|chunk| chunk.get(number % CHUNK)).copied().unwrap_or(NO_OWNER)
     }
 
     /// Sets a slot's owner.
@@ -46,13 +46,13 @@ impl SlotTable {
 
 impl Default for SlotTable {
     fn default() -> Self {
-        let empty = Arc::new([NOBODY; CHUNK]);
+        let empty = Arc::new([NO_OWNER; CHUNK]);
         Self(core::array::from_fn(|_| Arc::clone(&empty)))
     }
 }
 
 /// The number for a slot without an owner.
-pub(super) const NOBODY: u16 = u16::MAX;
+pub(super) const NO_OWNER: u16 = u16::MAX;
 
 const CHUNK: usize = 256;
 const CHUNKS: usize = Slot::COUNT as usize / CHUNK;

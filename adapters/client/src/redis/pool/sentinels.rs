@@ -159,8 +159,8 @@ impl Orders {
         told.waker.take()
     }
 
-    /// Takes what has changed since the last call: whether the sentinel is in doubt. The task of
-    /// `cx` is woken on the next change.
+    /// Takes the changes since the last call. The result says whether the sentinel is in doubt. The
+    /// task of `cx` is woken on the next change.
     ///
     /// # Errors
     /// Why the connection must end.
