@@ -20,6 +20,21 @@ use crate::pattern;
 use crate::ttl::Expiry;
 
 /// A command to a backend.
+///
+/// ```
+/// use async_caches_core::command::Command;
+/// use async_caches_core::key::KeySpace;
+/// use async_caches_core::ttl::Expiry;
+/// use bytes::Bytes;
+///
+/// let (space, value) = (KeySpace::default(), Bytes::from("\"Ada\""));
+/// let key = space.scope(None)?.key(b"user:1");
+/// let set = Command::Set { key, value: &value, expiry: Expiry::Never };
+/// assert_eq!((set.name(), set.value()), ("SET", Some(&value)));
+/// assert!(!set.changes_nothing()); // so it is never sent again once it may have run
+/// assert!(Command::Get(key).changes_nothing());
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Command<'a> {
@@ -124,6 +139,13 @@ pub enum Command<'a> {
 }
 
 /// The form of a request for the map of a cluster's slots.
+///
+/// ```
+/// use async_caches_core::command::{Command, TopologyForm};
+///
+/// assert_eq!(Command::Topology(TopologyForm::Shards).name(), "CLUSTER SHARDS");
+/// assert_eq!(Command::Topology(TopologyForm::Slots).name(), "CLUSTER SLOTS");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TopologyForm {
     /// `CLUSTER SHARDS`, since Redis 7.0: with the nodes' health and both of their ports.
@@ -133,6 +155,18 @@ pub enum TopologyForm {
 }
 
 /// The keys that a command is about.
+///
+/// ```
+/// use async_caches_core::command::{Command, CommandKeys};
+/// use async_caches_core::key::KeySpace;
+///
+/// let space = KeySpace::default();
+/// let get = Command::Get(space.scope(None)?.key(b"user:1"));
+/// assert!(matches!(get.keys(), CommandKeys::One(key) if key.name() == b"user:1"));
+/// assert!(matches!(get.overrides(), CommandKeys::None)); // a read overrides no load
+/// assert!(matches!(Command::Clear.overrides(), CommandKeys::All));
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum CommandKeys<'a> {
     /// No key.
@@ -150,6 +184,16 @@ pub enum CommandKeys<'a> {
 }
 
 /// The initial value of an absent key that is added to.
+///
+/// ```
+/// use async_caches_core::command::{Number, Start};
+/// use async_caches_core::ttl::Expiry;
+///
+/// let start = Start { initial: Number::Integer(10), expiry: Expiry::Never };
+/// let (sum, text) = start.first(Number::Integer(5))?;
+/// assert_eq!((sum, text.as_slice()), (Number::Integer(15), &b"15"[..]));
+/// # Ok::<(), async_caches_core::error::NumberError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Start {
     /// The number to which the delta is added.

@@ -15,6 +15,15 @@ use thiserror::Error;
 mod withheld;
 
 /// A prefix or a version that no key can be built from.
+///
+/// ```
+/// use async_caches_core::error::KeyError;
+/// use async_caches_core::key::{KeySpace, Version};
+///
+/// let error = KeySpace::new("a:b", Version::None).unwrap_err();
+/// assert_eq!(error, KeyError::ColonInPrefix { prefix: "a:b".into() });
+/// assert_eq!(error.to_string(), "the key prefix \"a:b\" holds a colon");
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -33,6 +42,15 @@ pub enum KeyError {
 }
 
 /// A timeout that no entry can have.
+///
+/// ```
+/// use async_caches_core::error::TimeoutError;
+/// use async_caches_core::ttl::Expiry;
+/// use core::time::Duration;
+///
+/// assert_eq!(Expiry::after(Duration::ZERO), Err(TimeoutError::Zero));
+/// assert_eq!(Expiry::after(Duration::MAX), Err(TimeoutError::TooLong));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum TimeoutError {
@@ -45,6 +63,16 @@ pub enum TimeoutError {
 }
 
 /// Why adding to a number failed; the stored value is unchanged.
+///
+/// ```
+/// use async_caches_core::command::Number;
+/// use async_caches_core::error::NumberError;
+///
+/// assert_eq!(Number::Integer(1).add_to(b"\"Ada\""), Err(NumberError::NotANumber));
+/// assert_eq!(Number::Integer(1).add_to(b"1.5"), Err(NumberError::NotAnInteger));
+/// let most = i64::MAX.to_string();
+/// assert_eq!(Number::Integer(1).add_to(most.as_bytes()), Err(NumberError::Overflow));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum NumberError {
@@ -63,6 +91,18 @@ pub enum NumberError {
 }
 
 /// Why a backend did not execute a command.
+///
+/// ```
+/// use async_caches_core::error::{Failure, NumberError, ServerError};
+///
+/// /// Whether the same command may succeed later.
+/// fn is_temporary(failure: &Failure) -> bool {
+///     matches!(failure, Failure::Server(error) if error.kind.is_outage())
+/// }
+///
+/// assert!(is_temporary(&ServerError::parse(b"LOADING Redis is loading the dataset").into()));
+/// assert!(!is_temporary(&NumberError::NotANumber.into()));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -82,6 +122,16 @@ pub enum Failure {
 /// [`ServerError::MAX_REDIRECT`] if it is a redirect, since a node's name may be long. It may quote
 /// what the server was sent, such as a command's first arguments. If a password was among those,
 /// the words are [withheld](ServerError::withheld).
+///
+/// ```
+/// use async_caches_core::error::{ServerError, ServerErrorKind};
+///
+/// let error = ServerError::parse(b"WRONGTYPE Operation against a key");
+/// assert_eq!(error.kind, ServerErrorKind::WrongType);
+/// let error = error.about(b"::user:1");
+/// assert_eq!(error.text(), "WRONGTYPE Operation against a key (key: ::user:1)");
+/// assert!(!error.may_have_run());
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("the server answered {text:?}")]
 pub struct ServerError {
@@ -91,6 +141,15 @@ pub struct ServerError {
 }
 
 /// The kinds of errors that a Redis or Valkey server replies with, by their first word.
+///
+/// ```
+/// use async_caches_core::error::{ServerError, ServerErrorKind};
+///
+/// let kind = ServerError::parse(b"LOADING Redis is loading the dataset in memory").kind;
+/// assert_eq!(kind, ServerErrorKind::Loading);
+/// assert!(kind.is_outage()); // a later attempt may succeed
+/// assert!(ServerErrorKind::WrongPass.is_refusal_of_credentials()); // no later attempt does
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ServerErrorKind {
@@ -249,6 +308,21 @@ impl ServerErrorKind {
 /// How a peer broke the protocol. The connection cannot be trusted any more and is closed.
 ///
 /// Parts of frames are named with their articles: "an integer", "a blob's length".
+///
+/// ```
+/// use async_caches_core::connection::{Connection, Output, Setup};
+/// use async_caches_core::error::{ConnectionError, ProtocolError};
+/// use async_caches_core::time::Instant;
+/// use bytes::BytesMut;
+/// use core::time::Duration;
+///
+/// let setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// let (now, mut tx) = (Instant::ORIGIN, Output::new());
+/// let mut connection = Connection::open(&setup, now, &mut tx);
+/// let mut rx = BytesMut::from(&b"HTTP/1.1 400 Bad Request\r\n"[..]);
+/// let error = connection.poll(&mut rx, now, &mut tx).unwrap_err();
+/// assert_eq!(error, ConnectionError::Protocol(ProtocolError::UnknownType(b'H')));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -292,6 +366,23 @@ pub enum ProtocolError {
 }
 
 /// Why a connection ended.
+///
+/// ```
+/// use async_caches_core::connection::{Connection, Output, Setup};
+/// use async_caches_core::error::ConnectionError;
+/// use async_caches_core::time::Instant;
+/// use bytes::BytesMut;
+/// use core::time::Duration;
+///
+/// let setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// let (mut rx, mut tx) = (BytesMut::new(), Output::new());
+/// let mut connection = Connection::open(&setup, Instant::ORIGIN, &mut tx);
+/// let late = Instant::ORIGIN + setup.connect_timeout; // and the server has sent nothing
+/// match connection.poll(&mut rx, late, &mut tx) {
+///     Err(ConnectionError::NotReadyInTime) => {} // dial again, after a while
+///     other => panic!("the connect timeout is over: {other:?}"),
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
@@ -332,6 +423,20 @@ pub enum ConnectionError {
 }
 
 /// Why a connection did not accept a command; nothing was written.
+///
+/// ```
+/// use async_caches_core::command::Command;
+/// use async_caches_core::connection::{Connection, Output, Setup, Tag};
+/// use async_caches_core::error::Refused;
+/// use async_caches_core::time::Instant;
+/// use core::time::Duration;
+///
+/// let setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// let mut tx = Output::new();
+/// let mut connection = Connection::open(&setup, Instant::ORIGIN, &mut tx);
+/// let refused = connection.submit(&Command::Ping, Tag(7), Instant::MAX, &mut tx);
+/// assert_eq!(refused, Err(Refused::NotOpen)); // the handshake is not done
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum Refused {
@@ -352,6 +457,13 @@ pub enum Refused {
 }
 
 /// Shows bytes in an error: quoted, control characters and non-text escaped, cut after 64 bytes.
+///
+/// ```
+/// use async_caches_core::error::Quoted;
+///
+/// assert_eq!(Quoted(b"line\n\xff").to_string(), r#""line\n\xff""#);
+/// assert!(Quoted(&[b'k'; 1_000]).to_string().ends_with("..."));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Quoted<'a>(pub &'a [u8]);
 

@@ -22,6 +22,17 @@ pub use self::name::{Digits, IntoName, Name, NameBytes};
 ///
 /// An integer and the text of its digits are the same version, as they give the same key. The empty
 /// text is the same as no version.
+///
+/// ```
+/// use async_caches_core::key::{KeySpace, Version};
+///
+/// assert_eq!(Version::from(2), Version::from("2")); // they give the same key
+/// assert_ne!(Version::from(0), Version::None);
+/// let space = KeySpace::default();
+/// let version = Version::from(2);
+/// assert_eq!(space.scope(Some(&version))?.key(b"user:1").to_bytes(), ":2:user:1");
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub enum Version {
     /// No version: the empty string in the key.
@@ -91,6 +102,16 @@ impl From<String> for Version {
 }
 
 /// The keys of one cache: their prefix, and the version that they have by default.
+///
+/// ```
+/// use async_caches_core::key::{KeySpace, Version};
+///
+/// let space = KeySpace::new("forum", Version::from(1))?;
+/// assert_eq!(space.scope(None)?.key(b"user:1").to_bytes(), "forum:1:user:1");
+/// assert_eq!(space.scope(Some(&Version::None))?.key(b"user:1").to_bytes(), "forum::user:1");
+/// assert!(KeySpace::new("a:b", Version::None).is_err());
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeySpace {
     /// The start of keys of the default version, built once: `prefix:version:`.
@@ -160,6 +181,17 @@ impl Default for KeySpace {
 }
 
 /// A validated prefix and version: all that a name needs to become a key.
+///
+/// ```
+/// use async_caches_core::key::{KeySpace, Version};
+///
+/// let space = KeySpace::default();
+/// assert!(space.scope(Some(&Version::from("a:b"))).is_err()); // validated once, for any number of keys
+/// let scope = space.scope(None)?;
+/// assert_eq!(scope.key(b"user:1").to_bytes(), "::user:1");
+/// assert_eq!(scope.key(b"user:2").to_bytes(), "::user:2");
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
     head: &'a [u8],
@@ -208,6 +240,16 @@ impl<'a> Scope<'a> {
 }
 
 /// One key, borrowed and not yet put together: `prefix:version:name`.
+///
+/// ```
+/// use async_caches_core::key::{KeySpace, Version};
+///
+/// let space = KeySpace::new("forum", Version::from(1))?;
+/// let key = space.scope(None)?.key(b"user:1");
+/// assert_eq!((key.name(), key.len()), (&b"user:1"[..], 14));
+/// assert!(key.with_bytes(|whole| whole == b"forum:1:user:1"));
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'a> {
     scope: Scope<'a>,
@@ -262,6 +304,14 @@ impl<'a> Key<'a> {
 }
 
 /// An owned list of names in one flat buffer: two allocations, however many names there are.
+///
+/// ```
+/// use async_caches_core::key::Names;
+///
+/// let mut names: Names = ["user:1", "user:2"].iter().collect();
+/// names.push(b"user:3");
+/// assert_eq!((names.len(), names.get(2)), (3, Some(&b"user:3"[..])));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     bytes: Vec<u8>,
@@ -310,6 +360,17 @@ impl<K: AsRef<[u8]>> FromIterator<K> for Names {
 }
 
 /// Keys of one scope: a window of a list of names.
+///
+/// ```
+/// use async_caches_core::key::{KeySpace, Names};
+///
+/// let names: Names = ["user:1", "user:2", "user:3"].iter().collect();
+/// let space = KeySpace::default();
+/// let keys = space.scope(None)?.keys(&names);
+/// let rest = keys.window(1..3);
+/// assert!(rest.iter().map(|key| key.to_bytes()).eq(["::user:2", "::user:3"]));
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Keys<'a> {
     scope: Scope<'a>,

@@ -38,6 +38,19 @@ use core::mem;
 pub use self::participant::Participant;
 
 /// One caller of `get_or_set`. `V` is the value.
+///
+/// ```
+/// use async_caches_core::load::{Load, LoadEvent, LoadStep};
+///
+/// type Event = LoadEvent<u32, &'static str>;
+///
+/// let mut load = Load::new(); // its first step is `LookUp`
+/// assert_eq!(load.handle(Event::Missing), Some(LoadStep::Join { may_look_again: true }));
+/// assert_eq!(load.handle(Event::Leads), Some(LoadStep::Load { alone: false }));
+/// assert_eq!(load.handle(Event::Loaded(42)), Some(LoadStep::Share));
+/// assert_eq!(load.handle(Event::Shared { may_store: true }), Some(LoadStep::Store));
+/// assert_eq!(load.handle(Event::Stored), Some(LoadStep::Return(42)));
+/// ```
 #[derive(Debug)]
 pub struct Load<V> {
     stage: LoadStage<V>,
@@ -57,6 +70,9 @@ enum LoadStage<V> {
 }
 
 /// What the caller does next. `E` is its error.
+///
+/// The example of [`Load`] goes through the steps of a leader, the one of [`LoadEvent`] through those of
+/// a follower.
 #[derive(PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum LoadStep<V, E> {
@@ -93,6 +109,18 @@ pub enum LoadStep<V, E> {
 }
 
 /// What happened when the caller carried out a step.
+///
+/// ```
+/// use async_caches_core::load::{Load, LoadEvent, LoadStep};
+///
+/// type Event = LoadEvent<u32, &'static str>;
+///
+/// let mut load = Load::new();
+/// load.handle(Event::Missing);
+/// assert_eq!(load.handle(Event::Follows), Some(LoadStep::Follow));
+/// assert_eq!(load.handle(Event::Found(42)), Some(LoadStep::Return(42))); // the leader's value
+/// assert_eq!(load.handle(Event::Stored), None); // a mistake: the load is over
+/// ```
 #[derive(PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum LoadEvent<V, E> {
@@ -126,6 +154,18 @@ pub enum LoadEvent<V, E> {
 }
 
 /// The kind of error that a step failed with.
+///
+/// ```
+/// use async_caches_core::load::{Load, LoadEvent, LoadFailure, LoadStep};
+///
+/// let mut load = Load::<u32>::new();
+/// let away = LoadEvent::Failed(LoadFailure::Outage, "the server is away");
+/// assert_eq!(load.handle(away), Some(LoadStep::Join { may_look_again: false })); // load all the same
+///
+/// let mut load = Load::<u32>::new();
+/// let closed = LoadEvent::Failed(LoadFailure::Disconnected, "not connected");
+/// assert_eq!(load.handle(closed), Some(LoadStep::Fail("not connected")));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoadFailure {
     /// The server is away, or refuses commands.

@@ -16,6 +16,16 @@ use alloc::vec::Vec;
 use crate::error::NumberError;
 
 /// A number to add, or the sum: an integer or a double.
+///
+/// ```
+/// use async_caches_core::command::Number;
+///
+/// let (sum, text) = Number::Integer(1).add_to(b"41")?;
+/// assert_eq!((sum, text.as_slice()), (Number::Integer(42), &b"42"[..]));
+/// let (sum, text) = Number::Float(0.5).add_to(b"41")?;
+/// assert_eq!((sum, text.as_slice()), (Number::Float(41.5), &b"41.5"[..]));
+/// # Ok::<(), async_caches_core::error::NumberError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Number {
     /// An integer; it can only be added to integers. A sum is always within `i64`. A delta may also

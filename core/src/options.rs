@@ -33,6 +33,18 @@ pub use self::error::OptionError;
 pub use self::tls::{ClientCertificate, TlsSettings, TlsVerify, Trust};
 
 /// One layer of options; `None` leaves an option to the layer below.
+///
+/// ```
+/// use async_caches_core::options::{Options, Settings};
+///
+/// let mut of_url = Options::default();
+/// of_url.set("maxsize", "4")?;
+/// let mut of_builder = Options::default();
+/// of_builder.set("maxsize", "2")?;
+/// let settings = Settings::new(of_builder.over(of_url))?;
+/// assert_eq!((settings.minsize, settings.maxsize), (1, 2));
+/// # Ok::<(), async_caches_core::options::OptionError>(())
+/// ```
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
@@ -130,6 +142,20 @@ impl Options {
 }
 
 /// The result of all layers: complete and valid.
+///
+/// ```
+/// use async_caches_core::options::{Options, Settings};
+/// use async_caches_core::ttl::Expiry;
+///
+/// let settings = Settings::new(Options::default())?;
+/// assert_eq!((settings.minsize, settings.maxsize), (1, 10));
+/// assert_eq!(settings.expiry, Expiry::Never);
+///
+/// let mut options = Options::default();
+/// options.maxsize = Some(0);
+/// assert!(Settings::new(options).is_err());
+/// # Ok::<(), async_caches_core::options::OptionError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {

@@ -1,6 +1,14 @@
 //! Which version of RESP is spoken with a server.
 
 /// Which version of the protocol a cache speaks.
+///
+/// ```
+/// use async_caches_core::protocol::Protocol;
+///
+/// assert_eq!(Protocol::from_text("2"), Some(Protocol::Resp2));
+/// assert_eq!(Protocol::Resp3.as_text(), "3");
+/// assert_eq!(Protocol::from_text("resp3"), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Protocol {

@@ -12,6 +12,21 @@ use crate::number::Number;
 pub type Answer = Result<Reply, Failure>;
 
 /// A typed reply; [`Command`](crate::command::Command) documents which command gets which.
+///
+/// ```
+/// use async_caches_core::command::Command;
+/// use async_caches_core::dummy;
+/// use async_caches_core::key::KeySpace;
+/// use async_caches_core::reply::Reply;
+///
+/// let space = KeySpace::default();
+/// let get = Command::Get(space.scope(None)?.key(b"user:1"));
+/// match dummy::execute(&get)? {
+///     Reply::Value(None) => {} // the backend caches nothing
+///     other => panic!("a Get is answered by a Value: {other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub enum Reply {
     /// It is done.
@@ -41,6 +56,22 @@ pub enum Reply {
 }
 
 /// How long a key has left.
+///
+/// ```
+/// use async_caches_core::reply::Remaining;
+/// use core::time::Duration;
+///
+/// /// Whether the entry is worth loading anew now.
+/// fn is_ending(remaining: Remaining) -> bool {
+///     match remaining {
+///         Remaining::Absent => true,
+///         Remaining::Forever => false,
+///         Remaining::For(span) => span < Duration::from_secs(10),
+///     }
+/// }
+///
+/// assert!(is_ending(Remaining::For(Duration::from_millis(1))) && !is_ending(Remaining::Forever));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Remaining {
     /// The key does not exist, or has expired.

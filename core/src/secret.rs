@@ -5,6 +5,14 @@ use alloc::string::String;
 use core::fmt;
 
 /// A password. `Debug` and `Display` print [`Secret::MASK`] in its place.
+///
+/// ```
+/// use async_caches_core::secret::Secret;
+///
+/// let password = Secret::new("hunter2");
+/// assert_eq!(format!("{password} {password:?}"), "*** ***");
+/// assert_eq!(password.expose(), "hunter2");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 

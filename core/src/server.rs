@@ -10,6 +10,18 @@ use crate::secret::Secret;
 use crate::shown::Shown;
 
 /// A server, and how to open a session with it.
+///
+/// ```
+/// use async_caches_core::server::{Endpoint, Topology, Wire};
+/// use async_caches_core::url::{Backend, CacheUrl};
+///
+/// let url = CacheUrl::parse("rediss://cache.example/2")?;
+/// let Backend::Redis(server) = url.backend else { unreachable!("it is a URL of a server") };
+/// let endpoint = Endpoint::Tcp { host: "cache.example".into(), port: 6379 };
+/// assert_eq!(server.topology, Topology::Standalone(endpoint));
+/// assert_eq!((server.wire, server.database), (Wire::Tls, 2));
+/// # Ok::<(), async_caches_core::url::UrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
     /// The server's address, or how to find it.
@@ -24,6 +36,17 @@ pub struct Server {
 
 /// The address of a server, or how to find it. Prints as an endpoint, as
 /// `service@endpoint,endpoint` or as `cluster@endpoint,endpoint`.
+///
+/// ```
+/// use async_caches_core::server::Topology;
+/// use async_caches_core::url::{Backend, CacheUrl};
+///
+/// let url = CacheUrl::parse("redis-cluster://node-1,node-2:7001")?;
+/// let Backend::Redis(server) = url.backend else { unreachable!("it is a URL of servers") };
+/// assert!(matches!(&server.topology, Topology::Cluster(nodes) if nodes.len() == 2));
+/// assert_eq!(server.topology.to_string(), "cluster@node-1:6379,node-2:7001");
+/// # Ok::<(), async_caches_core::url::UrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Topology {
     /// The server that listens at this endpoint.
@@ -36,6 +59,21 @@ pub enum Topology {
 }
 
 /// Servers that sentinels monitor, one of which is the master.
+///
+/// ```
+/// use async_caches_core::server::{Service, Topology};
+/// use async_caches_core::url::{Backend, CacheUrl};
+///
+/// let url = CacheUrl::parse("redis-sentinel://s1,s2/mymaster")?;
+/// let Backend::Redis(server) = url.backend else { unreachable!("it is a URL of servers") };
+/// match server.topology {
+///     Topology::Sentinel(Service { name, sentinels }) => {
+///         assert_eq!((name.as_str(), sentinels.len()), ("mymaster", 2));
+///     }
+///     other => panic!("the URL names sentinels: {other}"),
+/// }
+/// # Ok::<(), async_caches_core::url::UrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Service {
     /// The name of the service in the sentinels' configuration.
@@ -45,6 +83,17 @@ pub struct Service {
 }
 
 /// How bytes go over a connection.
+///
+/// ```
+/// use async_caches_core::server::Wire;
+/// use async_caches_core::url::{Backend, CacheUrl};
+///
+/// for (url, wire) in [("redis://host", Wire::Plain), ("rediss://host", Wire::Tls)] {
+///     let Backend::Redis(server) = CacheUrl::parse(url)?.backend else { unreachable!("{url}") };
+///     assert_eq!(server.wire, wire);
+/// }
+/// # Ok::<(), async_caches_core::url::UrlError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Wire {
     /// The protocol without encryption: anyone on the network path can read and change it.
@@ -56,6 +105,15 @@ pub enum Wire {
 
 /// Where a server listens. Prints as `host:port`, `[address]:port` or `unix:/path`; a path is
 /// escaped as by [`Shown`].
+///
+/// ```
+/// use async_caches_core::server::Endpoint;
+///
+/// let tcp = Endpoint::Tcp { host: "::1".into(), port: 6379 };
+/// assert_eq!(tcp.to_string(), "[::1]:6379");
+/// let unix = Endpoint::Unix { path: "/run/redis.sock".into() };
+/// assert_eq!(unix.to_string(), "unix:/run/redis.sock");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Endpoint {
     /// On a port.
@@ -73,6 +131,14 @@ pub enum Endpoint {
 }
 
 /// The credentials that are sent to a server.
+///
+/// ```
+/// use async_caches_core::server::Credentials;
+///
+/// let credentials = Credentials { username: Some("app".into()), password: "hunter2".into() };
+/// assert_eq!(credentials.password.expose(), "hunter2"); // for the code that sends it
+/// assert!(!format!("{credentials:?}").contains("hunter2"));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Credentials {
     /// The user; `None` means the server's default user.

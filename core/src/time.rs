@@ -7,6 +7,16 @@ use core::time::Duration;
 /// A point in time: nanoseconds since an origin that the caller chooses once and keeps.
 ///
 /// The range is 584 years; arithmetic saturates at both ends instead of overflowing.
+///
+/// ```
+/// use async_caches_core::time::Instant;
+/// use core::time::Duration;
+///
+/// let began = Instant::from_millis(1_000);
+/// let now = began + Duration::from_secs(2);
+/// assert_eq!(now.since(began), Duration::from_secs(2));
+/// assert_eq!(began.since(now), Duration::ZERO);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
 
@@ -56,6 +66,15 @@ impl fmt::Debug for Instant {
 }
 
 /// When a machine wants to be called again, and why.
+///
+/// ```
+/// use async_caches_core::time::{Deadline, Instant};
+///
+/// let reply = Deadline { at: Instant::from_millis(5_000), why: "a reply is due" };
+/// let ping = Deadline { at: Instant::from_millis(30_000), why: "keepalive" };
+/// assert_eq!(Deadline::earlier(Some(ping), Some(reply)), Some(reply));
+/// assert_eq!(Deadline::earlier(Some(ping), None), Some(ping));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deadline {
     /// When.

@@ -9,6 +9,18 @@ use core::time::Duration;
 use crate::error::TimeoutError;
 
 /// How long an entry may live, as a caller specifies it for one operation.
+///
+/// ```
+/// use async_caches_core::ttl::{Expiry, Timeout};
+/// use core::time::Duration;
+///
+/// let default = Expiry::after(Duration::from_secs(600))?;
+/// assert_eq!(Timeout::Default.resolve(default), Ok(default));
+/// assert_eq!(Timeout::Never.resolve(default), Ok(Expiry::Never));
+/// let minute = Duration::from_secs(60);
+/// assert_eq!(Timeout::from(minute).resolve(default), Expiry::after(minute));
+/// # Ok::<(), async_caches_core::error::TimeoutError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Timeout {
     /// The cache's default timeout; the entry never expires if the cache has no default.
@@ -48,6 +60,15 @@ impl From<Option<Duration>> for Timeout {
 }
 
 /// How long an entry will live: a validated [`Timeout`].
+///
+/// ```
+/// use async_caches_core::ttl::Expiry;
+/// use core::time::Duration;
+///
+/// // Rounded up, so that a timeout above zero never becomes zero.
+/// assert_eq!(Expiry::after(Duration::from_micros(1)), Expiry::after(Duration::from_millis(1)));
+/// assert!(Expiry::after(Duration::ZERO).is_err());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Expiry {
     /// For ever.

@@ -39,6 +39,16 @@ mod tests;
 ///
 /// `Display` prints an equivalent URL, in which [`Secret::MASK`](crate::secret::Secret::MASK) replaces the password, and also
 /// the part before an `@` in the name of a store.
+///
+/// ```
+/// use async_caches_core::url::{Backend, CacheUrl};
+///
+/// let url = CacheUrl::parse("redis://:hunter2@cache.example?maxsize=4")?;
+/// assert!(matches!(&url.backend, Backend::Redis(server) if server.credentials.is_some()));
+/// assert_eq!(url.options.maxsize, Some(4));
+/// assert_eq!(url.to_string(), "redis://:***@cache.example:6379?maxsize=4");
+/// # Ok::<(), async_caches_core::url::UrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub struct CacheUrl {
     /// The backend of the cache.
@@ -48,6 +58,15 @@ pub struct CacheUrl {
 }
 
 /// The backend of a cache, and how to reach it.
+///
+/// ```
+/// use async_caches_core::url::{Backend, CacheUrl};
+///
+/// assert_eq!(CacheUrl::parse("dummy://")?.backend, Backend::Dummy);
+/// let memory = Backend::Memory { name: "sessions".into() };
+/// assert_eq!(CacheUrl::parse("locmem://sessions")?.backend, memory);
+/// # Ok::<(), async_caches_core::url::UrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum Backend {
     /// Nowhere: nothing is cached.
@@ -175,6 +194,14 @@ impl Query {
 /// A URL that does not describe a cache.
 ///
 /// The URL itself is never quoted, only parts that cannot belong to a password.
+///
+/// ```
+/// use async_caches_core::url::{CacheUrl, UrlError};
+///
+/// let error = CacheUrl::parse("reddis://:hunter2@host").unwrap_err();
+/// assert!(matches!(error, UrlError::UnknownScheme { nearest: Some("redis"), .. }));
+/// assert!(!error.to_string().contains("hunter2"));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum UrlError {
@@ -293,6 +320,14 @@ pub enum UrlError {
 }
 
 /// A part of a URL.
+///
+/// ```
+/// use async_caches_core::url::{CacheUrl, UrlError, UrlPart};
+///
+/// let error = CacheUrl::parse("redis://:100%@host").unwrap_err();
+/// assert_eq!(error, UrlError::Escape { part: UrlPart::Password });
+/// assert!(error.to_string().starts_with("the URL's password holds a '%'"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum UrlPart {

@@ -20,6 +20,16 @@ use serde::de::DeserializeOwned;
 use self::readable::Readable;
 
 /// How a lookup treats an entry that cannot be read as the requested type.
+///
+/// ```
+/// use async_caches_core::options::{Options, Settings, Unreadable};
+///
+/// assert_eq!(Settings::new(Options::default())?.unreadable, Unreadable::Error);
+/// let mut options = Options::default();
+/// options.set("unreadable", "miss")?;
+/// assert_eq!(Settings::new(options)?.unreadable, Unreadable::Miss);
+/// # Ok::<(), async_caches_core::options::OptionError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Unreadable {
     /// An error that names its key and says why.

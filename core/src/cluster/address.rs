@@ -14,6 +14,14 @@ use thiserror::Error;
 use crate::server::Endpoint;
 
 /// The address of a node. Prints as `host:port` or `[address]:port`.
+///
+/// ```
+/// use async_caches_core::cluster::address::Address;
+///
+/// assert_eq!(Address::new("node-1.example", 6379)?.to_string(), "node-1.example:6379");
+/// assert_eq!(Address::new("::1", 6379)?.to_string(), "[::1]:6379");
+/// # Ok::<(), async_caches_core::cluster::address::AddressError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Address {
     host: Box<str>,
@@ -21,6 +29,15 @@ pub struct Address {
 }
 
 /// The reason for which something is not an address.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, AddressError};
+///
+/// assert_eq!(Address::new("node 1", 6379), Err(AddressError::Host)); // names the part at fault
+/// let error = Address::new("node-1", 0).unwrap_err();
+/// assert_eq!(error, AddressError::Port);
+/// assert_eq!(error.to_string(), "the port is not a number from 1 to 65535");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum AddressError {
@@ -81,6 +98,16 @@ impl From<Address> for Endpoint {
 }
 
 /// Which of a node's ports the client uses.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, AddressError, Transport, Viewpoint};
+///
+/// let asked = Address::new("seed.example", 6379)?;
+/// assert_eq!(Viewpoint::as_told(&asked).transport, Transport::Plain);
+/// let over_tls = Viewpoint { transport: Transport::Tls, ..Viewpoint::as_told(&asked) };
+/// assert_ne!(over_tls.transport, Transport::default());
+/// # Ok::<(), AddressError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub enum Transport {
     /// The port for plain text.
@@ -91,6 +118,20 @@ pub enum Transport {
 }
 
 /// The viewpoint from which the client sees a cluster.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, AddressError, Viewpoint};
+///
+/// let asked = Address::new("seed.example", 6379)?;
+/// let view = Viewpoint::as_told(&asked);
+/// assert_eq!(view.resolve(Some("10.0.0.1"), 7001)?.to_string(), "10.0.0.1:7001");
+/// assert_eq!(view.resolve(None, 7001)?.to_string(), "seed.example:7001"); // on the host that was asked
+///
+/// let outside = |inside: Address| Address::new("gate.example", inside.port()).unwrap_or(inside);
+/// let view = Viewpoint { translate: &outside, ..view };
+/// assert_eq!(view.resolve(Some("10.0.0.1"), 7001)?.to_string(), "gate.example:7001");
+/// # Ok::<(), AddressError>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Viewpoint<'a> {
     /// The node that answered, as the client reached it: a node without a host is on the same host.

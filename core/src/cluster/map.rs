@@ -33,6 +33,24 @@ use super::slot::Slot;
 use crate::error::{ProtocolError, ServerError};
 
 /// Which nodes serve which slot. A copy is cheap: see [`moved`](Self::moved).
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, Viewpoint};
+/// use async_caches_core::cluster::map::SlotMap;
+/// use async_caches_core::cluster::slot::Slot;
+/// use async_caches_core::command::TopologyForm;
+///
+/// let seed = Address::new("node-1", 7000)?;
+/// let answer = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$6\r\nnode-1\r\n:7000\r\n"; // to CLUSTER SLOTS
+/// let mut map = SlotMap::read(TopologyForm::Slots, answer, &Viewpoint::as_told(&seed))?;
+/// let slot = Slot::of(b"::user:1");
+/// assert_eq!(map.master(slot).map(|node| &node.address), Some(&seed));
+///
+/// let other = Address::new("node-2", 7000)?;
+/// assert!(map.moved(slot, &other)); // a redirect said so
+/// assert_eq!(map.master(slot).map(|node| &node.address), Some(&other));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotMap {
     told: Arc<Content>,
@@ -54,6 +72,19 @@ struct Content {
 }
 
 /// A server of a cluster.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, AddressError};
+/// use async_caches_core::cluster::map::{Health, SlotMap};
+/// use async_caches_core::cluster::slot::Slot;
+///
+/// let mut map = SlotMap::unknown();
+/// map.moved(Slot::of(b"::user:1"), &Address::new("node-2", 7000)?);
+/// let node = map.nodes().next().expect("a redirect has named it");
+/// assert_eq!((node.address.host(), node.address.port()), ("node-2", 7000));
+/// assert_eq!((&node.id, node.health), (&None, Health::Online)); // a redirect reports neither
+/// # Ok::<(), AddressError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node {
     /// The address at which the client reaches it.
@@ -65,6 +96,20 @@ pub struct Node {
 }
 
 /// The health of a node, as the other nodes of the cluster see it.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, Viewpoint};
+/// use async_caches_core::cluster::map::{Health, SlotMap};
+/// use async_caches_core::command::TopologyForm;
+///
+/// let answer = b"*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:16383\r\n$5\r\nnodes\r\n\
+///     *1\r\n*8\r\n$2\r\nip\r\n$8\r\n10.0.0.1\r\n$4\r\nport\r\n:7000\r\n\
+///     $4\r\nrole\r\n$6\r\nmaster\r\n$6\r\nhealth\r\n$4\r\nfail\r\n"; // to CLUSTER SHARDS
+/// let seed = Address::new("10.0.0.1", 7000)?;
+/// let map = SlotMap::read(TopologyForm::Shards, answer, &Viewpoint::as_told(&seed))?;
+/// assert!(map.nodes().all(|node| node.health == Health::Failed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub enum Health {
     /// It is reachable, as far as is known.
@@ -84,6 +129,22 @@ struct Members {
 }
 
 /// The nodes that serve the same slots.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, Viewpoint};
+/// use async_caches_core::cluster::map::SlotMap;
+/// use async_caches_core::cluster::slot::Slot;
+/// use async_caches_core::command::TopologyForm;
+///
+/// let answer = b"*1\r\n*4\r\n:0\r\n:16383\r\n*2\r\n$6\r\nnode-1\r\n:7000\r\n\
+///     *2\r\n$6\r\nnode-2\r\n:7000\r\n"; // to CLUSTER SLOTS
+/// let seed = Address::new("node-1", 7000)?;
+/// let map = SlotMap::read(TopologyForm::Slots, answer, &Viewpoint::as_told(&seed))?;
+/// let shard = map.shard(Slot::of(b"::user:1")).expect("every slot is served");
+/// assert_eq!(shard.master().map(|node| node.address.host()), Some("node-1"));
+/// assert!(shard.replicas().map(|node| node.address.host()).eq(["node-2"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Shard<'a> {
     map: &'a SlotMap,
@@ -92,6 +153,21 @@ pub struct Shard<'a> {
 }
 
 /// The reason for which an answer is not a map.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, AddressError, Viewpoint};
+/// use async_caches_core::cluster::map::{MapError, SlotMap};
+/// use async_caches_core::command::TopologyForm;
+/// use async_caches_core::error::ServerErrorKind;
+///
+/// let seed = Address::new("node-1", 7000)?;
+/// let answer = b"-NOPERM this user has no permissions\r\n";
+/// match SlotMap::read(TopologyForm::Shards, answer, &Viewpoint::as_told(&seed)) {
+///     Err(MapError::Refused(error)) => assert_eq!(error.kind, ServerErrorKind::NoPerm),
+///     other => panic!("the node refused the request: {other:?}"),
+/// }
+/// # Ok::<(), AddressError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum MapError {
@@ -121,7 +197,7 @@ pub enum MapError {
         limit: usize,
     },
     /// A node's address is not valid.
-    #[error("a node's address is none")]
+    #[error("a node's address is not valid")]
     Address(#[from] AddressError),
     /// No slot is served: the node belongs to no cluster, or to one that is not set up.
     #[error("no slot is served")]

@@ -35,6 +35,19 @@ use crate::retry::Backoff;
 use crate::time::Instant;
 
 /// A node's answer that sends a command to another node.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, AddressError, Viewpoint};
+/// use async_caches_core::cluster::redirect::{Redirect, RedirectKind};
+/// use async_caches_core::error::ServerError;
+///
+/// let asked = Address::new("node-1", 7000)?;
+/// let error = ServerError::parse(b"MOVED 3999 node-2:7000");
+/// let redirect = Redirect::parse(&error, &Viewpoint::as_told(&asked)).expect("it is a redirect");
+/// assert_eq!((redirect.kind, redirect.slot.number()), (RedirectKind::Moved, 3999));
+/// assert_eq!(redirect.to.to_string(), "node-2:7000");
+/// # Ok::<(), AddressError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Redirect {
     /// Whether it holds for good, or this once.
@@ -46,6 +59,18 @@ pub struct Redirect {
 }
 
 /// How long a redirect holds.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, AddressError, Viewpoint};
+/// use async_caches_core::cluster::redirect::{Redirect, RedirectKind};
+/// use async_caches_core::error::ServerError;
+///
+/// let asked = Address::new("node-1", 7000)?;
+/// let error = ServerError::parse(b"ASK 3999 node-2:7000");
+/// let redirect = Redirect::parse(&error, &Viewpoint::as_told(&asked));
+/// assert_eq!(redirect.map(|it| it.kind), Some(RedirectKind::Ask)); // the map stays as it is
+/// # Ok::<(), AddressError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RedirectKind {
     /// Until further notice (`MOVED`): the map must be corrected.
@@ -80,6 +105,28 @@ impl Redirect {
 }
 
 /// The path of one command from node to node.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, Viewpoint};
+/// use async_caches_core::cluster::redirect::{Hops, Next};
+/// use async_caches_core::error::{Failure, ServerError};
+/// use async_caches_core::reply::Reply;
+/// use async_caches_core::time::Instant;
+///
+/// let asked = Address::new("node-1", 7000)?;
+/// let view = Viewpoint::as_told(&asked);
+/// let (now, expires) = (Instant::ORIGIN, Instant::from_millis(5_000));
+///
+/// let moved = Err(Failure::Server(ServerError::parse(b"MOVED 3999 node-2:7000")));
+/// assert!(Hops::concern(&moved) && !Hops::concern(&Ok(Reply::Done)));
+/// let mut hops = Hops::new(42); // a random number
+/// match hops.answered(&moved, &view, now, expires)? {
+///     Next::Follow { redirect, at } => assert_eq!((redirect.to.host(), at), ("node-2", now)),
+///     other => panic!("the first redirects are followed at once: {other:?}"),
+/// }
+/// assert_eq!(hops.answered(&Ok(Reply::Done), &view, now, expires)?, Next::Settle);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Hops {
     redirects: u32,
@@ -87,6 +134,8 @@ pub struct Hops {
 }
 
 /// What to do with a command.
+///
+/// The example of [`Hops`] follows a redirect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Next {
     /// The command is done: the answer goes to the caller.
@@ -109,6 +158,17 @@ pub enum Next {
 }
 
 /// The reason for a command's wait.
+///
+/// ```
+/// use async_caches_core::cluster::redirect::{Hops, Next, Trouble};
+/// use async_caches_core::time::Instant;
+///
+/// let (now, expires) = (Instant::ORIGIN, Instant::from_millis(5_000));
+/// match Hops::new(42).troubled(Trouble::ClusterDown, now, expires) {
+///     Next::Wait { at, trouble } => assert!(at < expires && trouble.doubts_the_map()),
+///     other => panic!("there is time left to wait: {other:?}"),
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Trouble {
     /// `TRYAGAIN`: its keys are on two nodes for now.
@@ -130,6 +190,26 @@ pub enum Trouble {
 }
 
 /// A command was redirected from node to node and never answered.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, Viewpoint};
+/// use async_caches_core::cluster::redirect::Hops;
+/// use async_caches_core::error::{Failure, ServerError};
+/// use async_caches_core::time::Instant;
+///
+/// let asked = Address::new("node-1", 7000)?;
+/// let (now, expires) = (Instant::ORIGIN, Instant::from_millis(60_000));
+/// let moved = Err(Failure::Server(ServerError::parse(b"MOVED 3999 node-2:7000")));
+/// let mut hops = Hops::new(42);
+/// let error = loop {
+///     match hops.answered(&moved, &Viewpoint::as_told(&asked), now, expires) {
+///         Ok(_) => {} // the command goes to node-2, which redirects it as well
+///         Err(error) => break error,
+///     }
+/// };
+/// assert_eq!((error.redirects, error.last.host()), (Hops::MAX, "node-2"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("slot {slot} was moved {redirects} times, at last to {last}")]
 pub struct TooManyRedirects {

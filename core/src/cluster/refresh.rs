@@ -38,6 +38,25 @@ use crate::retry::{Backoff, Random};
 use crate::time::{Deadline, Instant};
 
 /// The decisions about reading one cluster's map.
+///
+/// ```
+/// use async_caches_core::cluster::address::{Address, AddressError};
+/// use async_caches_core::cluster::map::SlotMap;
+/// use async_caches_core::cluster::refresh::{Refresh, RefreshInput};
+/// use async_caches_core::time::Instant;
+///
+/// let (now, map) = (Instant::ORIGIN, SlotMap::unknown());
+/// let seed = Address::new("node-1", 7000)?;
+/// let mut refresh = Refresh::new(vec![seed.clone()], 42, now);
+/// let fetch = refresh.poll(&map, now).expect("the map is read at once");
+/// assert_eq!(fetch.from, seed);
+///
+/// refresh.handle(RefreshInput::Fetched, now);
+/// refresh.handle(RefreshInput::Doubted, now); // a MOVED was followed
+/// assert_eq!(refresh.poll(&map, now), None); // too soon
+/// assert!(refresh.poll(&map, now + Refresh::CALM).is_some());
+/// # Ok::<(), AddressError>(())
+/// ```
 #[derive(Debug)]
 pub struct Refresh {
     seeds: Vec<Address>,
@@ -62,6 +81,17 @@ struct Fetching {
 }
 
 /// An event.
+///
+/// ```
+/// use async_caches_core::cluster::map::{MapError, SlotMap};
+/// use async_caches_core::cluster::refresh::RefreshInput;
+/// use async_caches_core::error::ServerError;
+///
+/// assert_eq!(RefreshInput::of(&Ok(SlotMap::unknown())), RefreshInput::Fetched);
+/// assert_eq!(RefreshInput::of(&Err(MapError::Empty)), RefreshInput::Failed);
+/// let too_old = ServerError::parse(b"ERR Unknown subcommand 'shards'");
+/// assert_eq!(RefreshInput::of(&Err(too_old.into())), RefreshInput::Unknown);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefreshInput {
     /// The map is or may be wrong: a `MOVED` was followed, a slot has no node, or a node is not reached.
@@ -76,6 +106,8 @@ pub enum RefreshInput {
 }
 
 /// A request to read the map.
+///
+/// The example of [`Refresh`] shows when one is due.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fetch {
     /// The node to ask.

@@ -23,6 +23,18 @@ use super::map::SlotMap;
 use crate::time::Instant;
 
 /// The room for nodes in a client of one cluster.
+///
+/// ```
+/// use async_caches_core::cluster::room::Room;
+/// use async_caches_core::time::Instant;
+///
+/// let now = Instant::ORIGIN;
+/// let mut room = Room::new(now);
+/// let burst = (0..10_000).take_while(|_| room.dial(now)).count();
+/// assert_eq!(burst, Room::DIALS as usize);
+/// assert!(!room.dial(now)); // the caller waits
+/// assert!(room.dial(now + Room::DIAL_EVERY));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Room {
     redirects: Allowance,

@@ -11,6 +11,14 @@ use core::fmt;
 use crate::key::Key;
 
 /// One of the 16,384 parts that the keys of a cluster are divided into.
+///
+/// ```
+/// use async_caches_core::cluster::slot::Slot;
+///
+/// assert_eq!(Slot::of(b"::user:1").number(), 6_009);
+/// assert_eq!(Slot::of(b"::{user:1}:name"), Slot::of(b"::{user:1}:mail")); // placed together
+/// assert_eq!(Slot::new(Slot::COUNT), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Slot(u16);
 

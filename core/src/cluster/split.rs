@@ -23,6 +23,20 @@ use crate::key::{Keys, Names};
 use crate::reply::Reply;
 
 /// The places of many keys, in runs of one slot each.
+///
+/// ```
+/// use async_caches_core::cluster::split::Split;
+/// use async_caches_core::key::{KeySpace, Names};
+///
+/// let space = KeySpace::default();
+/// let names: Names = ["{a}1", "{b}1", "{a}2"].iter().collect();
+/// let keys = space.scope(None)?.keys(&names);
+/// let split = Split::of_keys(&keys);
+/// let mut places: Vec<_> = split.parts().map(|part| part.places).collect();
+/// places.sort();
+/// assert_eq!(places, [&[0, 2][..], &[1]]); // the keys of one slot go together
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Split {
     order: Vec<usize>,
@@ -33,6 +47,17 @@ pub struct Split {
 }
 
 /// Some of many keys, all of one slot.
+///
+/// ```
+/// use async_caches_core::cluster::slot::Slot;
+/// use async_caches_core::cluster::split::Split;
+///
+/// let (a, b) = (Slot::of(b"a"), Slot::of(b"b"));
+/// let split = Split::of([b, a, b]);
+/// let part = split.parts().find(|part| part.slot == b).expect("two keys are in this slot");
+/// assert_eq!(part.places, [0, 2]);
+/// assert_eq!(part.range.len(), 2);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotPart<'a> {
     /// Their slot.
@@ -130,6 +155,22 @@ impl Split {
 }
 
 /// The answers to the parts of a split, joined.
+///
+/// ```
+/// use async_caches_core::cluster::slot::Slot;
+/// use async_caches_core::cluster::split::{Gather, Split};
+/// use async_caches_core::reply::Reply;
+/// use bytes::Bytes;
+///
+/// let split = Split::of([Slot::of(b"a"), Slot::of(b"b"), Slot::of(b"a")]);
+/// let mut gather: Gather<&str> = Gather::new(&split);
+/// let ada = Some(Bytes::from("Ada"));
+/// gather.take(&[1], Ok(Reply::Values(vec![ada.clone()])))?; // in any order
+/// gather.take(&[0, 2], Ok(Reply::Values(vec![None, None])))?;
+/// assert!(gather.is_complete());
+/// assert_eq!(gather.values(), Ok(vec![None, ada, None])); // in the order of the request
+/// # Ok::<(), async_caches_core::cluster::split::Misfit>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Gather<E> {
     places: Vec<KeyAnswer>,
@@ -148,6 +189,17 @@ enum KeyAnswer {
 
 /// An answer does not fit its keys: it is another kind of reply, for another number of keys, or for keys
 /// that were answered before. Nothing was taken from it.
+///
+/// ```
+/// use async_caches_core::cluster::slot::Slot;
+/// use async_caches_core::cluster::split::{Gather, Misfit, Split};
+/// use async_caches_core::reply::Reply;
+///
+/// let mut gather: Gather<&str> = Gather::new(&Split::of([Slot::of(b"a"), Slot::of(b"a")]));
+/// let too_few = Ok(Reply::Values(vec![None]));
+/// assert_eq!(gather.take(&[0, 1], too_few), Err(Misfit));
+/// assert_eq!(gather.take(&[0, 1], Ok(Reply::Values(vec![None, None]))), Ok(()));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an answer does not fit the keys it is for")]
 pub struct Misfit;
@@ -155,6 +207,21 @@ pub struct Misfit;
 /// Some of many keys failed.
 ///
 /// The keys that are listed neither as failed nor as unanswered succeeded; `done` has their result.
+///
+/// ```
+/// use async_caches_core::cluster::slot::Slot;
+/// use async_caches_core::cluster::split::{Gather, Misfit, Split};
+/// use async_caches_core::reply::Reply;
+///
+/// let mut gather = Gather::new(&Split::of([Slot::of(b"a"), Slot::of(b"b"), Slot::of(b"c")]));
+/// gather.take(&[0], Ok(Reply::Count(1)))?;
+/// gather.take(&[1], Err("the node is away"))?;
+/// let partial = gather.count().expect_err("some keys failed");
+/// assert_eq!(partial.done, 1); // one key was removed
+/// assert_eq!(partial.failed, [(vec![1], "the node is away")]);
+/// assert_eq!(partial.unanswered, [2]);
+/// # Ok::<(), Misfit>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partial<T, E> {
     /// The result for the other keys.

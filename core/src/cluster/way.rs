@@ -4,6 +4,19 @@ use super::slot::Slot;
 use crate::command::{Command, CommandKeys};
 
 /// Which nodes a command is for.
+///
+/// ```
+/// use async_caches_core::cluster::slot::Slot;
+/// use async_caches_core::cluster::way::Way;
+/// use async_caches_core::command::Command;
+/// use async_caches_core::key::KeySpace;
+///
+/// let space = KeySpace::default();
+/// let get = Command::Get(space.scope(None)?.key(b"user:1"));
+/// assert_eq!(Way::of(&get), Way::Slot(Slot::of(b"::user:1")));
+/// assert_eq!(Way::of(&Command::Clear), Way::EveryMaster);
+/// # Ok::<(), async_caches_core::error::KeyError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Way {
     /// The node that serves this slot.

@@ -20,6 +20,20 @@ use crate::protocol::Protocol;
 use crate::time::Instant;
 
 /// Chooses how the connections of one pool greet their server, from the outcomes of earlier ones.
+///
+/// ```
+/// use async_caches_core::connection::{Greeting, Greetings, Protocol, Setup};
+/// use async_caches_core::time::Instant;
+/// use core::time::Duration;
+///
+/// let setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// let mut greetings = Greetings::new(Protocol::Auto, &setup);
+/// let now = Instant::ORIGIN;
+/// assert_eq!(greetings.next(now), Greeting::Either);
+/// assert!(greetings.ended(Greeting::Either, true, now)); // a proxy hung up: dial again at once
+/// assert_eq!(greetings.next(now), Greeting::Bare);
+/// assert_eq!(greetings.next(now + Greetings::BARE_FOR), Greeting::Either);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Greetings {
     protocol: Protocol,

@@ -80,10 +80,32 @@ pub use crate::retry::Blame;
 use crate::time::Instant;
 
 /// The caller's name for a command, returned with its outcome.
+///
+/// ```
+/// use async_caches_core::connection::{Event, Tag};
+///
+/// let callers = ["Ada", "Grace"]; // one command each
+/// let expired = Event::Expired(Tag(1));
+/// let Event::Expired(Tag(number)) = expired else { unreachable!() };
+/// assert_eq!(callers[number as usize], "Grace");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Tag(pub u64);
 
 /// An event on a connection.
+///
+/// ```
+/// use async_caches_core::connection::{Blame, Event, Tag};
+///
+/// /// Whether the command of this event may be sent once more, even if it is a write.
+/// fn has_not_run(event: &Event) -> bool {
+///     matches!(event, Event::Lost { may_have_run: false, .. } | Event::Refused { .. })
+/// }
+///
+/// let lost = |may_have_run| Event::Lost { tag: Tag(7), may_have_run, blame: Blame::Suspect };
+/// assert!(has_not_run(&lost(false)) && !has_not_run(&lost(true)));
+/// assert!(!has_not_run(&Event::Expired(Tag(7))));
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -123,6 +145,33 @@ pub enum Event {
 }
 
 /// One pipelined connection.
+///
+/// ```
+/// use async_caches_core::command::Command;
+/// use async_caches_core::connection::{Connection, Event, Output, Setup, Tag};
+/// use async_caches_core::key::KeySpace;
+/// use async_caches_core::reply::Reply;
+/// use async_caches_core::time::Instant;
+/// use bytes::{Bytes, BytesMut};
+/// use core::time::Duration;
+///
+/// let setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// let (now, mut rx, mut tx) = (Instant::ORIGIN, BytesMut::new(), Output::new());
+/// let mut connection = Connection::open(&setup, now, &mut tx);
+/// connection.wrote(tx.split().len()); // the socket took all of it
+/// rx.extend_from_slice(b"%1\r\n+proto\r\n:3\r\n+OK\r\n+OK\r\n+PONG\r\n"); // the server's greeting
+/// assert!(matches!(connection.poll(&mut rx, now, &mut tx)?, Some(Event::Ready(_))));
+/// connection.wrote(tx.split().len());
+///
+/// let space = KeySpace::default();
+/// let get = Command::Get(space.scope(None)?.key(b"user:1"));
+/// connection.submit(&get, Tag(7), now + setup.response_timeout, &mut tx)?;
+/// assert_eq!(tx.split(), "*2\r\n$3\r\nGET\r\n$8\r\n::user:1\r\n");
+/// rx.extend_from_slice(b"$3\r\nAda\r\n");
+/// let answer = Ok(Reply::Value(Some(Bytes::from("Ada"))));
+/// assert_eq!(connection.poll(&mut rx, now, &mut tx)?, Some(Event::Reply { tag: Tag(7), answer }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     phase: ConnectionPhase,
@@ -325,7 +374,7 @@ impl Connection {
         self.queue.len()
     }
 
-    /// How many of those the socket has not taken whole yet; such a command cannot have run.
+    /// How many of them the socket has not taken whole yet; such a command cannot have run.
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.queue.len() - self.queue.partition_point(|waiting| waiting.runs_at <= self.written)

@@ -9,6 +9,21 @@ use crate::server::Credentials;
 
 /// How a connection introduces itself to the server, and how patient it is. Built by
 /// [`Setup::new`]; each field may be set after that.
+///
+/// ```
+/// use async_caches_core::connection::{Connection, Output, Role, Setup};
+/// use async_caches_core::time::Instant;
+/// use core::time::Duration;
+///
+/// let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(1));
+/// setup.name = Some("worker-1".into());
+/// setup.role = Role::Master;
+/// let mut tx = Output::new();
+/// let connection = Connection::open(&setup, Instant::ORIGIN, &mut tx);
+/// assert!(tx.split().ends_with(b"SETNAME\r\n$8\r\nworker-1\r\n"));
+/// let deadline = connection.deadline().expect("the handshake has a deadline");
+/// assert_eq!(deadline.at, Instant::ORIGIN + setup.connect_timeout);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Setup {
@@ -52,6 +67,18 @@ impl Setup {
 }
 
 /// How one connection greets its server.
+///
+/// ```
+/// use async_caches_core::connection::{Connection, Greeting, Output, Setup};
+/// use async_caches_core::time::Instant;
+/// use core::time::Duration;
+///
+/// let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// setup.greeting = Greeting::Resp2;
+/// let mut tx = Output::new();
+/// let _connection = Connection::open(&setup, Instant::ORIGIN, &mut tx);
+/// assert!(!tx.split().windows(5).any(|word| word == b"HELLO"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Greeting {
     /// With `HELLO 3`, and in RESP2 if the server refuses that.
@@ -68,6 +95,21 @@ pub enum Greeting {
 }
 
 /// The role that a server must have for a connection to it to be of use.
+///
+/// ```
+/// use async_caches_core::connection::{Connection, Output, Role, Setup};
+/// use async_caches_core::error::ConnectionError;
+/// use async_caches_core::time::Instant;
+/// use bytes::BytesMut;
+/// use core::time::Duration;
+///
+/// let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// setup.role = Role::Master;
+/// let (now, mut rx, mut tx) = (Instant::ORIGIN, BytesMut::new(), Output::new());
+/// let mut connection = Connection::open(&setup, now, &mut tx);
+/// rx.extend_from_slice(b"%2\r\n+proto\r\n:3\r\n+role\r\n+replica\r\n+OK\r\n+OK\r\n+PONG\r\n");
+/// assert_eq!(connection.poll(&mut rx, now, &mut tx), Err(ConnectionError::NotMaster));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Role {
     /// Any role; the server is not asked.
@@ -86,6 +128,24 @@ pub enum Role {
 }
 
 /// A server's description of itself.
+///
+/// ```
+/// use async_caches_core::connection::{Connection, Event, Output, Setup};
+/// use async_caches_core::error::ConnectionError;
+/// use async_caches_core::time::Instant;
+/// use bytes::BytesMut;
+/// use core::time::Duration;
+///
+/// let setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// let (now, mut rx, mut tx) = (Instant::ORIGIN, BytesMut::new(), Output::new());
+/// let mut connection = Connection::open(&setup, now, &mut tx);
+/// rx.extend_from_slice(b"%2\r\n+server\r\n+valkey\r\n+proto\r\n:3\r\n+OK\r\n+OK\r\n+PONG\r\n");
+/// match connection.poll(&mut rx, now, &mut tx)? {
+///     Some(Event::Ready(info)) => assert_eq!((info.server.as_str(), info.protocol), ("valkey", 3)),
+///     other => panic!("the handshake is done: {other:?}"),
+/// }
+/// # Ok::<(), ConnectionError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ServerInfo {
     /// The version of RESP spoken: 2 or 3.

@@ -7,6 +7,16 @@ use crate::resp::encode;
 use crate::resp::output::Output;
 
 /// How a connection treats pushes.
+///
+/// ```
+/// use async_caches_core::connection::{Pushes, Setup, Tracking};
+/// use core::time::Duration;
+///
+/// let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// assert_eq!(setup.pushes, Pushes::Dropped);
+/// setup.pushes = Pushes::Told { tracking: Some(Tracking::Read) };
+/// assert_ne!(setup.pushes, Pushes::default());
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Pushes {
     /// They are dropped.
@@ -26,6 +36,24 @@ pub enum Pushes {
 /// the request in [`ConnectionError::Refused`](crate::error::ConnectionError::Refused), as a caller
 /// that relies on it would otherwise trust stale values. Servers track keys by name, whatever the
 /// database.
+///
+/// ```
+/// use async_caches_core::connection::{Connection, Output, Pushes, Setup, Tracking};
+/// use async_caches_core::error::ConnectionError;
+/// use async_caches_core::time::Instant;
+/// use bytes::BytesMut;
+/// use core::time::Duration;
+///
+/// let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// let prefixes = vec![Box::from(&b"forum:"[..])];
+/// setup.pushes = Pushes::Told { tracking: Some(Tracking::Broadcast { prefixes }) };
+/// let (now, mut rx, mut tx) = (Instant::ORIGIN, BytesMut::new(), Output::new());
+/// let mut connection = Connection::open(&setup, now, &mut tx);
+/// rx.extend_from_slice(b"%1\r\n+proto\r\n:3\r\n");
+/// connection.poll(&mut rx, now, &mut tx)?;
+/// assert!(tx.split().windows(6).any(|word| word == b"forum:"));
+/// # Ok::<(), ConnectionError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Tracking {

@@ -84,6 +84,28 @@ use crate::time::{Deadline, Instant};
 use crate::work::Work;
 
 /// All loads under way in one cache. `W` is a handle with which the caller wakes a follower.
+///
+/// ```
+/// use async_caches_core::flight::{Flights, Handles, Joined, Turn};
+/// use async_caches_core::time::Instant;
+/// use bytes::Bytes;
+/// use core::time::Duration;
+///
+/// let (key, value) = (Bytes::from("::user:1"), Bytes::from("\"Ada\""));
+/// let (now, wait) = (Instant::ORIGIN, Duration::from_secs(10));
+/// let (mut flights, mut handles) = (Flights::new(42), Handles::new());
+///
+/// // Two callers miss the key; the second waits, and leaves a handle to wake it with.
+/// let Joined::Lead(load) = flights.join(&key, None, now, wait) else { unreachable!() };
+/// let Joined::Follow(_, seat) = flights.join(&key, None, now, wait) else { unreachable!() };
+/// assert_eq!(flights.follow(load, seat, now, "second", &mut handles), Turn::Wait);
+///
+/// assert!(flights.loaded(load, value.clone(), &mut handles)); // so the leader stores the value
+/// assert_eq!(handles.wake, ["second"]);
+/// assert_eq!(flights.follow(load, seat, now, "second", &mut handles), Turn::Value(value));
+/// flights.landed(load, &mut handles);
+/// assert!(flights.is_empty());
+/// ```
 #[derive(Debug)]
 pub struct Flights<W> {
     index: Index,
@@ -96,10 +118,28 @@ pub struct Flights<W> {
 }
 
 /// The number of flights that had ended at some point in time.
+///
+/// ```
+/// use async_caches_core::flight::{Flights, Handles, Joined};
+/// use async_caches_core::time::Instant;
+/// use bytes::Bytes;
+/// use core::time::Duration;
+///
+/// let (key, now, wait) = (Bytes::from("::user:1"), Instant::ORIGIN, Duration::from_secs(10));
+/// let (mut flights, mut handles) = (Flights::<()>::new(42), Handles::new());
+/// let Joined::Lead(load) = flights.join(&key, None, now, wait) else { unreachable!() };
+///
+/// let seen = flights.seen(); // another caller looks the key up, and misses it
+/// flights.loaded(load, Bytes::from("1"), &mut handles);
+/// flights.landed(load, &mut handles); // meanwhile the value is stored
+/// assert_eq!(flights.join(&key, Some(seen), now, wait), Joined::Again);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Seen(pub u64);
 
 /// The next step of a caller that missed.
+///
+/// The examples of [`Flights`] and [`Seen`] show each of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Joined {
     /// Load, then call [`Flights::loaded`] and [`Flights::landed`], or [`Flights::leave`].
@@ -111,6 +151,21 @@ pub enum Joined {
 }
 
 /// The next step of a follower.
+///
+/// ```
+/// use async_caches_core::flight::{Flights, Handles, Joined, Turn};
+/// use async_caches_core::time::Instant;
+/// use bytes::Bytes;
+/// use core::time::Duration;
+///
+/// let (key, now, wait) = (Bytes::from("::user:1"), Instant::ORIGIN, Duration::from_secs(10));
+/// let (mut flights, mut handles) = (Flights::new(42), Handles::new());
+/// flights.join(&key, None, now, wait); // a leader that hangs
+/// let Joined::Follow(load, seat) = flights.join(&key, None, now, wait) else { unreachable!() };
+/// assert_eq!(flights.follow(load, seat, now, "second", &mut handles), Turn::Wait);
+/// let turn = flights.follow(load, seat, now + wait, "second", &mut handles);
+/// assert_eq!(turn, Turn::Lead(load)); // it has waited long enough
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Turn {
     /// Keep waiting; the handle is kept.
@@ -123,6 +178,21 @@ pub enum Turn {
 }
 
 /// How a write of a key has to treat a flight of that key.
+///
+/// ```
+/// use async_caches_core::flight::{Clearance, Flights, Handles, Joined};
+/// use async_caches_core::time::Instant;
+/// use bytes::Bytes;
+/// use core::time::Duration;
+///
+/// let (key, now, wait) = (Bytes::from("::user:1"), Instant::ORIGIN, Duration::from_secs(10));
+/// let (mut flights, mut handles) = (Flights::<()>::new(42), Handles::new());
+/// let Joined::Lead(load) = flights.join(&key, None, now, wait) else { unreachable!() };
+/// flights.loaded(load, Bytes::from("1"), &mut handles);
+/// assert_eq!(flights.invalidate(&key), Clearance::Storing(load)); // the writer waits
+/// flights.landed(load, &mut handles);
+/// assert_eq!(flights.invalidate(&key), Clearance::Clear);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Clearance {
     /// Proceed.
@@ -133,6 +203,20 @@ pub enum Clearance {
 
 /// Handles that are no longer kept. Waking or dropping one may run a user's code, so both must be
 /// done outside of every lock.
+///
+/// The example of [`Flights`] wakes a follower. Its handle would be a `Waker`:
+///
+/// ```
+/// use async_caches_core::flight::Handles;
+/// use std::task::Waker;
+///
+/// let mut handles = Handles::new();
+/// handles.wake.push(Waker::noop().clone()); // as a method of `Flights` does, under a lock
+/// for waker in handles.wake {
+///     waker.wake(); // after the lock was released
+/// }
+/// drop(handles.spent);
+/// ```
 #[derive(Debug)]
 pub struct Handles<W> {
     /// Handles to wake.

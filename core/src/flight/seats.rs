@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use crate::time::Instant;
 
 /// One follower's slot in a flight.
+///
+/// The example of [`Flights`](super::Flights) takes one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Seat {
     index: u32,

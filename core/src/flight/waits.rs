@@ -19,6 +19,16 @@ use alloc::vec;
 use crate::work::Work;
 
 /// The loads that wait. `N` identifies a load among all tables of the process, and is never reused.
+///
+/// ```
+/// use async_caches_core::flight::Waits;
+///
+/// let mut waits = Waits::new();
+/// assert!(waits.begin(&["posts"], "user")); // the loader of `posts` waits for the load of `user`
+/// assert!(!waits.begin(&["user"], "posts")); // the reverse would wait for ever
+/// waits.end(&["posts"], "user");
+/// assert!(waits.is_empty());
+/// ```
 #[derive(Debug)]
 pub struct Waits<N> {
     /// For each load, the loads that it waits for, and how many callers inside it wait for each.

@@ -9,6 +9,26 @@ use crate::time::Instant;
 
 /// A caller's part in a flight. It must [`leave`](Self::leave) when it goes away, for any reason,
 /// with the table that it joined. All its steps but that do the same again if they are repeated.
+///
+/// ```
+/// use async_caches_core::flight::{Flights, Handles, Turn};
+/// use async_caches_core::load::Participant;
+/// use async_caches_core::time::Instant;
+/// use bytes::Bytes;
+/// use core::time::Duration;
+///
+/// let (key, value) = (Bytes::from("::user:1"), Bytes::from("\"Ada\""));
+/// let (now, wait) = (Instant::ORIGIN, Duration::from_secs(10));
+/// let (mut flights, mut handles) = (Flights::new(42), Handles::new());
+/// let mut join = || Participant::join(&mut flights, &key, None, now, wait);
+/// let (Some(mut first), Some(mut second)) = (join(), join()) else { unreachable!() };
+/// assert!(!first.follows() && second.follows());
+///
+/// assert!(first.share(&mut flights, value.clone(), &mut handles)); // and then stores it
+/// assert_eq!(second.follow(&mut flights, now, "second", &mut handles), Turn::Value(value));
+/// first.leave(&mut flights, &mut handles);
+/// assert!(flights.is_empty());
+/// ```
 #[derive(Debug)]
 pub struct Participant {
     flight: FlightId,

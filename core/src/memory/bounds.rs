@@ -1,6 +1,14 @@
 //! How much a store may hold, and how many shards that takes.
 
 /// How much a store may hold. Beyond that, it evicts the entries that its policy chooses.
+///
+/// ```
+/// use async_caches_core::memory::{Bounds, new_shards};
+///
+/// let bounds = Bounds { max_entries: Some(1_000), max_bytes: None };
+/// assert_eq!(new_shards(bounds).len(), 1); // a small store has few shards
+/// assert!(new_shards(Bounds::default()).len() > 1);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Bounds {
     /// The most entries; `None` means no bound.

@@ -17,6 +17,17 @@ use super::table::Table;
 /// locked.
 ///
 /// The first few fit without an allocation. Most operations remove no more than that.
+///
+/// ```
+/// use async_caches_core::memory::{Graveyard, Seed, Shard};
+/// use async_caches_core::time::Instant;
+///
+/// let (seed, mut shard) = (Seed::new(42), Shard::new(None, None));
+/// let mut dead = Graveyard::new();
+/// let existed = shard.remove(seed.hash(b"::user:1"), Instant::ORIGIN, &mut dead);
+/// assert!(!existed && dead.is_empty());
+/// drop(dead); // after the shard was unlocked
+/// ```
 #[derive(Debug, Default)]
 pub struct Graveyard {
     near: [Option<Body>; 2],

@@ -14,6 +14,14 @@ use foldhash::quality::FoldHasher;
 /// keys that fall into one bucket, which would turn lookups into searches ("hash flooding"). The
 /// hash is fast and not cryptographic. It gives no guarantee against an attacker who can time
 /// single lookups closely enough to learn about the seed. Hashes are never shown outside.
+///
+/// ```
+/// use async_caches_core::memory::Seed;
+///
+/// let seed = Seed::new(42); // a random number
+/// assert_eq!(seed.hash(b"::user:1").shard(32), seed.hash(b"::user:1").shard(32));
+/// assert_eq!(format!("{seed:?}"), "Seed"); // it stays a secret
+/// ```
 #[derive(Clone)]
 pub struct Seed {
     own: u64,
@@ -56,6 +64,14 @@ impl fmt::Debug for Seed {
 }
 
 /// A whole key and its hash.
+///
+/// ```
+/// use async_caches_core::memory::Seed;
+///
+/// let key = Seed::new(42).hash(b"::user:1");
+/// assert!(key.shard(32) < 32);
+/// assert_eq!(key.shard(1), 0);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Hashed<'a> {
     pub(super) print: Print,

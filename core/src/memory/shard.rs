@@ -49,6 +49,17 @@ use crate::ttl::Expiry;
 ///
 /// The fields that a lookup reads come first, as most of them then share cache lines with the lock in
 /// front of the shard.
+///
+/// The example of [`Shards`](super::Shards) makes a store of several. A single one:
+///
+/// ```
+/// use async_caches_core::memory::{Seed, Shard};
+/// use async_caches_core::time::Instant;
+///
+/// let (seed, shard) = (Seed::new(42), Shard::new(Some(1_000), None));
+/// assert_eq!(shard.get(seed.hash(b"::user:1"), || Instant::ORIGIN), None);
+/// assert_eq!(shard.stats().entries, 0);
+/// ```
 #[derive(Debug)]
 #[repr(C)]
 pub struct Shard {

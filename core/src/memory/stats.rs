@@ -13,6 +13,15 @@ use crate::reply::Reply;
 ///
 /// Shards are read one after another, so the counts of a store in use belong to slightly different
 /// moments.
+///
+/// ```
+/// use async_caches_core::memory::Stats;
+///
+/// let mut one = Stats::default();
+/// (one.hits, one.entries) = (3, 2);
+/// let sum = one + one;
+/// assert_eq!((sum.hits, sum.entries, sum.misses), (6, 4, 0));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -70,6 +79,16 @@ pub(super) enum Cause {
 
 /// The numbers of lookups that found a value, and that found no value. They are kept by the code
 /// that runs lookups, because it knows its threads and how they best count together.
+///
+/// ```
+/// use async_caches_core::memory::Lookups;
+/// use async_caches_core::reply::Reply;
+/// use bytes::Bytes;
+///
+/// let values = vec![Some(Bytes::from("1")), None, None];
+/// assert_eq!(Lookups::of(&Reply::Values(values)), Lookups { hits: 1, misses: 2 });
+/// assert_eq!(Lookups::of(&Reply::Flag(true)), Lookups::default()); // no lookup
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Lookups {
     /// See [`Stats::hits`].

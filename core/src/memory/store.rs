@@ -44,6 +44,41 @@ pub(super) fn shards_of(bounds: Bounds, count: usize) -> Vec<Shard> {
 }
 
 /// Shards, lent out by the type that owns and locks them.
+///
+/// ```
+/// use async_caches_core::command::Command;
+/// use async_caches_core::key::KeySpace;
+/// use async_caches_core::memory::{Bounds, Seed, Shard, Shards, execute, new_shards};
+/// use async_caches_core::reply::Reply;
+/// use async_caches_core::time::Instant;
+/// use async_caches_core::ttl::Expiry;
+/// use bytes::Bytes;
+/// use std::sync::RwLock;
+///
+/// struct Locked(Vec<RwLock<Shard>>);
+///
+/// impl Shards for Locked {
+///     fn count(&self) -> usize {
+///         self.0.len()
+///     }
+///
+///     fn read<R>(&self, index: usize, f: impl FnOnce(&Shard) -> R) -> R {
+///         f(&self.0[index].read().unwrap())
+///     }
+///
+///     fn with<R>(&self, index: usize, f: impl FnOnce(&mut Shard) -> R) -> R {
+///         f(&mut self.0[index].write().unwrap())
+///     }
+/// }
+///
+/// let shards = Locked(new_shards(Bounds::default()).into_iter().map(RwLock::new).collect());
+/// let (seed, space, now) = (Seed::new(42), KeySpace::default(), Instant::ORIGIN);
+/// let (key, value) = (space.scope(None)?.key(b"user:1"), Bytes::from("\"Ada\""));
+/// execute(&shards, &seed, &Command::Set { key, value: &value, expiry: Expiry::Never }, now)?;
+/// let answer = execute(&shards, &seed, &Command::Get(key), now)?;
+/// assert_eq!(answer, Reply::Value(Some(value)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Shards {
     /// How many there are: always the same number, and at least one.
     fn count(&self) -> usize;

@@ -9,6 +9,15 @@ use crate::error::{KeyError, TimeoutError};
 use crate::secret::Secret;
 
 /// An option that is invalid, or two that contradict each other.
+///
+/// ```
+/// use async_caches_core::options::{OptionError, Options};
+///
+/// let error = Options::default().set("max_size", "4").unwrap_err();
+/// assert_eq!(error.to_string(), "there is no option \"max_size\"; did you mean maxsize?");
+/// let error = Options::default().set("maxsize", "many").unwrap_err();
+/// assert_eq!(error, OptionError::NotANumber { option: "maxsize", value: "many".into() });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum OptionError {

@@ -5,6 +5,18 @@ use alloc::string::String;
 use core::fmt;
 
 /// How a server proves its identity, and how the client proves its own.
+///
+/// ```
+/// use async_caches_core::options::{Options, Settings, TlsVerify, Trust};
+///
+/// let mut options = Options::default();
+/// options.set("tls_ca", "/etc/redis/ca.pem")?;
+/// options.set("tls_verify", "ca")?;
+/// let tls = Settings::new(options)?.tls;
+/// assert_eq!(tls.trust, Trust::File { path: "/etc/redis/ca.pem".into() });
+/// assert_eq!(tls.verify, TlsVerify::Ca);
+/// # Ok::<(), async_caches_core::options::OptionError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct TlsSettings {
@@ -21,6 +33,17 @@ pub struct TlsSettings {
 
 /// How much of a server's certificate is verified. Its dates, its signatures and the chain to a
 /// trusted authority always are. `Display` prints the value of the option `tls_verify`.
+///
+/// ```
+/// use async_caches_core::options::{OptionError, Options, Settings, TlsVerify};
+///
+/// let mut options = Options::default();
+/// options.set("tls_verify", "ca")?;
+/// assert_eq!(options.tls_verify, Some(TlsVerify::Ca));
+/// let error = Settings::new(options).unwrap_err(); // any public authority would do
+/// assert_eq!(error, OptionError::Half { option: "tls_verify", missing: "tls_ca" });
+/// # Ok::<(), OptionError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum TlsVerify {
@@ -42,6 +65,16 @@ impl fmt::Display for TlsVerify {
 }
 
 /// The source of trust in a server's certificate.
+///
+/// ```
+/// use async_caches_core::options::{Options, Settings, Trust};
+///
+/// assert_eq!(Settings::new(Options::default())?.tls.trust, Trust::Platform);
+/// let mut options = Options::default();
+/// options.set("tls_dangerously_accept_any_certificate", "true")?;
+/// assert_eq!(Settings::new(options)?.tls.trust, Trust::DangerouslyAnyCertificate);
+/// # Ok::<(), async_caches_core::options::OptionError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Trust {
     /// The authorities that the operating system trusts.
@@ -58,6 +91,18 @@ pub enum Trust {
 }
 
 /// A client certificate and its private key, as the paths of PEM files.
+///
+/// ```
+/// use async_caches_core::options::{Options, Settings};
+///
+/// let mut options = Options::default();
+/// options.set("tls_cert", "client.pem")?;
+/// assert!(Settings::new(options.clone()).is_err()); // one is of no use without the other
+/// options.set("tls_key", "client.key")?;
+/// let certificate = Settings::new(options)?.tls.certificate.expect("both files are given");
+/// assert_eq!((&*certificate.certificate, &*certificate.key), ("client.pem", "client.key"));
+/// # Ok::<(), async_caches_core::options::OptionError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientCertificate {
     /// The file of the certificate, and of the intermediate certificates up to its authority.

@@ -284,6 +284,19 @@ pub fn hello(frame: &[u8]) -> Result<Hello, ProtocolError> {
 
 /// A message that a server sent unrequested. Its `Debug` output shows its length and not its content, which
 /// may include anything that the server stores.
+///
+/// ```
+/// use async_caches_core::connection::{Invalidated, Push};
+/// use bytes::Bytes;
+///
+/// let frame = Bytes::from_static(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$8\r\n::user:1\r\n");
+/// let push = Push { kind: frame.slice(9..19), frame };
+/// assert_eq!(push.kind, "invalidate");
+/// match push.invalidated() {
+///     Some(Invalidated::Keys(keys)) => assert_eq!(keys, [b"::user:1"]),
+///     other => panic!("it names a key: {other:?}"),
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Push {
     /// The kind of message, such as `invalidate` or `message`.
@@ -315,6 +328,15 @@ pub(crate) fn check_push(frame: &[u8]) -> Result<Range<usize>, ProtocolError> {
 }
 
 /// The content of a push of the kind `invalidate`.
+///
+/// ```
+/// use async_caches_core::connection::{Invalidated, Push};
+/// use bytes::Bytes;
+///
+/// let frame = Bytes::from_static(b">2\r\n$10\r\ninvalidate\r\n_\r\n"); // after FLUSHDB
+/// let push = Push { kind: Bytes::from("invalidate"), frame };
+/// assert!(matches!(push.invalidated(), Some(Invalidated::All)));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Invalidated<'a> {
     /// All keys may have changed: the database was flushed.

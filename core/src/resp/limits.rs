@@ -4,6 +4,16 @@
 ///
 /// A limit is tested as soon as the bytes seen exceed it, so nothing is ever read, counted or
 /// kept on a peer's word alone.
+///
+/// ```
+/// use async_caches_core::connection::{Limits, Setup};
+/// use core::time::Duration;
+///
+/// let mut setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// assert_eq!(setup.limits, Limits::default());
+/// setup.limits.blob = 1 << 20; // no value is larger than this
+/// assert_eq!(setup.limits.min(Limits::SMALL), Limits::SMALL);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// How many aggregates may be open at once; an empty or a null one counts too. Default: 32.

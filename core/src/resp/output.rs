@@ -15,6 +15,18 @@ use bytes::{Buf, BufMut, Bytes};
 /// Bytes to be sent, in order. The sender reports how many it has sent with [`Buf::advance`].
 ///
 /// `Debug` shows how many bytes there are and not the bytes: a password may be among them.
+///
+/// ```
+/// use async_caches_core::connection::Output;
+/// use bytes::{Buf, Bytes};
+///
+/// let mut tx = Output::new();
+/// tx.put_slice(b"$10000\r\n");
+/// tx.put_value(&Bytes::from(vec![b'v'; 10_000])); // not copied
+/// assert_eq!(tx.pieces().map(<[u8]>::len).collect::<Vec<_>>(), [8, 10_000]);
+/// tx.advance(9); // the socket took nine bytes
+/// assert_eq!(tx.len(), 9_999);
+/// ```
 #[derive(Default)]
 pub struct Output {
     /// Pieces that nothing more is added to; no piece is empty.

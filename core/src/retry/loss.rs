@@ -18,6 +18,27 @@
 use crate::time::Instant;
 
 /// How likely a command is the cause of its connection's end.
+///
+/// ```
+/// use async_caches_core::connection::{Blame, Connection, Event, Output, Setup, Tag};
+/// use async_caches_core::command::Command;
+/// use async_caches_core::error::ConnectionError;
+/// use async_caches_core::time::Instant;
+/// use bytes::BytesMut;
+/// use core::time::Duration;
+///
+/// let setup = Setup::new(Duration::from_secs(5), Duration::from_secs(5));
+/// let (now, mut rx, mut tx) = (Instant::ORIGIN, BytesMut::new(), Output::new());
+/// let mut connection = Connection::open(&setup, now, &mut tx);
+/// rx.extend_from_slice(b"%1\r\n+proto\r\n:3\r\n+OK\r\n+OK\r\n+PONG\r\n");
+/// connection.poll(&mut rx, now, &mut tx)?;
+/// connection.wrote(tx.split().len());
+/// connection.submit(&Command::Ping, Tag(7), Instant::MAX, &mut tx).expect("it is ready");
+/// connection.close(); // before any of the command was sent
+/// let lost = Event::Lost { tag: Tag(7), may_have_run: false, blame: Blame::Innocent };
+/// assert_eq!(connection.poll(&mut rx, now, &mut tx)?, Some(lost));
+/// # Ok::<(), ConnectionError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Blame {
     /// Not the cause: none of it was sent, or another command's reply broke the protocol.

@@ -20,6 +20,21 @@ use crate::server::Endpoint;
 use crate::time::{Deadline, Instant};
 
 /// The sentinels of a service, in the order in which they are asked.
+///
+/// ```
+/// use async_caches_core::sentinel::{Rounds, RoundsInput};
+/// use async_caches_core::server::Endpoint;
+/// use async_caches_core::time::Instant;
+///
+/// let [s1, s2] = ["s1", "s2"].map(|host| Endpoint::Tcp { host: host.into(), port: 26379 });
+/// let mut rounds = Rounds::new(vec![s1.clone(), s2.clone()], 42);
+/// let now = Instant::ORIGIN;
+/// assert_eq!(rounds.poll(now), Some(s1));
+/// rounds.handle(RoundsInput::Ended, now); // it was not reached
+/// assert_eq!(rounds.poll(now), Some(s2));
+/// rounds.handle(RoundsInput::Answered, now);
+/// assert!(!rounds.is_in_vain());
+/// ```
 #[derive(Debug)]
 pub struct Rounds {
     /// The first is the next one, or is being asked.
@@ -48,6 +63,18 @@ enum Asking {
 }
 
 /// The outcome of asking a sentinel.
+///
+/// ```
+/// use async_caches_core::sentinel::{Rounds, RoundsInput};
+/// use async_caches_core::server::Endpoint;
+/// use async_caches_core::time::Instant;
+///
+/// let [s1, s2] = ["s1", "s2"].map(|host| Endpoint::Tcp { host: host.into(), port: 26379 });
+/// let mut rounds = Rounds::new(vec![s1], 42);
+/// rounds.poll(Instant::ORIGIN); // the only one is asked
+/// rounds.handle(RoundsInput::Named(vec![s2.clone()]), Instant::ORIGIN);
+/// assert!(rounds.known().any(|known| *known == s2));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RoundsInput {
     /// It named the master.

@@ -43,6 +43,18 @@ use crate::server::{Credentials, Endpoint};
 use crate::time::{Deadline, Instant};
 
 /// The settings of a watch. Built by [`WatchSetup::new`]; each field may be set after that.
+///
+/// ```
+/// use async_caches_core::sentinel::WatchSetup;
+/// use async_caches_core::server::Credentials;
+/// use core::time::Duration;
+///
+/// let timeout = Duration::from_secs(1);
+/// let mut setup = WatchSetup::new("mymaster", timeout, timeout);
+/// assert_eq!(setup.credentials, None); // those of the server are not sent to sentinels
+/// setup.credentials = Some(Credentials { username: None, password: "hunter2".into() });
+/// assert!(!format!("{setup:?}").contains("hunter2"));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WatchSetup {
@@ -70,6 +82,17 @@ impl WatchSetup {
 }
 
 /// News from a sentinel.
+///
+/// ```
+/// use async_caches_core::cluster::address::Address;
+/// use async_caches_core::sentinel::WatchEvent;
+/// use async_caches_core::server::Endpoint;
+///
+/// let endpoint = |host: &str| Endpoint::Tcp { host: host.into(), port: 6379 };
+/// let outside = |inside: Address| Address::new("gate.example", inside.port()).unwrap_or(inside);
+/// let event = WatchEvent::Master(endpoint("10.0.0.1")).translated(&outside);
+/// assert_eq!(event, WatchEvent::Master(endpoint("gate.example")));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WatchEvent {
     /// The master's address, whether it is new or not.
@@ -82,8 +105,8 @@ pub enum WatchEvent {
 }
 
 impl WatchEvent {
-    /// The same with what `translate` makes of each address that the sentinel named, such as the outside
-    /// of a translation of addresses.
+    /// The same event, with each address that the sentinel named replaced by the one that `translate`
+    /// returns for it, such as the outer side of a translation of addresses.
     #[must_use]
     pub fn translated(self, translate: &dyn Fn(Address) -> Address) -> Self {
         let place = |told: Endpoint| match &told {
@@ -102,6 +125,24 @@ impl WatchEvent {
 }
 
 /// A connection to a sentinel.
+///
+/// ```
+/// use async_caches_core::connection::Output;
+/// use async_caches_core::sentinel::{Watch, WatchEvent, WatchSetup};
+/// use async_caches_core::server::Endpoint;
+/// use async_caches_core::time::Instant;
+/// use bytes::BytesMut;
+/// use core::time::Duration;
+///
+/// let timeout = Duration::from_secs(1);
+/// let (now, mut rx, mut tx) = (Instant::ORIGIN, BytesMut::new(), Output::new());
+/// let mut watch = Watch::open(WatchSetup::new("mymaster", timeout, timeout), now, &mut tx);
+/// assert!(tx.split().ends_with(b"$14\r\n+switch-master\r\n"));
+/// rx.extend_from_slice(b"*2\r\n$8\r\n10.0.0.1\r\n$4\r\n6379\r\n"); // the sentinel's answer
+/// let master = WatchEvent::Master(Endpoint::Tcp { host: "10.0.0.1".into(), port: 6379 });
+/// assert_eq!(watch.poll(&mut rx, now, &mut tx)?, Some(master));
+/// # Ok::<(), async_caches_core::error::ConnectionError>(())
+/// ```
 #[derive(Debug)]
 pub struct Watch {
     setup: WatchSetup,

@@ -4,6 +4,14 @@ use thiserror::Error;
 
 /// Why a session could not be opened, or has ended. The TLS library's words, which may quote the
 /// server, are cut after [`MAX_TEXT`](Self::MAX_TEXT) characters.
+///
+/// ```
+/// use async_caches_core::tls::TlsError;
+///
+/// assert!(TlsError::UnknownIssuer.is_refusal()); // trying again is of no use
+/// assert!(!TlsError::Stalled.is_refusal()); // trying again may help
+/// assert_eq!(TlsError::Expired.to_string(), "the server's certificate has expired");
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum TlsError {

@@ -56,6 +56,13 @@ fn certificate(problem: &CertificateError, expected: &ServerName<'_>) -> TlsErro
 }
 
 /// An error of the TLS library, which prints [in words](in_words).
+///
+/// ```
+/// use async_caches_core::tls::InWords;
+///
+/// let error = InWords(rustls::Error::NoCertificatesPresented);
+/// assert_eq!(error.to_string(), "the other side showed no certificate");
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub struct InWords(pub Error);
 

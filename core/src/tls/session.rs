@@ -18,6 +18,29 @@ use super::explain::{explain, failed};
 ///
 /// It takes plain text only while fewer than [`KEPT`](Self::KEPT) bytes are outgoing, and it keeps
 /// at most one received record.
+///
+/// ```
+/// use async_caches_core::tls::Session;
+/// use bytes::BytesMut;
+/// use rustls::{ClientConfig, RootCertStore};
+/// use std::io::IoSlice;
+/// use std::sync::Arc;
+///
+/// # let provider = Arc::new(rustls::crypto::ring::default_provider());
+/// let config = ClientConfig::builder_with_provider(provider)
+///     .with_safe_default_protocol_versions()?
+///     .with_root_certificates(RootCertStore::empty())
+///     .with_no_client_auth();
+/// let mut session = Session::new(Arc::new(config), "cache.example".try_into()?)?;
+/// let hello = session.outgoing().len(); // to be sent to the server
+/// session.sent(hello);
+/// assert!(session.outgoing().is_empty() && session.is_handshaking());
+/// assert_eq!(session.seal(&[IoSlice::new(b"PING\r\n")]), 0); // not before the handshake is over
+///
+/// let (mut incoming, mut rx) = (BytesMut::from(&b"-ERR no TLS here\r\n"[..]), BytesMut::new());
+/// assert!(session.open(&mut incoming, &mut rx).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Session {
     tls: ClientConnection,
     name: ServerName<'static>,
