@@ -21,3 +21,6 @@ pub mod kind;
 pub mod limits;
 pub mod output;
 pub mod scan;
+
+#[cfg(test)]
+mod tests;
