@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use async_caches_conformance::frame::{Frame, command};
+use async_caches_conformance::frame::{self, command};
 use async_caches_conformance::server::{Kind, Server, Setup};
 
 fn main() {
@@ -44,7 +44,7 @@ fn record(kind: Kind, protocol: &str, commands: &[&str]) -> Vec<u8> {
         let words: Vec<&str> = line.split(' ').collect();
         stream.write_all(&command(&words)).expect("the server reads");
         let before = said.len();
-        while Frame::parse(&said[before..]).is_none() {
+        while frame::length(&said[before..]).is_none() {
             let mut piece = [0; 4096];
             let length = stream.read(&mut piece).expect("the server answers");
             assert!(length > 0, "{line}: the server hung up");

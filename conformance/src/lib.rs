@@ -55,7 +55,8 @@
 //! | `suite`, `table`, `cases` | the table of cases and backends; the check that all of it runs; the cases |
 //! | [`server`], [`sentinels`], [`cluster`], [`raw`], [`certificates`] | real servers, their sentinels, clusters of them, raw connections to look into them, and their TLS certificates |
 //! | [`proxy`], [`packets`] | faults on the wire, and below it |
-//! | [`peer`], [`frame`] | a scripted peer that sends wrong replies, the protocol from outside |
+//! | [`peer`] | a scripted peer that sends wrong replies |
+//! | [`frame`], [`request`], [`said`] | the protocol from outside: replies read, commands read, replies written |
 //! | [`abandon`], [`gate`], [`random`] | futures that are dropped, tasks that are held up, seeded randomness |
 
 pub mod abandon;
@@ -72,6 +73,8 @@ pub mod peer;
 pub mod proxy;
 pub mod random;
 pub mod raw;
+pub mod request;
+pub mod said;
 pub mod sentinels;
 pub mod server;
 mod suite;

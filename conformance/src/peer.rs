@@ -3,15 +3,20 @@
 //! [`Peer::start`] greets properly and asks a script how to react to every later command.
 //! [`Peer::bare`] asks the script from the first command on. Behaviour that a real server can show
 //! is tested with a real server, never with this one.
+//!
+//! A client that sends it anything but commands in their one form fails the test.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
-use crate::frame::Frame;
+use bytes::BytesMut;
+
+use crate::request::Request;
+use crate::said::Said;
 
 /// How a peer reacts to a command.
 #[derive(Clone, Debug)]
@@ -38,7 +43,8 @@ pub struct Asked {
     pub words: Vec<String>,
 }
 
-/// A running peer. Dropping it closes every connection.
+/// A running peer. Dropping it closes every connection, and panics if one of them was sent something
+/// that is no command.
 #[derive(Debug)]
 pub struct Peer {
     address: SocketAddr,
@@ -53,6 +59,8 @@ struct Shared {
     asked: AtomicUsize,
     flooded: AtomicUsize,
     ended: AtomicBool,
+    /// The first thing received that is no command.
+    mistake: OnceLock<String>,
 }
 
 impl Peer {
@@ -141,6 +149,11 @@ impl Drop for Peer {
         }
         // Wakes the accepting thread, which sees that the peer has ended.
         let _ = TcpStream::connect(self.address);
+        if let Some(mistake) = self.shared.mistake.get()
+            && !thread::panicking()
+        {
+            panic!("a client sent the peer no command: {mistake}");
+        }
     }
 }
 
@@ -150,13 +163,20 @@ type Script = dyn Fn(&Asked) -> Act + Send + Sync;
 #[must_use]
 pub fn greeting(asked: &Asked) -> Option<Act> {
     let words: Vec<&str> = asked.words.iter().map(String::as_str).collect();
-    let reply: &[u8] = match words[..] {
-        ["HELLO", ..] => b"%3\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:3\r\n",
-        ["AUTH" | "SELECT" | "CLIENT", ..] => b"+OK\r\n",
-        ["PING"] => b"+PONG\r\n",
+    let reply = match words[..] {
+        ["HELLO", ..] => {
+            let fields = [
+                ("server", Said::Status("redis")),
+                ("version", Said::Status("7.0.0")),
+                ("proto", Said::Integer(3)),
+            ];
+            Said::Map(fields.map(|(name, value)| (Said::Status(name), value)).into())
+        }
+        ["AUTH" | "SELECT" | "CLIENT", ..] => Said::OK,
+        ["PING"] => Said::Status("PONG"),
         _ => return None,
     };
-    Some(Act::Say(reply.to_vec()))
+    Some(Act::Say(reply.to_bytes(3)))
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
@@ -186,7 +206,7 @@ fn converse(
     script: &Script,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut unread = Vec::new();
+    let mut unread = BytesMut::new();
     let mut piece = [0; 64 * 1024];
     loop {
         let length = stream.read(&mut piece)?;
@@ -194,11 +214,15 @@ fn converse(
             return Ok(());
         }
         unread.extend_from_slice(&piece[..length]);
-        while let Some((frame, length)) = Frame::parse(&unread) {
-            unread.drain(..length);
-            let Frame::List(words) = frame else { return Ok(()) };
-            let mut words: Vec<String> = words.iter().map(Frame::text).collect();
-            words[0].make_ascii_uppercase();
+        loop {
+            let words = match words(&mut unread) {
+                Ok(Some(words)) => words,
+                Ok(None) => break,
+                Err(mistake) => {
+                    let _ = shared.mistake.set(mistake);
+                    return Ok(());
+                }
+            };
             shared.asked.fetch_add(1, Ordering::SeqCst);
             match script(&Asked { link, at, words }) {
                 Act::Say(bytes) => stream.write_all(&bytes)?,
@@ -218,10 +242,40 @@ fn converse(
     }
 }
 
+/// Takes the words of the first command off `unread`, if it is whole.
+fn words(unread: &mut BytesMut) -> Result<Option<Vec<String>>, String> {
+    let Some(command) = Request::take(unread)? else { return Ok(None) };
+    let text = |word| String::from_utf8_lossy(word).into_owned();
+    let mut words: Vec<String> = command.words().map(text).collect();
+    words.first_mut().ok_or("a command without words")?.make_ascii_uppercase();
+    Ok(Some(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::raw::Raw;
+
+    /// Sends these bytes, and returns once the peer has hung up.
+    fn send(peer: &Peer, bytes: &[u8]) {
+        let mut stream = TcpStream::connect(peer.address).unwrap();
+        stream.write_all(bytes).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "no canonical form")]
+    fn a_command_without_its_line_end_fails_the_test() {
+        let peer = Peer::start(|_| Act::Silence);
+        send(&peer, b"*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "a command without words")]
+    fn an_empty_command_fails_the_test() {
+        let peer = Peer::start(|_| Act::Silence);
+        send(&peer, b"*0\r\n");
+    }
 
     #[test]
     fn a_peer_greets_and_then_follows_its_script() {

@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
-use crate::frame::Frame;
+use crate::frame;
 use crate::packets::{self, Loss};
 
 /// A running proxy. Dropping it closes every connection through it.
@@ -334,7 +334,7 @@ fn whole(bytes: &[u8]) -> Option<usize> {
             let length = 5 + usize::from(u16::from_be_bytes([*high, *low]));
             (length <= bytes.len()).then_some(length)
         }
-        _ => Frame::parse(bytes).map(|(_, length)| length),
+        _ => frame::length(bytes),
     }
 }
 

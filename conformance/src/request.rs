@@ -1,6 +1,7 @@
 //! A client's request: one command, parsed from its bytes once it is whole.
 //!
-//! The crate `redis-protocol` parses it, so that our encoder is not checked by our own hand.
+//! The crate `redis-protocol` parses it, so that our encoder is not checked by our own hand. The
+//! simulated servers and the scripted [peers](crate::peer) read their commands here.
 
 use std::fmt;
 
@@ -29,9 +30,7 @@ impl Request {
             return Ok(None);
         };
         // The crate does not look at the line end behind a bulk string: write it again, and compare.
-        let mut again = BytesMut::with_capacity(taken.len());
-        extend_encode(&mut again, &frame, false).map_err(|error| error.to_string())?;
-        if again != taken {
+        if written(&frame) != taken {
             return Err(format!("no canonical form: {}", taken.escape_ascii()));
         }
         let BytesFrame::Array(words) = frame else { return Err(format!("no array: {frame:?}")) };
@@ -49,6 +48,13 @@ impl Request {
         Self { words: words.collect() }
     }
 
+    /// The command as a client sends it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let words = self.words.iter().cloned().map(BytesFrame::BulkString);
+        written(&BytesFrame::Array(words.collect())).to_vec()
+    }
+
     /// How many words there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -59,6 +65,11 @@ impl Request {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
+    }
+
+    /// The words in order.
+    pub fn words(&self) -> impl Iterator<Item = &[u8]> {
+        self.words.iter().map(|word| &word[..])
     }
 
     /// A word, or an empty one past the end.
@@ -99,6 +110,12 @@ impl fmt::Debug for Request {
     }
 }
 
+fn written(frame: &BytesFrame) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    extend_encode(&mut bytes, frame, false).expect("a frame that fits in memory can be written");
+    bytes
+}
+
 /// How much of a word a log shows.
 const SHOWN: usize = 60;
 
@@ -130,5 +147,6 @@ mod tests {
             (2, &b"GET"[..], &b"\r\n"[..])
         );
         assert_eq!(bytes, "*1");
+        assert_eq!(request.to_bytes(), whole);
     }
 }

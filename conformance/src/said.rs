@@ -1,6 +1,7 @@
 //! A server's replies: as values, and as bytes of either protocol.
 //!
-//! The crate `redis-protocol` encodes them, so that our decoder is not checked by our own hand.
+//! The crate `redis-protocol` encodes them, so that our decoder is not checked by our own hand. The
+//! simulated servers and the scripted [peers](crate::peer) write their replies here.
 
 use bytes::{Bytes, BytesMut};
 use redis_protocol::resp2::types::BytesFrame as Frame2;
@@ -54,6 +55,14 @@ impl Said {
         };
         written.expect("a reply has a form");
         out.extend_from_slice(&bytes);
+    }
+
+    /// The reply as bytes of this protocol, 2 or 3.
+    #[must_use]
+    pub fn to_bytes(&self, protocol: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(protocol, &mut bytes);
+        bytes
     }
 
     fn resp2(&self) -> Frame2 {

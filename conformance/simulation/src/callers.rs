@@ -12,13 +12,13 @@ use std::time::Duration;
 use async_caches::runtime::{Instant, Timer};
 use async_caches::{Cache, Error, LoadError, Remaining, Timeout};
 use async_caches_conformance::random::Random;
+use async_caches_conformance::said::Said;
 use bytes::Bytes;
 
 use crate::agenda::Event;
 use crate::ledger::{Key, KeyId, OpId};
 use crate::loader::Planned;
 use crate::operation::{Failed, Kind, Outcome};
-use crate::said::Said;
 use crate::wire::{TOUCH, Wire};
 use crate::world::{Alarm, World};
 

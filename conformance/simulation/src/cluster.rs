@@ -11,11 +11,11 @@
 //! 7.0. The model knows no time, and no keys but those of the commands: [`turns`](crate::turns)
 //! decides when something changes.
 
+use async_caches_conformance::request::Request;
+use async_caches_conformance::said::Said;
 use async_caches_core::cluster::slot::Slot;
 
 use crate::model::Model;
-use crate::request::Request;
-use crate::said::Said;
 use crate::wire::Wire;
 
 /// A cluster.

@@ -30,11 +30,11 @@ mod asked;
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
+use async_caches_conformance::said::Said;
 use bytes::Bytes;
 
 use crate::operation::Kind;
 use crate::plan::{POISON, Poison};
-use crate::said::Said;
 use crate::wire::Wire;
 
 /// How long callers may still wait after a silence, and how long an immediate reaction may take.

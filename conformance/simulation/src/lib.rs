@@ -15,7 +15,7 @@
 //! | `world` | clock, network and ledger behind one lock; the runtime |
 //! | `executor`, `agenda` | the task that is polled next; the event that happens next |
 //! | `network`, `line` | dials, bytes on their way, cuts |
-//! | `serve`, [`model`], [`request`], [`said`] | the server |
+//! | `serve`, [`model`] | the server |
 //! | `cluster`, `turns` | several servers: the owners of slots; the changes of those |
 //! | `operation`, `wire` | the kinds of operations, and of commands on the wire |
 //! | `ledger`, `order`, `outcome`, `pools` | the rules |
@@ -41,9 +41,7 @@ mod outcome;
 mod plan;
 mod pools;
 pub mod race;
-pub mod request;
 mod run;
-pub mod said;
 mod serve;
 mod turns;
 mod wire;

@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use async_caches::runtime::Instant;
+use async_caches_conformance::request::Request;
 use bytes::BytesMut;
 
 use crate::ledger::EntryId;
 use crate::model::Session;
 use crate::plan::{Fate, Ways};
-use crate::request::Request;
 
 /// A connection.
 pub(crate) struct Line {

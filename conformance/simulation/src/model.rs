@@ -7,12 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use async_caches_conformance::request::Request;
+use async_caches_conformance::said::Said;
 use async_caches_core::number::Number;
 use async_caches_core::script;
 use bytes::Bytes;
-
-use crate::request::Request;
-use crate::said::Said;
 
 /// A server.
 #[derive(Clone, Debug, Default)]

@@ -10,6 +10,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
+use async_caches_conformance::request::Request;
 use bytes::BytesMut;
 
 use crate::agenda::Event;
@@ -18,7 +19,6 @@ use crate::line::{Asked, Line, Phase};
 use crate::model::Session;
 use crate::plan::{Fate, Ways};
 use crate::pools::Fault;
-use crate::request::Request;
 use crate::world::State;
 
 impl State {

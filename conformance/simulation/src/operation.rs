@@ -1,8 +1,8 @@
 //! The kinds of operations, the commands that each sends, and the outcomes that each may have.
 
+use async_caches_conformance::said::Said;
 use bytes::Bytes;
 
-use crate::said::Said;
 use crate::wire::Wire;
 
 /// A kind of operation.

@@ -4,9 +4,10 @@
 //! held up beside a newer connection. That is excused for a command whose caller was not told of
 //! its success, and for nothing else.
 
+use async_caches_conformance::said::Said;
+
 use crate::ledger::{Ended, EntryId, Ledger};
 use crate::operation::Kind;
-use crate::said::Said;
 use crate::wire::Wire;
 
 impl Ledger {

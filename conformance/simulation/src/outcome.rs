@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
+use async_caches_conformance::said::Said;
 
 use crate::ledger::{Ended, Entry, KeyId, LOAD_WAIT, Ledger, OpId, SLACK};
 use crate::operation::{Failed, Kind, Outcome};
-use crate::said::Said;
 use crate::wire::{Wire, in_value};
 
 impl Ledger {

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
+use async_caches_conformance::request::Request;
+use async_caches_conformance::said::Said;
 use async_caches_core::cluster::slot::Slot;
 
 use crate::agenda::Event;
@@ -12,8 +14,6 @@ use crate::line::{Asked, Phase};
 use crate::model::{Model, Mood, Session};
 use crate::network::{PUSHES, STRAYS};
 use crate::plan::{POISON, Poison, Strike, Ways};
-use crate::request::Request;
-use crate::said::Said;
 use crate::wire::Wire;
 use crate::world::State;
 

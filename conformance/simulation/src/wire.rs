@@ -4,7 +4,7 @@
 //! to one operation only. So most commands identify their operation. A plain `GET`, `EXISTS`,
 //! `PTTL`, `UNLINK` or a scan does not.
 
-use crate::request::Request;
+use async_caches_conformance::request::Request;
 
 /// A kind of command.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -8,12 +8,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use async_caches_conformance::frame::{Frame, command};
+use async_caches_conformance::frame::{self, Frame, command};
 use async_caches_conformance::random::Random;
+use async_caches_conformance::request::Request;
 use async_caches_conformance::server::{Kind, Server, Setup};
 use async_caches_core::script::{DELETE_IF, INCR, PERSIST};
 use async_caches_simulation::model::{Model, Session};
-use async_caches_simulation::request::Request;
 
 type Words = Vec<Vec<u8>>;
 
@@ -95,7 +95,7 @@ impl Pair {
     /// The bytes of the next reply.
     fn reply(&mut self) -> Vec<u8> {
         loop {
-            if let Some((_, len)) = Frame::parse(&self.unread) {
+            if let Some(len) = frame::length(&self.unread) {
                 return self.unread.drain(..len).collect();
             }
             let mut piece = [0; 64 * 1024];
@@ -117,8 +117,8 @@ fn agree(name: &[u8], real: &[u8], ours: &[u8]) -> bool {
     if real == ours {
         return true;
     }
-    let frame = |bytes: &[u8]| Frame::parse(bytes).map(|(frame, _)| frame);
-    match (name, frame(real), frame(ours)) {
+    let parsed = |bytes: &[u8]| Frame::parse(bytes).map(|(frame, _)| frame);
+    match (name, parsed(real), parsed(ours)) {
         (b"HELLO", Some(Frame::List(real)), Some(Frame::List(ours))) => {
             let named = |list: &[Frame], name: &str| {
                 let at = list.iter().position(|item| *item == Frame::Bulk(name.into()))?;

@@ -1,8 +1,9 @@
 //! Checks commands on the wire against the operations that sent them.
 
 use super::{Ended, Entry, EntryId, KeyId, Ledger, Op, OpId};
+use async_caches_conformance::request::Request;
+
 use crate::operation::Kind;
-use crate::request::Request;
 use crate::wire::Wire;
 
 impl Ledger {
