@@ -5,7 +5,6 @@
 //! earliest deadline and knows only tables that have followers. In a simulation there is no thread,
 //! and followers set alarms of their runtime themselves.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Weak};
 use std::thread;
 
@@ -13,7 +12,8 @@ use async_caches_core::time::{Deadline, Instant};
 
 use crate::bell::{ASLEEP, Bell};
 use crate::runtime::Clock;
-use crate::sync::{AtomicU64, Condvar, Mutex, lock};
+use crate::sleeper::Sleeper;
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, lock};
 
 /// The clock of all deadlines, so that they can be compared.
 pub(crate) fn clock() -> Clock {
@@ -34,31 +34,18 @@ pub(crate) fn watch(table: Weak<dyn Table>) {
 /// Wakes followers at `deadline`, which their table knew before this call. Returns whether that
 /// will happen: false if no thread could be started.
 pub(crate) fn expect(deadline: Instant) -> bool {
-    BELL.say(deadline.as_nanos());
-    // Another caller may be starting the thread, because of an earlier deadline: wait for that.
-    if !RUNS.load(Ordering::Acquire) {
-        start();
-    }
-    RUNS.load(Ordering::Acquire)
-}
-
-#[cold]
-fn start() {
-    static STARTING: Mutex<()> = Mutex::new(());
-    let _one = lock(&STARTING);
-    if !RUNS.load(Ordering::Acquire) {
-        let thread = thread::Builder::new().name("async-caches-alarm".into()).spawn(run);
-        RUNS.store(thread.is_ok(), Ordering::Release);
-    }
+    SLEEPER.expect(deadline.as_nanos(), || {
+        thread::Builder::new().name("async-caches-alarm".into()).spawn(run).is_ok()
+    })
 }
 
 fn run() {
-    let clock = clock();
+    let (clock, bell) = (clock(), SLEEPER.bell());
     loop {
-        BELL.look_around();
+        bell.look_around();
         let next = expire_all();
         let span = next.map(|deadline| deadline.at.since(clock.now()));
-        BELL.sleep(next.map_or(ASLEEP, |deadline| deadline.at.as_nanos()), span);
+        bell.sleep(next.map_or(ASLEEP, |deadline| deadline.at.as_nanos()), span);
     }
 }
 
@@ -76,7 +63,10 @@ fn expire_all() -> Option<Deadline> {
     next
 }
 
-static BELL: Bell = Bell::with(Mutex::new(false), AtomicU64::new(ASLEEP), Condvar::new());
+static SLEEPER: Sleeper = Sleeper::with(
+    Bell::with(Mutex::new(false), AtomicU64::new(ASLEEP), Condvar::new()),
+    AtomicBool::new(false),
+    Mutex::new(()),
+);
 static TABLES: Mutex<Vec<Weak<dyn Table>>> = Mutex::new(Vec::new());
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
-static RUNS: AtomicBool = AtomicBool::new(false);

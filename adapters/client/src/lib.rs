@@ -119,6 +119,7 @@ mod resolver;
 pub mod runtime;
 mod seed;
 mod shared;
+mod sleeper;
 mod sync;
 mod target;
 mod tls;
