@@ -339,6 +339,7 @@ macro_rules! __cases {
                 a_dropped_load_leaves_no_wait_behind
                 an_unpolled_leader_delays_others_by_load_wait
                 a_caller_can_limit_its_wait_for_a_load
+                a_waiter_that_panics_lets_the_next_take_over
                 many_followers_of_a_leader_that_is_not_polled_all_end
                 a_load_after_load_wait_does_not_undo_a_write
             }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -194,6 +195,45 @@ pub async fn a_caller_can_limit_its_wait_for_a_load(cx: Context) {
     assert_eq!(cx.within(SOON, "the patient one", patient).await.unwrap(), 2, "it is served");
 }
 
+pub async fn a_waiter_that_panics_lets_the_next_take_over(cx: Context) {
+    let cache = cx.cache_with("load_wait=3600").await;
+    let gate = Gate::default();
+    let (inner, leading) = (gate.clone(), cache.clone());
+    let leader = cx.spawn(async move {
+        let load = async {
+            inner.pass().await;
+            never_loaded::<u32>().await
+        };
+        panics(leading.get_or_set("key", load)).await
+    });
+    gate.reached(&cx).await;
+    // The first waiter's own task panics. The loaders of the next three panic once they inherit.
+    let (mut first, leave) = (Box::pin(cache.get_or_set("key", async { 0 })), Gate::default());
+    loading(&cx, &mut first).await;
+    let unwound = leave.clone();
+    let first = panics(async move {
+        let _waits = first;
+        unwound.pass().await;
+        panic!("as planned");
+    });
+    let mut heirs: Vec<_> =
+        (0..3).map(|_| Box::pin(panics(cache.get_or_set("key", never_loaded::<u32>())))).collect();
+    for heir in &mut heirs {
+        loading(&cx, heir).await;
+    }
+    let mut last = Box::pin(cache.get_or_set("key", async { 1 }));
+    loading(&cx, &mut last).await;
+    leave.open();
+    assert!(cx.within(SOON, "the first waiter", first).await);
+    gate.open();
+    assert!(cx.within(SOON, "the leader", leader).await);
+    for heir in heirs {
+        assert!(cx.within(SOON, "an heir", heir).await, "it inherits the load");
+    }
+    assert_eq!(cx.within(SOON, "the last waiter", last).await.unwrap(), 1);
+    assert_eq!(cache.get::<u32>("key").await.unwrap(), Some(1));
+}
+
 pub async fn many_followers_of_a_leader_that_is_not_polled_all_end(cx: Context) {
     let cache = cx.cache_with("load_wait=0.05").await;
     let mut kept = Box::pin(cache.get_or_set("key", pending::<u32>()));
@@ -238,6 +278,28 @@ async fn elsewhere(cx: &Context) -> Cache {
     let cache = cx.builder_of(&format!("locmem://elsewhere-{name}")).build().unwrap();
     cache.connect().await.unwrap();
     cache
+}
+
+/// Whether a call panics. Its future is gone then, dropped while the panic unwinds.
+async fn panics<T>(call: impl Future<Output = T>) -> bool {
+    let mut call = Some(Box::pin(call));
+    poll_fn(|cx| {
+        let mut polled = call.take().expect("it is not done");
+        // The future is moved in, so that unwinding drops it.
+        let poll = catch_unwind(AssertUnwindSafe(move || match polled.as_mut().poll(cx) {
+            Poll::Ready(_) => None,
+            Poll::Pending => Some(polled),
+        }));
+        match poll {
+            Ok(Some(pending)) => {
+                call = Some(pending);
+                Poll::Pending
+            }
+            Ok(None) => Poll::Ready(false),
+            Err(_) => Poll::Ready(true),
+        }
+    })
+    .await
 }
 
 /// Polls a caller until it surely waits for its own load, which hangs, or for another's.
