@@ -97,34 +97,39 @@ pub async fn an_outage_of_all_sentinels_is_an_error_that_names_one(cx: Context) 
 pub async fn a_sentinel_that_is_away_or_silent_is_passed_over(cx: Context) {
     // The sentinel that the cache listens to dies later on, or falls silent.
     let endings: [fn(&mut Server); 2] = [Server::kill, |sentinel| sentinel.stop()];
-    for end in endings {
-        let (kind, server) = (kind(&cx), Server::start(kind(&cx), &Setup::default()));
-        let watched = watched(&server, None);
-        let mut all: Vec<_> = (0..3).map(|_| sentinel(kind, &watched, None)).collect();
-        let url = sentinels::url(&all, &server, 0);
-        all[0].kill();
-        all[1].stop();
-        let cache = cx.builder_of(&url).build().unwrap();
-        cx.within(PROMPTLY + SILENCE, "connect", cache.connect()).await.unwrap();
-        cache.set("key", 1).await.unwrap();
-        cx.until("the third sentinel is listened to", async || listeners(&all[2]) > 0).await;
-        all[1].resume();
-        // It reads late what connections that were given up had sent.
-        cx.sleep(Duration::from_millis(300)).await;
-        cx.until("no connection of before is left", async || listeners(&all[1]) == 0).await;
-        end(&mut all[2]);
-        // A silent one is found out when it is asked again.
-        let another = async {
-            while listeners(&all[1]) == 0 {
-                cx.sleep(Duration::from_millis(20)).await;
-            }
-        };
-        cx.within(ASKED_EVERY + SILENCE + PROMPTLY, "another sentinel is asked", another).await;
-        assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
-        // A disconnect ends the connection to the sentinel as well.
-        cache.disconnect().await.unwrap();
-        cx.until("nobody listens", async || listeners(&all[1]) == 0).await;
+    let both = endings.map(|end| cx.spawn(passes_over_sentinels(cx.clone(), end)));
+    for one in both {
+        one.await;
     }
+}
+
+async fn passes_over_sentinels(cx: Context, end: fn(&mut Server)) {
+    let (kind, server) = (kind(&cx), Server::start(kind(&cx), &Setup::default()));
+    let watched = watched(&server, None);
+    let mut all: Vec<_> = (0..3).map(|_| sentinel(kind, &watched, None)).collect();
+    let url = sentinels::url(&all, &server, 0);
+    all[0].kill();
+    all[1].stop();
+    let cache = cx.builder_of(&url).build().unwrap();
+    cx.within(PROMPTLY + SILENCE, "connect", cache.connect()).await.unwrap();
+    cache.set("key", 1).await.unwrap();
+    cx.until("the third sentinel is listened to", async || listeners(&all[2]) > 0).await;
+    all[1].resume();
+    // It reads late what connections that were given up had sent.
+    cx.sleep(Duration::from_millis(300)).await;
+    cx.until("no connection of before is left", async || listeners(&all[1]) == 0).await;
+    end(&mut all[2]);
+    // A silent one is found out when it is asked again.
+    let another = async {
+        while listeners(&all[1]) == 0 {
+            cx.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    cx.within(ASKED_EVERY + SILENCE + PROMPTLY, "another sentinel is asked", another).await;
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
+    // A disconnect ends the connection to the sentinel as well.
+    cache.disconnect().await.unwrap();
+    cx.until("nobody listens", async || listeners(&all[1]) == 0).await;
 }
 
 pub async fn another_sentinel_is_asked_if_a_stale_one_names_a_replica(cx: Context) {
