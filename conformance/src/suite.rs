@@ -681,7 +681,8 @@ macro_rules! __cases {
                 a_write_that_a_demoted_master_refuses_is_done_by_the_next_one
             }
             sentinel [io time] {
-                a_sentinel_that_is_away_or_silent_is_passed_over
+                a_sentinel_that_dies_is_passed_over
+                a_sentinel_that_falls_silent_is_passed_over
                 a_cache_goes_on_while_all_sentinels_are_away
                 calls_fail_in_time_while_a_lost_master_is_not_replaced
             }

@@ -2,10 +2,10 @@
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`slot`], [`way`] | which of the 16,384 slots a key belongs to; which nodes a command is for |
+//! | [`slot`], [`key_route`] | which of the 16,384 slots a key belongs to; which nodes a command is for |
 //! | [`address`] | the nodes' names for each other, and the addresses that the client can reach |
 //! | [`map`] | which nodes serve which slot, as read from a node and corrected by redirects |
-//! | [`room`] | how many nodes become known by redirects alone, and how fast new ones are dialled |
+//! | [`node_budget`] | how many nodes become known by redirects alone, and how fast new ones are dialled |
 //! | [`redirect`] | the next step of a command that a node did not answer |
 //! | [`refresh`] | when to read the map again, and from which node |
 //! | [`split`] | splits commands for many keys into parts that a node accepts, and joins their answers |
@@ -14,13 +14,13 @@
 //! if the cluster has changed, or is changing. Nothing here knows a connection, a pool or a clock.
 
 pub mod address;
+pub mod key_route;
 pub mod map;
+pub mod node_budget;
 pub mod redirect;
 pub mod refresh;
-pub mod room;
 pub mod slot;
 pub mod split;
-pub mod way;
 
 #[cfg(test)]
 mod tests;

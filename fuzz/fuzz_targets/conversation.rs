@@ -14,7 +14,7 @@ use arbitrary::{Result, Unstructured};
 use async_caches_core::cluster::address::{Address, Viewpoint};
 use async_caches_core::cluster::map::SlotMap;
 use async_caches_core::cluster::redirect::{Hops, Next, RedirectKind};
-use async_caches_core::cluster::room::Room;
+use async_caches_core::cluster::node_budget::NodeBudget;
 use async_caches_core::cluster::slot::Slot;
 use async_caches_core::command::{Command, TopologyForm};
 use async_caches_core::connection::{Connection, Event, Pushes, Setup, Tag, Tracking};
@@ -35,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
 
 struct Client {
     now: Instant,
-    room: Room,
+    room: NodeBudget,
     map: SlotMap,
     nodes: Vec<Node>,
     /// The calls by their tags; `None` for one that was answered.
@@ -78,7 +78,7 @@ impl Client {
     fn new() -> Self {
         let mut this = Self {
             now: START,
-            room: Room::new(START),
+            room: NodeBudget::new(START),
             map: SlotMap::unknown(),
             nodes: Vec::new(),
             calls: Vec::new(),
@@ -308,7 +308,7 @@ impl Client {
         let strays = self.nodes.iter().filter(|node| node.is_stray).count();
         assert!(strays <= 64 && self.map.redirected() <= 64, "{strays} nodes of redirects alone");
         let millis = usize::try_from(self.now.since(START).as_millis()).expect("it is short");
-        let most = 2 + Room::DIALS as usize + millis * 64 / 1000;
+        let most = 2 + NodeBudget::DIALS as usize + millis * 64 / 1000;
         assert!(self.dialled <= most, "{} of {most} nodes were dialled", self.dialled);
         for node in self.nodes.iter().filter(|node| !node.failed) {
             let lacks = node.connection.lacks();

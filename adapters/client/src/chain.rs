@@ -15,7 +15,7 @@ use crate::sync::lock;
 
 /// The load of one key, in any table of the process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Node {
+pub(crate) struct LoadRef {
     pub(crate) table: u64,
     pub(crate) flight: FlightId,
 }
@@ -28,12 +28,12 @@ pub(crate) struct Inside(());
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     /// The loads that the follower was last polled inside of, and the one that they wait for.
-    edge: Option<(Box<[Node]>, Node)>,
+    edge: Option<(Box<[LoadRef]>, LoadRef)>,
 }
 
 impl Inside {
     /// Makes code on this thread part of this load until the guard is dropped, also by a panic.
-    pub(crate) fn enter(node: Node) -> Option<Self> {
+    pub(crate) fn enter(node: LoadRef) -> Option<Self> {
         STACK.try_with(|stack| stack.borrow_mut().push(node)).ok().map(|()| Self(()))
     }
 }
@@ -47,11 +47,11 @@ impl Drop for Inside {
 impl Chain {
     /// Called when a follower of this load, polled on this thread, is about to wait. Returns
     /// whether it may: false if a load would wait for itself.
-    pub(crate) fn may_wait(&mut self, on: Node) -> bool {
+    pub(crate) fn may_wait(&mut self, on: LoadRef) -> bool {
         STACK.try_with(|stack| self.draw(&stack.borrow(), on)).unwrap_or(true)
     }
 
-    fn draw(&mut self, inside: &[Node], on: Node) -> bool {
+    fn draw(&mut self, inside: &[LoadRef], on: LoadRef) -> bool {
         match &self.edge {
             None if inside.is_empty() => return true,
             Some((known, _)) if **known == *inside => return true,
@@ -80,7 +80,7 @@ impl Drop for Chain {
 }
 
 thread_local! {
-    static STACK: RefCell<Vec<Node>> = const { RefCell::new(Vec::new()) };
+    static STACK: RefCell<Vec<LoadRef>> = const { RefCell::new(Vec::new()) };
 }
 
-static WAITS: Mutex<Waits<Node>> = Mutex::new(Waits::new());
+static WAITS: Mutex<Waits<LoadRef>> = Mutex::new(Waits::new());

@@ -17,7 +17,7 @@ use async_caches_core::url::Server;
 use bytes::Bytes;
 
 use crate::alarm;
-use crate::chain::{Chain, Inside, Node};
+use crate::chain::{Chain, Inside, LoadRef};
 use crate::registry::{self, Registry};
 use crate::runtime::{Runtime, Time, Timer};
 use crate::sync::lock;
@@ -239,8 +239,8 @@ impl LoadGuard {
         table.with(|flights, handles| caller.share(flights, value, handles))
     }
 
-    fn node(&self) -> Node {
-        Node { table: self.table.number, flight: self.caller.flight() }
+    fn node(&self) -> LoadRef {
+        LoadRef { table: self.table.number, flight: self.caller.flight() }
     }
 
     fn leave(&mut self) {

@@ -53,7 +53,7 @@ use crate::error::{ProtocolError, ServerError};
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotMap {
-    told: Arc<Content>,
+    told: Arc<MapContent>,
     /// The nodes that only redirects have named. Their indices follow those of the others.
     redirected: Vec<Arc<Node>>,
     /// For each slot the index of its shard, or that of a node with [`ALONE`], or [`NO_OWNER`].
@@ -62,7 +62,7 @@ pub struct SlotMap {
 
 /// The content of a node's answer, with indices for lookups in it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-struct Content {
+struct MapContent {
     nodes: Vec<Node>,
     shards: Vec<Members>,
     /// The indices of the nodes in the order of their addresses.
@@ -146,7 +146,7 @@ struct Members {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Shard<'a> {
+pub struct ShardView<'a> {
     map: &'a SlotMap,
     master: Option<u16>,
     replicas: &'a [u16],
@@ -248,17 +248,17 @@ impl SlotMap {
     /// The nodes that serve a slot, if any do.
     #[inline]
     #[must_use]
-    pub fn shard(&self, slot: Slot) -> Option<Shard<'_>> {
+    pub fn shard(&self, slot: Slot) -> Option<ShardView<'_>> {
         self.shard_of(self.slots.get(slot))
     }
 
     #[inline]
-    fn shard_of(&self, owner: u16) -> Option<Shard<'_>> {
+    fn shard_of(&self, owner: u16) -> Option<ShardView<'_>> {
         match self.told.shards.get(usize::from(owner)) {
             Some(members) => {
-                Some(Shard { map: self, master: members.master, replicas: &members.replicas })
+                Some(ShardView { map: self, master: members.master, replicas: &members.replicas })
             }
-            None => Some(Shard { map: self, master: Some(alone(owner)?), replicas: &[] }),
+            None => Some(ShardView { map: self, master: Some(alone(owner)?), replicas: &[] }),
         }
     }
 
@@ -281,7 +281,7 @@ impl SlotMap {
     }
 
     /// The places of that node's replicas that are online, as far as is known: see
-    /// [`Shard::replicas`].
+    /// [`ShardView::replicas`].
     pub fn replicas_at(&self, slot: Slot) -> impl Iterator<Item = usize> {
         let members = self.told.shards.get(usize::from(self.slots.get(slot)));
         let places = members.into_iter().flat_map(|members| &members.replicas);
@@ -332,7 +332,7 @@ impl SlotMap {
     }
 
     /// The shards that serve at least one slot. A command for all keys goes to their masters.
-    pub fn shards(&self) -> impl Iterator<Item = Shard<'_>> {
+    pub fn shards(&self) -> impl Iterator<Item = ShardView<'_>> {
         let mut serves = vec![false; self.told.shards.len() + self.node_count()];
         let place = |owner: u16| match alone(owner) {
             Some(node) => self.told.shards.len() + usize::from(node),
@@ -367,7 +367,7 @@ impl Default for SlotMap {
     }
 }
 
-impl<'a> Shard<'a> {
+impl<'a> ShardView<'a> {
     /// The node that accepts writes, if it is known.
     #[inline]
     #[must_use]

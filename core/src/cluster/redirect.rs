@@ -12,7 +12,7 @@
 //! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY` | no node can answer now, or not this one | the command waits, and the map is read again |
 //! | none, as the connection was lost | the node may be gone for good | the same, if the command may be sent again at all |
 //!
-//! A redirect may name a node for which there is no [room](super::room). Then the command waits as well,
+//! A redirect may name a node for which there is no [room](super::node_budget). Then the command waits as well,
 //! and the map is read again, since the next map names the node if the cluster has it.
 //!
 //! A node that gives one of these answers has not run the command, so a write is sent on as well. Every
@@ -181,7 +181,7 @@ pub enum Trouble {
     ReadOnly,
     /// `MASTERDOWN`: the node is a replica that has lost its master.
     MasterDown,
-    /// There is no [room](super::room::Room) for the node.
+    /// There is no [room](super::node_budget::NodeBudget) for the node.
     Crowded,
     /// The connection was lost, or could not be made.
     Lost,
@@ -278,7 +278,7 @@ impl Hops {
     }
 
     /// What to do with a command that was redirected to a node for which there is no
-    /// [room](super::room::Room): it waits, and then goes by the map again. The redirect was counted when
+    /// [room](super::node_budget::NodeBudget): it waits, and then goes by the map again. The redirect was counted when
     /// it was [answered](Self::answered).
     ///
     /// # Errors

@@ -196,13 +196,18 @@ impl Wheel {
 
     /// The slot that comes first. Not called while a slot is being distributed, as it would miss
     /// that one.
-    fn earliest(&self) -> Option<Slot> {
+    fn earliest(&self) -> Option<WheelSlot> {
         let (level, slots) = (0..).zip(&self.occupied).find(|(_, slots)| **slots != 0)?;
         let digit = slots.trailing_zeros();
         let below = level * BITS;
         let above = below + BITS;
         let start = (self.time >> above << above) | (u64::from(digit) << below);
-        Some(Slot { level, index: slot_index(level, digit), start, last: start | !(!0 << below) })
+        Some(WheelSlot {
+            level,
+            index: slot_index(level, digit),
+            start,
+            last: start | !(!0 << below),
+        })
     }
 
     /// Puts a timer into its slot; a timer that is never due gets no slot.
@@ -264,7 +269,7 @@ impl Wheel {
     }
 }
 
-struct Slot {
+struct WheelSlot {
     level: u32,
     index: u32,
     start: u64,

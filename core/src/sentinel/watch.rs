@@ -148,7 +148,7 @@ pub struct Watch {
     setup: WatchSetup,
     scanner: Scanner,
     /// The commands that are not answered yet.
-    asked: VecDeque<Query>,
+    asked: VecDeque<SentinelQuery>,
     /// When all of them must have been answered.
     until: Instant,
     subscribed: bool,
@@ -162,7 +162,7 @@ pub struct Watch {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Query {
+enum SentinelQuery {
     Auth,
     Master,
     Sentinels,
@@ -200,9 +200,9 @@ impl Watch {
         };
         if let Some(credentials) = &this.setup.credentials {
             crate::connection::put_auth(credentials, 2, tx);
-            this.asked.push_back(Query::Auth);
+            this.asked.push_back(SentinelQuery::Auth);
         }
-        for ask in [Query::Master, Query::Sentinels, Query::Subscribe] {
+        for ask in [SentinelQuery::Master, SentinelQuery::Sentinels, SentinelQuery::Subscribe] {
             this.put(ask, tx);
         }
         this
@@ -281,11 +281,11 @@ impl Watch {
             self.last_asked = now;
             self.until = now + self.setup.response_timeout.min(Self::PATIENCE);
             // In doubt only the master matters.
-            let others = (!self.doubted).then_some(Query::Sentinels);
+            let others = (!self.doubted).then_some(SentinelQuery::Sentinels);
             let subscribes = !self.polled;
-            let before = subscribes.then_some(Query::Unsubscribe);
-            let behind = subscribes.then_some(Query::Subscribe);
-            let all = before.into_iter().chain([Query::Master]).chain(others).chain(behind);
+            let before = subscribes.then_some(SentinelQuery::Unsubscribe);
+            let behind = subscribes.then_some(SentinelQuery::Subscribe);
+            let all = before.into_iter().chain([SentinelQuery::Master]).chain(others).chain(behind);
             all.for_each(|ask| self.put(ask, tx));
         }
         Ok(None)
@@ -298,30 +298,33 @@ impl Watch {
                 return Ok(event);
             }
             return Err(ConnectionError::Refused(match ask {
-                Query::Auth => error.withheld(),
-                Query::Master | Query::Sentinels | Query::Subscribe | Query::Unsubscribe => {
+                SentinelQuery::Auth => error.withheld(),
+                SentinelQuery::Master
+                | SentinelQuery::Sentinels
+                | SentinelQuery::Subscribe
+                | SentinelQuery::Unsubscribe => {
                     let told = self.setup.credentials.as_ref().map(|known| &known.password);
                     error.without(told)
                 }
             }));
         }
         match ask {
-            Query::Auth => Ok(None),
-            Query::Master => match message::master(frame)? {
+            SentinelQuery::Auth => Ok(None),
+            SentinelQuery::Master => match message::master(frame)? {
                 Some(place) => Ok(Some(WatchEvent::Master(place))),
                 None => {
                     let service = self.setup.service.clone();
                     Err(ConnectionError::UnknownService { service })
                 }
             },
-            Query::Sentinels => Ok(Some(WatchEvent::Sentinels(message::sentinels(frame)?))),
-            Query::Subscribe => {
+            SentinelQuery::Sentinels => Ok(Some(WatchEvent::Sentinels(message::sentinels(frame)?))),
+            SentinelQuery::Subscribe => {
                 message::subscription(frame, b"subscribe")?;
                 self.subscribed = true;
                 self.ready = true;
                 Ok(None)
             }
-            Query::Unsubscribe => {
+            SentinelQuery::Unsubscribe => {
                 message::subscription(frame, b"unsubscribe")?;
                 self.subscribed = false;
                 Ok(None)
@@ -331,19 +334,23 @@ impl Watch {
 
     /// The event for a refusal that the watch can live with, or `None` for any other refusal: a user may
     /// be allowed to ask for the master and no more.
-    fn goes_on_without(&mut self, ask: Query, error: &ServerError) -> Option<Option<WatchEvent>> {
+    fn goes_on_without(
+        &mut self,
+        ask: SentinelQuery,
+        error: &ServerError,
+    ) -> Option<Option<WatchEvent>> {
         if !matches!(error.kind, ServerErrorKind::NoPerm | ServerErrorKind::Other) {
             return None;
         }
         match ask {
-            Query::Sentinels => Some(None),
-            Query::Subscribe | Query::Unsubscribe => {
+            SentinelQuery::Sentinels => Some(None),
+            SentinelQuery::Subscribe | SentinelQuery::Unsubscribe => {
                 self.ready = true;
                 self.subscribed = false;
                 let news = !mem::replace(&mut self.polled, true);
                 Some(news.then_some(WatchEvent::Polled))
             }
-            Query::Auth | Query::Master => None,
+            SentinelQuery::Auth | SentinelQuery::Master => None,
         }
     }
 
@@ -356,15 +363,15 @@ impl Watch {
             }
     }
 
-    fn put(&mut self, ask: Query, tx: &mut Output) {
+    fn put(&mut self, ask: SentinelQuery, tx: &mut Output) {
         let service = self.setup.service.as_bytes();
         let words: &[&[u8]] = match ask {
             // Put by `open`, which has the credentials.
-            Query::Auth => return,
-            Query::Master => &[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service],
-            Query::Sentinels => &[b"SENTINEL", b"SENTINELS", service],
-            Query::Subscribe => &[b"SUBSCRIBE", CHANNEL],
-            Query::Unsubscribe => &[b"UNSUBSCRIBE", CHANNEL],
+            SentinelQuery::Auth => return,
+            SentinelQuery::Master => &[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service],
+            SentinelQuery::Sentinels => &[b"SENTINEL", b"SENTINELS", service],
+            SentinelQuery::Subscribe => &[b"SUBSCRIBE", CHANNEL],
+            SentinelQuery::Unsubscribe => &[b"UNSUBSCRIBE", CHANNEL],
         };
         encode::request(tx, words);
         self.asked.push_back(ask);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_caches_core::cluster::address::{Address, Transport, Viewpoint};
 use async_caches_core::cluster::map::{self, Health, SlotMap};
+use async_caches_core::cluster::node_budget::NodeBudget;
 use async_caches_core::cluster::redirect::{Redirect, RedirectKind};
 use async_caches_core::cluster::refresh::{Refresh, RefreshInput};
-use async_caches_core::cluster::room::Room;
 use async_caches_core::cluster::slot::Slot;
 use async_caches_core::command::Command;
 use async_caches_core::connection::Role;
@@ -51,7 +51,7 @@ pub(crate) struct Nodes {
     /// Until when callers may hope for a first connection.
     pub(super) first_until: Instant,
     /// Limits nodes that are unknown, or were never dialled. No other lock is taken under this one.
-    pub(super) room: Mutex<Room>,
+    pub(super) room: Mutex<NodeBudget>,
     pub(super) state: Mutex<ClusterState>,
 }
 
@@ -164,7 +164,7 @@ impl Nodes {
     }
 
     /// Returns the node that a redirect leads to; a `MOVED` also corrects the map. `None` if the
-    /// node is new and there is no [room](Room) for it. The node is not closed to make room for
+    /// node is new and there is no [room](NodeBudget) for it. The node is not closed to make room for
     /// others as long as the caller holds it.
     pub(crate) fn follow(&self, redirect: &Redirect) -> Option<Arc<Node>> {
         let now = self.now();
@@ -179,7 +179,7 @@ impl Nodes {
             Some(node) => (Some(node), false),
             None => {
                 let known = view.redirected().len() + state.strays.len();
-                let idle = state.idle_stray().filter(|_| known >= Room::REDIRECTED);
+                let idle = state.idle_stray().filter(|_| known >= NodeBudget::REDIRECTED);
                 let known = known - usize::from(idle.is_some());
                 let is_room = lock(&self.room).redirect(known, now);
                 evicted = idle.filter(|_| is_room).map(|at| state.strays.remove(at));

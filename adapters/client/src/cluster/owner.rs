@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_caches_core::cluster::address::Address;
 use async_caches_core::cluster::map::SlotMap;
+use async_caches_core::cluster::node_budget::NodeBudget;
 use async_caches_core::cluster::refresh::Refresh;
-use async_caches_core::cluster::room::Room;
 use async_caches_core::error::ConnectionError;
 use async_caches_core::large::LargeKeys;
 use async_caches_core::options::Settings;
@@ -72,7 +72,7 @@ impl Cluster {
             view: ArcSwap::from_pointee(View::of(SlotMap::unknown(), false, |_, _, _| None)),
             seeds: seeds.len(),
             first_until: now + settings.connect_timeout,
-            room: Mutex::new(Room::new(now)),
+            room: Mutex::new(NodeBudget::new(now)),
             state: Mutex::new(state),
             runtime,
         });

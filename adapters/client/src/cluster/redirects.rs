@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_caches_core::cluster::address::{Address, Viewpoint};
+use async_caches_core::cluster::key_route::KeyRoute;
 use async_caches_core::cluster::redirect::{
     Hops, Next, Redirect, RedirectKind, TooManyRedirects, Trouble,
 };
 use async_caches_core::cluster::slot::Slot;
-use async_caches_core::cluster::way::Way;
 use async_caches_core::command::Command;
 use async_caches_core::error::{Failure, ServerErrorKind};
 use async_caches_core::reply::Answer;
@@ -247,9 +247,9 @@ impl Exchange<RedirectState> {
         {
             return Ok((Arc::clone(&stop.node), stop.asking));
         }
-        let slot = match (redirects.and_then(|redirects| redirects.slot), Way::of(command)) {
-            (Some(slot), _) | (None, Way::Slot(slot)) => Some(slot),
-            (None, Way::Several | Way::EveryMaster | Way::Any) => None,
+        let slot = match (redirects.and_then(|redirects| redirects.slot), KeyRoute::of(command)) {
+            (Some(slot), _) | (None, KeyRoute::Slot(slot)) => Some(slot),
+            (None, KeyRoute::Several | KeyRoute::EveryMaster | KeyRoute::Any) => None,
         };
         let by_replicas = nodes.reads()
             && command.changes_nothing()

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_caches_core::cluster::address::Address;
+use async_caches_core::cluster::key_route::KeyRoute;
 use async_caches_core::cluster::map::SlotMap;
 use async_caches_core::cluster::slot::Slot;
-use async_caches_core::cluster::way::Way;
 use async_caches_core::command::Command;
 use async_caches_core::connection::Role;
 
@@ -84,7 +84,7 @@ impl View {
     /// more; and whether the command has a large value.
     #[inline]
     pub(crate) fn find(&self, command: &Command<'_>) -> Option<(Arc<SharedConnection>, bool)> {
-        let Way::Slot(slot) = Way::of(command) else { return None };
+        let KeyRoute::Slot(slot) = KeyRoute::of(command) else { return None };
         if self.reads && command.changes_nothing() {
             return self.readers(slot).next().or_else(|| self.master(slot))?.find(command);
         }

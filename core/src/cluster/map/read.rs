@@ -19,7 +19,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::table::{NO_OWNER, SlotTable};
-use super::{Content, Health, MapError, Members, Node, SlotMap};
+use super::{Health, MapContent, MapError, Members, Node, SlotMap};
 use crate::cluster::address::{Address, Transport, Viewpoint};
 use crate::cluster::slot::Slot;
 use crate::command::TopologyForm;
@@ -91,7 +91,7 @@ impl<'a> Draft<'a> {
         let by_address = self.places.into_values().collect();
         let places = (0..).take(self.nodes.len());
         let leads = places.map(|place| self.led.get(&place).copied().unwrap_or(NO_OWNER)).collect();
-        let told = Content { nodes: self.nodes, shards: self.shards, by_address, leads };
+        let told = MapContent { nodes: self.nodes, shards: self.shards, by_address, leads };
         SlotMap { told: Arc::new(told), redirected: Vec::new(), slots: self.slots }
     }
 

@@ -5,13 +5,13 @@
 //! Each node that is dialled is sent the credentials, and costs connections, so a node that lies must
 //! not choose how many there are. It can lie in a redirect and in a map:
 //!
-//! * At most [`Room::REDIRECTED`] nodes are known from redirects alone at one time, whether callers find
+//! * At most [`NodeBudget::REDIRECTED`] nodes are known from redirects alone at one time, whether callers find
 //!   them in the map (`MOVED`) or not (`ASK`). A burst of new ones is free, since a cluster to which many
 //!   nodes were just added looks like that; after the burst one more is accepted each
-//!   [`Room::REDIRECT_EVERY`]. A map that names such a node confirms the redirect, and gives its part
+//!   [`NodeBudget::REDIRECT_EVERY`]. A map that names such a node confirms the redirect, and gives its part
 //!   of the burst back. So a cluster of any size is followed at the pace at which its map is read.
-//! * [`Room::DIALS`] nodes may be dialled for the first time at once, which is the recommended greatest size
-//!   of a cluster; after that one each [`Room::DIAL_EVERY`]. So maps that name ever new nodes are
+//! * [`NodeBudget::DIALS`] nodes may be dialled for the first time at once, which is the recommended greatest size
+//!   of a cluster; after that one each [`NodeBudget::DIAL_EVERY`]. So maps that name ever new nodes are
 //!   followed at that pace, whatever callers ask for.
 //!
 //! A caller that finds no room waits: see [`Hops::crowded`](super::redirect::Hops::crowded). This module
@@ -36,7 +36,7 @@ use crate::time::Instant;
 /// assert!(room.dial(now + Room::DIAL_EVERY));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct NodeBudget {
     redirects: Allowance,
     dials: Allowance,
 }
@@ -51,7 +51,7 @@ struct Allowance {
     since: Instant,
 }
 
-impl Room {
+impl NodeBudget {
     /// How many nodes may be known from redirects alone.
     pub const REDIRECTED: usize = SlotMap::MAX_REDIRECTED;
     /// How long it takes until another one may become known, after a burst of that many.
@@ -125,18 +125,18 @@ mod tests {
     }
 
     /// How many redirects to new nodes are followed at one time, if earlier ones are forgotten.
-    fn followed(room: &mut Room, now: Instant) -> usize {
+    fn followed(room: &mut NodeBudget, now: Instant) -> usize {
         (0..1_000).take_while(|_| room.redirect(0, now)).count()
     }
 
     /// How many nodes are dialled at one time.
-    fn dialled(room: &mut Room, now: Instant) -> usize {
+    fn dialled(room: &mut NodeBudget, now: Instant) -> usize {
         (0..10_000).take_while(|_| room.dial(now)).count()
     }
 
     #[test]
     fn no_redirect_is_followed_beyond_64_nodes_known_from_redirects() {
-        let mut room = Room::new(at(0));
+        let mut room = NodeBudget::new(at(0));
         assert!(room.redirect(63, at(0)));
         for known in [64, 65, 10_000, usize::MAX] {
             assert!(!room.redirect(known, at(0)), "{known}");
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn after_a_burst_one_more_redirect_is_followed_in_a_second() {
-        let mut room = Room::new(at(0));
+        let mut room = NodeBudget::new(at(0));
         assert_eq!(followed(&mut room, at(0)), 64);
         for (now, count) in
             [(999, 0), (1_000, 1), (1_999, 0), (3_500, 2), (3_999, 0), (4_000, 1), (900_000, 64)]
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn nodes_that_a_map_confirms_free_room_at_once() {
-        let mut room = Room::new(at(0));
+        let mut room = NodeBudget::new(at(0));
         assert_eq!(followed(&mut room, at(0)), 64);
         room.confirmed(10);
         assert_eq!(followed(&mut room, at(0)), 10);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_thousand_nodes_are_dialled_at_once_and_then_64_a_second() {
-        let mut room = Room::new(at(0));
+        let mut room = NodeBudget::new(at(0));
         assert_eq!(dialled(&mut room, at(0)), 1_024);
         let later: usize = (1..=10_000).map(|now| dialled(&mut room, at(now))).sum();
         assert_eq!(later, 640, "in ten seconds");
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_stopped_clock_adds_no_room() {
-        let mut room = Room::new(at(5));
+        let mut room = NodeBudget::new(at(5));
         assert_eq!(dialled(&mut room, at(5)), 1_024);
         assert_eq!(dialled(&mut room, at(0)), 0);
         assert_eq!(dialled(&mut room, Instant::MAX), 1_024);

@@ -18,7 +18,7 @@ use crate::command::{Command, CommandKeys};
 /// # Ok::<(), async_caches_core::error::KeyError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Way {
+pub enum KeyRoute {
     /// The node that serves this slot.
     Slot(Slot),
     /// The nodes that serve several slots: no server accepts the command whole, so it must be
@@ -30,8 +30,8 @@ pub enum Way {
     Any,
 }
 
-impl Way {
-    /// The way of a command. Costs a hash of each key.
+impl KeyRoute {
+    /// The route of a command. Costs a hash of each key.
     #[must_use]
     pub fn of(command: &Command<'_>) -> Self {
         match command.keys() {
@@ -68,7 +68,7 @@ mod tests {
         let names = |names: &[&str]| names.iter().collect::<Names>();
         let (none, near, far) = (names(&[]), names(&["{a}1", "{a}2"]), names(&["{a}1", "{b}1"]));
         let [none, near, far] = [&none, &near, &far].map(|names| scope.keys(names));
-        let here = Way::Slot(Slot::of(b"a"));
+        let here = KeyRoute::Slot(Slot::of(b"a"));
         let (key, expiry) = (scope.key(b"{a}"), Expiry::Never);
         let values = [b"::{a}1", b"::{a}2"].map(|key| Bytes::from_static(key));
         let value = &values[0];
@@ -76,22 +76,22 @@ mod tests {
             (Command::Get(key), here),
             (Command::Set { key, value, expiry }, here),
             (Command::Persist(key), here),
-            (Command::GetMany(none.clone()), Way::Any),
+            (Command::GetMany(none.clone()), KeyRoute::Any),
             (Command::GetMany(near.clone()), here),
-            (Command::GetMany(far.clone()), Way::Several),
+            (Command::GetMany(far.clone()), KeyRoute::Several),
             (Command::Delete(near.clone()), here),
-            (Command::Delete(far.clone()), Way::Several),
+            (Command::Delete(far.clone()), KeyRoute::Several),
             (Command::SetMany { keys: near, values: &values, expiry }, here),
-            (Command::SetMany { keys: far.clone(), values: &values, expiry }, Way::Several),
+            (Command::SetMany { keys: far.clone(), values: &values, expiry }, KeyRoute::Several),
             (Command::SetMany { keys: far, values: &values[..1], expiry }, here),
             (Command::Unlink(&values), here),
-            (Command::Clear, Way::EveryMaster),
-            (Command::Scan { stem: b"{a}", cursor: 0 }, Way::EveryMaster),
-            (Command::Topology(TopologyForm::Shards), Way::Any),
-            (Command::ReadOnly, Way::Any),
-            (Command::Ping, Way::Any),
+            (Command::Clear, KeyRoute::EveryMaster),
+            (Command::Scan { stem: b"{a}", cursor: 0 }, KeyRoute::EveryMaster),
+            (Command::Topology(TopologyForm::Shards), KeyRoute::Any),
+            (Command::ReadOnly, KeyRoute::Any),
+            (Command::Ping, KeyRoute::Any),
         ] {
-            assert_eq!(Way::of(&command), way, "{command:?}");
+            assert_eq!(KeyRoute::of(&command), way, "{command:?}");
         }
     }
 }
