@@ -35,7 +35,7 @@ fn concurrent_calls_after_a_runtime_shutdown_open_one_pool() {
         let calls: Vec<_> = (0..100)
             .map(|n| {
                 let cache = cache.clone();
-                tokio::spawn(async move { cache.set(&n.to_string(), n).await })
+                tokio::spawn(async move { cache.set(n.to_string(), n).await })
             })
             .collect();
         for call in calls {
@@ -174,7 +174,7 @@ fn serves_on_several_runtimes(url: &str, keys: usize) {
             for n in 0..keys {
                 serves(&cache, &format!("key{n}"), round).await;
             }
-            let loaded = cache.get_or_set(&format!("loaded{round}"), async { round }).await;
+            let loaded = cache.get_or_set(format!("loaded{round}"), async { round }).await;
             assert_eq!(loaded.unwrap(), round);
         });
     }

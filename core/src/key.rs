@@ -14,9 +14,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::error::KeyError;
 
+mod into_name;
 mod name;
 
-pub use self::name::{Digits, IntoName, Name, NameBytes};
+pub use self::into_name::{IntoName, NameBytes};
+pub use self::name::Name;
 
 /// A version of a key: no version, an integer or a text without colons.
 ///

@@ -38,25 +38,41 @@ pub trait EncodeAs<T>: sealed::Sealed {
     fn encode_as(value: T) -> Result<Bytes, CodecError>;
 }
 
-/// A form that a loaded `T` is stored in and read back from. Sealed.
-pub trait Codec<T>: sealed::Sealed {
-    #[doc(hidden)]
-    type Decode: Decode<Value = T>;
+/// A form that a value is stored in and read back from, if a loader returns a `V`. Sealed.
+pub trait Codec<V>: sealed::Sealed {
+    /// The type of the value: `V` itself, or the bytes that it converts to.
+    type Value;
 
     #[doc(hidden)]
-    fn encode_value(value: &T) -> Result<Bytes, CodecError>;
+    type Decode: Decode<Value = Self::Value>;
+
+    #[doc(hidden)]
+    fn value(loaded: V) -> Self::Value;
+
+    #[doc(hidden)]
+    fn encode_value(value: &Self::Value) -> Result<Bytes, CodecError>;
 }
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for Json<()> {
+    type Value = T;
     type Decode = Json<T>;
+
+    fn value(loaded: T) -> T {
+        loaded
+    }
 
     fn encode_value(value: &T) -> Result<Bytes, CodecError> {
         Json(value).encode()
     }
 }
 
-impl Codec<Bytes> for Raw {
+impl<V: Into<Bytes>> Codec<V> for Raw {
+    type Value = Bytes;
     type Decode = Self;
+
+    fn value(loaded: V) -> Bytes {
+        loaded.into()
+    }
 
     fn encode_value(value: &Bytes) -> Result<Bytes, CodecError> {
         Ok(value.clone())

@@ -128,7 +128,7 @@ mod unreadable;
 mod waker;
 
 pub use async_caches_core::connection::Protocol;
-pub use async_caches_core::key::{IntoName, NameBytes, Version};
+pub use async_caches_core::key::{IntoName, Name, NameBytes, Version};
 pub use async_caches_core::memory::Stats;
 pub use async_caches_core::options::TlsVerify;
 pub use async_caches_core::reply::Remaining;
@@ -152,7 +152,7 @@ pub use self::error::{
     ProtocolError, ServerError, ServerErrorKind, TlsConfigError, TooManyRedirects, UrlError,
 };
 pub use self::faults::{Fault, Faults};
-pub use self::form::{Decode, Encode, EncodeAs, Json, Raw};
+pub use self::form::{Codec, Decode, Encode, EncodeAs, Json, Raw};
 pub use self::info::{
     BackendInfo, ClusterInfo, Info, LastError, MemoryInfo, NodeInfo, PoolInfo, ServerSeen,
 };

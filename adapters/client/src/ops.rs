@@ -3,7 +3,9 @@
 //! All operations are built alike. A future keeps its arguments. In every poll it makes a borrowed
 //! [`Command`](async_caches_core::command::Command) of them and passes it to its
 //! [`Call`](crate::call::Call). No future is self-referential, so all are `Unpin`. Each borrows
-//! its cache, unless `into_owned` has given it a clone.
+//! its cache, and the key if that was given by reference, unless `into_owned` has given it a clone
+//! and a copy. No future has the type of its key as a parameter, so a caller can write down the
+//! type of each.
 
 mod batch;
 mod clear;
@@ -12,6 +14,7 @@ mod delete;
 mod expiry;
 mod get;
 mod info;
+mod keyed;
 mod lifecycle;
 mod load;
 mod many;

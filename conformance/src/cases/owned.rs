@@ -1,14 +1,14 @@
 //! Operations that own their cache and their key, so that each can be spawned as a task.
 
-use async_caches::{Bytes, Cache, Error, Get, GetOrSet, Json};
+use async_caches::{Cache, Error, Get, GetOrSet, Json};
 
 use super::ops::LONG;
 use crate::context::Context;
 
 /// Futures whose types an application names in a struct of its own.
 struct Pending {
-    first: Get<'static, Bytes, Json<i32>>,
-    second: Get<'static, Bytes, Json<i32>>,
+    first: Get<'static, Json<i32>>,
+    second: Get<'static, Json<i32>>,
 }
 
 pub async fn a_task_is_spawned_from_every_operation(cx: Context) {
@@ -71,7 +71,7 @@ pub async fn an_operation_that_is_under_way_becomes_owned_and_goes_on(cx: Contex
         crate::abandon::a_turn().await;
         2
     };
-    let mut loading: GetOrSet<'_, _, _, i32> = cache.get_or_set("load", load);
+    let mut loading: GetOrSet<'_, _, i32> = cache.get_or_set("load", load);
     let mut get = cache.get::<i32>("key");
     std::future::poll_fn(|cx| {
         let _ = std::pin::Pin::new(&mut loading).poll(cx).is_pending();

@@ -2,35 +2,31 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_caches_core::command::Command;
-use async_caches_core::key::{IntoName, Version};
-use async_caches_core::reply::Reply;
+use async_caches_core::key::IntoName;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::keyed::Keyed;
 use super::options::{becomes_owned, takes_version};
 use super::set::Value;
 use crate::cache::Cache;
-use crate::call::Call;
 use crate::error::Error;
 use crate::form::{Encode, Json, Raw};
-use crate::handle::Handle;
 
-/// The future of [`Cache::delete_if_equals`] and [`Cache::delete_if_equals_raw`].
+/// The future of [`Cache::delete_if_equals`] and [`Cache::delete_if_equals_raw`]: a
+/// `DeleteIfEquals<'_, Json<T>>` or a `DeleteIfEquals<'_, Raw>`.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct DeleteIfEquals<'c, K, V> {
-    cache: Handle<'c>,
-    key: K,
+pub struct DeleteIfEquals<'c, V> {
+    keyed: Keyed<'c>,
     value: Value<V>,
-    version: Option<Version>,
-    call: Call,
 }
 
-takes_version!(DeleteIfEquals<'c, K, V>);
-becomes_owned!(DeleteIfEquals<V> { value, version, call });
+takes_version!(DeleteIfEquals<'c, V> { keyed.version });
+becomes_owned!(DeleteIfEquals<V> { value });
 
 impl Cache {
     /// Removes a key if it holds this value, and returns whether it did. One atomic step, so a lock
@@ -59,12 +55,12 @@ impl Cache {
     /// never sent twice, since the second reply would be wrong. If the connection was lost before
     /// the reply, the error reports whether the command [may have run](Error::may_have_run). The
     /// server's user needs permission to run `EVAL` and `EVALSHA`.
-    pub fn delete_if_equals<K: IntoName, T: Serialize>(
-        &self,
+    pub fn delete_if_equals<'c, K: IntoName + 'c, T: Serialize>(
+        &'c self,
         key: K,
         value: T,
-    ) -> DeleteIfEquals<'_, K::Name, Json<T>> {
-        delete_if_equals(self, key.into_name(), Json(value))
+    ) -> DeleteIfEquals<'c, Json<T>> {
+        DeleteIfEquals::new(self, key, Json(value))
     }
 
     /// Removes a key if it holds these bytes; otherwise like
@@ -72,34 +68,30 @@ impl Cache {
     ///
     /// # Errors
     /// As [`delete_if_equals`](Self::delete_if_equals), except [`Error::Serialize`].
-    pub fn delete_if_equals_raw<K: IntoName>(
-        &self,
+    pub fn delete_if_equals_raw<'c, K: IntoName + 'c>(
+        &'c self,
         key: K,
         value: impl Into<Bytes>,
-    ) -> DeleteIfEquals<'_, K::Name, Raw> {
-        delete_if_equals(self, key.into_name(), Raw(value.into()))
+    ) -> DeleteIfEquals<'c, Raw> {
+        DeleteIfEquals::new(self, key, Raw(value.into()))
     }
 }
 
-fn delete_if_equals<K, V>(cache: &Cache, key: K, value: V) -> DeleteIfEquals<'_, K, V> {
-    let (value, call) = (Value::Given(value), Call::default());
-    DeleteIfEquals { cache: cache.into(), key, value, version: None, call }
+impl<'c, V> DeleteIfEquals<'c, V> {
+    fn new(cache: &'c Cache, key: impl IntoName + 'c, value: V) -> Self {
+        Self { keyed: Keyed::new(cache, key), value: Value::Given(value) }
+    }
 }
 
-impl<K, V> Unpin for DeleteIfEquals<'_, K, V> {}
+impl<V> Unpin for DeleteIfEquals<'_, V> {}
 
-impl<K: AsRef<[u8]>, V: Encode> Future for DeleteIfEquals<'_, K, V> {
+impl<V: Encode> Future for DeleteIfEquals<'_, V> {
     type Output = Result<bool, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let name = this.key.as_ref();
-        let (cache, version, value) = (&*this.cache, this.version.as_ref(), &mut this.value);
-        let reply = ready!(this.call.poll(cache, name, cx, || {
-            let key = cache.scope(version)?.key(name);
-            Ok(Command::DeleteIf { key, value: value.encoded(name)? })
-        }))?;
-        let Reply::Flag(deleted) = reply else { return Poll::Ready(Err(Error::mismatch())) };
-        Poll::Ready(Ok(deleted))
+        let Self { keyed, value } = self.get_mut();
+        keyed.poll_flag(cx, |_, key| {
+            Ok(Command::DeleteIf { key, value: value.encoded(key.name())? })
+        })
     }
 }

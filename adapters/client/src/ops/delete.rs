@@ -33,7 +33,7 @@ pub struct DeleteMany<'c> {
     spread: Option<Box<Spread>>,
 }
 
-takes_version!(DeleteMany<'c>);
+takes_version!(Delete<'c> { 0.version }, DeleteMany<'c> { version });
 owns_its_cache!(DeleteMany { names, version, deleted, batch, spread });
 
 impl Cache {
@@ -64,12 +64,6 @@ impl Cache {
 }
 
 impl Delete<'_> {
-    /// The version of the key, instead of the cache's default one. A text with a colon is an
-    /// error.
-    pub fn version(self, version: impl Into<Version>) -> Self {
-        Self(self.0.version(version))
-    }
-
     /// The same operation with a clone of the cache. It does not borrow the cache, so a task can be
     /// spawned from it.
     pub fn into_owned(self) -> Delete<'static> {

@@ -5,54 +5,44 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::Command;
-use async_caches_core::key::{IntoName, Version};
+use async_caches_core::key::IntoName;
 use async_caches_core::reply::{Remaining, Reply};
 use async_caches_core::ttl::Timeout;
 
+use super::keyed::Keyed;
 use super::options::{becomes_owned, takes_timeout, takes_version};
 use crate::cache::Cache;
-use crate::call::Call;
 use crate::error::Error;
-use crate::handle::Handle;
 
 /// The future of [`Cache::touch`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct Touch<'c, K> {
-    cache: Handle<'c>,
-    key: K,
-    version: Option<Version>,
+pub struct Touch<'c> {
+    keyed: Keyed<'c>,
     timeout: Timeout,
-    call: Call,
 }
 
 /// The future of [`Cache::remaining`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct GetRemaining<'c, K> {
-    cache: Handle<'c>,
-    key: K,
-    version: Option<Version>,
-    call: Call,
+pub struct GetRemaining<'c> {
+    keyed: Keyed<'c>,
 }
 
 /// The future of [`Cache::contains`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct Contains<'c, K> {
-    cache: Handle<'c>,
-    key: K,
-    version: Option<Version>,
-    call: Call,
+pub struct Contains<'c> {
+    keyed: Keyed<'c>,
 }
 
-takes_version!(Touch<'c, K>, GetRemaining<'c, K>, Contains<'c, K>);
-takes_timeout!(Touch<'c, K>);
-becomes_owned!(
-    Touch<> { version, timeout, call },
-    GetRemaining<> { version, call },
-    Contains<> { version, call },
+takes_version!(
+    Touch<'c> { keyed.version },
+    GetRemaining<'c> { keyed.version },
+    Contains<'c> { keyed.version },
 );
+takes_timeout!(Touch<'c>);
+becomes_owned!(Touch { timeout }, GetRemaining {}, Contains {});
 
 impl Cache {
     /// Gives a key a new timeout and returns whether the key exists. The timeout is the one given
@@ -66,90 +56,53 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::ZeroTimeout`], and the backend's errors.
-    pub fn touch<K: IntoName>(&self, key: K) -> Touch<'_, K::Name> {
-        let call = Call::default();
-        Touch {
-            cache: self.into(),
-            key: key.into_name(),
-            version: None,
-            timeout: Timeout::Default,
-            call,
-        }
+    pub fn touch<'c, K: IntoName + 'c>(&'c self, key: K) -> Touch<'c> {
+        Touch { keyed: Keyed::new(self, key), timeout: Timeout::Default }
     }
 
     /// Returns how long a key has left.
     ///
     /// # Errors
     /// The backend's errors.
-    pub fn remaining<K: IntoName>(&self, key: K) -> GetRemaining<'_, K::Name> {
-        GetRemaining {
-            cache: self.into(),
-            key: key.into_name(),
-            version: None,
-            call: Call::default(),
-        }
+    pub fn remaining<'c, K: IntoName + 'c>(&'c self, key: K) -> GetRemaining<'c> {
+        GetRemaining { keyed: Keyed::new(self, key) }
     }
 
     /// Whether a key exists.
     ///
     /// # Errors
     /// The backend's errors.
-    pub fn contains<K: IntoName>(&self, key: K) -> Contains<'_, K::Name> {
-        Contains { cache: self.into(), key: key.into_name(), version: None, call: Call::default() }
+    pub fn contains<'c, K: IntoName + 'c>(&'c self, key: K) -> Contains<'c> {
+        Contains { keyed: Keyed::new(self, key) }
     }
 }
 
-impl<K> Unpin for Touch<'_, K> {}
-
-impl<K: AsRef<[u8]>> Future for Touch<'_, K> {
+impl Future for Touch<'_> {
     type Output = Result<bool, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let name = this.key.as_ref();
-        let (cache, version) = (&*this.cache, this.version.as_ref());
-        let touch = || {
-            let key = cache.scope(version)?.key(name);
-            Ok(Command::Touch { key, expiry: cache.expiry(this.timeout)? })
-        };
-        let Reply::Flag(found) = ready!(this.call.poll(cache, name, cx, touch))? else {
-            return Poll::Ready(Err(Error::mismatch()));
-        };
-        Poll::Ready(Ok(found))
+        let Self { keyed, timeout } = self.get_mut();
+        keyed
+            .poll_flag(cx, |cache, key| Ok(Command::Touch { key, expiry: cache.expiry(*timeout)? }))
     }
 }
 
-impl<K> Unpin for GetRemaining<'_, K> {}
-
-impl<K: AsRef<[u8]>> Future for GetRemaining<'_, K> {
+impl Future for GetRemaining<'_> {
     type Output = Result<Remaining, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let name = this.key.as_ref();
-        let (cache, version) = (&*this.cache, this.version.as_ref());
-        let remaining = || Ok(Command::Remaining(cache.scope(version)?.key(name)));
-        let Reply::Remaining(remaining) = ready!(this.call.poll(cache, name, cx, remaining))?
-        else {
+        let reply = ready!(self.get_mut().keyed.poll(cx, |_, key| Ok(Command::Remaining(key))))?;
+        let Reply::Remaining(remaining) = reply else {
             return Poll::Ready(Err(Error::mismatch()));
         };
         Poll::Ready(Ok(remaining))
     }
 }
 
-impl<K> Unpin for Contains<'_, K> {}
-
-impl<K: AsRef<[u8]>> Future for Contains<'_, K> {
+impl Future for Contains<'_> {
     type Output = Result<bool, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let name = this.key.as_ref();
-        let (cache, version) = (&*this.cache, this.version.as_ref());
-        let contains = || Ok(Command::Contains(cache.scope(version)?.key(name)));
-        let Reply::Flag(found) = ready!(this.call.poll(cache, name, cx, contains))? else {
-            return Poll::Ready(Err(Error::mismatch()));
-        };
-        Poll::Ready(Ok(found))
+        self.get_mut().keyed.poll_flag(cx, |_, key| Ok(Command::Contains(key)))
     }
 }

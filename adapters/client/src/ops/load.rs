@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_caches_core::command::Command;
 use async_caches_core::flight::Seen;
-use async_caches_core::key::{IntoName, Version};
+use async_caches_core::key::IntoName;
 use async_caches_core::load::{Load, LoadEvent, LoadFailure, LoadStep};
 use async_caches_core::ttl::Timeout;
 use async_caches_core::value::Unreadable;
@@ -20,21 +20,20 @@ use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::keyed::Keyed;
 use super::options::{becomes_owned, takes_timeout, takes_version};
 use crate::cache::Cache;
 use crate::call::Call;
 use crate::error::{Error, LoadError};
 use crate::flights::{Followed, LoadGuard};
 use crate::form::{Codec, Form, Json, Raw};
-use crate::handle::Handle;
 
-/// The future of [`Cache::try_get_or_set`].
+/// The future of [`Cache::try_get_or_set`] and [`Cache::try_get_or_set_raw`]: a
+/// `TryGetOrSet<'_, F, T>` or a `TryGetOrSet<'_, F, Bytes, Raw>`, whose `F` is the loader.
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct TryGetOrSet<'c, K, F, T, C = Json<()>> {
-    cache: Handle<'c>,
-    key: K,
+pub struct TryGetOrSet<'c, F, T, C = Json<()>> {
+    keyed: Keyed<'c>,
     loader: Option<F>,
-    version: Option<Version>,
     timeout: Timeout,
     /// Computes the timeout of a loaded value, if the value itself decides.
     decide: Option<Decide<T>>,
@@ -49,23 +48,25 @@ pub struct TryGetOrSet<'c, K, F, T, C = Json<()>> {
 /// Returns the timeout of a value.
 type Decide<T> = Box<dyn FnOnce(&T) -> Timeout + Send>;
 
-/// The future of [`Cache::get_or_set`].
+/// The future of [`Cache::get_or_set`] and [`Cache::get_or_set_raw`]: a `GetOrSet<'_, F, T>` or a
+/// `GetOrSet<'_, F, Bytes, Raw>`, whose `F` is the loader.
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct GetOrSet<'c, K, F, T, C = Json<()>>(TryGetOrSet<'c, K, Infallibly<F>, T, C>);
+pub struct GetOrSet<'c, F, T, C = Json<()>>(TryGetOrSet<'c, Infallibly<F>, T, C>);
 
-takes_version!(TryGetOrSet<'c, K, F, T, C>);
-takes_timeout!(TryGetOrSet<'c, K, F, T, C>);
+takes_version!(TryGetOrSet<'c, F, T, C> { keyed.version });
+takes_version!(GetOrSet<'c, F, T, C> { 0.keyed.version });
+takes_timeout!(TryGetOrSet<'c, F, T, C>);
 becomes_owned!(TryGetOrSet<F, T, C> {
-    loader, version, timeout, decide, load_wait, load, stage, guard, form
+    loader, timeout, decide, load_wait, load, stage, guard, form
 });
 
-/// What the step under way works with.
+/// The data of the step under way.
 enum Stage<F> {
-    LookUp { seen: Option<Seen>, call: Call },
+    LookUp { seen: Option<Seen> },
     Follow,
     Load(Pin<Box<F>>),
     Share(Bytes),
-    Store { bytes: Bytes, call: Call },
+    Store(Bytes),
     Over,
 }
 
@@ -109,13 +110,13 @@ impl Cache {
     /// [`Error::Serialize`], [`Error::ZeroTimeout`], [`Error::NotConnected`]; [`Error::Key`] if the
     /// version holds a colon, and [`Error::TooLarge`] if the key or the value is too large for a
     /// server.
-    pub fn get_or_set<K, F, T>(&self, key: K, loader: F) -> GetOrSet<'_, K::Name, F, T>
+    pub fn get_or_set<'c, K, F, T>(&'c self, key: K, loader: F) -> GetOrSet<'c, F, T>
     where
-        K: IntoName,
+        K: IntoName + 'c,
         F: Future<Output = T>,
         T: Serialize + DeserializeOwned,
     {
-        GetOrSet(try_get_or_set(self, key.into_name(), Infallibly { inner: loader }))
+        GetOrSet(TryGetOrSet::new(self, key, Infallibly { inner: loader }))
     }
 
     /// Like [`get_or_set`](Self::get_or_set), with a loader that may fail. Its error reaches its
@@ -124,13 +125,13 @@ impl Cache {
     /// # Errors
     /// [`LoadError::Load`] with the loader's error, or [`LoadError::Cache`] with those of
     /// [`get_or_set`](Self::get_or_set).
-    pub fn try_get_or_set<K, F, T, E>(&self, key: K, loader: F) -> TryGetOrSet<'_, K::Name, F, T>
+    pub fn try_get_or_set<'c, K, F, T, E>(&'c self, key: K, loader: F) -> TryGetOrSet<'c, F, T>
     where
-        K: IntoName,
+        K: IntoName + 'c,
         F: Future<Output = Result<T, E>>,
         T: Serialize + DeserializeOwned,
     {
-        try_get_or_set(self, key.into_name(), loader)
+        TryGetOrSet::new(self, key, loader)
     }
 
     /// Like [`get_or_set`](Self::get_or_set), of bytes as they are, without JSON: the stored bytes,
@@ -139,18 +140,13 @@ impl Cache {
     ///
     /// # Errors
     /// As [`get_or_set`](Self::get_or_set), except [`Error::Serialize`].
-    pub fn get_or_set_raw<K, F, V>(
-        &self,
-        key: K,
-        loader: F,
-    ) -> GetOrSet<'_, K::Name, IntoBytes<F>, Bytes, Raw>
+    pub fn get_or_set_raw<'c, K, F, V>(&'c self, key: K, loader: F) -> GetOrSet<'c, F, Bytes, Raw>
     where
-        K: IntoName,
+        K: IntoName + 'c,
         F: Future<Output = V>,
         V: Into<Bytes>,
     {
-        let loader = Infallibly { inner: IntoBytes { inner: loader } };
-        GetOrSet(try_get_or_set(self, key.into_name(), loader))
+        GetOrSet(TryGetOrSet::new(self, key, Infallibly { inner: loader }))
     }
 
     /// Like [`get_or_set_raw`](Self::get_or_set_raw), with a loader that may fail, as in
@@ -158,43 +154,42 @@ impl Cache {
     ///
     /// # Errors
     /// As [`try_get_or_set`](Self::try_get_or_set), except [`Error::Serialize`].
-    pub fn try_get_or_set_raw<K, F, V, E>(
-        &self,
+    pub fn try_get_or_set_raw<'c, K, F, V, E>(
+        &'c self,
         key: K,
         loader: F,
-    ) -> TryGetOrSet<'_, K::Name, TryIntoBytes<F>, Bytes, Raw>
+    ) -> TryGetOrSet<'c, F, Bytes, Raw>
     where
-        K: IntoName,
+        K: IntoName + 'c,
         F: Future<Output = Result<V, E>>,
         V: Into<Bytes>,
     {
-        try_get_or_set(self, key.into_name(), TryIntoBytes { inner: loader })
+        TryGetOrSet::new(self, key, loader)
     }
 }
 
-fn try_get_or_set<K, F, T, C>(cache: &Cache, key: K, loader: F) -> TryGetOrSet<'_, K, F, T, C> {
-    TryGetOrSet {
-        cache: cache.into(),
-        key,
-        loader: Some(loader),
-        version: None,
-        timeout: Timeout::Default,
-        decide: None,
-        load_wait: None,
-        load: Load::new(),
-        stage: Stage::look_up(),
-        guard: None,
-        form: Form::default(),
+impl<'c, F, T, C> TryGetOrSet<'c, F, T, C> {
+    fn new(cache: &'c Cache, key: impl IntoName + 'c, loader: F) -> Self {
+        Self {
+            keyed: Keyed::new(cache, key),
+            loader: Some(loader),
+            timeout: Timeout::Default,
+            decide: None,
+            load_wait: None,
+            load: Load::new(),
+            stage: Stage::LookUp { seen: None },
+            guard: None,
+            form: Form::default(),
+        }
     }
 }
 
-impl<K, F, T, C> Unpin for TryGetOrSet<'_, K, F, T, C> {}
+impl<F, T, C> Unpin for TryGetOrSet<'_, F, T, C> {}
 
-impl<K, F, T, C, E> Future for TryGetOrSet<'_, K, F, T, C>
+impl<F, V, T, C, E> Future for TryGetOrSet<'_, F, T, C>
 where
-    K: AsRef<[u8]>,
-    F: Future<Output = Result<T, E>>,
-    C: Codec<T>,
+    F: Future<Output = Result<V, E>>,
+    C: Codec<V, Value = T>,
 {
     type Output = Result<T, LoadError<E>>;
 
@@ -226,11 +221,10 @@ where
     }
 }
 
-impl<K, F, T, C, E> TryGetOrSet<'_, K, F, T, C>
+impl<F, V, T, C, E> TryGetOrSet<'_, F, T, C>
 where
-    K: AsRef<[u8]>,
-    F: Future<Output = Result<T, E>>,
-    C: Codec<T>,
+    F: Future<Output = Result<V, E>>,
+    C: Codec<V, Value = T>,
 {
     /// Goes on with a step that takes time. Ready with what happened in it.
     #[inline]
@@ -246,11 +240,11 @@ where
 
     #[inline]
     fn poll_look_up(&mut self, cx: &Context<'_>) -> Poll<Event<T, E>> {
-        let Stage::LookUp { seen, call } = &mut self.stage else {
+        let Stage::LookUp { seen } = &mut self.stage else {
             return Poll::Ready(failed(Error::mismatch()));
         };
-        let (cache, version, name) = (&*self.cache, self.version.as_ref(), self.key.as_ref());
         if seen.is_none() {
+            let cache = &*self.keyed.cache;
             let found = cache.expiry(self.timeout).and_then(|_| {
                 cache.with_backend(|backend| backend.loads().map(|loads| loads.seen()))
             });
@@ -259,10 +253,10 @@ where
                 Err(error) => return Poll::Ready(failed(error)),
             }
         }
-        let get = || Ok(Command::Get(cache.scope(version)?.key(name)));
-        let found = ready!(call.poll_value(cache, name, cx, get));
+        let found = ready!(self.keyed.poll_value(cx));
+        let reports = self.keyed.cache.reports();
         // An entry that cannot be read is a miss.
-        match found.or_else(|error| cache.reports().failed(error, Unreadable::Miss, "GET")) {
+        match found.or_else(|error| reports.failed(error, Unreadable::Miss, "GET")) {
             Ok(Some(bytes)) => Poll::Ready(self.read(bytes)),
             Ok(None) => Poll::Ready(LoadEvent::Missing),
             Err(error) => Poll::Ready(failed(error)),
@@ -270,15 +264,15 @@ where
     }
 
     fn join(&mut self, may_look_again: bool) -> Event<T, E> {
-        let (cache, name) = (&*self.cache, self.key.as_ref());
-        let Stage::LookUp { seen, .. } = &self.stage else { return failed(Error::mismatch()) };
+        let Stage::LookUp { seen } = &self.stage else { return failed(Error::mismatch()) };
+        let cache = &*self.keyed.cache;
         let loads = match cache.with_backend(|backend| backend.loads().cloned()) {
             Ok(Some(loads)) => loads,
             Ok(None) => return LoadEvent::Alone,
             Err(error) => return failed(error),
         };
-        let key = match cache.scope(self.version.as_ref()) {
-            Ok(scope) => scope.key(name).to_bytes(),
+        let key = match self.keyed.key() {
+            Ok(key) => key.to_bytes(),
             Err(error) => return failed(error),
         };
         let wait = self.load_wait.unwrap_or(cache.settings().load_wait);
@@ -308,7 +302,7 @@ where
             return Poll::Ready(failed(Error::mismatch()));
         };
         let inside = self.guard.as_ref().and_then(LoadGuard::enter);
-        let loaded = ready!(loading.as_mut().poll(cx));
+        let loaded = ready!(loading.as_mut().poll(cx)).map(C::value);
         drop(inside);
         Poll::Ready(match loaded {
             Ok(value) => self.loaded(value).unwrap_or_else(failed),
@@ -319,10 +313,11 @@ where
     fn loaded(&mut self, value: T) -> Result<Event<T, E>, Error> {
         if let Some(decide) = self.decide.take() {
             self.timeout = decide(&value);
-            self.cache.expiry(self.timeout)?;
+            self.keyed.cache.expiry(self.timeout)?;
         }
         let encoded = C::encode_value(&value);
-        let bytes = encoded.map_err(|source| Error::serialize(self.key.as_ref(), source))?;
+        let bytes =
+            encoded.map_err(|source| Error::serialize(self.keyed.name.as_bytes(), source))?;
         self.stage = Stage::Share(bytes);
         Ok(LoadEvent::Loaded(value))
     }
@@ -335,22 +330,20 @@ where
     }
 
     fn poll_store(&mut self, cx: &mut Context<'_>) -> Poll<Event<T, E>> {
-        let Stage::Store { bytes, call } = &mut self.stage else {
+        let Stage::Store(bytes) = &self.stage else {
             return Poll::Ready(failed(Error::mismatch()));
         };
-        let name = self.key.as_ref();
-        let set = || {
-            let key = self.cache.scope(self.version.as_ref())?.key(name);
-            Ok(Command::Set { key, value: bytes, expiry: self.cache.expiry(self.timeout)? })
-        };
-        let stored = ready!(call.poll(&self.cache, name, cx, set));
+        let timeout = self.timeout;
+        let stored = ready!(self.keyed.poll(cx, |cache, key| {
+            Ok(Command::Set { key, value: bytes, expiry: cache.expiry(timeout)? })
+        }));
         Poll::Ready(stored.map_or_else(failed, |_| LoadEvent::Stored))
     }
 
     /// Decodes the value. A value that cannot be read is reported.
     #[inline]
     fn read(&self, bytes: Bytes) -> Event<T, E> {
-        let (name, reports) = (self.key.as_ref(), self.cache.reports());
+        let (name, reports) = (self.keyed.name.as_bytes(), self.keyed.cache.reports());
         match reports.read::<C::Decode>(name, bytes, Unreadable::Miss, "GET") {
             Ok(Some(value)) => LoadEvent::Found(value),
             Ok(None) => LoadEvent::Unreadable,
@@ -361,8 +354,9 @@ where
     /// Begins a step that takes time.
     fn begin(&mut self, step: &LoadStep<T, LoadError<E>>) {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        self.keyed.renew(Call::default());
         self.stage = match (step, stage) {
-            (LoadStep::LookUp, _) => Stage::look_up(),
+            (LoadStep::LookUp, _) => Stage::LookUp { seen: None },
             (LoadStep::Follow, _) => Stage::Follow,
             (LoadStep::Load { alone }, _) => {
                 if *alone {
@@ -371,7 +365,10 @@ where
                 // The loader has not been polled until now, so it can still be moved to the heap.
                 self.loader.take().map_or(Stage::Over, |loader| Stage::Load(Box::pin(loader)))
             }
-            (LoadStep::Store, Stage::Share(bytes)) => Stage::Store { bytes, call: Call::store() },
+            (LoadStep::Store, Stage::Share(bytes)) => {
+                self.keyed.renew(Call::store());
+                Stage::Store(bytes)
+            }
             (_, _) => Stage::Over,
         };
     }
@@ -388,10 +385,11 @@ fn failed<T, E>(error: Error) -> Event<T, E> {
     LoadEvent::Failed(kind, error.into())
 }
 
-impl<K, F, T, C> TryGetOrSet<'_, K, F, T, C> {
+impl<F, T, C> TryGetOrSet<'_, F, T, C> {
     /// Drops the loader, or the command under way, and then gives the part in the flight up.
     #[inline]
     fn end(&mut self) {
+        self.keyed.renew(Call::default());
         self.stage = Stage::Over;
         self.guard = None;
     }
@@ -420,21 +418,13 @@ impl<K, F, T, C> TryGetOrSet<'_, K, F, T, C> {
     }
 }
 
-impl<F> Stage<F> {
-    fn look_up() -> Self {
-        Self::LookUp { seen: None, call: Call::default() }
-    }
-}
-
-impl<K: AsRef<[u8]>, F, T, C> GetOrSet<'_, K, F, T, C> {
-    /// The same operation with a clone of the cache and a copy of the key. It borrows neither, so a
-    /// task can be spawned from it. Costs an allocation.
-    pub fn into_owned(self) -> GetOrSet<'static, Bytes, F, T, C> {
+impl<F, T, C> GetOrSet<'_, F, T, C> {
+    /// The same operation with a clone of the cache and a copy of the key, as
+    /// [`TryGetOrSet::into_owned`].
+    pub fn into_owned(self) -> GetOrSet<'static, F, T, C> {
         GetOrSet(self.0.into_owned())
     }
-}
 
-impl<K, F, T, C> GetOrSet<'_, K, F, T, C> {
     /// Lets the loaded value decide how long it is kept, such as a token that expires: see
     /// [`TryGetOrSet::timeout_with`].
     ///
@@ -457,12 +447,6 @@ impl<K, F, T, C> GetOrSet<'_, K, F, T, C> {
         decide: impl FnOnce(&T) -> R + Send + 'static,
     ) -> Self {
         Self(self.0.timeout_with(decide))
-    }
-
-    /// The version of the key, instead of the cache's default one. A text with a colon is an
-    /// error.
-    pub fn version(self, version: impl Into<Version>) -> Self {
-        Self(self.0.version(version))
     }
 
     /// How long a loaded value is kept, instead of the cache's default timeout, in whole
@@ -488,11 +472,10 @@ impl<K, F, T, C> GetOrSet<'_, K, F, T, C> {
     }
 }
 
-impl<K, F, T, C> Future for GetOrSet<'_, K, F, T, C>
+impl<F, T, C> Future for GetOrSet<'_, F, T, C>
 where
-    K: AsRef<[u8]>,
-    F: Future<Output = T>,
-    C: Codec<T>,
+    F: Future,
+    C: Codec<F::Output, Value = T>,
 {
     type Output = Result<T, Error>;
 
@@ -504,15 +487,15 @@ where
     }
 }
 
-impl<K: fmt::Debug, F, T, C> fmt::Debug for TryGetOrSet<'_, K, F, T, C> {
+impl<F, T, C> fmt::Debug for TryGetOrSet<'_, F, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryGetOrSet").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("TryGetOrSet").field("key", &self.keyed.name).finish_non_exhaustive()
     }
 }
 
-impl<K: fmt::Debug, F, T, C> fmt::Debug for GetOrSet<'_, K, F, T, C> {
+impl<F, T, C> fmt::Debug for GetOrSet<'_, F, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GetOrSet").field("key", &self.0.key).finish_non_exhaustive()
+        f.debug_struct("GetOrSet").field("key", &self.0.keyed.name).finish_non_exhaustive()
     }
 }
 
@@ -530,39 +513,5 @@ impl<F: Future> Future for Infallibly<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().inner.poll(cx).map(Ok)
-    }
-}
-
-pin_project! {
-    /// Wraps a loader whose value converts to bytes.
-    #[doc(hidden)]
-    pub struct IntoBytes<F> {
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F: Future<Output: Into<Bytes>>> Future for IntoBytes<F> {
-    type Output = Bytes;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().inner.poll(cx).map(Into::into)
-    }
-}
-
-pin_project! {
-    /// Like `IntoBytes`, for a loader that may fail.
-    #[doc(hidden)]
-    pub struct TryIntoBytes<F> {
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F: Future<Output = Result<V, E>>, V: Into<Bytes>, E> Future for TryIntoBytes<F> {
-    type Output = Result<Bytes, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().inner.poll(cx).map_ok(Into::into)
     }
 }

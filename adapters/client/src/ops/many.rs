@@ -22,7 +22,8 @@ use crate::error::Error;
 use crate::form::{Decode, EncodeAs, Form, Json, Raw};
 use crate::handle::Handle;
 
-/// The future of [`Cache::get_many`] and [`Cache::get_many_raw`].
+/// The future of [`Cache::get_many`] and [`Cache::get_many_raw`]: a `GetMany<'_, Json<T>>` or a
+/// `GetMany<'_, Raw>`.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct GetMany<'c, D> {
@@ -42,7 +43,8 @@ pub struct GetMany<'c, D> {
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct GetEach<'c, D>(GetMany<'c, D>);
 
-/// The future of [`Cache::set_many`] and [`Cache::set_many_raw`].
+/// The future of [`Cache::set_many`] and [`Cache::set_many_raw`]: a `SetMany<'_, I>` or a
+/// `SetMany<'_, I, Raw>`, whose `I` is the type of the entries that were given.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct SetMany<'c, I, F = Json<()>> {
@@ -58,7 +60,7 @@ pub struct SetMany<'c, I, F = Json<()>> {
     form: Form<F>,
 }
 
-takes_version!(GetMany<'c, D>, SetMany<'c, I, F>);
+takes_version!(GetMany<'c, D> { version }, SetMany<'c, I, F> { version });
 takes_timeout!(SetMany<'c, I, F>);
 takes_unreadable!(GetMany<'c; Json<T>>);
 owns_its_cache!(

@@ -6,44 +6,39 @@ use std::task::{Context, Poll, ready};
 
 use async_caches_core::command::{Command, Start};
 use async_caches_core::error::NumberError;
-use async_caches_core::key::{IntoName, Version};
+use async_caches_core::key::IntoName;
 use async_caches_core::number::Number;
 use async_caches_core::reply::Reply;
 use async_caches_core::ttl::Timeout;
-use bytes::Bytes;
 
+use super::keyed::Keyed;
 use super::options::{becomes_owned, takes_timeout, takes_version};
 use crate::cache::Cache;
-use crate::call::Call;
 use crate::error::Error;
 use crate::form::Form;
-use crate::handle::Handle;
 
 /// The future of [`Cache::incr`], [`Cache::incr_by`] and their opposites. It resolves to a `D`.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct Incr<'c, K, D> {
-    cache: Handle<'c>,
-    key: K,
+pub struct Incr<'c, D> {
+    keyed: Keyed<'c>,
     delta: Number,
-    version: Option<Version>,
-    call: Call,
     sum: Form<D>,
 }
 
 /// The future of [`Incr::or_insert`].
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
-pub struct IncrOrInsert<'c, K, D> {
-    incr: Incr<'c, K, D>,
+pub struct IncrOrInsert<'c, D> {
+    incr: Incr<'c, D>,
     initial: Number,
     timeout: Timeout,
     start: Option<Start>,
 }
 
-takes_version!(Incr<'c, K, D>);
-takes_timeout!(IncrOrInsert<'c, K, D>);
-becomes_owned!(Incr<D> { delta, version, call, sum });
+takes_version!(Incr<'c, D> { keyed.version }, IncrOrInsert<'c, D> { incr.keyed.version });
+takes_timeout!(IncrOrInsert<'c, D>);
+becomes_owned!(Incr<D> { delta, sum });
 
 /// A number that can be added to one in the cache, of the same type as the sum: an `i64` or an
 /// `f64`. There are no more on purpose: the literal in `incr("n", 1)` is an `i64` because that is
@@ -112,8 +107,8 @@ impl Cache {
     /// stored fraction, [`Error::Overflow`], and the backend's errors. The command is never sent
     /// twice. If the connection was lost before the reply, the error reports whether the command
     /// [may have run](Error::may_have_run).
-    pub fn incr<K: IntoName, D: Delta>(&self, key: K, delta: D) -> Incr<'_, K::Name, D> {
-        incr(self, key.into_name(), delta.number())
+    pub fn incr<'c, K: IntoName + 'c, D: Delta>(&'c self, key: K, delta: D) -> Incr<'c, D> {
+        Incr::new(self, key, delta.number())
     }
 
     /// Subtracts from the number stored under a key and returns the difference; otherwise like
@@ -121,8 +116,8 @@ impl Cache {
     ///
     /// # Errors
     /// As [`incr`](Self::incr).
-    pub fn decr<K: IntoName, D: Delta>(&self, key: K, delta: D) -> Incr<'_, K::Name, D> {
-        incr(self, key.into_name(), delta.number().negated())
+    pub fn decr<'c, K: IntoName + 'c, D: Delta>(&'c self, key: K, delta: D) -> Incr<'c, D> {
+        Incr::new(self, key, delta.number().negated())
     }
 
     /// [`incr`](Self::incr) by an integer of any type; the sum is an `i64`.
@@ -130,31 +125,26 @@ impl Cache {
     /// # Errors
     /// As [`incr`](Self::incr); also [`Error::Overflow`] if the integer itself does not fit an
     /// `i64`, whatever is stored. The client then sends nothing.
-    pub fn incr_by<K: IntoName>(&self, key: K, delta: impl Integer) -> Incr<'_, K::Name, i64> {
-        incr(self, key.into_name(), delta.number())
+    pub fn incr_by<'c, K: IntoName + 'c>(&'c self, key: K, delta: impl Integer) -> Incr<'c, i64> {
+        Incr::new(self, key, delta.number())
     }
 
     /// [`decr`](Self::decr) by an integer of any type; the difference is an `i64`.
     ///
     /// # Errors
     /// As [`incr_by`](Self::incr_by).
-    pub fn decr_by<K: IntoName>(&self, key: K, delta: impl Integer) -> Incr<'_, K::Name, i64> {
-        incr(self, key.into_name(), delta.number().negated())
+    pub fn decr_by<'c, K: IntoName + 'c>(&'c self, key: K, delta: impl Integer) -> Incr<'c, i64> {
+        Incr::new(self, key, delta.number().negated())
     }
 }
 
-fn incr<K, D>(cache: &Cache, key: K, delta: Number) -> Incr<'_, K, D> {
-    Incr {
-        cache: cache.into(),
-        key,
-        delta,
-        version: None,
-        call: Call::default(),
-        sum: Form::default(),
+impl<'c, D> Incr<'c, D> {
+    fn new(cache: &'c Cache, key: impl IntoName + 'c, delta: Number) -> Self {
+        Self { keyed: Keyed::new(cache, key), delta, sum: Form::default() }
     }
 }
 
-impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
+impl<'c, D: Delta> Incr<'c, D> {
     /// Creates the key with `initial` if it does not exist, and then adds to it as to any other
     /// number. So each of several callers that come first is counted. Creating and adding are one
     /// atomic step.
@@ -182,51 +172,34 @@ impl<'c, K: AsRef<[u8]>, D: Delta> Incr<'c, K, D> {
     /// [`Error::Overflow`] also if the key does not exist and the sum with the initial number
     /// overflows. Nothing is created then. As for every `incr`, the server's user needs permission
     /// to run `EVAL` and `EVALSHA`.
-    pub fn or_insert(self, initial: D) -> IncrOrInsert<'c, K, D> {
+    pub fn or_insert(self, initial: D) -> IncrOrInsert<'c, D> {
         let initial = initial.number();
         IncrOrInsert { incr: self, initial, timeout: Timeout::Default, start: None }
     }
 
     fn poll_sum(&mut self, start: Option<&Start>, cx: &Context<'_>) -> Poll<Result<D, Error>> {
-        let name = self.key.as_ref();
-        let (cache, version, delta) = (&*self.cache, self.version.as_ref(), self.delta);
-        let incr = || {
-            let key = cache.scope(version)?.key(name);
+        let delta = self.delta;
+        let reply = ready!(self.keyed.poll(cx, |_, key| {
             if !delta.is_a_delta() {
-                return Err(Error::number(name, NumberError::Overflow));
+                return Err(Error::number(key.name(), NumberError::Overflow));
             }
             Ok(Command::Incr { key, delta, start })
-        };
-        let Reply::Number(sum) = ready!(self.call.poll(cache, name, cx, incr))? else {
-            return Poll::Ready(Err(Error::mismatch()));
-        };
+        }))?;
+        let Reply::Number(sum) = reply else { return Poll::Ready(Err(Error::mismatch())) };
         Poll::Ready(D::of(sum).ok_or_else(Error::mismatch))
     }
 }
 
-impl<K: AsRef<[u8]>, D> IncrOrInsert<'_, K, D> {
-    /// The same operation with a clone of the cache and a copy of the key. It borrows neither, so a
-    /// task can be spawned from it. Costs an allocation.
-    pub fn into_owned(self) -> IncrOrInsert<'static, Bytes, D> {
+impl<D> IncrOrInsert<'_, D> {
+    /// The same operation with a clone of the cache and a copy of the key, as
+    /// [`Incr::into_owned`].
+    pub fn into_owned(self) -> IncrOrInsert<'static, D> {
         let Self { incr, initial, timeout, start } = self;
         IncrOrInsert { incr: incr.into_owned(), initial, timeout, start }
     }
 }
 
-impl<K, D> IncrOrInsert<'_, K, D> {
-    /// The version of the key, instead of the cache's default one. A text with a colon is an
-    /// error.
-    pub fn version(mut self, version: impl Into<Version>) -> Self {
-        self.incr = self.incr.version(version);
-        self
-    }
-}
-
-impl<K, D> Unpin for Incr<'_, K, D> {}
-
-impl<K, D> Unpin for IncrOrInsert<'_, K, D> {}
-
-impl<K: AsRef<[u8]>, D: Delta> Future for IncrOrInsert<'_, K, D> {
+impl<D: Delta> Future for IncrOrInsert<'_, D> {
     type Output = Result<D, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -234,7 +207,7 @@ impl<K: AsRef<[u8]>, D: Delta> Future for IncrOrInsert<'_, K, D> {
         let start = match this.start {
             Some(start) => start,
             None => {
-                let expiry = this.incr.cache.expiry(this.timeout)?;
+                let expiry = this.incr.keyed.cache.expiry(this.timeout)?;
                 *this.start.insert(Start { initial: this.initial, expiry })
             }
         };
@@ -242,7 +215,7 @@ impl<K: AsRef<[u8]>, D: Delta> Future for IncrOrInsert<'_, K, D> {
     }
 }
 
-impl<K: AsRef<[u8]>, D: Delta> Future for Incr<'_, K, D> {
+impl<D: Delta> Future for Incr<'_, D> {
     type Output = Result<D, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

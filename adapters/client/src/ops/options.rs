@@ -1,13 +1,13 @@
 //! The options that several operations have in common, as macros that add them.
 
-/// Adds the `version` option to operations on keys.
+/// Adds the `version` option to operations on keys. The path after a type leads to its version.
 macro_rules! takes_version {
-    ($($name:ident<$($parameter:tt),*>),* $(,)?) => {$(
+    ($($name:ident<$($parameter:tt),*> { $($field:tt).+ }),* $(,)?) => {$(
         impl<$($parameter),*> $name<$($parameter),*> {
             /// The version of the key, instead of the cache's default one. A text with a colon is
             /// an error.
             pub fn version(mut self, version: impl Into<async_caches_core::key::Version>) -> Self {
-                self.version = Some(version.into());
+                self.$($field).+ = Some(version.into());
                 self
             }
         }
@@ -62,18 +62,15 @@ macro_rules! takes_unreadable {
     )*};
 }
 
-/// Adds `into_owned` to operations: the result owns a clone of the cache and a copy of the key.
+/// Adds `into_owned` to operations on one key.
 macro_rules! becomes_owned {
-    ($($name:ident<$($parameter:ident),*> { $($field:ident),* $(,)? }),* $(,)?) => {$(
-        impl<K: AsRef<[u8]>, $($parameter),*> $name<'_, K, $($parameter),*> {
+    ($($name:ident$(<$($parameter:ident),*>)? { $($field:ident),* $(,)? }),* $(,)?) => {$(
+        impl$(<$($parameter),*>)? $name<'_, $($($parameter),*)?> {
             /// The same operation with a clone of the cache and a copy of the key. It borrows
-            /// neither, so a task can be spawned from it. Costs an allocation.
-            pub fn into_owned(self) -> $name<'static, bytes::Bytes, $($parameter),*> {
-                $name {
-                    cache: self.cache.owned(),
-                    key: bytes::Bytes::copy_from_slice(self.key.as_ref()),
-                    $($field: self.$field),*
-                }
+            /// neither, so a task can be spawned from it. Costs an allocation, and one more if the
+            /// key was given by reference and has more than 38 bytes.
+            pub fn into_owned(self) -> $name<'static, $($($parameter),*)?> {
+                $name { keyed: self.keyed.into_owned(), $($field: self.$field),* }
             }
         }
     )*};
