@@ -149,6 +149,20 @@ fn every_method_of_a_cache_a_builder_and_a_recorder_is_in_the_guide() {
 }
 
 #[test]
+fn every_method_of_a_cache_returns_a_type_that_can_be_written_down() {
+    let api = page_text("docs/api/async-caches.txt");
+    let methods: Vec<_> =
+        api.lines().filter(|line| line.contains("fn async_caches::Cache::")).collect();
+    assert!(methods.len() > 20, "{} methods", methods.len());
+    for method in methods {
+        assert!(method.starts_with("pub fn "), "{method}");
+        let returned = method.rsplit_once(" -> ").map_or("", |(_, returned)| returned);
+        let returned = returned.split(" where ").next().unwrap_or_default();
+        assert!(!returned.contains("impl ") && !returned.contains("::IntoName"), "{method}");
+    }
+}
+
+#[test]
 fn every_event_is_on_the_page_about_observability() {
     let page = page_text("docs/guide/observability.md");
     let source = read(&root().join("adapters/client/src/events.rs"));
