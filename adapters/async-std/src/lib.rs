@@ -62,6 +62,7 @@ pub async fn with<T, E: From<Error>>(
 }
 
 /// The runtime: async-std's global executor and reactor.
+#[doc = include_str!("example.md")]
 #[derive(Clone, Debug)]
 pub struct AsyncStd {
     clock: Clock,
@@ -122,7 +123,7 @@ impl Runtime for AsyncStd {
     }
 }
 
-/// A connected socket; a TCP socket has `TCP_NODELAY` set.
+/// A connected socket; a TCP socket has `TCP_NODELAY` set. The example of [`AsyncStd`] connects one.
 #[derive(Debug)]
 pub struct Socket<S>(Async<S>);
 
@@ -151,7 +152,7 @@ where
     }
 }
 
-/// A timer on the system's monotonic clock.
+/// A timer on the system's monotonic clock. The example of [`AsyncStd`] sets one.
 #[derive(Debug)]
 pub struct Timer {
     clock: Clock,

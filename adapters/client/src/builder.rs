@@ -30,6 +30,21 @@ use crate::unreadable::Reports;
 ///
 /// An option given here overrides the same one in the URL. Options are checked in
 /// [`build`](Self::build), so no other method can fail. The `Debug` output contains no password.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://settings?version=1")
+///     .key_prefix("forum")
+///     .version(2) // the URL says 1
+///     .connect()
+///     .await?;
+/// cache.set("key", "value").await?;
+/// assert!(cache.contains("key").version(2).await?);
+///
+/// assert!(async_caches::builder("locmem://?maxsize=0").build().is_err());
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
@@ -116,19 +131,16 @@ impl Builder {
         self
     }
 
-    /// Where the servers are reached that sentinels name, from the host and the port that they say: the
-    /// master of the service, and further sentinels. For those behind a translation of addresses. As
-    /// the sentinels say, if not given, or if this returns no host and port that can be dialled. The
-    /// sentinels in the URL are reached as they stand there. Asked each time that a sentinel names
-    /// an address: it must return at once, and the same for the same address.
+    /// Maps the host and port that a sentinel reports for the master, or for another sentinel, to the
+    /// address at which this client reaches it, for servers behind address translation. If not given,
+    /// or if the map returns a host and port that cannot be dialled, the reported address is used.
+    /// The sentinels in the URL are never mapped. The function is called each time that a sentinel
+    /// names an address. It must return at once, and the same address each time.
     ///
     /// ```
-    /// # fn main() -> Result<(), async_caches::Error> {
     /// let builder = async_caches::builder("redis-sentinel://gate:26379/mymaster")
-    ///     // The servers are in a network of containers, each port of which is one of the gate's.
+    ///     // The servers are in a network of containers; the gate forwards the same ports to them.
     ///     .sentinel_address_map(|_inside, port| ("gate".to_owned(), port));
-    /// # Ok(())
-    /// # }
     /// ```
     pub fn sentinel_address_map(
         mut self,

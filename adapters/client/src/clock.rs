@@ -22,9 +22,9 @@ use crate::sync::lock;
 /// the store is another. So tests that run at the same time need no names of their own.
 ///
 /// ```
+/// # futures_lite::future::block_on(async {
 /// # use std::time::Duration;
 /// # use async_caches::{ManualClock, Error};
-/// # async fn test() -> Result<(), Error> {
 /// let clock = ManualClock::new();
 /// let cache = async_caches::builder("locmem://test").clock(&clock).connect().await?;
 /// cache.set("key", 1).timeout(Duration::from_secs(60)).await?;
@@ -32,8 +32,8 @@ use crate::sync::lock;
 /// assert!(cache.contains("key").await?);
 /// clock.advance(Duration::from_millis(1));
 /// assert!(!cache.contains("key").await?);
-/// # Ok(())
-/// # }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
 /// ```
 #[derive(Clone, Default)]
 pub struct ManualClock(Arc<Face>);

@@ -10,6 +10,22 @@ use serde_json::error::Category;
 /// The reason for which a value could not be written as bytes, or bytes could not be read as a value.
 ///
 /// It prints what the codec reports, and hides which codec that is. Clones share one error.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Error;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("user:1", "Ada").await?;
+/// match cache.get::<u32>("user:1").await {
+///     Err(Error::Deserialize { source, .. }) => {
+///         assert!(source.to_string().contains("invalid type: string"));
+///     }
+///     other => panic!("a text is no number: {other:?}"),
+/// }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct CodecError(Arc<serde_json::Error>);
 

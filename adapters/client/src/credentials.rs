@@ -13,6 +13,21 @@ use crate::sync::lock;
 /// that expire.
 ///
 /// Any `Fn() -> impl Future<Output = Result<Credentials, CredentialsError>>` is a provider.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::{Credentials, CredentialsError, CredentialsProvider};
+///
+/// let provider = || async {
+///     let token = String::from("a fresh token"); // as a service for tokens returns it
+///     Ok::<_, CredentialsError>(Credentials { username: None, password: token.into() })
+/// };
+/// assert_eq!(provider.credentials().await?.password.expose(), "a fresh token");
+/// let builder = async_caches::builder("redis://localhost").credentials_provider(provider);
+/// # drop(builder);
+/// # Ok::<(), CredentialsError>(())
+/// # }).unwrap();
+/// ```
 pub trait CredentialsProvider: Send + Sync + 'static {
     /// Returns the current credentials. Called before each dial, in the task of that connection,
     /// within its connect timeout; the future is dropped when that is over. An error ends the dial,

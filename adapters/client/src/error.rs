@@ -30,6 +30,25 @@ mod tls_config;
 /// No error shows a password. Keys are quoted and cut. An error prints only its own part, and
 /// returns the rest as its [`source`](std::error::Error::source);
 /// [`with_sources`](Self::with_sources) prints all of it in one line.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::{Error, Fault, Faults};
+///
+/// let faults = Faults::new(); // plays the server that is slow
+/// let cache = async_caches::builder("locmem://").faults(&faults).connect().await?;
+/// match cache.incr("visits", 1).await {
+///     Err(Error::KeyNotFound { key }) => assert!(key.contains("visits")),
+///     other => panic!("there is no such key: {other:?}"),
+/// }
+///
+/// faults.fail_next(1, Fault::Timeout { may_have_run: true });
+/// let error = cache.incr("visits", 1).await.unwrap_err();
+/// assert!(error.is_retryable()); // but it may then be counted twice:
+/// assert!(error.may_have_run());
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -190,6 +209,20 @@ pub enum Error {
 /// It implements [`Error`](std::error::Error) only if the loader's error does.
 /// [`flatten`](Self::flatten) avoids it, for loaders whose error is a `Box<dyn Error>`, or of the
 /// kind of `anyhow::Error`.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::{Error, LoadError};
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// let load = async { Err::<String, _>("there is no user 1") };
+/// match cache.try_get_or_set("user:1", load).await {
+///     Err(LoadError::Load(reason)) => assert_eq!(reason, "there is no user 1"),
+///     other => panic!("the loader failed: {other:?}"),
+/// }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, Error)]
 pub enum LoadError<E> {
     /// The cache failed in a way that its loader cannot make up for.

@@ -21,8 +21,8 @@ use crate::sync::lock;
 /// its commands take the longer way. One without pays a comparison per operation at most.
 ///
 /// ```
+/// # futures_lite::future::block_on(async {
 /// # use async_caches::{Error, Fault, Faults};
-/// # async fn test() -> Result<(), Error> {
 /// let faults = Faults::new();
 /// let cache = async_caches::builder("locmem://test").faults(&faults).connect().await?;
 /// faults.fail_with(Fault::Unavailable);
@@ -30,8 +30,8 @@ use crate::sync::lock;
 /// assert_eq!(cache.get_or_set("key", async { 1 }).await?, 1); // loaded, and not stored
 /// faults.clear();
 /// assert_eq!(cache.get::<i32>("key").await?, None);
-/// # Ok(())
-/// # }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Switch>);
@@ -44,6 +44,22 @@ struct Switch {
 }
 
 /// The way in which operations fail under [`Faults`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::{Error, Fault, Faults, ServerErrorKind};
+///
+/// let faults = Faults::new();
+/// let cache = async_caches::builder("locmem://").faults(&faults).connect().await?;
+/// faults.fail_next(1, Fault::Server("OOM command not allowed".into()));
+/// match cache.set("key", "value").await {
+///     Err(Error::Server(error)) => assert_eq!(error.kind, ServerErrorKind::OutOfMemory),
+///     other => panic!("the command failed: {other:?}"),
+/// }
+/// cache.set("key", "value").await?; // the next one does not
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {

@@ -13,6 +13,16 @@ use async_caches_core::url::{Endpoint, Topology};
 use crate::error::ConnectionFailure;
 
 /// What a cache is doing, as returned by [`Cache::info`](crate::Cache::info). Contains no password.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// let info = cache.info();
+/// assert!(info.connected && info.unreadable == 0);
+/// assert!(info.pool().is_none() && info.cluster().is_none()); // no server
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Info {
@@ -27,6 +37,26 @@ pub struct Info {
 }
 
 /// What a cache's backend is doing.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::BackendInfo;
+///
+/// /// A line for a dashboard.
+/// fn line(backend: &BackendInfo) -> String {
+///     match backend {
+///         BackendInfo::Redis(pool) => format!("{} of {} connections", pool.open, pool.maxsize),
+///         BackendInfo::Cluster(cluster) => format!("{} nodes", cluster.nodes.len()),
+///         BackendInfo::Memory(memory) => format!("in memory: {:?}", memory.name),
+///         _ => String::from("no cache"),
+///     }
+/// }
+///
+/// let cache = async_caches::builder("locmem://sessions").connect().await?;
+/// assert_eq!(line(&cache.info().backend), "in memory: \"sessions\"");
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum BackendInfo {
@@ -41,6 +71,19 @@ pub enum BackendInfo {
 }
 
 /// A store in memory.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::BackendInfo;
+///
+/// let cache = async_caches::builder("locmem://bounded").max_entries(1_000).connect().await?;
+/// cache.set("key", "value").await?;
+/// let BackendInfo::Memory(memory) = cache.info().backend else { unreachable!() };
+/// assert_eq!(memory.max_entries, Some(1_000));
+/// assert_eq!(memory.stats.map(|stats| stats.entries), Some(1));
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemoryInfo {
@@ -59,6 +102,22 @@ pub struct MemoryInfo {
 /// The nodes of a cluster; empty if the cache is not connected.
 ///
 /// Nodes are read one after another, so their numbers are of slightly different moments.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Cache;
+///
+/// /// How many of the 16,384 slots are served by nodes that work.
+/// fn served_slots(cache: &Cache) -> Option<usize> {
+///     let cluster = cache.info().cluster()?.clone();
+///     Some(cluster.nodes.iter().filter(|node| !node.failed).map(|node| node.slots).sum())
+/// }
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// assert_eq!(served_slots(&cache), None); // no cluster
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClusterInfo {
@@ -78,6 +137,8 @@ pub struct ClusterInfo {
 }
 
 /// A node of a cluster, and the pool of connections to it.
+///
+/// The example of [`ClusterInfo`] counts the slots of nodes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NodeInfo {
@@ -96,6 +157,22 @@ pub struct NodeInfo {
 /// Connections are read one after another, so the numbers of a pool in use are of slightly
 /// different moments. The counts of connections are of one moment:
 /// `open + dialling + closing <= maxsize` always holds.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Cache;
+///
+/// /// Whether calls suffer from a lack of connections.
+/// fn is_short_of_connections(cache: &Cache) -> bool {
+///     let info = cache.info();
+///     info.pool().is_some_and(|pool| pool.failing_fast || pool.waiting > 0)
+/// }
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// assert!(!is_short_of_connections(&cache)); // it needs none
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolInfo {
@@ -103,10 +180,10 @@ pub struct PoolInfo {
     pub topology: Topology,
     /// The address that is dialled; `None` until a sentinel has named the master.
     pub endpoint: Option<Endpoint>,
-    /// Whether a server has said, since the cache was connected, that it is a node of a cluster. With a URL of
-    /// one server (`redis://`) the pool then serves only the keys of that node; calls for other keys
-    /// fail with the error `MOVED`, and the URL to write is one of a cluster (`redis-cluster://`). False
-    /// if the server did not say, as one does that is spoken to in RESP2.
+    /// Whether a server has reported, since the cache was connected, that it is a node of a cluster.
+    /// With a URL of one server (`redis://`) the pool then serves only the keys of that node, and calls
+    /// for other keys fail with the error `MOVED`; the URL should be that of a cluster
+    /// (`redis-cluster://`). False if the server did not report it: over RESP2 it cannot.
     pub in_cluster: bool,
     /// How many connections the pool keeps.
     pub minsize: usize,
@@ -155,6 +232,16 @@ pub struct PoolInfo {
 }
 
 /// Why a connection ended, and when.
+///
+/// ```
+/// use async_caches::PoolInfo;
+///
+/// /// A line for a log, such as `the server closed the connection (3s ago)`.
+/// fn last_error(pool: &PoolInfo) -> Option<String> {
+///     let last = pool.last_error.as_ref()?;
+///     Some(format!("{} ({:?} ago)", last.error.with_sources(), last.ago))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LastError {
@@ -165,6 +252,15 @@ pub struct LastError {
 }
 
 /// What servers reported about themselves when connections to them were opened.
+///
+/// ```
+/// use async_caches::PoolInfo;
+///
+/// /// Whether the servers have different versions, as during an upgrade.
+/// fn are_being_upgraded(pool: &PoolInfo) -> bool {
+///     pool.servers.windows(2).any(|two| two[0].version != two[1].version)
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ServerSeen {

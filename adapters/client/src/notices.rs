@@ -7,6 +7,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use async_caches_core::resp::decode::{Invalidated, Push};
 
 /// A notice for a subscriber. See [`Builder::on_notice`](crate::Builder::on_notice).
+///
+/// ```
+/// use async_caches::{Invalidated, Notice, Tracking};
+///
+/// let builder = async_caches::builder("redis://localhost").tracking(Tracking::Prefix);
+/// let builder = builder.on_notice(|notice| match notice {
+///     Notice::Pushed { push, .. } => match push.invalidated() {
+///         Some(Invalidated::Keys(keys)) => println!("these keys have changed: {keys:?}"),
+///         Some(Invalidated::All) => println!("all keys have changed"),
+///         None => {} // another kind of push
+///     },
+///     Notice::Ended { .. } => println!("changes may be missed from now on"),
+///     _ => {}
+/// });
+/// # drop(builder);
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Notice<'a> {
@@ -32,10 +48,29 @@ pub enum Notice<'a> {
 }
 
 /// The name of a connection, unique among those that the same subscriber is told of.
+///
+/// ```
+/// use async_caches::{ConnectionName, Notice};
+/// use std::collections::HashSet;
+/// use std::sync::Mutex;
+///
+/// let open = Mutex::new(HashSet::<ConnectionName>::new());
+/// let builder = async_caches::builder("redis://localhost").on_notice(move |notice| {
+///     let mut open = open.lock().unwrap();
+///     match notice {
+///         Notice::Opened { connection } => assert!(open.insert(connection)),
+///         Notice::Ended { connection } => assert!(open.remove(&connection)),
+///         _ => {}
+///     }
+/// });
+/// # drop(builder);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionName(u64);
 
 /// The keys whose changes a server reports. See [`Builder::tracking`](crate::Builder::tracking).
+///
+/// The example of [`Notice`] asks for all keys of a prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Tracking {

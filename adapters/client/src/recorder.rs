@@ -16,6 +16,40 @@ use std::time::Duration;
 /// cache use [`Cache::info`](crate::Cache::info) instead.
 ///
 /// Backends without a server record only entries that could not be read.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::{Batch, Recorder};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// #[derive(Default)]
+/// struct Counts {
+///     bytes_sent: AtomicU64,
+///     unreadable: AtomicU64,
+/// }
+///
+/// struct Metrics(Arc<Counts>);
+///
+/// impl Recorder for Metrics {
+///     fn batch_written(&self, batch: Batch) {
+///         self.0.bytes_sent.fetch_add(batch.bytes as u64, Ordering::Relaxed);
+///     }
+///
+///     fn unreadable(&self, _operation: &'static str) {
+///         self.0.unreadable.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+///
+/// let counts = Arc::new(Counts::default());
+/// let metrics = Metrics(Arc::clone(&counts));
+/// let cache = async_caches::builder("locmem://").recorder(metrics).connect().await?;
+/// cache.set("user:1", "Ada").await?;
+/// assert!(cache.get::<u32>("user:1").await.is_err());
+/// assert_eq!(counts.unreadable.load(Ordering::Relaxed), 1);
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 pub trait Recorder: Send + Sync + 'static {
     /// A connection has written a batch of commands. Called before any reply reaches its caller.
     fn batch_written(&self, batch: Batch) {
@@ -76,6 +110,8 @@ pub trait Recorder: Send + Sync + 'static {
 }
 
 /// A batch that was sent in one write.
+///
+/// The example of [`Recorder`] counts the bytes of batches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Batch {

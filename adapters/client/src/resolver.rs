@@ -11,6 +11,26 @@ use crate::runtime::BoxFuture;
 /// rules of their own.
 ///
 /// Any `Fn(String, u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>` is a resolver.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Resolve;
+/// use std::io;
+/// use std::net::{Ipv4Addr, SocketAddr};
+///
+/// let resolver = |host: String, port: u16| async move {
+///     match host.as_str() {
+///         "cache.internal" => Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]),
+///         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+///     }
+/// };
+/// assert_eq!(resolver.resolve("cache.internal", 6379).await?[0].port(), 6379);
+/// assert!(resolver.resolve("elsewhere", 6379).await.is_err());
+/// let builder = async_caches::builder("redis://cache.internal").resolver(resolver);
+/// # drop(builder);
+/// # Ok::<(), io::Error>(())
+/// # }).unwrap();
+/// ```
 pub trait Resolve: Send + Sync + 'static {
     /// Returns the current addresses of a host, in order of preference, each with the port. Called
     /// before each dial, in the task of that connection, within its connect timeout; the future is

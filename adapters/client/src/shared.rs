@@ -12,6 +12,15 @@ use async_caches_core::shown::Shown;
 ///
 /// It is a pointer and not an error itself, so that [`source`](StdError::source) returns the error
 /// inside, which a downcast then finds by its own type.
+///
+/// ```
+/// use async_caches::Shared;
+/// use std::io;
+///
+/// let error = Shared::new(io::Error::from(io::ErrorKind::TimedOut));
+/// let copy = error.clone(); // an `io::Error` has no clone of its own
+/// assert_eq!(copy.kind(), io::ErrorKind::TimedOut);
+/// ```
 pub struct Shared<E: ?Sized>(Arc<E>);
 
 impl<E> Shared<E> {

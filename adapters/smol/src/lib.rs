@@ -61,6 +61,7 @@ pub async fn with<T, E: From<Error>>(
 }
 
 /// The runtime: smol's global executor and reactor.
+#[doc = include_str!("example.md")]
 #[derive(Clone, Debug)]
 pub struct Smol {
     clock: Clock,
@@ -120,7 +121,7 @@ impl Runtime for Smol {
     }
 }
 
-/// A connected socket; a TCP socket has `TCP_NODELAY` set.
+/// A connected socket; a TCP socket has `TCP_NODELAY` set. The example of [`Smol`] connects one.
 #[derive(Debug)]
 pub struct Socket<S>(Async<S>);
 
@@ -149,7 +150,7 @@ where
     }
 }
 
-/// A timer on the system's monotonic clock.
+/// A timer on the system's monotonic clock. The example of [`Smol`] sets one.
 #[derive(Debug)]
 pub struct Timer {
     clock: Clock,

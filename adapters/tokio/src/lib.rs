@@ -61,6 +61,7 @@ pub async fn with<T, E: From<Error>>(
 
 /// The runtime: the tokio runtime on which the cache connects. It needs tokio's I/O and time
 /// drivers, and all tasks of the cache are spawned on it.
+#[doc = include_str!("example.md")]
 #[derive(Clone, Debug)]
 pub struct Tokio {
     origin: time::Instant,
@@ -136,7 +137,7 @@ impl Runtime for Tokio {
     }
 }
 
-/// A connected socket.
+/// A connected socket. The example of [`Tokio`] connects one.
 #[derive(Debug)]
 pub enum Socket {
     /// A TCP socket, with `TCP_NODELAY` set.
@@ -162,7 +163,7 @@ impl async_caches::runtime::Socket for Socket {
     }
 }
 
-/// A timer on tokio's clock.
+/// A timer on tokio's clock. The example of [`Tokio`] sets one.
 #[derive(Debug)]
 pub struct Timer {
     origin: time::Instant,

@@ -11,6 +11,23 @@ use thiserror::Error;
 use crate::shared::{Shared, WithSources};
 
 /// Why a connection could not be opened, or ended.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::{ConnectionFailure, Error, Fault, Faults};
+///
+/// let faults = Faults::new(); // plays the server that is away
+/// let cache = async_caches::builder("locmem://").faults(&faults).connect().await?;
+/// faults.fail_with(Fault::Unavailable);
+/// match cache.ping().await {
+///     Err(Error::Unavailable { source: ConnectionFailure::Io(error), .. }) => {
+///         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+///     }
+///     other => panic!("no server listens: {other:?}"),
+/// }
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectionFailure {

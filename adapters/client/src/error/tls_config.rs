@@ -10,6 +10,25 @@ use crate::shared::Shared;
 /// Why a cache with TLS could not be opened. Nothing was sent, least of all in plain text.
 ///
 /// Files are named by the first 255 characters of their paths. Their contents are not shown.
+///
+/// ```
+/// use async_caches::{Error, TlsConfigError};
+///
+/// /// The option to correct, if a file is at fault.
+/// fn option_at_fault(error: &Error) -> Option<&'static str> {
+///     match error {
+///         Error::Tls(
+///             TlsConfigError::Read { option, .. }
+///             | TlsConfigError::NotAFile { option, .. }
+///             | TlsConfigError::Pem { option, .. },
+///         ) => Some(option),
+///         _ => None,
+///     }
+/// }
+///
+/// let error = TlsConfigError::NotAFile { option: "tls_ca", path: "/etc".into() };
+/// assert_eq!(option_at_fault(&error.into()), Some("tls_ca"));
+/// ```
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum TlsConfigError {
