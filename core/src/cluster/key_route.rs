@@ -6,15 +6,15 @@ use crate::command::{Command, CommandKeys};
 /// Which nodes a command is for.
 ///
 /// ```
+/// use async_caches_core::cluster::key_route::KeyRoute;
 /// use async_caches_core::cluster::slot::Slot;
-/// use async_caches_core::cluster::way::Way;
 /// use async_caches_core::command::Command;
 /// use async_caches_core::key::KeySpace;
 ///
 /// let space = KeySpace::default();
 /// let get = Command::Get(space.scope(None)?.key(b"user:1"));
-/// assert_eq!(Way::of(&get), Way::Slot(Slot::of(b"::user:1")));
-/// assert_eq!(Way::of(&Command::Clear), Way::EveryMaster);
+/// assert_eq!(KeyRoute::of(&get), KeyRoute::Slot(Slot::of(b"::user:1")));
+/// assert_eq!(KeyRoute::of(&Command::Clear), KeyRoute::EveryMaster);
 /// # Ok::<(), async_caches_core::error::KeyError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -25,15 +25,15 @@ use crate::time::Instant;
 /// The room for nodes in a client of one cluster.
 ///
 /// ```
-/// use async_caches_core::cluster::room::Room;
+/// use async_caches_core::cluster::node_budget::NodeBudget;
 /// use async_caches_core::time::Instant;
 ///
 /// let now = Instant::ORIGIN;
-/// let mut room = Room::new(now);
-/// let burst = (0..10_000).take_while(|_| room.dial(now)).count();
-/// assert_eq!(burst, Room::DIALS as usize);
-/// assert!(!room.dial(now)); // the caller waits
-/// assert!(room.dial(now + Room::DIAL_EVERY));
+/// let mut budget = NodeBudget::new(now);
+/// let burst = (0..10_000).take_while(|_| budget.dial(now)).count();
+/// assert_eq!(burst, NodeBudget::DIALS as usize);
+/// assert!(!budget.dial(now)); // the caller waits
+/// assert!(budget.dial(now + NodeBudget::DIAL_EVERY));
 /// ```
 #[derive(Clone, Debug)]
 pub struct NodeBudget {
