@@ -33,6 +33,19 @@ use crate::unreadable::Reports;
 /// is awaited, and takes its options before that. It may be dropped at any time; its reply, if one
 /// comes, is then discarded. An operation on a server ends within the response timeout. An
 /// operation of several round trips has that timeout for each of them.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("user:1", "Ada").await?;
+/// let clone = cache.clone(); // the same cache
+/// assert_eq!(clone.get("user:1").await?, Some(String::from("Ada")));
+/// assert_eq!(clone.get_or_set("sum", async { 1 + 1 }).await?, 2);
+/// cache.disconnect().await?;
+/// assert!(!clone.is_connected());
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Cache {
     inner: Arc<CacheInner>,

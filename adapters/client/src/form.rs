@@ -10,14 +10,35 @@ use serde::de::DeserializeOwned;
 use crate::codec_error::CodecError;
 
 /// A value as JSON text.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("names", ["Ada", "Grace"]).await?;
+/// assert_eq!(cache.get_raw("names").await?.unwrap(), "[\"Ada\",\"Grace\"]");
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub(crate) T);
 
 /// Bytes as they are, without a codec.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set_raw("page", "<html>").await?;
+/// assert_eq!(cache.get_raw("page").await?.unwrap(), "<html>");
+/// assert!(cache.get::<String>("page").await.is_err()); // it is not JSON
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Raw(pub(crate) Bytes);
 
 /// A form that stored bytes can be read in. Sealed.
+///
+/// The examples of [`Json`] and [`Raw`] show its two forms.
 pub trait Decode: sealed::Sealed {
     /// The type of the decoded value.
     type Value;
@@ -27,18 +48,24 @@ pub trait Decode: sealed::Sealed {
 }
 
 /// A form that a value can be stored in. Sealed.
+///
+/// The examples of [`Json`] and [`Raw`] show its two forms.
 pub trait Encode: sealed::Sealed {
     #[doc(hidden)]
     fn encode(&self) -> Result<Bytes, CodecError>;
 }
 
 /// A form that a `T` can be stored in, one of many. Sealed.
+///
+/// The examples of [`Json`] and [`Raw`] show its two forms.
 pub trait EncodeAs<T>: sealed::Sealed {
     #[doc(hidden)]
     fn encode_as(value: T) -> Result<Bytes, CodecError>;
 }
 
 /// A form that a value is stored in and read back from, if a loader returns a `V`. Sealed.
+///
+/// The examples of [`Json`] and [`Raw`] show its two forms.
 pub trait Codec<V>: sealed::Sealed {
     /// The type of the value: `V` itself, or the bytes that it converts to.
     type Value;

@@ -23,6 +23,13 @@ use super::name::Name;
 /// A copy of more than 38 bytes is an allocation; nothing else here is.
 ///
 /// An application's own type becomes a name by implementing [`NameBytes`].
+///
+/// ```
+/// use async_caches_core::key::IntoName;
+///
+/// let names = ["7".into_name(), String::from("7").into_name(), 7.into_name(), b"7".into_name()];
+/// assert!(names.iter().all(|name| name.as_bytes() == b"7"));
+/// ```
 pub trait IntoName {
     /// Converts the value into the name.
     fn into_name<'a>(self) -> Name<'a>

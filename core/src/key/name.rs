@@ -11,6 +11,15 @@ use bytes::Bytes;
 /// It is made of a caller's value by [`IntoName`](super::IntoName). It borrows a value that was given
 /// by reference, and owns the bytes of one that was given by value. A copy of up to 38 bytes is held
 /// in place; only longer copies are allocated.
+///
+/// ```
+/// use async_caches_core::key::{IntoName, Name};
+///
+/// let name: Name<'_> = "user:1".into_name(); // borrows the text
+/// assert_eq!(name.as_bytes(), b"user:1");
+/// let owned: Name<'static> = name.into_owned();
+/// assert_eq!(owned, Name::from(String::from("user:1")));
+/// ```
 #[derive(Clone)]
 pub struct Name<'a>(Form<'a>);
 

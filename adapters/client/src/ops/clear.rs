@@ -19,6 +19,17 @@ use crate::error::Error;
 use crate::handle::Handle;
 
 /// The future of [`Cache::clear`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://?key_prefix=forum").connect().await?;
+/// let other = cache.with_prefix("shop")?;
+/// other.set("item", 1).await?;
+/// cache.clear().await?;
+/// assert!(!other.contains("item").await?); // whatever the prefix
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Clear<'c> {
@@ -32,6 +43,18 @@ pub struct Clear<'c> {
 }
 
 /// The future of [`Cache::clear_prefix`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://?key_prefix=forum").connect().await?;
+/// let other = cache.with_prefix("shop")?;
+/// cache.set_many([("a", 1), ("b", 2)]).await?;
+/// other.set("item", 1).await?;
+/// assert_eq!(cache.clear_prefix().await?, 2);
+/// assert!(other.contains("item").await?);
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct ClearPrefix<'c> {

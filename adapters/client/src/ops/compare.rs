@@ -18,6 +18,16 @@ use crate::form::{Encode, Json, Raw};
 
 /// The future of [`Cache::delete_if_equals`] and [`Cache::delete_if_equals_raw`]: a
 /// `DeleteIfEquals<'_, Json<T>>` or a `DeleteIfEquals<'_, Raw>`.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.add("leader", "worker-1").await?;
+/// assert!(!cache.delete_if_equals("leader", "worker-2").await?); // another worker leads
+/// assert!(cache.delete_if_equals("leader", "worker-1").await?);
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct DeleteIfEquals<'c, V> {

@@ -16,11 +16,30 @@ use crate::error::Error;
 use crate::handle::Handle;
 
 /// The future of [`Cache::delete`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("user:1", "Ada").await?;
+/// assert!(cache.delete("user:1").await?);
+/// assert!(!cache.delete("user:1").await?); // it is gone
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Delete<'c>(DeleteMany<'c>);
 
 /// The future of [`Cache::delete_many`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set_many([("a", 1), ("b", 2)]).await?;
+/// assert_eq!(cache.delete_many(["a", "b", "c"]).await?, 2); // two of them existed
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct DeleteMany<'c> {

@@ -15,6 +15,20 @@ use crate::cache::Cache;
 use crate::error::Error;
 
 /// The future of [`Cache::touch`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Remaining;
+/// use std::time::Duration;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("session", 1).timeout(Duration::from_secs(60)).await?;
+/// assert!(cache.touch("session").forever().await?);
+/// assert_eq!(cache.remaining("session").await?, Remaining::Forever);
+/// assert!(!cache.touch("none").await?); // there is no such key
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Touch<'c> {
@@ -23,6 +37,18 @@ pub struct Touch<'c> {
 }
 
 /// The future of [`Cache::remaining`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Remaining;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// assert_eq!(cache.remaining("session").await?, Remaining::Absent);
+/// cache.set("session", 1).await?;
+/// assert_eq!(cache.remaining("session").await?, Remaining::Forever);
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct GetRemaining<'c> {
@@ -30,6 +56,16 @@ pub struct GetRemaining<'c> {
 }
 
 /// The future of [`Cache::contains`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("user:1", "Ada").await?;
+/// assert!(cache.contains("user:1").await?);
+/// assert!(!cache.contains("user:1").version(2).await?);
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Contains<'c> {

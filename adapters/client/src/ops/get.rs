@@ -15,6 +15,23 @@ use crate::error::Error;
 use crate::form::{Decode, Form, Json, Raw};
 
 /// The future of [`Cache::get`] and [`Cache::get_raw`]: a `Get<'_, Json<T>>` or a `Get<'_, Raw>`.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::{Error, Get, Json};
+///
+/// /// A lookup that has not begun.
+/// struct Lookup<'c> {
+///     name: Get<'c, Json<String>>,
+/// }
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("user:1", "Ada").version(2).await?;
+/// let lookup = Lookup { name: cache.get("user:1").version(2) };
+/// assert_eq!(lookup.name.await?.as_deref(), Some("Ada"));
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Get<'c, D> {

@@ -16,6 +16,19 @@ use crate::handle::Handle;
 use crate::redis::WaiterId;
 
 /// The future of [`Cache::connect`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Error;
+///
+/// let cache = async_caches::open("locmem://")?;
+/// assert!(matches!(cache.ping().await, Err(Error::NotConnected)));
+/// cache.connect().await?;
+/// cache.ping().await?;
+/// assert!(matches!(cache.connect().await, Err(Error::AlreadyConnected)));
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Connect<'c> {
@@ -25,6 +38,18 @@ pub struct Connect<'c> {
 }
 
 /// The future of [`Cache::disconnect`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Error;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.disconnect().await?;
+/// assert!(matches!(cache.get::<i32>("key").await, Err(Error::NotConnected)));
+/// cache.connect().await?; // it may connect again
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Disconnect<'c> {
@@ -33,6 +58,8 @@ pub struct Disconnect<'c> {
 }
 
 /// The future of [`Cache::ping`].
+///
+/// The example of [`Connect`] pings a cache before and after it.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Ping<'c> {

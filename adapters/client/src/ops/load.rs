@@ -30,6 +30,21 @@ use crate::form::{Codec, Form, Json, Raw};
 
 /// The future of [`Cache::try_get_or_set`] and [`Cache::try_get_or_set_raw`]: a
 /// `TryGetOrSet<'_, F, T>` or a `TryGetOrSet<'_, F, Bytes, Raw>`, whose `F` is the loader.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::LoadError;
+/// use std::num::ParseIntError;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// let load = |text: &'static str| async move { text.parse::<i32>() };
+/// assert_eq!(cache.try_get_or_set("answer", load("42")).await.ok(), Some(42));
+/// let failed: Result<i32, LoadError<ParseIntError>> = cache.try_get_or_set("no", load("x")).await;
+/// assert!(matches!(failed, Err(LoadError::Load(_))));
+/// assert!(!cache.contains("no").await?); // an error is not cached
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct TryGetOrSet<'c, F, T, C = Json<()>> {
     keyed: Keyed<'c>,
@@ -50,6 +65,18 @@ type Decide<T> = Box<dyn FnOnce(&T) -> Timeout + Send>;
 
 /// The future of [`Cache::get_or_set`] and [`Cache::get_or_set_raw`]: a `GetOrSet<'_, F, T>` or a
 /// `GetOrSet<'_, F, Bytes, Raw>`, whose `F` is the loader.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use std::time::Duration;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// let minute = Duration::from_secs(60);
+/// assert_eq!(cache.get_or_set("sum", async { 1 + 1 }).timeout(minute).await?, 2);
+/// assert_eq!(cache.get_or_set("sum", async { 99 }).await?, 2); // it is in the cache
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct GetOrSet<'c, F, T, C = Json<()>>(TryGetOrSet<'c, Infallibly<F>, T, C>);
 

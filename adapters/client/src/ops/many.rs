@@ -24,6 +24,16 @@ use crate::handle::Handle;
 
 /// The future of [`Cache::get_many`] and [`Cache::get_many_raw`]: a `GetMany<'_, Json<T>>` or a
 /// `GetMany<'_, Raw>`.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set_many([("a", 1), ("b", 2)]).await?;
+/// let values: Vec<Option<i32>> = cache.get_many(["b", "none", "a"]).await?;
+/// assert_eq!(values, [Some(2), None, Some(1)]); // in the order of the keys
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct GetMany<'c, D> {
@@ -39,12 +49,36 @@ pub struct GetMany<'c, D> {
 }
 
 /// The future of [`GetMany::each`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("a", 1).await?;
+/// cache.set("b", "two").await?;
+/// let each = cache.get_many::<i32>(["a", "b"]).each().await?;
+/// assert_eq!(each[0].as_ref().ok(), Some(&Some(1)));
+/// assert!(each[1].is_err()); // one value that cannot be read spoils no other
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct GetEach<'c, D>(GetMany<'c, D>);
 
 /// The future of [`Cache::set_many`] and [`Cache::set_many_raw`]: a `SetMany<'_, I>` or a
 /// `SetMany<'_, I, Raw>`, whose `I` is the type of the entries that were given.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use std::time::Duration;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// let users = [("user:1", "Ada"), ("user:2", "Grace")];
+/// cache.set_many(users).timeout(Duration::from_secs(60)).await?;
+/// assert_eq!(cache.get("user:2").await?, Some(String::from("Grace")));
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct SetMany<'c, I, F = Json<()>> {

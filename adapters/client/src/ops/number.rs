@@ -18,6 +18,18 @@ use crate::error::Error;
 use crate::form::Form;
 
 /// The future of [`Cache::incr`], [`Cache::incr_by`] and their opposites. It resolves to a `D`.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Error;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("visits", 41).await?;
+/// assert_eq!(cache.incr("visits", 1).await?, 42);
+/// assert!(matches!(cache.incr("none", 1).await, Err(Error::KeyNotFound { .. })));
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Incr<'c, D> {
@@ -27,6 +39,18 @@ pub struct Incr<'c, D> {
 }
 
 /// The future of [`Incr::or_insert`].
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use std::time::Duration;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// let hour = Duration::from_secs(3600); // from the first visit on
+/// assert_eq!(cache.incr("visits", 1).or_insert(0).timeout(hour).await?, 1);
+/// assert_eq!(cache.incr("visits", 1).or_insert(0).timeout(hour).await?, 2);
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct IncrOrInsert<'c, D> {
@@ -44,6 +68,16 @@ becomes_owned!(Incr<D> { delta, sum });
 /// `f64`. There are no more on purpose: the literal in `incr("n", 1)` is an `i64` because that is
 /// the only integer here. With all integers it would be an `i32`, whose sum overflows at 2^31.
 /// [`Cache::incr_by`] takes all integers. Sealed.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("sum", 1).await?;
+/// assert_eq!(cache.incr("sum", 2).await?, 3_i64);
+/// assert_eq!(cache.incr("sum", 0.5).await?, 3.5_f64);
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 pub trait Delta: Copy + sealed::Sealed {
     #[doc(hidden)]
     fn number(self) -> Number;
@@ -78,6 +112,16 @@ impl Delta for f64 {
 }
 
 /// An integer of any type. Sealed.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("bytes", 0).await?;
+/// let chunk = [0_u8; 512];
+/// assert_eq!(cache.incr_by("bytes", chunk.len()).await?, 512); // a usize
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 pub trait Integer: Copy + sealed::Integer {
     #[doc(hidden)]
     fn number(self) -> Number;

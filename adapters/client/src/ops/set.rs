@@ -18,6 +18,20 @@ use crate::error::Error;
 use crate::form::{Encode, Json, Raw};
 
 /// The future of [`Cache::set`] and [`Cache::set_raw`]: a `Set<'_, Json<T>>` or a `Set<'_, Raw>`.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use async_caches::Remaining;
+/// use std::time::Duration;
+///
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// cache.set("user:1", "Ada").timeout(Duration::from_secs(60)).await?;
+/// assert!(matches!(cache.remaining("user:1").await?, Remaining::For(_)));
+/// cache.set("user:1", "Grace").forever().await?;
+/// assert_eq!(cache.remaining("user:1").await?, Remaining::Forever);
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Set<'c, V> {
@@ -27,6 +41,16 @@ pub struct Set<'c, V> {
 }
 
 /// The future of [`Cache::add`] and [`Cache::add_raw`]: an `Add<'_, Json<T>>` or an `Add<'_, Raw>`.
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let cache = async_caches::builder("locmem://").connect().await?;
+/// assert!(cache.add("leader", "worker-1").await?);
+/// assert!(!cache.add("leader", "worker-2").await?); // it exists
+/// assert_eq!(cache.get("leader").await?, Some(String::from("worker-1")));
+/// # Ok::<(), async_caches::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation does nothing until it is awaited"]
 pub struct Add<'c, V> {
