@@ -183,7 +183,7 @@ pub enum CommandKeys<'a> {
     All,
 }
 
-/// The initial value of an absent key that is added to.
+/// The number that [`Command::Incr`] begins with if its key is absent.
 ///
 /// ```
 /// use async_caches_core::command::{Number, Start};

@@ -24,7 +24,7 @@ use crate::sync::lock;
 use crate::target::{RemoteTarget, Target};
 use crate::unreadable::Reports;
 
-/// A cache in nothing, in memory or on a server, as its URL says.
+/// A cache. Depending on its URL it is on a server or in memory, or it stores nothing.
 ///
 /// Cheap to clone. Clones are the same cache and connect and disconnect together. The connections
 /// are closed when the last clone is dropped.

@@ -47,7 +47,7 @@ pub enum Notice<'a> {
     },
 }
 
-/// The name of a connection, unique among those that the same subscriber is told of.
+/// The name of a connection. A subscriber never gets notices of two connections with the same name.
 ///
 /// ```
 /// use async_caches::{ConnectionName, Notice};

@@ -22,7 +22,7 @@ use core::time::Duration;
 use super::map::SlotMap;
 use crate::time::Instant;
 
-/// The room for nodes in a client of one cluster.
+/// How many nodes a client of one cluster may learn of from redirects, and how fast it may dial new ones.
 ///
 /// ```
 /// use async_caches_core::cluster::node_budget::NodeBudget;

@@ -80,7 +80,7 @@ struct Fetching {
     since: Instant,
 }
 
-/// An event.
+/// An event: a doubt about the map, or the outcome of a fetch.
 ///
 /// ```
 /// use async_caches_core::cluster::map::{MapError, SlotMap};

@@ -8,7 +8,7 @@ use crate::flight::{FlightId, Flights, Handles, Joined, Seat, Seen, Turn};
 use crate::time::Instant;
 
 /// A caller's part in a flight. It must [`leave`](Self::leave) when it goes away, for any reason,
-/// with the table that it joined. All its steps but that do the same again if they are repeated.
+/// with the table that it joined. Leaving a second time has no effect.
 ///
 /// ```
 /// use async_caches_core::flight::{Flights, Handles, Turn};
