@@ -44,15 +44,15 @@ impl Builder {
     }
 
     /// How many connections the pool keeps; 1 if not given.
-    pub fn minsize(mut self, links: usize) -> Self {
-        self.options.minsize = Some(links);
+    pub fn minsize(mut self, connections: usize) -> Self {
+        self.options.minsize = Some(connections);
         self
     }
 
     /// How many connections the pool may open; 10 if not given. Zero, fewer than `minsize`, or more
     /// than 10,000 is an error.
-    pub fn maxsize(mut self, links: usize) -> Self {
-        self.options.maxsize = Some(links);
+    pub fn maxsize(mut self, connections: usize) -> Self {
+        self.options.maxsize = Some(connections);
         self
     }
 
