@@ -227,7 +227,7 @@ fn every_command_is_read_as_its_words_by_another_decoder() {
     let (awkward, mut seen) = (awkward(), BTreeSet::new());
     let at = |nth: usize| awkward[nth % awkward.len()].clone();
     let spaces =
-        [("", ""), ("p", "1"), ("a\r\n*?", "v 2"), ("pr\u{e9}fixe", "-9223372036854775808")];
+        [("", ""), ("p", "1"), ("a\r\n*?", "v 2"), ("\u{e9}t\u{e9}", "-9223372036854775808")];
     for nth in 0..awkward.len() {
         let (prefix, version) = spaces[nth % spaces.len()];
         seen.extend(check(&Chosen {
