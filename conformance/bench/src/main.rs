@@ -14,7 +14,11 @@ mod memory;
 mod report;
 mod speed;
 mod stage;
-#[allow(dead_code, reason = "it is a module of the client, for others of its modules")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "it is a module of the client, for others of its modules"
+)]
 #[path = "../../../adapters/client/src/sync.rs"]
 mod sync;
 mod turn;
