@@ -6,6 +6,7 @@
 //! `frames` have no such tables: they take random commands, replies and bytes, and compare how two decoders
 //! read them, for as long as they run.
 
+mod answers;
 mod commands;
 mod greetings;
 mod replies;
