@@ -526,6 +526,7 @@ macro_rules! __cases {
     ($scope:ident faults $backend:ident) => {
         $crate::__tests! { $scope $backend
             clocks [time] { a_response_timeout_ends_by_a_manual_clock }
+            clocks [] { info_reports_the_time_of_day_of_the_last_error }
             addresses [io time] {
                 an_address_that_loses_packets_gives_way_to_the_next
                 an_address_that_accepts_and_never_greets_gives_way_to_the_next

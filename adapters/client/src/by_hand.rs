@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_caches_core::time::Instant;
+use async_caches_core::time::{Instant, WallTime};
 use async_caches_core::url::Endpoint;
 
 use crate::clock::{ManualAlarm, ManualClock};
@@ -20,6 +20,10 @@ pub(crate) struct ByHand {
 impl Runtime for ByHand {
     fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    fn wall_time(&self) -> WallTime {
+        self.clock.wall_time()
     }
 
     fn is_here(&self) -> bool {

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_caches_core::time::Instant;
+use async_caches_core::time::{Instant, WallTime};
 
 use crate::sync::lock;
 
@@ -42,6 +42,8 @@ struct Face {
     id: u64,
     /// In nanoseconds; changed under the lock of the alarms.
     now: AtomicU64,
+    /// The time of day that was set last, and when it was set.
+    day: Mutex<(WallTime, Instant)>,
     alarms: Mutex<Alarms>,
 }
 
@@ -79,6 +81,21 @@ impl ManualClock {
         self.now().since(BEGINNING)
     }
 
+    /// Sets the time of day, as a user or a time server does, and leaves everything else as it is: no
+    /// entry expires and no deadline passes. From there it advances with the clock. Before it is set
+    /// first, the clock begins at 2000-01-01 00:00 UTC. A time before 1970 is taken for 1970.
+    pub fn set_time_of_day(&self, time: SystemTime) {
+        let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut day = lock(&self.0.day);
+        *day = (WallTime::EPOCH + since_1970, self.now());
+    }
+
+    /// The time of day.
+    pub(crate) fn wall_time(&self) -> WallTime {
+        let (time, set) = *lock(&self.0.day);
+        time + self.now().since(set)
+    }
+
     /// A number that no other clock of the process has.
     pub(crate) fn id(&self) -> u64 {
         self.0.id
@@ -95,6 +112,7 @@ impl Default for Face {
         Self {
             id: CLOCKS.fetch_add(1, Ordering::Relaxed),
             now: AtomicU64::new(BEGINNING.as_nanos()),
+            day: Mutex::new((FIXED_DAY, BEGINNING)),
             alarms: Mutex::default(),
         }
     }
@@ -140,6 +158,9 @@ impl fmt::Debug for ManualClock {
         f.debug_struct("ManualClock").field("elapsed", &self.elapsed()).finish_non_exhaustive()
     }
 }
+
+/// When the clock of a test, or of a runtime with a time of its own, begins: 2000-01-01 00:00 UTC.
+pub(crate) const FIXED_DAY: WallTime = WallTime::from_millis(946_684_800_000);
 
 /// Some time after the origin, as on any machine.
 const BEGINNING: Instant = Instant::from_millis(1_000);

@@ -4,7 +4,7 @@
 //! which counts what a store in memory has done. No command is slowed down for it: the numbers come
 //! from places that do the work anyway, and the counters that grow are per connection.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_caches_core::memory::Stats;
 use async_caches_core::options::Settings;
@@ -249,6 +249,8 @@ pub struct LastError {
     pub error: ConnectionFailure,
     /// How long ago.
     pub ago: Duration,
+    /// When, by the runtime's time of day.
+    pub at: SystemTime,
 }
 
 /// What servers reported about themselves when connections to them were opened.

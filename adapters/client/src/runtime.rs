@@ -16,12 +16,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 
-use crate::clock::ManualClock;
+use crate::clock::{FIXED_DAY, ManualClock};
 use crate::seed;
-pub use async_caches_core::time::Instant;
+pub use async_caches_core::time::{Instant, WallTime};
 pub use async_caches_core::url::Endpoint;
 
 /// A future on the heap, as passed to [`Runtime::spawn`].
@@ -134,7 +135,7 @@ pub trait Timer: Send + 'static {
 ///
 /// | call | thread |
 /// |---|---|
-/// | [`now`](Self::now), [`seed`](Self::seed), [`is_here`](Self::is_here) | on any thread, also outside of the runtime |
+/// | [`now`](Self::now), [`wall_time`](Self::wall_time), [`seed`](Self::seed), [`is_here`](Self::is_here) | on any thread, also outside of the runtime |
 /// | [`spawn`](Self::spawn), [`timer`](Self::timer) | inside the runtime: on the thread that connects, on a thread whose call opens the connections again on another runtime, and, for the nodes of a cluster, in a spawned task. If the runtime has its own time, `timer` also on any thread that waits for another caller's load |
 /// | [`dial`](Self::dial) | in a spawned task |
 /// | [`poll_budget`](Self::poll_budget) | in the task of a caller, on any thread |
@@ -191,6 +192,19 @@ pub trait Timer: Send + 'static {
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// The current time, counted from a fixed origin.
     fn now(&self) -> Instant;
+
+    /// The time of day. It may be wrong, and may jump in either direction when the machine's clock is
+    /// set, so no deadline depends on it.
+    ///
+    /// This implementation returns the system's time. If the runtime [has its own
+    /// time](Self::has_own_time), it returns a time of day that passes as [`now`](Self::now) does, so
+    /// that a test sees the same one in every run.
+    fn wall_time(&self) -> WallTime {
+        match self.has_own_time() {
+            true => FIXED_DAY + self.now().since(Instant::ORIGIN),
+            false => system_time(),
+        }
+    }
 
     /// Whether tasks can be spawned and timers made on the calling thread: `false` outside of a
     /// runtime that has to be entered. Checked before a cache connects, and before a cache whose
@@ -336,6 +350,17 @@ impl Clock {
     pub fn to_system(&self, at: Instant) -> Option<std::time::Instant> {
         self.0.checked_add(at.since(Instant::ORIGIN))
     }
+}
+
+/// The system's time of day; 1970 if the machine's clock is set to an earlier year.
+fn system_time() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::EPOCH + since
+}
+
+/// The same time as the standard library has it.
+pub(crate) fn to_system_time(time: WallTime) -> SystemTime {
+    UNIX_EPOCH + time.since(WallTime::EPOCH)
 }
 
 /// The clock of stores in memory and of waits for loads.

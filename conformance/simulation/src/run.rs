@@ -10,9 +10,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use async_caches::runtime::Instant;
+use async_caches::runtime::{Instant, WallTime};
 use async_caches::{Cache, Error, PoolInfo, builder};
 use async_caches_conformance::random::Random;
 
@@ -30,7 +30,7 @@ use crate::plan::{CachePlan, POISON, Plan};
 use crate::race::Races;
 use crate::serve::Server;
 use crate::turns::ClusterPlan;
-use crate::world::{Simulated, State, World};
+use crate::world::{Simulated, State, World, wall_time};
 
 /// The result of a seed.
 #[derive(Debug)]
@@ -282,6 +282,11 @@ impl Run {
                     |pool: &PoolInfo| pool.open + pool.dialling + pool.closing <= pool.maxsize;
                 let within = cluster.nodes.iter().all(|node| within(&node.pool));
                 self.expect(within, &format!("cache {index} has a node with too many links"));
+            }
+            if let Some(last) = &pool.last_error {
+                let time = wall_time(index, self.world.now()).since(WallTime::EPOCH);
+                let on_its_clock = last.at + last.ago == UNIX_EPOCH + time;
+                self.expect(on_its_clock, &format!("cache {index} has another's time of day"));
             }
             let nothing = pool.open + pool.dialling + pool.in_flight + pool.waiting == 0;
             if !adds_up || !(info.connected || nothing) {

@@ -11,8 +11,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use async_caches::runtime::{BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Socket, Timer};
+use async_caches::runtime::{
+    BoxFuture, ConnectionTask, Endpoint, Instant, Runtime, Socket, Timer, WallTime,
+};
 use async_caches_conformance::random::Random;
 use bytes::BytesMut;
 
@@ -88,6 +91,16 @@ impl World {
     }
 }
 
+/// The time of day of a cache's process. It is minutes away from that of another, and was set back
+/// once, so nothing may depend on it.
+pub(crate) fn wall_time(cache: usize, now: Instant) -> WallTime {
+    const NOON: WallTime = WallTime::from_millis(946_728_000_000);
+    const SET_BACK: Instant = Instant::from_millis(4_000);
+    let minutes = |count: usize| Duration::from_secs(60 * count as u64);
+    let time = NOON + minutes(7 * cache) + now.since(Instant::ORIGIN);
+    if now < SET_BACK { time } else { time.before(minutes(cache + 1)) }
+}
+
 /// The runtime of one cache.
 #[derive(Clone)]
 pub(crate) struct Simulated {
@@ -104,6 +117,10 @@ impl fmt::Debug for Simulated {
 impl Runtime for Simulated {
     fn now(&self) -> Instant {
         self.world.now()
+    }
+
+    fn wall_time(&self) -> WallTime {
+        self.world.with(|state| wall_time(self.cache, state.now))
     }
 
     /// A pool spawns its keeper and nothing else, once, so a pool begins here. A cluster's pools

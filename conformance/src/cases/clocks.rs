@@ -1,6 +1,6 @@
 //! A clock that is set by hand, and failures on demand.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_caches::{Error, Fault, Faults, LoadError, ManualClock, Remaining, ServerErrorKind};
 
@@ -80,6 +80,34 @@ pub async fn a_response_timeout_ends_by_a_manual_clock(cx: Context) {
     let error = get.await.unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
     server.resume();
+}
+
+pub async fn info_reports_the_time_of_day_of_the_last_error(cx: Context) {
+    let clock = ManualClock::new();
+    let server = cx.start(&Setup::default());
+    let cache = connected(cx.builder_of(&server.url(0)).minsize(1).maxsize(1).clock(&clock)).await;
+    let pool = || cache.info().pool().unwrap().clone();
+    let last = || pool().last_error.unwrap();
+    server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    cx.until("the connection is lost and another is open", async || {
+        clock.advance(Duration::from_millis(10));
+        pool().lost == 1 && pool().open == 1
+    })
+    .await;
+    let (at, ago) = (last().at, last().ago);
+    let new_year = UNIX_EPOCH + Duration::from_secs(946_684_800);
+    assert!(at >= new_year, "a manual clock begins in the year 2000: {at:?}");
+    assert_eq!(at + ago, new_year + clock.elapsed());
+    clock.advance(Duration::from_millis(1));
+    assert_eq!((last().at, last().ago), (at, ago + Duration::from_millis(1)));
+    // Setting the time of day moves no deadline and ages nothing.
+    let elapsed = clock.elapsed();
+    clock.set_time_of_day(UNIX_EPOCH + LONG * 3);
+    assert_eq!((last().at + last().ago, clock.elapsed()), (UNIX_EPOCH + LONG * 3, elapsed));
+    cache.set("key", 1).await.unwrap();
+    // A time before 1970 is taken for 1970, and so is that of an error before then.
+    clock.set_time_of_day(UNIX_EPOCH - LONG);
+    assert_eq!(last().at, UNIX_EPOCH);
 }
 
 pub async fn an_injected_outage_fails_every_operation_but_get_or_set(cx: Context) {

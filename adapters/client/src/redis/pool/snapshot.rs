@@ -2,12 +2,13 @@
 
 use super::state::Pool;
 use crate::info::{LastError, PoolInfo, ServerSeen};
+use crate::runtime::to_system_time;
 use crate::sync::lock;
 
 impl Pool {
     /// Fills in the snapshot.
     pub(crate) fn describe(&self, info: &mut PoolInfo) {
-        let now = self.now();
+        let (now, wall_time) = (self.now(), self.config.runtime.wall_time());
         let state = lock(&self.state);
         let tally = state.decisions.tally();
         info.endpoint.clone_from(&state.at);
@@ -23,8 +24,8 @@ impl Pool {
         info.waiting = state.queue.waiting();
         info.held = state.queue.held();
         info.last_error = state.last_end.as_ref().map(|(error, at)| {
-            let error = error.clone();
-            LastError { error, ago: now.since(*at) }
+            let (error, ago) = (error.clone(), now.since(*at));
+            LastError { error, ago, at: to_system_time(wall_time.before(ago)) }
         });
         // These are all open connections: adding or removing one takes this lock.
         for (_, link) in &state.links {
