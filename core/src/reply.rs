@@ -28,6 +28,7 @@ pub type Answer = Result<Reply, Failure>;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub enum Reply {
     /// It is done.
     Done,
