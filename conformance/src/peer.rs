@@ -253,12 +253,15 @@ fn words(unread: &mut BytesMut) -> Result<Option<Vec<String>>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::raw::Raw;
 
     /// Sends these bytes, and returns once the peer has hung up.
     fn send(peer: &Peer, bytes: &[u8]) {
         let mut stream = TcpStream::connect(peer.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.write_all(bytes).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     }
