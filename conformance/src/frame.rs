@@ -1,8 +1,8 @@
 //! The protocol from outside: what a client or a server said, RESP2 or RESP3, whole or partial.
 //!
 //! The crate `redis-protocol` reads and writes it, so that core is not checked by our own hand. A
-//! [`Frame`] is a reply reduced to what tests ask of it. A [`Request`](crate::request::Request) is a
-//! command as a server reads it, and a [`Said`](crate::said::Said) a reply as a server writes it.
+//! [`Frame`] is a reply reduced to what tests ask of it. A [`Request`] is a
+//! command as a server reads it, and a [`Said`] a reply as a server writes it.
 //!
 //! It trusts its peers (a real server, our own tests) and sets no limits.
 
