@@ -341,7 +341,11 @@ pub async fn connections_never_exceed_maxsize(cx: Context) {
                 for _ in 0..5 {
                     match cache.get::<String>("key").await {
                         Ok(value) => assert_eq!(value.unwrap().len(), 5_000),
-                        Err(Error::Disconnected { .. } | Error::Unavailable { .. }) => {}
+                        Err(
+                            Error::Disconnected { .. }
+                            | Error::ConnectionsEnded { .. }
+                            | Error::Unavailable { .. },
+                        ) => {}
                         Err(error) => panic!("{error:?}"),
                     }
                 }

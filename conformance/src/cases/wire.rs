@@ -369,10 +369,13 @@ async fn patiently(cx: &Context, cache: &Cache, key: &str) -> usize {
             read = value;
             true
         }
-        Err(Error::Timeout { .. } | Error::Disconnected { .. } | Error::Unavailable { .. }) => {
-            false
-        }
-        Err(Error::Protocol(_)) => false,
+        Err(
+            Error::Timeout { .. }
+            | Error::Disconnected { .. }
+            | Error::ConnectionsEnded { .. }
+            | Error::Unavailable { .. }
+            | Error::Protocol(_),
+        ) => false,
         Err(error) => panic!("{key}: {error:?}"),
     })
     .await;
