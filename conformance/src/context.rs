@@ -177,8 +177,8 @@ impl Context {
         .await
     }
 
-    /// Waits until each of these tasks waits for something: all were polled, and none was polled again
-    /// for a while, however busy the machine is with other tasks.
+    /// Waits until each of these tasks waits for something: all were polled, and none was polled
+    /// again for a while, however busy the machine is with other tasks.
     ///
     /// # Panics
     /// When some task is polled again and again for ten seconds.

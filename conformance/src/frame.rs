@@ -2,7 +2,7 @@
 //!
 //! The crate `redis-protocol` reads and writes it, so that core is not checked by our own hand. A
 //! [`Frame`] is a reply reduced to what tests ask of it. A [`Request`] is a
-//! command as a server reads it, and a [`Said`] a reply as a server writes it.
+//! command as a server reads it, and a [`ServerReply`] a reply as a server writes it.
 //!
 //! It trusts its peers (a real server, our own tests) and sets no limits.
 
@@ -11,7 +11,7 @@ use redis_protocol::resp3::types::RangeFrame as Frame3;
 use redis_protocol::{resp2, resp3};
 
 use crate::request::Request;
-use crate::said::Said;
+use crate::server_reply::ServerReply;
 
 /// One reply.
 #[derive(Clone, PartialEq, Debug)]
@@ -117,7 +117,7 @@ pub fn command(words: &[impl AsRef<[u8]>]) -> Vec<u8> {
 /// A bulk string.
 #[must_use]
 pub fn bulk(body: impl AsRef<[u8]>) -> Vec<u8> {
-    Said::Bulk(body.as_ref().to_vec().into()).to_bytes(3)
+    ServerReply::Bulk(body.as_ref().to_vec().into()).to_bytes(3)
 }
 
 enum Found {

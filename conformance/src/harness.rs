@@ -26,8 +26,8 @@ pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 /// * `sleep` is woken within some tens of milliseconds of its end on a machine that is not
 ///   overloaded.
 ///
-/// Each case has 90 seconds by the runtime's own timer. A thread of the suite ends the process, with the
-/// name of the case, if a case is not over after 180 seconds.
+/// Each case has 90 seconds by the runtime's own timer. A thread of the suite ends the process,
+/// with the name of the case, if a case is not over after 180 seconds.
 pub trait Harness: Send + Sync {
     /// The adapter's builder for this URL.
     fn builder(&self, url: &str) -> Builder;

@@ -74,9 +74,9 @@ pub mod proxy;
 pub mod random;
 pub mod raw;
 pub mod request;
-pub mod said;
 pub mod sentinels;
 pub mod server;
+pub mod server_reply;
 mod suite;
 #[doc(hidden)]
 pub mod table;

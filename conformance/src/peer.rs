@@ -16,7 +16,7 @@ use std::thread;
 use bytes::BytesMut;
 
 use crate::request::Request;
-use crate::said::Said;
+use crate::server_reply::ServerReply;
 
 /// How a peer reacts to a command.
 #[derive(Clone, Debug)]
@@ -36,15 +36,15 @@ pub enum Act {
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The connection's number, counted from zero.
-    pub link: usize,
+    pub connection: usize,
     /// The address that was dialled.
     pub at: SocketAddr,
     /// The command's words, the first in capitals.
     pub words: Vec<String>,
 }
 
-/// A running peer. Dropping it closes every connection, and panics if one of them was sent something
-/// that is no command.
+/// A running peer. Dropping it closes every connection, and panics if one of them was sent
+/// something that is no command.
 #[derive(Debug)]
 pub struct Peer {
     address: SocketAddr,
@@ -53,7 +53,7 @@ pub struct Peer {
 
 #[derive(Debug, Default)]
 struct Shared {
-    links: Mutex<Vec<TcpStream>>,
+    connections: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
     hosts: Mutex<BTreeSet<IpAddr>>,
     asked: AtomicUsize,
@@ -144,8 +144,10 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        for link in self.shared.links.lock().expect("no thread of the peer panics").drain(..) {
-            let _ = link.shutdown(Shutdown::Both);
+        for connection in
+            self.shared.connections.lock().expect("no thread of the peer panics").drain(..)
+        {
+            let _ = connection.shutdown(Shutdown::Both);
         }
         // Wakes the accepting thread, which sees that the peer has ended.
         let _ = TcpStream::connect(self.address);
@@ -166,14 +168,14 @@ pub fn greeting(asked: &Asked) -> Option<Act> {
     let reply = match words[..] {
         ["HELLO", ..] => {
             let fields = [
-                ("server", Said::Status("redis")),
-                ("version", Said::Status("7.0.0")),
-                ("proto", Said::Integer(3)),
+                ("server", ServerReply::Status("redis")),
+                ("version", ServerReply::Status("7.0.0")),
+                ("proto", ServerReply::Integer(3)),
             ];
-            Said::Map(fields.map(|(name, value)| (Said::Status(name), value)).into())
+            ServerReply::Map(fields.map(|(name, value)| (ServerReply::Status(name), value)).into())
         }
-        ["AUTH" | "SELECT" | "CLIENT", ..] => Said::OK,
-        ["PING"] => Said::Status("PONG"),
+        ["AUTH" | "SELECT" | "CLIENT", ..] => ServerReply::OK,
+        ["PING"] => ServerReply::Status("PONG"),
         _ => return None,
     };
     Some(Act::Say(reply.to_bytes(3)))
@@ -185,15 +187,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
             return;
         }
         let Ok(stream) = stream else { continue };
-        let link = shared.accepted.fetch_add(1, Ordering::SeqCst);
-        let mut links = shared.links.lock().expect("no thread of the peer panics");
-        links.extend(stream.try_clone());
+        let connection = shared.accepted.fetch_add(1, Ordering::SeqCst);
+        let mut connections = shared.connections.lock().expect("no thread of the peer panics");
+        connections.extend(stream.try_clone());
         let Ok(at) = stream.local_addr() else { continue };
         shared.hosts.lock().expect("no thread of the peer panics").insert(at.ip());
         let asked = Arc::clone(shared);
         let script = script.clone();
         thread::spawn(move || {
-            let _ = converse(&stream, (link, at), &asked, &*script);
+            let _ = converse(&stream, (connection, at), &asked, &*script);
             let _ = stream.shutdown(Shutdown::Both);
         });
     }
@@ -201,7 +203,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
 
 fn converse(
     mut stream: &TcpStream,
-    (link, at): (usize, SocketAddr),
+    (connection, at): (usize, SocketAddr),
     shared: &Shared,
     script: &Script,
 ) -> io::Result<()> {
@@ -224,7 +226,7 @@ fn converse(
                 }
             };
             shared.asked.fetch_add(1, Ordering::SeqCst);
-            match script(&Asked { link, at, words }) {
+            match script(&Asked { connection, at, words }) {
                 Act::Say(bytes) => stream.write_all(&bytes)?,
                 Act::SayAndClose(bytes) => return stream.write_all(&bytes),
                 Act::Silence => {}
@@ -284,7 +286,7 @@ mod tests {
     fn a_peer_greets_and_then_follows_its_script() {
         let peer = Peer::start(|asked| match asked.words[1].as_str() {
             "bye" => Act::SayAndClose(b":7\r\n".to_vec()),
-            name => Act::Say(format!("+{}{name}\r\n", asked.link).into_bytes()),
+            name => Act::Say(format!("+{}{name}\r\n", asked.connection).into_bytes()),
         });
         let mut first = Raw::connect(peer.address).unwrap();
         let mut second = Raw::connect(peer.address).unwrap();

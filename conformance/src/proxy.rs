@@ -47,7 +47,7 @@ struct State {
     corrupt: Option<(usize, u8)>,
     /// Requests are held back on connections up to this one, in order of acceptance.
     late: usize,
-    links: Vec<(TcpStream, TcpStream)>,
+    connections: Vec<(TcpStream, TcpStream)>,
     accepted: usize,
     replies: usize,
 }
@@ -112,14 +112,14 @@ impl Proxy {
 
     /// Loses every packet on the open connections, in both directions, and closes nothing.
     pub fn lose_packets(&self) -> Loss {
-        let links = |state: &mut State| {
-            let sockets = state.links.iter().flat_map(|(client, server)| [client, server]);
+        let connections = |state: &mut State| {
+            let sockets = state.connections.iter().flat_map(|(client, server)| [client, server]);
             let losses: Vec<_> = sockets.map(packets::lose).collect();
             let silent = losses.contains(&Loss::InSilence);
             state.vanished |= silent;
             if silent { Loss::InSilence } else { Loss::InTheKernel }
         };
-        self.set(links)
+        self.set(connections)
     }
 
     /// Loses every packet that asks for a new connection (SYN): a dial is neither answered nor
@@ -139,7 +139,7 @@ impl Proxy {
     pub fn heal(&self) {
         packets::find(&self.listener);
         self.set(|state| {
-            for (client, server) in &state.links {
+            for (client, server) in &state.connections {
                 packets::find(client);
                 packets::find(server);
             }
@@ -174,7 +174,7 @@ impl Proxy {
     /// Closes every open connection on the client's side only.
     pub fn hang_up(&self) {
         self.set(|state| {
-            for (client, _) in &state.links {
+            for (client, _) in &state.connections {
                 let _ = client.shutdown(Shutdown::Both);
             }
         });
@@ -187,7 +187,7 @@ impl Proxy {
 
     /// Closes every open connection on both sides at once.
     pub fn sever(&self) {
-        self.set(|state| sever(&mut state.links));
+        self.set(|state| sever(&mut state.connections));
     }
 
     /// Ends a connection after this many more bytes of replies, in the middle of a reply if need
@@ -225,7 +225,7 @@ impl Drop for Proxy {
         packets::find(&self.listener);
         self.set(|state| {
             state.ended = true;
-            sever(&mut state.links);
+            sever(&mut state.connections);
         });
         // Wakes the accepting thread, which sees that the proxy has ended.
         let _ = TcpStream::connect(self.address);
@@ -267,7 +267,7 @@ fn open(
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    state.links.push((client.try_clone()?, server.try_clone()?));
+    state.connections.push((client.try_clone()?, server.try_clone()?));
     let (from, to, switches) = (client.try_clone()?, server.try_clone()?, shared.clone());
     let number = state.accepted;
     thread::spawn(move || end(pass_requests(number, &from, &to, &switches), &from, &to));
@@ -382,8 +382,8 @@ fn end(_: io::Result<()>, one: &TcpStream, other: &TcpStream) {
     let _ = other.shutdown(Shutdown::Both);
 }
 
-fn sever(links: &mut Vec<(TcpStream, TcpStream)>) {
-    for (client, server) in links.drain(..) {
+fn sever(connections: &mut Vec<(TcpStream, TcpStream)>) {
+    for (client, server) in connections.drain(..) {
         let _ = client.shutdown(Shutdown::Both);
         let _ = server.shutdown(Shutdown::Both);
     }

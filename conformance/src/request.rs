@@ -29,7 +29,8 @@ impl Request {
         else {
             return Ok(None);
         };
-        // The crate does not look at the line end behind a bulk string: write it again, and compare.
+        // The crate does not look at the line end behind a bulk string: write it again, and
+        // compare.
         if written(&frame) != taken {
             return Err(format!("no canonical form: {}", taken.escape_ascii()));
         }

@@ -20,12 +20,12 @@
 //!   | `tasks` | tasks that run beside each other, wakers, futures that are dropped |
 //!   | `lifecycle` | connect and disconnect, and what they start and end |
 //!
-//! * In `suite!`, each backend has the way on which a runtime reaches it (`nothing`, `memory`, `tcp`
-//!   or `unix`), and two lists of groups. A further runtime runs the first list only. A group is in
-//!   the first list of the first backend of each way, and in the second list of the others: a
+//! * In `suite!`, each backend has the way on which a runtime reaches it (`nothing`, `memory`,
+//!   `tcp` or `unix`), and two lists of groups. A further runtime runs the first list only. A group
+//!   is in the first list of the first backend of each way, and in the second list of the others: a
 //!   runtime sees the same sockets whether it is Redis or Valkey that listens, whether it demands a
-//!   password, speaks TLS, is a node of a cluster or was named by a sentinel. Cases that only
-//!   one of those can have are a group of their own.
+//!   password, speaks TLS, is a node of a cluster or was named by a sentinel. Cases that only one
+//!   of those can have are a group of their own.
 //!
 //! With the feature `full`, every runtime runs every case on every backend.
 
@@ -43,9 +43,9 @@ use crate::harness::Harness;
 /// The argument is an expression of type `&'static dyn Harness`. Its names are resolved at the
 /// place of the macro call. Use the macro once in a module.
 ///
-/// With `further` as a second argument, only the cases that depend on the runtime are expanded, each
-/// on one backend for each way to reach one. That is for a project that runs the whole suite on
-/// another runtime already. With this crate's feature `full` it makes no difference.
+/// With `further` as a second argument, only the cases that depend on the runtime are expanded,
+/// each on one backend for each way to reach one. That is for a project that runs the whole suite
+/// on another runtime already. With this crate's feature `full` it makes no difference.
 #[macro_export]
 macro_rules! suite {
     ($harness:expr) => {

@@ -1,5 +1,5 @@
-//! Reads the table in `suite.rs` as text, apart from the macros that expand it, and compares it with
-//! the tests that a test program lists.
+//! Reads the table in `suite.rs` as text, apart from the macros that expand it, and compares it
+//! with the tests that a test program lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;

@@ -126,7 +126,7 @@ fn a_lone_node_reports_no_slots_and_a_standalone_server_refuses() {
             let single = Server::start(kind, &Setup::default());
             let outcome = read(&single, form);
             assert!(matches!(outcome, Err(MapError::Refused(_))), "{outcome:?}");
-            let answer = Link::open(&single).run(&Command::ReadOnly, false);
+            let answer = Socket::open(&single).run(&Command::ReadOnly, false);
             match kind {
                 Kind::Redis => {
                     let text = "ERR This instance has cluster support disabled";
@@ -285,7 +285,7 @@ fn address(server: &Server) -> Address {
 /// The map that a server reports.
 fn read(server: &Server, form: TopologyForm) -> Result<SlotMap, MapError> {
     let asked = address(server);
-    match Link::open(server).run(&Command::Topology(form), false) {
+    match Socket::open(server).run(&Command::Topology(form), false) {
         Ok(Reply::Topology(frame)) => SlotMap::read(form, &frame, &Viewpoint::as_told(&asked)),
         Err(Failure::Server(error)) => Err(MapError::Refused(error)),
         other => panic!("{other:?}"),
@@ -295,13 +295,17 @@ fn read(server: &Server, form: TopologyForm) -> Result<SlotMap, MapError> {
 /// A client with a map and connections to all nodes, which makes one call after another.
 struct Client {
     map: SlotMap,
-    links: Vec<(Address, Link)>,
+    connections: Vec<(Address, Socket)>,
 }
 
 impl Client {
     fn of(cluster: &Cluster) -> Self {
-        let links = cluster.servers.iter().map(|server| (address(server), Link::open(server)));
-        Self { map: cluster.map(0, TopologyForm::Shards).unwrap(), links: links.collect() }
+        let connections =
+            cluster.servers.iter().map(|server| (address(server), Socket::open(server)));
+        Self {
+            map: cluster.map(0, TopologyForm::Shards).unwrap(),
+            connections: connections.collect(),
+        }
     }
 
     /// Returns the answer to a command, and the number of redirects before it. It never waits.
@@ -310,8 +314,8 @@ impl Client {
         let mut to = self.map.master(slot).unwrap().address.clone();
         let mut asking = false;
         loop {
-            let link = self.links.iter_mut().find(|(address, _)| *address == to);
-            let answer = link.unwrap().1.run(command, asking);
+            let connection = self.connections.iter_mut().find(|(address, _)| *address == to);
+            let answer = connection.unwrap().1.run(command, asking);
             let (now, expires) = (Instant::ORIGIN, Instant::from_millis(5_000));
             match hops.answered(&answer, &Viewpoint::as_told(&to), now, expires).unwrap() {
                 Next::Settle => return (answer, hops.redirects()),
@@ -333,14 +337,14 @@ impl Client {
 }
 
 /// The core's connection on a blocking socket, one command at a time.
-struct Link {
+struct Socket {
     connection: Connection,
     stream: TcpStream,
     rx: BytesMut,
     tx: Output,
 }
 
-impl Link {
+impl Socket {
     fn open(server: &Server) -> Self {
         let setup = connection::Setup::new(Duration::from_secs(5), Duration::from_secs(5));
         let mut tx = Output::new();

@@ -33,7 +33,7 @@ fn all(kind: Kind) {
     collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        links_come_and_go(kind).await;
+        connections_come_and_go(kind).await;
         commands_time_out_and_are_sent_again(kind).await;
         entries_cannot_be_read(kind).await;
         a_server_is_away(kind).await;
@@ -57,7 +57,7 @@ fn all(kind: Kind) {
     }
 }
 
-async fn links_come_and_go(kind: Kind) {
+async fn connections_come_and_go(kind: Kind) {
     let server = Server::start(kind, &Setup::default().password(PASSWORD));
     let port = server.address().port();
     let cache = open(builder(&server.url(3))).await;
@@ -233,7 +233,7 @@ async fn a_slot_moves(kind: Kind) {
     const PART: &str = "the server is a node of a cluster and serves a part of the keys";
     assert!(events(by.port(), PART).is_empty() && events(to.port(), PART).is_empty());
     let cache = open(builder(&format!("redis://{to}")).minsize(2)).await;
-    until("it has two links", || cache.info().pool().unwrap().open == 2).await;
+    until("it has two connections", || cache.info().pool().unwrap().open == 2).await;
     let told = events(to.port(), PART);
     assert_eq!(told.iter().map(|told| told.level).collect::<Vec<_>>(), [Level::WARN]);
     cache.disconnect().await.unwrap();

@@ -22,9 +22,9 @@ fn every_public_type_has_an_example_or_names_the_one_that_shows_it() {
             let is_it = |item: &&Item| item.is_type && item.name == shown;
             let own = items.iter().filter(|item| item.is_in(folder)).filter(is_it);
             let own: Vec<_> = own.collect();
-            // A crate may export a type of another one, or of none of ours. If a type is in no source,
-            // the list is not up to date, which `scripts/public-api` reports. A module of its own may
-            // have the seal of a trait under the same name.
+            // A crate may export a type of another one, or of none of ours. If a type is in no
+            // source, the list is not up to date, which `scripts/public-api` reports. A module of
+            // its own may have the seal of a trait under the same name.
             let defined = if own.is_empty() { items.iter().filter(is_it).collect() } else { own };
             types += defined.len();
             if !defined.is_empty() && !defined.iter().any(|item| is_shown(item, &items)) {

@@ -5,10 +5,11 @@
 //! ```
 //!
 //! Each mixture runs in a process of its own, which writes several times what fits, and prints the
-//! most that it was resident with, beyond what it began with. Reads `/proc`, so it is for Linux. The
-//! program fails if a mixture takes more than is documented.
+//! most that it was resident with, beyond what it began with. Reads `/proc`, so it is for Linux.
+//! The program fails if a mixture takes more than is documented.
 //!
-//! Two of them keep the values in plain vectors, without a store: what they take is the allocator's.
+//! Two of them keep the values in plain vectors, without a store: what they take is the
+//! allocator's.
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::indexing_slicing, reason = "a tool")]
 
 use std::cell::RefCell;
@@ -123,7 +124,8 @@ fn vectors(store: &mut Store, goes: Goes) {
     }
 }
 
-/// What a vector takes beside its bytes: its place in a queue that may be half empty, and the allocator's header.
+/// What a vector takes beside its bytes: its place in a queue that may be half empty, and the
+/// allocator's header.
 const OF_A_VECTOR: u64 = 64;
 
 /// Three times: twice as many values of each length as fit.

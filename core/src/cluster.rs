@@ -10,8 +10,9 @@
 //! | [`refresh`] | when to read the map again, and from which node |
 //! | [`split`] | splits commands for many keys into parts that a node accepts, and joins their answers |
 //!
-//! A call hashes its key, looks its slot up in the map and goes to that node. Everything else happens only
-//! if the cluster has changed, or is changing. Nothing here knows a connection, a pool or a clock.
+//! A call hashes its key, looks its slot up in the map and goes to that node. Everything else
+//! happens only if the cluster has changed, or is changing. Nothing here knows a connection, a pool
+//! or a clock.
 
 pub mod address;
 pub mod key_route;

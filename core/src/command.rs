@@ -5,8 +5,8 @@
 //!
 //! All that others have to know of a command is in one place, `Command::facts`: its name, its keys
 //! and values, its expiry, and what it does to its keys. A new command needs an arm there, one in
-//! `resp/encode.rs` for the wire, one in `memory/store.rs` and one in `dummy.rs`. The client's operation
-//! that sends it is in its `ops`.
+//! `resp/encode.rs` for the wire, one in `memory/store.rs` and one in `dummy.rs`. The client's
+//! operation that sends it is in its `ops`.
 
 use alloc::vec::Vec;
 use core::slice;
@@ -61,8 +61,8 @@ pub enum Command<'a> {
         /// How long the value lives.
         expiry: Expiry,
     },
-    /// Stores many values, each key with its timeout in one atomic step. There are as many values as
-    /// keys. Answered by [`Reply::Done`](crate::reply::Reply::Done).
+    /// Stores many values, each key with its timeout in one atomic step. There are as many values
+    /// as keys. Answered by [`Reply::Done`](crate::reply::Reply::Done).
     SetMany {
         /// The keys.
         keys: Keys<'a>,
@@ -96,12 +96,14 @@ pub enum Command<'a> {
         /// The new timeout from now on; `Never` takes the timeout away.
         expiry: Expiry,
     },
-    /// Takes a key's timeout away without a script, by `PERSIST` and `EXISTS` in a row: for a server
-    /// that lets its user run no scripts, see [`without_script`](Self::without_script).
-    /// Answered by [`Reply::Flag`](crate::reply::Reply::Flag): whether the key was there after that.
+    /// Takes a key's timeout away without a script, by `PERSIST` and `EXISTS` in a row: for a
+    /// server that lets its user run no scripts, see [`without_script`](Self::without_script).
+    /// Answered by [`Reply::Flag`](crate::reply::Reply::Flag): whether the key was there after
+    /// that.
     ///
-    /// Another client may change the key between the two. If it stores the absent key with a timeout just
-    /// then, the answer is yes and the timeout stays; if it removes the key, the answer is no.
+    /// Another client may change the key between the two. If it stores the absent key with a
+    /// timeout just then, the answer is yes and the timeout stays; if it removes the key, the
+    /// answer is no.
     Persist(Key<'a>),
     /// Adds to a number in one atomic step; the key keeps its timeout. Answered by
     /// [`Reply::Number`](crate::reply::Reply::Number) or refused with a
@@ -130,11 +132,13 @@ pub enum Command<'a> {
     /// Whether the backend is reachable. Answered by [`Reply::Done`](crate::reply::Reply::Done).
     Ping,
     /// Which nodes of a cluster serve which slots, as a node sees it. Answered by
-    /// [`Reply::Topology`](crate::reply::Reply::Topology), or refused by a backend that is not a cluster.
+    /// [`Reply::Topology`](crate::reply::Reply::Topology), or refused by a backend that is not a
+    /// cluster.
     Topology(TopologyForm),
-    /// Lets a replica of a cluster answer reads of its slots on this connection from now on, instead of
-    /// redirecting them to its master. Answered by [`Reply::Done`](crate::reply::Reply::Done), or refused
-    /// by a backend that is not a cluster; Valkey accepts it without a cluster too.
+    /// Lets a replica of a cluster answer reads of its slots on this connection from now on,
+    /// instead of redirecting them to its master. Answered by
+    /// [`Reply::Done`](crate::reply::Reply::Done), or refused by a backend that is not a cluster;
+    /// Valkey accepts it without a cluster too.
     ReadOnly,
 }
 
@@ -242,8 +246,8 @@ impl<'a> Facts<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// The one place that describes each command. Inlined, so that each caller computes only the facts
-    /// that it uses.
+    /// The one place that describes each command. Inlined, so that each caller computes only the
+    /// facts that it uses.
     #[inline(always)]
     fn facts(&self) -> Facts<'a> {
         use CommandKeys::{All, Many, None, One, Stem, Whole};
@@ -293,8 +297,8 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// The server's name of the command, for logs and counts: `GET`. It reveals no keys or values. A command
-    /// that is sent as several, or as a script, has the name of its effect:
+    /// The server's name of the command, for logs and counts: `GET`. It reveals no keys or values.
+    /// A command that is sent as several, or as a script, has the name of its effect:
     /// [`SetMany`](Self::SetMany) is `MSET`, [`Incr`](Self::Incr) is `INCRBY`,
     /// [`DeleteIf`](Self::DeleteIf) is `UNLINK`.
     #[must_use]
@@ -328,7 +332,8 @@ impl<'a> Command<'a> {
         if let CommandKeys::One(_) = facts.keys { facts.values.first() } else { None }
     }
 
-    /// The length in bytes of the longest argument that the caller chose, as it is sent to a server.
+    /// The length in bytes of the longest argument that the caller chose, as it is sent to a
+    /// server.
     #[inline]
     #[must_use]
     pub fn largest_argument(&self) -> usize {
@@ -362,8 +367,9 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// A command that does the same without a script, in steps between which other clients may come. `None`
-    /// if it is sent as no script, or if only a script does it in one step, as its callers rely on.
+    /// A command that does the same without a script, in steps between which other clients may
+    /// come. `None` if it is sent as no script, or if only a script does it in one step, as its
+    /// callers rely on.
     #[must_use]
     pub fn without_script(&self) -> Option<Self> {
         if let Self::Touch { key, expiry: Expiry::Never } = self {
@@ -373,8 +379,8 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Whether it can be sent as several commands of its kind, each for some of its keys. Their replies
-    /// together are the reply to the whole, though not of one moment.
+    /// Whether it can be sent as several commands of its kind, each for some of its keys. Their
+    /// replies together are the reply to the whole, though not of one moment.
     #[must_use]
     pub fn is_divisible(&self) -> bool {
         matches!(self, Self::GetMany(keys) if keys.len() > 1)

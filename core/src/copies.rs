@@ -1,5 +1,6 @@
-//! Copies small values out of the memory that they lie in: out of a receive buffer, which a kept value
-//! would keep alive, or out of a store, which a caller must not share while it looks at a value.
+//! Copies small values out of the memory that they lie in: out of a receive buffer, which a kept
+//! value would keep alive, or out of a store, which a caller must not share while it looks at a
+//! value.
 //!
 //! An allocation for each would cost more than everything else about a small value, so many share
 //! a block of [`Copies::BLOCK`] bytes. A block is written once from front to back, and again when
@@ -14,7 +15,8 @@ pub struct Copies {
 }
 
 impl Copies {
-    /// The size of a shared block in bytes: at most that much memory stays alive for one small value.
+    /// The size of a shared block in bytes: at most that much memory stays alive for one small
+    /// value.
     pub const BLOCK: usize = 2 * 1024;
 
     /// The longest value that shares a block; a longer one has an allocation of its own.
@@ -29,8 +31,8 @@ impl Copies {
         if self.block.len() < value.len() {
             self.renew();
         }
-        // The block is zeroed in advance and cut from the front: this takes two thirds of the time of
-        // appending to a block that is not.
+        // The block is zeroed in advance and cut from the front: this takes two thirds of the time
+        // of appending to a block that is not.
         let mut part = self.block.split_to(value.len());
         part.copy_from_slice(value);
         part.freeze()

@@ -2,9 +2,9 @@
 //!
 //! # Theory of operation
 //!
-//! RFC 8305 (happy eyeballs), with one change: the winner is the first address that has *greeted*, not
-//! the first that has connected. A proxy, or a kernel with a backlog, accepts on behalf of a server
-//! that is dead; only an answer proves that the server works.
+//! RFC 8305 (happy eyeballs), with one change: the winner is the first address that has *greeted*,
+//! not the first that has connected. A proxy, or a kernel with a backlog, accepts on behalf of a
+//! server that is dead; only an answer proves that the server works.
 //!
 //! Addresses are [interleaved](order) by family, so that a family without a route costs one delay.
 //! The next address starts [`Dial::STAGGER`] after the one before, or at once when an attempt has
@@ -76,8 +76,8 @@ pub enum DialEnd {
 }
 
 impl Dial {
-    /// The longest time that the next attempt waits for the one before: the *Connection Attempt Delay*
-    /// that RFC 8305, section 5, recommends.
+    /// The longest time that the next attempt waits for the one before: the *Connection Attempt
+    /// Delay* that RFC 8305, section 5, recommends.
     pub const STAGGER: Duration = Duration::from_millis(250);
     /// The most attempts that run at the same time.
     pub const MOST_AT_ONCE: usize = 32;

@@ -180,7 +180,8 @@ pub enum ServerErrorKind {
     NoProto,
     /// `WRONGTYPE`: the key holds a value that is not a string.
     WrongType,
-    /// `MOVED`: another node of the cluster serves the key. See [`Redirect`](crate::cluster::redirect::Redirect).
+    /// `MOVED`: another node of the cluster serves the key. See
+    /// [`Redirect`](crate::cluster::redirect::Redirect).
     Moved,
     /// `ASK`: another node of the cluster serves the key for this one request.
     Ask,

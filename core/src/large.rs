@@ -1,9 +1,9 @@
 //! Which keys had large values lately, so that commands for them can be kept apart from others.
 //!
 //! A command that is sent on a connection behind one for a large value waits for all of that value.
-//! Nothing about a `GET` tells how large its reply will be. But a value that was large the last time
-//! most likely is again. So a key is noted when a large value of it arrives, and forgotten when a
-//! small one does.
+//! Nothing about a `GET` tells how large its reply will be. But a value that was large the last
+//! time most likely is again. So a key is noted when a large value of it arrives, and forgotten
+//! when a small one does.
 //!
 //! A key is noted by 32 bits of its hash, in a small table in which a later key replaces an
 //! earlier one. Two keys are confused with a chance of one in 2^32, which costs time and nothing

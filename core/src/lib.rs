@@ -6,7 +6,8 @@
 //! (`submit`), reports events to it (`handle`), takes the next thing to do from it (`poll`) and
 //! asks when to call it again (`deadline`).
 //!
-//! The modules. Each imports only from its own row and from those below it; `scripts/layers` checks that.
+//! The modules. Each imports only from its own row and from those below it; `scripts/layers` checks
+//! that.
 //!
 //! | module | duty |
 //! |---|---|
@@ -27,9 +28,9 @@
 //! | [`time`], [`copies`] | time as a value; where small values are copied to |
 //! | [`error`], [`shown`], [`secret`] | errors, and the parts of a text that they may show |
 //!
-//! The modules `copies`, `dial`, `large`, `number`, `pool`, `resp`, `retry`, `script`, `shown` and `value`
-//! are public for the other crates of this project alone, and not documented: they may change in any
-//! release. What users of the others need of them is exported there.
+//! The modules `copies`, `dial`, `large`, `number`, `pool`, `resp`, `retry`, `script`, `shown` and
+//! `value` are public for the other crates of this project alone, and not documented: they may
+//! change in any release. What users of the others need of them is exported there.
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
 #![cfg_attr(

@@ -16,18 +16,18 @@
 //!             leads, or alone               └───────┴───────▶ Return
 //! ```
 //!
-//! The caller carries out each [`LoadStep`] and reports the result as a [`LoadEvent`]. It keeps what
-//! belongs to a step: the command under way, its part in the flight, the loader, the encoded bytes.
-//! The machine keeps the loaded value until it is returned.
+//! The caller carries out each [`LoadStep`] and reports the result as a [`LoadEvent`]. It keeps
+//! what belongs to a step: the command under way, its part in the flight, the loader, the encoded
+//! bytes. The machine keeps the loaded value until it is returned.
 //!
 //! * **A cache that is away does not take the value from the caller.** If the lookup failed with an
-//!   outage, the loader runs and nothing is stored. If the store failed with an outage, or the cache
-//!   was disconnected meanwhile, the loaded value is returned. Any other error is returned.
+//!   outage, the loader runs and nothing is stored. If the store failed with an outage, or the
+//!   cache was disconnected meanwhile, the loaded value is returned. Any other error is returned.
 //! * **A caller looks its key up twice at most.** While loads keep ending, it could look again for
 //!   ever. During an outage the second lookup is left out, because it could find nothing.
 //! * **A caller that is alone stores nothing.** It has no part in a flight, so no write of its key
-//!   could forbid the store. It is alone if the backend has no flights, if it would wait for itself,
-//!   or if it cannot read the value of its leader.
+//!   could forbid the store. It is alone if the backend has no flights, if it would wait for
+//!   itself, or if it cannot read the value of its leader.
 
 mod participant;
 #[cfg(test)]
@@ -71,8 +71,8 @@ enum LoadStage<V> {
 
 /// What the caller does next. `E` is its error.
 ///
-/// The example of [`Load`] goes through the steps of a leader, the one of [`LoadEvent`] through those of
-/// a follower.
+/// The example of [`Load`] goes through the steps of a leader, the one of [`LoadEvent`] through
+/// those of a follower.
 #[derive(PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum LoadStep<V, E> {

@@ -262,7 +262,7 @@ impl Settings {
     pub const LEAST_AGE: Duration = Duration::from_millis(100);
     /// The highest number of connections that a pool may be configured to open: the number that a
     /// server accepts from all of its clients by default (`maxclients`).
-    pub const MOST_LINKS: usize = 10_000;
+    pub const MOST_CONNECTIONS: usize = 10_000;
     /// The default number of commands that one connection may have in flight.
     pub const MAX_IN_FLIGHT: usize = 16 * 1024;
     /// The default number of bytes that may be queued on one connection.
@@ -292,8 +292,8 @@ impl Settings {
         };
         let minsize = options.minsize.unwrap_or(Self::MINSIZE);
         let maxsize = bound("maxsize", options.maxsize, Self::MAXSIZE)?;
-        for (option, links) in [("minsize", minsize), ("maxsize", maxsize)] {
-            check::at_most(option, links, Self::MOST_LINKS)?;
+        for (option, connections) in [("minsize", minsize), ("maxsize", maxsize)] {
+            check::at_most(option, connections, Self::MOST_CONNECTIONS)?;
         }
         if minsize > maxsize {
             let default = options.maxsize.is_none();

@@ -2,36 +2,37 @@
 //!
 //! # Theory of operation
 //!
-//! A connection is dialling, open or closing. The pool keeps `minsize` connections and may have `maxsize`,
-//! all states counted together. It dials
+//! A connection is dialling, open or closing. The pool keeps `minsize` connections and may have
+//! `maxsize`, all states counted together. It dials
 //!
-//! * to reach `minsize`, up to [`Pool::DIALS`] at a time, or [`Pool::FIRST_DIALS`] while no connection is
-//!   open, and
+//! * to reach `minsize`, up to [`Pool::DIALS`] at a time, or [`Pool::FIRST_DIALS`] while no
+//!   connection is open, and
 //! * one more at a time when callers found every connection busy ([`PoolInput::Demand`]).
 //!
-//! A connection above `minsize` that has idled for [`Pool::IDLE`] is closed, but never the last one. After
-//! a dial failed or a connection was lost, the next dial waits for the backoff, and until one succeeds
-//! again there is only one dial at a time. A connection counts as a success once it has answered a
-//! command, however soon it ended, or has lasted for [`Pool::STABLE`]. So a server that accepts, greets
-//! and hangs up causes no storm, and a server behind a short-lived proxy causes no long waits. A
-//! connection that was dialled before the last failure and ends after it, without such a success, is no
-//! failure of its own: it shares the cause.
+//! A connection above `minsize` that has idled for [`Pool::IDLE`] is closed, but never the last
+//! one. After a dial failed or a connection was lost, the next dial waits for the backoff, and
+//! until one succeeds again there is only one dial at a time. A connection counts as a success once
+//! it has answered a command, however soon it ended, or has lasted for [`Pool::STABLE`]. So a
+//! server that accepts, greets and hangs up causes no storm, and a server behind a short-lived
+//! proxy causes no long waits. A connection that was dialled before the last failure and ends after
+//! it, without such a success, is no failure of its own: it shares the cause.
 //!
 //! While no connection is open callers wait, each until its own deadline. Waiting becomes
-//! [hopeless](Pool::is_hopeless) once the server has refused the credentials, or once the given patience
-//! has passed since the first dial without an open connection. Callers then fail at once. This ends when a
-//! connection opens, or when a caller wants one after no caller has for the whole patience.
+//! [hopeless](Pool::is_hopeless) once the server has refused the credentials, or once the given
+//! patience has passed since the first dial without an open connection. Callers then fail at once.
+//! This ends when a connection opens, or when a caller wants one after no caller has for the whole
+//! patience.
 //!
-//! If a server was [silent](Pool::silent) on one connection for the whole patience, and nothing was heard
-//! lately on any other, the server counts as silent on all, so that no other connection costs its callers
-//! the same wait. Then callers wait only for a short grace, in which a dial may prove the server alive, and
-//! fail after it.
+//! If a server was [silent](Pool::silent) on one connection for the whole patience, and nothing was
+//! heard lately on any other, the server counts as silent on all, so that no other connection costs
+//! its callers the same wait. Then callers wait only for a short grace, in which a dial may prove
+//! the server alive, and fail after it.
 //!
-//! With a [greatest age](Pool::limit_age) a connection that has reached it is replaced, so that the pool
-//! follows a name that now resolves to another address. The pool dials the new connection first, and the
-//! old one takes commands until the new one is open. A full pool has no room for that: it first closes one
-//! old connection at a time, and only while dials succeed. Each connection draws its age, so that those
-//! which were opened together do not close together.
+//! With a [greatest age](Pool::limit_age) a connection that has reached it is replaced, so that the
+//! pool follows a name that now resolves to another address. The pool dials the new connection
+//! first, and the old one takes commands until the new one is open. A full pool has no room for
+//! that: it first closes one old connection at a time, and only while dials succeed. Each
+//! connection draws its age, so that those which were opened together do not close together.
 //!
 //! The pool knows neither the sockets nor the waiting callers. Its owner reports events (`handle`),
 //! carries out the actions (`poll`, until it returns `None`) and polls again at the `deadline`.
@@ -63,8 +64,8 @@ pub struct Pool {
     next: u64,
     /// The value of `next` at the last failure. The end of an earlier connection is no new failure.
     next_by_failure: u64,
-    /// The time of the last search for idle connections, and how far it came: the connections from this one
-    /// on need no second look at that time.
+    /// The time of the last search for idle connections, and how far it came: the connections from
+    /// this one on need no second look at that time.
     looked: Option<(Instant, ConnectionId)>,
     backoff: Backoff,
     not_before: Instant,
@@ -102,18 +103,19 @@ pub enum PoolInput {
         /// Whether the server has answered a command on it.
         answered: bool,
     },
-    /// The server hung up during the greeting of a connection, and another one is to be dialled at once with
-    /// another greeting. This is no failure.
+    /// The server hung up during the greeting of a connection, and another one is to be dialled at
+    /// once with another greeting. This is no failure.
     GreetedAnew(ConnectionId),
-    /// A caller found no connection, or every connection busy. It has no effect while a connection is being
-    /// dialled: a caller that still wants one afterwards reports it again.
+    /// A caller found no connection, or every connection busy. It has no effect while a connection
+    /// is being dialled: a caller that still wants one afterwards reports it again.
     Demand,
     /// The credentials have changed: the server may accept these.
     Renewed,
-    /// Another server is in use from now on. All connections to the old one close, others are dialled at
-    /// once, and earlier failures do not count for them. If the server changes again within
-    /// [`Pool::STABLE`], which a wrong report can cause, dials wait for the backoff as after a failure.
-    /// Before the first dial this is not a move: the pool only learns the server's address.
+    /// Another server is in use from now on. All connections to the old one close, others are
+    /// dialled at once, and earlier failures do not count for them. If the server changes again
+    /// within [`Pool::STABLE`], which a wrong report can cause, dials wait for the backoff as after
+    /// a failure. Before the first dial this is not a move: the pool only learns the server's
+    /// address.
     Moved,
 }
 
@@ -138,8 +140,8 @@ impl Pool {
     /// How long a connection that has answered nothing must last to count as a success.
     pub const STABLE: Duration = Duration::from_secs(1);
 
-    /// A pool without connections, which wants `minsize` of them. `patience` is how long callers may
-    /// wait while no connection is open; the seed is for the backoff's jitter.
+    /// A pool without connections, which wants `minsize` of them. `patience` is how long callers
+    /// may wait while no connection is open; the seed is for the backoff's jitter.
     #[must_use]
     pub fn new(
         minsize: usize,
@@ -187,7 +189,8 @@ impl Pool {
         }
     }
 
-    /// How long the backoff holds back the next dial; `None` if no dial is wanted, or if it may begin.
+    /// How long the backoff holds back the next dial; `None` if no dial is wanted, or if it may
+    /// begin.
     #[must_use]
     pub fn held_back(&self, now: Instant) -> Option<Duration> {
         let left = self.not_before.since(now);
@@ -236,15 +239,16 @@ impl Pool {
         self.max_age = max_age;
     }
 
-    /// Declares that callers come before the first connection is open. Until it is, they fail at once after
-    /// the first dial that fails.
+    /// Declares that callers come before the first connection is open. Until it is, they fail at
+    /// once after the first dial that fails.
     pub fn begin_lazily(&mut self) {
         self.unproven = true;
     }
 
-    /// Reports that an open connection is about to end, as nothing was heard on it for as long as a response
-    /// may take. If nothing was heard on any other for half as long, returns all the others: each must close
-    /// once its commands in flight have ended. They count until they have ended.
+    /// Reports that an open connection is about to end, as nothing was heard on it for as long as a
+    /// response may take. If nothing was heard on any other for half as long, returns all the
+    /// others: each must close once its commands in flight have ended. They count until they have
+    /// ended.
     pub fn silent(
         &mut self,
         connection: ConnectionId,
@@ -257,7 +261,8 @@ impl Pool {
         if others.iter().any(|id| is_heard(*id)) {
             return Vec::new();
         }
-        // If the connection was closing already, its end counts as no failure and does not set this.
+        // If the connection was closing already, its end counts as no failure and does not set
+        // this.
         self.not_before = self.not_before.max(now);
         let from = now + Self::GRACE.min(self.patience);
         self.failing_from = Some(self.failing_from.map_or(from, |before| before.min(from)));
@@ -266,8 +271,8 @@ impl Pool {
         others
     }
 
-    /// Returns the next action; to be called until it returns `None`. `idle_since` returns since when an
-    /// open connection has been idle, or `None` if it is not.
+    /// Returns the next action; to be called until it returns `None`. `idle_since` returns since
+    /// when an open connection has been idle, or `None` if it is not.
     pub fn poll(
         &mut self,
         now: Instant,
@@ -346,7 +351,7 @@ impl Pool {
 
     /// Whether the pool dials even if no caller wants a connection.
     #[must_use]
-    pub fn keeps_links(&self) -> bool {
+    pub fn keeps_connections(&self) -> bool {
         self.minsize > 0
     }
 

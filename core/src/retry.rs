@@ -64,17 +64,17 @@ impl Backoff {
 /// Whether a command whose connection was lost may be sent again: always if its last byte was never
 /// written, else only if it changes nothing.
 ///
-/// Even a write that has the same effect twice as once is not repeated. A server that is stopped, or
-/// slow, may read the first copy long after it answered the second. That would undo the writes that
-/// were acknowledged in between.
+/// Even a write that has the same effect twice as once is not repeated. A server that is stopped,
+/// or slow, may read the first copy long after it answered the second. That would undo the writes
+/// that were acknowledged in between.
 #[must_use]
 pub fn after_loss(command: &Command<'_>, may_have_run: bool) -> bool {
     !may_have_run || command.changes_nothing()
 }
 
-/// Whether an answered command is worth sending again at once: the server reported that it did not run
-/// it, and sending it again mends the reason. Only a script qualifies, when the server has forgotten
-/// it.
+/// Whether an answered command is worth sending again at once: the server reported that it did not
+/// run it, and sending it again mends the reason. Only a script qualifies, when the server has
+/// forgotten it.
 #[must_use]
 pub fn after_answer(command: &Command<'_>, answer: &Answer) -> bool {
     lacks_script(answer) && Expect::of(command).is_of_a_script()

@@ -43,17 +43,17 @@ return 1",
 /// Adds `ARGV[2]` to a number: as an integer if `ARGV[1]` is `i`, as a double if it is `f`.
 /// Returns the new value as a blob. If there can be no sum, returns the reason as a status.
 ///
-/// If the key is absent and `ARGV[3]` is given, the script stores and returns `ARGV[3]`, with a timeout of
-/// `ARGV[4]` milliseconds if they are given. `ARGV[3]` is the sum of the initial number and `ARGV[2]`, which
-/// the client has computed. If that sum does not exist, `ARGV[3]` is the status that reports it, which
-/// begins with a letter.
+/// If the key is absent and `ARGV[3]` is given, the script stores and returns `ARGV[3]`, with a
+/// timeout of `ARGV[4]` milliseconds if they are given. `ARGV[3]` is the sum of the initial number
+/// and `ARGV[2]`, which the client has computed. If that sum does not exist, `ARGV[3]` is the
+/// status that reports it, which begins with a letter.
 ///
-/// INCRBY does not accept 2^63, the opposite of the lowest integer. The script adds it in two steps; as the
-/// number must be negative, both succeed.
+/// INCRBY does not accept 2^63, the opposite of the lowest integer. The script adds it in two
+/// steps; as the number must be negative, both succeed.
 ///
-/// The key keeps its timeout: by INCRBY itself, by KEEPTTL, or on a server too old for that (before 6.0) by
-/// setting again the time that was left. A sum that is not finite is an overflow, and so is any sum with a
-/// delta that is not finite.
+/// The key keeps its timeout: by INCRBY itself, by KEEPTTL, or on a server too old for that (before
+/// 6.0) by setting again the time that was left. A sum that is not finite is an overflow, and so is
+/// any sum with a delta that is not finite.
 pub const INCR: Script = Script {
     index: 1,
     source: "\

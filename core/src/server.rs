@@ -1,4 +1,5 @@
-//! The servers that a cache talks to: where they are, how to find them, and what they are told first.
+//! The servers that a cache talks to: where they are, how to find them, and what they are told
+//! first.
 
 use alloc::string::String;
 use alloc::vec::Vec;

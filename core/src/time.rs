@@ -68,8 +68,8 @@ impl fmt::Debug for Instant {
 /// A time of day: nanoseconds since 1970-01-01 00:00 UTC, without leap seconds. The range ends in
 /// the year 2554; arithmetic saturates at both ends.
 ///
-/// Unlike an [`Instant`] it means the same in every process, and it may jump in either direction when
-/// the clock of the machine is set. So it may be wrong by minutes, and no deadline is ever
+/// Unlike an [`Instant`] it means the same in every process, and it may jump in either direction
+/// when the clock of the machine is set. So it may be wrong by minutes, and no deadline is ever
 /// computed from it.
 ///
 /// ```

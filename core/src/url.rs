@@ -15,9 +15,10 @@
 //! ```
 //!
 //! Any of them may end in a query of [`Options`]. Within a URL, a password must be percent-encoded
-//! (above all its `:`, `/`, `?`, `#`, `@` and spaces). It is only ever shown as [`Secret::MASK`](crate::secret::Secret::MASK):
-//! neither a [`CacheUrl`] nor a [`UrlError`] prints the part before an `@`, not even if the URL is
-//! malformed. This module knows neither the meaning of the options nor how to reach a server.
+//! (above all its `:`, `/`, `?`, `#`, `@` and spaces). It is only ever shown as
+//! [`Secret::MASK`](crate::secret::Secret::MASK): neither a [`CacheUrl`] nor a [`UrlError`] prints
+//! the part before an `@`, not even if the URL is malformed. This module knows neither the meaning
+//! of the options nor how to reach a server.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -37,8 +38,8 @@ mod tests;
 
 /// A parsed cache URL.
 ///
-/// `Display` prints an equivalent URL, in which [`Secret::MASK`](crate::secret::Secret::MASK) replaces the password, and also
-/// the part before an `@` in the name of a store.
+/// `Display` prints an equivalent URL, in which [`Secret::MASK`](crate::secret::Secret::MASK)
+/// replaces the password, and also the part before an `@` in the name of a store.
 ///
 /// ```
 /// use async_caches_core::url::{Backend, CacheUrl};

@@ -1,4 +1,5 @@
-//! Counts steps in tests, so that they can assert a cost without a clock. Outside of tests it does nothing.
+//! Counts steps in tests, so that they can assert a cost without a clock. Outside of tests it does
+//! nothing.
 
 /// A count of the steps taken.
 #[derive(Debug)]

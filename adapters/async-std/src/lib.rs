@@ -123,7 +123,8 @@ impl Runtime for AsyncStd {
     }
 }
 
-/// A connected socket; a TCP socket has `TCP_NODELAY` set. The example of [`AsyncStd`] connects one.
+/// A connected socket; a TCP socket has `TCP_NODELAY` set. The example of [`AsyncStd`] connects
+/// one.
 #[derive(Debug)]
 pub struct Socket<S>(Async<S>);
 

@@ -1,7 +1,7 @@
 //! The backend of a connected cache: no store, a store in memory, or connections to servers.
 //!
-//! A new backend also needs its URL in core's `url.rs`, its settings in `target.rs`, and its calls in
-//! `call.rs`.
+//! A new backend also needs its URL in core's `url.rs`, its settings in `target.rs`, and its calls
+//! in `call.rs`.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

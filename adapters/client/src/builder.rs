@@ -131,11 +131,11 @@ impl Builder {
         self
     }
 
-    /// Maps the host and port that a sentinel reports for the master, or for another sentinel, to the
-    /// address at which this client reaches it, for servers behind address translation. If not given,
-    /// or if the map returns a host and port that cannot be dialled, the reported address is used.
-    /// The sentinels in the URL are never mapped. The function is called each time that a sentinel
-    /// names an address. It must return at once, and the same address each time.
+    /// Maps the host and port that a sentinel reports for the master, or for another sentinel, to
+    /// the address at which this client reaches it, for servers behind address translation. If not
+    /// given, or if the map returns a host and port that cannot be dialled, the reported address is
+    /// used. The sentinels in the URL are never mapped. The function is called each time that a
+    /// sentinel names an address. It must return at once, and the same address each time.
     ///
     /// ```
     /// let builder = async_caches::builder("redis-sentinel://gate:26379/mymaster")

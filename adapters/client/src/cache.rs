@@ -359,8 +359,8 @@ impl Cache {
         remote.start();
     }
 
-    /// Makes connections visible to callers on their fast path. Not if a test makes operations fail,
-    /// as each command must check for that first.
+    /// Makes connections visible to callers on their fast path. Not if a test makes operations
+    /// fail, as each command must check for that first.
     fn publish(&self, remote: &Remote) {
         if self.inner.faults.is_none() {
             remote.publish();

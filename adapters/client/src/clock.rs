@@ -81,9 +81,9 @@ impl ManualClock {
         self.now().since(BEGINNING)
     }
 
-    /// Sets the time of day, as a user or a time server does, and leaves everything else as it is: no
-    /// entry expires and no deadline passes. From there it advances with the clock. Before it is set
-    /// first, the clock begins at 2000-01-01 00:00 UTC. A time before 1970 is taken for 1970.
+    /// Sets the time of day, as a user or a time server does, and leaves everything else as it is:
+    /// no entry expires and no deadline passes. From there it advances with the clock. Before it is
+    /// set first, the clock begins at 2000-01-01 00:00 UTC. A time before 1970 is taken for 1970.
     pub fn set_time_of_day(&self, time: SystemTime) {
         let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut day = lock(&self.0.day);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_caches_core::shown::Shown;
 use serde_json::error::Category;
 
-/// The reason for which a value could not be written as bytes, or bytes could not be read as a value.
+/// The reason for which a value could not be written as bytes, or bytes could not be read as a
+/// value.
 ///
 /// It prints what the codec reports, and hides which codec that is. Clones share one error.
 ///

@@ -1,8 +1,9 @@
 //! What a cache is doing at the moment, for a dashboard: one snapshot for every backend.
 //!
-//! [`Cache::info`](crate::Cache::info) reports the present state. It includes [`Cache::stats`](crate::Cache::stats),
-//! which counts what a store in memory has done. No command is slowed down for it: the numbers come
-//! from places that do the work anyway, and the counters that grow are per connection.
+//! [`Cache::info`](crate::Cache::info) reports the present state. It includes
+//! [`Cache::stats`](crate::Cache::stats), which counts what a store in memory has done. No command
+//! is slowed down for it: the numbers come from places that do the work anyway, and the counters
+//! that grow are per connection.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,13 +27,14 @@ use crate::error::ConnectionFailure;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Info {
-    /// Whether the cache is connected, as [`Cache::is_connected`](crate::Cache::is_connected) returns it.
+    /// Whether the cache is connected, as [`Cache::is_connected`](crate::Cache::is_connected)
+    /// returns it.
     pub connected: bool,
     /// What its backend is doing.
     pub backend: BackendInfo,
     /// How many entries this cache and its clones could not read as the type asked for, since it
-    /// was built: those that [`Cache::get_or_set`](crate::Cache::get_or_set) replaced, those that were a miss, and those that
-    /// were an error.
+    /// was built: those that [`Cache::get_or_set`](crate::Cache::get_or_set) replaced, those that
+    /// were a miss, and those that were an error.
     pub unreadable: u64,
 }
 
@@ -95,7 +97,8 @@ pub struct MemoryInfo {
     /// How many bytes the store may hold, as [`Stats::bytes`] counts them; `None` for no bound.
     /// Before `connect`, the bound that this cache asks for.
     pub max_bytes: Option<u64>,
-    /// What the store has done and what it holds; `None` if not connected. See [`Cache::stats`](crate::Cache::stats).
+    /// What the store has done and what it holds; `None` if not connected. See
+    /// [`Cache::stats`](crate::Cache::stats).
     pub stats: Option<Stats>,
 }
 
@@ -180,10 +183,10 @@ pub struct PoolInfo {
     pub topology: Topology,
     /// The address that is dialled; `None` until a sentinel has named the master.
     pub endpoint: Option<Endpoint>,
-    /// Whether a server has reported, since the cache was connected, that it is a node of a cluster.
-    /// With a URL of one server (`redis://`) the pool then serves only the keys of that node, and calls
-    /// for other keys fail with the error `MOVED`; the URL should be that of a cluster
-    /// (`redis-cluster://`). False if the server did not report it: over RESP2 it cannot.
+    /// Whether a server has reported, since the cache was connected, that it is a node of a
+    /// cluster. With a URL of one server (`redis://`) the pool then serves only the keys of that
+    /// node, and calls for other keys fail with the error `MOVED`; the URL should be that of a
+    /// cluster (`redis-cluster://`). False if the server did not report it: over RESP2 it cannot.
     pub in_cluster: bool,
     /// How many connections the pool keeps.
     pub minsize: usize,

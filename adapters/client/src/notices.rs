@@ -87,12 +87,12 @@ pub enum Tracking {
 pub(crate) struct Subscriber {
     tell: Arc<dyn Fn(Notice<'_>) + Send + Sync>,
     /// The number of connections it was told of, in all pools.
-    links: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Subscriber {
     pub(crate) fn new(tell: impl Fn(Notice<'_>) + Send + Sync + 'static) -> Self {
-        Self { tell: Arc::new(tell), links: Arc::default() }
+        Self { tell: Arc::new(tell), connections: Arc::default() }
     }
 
     pub(crate) fn tell(&self, notice: Notice<'_>) {
@@ -101,7 +101,7 @@ impl Subscriber {
 
     /// Reports a newly opened connection, under a new name.
     pub(crate) fn opened(&self) -> ConnectionName {
-        let connection = ConnectionName(self.links.fetch_add(1, Ordering::Relaxed));
+        let connection = ConnectionName(self.connections.fetch_add(1, Ordering::Relaxed));
         self.tell(Notice::Opened { connection });
         connection
     }

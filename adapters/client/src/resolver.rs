@@ -37,8 +37,9 @@ pub trait Resolve: Send + Sync + 'static {
     /// dropped when that is over. Never called for an IP address.
     ///
     /// # Errors
-    /// Why there are no addresses. The dial fails with [`ConnectionFailure::Name`](crate::ConnectionFailure::Name),
-    /// also if this returns no address.
+    /// Why there are no addresses. The dial fails with
+    /// [`ConnectionFailure::Name`](crate::ConnectionFailure::Name), also if this returns no
+    /// address.
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 }
 

@@ -122,8 +122,8 @@ pub trait Timer: Send + 'static {
     ///
     /// After it was ready it is polled again, often with a later instant and sometimes with the
     /// same one. For the same one it must be ready at once again. So a timer that fires only once,
-    /// as a future does, must be reset after it has fired; it must neither panic nor stay pending. A
-    /// timer that fires early, or wakes its task for nothing, costs a poll and nothing else. A
+    /// as a future does, must be reset after it has fired; it must neither panic nor stay pending.
+    /// A timer that fires early, or wakes its task for nothing, costs a poll and nothing else. A
     /// timer that never fires holds up callers past their deadlines.
     fn poll_until(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -140,16 +140,17 @@ pub trait Timer: Send + 'static {
 /// | [`dial`](Self::dial) | in a spawned task |
 /// | [`poll_budget`](Self::poll_budget) | in the task of a caller, on any thread |
 ///
-/// The sockets and the future of [`ConnectionTask::race`] that `dial` starts may stay on the thread of that
-/// call, as a runtime with a thread per core wants. They need not move between threads, though they
-/// can. Callers on other threads reach a connection through a lock and wake its task, so a waker of
-/// that task must work from any thread.
+/// The sockets and the future of [`ConnectionTask::race`] that `dial` starts may stay on the thread
+/// of that call, as a runtime with a thread per core wants. They need not move between threads,
+/// though they can. Callers on other threads reach a connection through a lock and wake its task,
+/// so a waker of that task must work from any thread.
 ///
 /// A panic in any of these calls leaves the cache as it was.
 ///
 /// # Example
 ///
-/// A runtime of threads that reaches no server. Those of the adapters do, in fewer than 200 lines each.
+/// A runtime of threads that reaches no server. Those of the adapters do, in fewer than 200 lines
+/// each.
 ///
 /// ```
 /// use async_caches::runtime::{BoxFuture, Clock, ConnectionTask, Endpoint, Instant, Runtime, Timer};
@@ -193,12 +194,12 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// The current time, counted from a fixed origin.
     fn now(&self) -> Instant;
 
-    /// The time of day. It may be wrong, and may jump in either direction when the machine's clock is
-    /// set, so no deadline depends on it.
+    /// The time of day. It may be wrong, and may jump in either direction when the machine's clock
+    /// is set, so no deadline depends on it.
     ///
     /// This implementation returns the system's time. If the runtime [has its own
-    /// time](Self::has_own_time), it returns a time of day that passes as [`now`](Self::now) does, so
-    /// that a test sees the same one in every run.
+    /// time](Self::has_own_time), it returns a time of day that passes as [`now`](Self::now) does,
+    /// so that a test sees the same one in every run.
     fn wall_time(&self) -> WallTime {
         match self.has_own_time() {
             true => FIXED_DAY + self.now().since(Instant::ORIGIN),
@@ -259,10 +260,10 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Returns a timer on the clock of [`now`](Self::now).
     fn timer(&self) -> Box<dyn Timer>;
 
-    /// Runs [`connection.race(resolve, connect, timer)`](ConnectionTask::race) in the background. `resolve` is a
-    /// future that looks up the addresses of the host in `to` anew, and `connect` connects to one
-    /// of them. For a unix socket it runs [`connection.drive(connect, timer)`](ConnectionTask::drive).
-    /// `TCP_NODELAY` must be set on a TCP socket.
+    /// Runs [`connection.race(resolve, connect, timer)`](ConnectionTask::race) in the background.
+    /// `resolve` is a future that looks up the addresses of the host in `to` anew, and `connect`
+    /// connects to one of them. For a unix socket it runs [`connection.drive(connect,
+    /// timer)`](ConnectionTask::drive). `TCP_NODELAY` must be set on a TCP socket.
     fn dial(&self, to: Endpoint, connection: ConnectionTask);
 }
 

@@ -1,9 +1,10 @@
 //! TLS settings that are fixed before there is a connection: the trusted authorities, the client
 //! certificate and the server's name, once for all connections of a cache.
 //!
-//! If a URL asks for TLS and the build lacks it, the result is [`TlsConfigError::NotBuilt`](crate::TlsConfigError::NotBuilt). This
-//! is the one place where a cache is opened, so nothing is sent in the clear that should be
-//! encrypted. The data on a connection is not known here.
+//! If a URL asks for TLS and the build lacks it, the result is
+//! [`TlsConfigError::NotBuilt`](crate::TlsConfigError::NotBuilt). This is the one place where a
+//! cache is opened, so nothing is sent in the clear that should be encrypted. The data on a
+//! connection is not known here.
 
 #[cfg(feature = "tls")]
 mod any;

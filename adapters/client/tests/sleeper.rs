@@ -1,5 +1,5 @@
-//! Tests the start of a thread that several callers need at once, in every order in which they can run
-//! and see each other's writes.
+//! Tests the start of a thread that several callers need at once, in every order in which they can
+//! run and see each other's writes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -48,8 +48,8 @@ fn sleeper() -> Sleeper {
     Sleeper::with(bell, AtomicBool::new(false), Mutex::new(()))
 }
 
-/// Two callers report their deadlines at once. Returns whether each was told that the thread will see
-/// it, and how often the thread was started.
+/// Two callers report their deadlines at once. Returns whether each was told that the thread will
+/// see it, and how often the thread was started.
 fn two_callers(sleeper: &Arc<Sleeper>, deadlines: [u64; 2], starts: bool) -> ([bool; 2], usize) {
     let count = std::sync::Arc::new(AtomicUsize::new(0));
     let call = |deadline| {
@@ -110,7 +110,8 @@ fn a_thread_started_by_either_caller_sees_the_earlier_deadline() {
     });
 }
 
-/// The thread, until it has seen the earlier deadline: it would see the later one when it wakes up for that.
+/// The thread, until it has seen the earlier deadline: it would see the later one when it wakes up
+/// for that.
 fn run(due: &Mutex<Vec<u64>>, bell: &Bell) {
     loop {
         bell.look_around();

@@ -16,7 +16,7 @@ use crate::usage;
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     done: [u64; FAULTS.len()],
-    most_links: usize,
+    most_connections: usize,
     /// The most memory in use in the first third, and after it.
     memory: [u64; 2],
 }
@@ -63,8 +63,8 @@ const FAULTS: [(&str, Fault); 11] = [
     ("clients killed", |server, _, _| {
         server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     }),
-    ("links closed", |_, proxy, _| proxy.sever()),
-    ("replies late, on links that live", |_, proxy, _| {
+    ("connections closed", |_, proxy, _| proxy.sever()),
+    ("replies late, on connections that live", |_, proxy, _| {
         proxy.hold();
         thread::sleep(RESPONSE * 2 / 3);
         // One reply for each connection, so that it is kept while its callers give up.
@@ -72,13 +72,13 @@ const FAULTS: [(&str, Fault); 11] = [
         thread::sleep(RESPONSE * 2 / 3);
         proxy.release();
     }),
-    ("links closed, and what they asked arrives late", |_, proxy, _| {
+    ("connections closed, and what they asked arrives late", |_, proxy, _| {
         proxy.delay_requests();
         // Long enough for requests on all connections.
         thread::sleep(Duration::from_millis(50));
         proxy.hang_up();
     }),
-    ("a link reset in a reply", |_, proxy, _| proxy.cut_after(1_000, Ending::Reset)),
+    ("a connection reset in a reply", |_, proxy, _| proxy.cut_after(1_000, Ending::Reset)),
     ("packets lost", |_, proxy, _| {
         let _ = proxy.lose_packets();
     }),
@@ -94,9 +94,9 @@ impl Report {
     fn watch(&mut self, proxy: &Proxy, span: Duration, start: Instant, whole: Duration) {
         let until = Instant::now() + span;
         while Instant::now() < until {
-            let links = usage::links(proxy.address()).unwrap_or(0);
-            assert!(links <= MAXSIZE, "{links} links at once");
-            self.most_links = self.most_links.max(links);
+            let connections = usage::connections(proxy.address()).unwrap_or(0);
+            assert!(connections <= MAXSIZE, "{connections} connections at once");
+            self.most_connections = self.most_connections.max(connections);
             let part = usize::from(start.elapsed() > whole / 3);
             self.memory[part] = self.memory[part].max(usage::memory().unwrap_or(0));
             thread::sleep(Duration::from_millis(20));
@@ -110,7 +110,7 @@ impl fmt::Display for Report {
             writeln!(f, "{count:>8} {name}")?;
         }
         let [early, late] = self.memory.map(|bytes| bytes >> 20);
-        writeln!(f, "links: {} at most, of {MAXSIZE}", self.most_links)?;
+        writeln!(f, "connections: {} at most, of {MAXSIZE}", self.most_connections)?;
         write!(f, "memory: {early} MiB at most in the first third, {late} MiB later")
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn memory() -> Option<u64> {
 ///
 /// Reading the table takes a while, in which connections come and go. A connection that is in two
 /// readings was there the whole time between them, so all of those were there at one moment.
-pub(crate) fn links(to: SocketAddr) -> Option<usize> {
+pub(crate) fn connections(to: SocketAddr) -> Option<usize> {
     let before = sockets(to)?;
     Some(sockets(to)?.intersection(&before).count())
 }

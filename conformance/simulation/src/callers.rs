@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_caches::runtime::{Instant, Timer};
 use async_caches::{Cache, Error, LoadError, Remaining, Timeout};
 use async_caches_conformance::random::Random;
-use async_caches_conformance::said::Said;
+use async_caches_conformance::server_reply::ServerReply;
 use bytes::Bytes;
 
 use crate::agenda::Event;
@@ -128,7 +128,7 @@ impl Caller {
                     }
                 };
                 self.end(id, value, |value| {
-                    Outcome::Said(Wire::Get, value.map_or(Said::Null, Said::Bulk))
+                    Outcome::Reply(Wire::Get, value.map_or(ServerReply::Null, ServerReply::Bulk))
                 });
             }
             Kind::GetMany => {
@@ -142,7 +142,9 @@ impl Caller {
                 let whole: Vec<Bytes> = whole.collect();
                 let got = self.watch(id, kind, versioned!(key, cache.get_many_raw(names))).await;
                 self.end(id, got, |got| {
-                    let said = got.into_iter().map(|value| value.map_or(Said::Null, Said::Bulk));
+                    let said = got
+                        .into_iter()
+                        .map(|value| value.map_or(ServerReply::Null, ServerReply::Bulk));
                     Outcome::Parts(whole.into_iter().zip(said).collect())
                 });
             }
@@ -159,7 +161,7 @@ impl Caller {
                         self.watch(id, kind, versioned!(key, set)).await
                     }
                 };
-                self.end(id, done, |()| Outcome::Said(Wire::Set, Said::OK));
+                self.end(id, done, |()| Outcome::Reply(Wire::Set, ServerReply::OK));
             }
             Kind::Add => {
                 let keeps = self.keeps(index);
@@ -174,8 +176,8 @@ impl Caller {
                         self.watch(id, kind, versioned!(key, add)).await
                     }
                 };
-                let said = |added| if added { Said::OK } else { Said::Null };
-                self.end(id, done, |added| Outcome::Said(Wire::Add, said(added)));
+                let said = |added| if added { ServerReply::OK } else { ServerReply::Null };
+                self.end(id, done, |added| Outcome::Reply(Wire::Add, said(added)));
             }
             Kind::SetMany => {
                 let keeps = self.keeps(index);
@@ -191,7 +193,7 @@ impl Caller {
                 let id = self.reserve(kind, index, vec![first]);
                 let done = self.watch(id, kind, versioned!(key, cache.delete(name))).await;
                 self.end(id, done, |found| {
-                    Outcome::Said(Wire::Unlink, Said::Integer(found.into()))
+                    Outcome::Reply(Wire::Unlink, ServerReply::Integer(found.into()))
                 });
             }
             Kind::DeleteMany => {
@@ -202,7 +204,7 @@ impl Caller {
                 let in_parts = self.in_parts();
                 self.end(id, done, |count| match in_parts {
                     true => Outcome::Removed(count as i64),
-                    false => Outcome::Said(Wire::Unlink, Said::Integer(count as i64)),
+                    false => Outcome::Reply(Wire::Unlink, ServerReply::Integer(count as i64)),
                 });
             }
             Kind::Touch => {
@@ -213,7 +215,9 @@ impl Caller {
                     cache.touch(name).timeout(if forever { Timeout::Never } else { span.into() });
                 let done = self.watch(id, kind, versioned!(key, touch)).await;
                 let wire = if forever { Wire::Persist } else { Wire::Expire };
-                self.end(id, done, |found| Outcome::Said(wire, Said::Integer(found.into())));
+                self.end(id, done, |found| {
+                    Outcome::Reply(wire, ServerReply::Integer(found.into()))
+                });
             }
             Kind::Incr => {
                 let id = self.reserve(kind, index, vec![first]);
@@ -224,14 +228,18 @@ impl Caller {
                     cache.incr(name, delta)
                 };
                 let sum = self.watch(id, kind, versioned!(key, incr)).await;
-                self.end(id, sum, |sum| Outcome::Said(Wire::Incr, Said::text(&sum.to_string())));
+                self.end(id, sum, |sum| {
+                    Outcome::Reply(Wire::Incr, ServerReply::text(&sum.to_string()))
+                });
             }
             Kind::Count => {
                 let keeps = self.keeps(index);
                 let id = self.reserve_for(kind, index, vec![first], keeps);
                 let count = cache.incr(name, id as i64).or_insert(7).timeout(keeps.said);
                 let sum = self.watch(id, kind, versioned!(key, count)).await;
-                self.end(id, sum, |sum| Outcome::Said(Wire::Incr, Said::text(&sum.to_string())));
+                self.end(id, sum, |sum| {
+                    Outcome::Reply(Wire::Incr, ServerReply::text(&sum.to_string()))
+                });
             }
             Kind::DeleteIf => {
                 // The value that the key held a moment ago serves as the value of a lock.
@@ -240,20 +248,20 @@ impl Caller {
                 let held = self.watch(id, Kind::Get, held).await;
                 let value = held.as_ref().and_then(|held| held.as_ref().ok()).cloned().flatten();
                 self.end(id, held, |value| {
-                    Outcome::Said(Wire::Get, value.map_or(Said::Null, Said::Bulk))
+                    Outcome::Reply(Wire::Get, value.map_or(ServerReply::Null, ServerReply::Bulk))
                 });
                 let id = self.reserve(kind, index, vec![first]);
                 let delete = cache.delete_if_equals_raw(name, value.unwrap_or_default());
                 let done = self.watch(id, kind, versioned!(key, delete)).await;
                 self.end(id, done, |found| {
-                    Outcome::Said(Wire::DeleteIf, Said::Integer(found.into()))
+                    Outcome::Reply(Wire::DeleteIf, ServerReply::Integer(found.into()))
                 });
             }
             Kind::Contains => {
                 let id = self.reserve(kind, index, vec![first]);
                 let done = self.watch(id, kind, versioned!(key, cache.contains(name))).await;
                 self.end(id, done, |found| {
-                    Outcome::Said(Wire::Exists, Said::Integer(found.into()))
+                    Outcome::Reply(Wire::Exists, ServerReply::Integer(found.into()))
                 });
             }
             Kind::Remaining => {
@@ -265,18 +273,18 @@ impl Caller {
                     Remaining::For(span) => span.as_millis() as i64,
                 };
                 self.end(id, done, |left| {
-                    Outcome::Said(Wire::Remaining, Said::Integer(millis(left)))
+                    Outcome::Reply(Wire::Remaining, ServerReply::Integer(millis(left)))
                 });
             }
             Kind::Ping => {
                 let id = self.reserve(kind, index, Vec::new());
                 let done = self.watch(id, kind, cache.ping()).await;
-                self.end(id, done, |()| Outcome::Said(Wire::Ping, Said::Status("PONG")));
+                self.end(id, done, |()| Outcome::Reply(Wire::Ping, ServerReply::Status("PONG")));
             }
             Kind::Clear => {
                 let id = self.reserve(kind, index, Vec::new());
                 let done = self.watch(id, kind, cache.clear()).await;
-                self.end(id, done, |()| Outcome::Said(Wire::Flush, Said::OK));
+                self.end(id, done, |()| Outcome::Reply(Wire::Flush, ServerReply::OK));
             }
             Kind::ClearPrefix => {
                 let id = self.reserve(kind, index, self.keys_of(index));
@@ -459,7 +467,7 @@ impl Caller {
 }
 
 fn failed(error: &Error) -> Outcome {
-    let status = |status| Outcome::Said(Wire::Incr, Said::Status(status));
+    let status = |status| Outcome::Reply(Wire::Incr, ServerReply::Status(status));
     let may_have_run = error.may_have_run();
     Outcome::Failed(match error {
         Error::KeyNotFound { .. } => return status("ABSENT"),

@@ -12,7 +12,7 @@
 //! decides when something changes.
 
 use async_caches_conformance::request::Request;
-use async_caches_conformance::said::Said;
+use async_caches_conformance::server_reply::ServerReply;
 use async_caches_core::cluster::slot::Slot;
 
 use crate::model::Model;
@@ -184,9 +184,9 @@ impl Cluster {
         (asking, reads): (bool, bool),
         model: &mut Model,
         now: i64,
-    ) -> Option<Said> {
+    ) -> Option<ServerReply> {
         if asked.is(0, "ASKING") || asked.is(0, "READONLY") {
-            return Some(Said::OK);
+            return Some(ServerReply::OK);
         }
         if asked.is(0, "CLUSTER") {
             return Some(self.tell(node, asked.is(1, "SHARDS")));
@@ -194,19 +194,20 @@ impl Cluster {
         let wire = Wire::of(asked)?;
         let replica = matches!(self.nodes[node], Standing::ReplicaOf(_));
         if wire == Wire::Flush && replica {
-            return Some(Said::error(READONLY));
+            return Some(ServerReply::error(READONLY));
         }
         let keys: Vec<&[u8]> = wire.keys_at(asked).map(|at| asked.word(at)).collect();
         let slot = Slot::of(keys.first()?);
         if keys.iter().any(|key| Slot::of(key) != slot) {
-            return Some(Said::error(CROSSSLOT));
+            return Some(ServerReply::error(CROSSSLOT));
         }
         if self.nodes[node] == Standing::Returning || (self.whole && self.dead.is_some()) {
-            return Some(Said::error(CLUSTERDOWN));
+            return Some(ServerReply::error(CLUSTERDOWN));
         }
         let (block, number) = (self.block_of(keys[0]), slot.number());
-        let redirect =
-            |word: &str, to: usize| Some(Said::error(format!("{word} {number} :{}", port(to))));
+        let redirect = |word: &str, to: usize| {
+            Some(ServerReply::error(format!("{word} {number} :{}", port(to))))
+        };
         let moving = self.moving.filter(|moving| moving.block == block);
         let missing = keys.iter().filter(|key| !model.holds(key, now)).count();
         let several = keys.iter().any(|key| *key != keys[0]);
@@ -218,20 +219,22 @@ impl Cluster {
             let knows = leads || self.modern;
             let leaves = moving.filter(|moving| moving.from == owner && knows);
             return match leaves {
-                Some(_) if missing > 0 && missing < keys.len() => Some(Said::error(TRYAGAIN)),
+                Some(_) if missing > 0 && missing < keys.len() => {
+                    Some(ServerReply::error(TRYAGAIN))
+                }
                 Some(moving) if missing > 0 => redirect("ASK", moving.to),
                 Some(_) | None => None,
             };
         }
         match moving.filter(|moving| moving.to == node && asking) {
-            Some(_) if several && missing > 0 => Some(Said::error(TRYAGAIN)),
+            Some(_) if several && missing > 0 => Some(ServerReply::error(TRYAGAIN)),
             Some(_) => None,
             None => redirect("MOVED", owner),
         }
     }
 
     /// The map as a node sees it, in the newer form (`SHARDS`) or the older one.
-    fn tell(&self, node: usize, shards: bool) -> Said {
+    fn tell(&self, node: usize, shards: bool) -> ServerReply {
         let view = &self.views[node];
         let ends = self.starts.iter().skip(1).map(|start| start - 1).chain([Slot::COUNT - 1]);
         let blocks: Vec<(usize, i64, i64)> = self
@@ -243,10 +246,18 @@ impl Cluster {
             .collect();
         if !shards {
             let block = |(owner, first, last): (usize, i64, i64)| {
-                let host = [Said::text(""), Said::Integer(port(owner)), Said::text(&id(owner))];
-                Said::List(vec![Said::Integer(first), Said::Integer(last), Said::List(host.into())])
+                let host = [
+                    ServerReply::text(""),
+                    ServerReply::Integer(port(owner)),
+                    ServerReply::text(&id(owner)),
+                ];
+                ServerReply::List(vec![
+                    ServerReply::Integer(first),
+                    ServerReply::Integer(last),
+                    ServerReply::List(host.into()),
+                ])
             };
-            return Said::List(blocks.into_iter().map(block).collect());
+            return ServerReply::List(blocks.into_iter().map(block).collect());
         }
         let known = |at: &usize| {
             let forgotten = matches!(self.nodes[*at], Standing::Forgotten) && *at != node;
@@ -254,28 +265,28 @@ impl Cluster {
         };
         let shard = |at: usize| {
             let mine = blocks.iter().filter(|(owner, ..)| *owner == at);
-            let slots = mine.flat_map(|(_, first, last)| [*first, *last]).map(Said::Integer);
+            let slots = mine.flat_map(|(_, first, last)| [*first, *last]).map(ServerReply::Integer);
             let mut nodes = vec![self.node(at, "master")];
             nodes.extend(self.replica_of(at).map(|replica| self.node(replica, "replica")));
-            Said::Map(vec![
-                (Said::text("slots"), Said::List(slots.collect())),
-                (Said::text("nodes"), Said::List(nodes)),
+            ServerReply::Map(vec![
+                (ServerReply::text("slots"), ServerReply::List(slots.collect())),
+                (ServerReply::text("nodes"), ServerReply::List(nodes)),
             ])
         };
-        Said::List((0..self.nodes.len()).filter(known).map(shard).collect())
+        ServerReply::List((0..self.nodes.len()).filter(known).map(shard).collect())
     }
 
-    fn node(&self, at: usize, role: &str) -> Said {
+    fn node(&self, at: usize, role: &str) -> ServerReply {
         let fields = [
-            ("id", Said::text(&id(at))),
-            ("port", Said::Integer(port(at))),
-            ("ip", Said::text("127.0.0.1")),
-            ("endpoint", Said::text("")),
-            ("role", Said::text(role)),
-            ("replication-offset", Said::Integer(0)),
-            ("health", Said::text("online")),
+            ("id", ServerReply::text(&id(at))),
+            ("port", ServerReply::Integer(port(at))),
+            ("ip", ServerReply::text("127.0.0.1")),
+            ("endpoint", ServerReply::text("")),
+            ("role", ServerReply::text(role)),
+            ("replication-offset", ServerReply::Integer(0)),
+            ("health", ServerReply::text("online")),
         ];
-        Said::Map(fields.map(|(name, value)| (Said::text(name), value)).into())
+        ServerReply::Map(fields.map(|(name, value)| (ServerReply::text(name), value)).into())
     }
 }
 

@@ -30,7 +30,7 @@ mod asked;
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
-use async_caches_conformance::said::Said;
+use async_caches_conformance::server_reply::ServerReply;
 use bytes::Bytes;
 
 use crate::operation::Kind;
@@ -57,7 +57,7 @@ pub(crate) struct Ledger {
     pub(crate) caches: Vec<Connection>,
     pub(crate) heard: Vec<Heard>,
     /// The caches that dial even if no caller wants a connection.
-    pub(crate) keeps_links: Vec<bool>,
+    pub(crate) keeps_connections: Vec<bool>,
     /// When keys of a cluster had no node, and how long that may be noticed.
     pub(crate) windows: Vec<Window>,
     /// How many nodes there are, if the servers are a cluster.
@@ -148,7 +148,7 @@ pub(crate) struct Entry {
     pub(crate) words: Vec<Bytes>,
     /// When it was written, if the server then no longer knew the client, so that it never runs.
     refused: Option<u64>,
-    pub(crate) said: Option<(u64, Said)>,
+    pub(crate) said: Option<(u64, ServerReply)>,
     pub(crate) taken: bool,
 }
 
@@ -235,19 +235,19 @@ impl Entry {
     pub(crate) fn was_refused(&self) -> bool {
         let is_refusal = |text: &str| REFUSALS.iter().any(|word| text.starts_with(word));
         match &self.said {
-            Some((_, Said::Error(text))) => is_refusal(text),
+            Some((_, ServerReply::Error(text))) => is_refusal(text),
             Some(_) => false,
             None => self.refused.is_some(),
         }
     }
 
     pub(crate) fn is_of_a_forgotten_client(&self) -> bool {
-        matches!(&self.said, Some((_, Said::Error(text))) if text.starts_with("NOAUTH"))
+        matches!(&self.said, Some((_, ServerReply::Error(text))) if text.starts_with("NOAUTH"))
     }
 
     fn was_sent_to_another(&self) -> bool {
         let is_redirect = |text: &str| text.starts_with("MOVED ") || text.starts_with("ASK ");
-        matches!(&self.said, Some((_, Said::Error(text))) if is_redirect(text))
+        matches!(&self.said, Some((_, ServerReply::Error(text))) if is_redirect(text))
     }
 }
 
@@ -305,7 +305,7 @@ impl Ledger {
             // After a jump of the clock, in which no call came, the silence before it is forgotten.
             Some((from, jumped)) if from + GRACE < op.issued_at && self.jumped == jumped => {
                 let waited = now.since(op.issued_at);
-                if waited > MOMENT && self.keeps_links[op.cache] {
+                if waited > MOMENT && self.keeps_connections[op.cache] {
                     self.fail(format!("#{id} waited {waited:?} for a server known to be silent"));
                 }
             }
@@ -325,15 +325,15 @@ impl Ledger {
         }
     }
 
-    /// A call has failed. Before the first connection of a cache that connects lazily calls fail at once, as
-    /// soon as a dial has failed.
+    /// A call has failed. Before the first connection of a cache that connects lazily calls fail at
+    /// once, as soon as a dial has failed.
     pub(crate) fn check_lazy(&mut self, id: OpId) {
         let op = &self.ops[id];
         let Lazy::Refused { at, jumped } = self.caches[op.cache].lazy else { return };
         let waited = self.now.since(op.issued_at);
         // A pool that keeps no connections dials for a call, which may wait for that.
-        let single =
-            self.bound(op.kind) == self.response_timeout + SLACK && self.keeps_links[op.cache];
+        let single = self.bound(op.kind) == self.response_timeout + SLACK
+            && self.keeps_connections[op.cache];
         if at + MOMENT < op.issued_at && waited > MOMENT && single && jumped == self.jumped {
             self.fail(format!("#{id} waited {waited:?} for a connection that never was"));
         }
@@ -490,7 +490,7 @@ impl Ledger {
         let key = self.key(key);
         self.entries.iter().any(|entry| {
             let asks =
-                matches!(&entry.said, Some((_, Said::Error(text))) if text.starts_with("ASK "));
+                matches!(&entry.said, Some((_, ServerReply::Error(text))) if text.starts_with("ASK "));
             entry.key == key && asks
         })
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use async_caches_conformance::request::Request;
-use async_caches_conformance::said::Said;
+use async_caches_conformance::server_reply::ServerReply;
 use async_caches_core::number::Number;
 use async_caches_core::script;
 use bytes::Bytes;
@@ -154,43 +154,47 @@ impl Model {
     }
 
     /// Runs a command at this time.
-    pub fn run(&mut self, session: &mut Session, asked: &Request, now: i64) -> Said {
+    pub fn run(&mut self, session: &mut Session, asked: &Request, now: i64) -> ServerReply {
         let Some(name) = Name::of(asked) else { return unknown(asked) };
         match self.hello {
             Hello::Unknown | Hello::HangsUp if name == Name::Hello => return unknown(asked),
             Hello::Refused if name == Name::Hello => {
-                return Said::error("ERR unsupported command `hello`");
+                return ServerReply::error("ERR unsupported command `hello`");
             }
             Hello::Known | Hello::Unknown | Hello::Refused | Hello::HangsUp => {}
         }
         if !name.takes(asked.len()) {
             let name = String::from_utf8_lossy(asked.word(0)).to_lowercase();
-            return Said::error(format!("ERR wrong number of arguments for '{name}' command"));
+            return ServerReply::error(format!(
+                "ERR wrong number of arguments for '{name}' command"
+            ));
         }
         match name {
             Name::Hello => return self.hello(session, asked),
             Name::Auth => return self.auth(session, asked),
-            _ if !session.authenticated => return Said::error(NOAUTH),
+            _ if !session.authenticated => return ServerReply::error(NOAUTH),
             Name::Client if self.refuses_names => return unknown(asked),
             Name::Client => return client(asked, self.hello != Hello::Known),
             Name::Select => return select(session, asked),
-            _ if self.mood == Mood::Loading => return Said::error(LOADING),
-            Name::Set if self.mood == Mood::Full => return Said::error(OOM),
+            _ if self.mood == Mood::Loading => return ServerReply::error(LOADING),
+            Name::Set if self.mood == Mood::Full => return ServerReply::error(OOM),
             _ => {}
         }
         let database = self.databases.entry(session.database).or_default();
         match name {
-            Name::Ping if asked.len() == 1 => Said::Status("PONG"),
-            Name::Ping => Said::Bulk(asked.share(1)),
+            Name::Ping if asked.len() == 1 => ServerReply::Status("PONG"),
+            Name::Ping => ServerReply::Bulk(asked.share(1)),
             Name::Get => bulk(find(database, asked.word(1), now)),
             Name::MGet => {
                 let keys = 1..asked.len();
-                Said::List(keys.map(|at| bulk(find(database, asked.word(at), now))).collect())
+                ServerReply::List(
+                    keys.map(|at| bulk(find(database, asked.word(at), now))).collect(),
+                )
             }
             Name::Set => set(database, asked, now),
             Name::Unlink => count(asked, |key| remove(database, key, now)),
             Name::Exists => count(asked, |key| find(database, key, now).is_some()),
-            Name::Pttl => Said::Integer(match find(database, asked.word(1), now) {
+            Name::Pttl => ServerReply::Integer(match find(database, asked.word(1), now) {
                 None => -2,
                 Some(Entry { until: None, .. }) => -1,
                 Some(Entry { until: Some(until), .. }) => *until - now,
@@ -198,12 +202,12 @@ impl Model {
             Name::PExpire => pexpire(database, asked, now),
             Name::FlushDb => {
                 database.clear();
-                Said::OK
+                ServerReply::OK
             }
             Name::Scan => scan(database, &mut self.cursors, self.scan_step, asked, now),
             Name::Script => {
                 self.scripts.clear();
-                Said::OK
+                ServerReply::OK
             }
             Name::Eval | Name::EvalSha => {
                 let known = [script::PERSIST, script::INCR, script::DELETE_IF].into_iter();
@@ -218,7 +222,7 @@ impl Model {
                         script
                     }
                     Some(script) if self.scripts.contains(&script.digest) => script,
-                    Some(_) | None => return Said::error(NOSCRIPT),
+                    Some(_) | None => return ServerReply::error(NOSCRIPT),
                 };
                 match script.digest {
                     digest if digest == script::PERSIST.digest => {
@@ -227,29 +231,31 @@ impl Model {
                     digest if digest == script::DELETE_IF.digest => {
                         delete_if(database, asked.word(3), asked.word(4), now)
                     }
-                    _ if self.mood == Mood::Full => Said::error(OOM),
+                    _ if self.mood == Mood::Full => ServerReply::error(OOM),
                     _ => incr(database, asked, now),
                 }
             }
-            Name::Hello | Name::Auth | Name::Client | Name::Select => Said::OK,
+            Name::Hello | Name::Auth | Name::Client | Name::Select => ServerReply::OK,
         }
     }
 
-    fn hello(&self, session: &mut Session, asked: &Request) -> Said {
+    fn hello(&self, session: &mut Session, asked: &Request) -> ServerReply {
         let protocol = match asked.integer(1) {
             Some(2) => 2,
             Some(3) => 3,
             None if asked.len() == 1 => session.protocol,
-            Some(_) => return Said::error("NOPROTO unsupported protocol version"),
+            Some(_) => return ServerReply::error("NOPROTO unsupported protocol version"),
             None => {
-                return Said::error("ERR Protocol version is not an integer or out of range");
+                return ServerReply::error(
+                    "ERR Protocol version is not an integer or out of range",
+                );
             }
         };
         let mut at = 2;
         while at < asked.len() {
             if asked.is(at, "AUTH") && at + 2 < asked.len() {
                 if !self.knows(asked.word(at + 1), asked.word(at + 2)) {
-                    return Said::error(WRONGPASS);
+                    return ServerReply::error(WRONGPASS);
                 }
                 session.authenticated = true;
                 at += 3;
@@ -257,38 +263,38 @@ impl Model {
                 at += 2;
             } else {
                 let option = asked.word(at).escape_ascii();
-                return Said::error(format!("ERR Syntax error in HELLO option '{option}'"));
+                return ServerReply::error(format!("ERR Syntax error in HELLO option '{option}'"));
             }
         }
         if !session.authenticated {
-            return Said::error(NOAUTH_HELLO);
+            return ServerReply::error(NOAUTH_HELLO);
         }
         session.protocol = protocol;
         let pairs = [
-            ("server", Said::text("redis")),
-            ("version", Said::text("7.0.15")),
-            ("proto", Said::Integer(protocol.into())),
-            ("id", Said::Integer(session.id)),
-            ("mode", Said::text("standalone")),
-            ("role", Said::text("master")),
-            ("modules", Said::List(Vec::new())),
+            ("server", ServerReply::text("redis")),
+            ("version", ServerReply::text("7.0.15")),
+            ("proto", ServerReply::Integer(protocol.into())),
+            ("id", ServerReply::Integer(session.id)),
+            ("mode", ServerReply::text("standalone")),
+            ("role", ServerReply::text("master")),
+            ("modules", ServerReply::List(Vec::new())),
         ];
-        Said::Map(pairs.map(|(name, value)| (Said::text(name), value)).into())
+        ServerReply::Map(pairs.map(|(name, value)| (ServerReply::text(name), value)).into())
     }
 
-    fn auth(&self, session: &mut Session, asked: &Request) -> Said {
+    fn auth(&self, session: &mut Session, asked: &Request) -> ServerReply {
         if self.password.is_none() && asked.len() == 2 {
-            return Said::error(NO_PASSWORD_SET);
+            return ServerReply::error(NO_PASSWORD_SET);
         }
         let (user, password) = match asked.len() {
             2 => (&b"default"[..], asked.word(1)),
             _ => (asked.word(1), asked.word(2)),
         };
         if !self.knows(user, password) {
-            return Said::error(WRONGPASS);
+            return ServerReply::error(WRONGPASS);
         }
         session.authenticated = true;
-        Said::OK
+        ServerReply::OK
     }
 
     fn knows(&self, user: &[u8], password: &[u8]) -> bool {
@@ -362,16 +368,16 @@ fn remove(database: &mut Database, key: &[u8], now: i64) -> bool {
     find(database, key, now).is_some() && database.remove(key).is_some()
 }
 
-fn bulk(entry: Option<&mut Entry>) -> Said {
-    entry.map_or(Said::Null, |entry| Said::Bulk(entry.value.clone()))
+fn bulk(entry: Option<&mut Entry>) -> ServerReply {
+    entry.map_or(ServerReply::Null, |entry| ServerReply::Bulk(entry.value.clone()))
 }
 
-fn count(asked: &Request, mut holds: impl FnMut(&[u8]) -> bool) -> Said {
+fn count(asked: &Request, mut holds: impl FnMut(&[u8]) -> bool) -> ServerReply {
     let found = (1..asked.len()).filter(|&at| holds(asked.word(at))).count();
-    Said::Integer(i64::try_from(found).unwrap_or(i64::MAX))
+    ServerReply::Integer(i64::try_from(found).unwrap_or(i64::MAX))
 }
 
-fn set(database: &mut Database, asked: &Request, now: i64) -> Said {
+fn set(database: &mut Database, asked: &Request, now: i64) -> ServerReply {
     let (mut until, mut only_new) = (None, false);
     let mut at = 3;
     while at < asked.len() {
@@ -379,53 +385,55 @@ fn set(database: &mut Database, asked: &Request, now: i64) -> Said {
             only_new = true;
             at += 1;
         } else if asked.is(at, "PX") && until.is_none() && at + 1 < asked.len() {
-            let Some(millis) = asked.integer(at + 1) else { return Said::error(NOT_AN_INTEGER) };
+            let Some(millis) = asked.integer(at + 1) else {
+                return ServerReply::error(NOT_AN_INTEGER);
+            };
             let sum = now.checked_add(millis).filter(|_| millis > 0);
             let Some(sum) = sum else {
-                return Said::error("ERR invalid expire time in 'set' command");
+                return ServerReply::error("ERR invalid expire time in 'set' command");
             };
             until = Some(sum);
             at += 2;
         } else {
-            return Said::error("ERR syntax error");
+            return ServerReply::error("ERR syntax error");
         }
     }
     if only_new && find(database, asked.word(1), now).is_some() {
-        return Said::Null;
+        return ServerReply::Null;
     }
     database.insert(asked.share(1), Entry { value: asked.share(2), until });
-    Said::OK
+    ServerReply::OK
 }
 
-fn pexpire(database: &mut Database, asked: &Request, now: i64) -> Said {
+fn pexpire(database: &mut Database, asked: &Request, now: i64) -> ServerReply {
     if asked.len() > 3 {
         let option = asked.word(3).escape_ascii();
-        return Said::error(format!("ERR Unsupported option {option}"));
+        return ServerReply::error(format!("ERR Unsupported option {option}"));
     }
-    let Some(millis) = asked.integer(2) else { return Said::error(NOT_AN_INTEGER) };
+    let Some(millis) = asked.integer(2) else { return ServerReply::error(NOT_AN_INTEGER) };
     let Some(until) = now.checked_add(millis) else {
-        return Said::error("ERR invalid expire time in 'pexpire' command");
+        return ServerReply::error("ERR invalid expire time in 'pexpire' command");
     };
-    let Some(entry) = find(database, asked.word(1), now) else { return Said::Integer(0) };
+    let Some(entry) = find(database, asked.word(1), now) else { return ServerReply::Integer(0) };
     entry.until = Some(until);
     if millis <= 0 {
         database.remove(asked.word(1));
     }
-    Said::Integer(1)
+    ServerReply::Integer(1)
 }
 
-fn persist(database: &mut Database, key: &[u8], now: i64) -> Said {
-    let Some(entry) = find(database, key, now) else { return Said::Integer(0) };
+fn persist(database: &mut Database, key: &[u8], now: i64) -> ServerReply {
+    let Some(entry) = find(database, key, now) else { return ServerReply::Integer(0) };
     entry.until = None;
-    Said::Integer(1)
+    ServerReply::Integer(1)
 }
 
-fn delete_if(database: &mut Database, key: &[u8], value: &[u8], now: i64) -> Said {
+fn delete_if(database: &mut Database, key: &[u8], value: &[u8], now: i64) -> ServerReply {
     let equals = find(database, key, now).is_some_and(|entry| entry.value == value);
-    Said::Integer((equals && remove(database, key, now)).into())
+    ServerReply::Integer((equals && remove(database, key, now)).into())
 }
 
-fn incr(database: &mut Database, asked: &Request, now: i64) -> Said {
+fn incr(database: &mut Database, asked: &Request, now: i64) -> ServerReply {
     let Some(entry) = find(database, asked.word(3), now) else {
         return begin(database, asked, now);
     };
@@ -437,28 +445,28 @@ fn incr(database: &mut Database, asked: &Request, now: i64) -> Said {
     match delta.add_to(&entry.value) {
         Ok((_, text)) => {
             entry.value = text.into();
-            Said::Bulk(entry.value.clone())
+            ServerReply::Bulk(entry.value.clone())
         }
         Err(error) => {
             let refusal = |status: &&str| script::refusal(status.as_bytes()) == Some(error);
-            Said::Status(STATUSES.into_iter().find(refusal).unwrap_or("OVERFLOW"))
+            ServerReply::Status(STATUSES.into_iter().find(refusal).unwrap_or("OVERFLOW"))
         }
     }
 }
 
 /// Adds to an absent key.
-fn begin(database: &mut Database, asked: &Request, now: i64) -> Said {
+fn begin(database: &mut Database, asked: &Request, now: i64) -> ServerReply {
     if asked.len() < 7 {
-        return Said::Status("ABSENT");
+        return ServerReply::Status("ABSENT");
     }
     let first = asked.word(6);
     if first.first().is_some_and(u8::is_ascii_alphabetic) {
         let said = STATUSES.into_iter().find(|status| status.as_bytes() == first);
-        return Said::Status(said.unwrap_or("OVERFLOW"));
+        return ServerReply::Status(said.unwrap_or("OVERFLOW"));
     }
     let until = (asked.len() > 7).then(|| asked.integer(7).unwrap_or(0) + now);
     database.insert(asked.share(3), Entry { value: asked.share(6), until });
-    Said::Bulk(asked.share(6))
+    ServerReply::Bulk(asked.share(6))
 }
 
 /// A step finds the keys after the one that its cursor stands for, in order.
@@ -468,9 +476,9 @@ fn scan(
     step: Option<usize>,
     asked: &Request,
     now: i64,
-) -> Said {
+) -> ServerReply {
     let Some(cursor) = asked.integer(1).and_then(|cursor| usize::try_from(cursor).ok()) else {
-        return Said::error("ERR invalid cursor");
+        return ServerReply::error("ERR invalid cursor");
     };
     let pattern = if asked.is(2, "MATCH") { asked.word(3) } else { b"*" };
     let stem = literal(pattern.strip_suffix(b"*").unwrap_or(pattern));
@@ -487,8 +495,8 @@ fn scan(
         }
     };
     step.retain(|key| key.starts_with(&stem));
-    let keys = Said::List(step.into_iter().map(Said::Bulk).collect());
-    Said::List(vec![Said::text(&next.to_string()), keys])
+    let keys = ServerReply::List(step.into_iter().map(ServerReply::Bulk).collect());
+    ServerReply::List(vec![ServerReply::text(&next.to_string()), keys])
 }
 
 /// A pattern without the backslashes that make the next byte stand for itself.
@@ -501,26 +509,26 @@ fn literal(pattern: &[u8]) -> Vec<u8> {
     pattern.iter().filter(keep).copied().collect()
 }
 
-fn client(asked: &Request, old: bool) -> Said {
+fn client(asked: &Request, old: bool) -> ServerReply {
     if asked.is(1, "SETNAME") || (asked.is(1, "SETINFO") && !old) {
-        return Said::OK;
+        return ServerReply::OK;
     }
     let name = asked.word(1).escape_ascii();
-    Said::error(format!("ERR unknown subcommand '{name}'. Try CLIENT HELP."))
+    ServerReply::error(format!("ERR unknown subcommand '{name}'. Try CLIENT HELP."))
 }
 
-fn select(session: &mut Session, asked: &Request) -> Said {
+fn select(session: &mut Session, asked: &Request) -> ServerReply {
     match asked.integer(1) {
         Some(database @ 0..4096) => {
             session.database = database;
-            Said::OK
+            ServerReply::OK
         }
-        Some(_) => Said::error("ERR DB index is out of range"),
-        None => Said::error(NOT_AN_INTEGER),
+        Some(_) => ServerReply::error("ERR DB index is out of range"),
+        None => ServerReply::error(NOT_AN_INTEGER),
     }
 }
 
-fn unknown(asked: &Request) -> Said {
+fn unknown(asked: &Request) -> ServerReply {
     let mut text = format!(
         "ERR unknown command '{}', with args beginning with: ",
         asked.word(0).escape_ascii()
@@ -528,7 +536,7 @@ fn unknown(asked: &Request) -> Said {
     for at in 1..asked.len() {
         text += &format!("'{}' ", asked.word(at).escape_ascii());
     }
-    Said::error(text)
+    ServerReply::error(text)
 }
 
 const STATUSES: [&str; 4] = ["ABSENT", "NOTANUMBER", "NOTANINTEGER", "OVERFLOW"];

@@ -1,6 +1,6 @@
 //! The kinds of operations, the commands that each sends, and the outcomes that each may have.
 
-use async_caches_conformance::said::Said;
+use async_caches_conformance::server_reply::ServerReply;
 use bytes::Bytes;
 
 use crate::wire::Wire;
@@ -34,11 +34,11 @@ pub(crate) enum Kind {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Outcome {
     /// This reply, for a command of this kind on its first key.
-    Said(Wire, Said),
+    Reply(Wire, ServerReply),
     /// `OK` for each of its keys.
     Stored,
     /// The value of each of its keys, in its order: requested in parts.
-    Parts(Vec<(Bytes, Said)>),
+    Parts(Vec<(Bytes, ServerReply)>),
     /// This many of its keys were removed: requested in parts.
     Removed(i64),
     /// A value, stored or loaded.

@@ -4,7 +4,7 @@
 //! held up beside a newer connection. That is excused for a command whose caller was not told of
 //! its success, and for nothing else.
 
-use async_caches_conformance::said::Said;
+use async_caches_conformance::server_reply::ServerReply;
 
 use crate::ledger::{Ended, EntryId, Ledger};
 use crate::operation::Kind;
@@ -12,7 +12,7 @@ use crate::wire::Wire;
 
 impl Ledger {
     /// Records that a command has run, and its reply.
-    pub(crate) fn said(&mut self, id: EntryId, said: Said) {
+    pub(crate) fn said(&mut self, id: EntryId, said: ServerReply) {
         self.entries[id].said = Some((self.step, said));
         self.check_answered(id);
         self.check_store(id);

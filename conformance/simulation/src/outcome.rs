@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_caches::runtime::Instant;
-use async_caches_conformance::said::Said;
+use async_caches_conformance::server_reply::ServerReply;
 
 use crate::ledger::{Ended, Entry, KeyId, LOAD_WAIT, Ledger, OpId, SLACK};
 use crate::operation::{Failed, Kind, Outcome};
@@ -25,7 +25,7 @@ impl Ledger {
                 | Failed::Unreadable
                 | Failed::Other(_) => Ended::MayHaveRun,
             },
-            Outcome::Said(..)
+            Outcome::Reply(..)
             | Outcome::Stored
             | Outcome::Parts(_)
             | Outcome::Removed(_)
@@ -62,15 +62,16 @@ impl Ledger {
         let op = &self.ops[id];
         let key = op.keys.first().copied();
         match outcome {
-            Outcome::Said(wire, said) => self.take(id, *wire, key, said) || tainted,
+            Outcome::Reply(wire, said) => self.take(id, *wire, key, said) || tainted,
             Outcome::Stored => {
                 let keys = op.keys.clone();
-                let all = keys.iter().all(|key| self.take(id, Wire::Set, Some(*key), &Said::OK));
+                let all =
+                    keys.iter().all(|key| self.take(id, Wire::Set, Some(*key), &ServerReply::OK));
                 all || tainted
             }
             // One command, unless it was halved.
             Outcome::Parts(values) if self.nodes.is_none() && !self.was_halved(id) => {
-                let said = Said::List(values.iter().map(|(_, said)| said.clone()).collect());
+                let said = ServerReply::List(values.iter().map(|(_, said)| said.clone()).collect());
                 self.take(id, Wire::GetMany, key, &said) || tainted
             }
             Outcome::Parts(values) => {
@@ -79,7 +80,7 @@ impl Ledger {
             }
             Outcome::Removed(count) => *count <= self.most_removed(id) || tainted,
             Outcome::Value(value) => {
-                let said = Said::Bulk(value.clone());
+                let said = ServerReply::Bulk(value.clone());
                 self.is_of_a_flight(id, value) || self.take(id, Wire::Get, key, &said) || tainted
             }
             Outcome::Done | Outcome::LoaderFailed => true,
@@ -100,7 +101,7 @@ impl Ledger {
             }
             Outcome::Failed(Failed::Ended { .. }) => !self.only_poison || self.is_poisoned(id),
             Outcome::Failed(Failed::Server(text)) => {
-                let said = Said::Error(text.clone());
+                let said = ServerReply::Error(text.clone());
                 // No caller has to follow a redirect itself, or learns of trouble that passes in
                 // time.
                 let redirect = text.starts_with("MOVED ") || text.starts_with("ASK ");
@@ -153,7 +154,7 @@ impl Ledger {
 
     /// Takes the reply that led to this outcome, if there is one. No other operation may have it,
     /// as far as the command identifies its operation.
-    fn take(&mut self, id: OpId, wire: Wire, key: Option<KeyId>, wanted: &Said) -> bool {
+    fn take(&mut self, id: OpId, wire: Wire, key: Option<KeyId>, wanted: &ServerReply) -> bool {
         let (issued, kind) = (self.ops[id].issued, self.ops[id].kind);
         // In a cluster only the part with the key that is never stored bears the token.
         let bears_token = kind == Kind::DeleteMany && self.nodes.is_none();
@@ -176,14 +177,14 @@ impl Ledger {
 
     /// Whether the server has sent this value for a key since the operation began, to any caller of
     /// that key.
-    fn was_told(&self, id: OpId, key: &[u8], value: &Said) -> bool {
+    fn was_told(&self, id: OpId, key: &[u8], value: &ServerReply) -> bool {
         let issued = self.ops[id].issued;
         self.entries.iter().any(|entry| {
             let Some((at, said)) = entry.said.as_ref().filter(|(at, _)| *at >= issued) else {
                 return false;
             };
             let said = match said {
-                Said::List(values) => &values[..],
+                ServerReply::List(values) => &values[..],
                 one => std::slice::from_ref(one),
             };
             let fits = matches!(entry.wire, Wire::Get | Wire::GetMany) && *at >= issued;
@@ -199,7 +200,7 @@ impl Ledger {
         self.entries.iter().any(|entry| {
             let said = entry.said.as_ref().filter(|(at, _)| *at >= op.issued);
             let fits = entry.wire == Wire::Get && entry.key == key;
-            fits && matches!(said, Some((_, Said::Bulk(text))) if text.starts_with(b"\""))
+            fits && matches!(said, Some((_, ServerReply::Bulk(text))) if text.starts_with(b"\""))
         })
     }
 
@@ -207,7 +208,7 @@ impl Ledger {
     fn most_removed(&self, id: OpId) -> i64 {
         let op = &self.ops[id];
         let counts = self.entries.iter().filter_map(|entry| match &entry.said {
-            Some((at, Said::Integer(count)))
+            Some((at, ServerReply::Integer(count)))
                 if *at >= op.issued
                     && entry.wire == Wire::Unlink
                     && entry.key.is_some_and(|key| op.keys.contains(&key)) =>
@@ -306,7 +307,8 @@ impl Ledger {
 const STALE: Duration = Duration::from_millis(1);
 
 /// Whether a reply leads to this outcome. An error in a list is the outcome of the whole list.
-fn is_or_has(said: &Said, wanted: &Said) -> bool {
-    let has = |values: &[Said]| matches!(wanted, Said::Error(_)) && values.contains(wanted);
-    said == wanted || matches!(said, Said::List(values) if has(values))
+fn is_or_has(said: &ServerReply, wanted: &ServerReply) -> bool {
+    let has =
+        |values: &[ServerReply]| matches!(wanted, ServerReply::Error(_)) && values.contains(wanted);
+    said == wanted || matches!(said, ServerReply::List(values) if has(values))
 }

@@ -64,7 +64,7 @@ impl Pool {
         }
         let recent = self.dials.iter().rev().take_while(|at| now.since(**at) < WINDOW);
         let dials = recent.count();
-        if dials > STORM + STORM_A_LINK * self.maxsize {
+        if dials > STORM + STORM_A_CONNECTION * self.maxsize {
             return Err(Fault::Storm { dials });
         }
         let Some(failed) = self.failed.take().filter(|_| live == 1 && self.minsize > 0) else {
@@ -119,6 +119,6 @@ impl fmt::Display for Fault {
 
 const WINDOW: Duration = Duration::from_secs(1);
 const STORM: usize = 20;
-const STORM_A_LINK: usize = 8;
+const STORM_A_CONNECTION: usize = 8;
 /// How late a dial without a wait may be.
 const AT_ONCE: Duration = Duration::from_micros(10);

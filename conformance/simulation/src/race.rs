@@ -126,7 +126,7 @@ impl State {
         let greeted = |line: &Line| line.race == Some(race) && line.greeted;
         if self.plan.is_calm() && !over && !self.lines.iter().any(greeted) {
             let fault =
-                format!("pool {pool}: one address is alive, and no link within the timeout");
+                format!("pool {pool}: one address is alive, and no connection within the timeout");
             self.ledger.fail(fault);
         }
     }

@@ -281,7 +281,7 @@ impl Run {
                 let within =
                     |pool: &PoolInfo| pool.open + pool.dialling + pool.closing <= pool.maxsize;
                 let within = cluster.nodes.iter().all(|node| within(&node.pool));
-                self.expect(within, &format!("cache {index} has a node with too many links"));
+                self.expect(within, &format!("cache {index} has a node with too many connections"));
             }
             if let Some(last) = &pool.last_error {
                 let time = wall_time(index, self.world.now()).since(WallTime::EPOCH);
@@ -442,7 +442,7 @@ fn ledger(plan: &Plan) -> Ledger {
     ledger.nodes = plan.cluster.as_ref().map(|plan| plan.cluster().nodes.len());
     for (index, cache) in plan.caches.iter().enumerate() {
         ledger.connected(index, false);
-        ledger.keeps_links.push(cache.minsize > 0);
+        ledger.keeps_connections.push(cache.minsize > 0);
         let mut add = |name: String, version, counts| {
             ledger.keys.push(Key::new(index, cache.prefix, name, version, counts));
         };

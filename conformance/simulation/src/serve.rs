@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_caches::runtime::Instant;
 use async_caches_conformance::request::Request;
-use async_caches_conformance::said::Said;
+use async_caches_conformance::server_reply::ServerReply;
 use async_caches_core::cluster::slot::Slot;
 
 use crate::agenda::Event;
@@ -129,13 +129,13 @@ impl State {
                 .and_then(|cluster| cluster.turn_away(node, &asked.request, before, model, now));
             let said = lie.or(turned).unwrap_or_else(|| model.run(session, &asked.request, now));
             let said = match (self.plan.poison, said) {
-                (Some(Poison::Shard), Said::List(values)) if foul && !values.is_empty() => {
+                (Some(Poison::Shard), ServerReply::List(values)) if foul && !values.is_empty() => {
                     shard_away(values)
                 }
                 (_, said) => said,
             };
             let protocol = session.protocol;
-            let greets = !line.greeted && said == Said::Status("PONG");
+            let greets = !line.greeted && said == ServerReply::Status("PONG");
             line.greeted |= greets;
             if greets {
                 line.greeted_at = self.now;
@@ -332,16 +332,16 @@ impl State {
 
 /// The reply of a lying node to a command for a key: a redirect to this port, for good or for this
 /// once.
-fn lie_about(asked: &Request, port: i64) -> Option<Said> {
+fn lie_about(asked: &Request, port: i64) -> Option<ServerReply> {
     let wire = Wire::of(asked)?;
     let slot = Slot::of(asked.word(wire.keys_at(asked).next()?));
     let word = if port % 2 == 0 { "MOVED" } else { "ASK" };
-    Some(Said::error(format!("{word} {} :{port}", slot.number())))
+    Some(ServerReply::error(format!("{word} {} :{port}", slot.number())))
 }
 
 /// The same values, except that the last is an error, as if its server were away.
-fn shard_away(mut values: Vec<Said>) -> Said {
+fn shard_away(mut values: Vec<ServerReply>) -> ServerReply {
     values.pop();
-    values.push(Said::error("ERR shard is away"));
-    Said::List(values)
+    values.push(ServerReply::error("ERR shard is away"));
+    ServerReply::List(values)
 }

@@ -1,5 +1,5 @@
-//! A seed is repeatable: it gives the same events again, to the nanosecond. `REPEATED_SEEDS` says of
-//! how many seeds that is checked.
+//! A seed is repeatable: it gives the same events again, to the nanosecond. `REPEATED_SEEDS` says
+//! of how many seeds that is checked.
 
 use std::env;
 

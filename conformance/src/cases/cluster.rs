@@ -53,7 +53,7 @@ pub async fn each_node_has_its_own_pool_that_opens_on_demand(cx: Context) {
     let names = (0..100).map(|n| format!("key{n}"));
     cache.get_many::<i32>(names).await.unwrap();
     let two = |node: &NodeInfo| node.pool.open == 2 && node.pool.idle == 2;
-    cx.until("each has two links", async || cluster(&cache).nodes.iter().all(two)).await;
+    cx.until("each has two connections", async || cluster(&cache).nodes.iter().all(two)).await;
     let info = cluster(&cache);
     for node in &info.nodes {
         assert_eq!((node.failed, node.pool.minsize, node.pool.maxsize), (false, 2, 3), "{node:?}");
@@ -62,22 +62,22 @@ pub async fn each_node_has_its_own_pool_that_opens_on_demand(cx: Context) {
     }
     assert_eq!((info.waiting, info.held, info.last_error.is_none()), (0, 0, true), "{info:?}");
     let mut raw = cx.raw();
-    let mut links = || {
+    let mut connections = || {
         let clients = raw.other_clients();
         clients.iter().filter(|line| line.contains(" name=pools ")).count()
     };
-    assert_eq!(links(), 6);
+    assert_eq!(connections(), 6);
     cache.disconnect().await.unwrap();
     assert!(cluster(&cache).nodes.is_empty());
-    cx.until("there is no link", async || links() == 0).await;
+    cx.until("there is no connection", async || connections() == 0).await;
     cache.connect().await.unwrap();
     cache.ping().await.unwrap();
     let clone = cache.clone();
     drop(cache);
     clone.set("key", 2).await.unwrap();
-    assert!(links() > 0);
+    assert!(connections() > 0);
     drop(clone);
-    cx.until("no link is left by dropped caches", async || links() == 0).await;
+    cx.until("no connection is left by dropped caches", async || connections() == 0).await;
 }
 
 pub async fn a_node_of_the_url_that_is_away_is_passed_over(cx: Context) {
@@ -200,7 +200,7 @@ pub async fn every_node_is_sent_the_credentials(cx: Context) {
         let clients = raw.other_clients();
         !clients.is_empty() && clients.iter().all(|line| line.contains(" user=app "))
     };
-    cx.until("all links are the other user's", told).await;
+    cx.until("all connections are the other user's", told).await;
     let read = cache.get_many::<i32>(names()).await.unwrap();
     assert!(read.iter().zip(0..).all(|(read, n)| *read == Some(n)));
 }

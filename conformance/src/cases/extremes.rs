@@ -44,8 +44,11 @@ async fn is_cut_off(cx: &Context, peer: &Peer, what: &[u8]) {
     let connecting = builder.response_timeout(BRIEF).connect();
     let error = cx.within(BRIEF + SLACK, &what, connecting).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{what}: {error:?}");
-    let (bytes, links) = (peer.flooded(), peer.accepted());
-    assert!(bytes < FEW_BYTES * links.max(1), "{what}: {bytes} bytes on {links} connections");
+    let (bytes, connections) = (peer.flooded(), peer.accepted());
+    assert!(
+        bytes < FEW_BYTES * connections.max(1),
+        "{what}: {bytes} bytes on {connections} connections"
+    );
 }
 
 pub async fn unsolicited_data_is_cut_off_after_few_bytes(cx: Context) {
@@ -60,8 +63,12 @@ pub async fn unsolicited_data_is_cut_off_after_few_bytes(cx: Context) {
         // Right after the last reply of the greeting, and after the reply to a call.
         for at in ["PING", "GET"] {
             let peer = Peer::bare(move |asked| match (greeting(asked), asked.words[0].as_str()) {
-                (_, "GET") if at == "GET" && asked.link == 0 => flood_behind(b"$1\r\n1\r\n", head),
-                (_, "PING") if at == "PING" && asked.link == 0 => flood_behind(b"+PONG\r\n", head),
+                (_, "GET") if at == "GET" && asked.connection == 0 => {
+                    flood_behind(b"$1\r\n1\r\n", head)
+                }
+                (_, "PING") if at == "PING" && asked.connection == 0 => {
+                    flood_behind(b"+PONG\r\n", head)
+                }
                 (Some(act), _) => act,
                 (None, _) => Act::Say(b"$1\r\n1\r\n".to_vec()),
             });

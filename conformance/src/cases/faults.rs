@@ -23,7 +23,7 @@ pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context)
     let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).name("stopped").maxsize(2);
     let cache = connected(builder.response_timeout(RESPONSE).connect_timeout(RESPONSE)).await;
-    let before = link_ids(&server);
+    let before = connection_ids(&server);
     assert!(!before.is_empty());
     server.stop();
     let mut tasks = Vec::new();
@@ -48,24 +48,25 @@ pub async fn no_operation_outlives_its_deadline_on_a_stopped_server(cx: Context)
     }
     // No round trip, so nothing to wait for.
     assert_eq!(cache.get_many::<i32>([""; 0]).await.unwrap(), []);
-    cx.until("the link is given up", async || open(&cache) == 0).await;
+    cx.until("the connection is given up", async || open(&cache) == 0).await;
     server.resume();
     cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
     cache.set("key", "fresh").await.unwrap();
     assert_eq!(cache.get::<String>("key").await.unwrap().unwrap(), "fresh");
-    cx.until("the link was replaced", async || link_ids(&server).is_disjoint(&before)).await;
+    cx.until("the connection was replaced", async || connection_ids(&server).is_disjoint(&before))
+        .await;
 }
 
 pub async fn calls_to_a_stopped_server_fail_fast_after_one_response_timeout(cx: Context) {
     let server = cx.start(&Setup::default());
     let builder = cx.builder_of(&server.url(0)).minsize(3).maxsize(4);
     let cache = connected(builder.response_timeout(BRIEF).connect_timeout(ENDLESS)).await;
-    cx.until("three links are open", async || open(&cache) == 3).await;
+    cx.until("three connections are open", async || open(&cache) == 3).await;
     server.stop();
     fails_fast_after_one_call(&cx, &cache).await;
     server.resume();
     cx.until("the cache is back", async || cache.ping().await.is_ok()).await;
-    cx.until("it keeps three links", async || open(&cache) >= 3).await;
+    cx.until("it keeps three connections", async || open(&cache) >= 3).await;
 }
 
 pub async fn calls_whose_dials_are_lost_fail_fast_after_one_response_timeout(cx: Context) {
@@ -155,7 +156,7 @@ pub async fn a_stopped_server_does_not_block_a_disconnect(cx: Context) {
     cx.within(BRIEF + SLACK, "disconnect", cache.disconnect()).await.unwrap();
     assert!(cx.within(BRIEF + SLACK, "a get", getting).await.is_err());
     server.resume();
-    cx.until("no link is left", async || link_ids(&server).is_empty()).await;
+    cx.until("no connection is left", async || connection_ids(&server).is_empty()).await;
 }
 
 pub async fn connecting_to_a_stopped_server_ends(cx: Context) {
@@ -194,9 +195,9 @@ pub async fn a_connection_that_the_server_closed_while_idle_fails_no_call(cx: Co
     let server = cx.start(&Setup::default().with(&["--timeout", "1"]));
     let cache = connected(cx.builder_of(&server.url(0)).name("idle")).await;
     cache.set("key", 1).await.unwrap();
-    let before = link_ids(&server);
+    let before = connection_ids(&server);
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(3) && link_ids(&server) == before {
+    while start.elapsed() < Duration::from_secs(3) && connection_ids(&server) == before {
         cx.sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(1));
@@ -208,10 +209,10 @@ pub async fn a_connection_killed_while_idle_is_replaced(cx: Context) {
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
     cache.set("key", 0).await.unwrap();
     for n in 1..=5 {
-        let before = link_ids(&server);
-        kill_links(&server);
-        cx.until("a link was opened", async || {
-            let now = link_ids(&server);
+        let before = connection_ids(&server);
+        kill_connections(&server);
+        cx.until("a connection was opened", async || {
+            let now = connection_ids(&server);
             !now.is_empty() && now.is_disjoint(&before)
         })
         .await;
@@ -230,7 +231,7 @@ pub async fn sums_on_killed_connections_are_never_counted_twice(cx: Context) {
         let tasks: Vec<_> = (0..8).map(|_| cx.spawn(count(cache.clone(), 10))).collect();
         for _ in 0..2 {
             cx.sleep(Duration::from_millis(1)).await;
-            kill_links(&server);
+            kill_connections(&server);
         }
         for task in tasks {
             let (ran, may_have_run) = task.await;
@@ -321,10 +322,10 @@ pub async fn connections_never_exceed_maxsize(cx: Context) {
             let mut most = 0;
             let mut rounds = 0_u32;
             while !over.load(Ordering::SeqCst) {
-                let mut links = raw.other_clients();
+                let mut connections = raw.other_clients();
                 // A killed connection may still be in the list. It does not count.
-                links.retain(|line| !line.contains(" flags=x"));
-                most = most.max(links.len());
+                connections.retain(|line| !line.contains(" flags=x"));
+                most = most.max(connections.len());
                 rounds += 1;
                 if rounds.is_multiple_of(10) && rounds <= 30 {
                     raw.call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
@@ -357,15 +358,15 @@ pub async fn connections_never_exceed_maxsize(cx: Context) {
     }
     over.store(true, Ordering::SeqCst);
     let most = watcher.join().unwrap();
-    assert!((1..=MAXSIZE).contains(&most), "{most} links at once");
+    assert!((1..=MAXSIZE).contains(&most), "{most} connections at once");
 }
 
 pub async fn at_least_minsize_connections_are_kept(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).minsize(4).maxsize(5)).await;
-    cx.until("there are four links", async || link_ids(&server).len() == 4).await;
-    kill_links(&server);
-    cx.until("there are four links again", async || link_ids(&server).len() == 4).await;
+    cx.until("there are four connections", async || connection_ids(&server).len() == 4).await;
+    kill_connections(&server);
+    cx.until("there are four connections again", async || connection_ids(&server).len() == 4).await;
     cache.ping().await.unwrap();
 }
 
@@ -381,7 +382,7 @@ pub async fn connections_are_added_while_all_are_busy(cx: Context) {
     }
     let in_flight = || cache.info().pool().unwrap().in_flight;
     cx.until("all are under way", async || in_flight() == 2_500).await;
-    cx.until("another link is dialled", async || proxy.accepted() > 1).await;
+    cx.until("another connection is dialled", async || proxy.accepted() > 1).await;
     proxy.release();
     for task in tasks {
         assert_eq!(task.await.unwrap(), None);
@@ -399,7 +400,7 @@ pub async fn connections_are_added_while_all_are_busy(cx: Context) {
     for task in hammer {
         task.await;
     }
-    assert!(proxy.accepted() <= 3, "{} links", proxy.accepted());
+    assert!(proxy.accepted() <= 3, "{} connections", proxy.accepted());
 }
 
 pub async fn a_connection_is_opened_beside_one_that_carries_large_values(cx: Context) {
@@ -407,9 +408,9 @@ pub async fn a_connection_is_opened_beside_one_that_carries_large_values(cx: Con
     let cache = connected(cx.builder_of(&server.url(0)).maxsize(2)).await;
     cache.set_raw("large", vec![b'x'; 8 << 20]).await.unwrap();
     assert_eq!(cache.get_raw("large").await.unwrap().unwrap().len(), 8 << 20);
-    cx.until("there are two links", async || {
+    cx.until("there are two connections", async || {
         assert_eq!(cache.get_raw("small").await.unwrap(), None);
-        link_ids(&server).len() == 2
+        connection_ids(&server).len() == 2
     })
     .await;
 }
@@ -470,7 +471,7 @@ pub async fn connections_set_tcp_nodelay(cx: Context) {
             found += 1;
         }
     }
-    assert_eq!(found, 1, "links of this process to the server");
+    assert_eq!(found, 1, "connections of this process to the server");
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -501,12 +502,12 @@ async fn get(cache: Cache) -> Result<Option<i32>, Error> {
 }
 
 /// The ids of the server's other connections.
-fn link_ids(server: &Server) -> BTreeSet<String> {
+fn connection_ids(server: &Server) -> BTreeSet<String> {
     let id = |line: String| line.split(' ').next().map(str::to_owned);
     server.raw(0).other_clients().into_iter().filter_map(id).collect()
 }
 
-fn kill_links(server: &Server) {
+fn kill_connections(server: &Server) {
     server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
 }
 

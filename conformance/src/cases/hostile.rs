@@ -114,13 +114,13 @@ async fn malformed(cx: Context, reply: Vec<u8>) {
     while !own_name(cache.clone(), 9).await {
         cx.sleep(Duration::from_millis(5)).await;
     }
-    assert!(peer.accepted() > 1, "{shown}: the link was kept");
+    assert!(peer.accepted() > 1, "{shown}: the connection was kept");
 }
 
 pub async fn a_surplus_reply_reaches_no_caller(cx: Context) {
     let peer = Peer::start(|asked| {
         let own = bulk(name(asked));
-        let twice = asked.link == 0 && name(asked) == "first";
+        let twice = asked.connection == 0 && name(asked) == "first";
         Act::Say(if twice { [own.clone(), own].concat() } else { own })
     });
     let cache = connected(cx.builder_of(&peer.url()).maxsize(1)).await;
@@ -135,7 +135,7 @@ pub async fn replies_before_any_command_reach_no_caller(cx: Context) {
     // More replies than a greeting has commands.
     let lies = bulk("lie").repeat(20);
     let peer = Peer::bare(move |asked| match asked.words[0].as_str() {
-        "HELLO" if asked.link == 0 => Act::Say([GREETING, &lies[..]].concat()),
+        "HELLO" if asked.connection == 0 => Act::Say([GREETING, &lies[..]].concat()),
         "HELLO" => Act::Say(GREETING.to_vec()),
         "GET" => Act::Say(bulk(name(asked))),
         _ => Act::Say(b"+OK\r\n".to_vec()),

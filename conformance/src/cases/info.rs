@@ -63,12 +63,12 @@ pub async fn info_reports_the_bounds_of_the_open_store(cx: Context) {
 
 pub async fn connections_are_idle_after_use_and_closed_after_disconnect(cx: Context) {
     let cache = connected(cx.builder().minsize(2).maxsize(3)).await;
-    cx.until("both links are open", async || pool(&cache).open == 2).await;
+    cx.until("both connections are open", async || pool(&cache).open == 2).await;
     for n in 0..100 {
         cache.set("key", n).await.unwrap();
         assert_eq!(cache.get("key").await.unwrap(), Some(n));
     }
-    cx.until("both links are idle", async || pool(&cache).idle == 2).await;
+    cx.until("both connections are idle", async || pool(&cache).idle == 2).await;
     let info = pool(&cache);
     assert_eq!((info.minsize, info.maxsize), (2, 3));
     assert_eq!((info.open, info.busy, info.dialling, info.closing), (2, 0, 0, 0), "{info:?}");
@@ -109,7 +109,7 @@ pub async fn info_shows_no_password(cx: Context) {
     let cache = connected(cx.builder_of(&server.url(0))).await;
     assert!(!format!("{:?}", cache.info()).contains(CANARY));
     server.raw(0).call(&["CONFIG", "SET", "requirepass", "another"]);
-    kill_links(&server, "another");
+    kill_connections(&server, "another");
     cx.until("the password is refused", async || pool(&cache).failing_fast).await;
     let info = pool(&cache);
     let refused = matches!(
@@ -130,11 +130,11 @@ pub async fn info_counts_commands_in_flight_while_a_server_is_paused(cx: Context
     assert_eq!((info.open, info.idle, info.busy), (1, 0, 0), "{info:?}");
     assert_eq!((info.queued, info.queued_bytes, info.waiting), (0, 0, 0), "{info:?}");
     let more = gets(&cx, &cache, 2_500);
-    cx.until("the link is busy", async || pool(&cache).busy == 1).await;
+    cx.until("the connection is busy", async || pool(&cache).busy == 1).await;
     for task in some.into_iter().chain(more) {
         assert_eq!(cx.in_time(LONG, "a get", task).await.unwrap(), None);
     }
-    cx.until("the link is idle", async || pool(&cache).idle == 1).await;
+    cx.until("the connection is idle", async || pool(&cache).idle == 1).await;
     assert_nothing_under_way(&pool(&cache));
     assert_nothing_wrong(&pool(&cache));
 }
@@ -150,7 +150,7 @@ pub async fn info_counts_unwritten_commands_as_queued(cx: Context) {
             cx.spawn(async move { cache.set_raw(format!("key{n}"), vec![b'x'; VALUE]).await })
         })
         .collect();
-    cx.until("all are with the link", async || {
+    cx.until("all are with the connection", async || {
         let info = pool(&cache);
         info.queued + info.in_flight == 4 && info.queued_bytes < 4 * VALUE
     })
@@ -162,7 +162,7 @@ pub async fn info_counts_unwritten_commands_as_queued(cx: Context) {
     for task in sets {
         cx.in_time(LONG, "a set", task).await.unwrap();
     }
-    cx.until("the link is idle", async || pool(&cache).idle == 1).await;
+    cx.until("the connection is idle", async || pool(&cache).idle == 1).await;
     assert_nothing_under_way(&pool(&cache));
 }
 
@@ -183,10 +183,10 @@ pub async fn info_counts_callers_that_wait_for_room(cx: Context) {
 pub async fn info_reports_reconnects_and_the_last_error(cx: Context) {
     let server = cx.start(&Setup::default());
     let cache = connected(cx.builder_of(&server.url(0)).minsize(2).maxsize(2)).await;
-    cx.until("both links are open", async || pool(&cache).open == 2).await;
+    cx.until("both connections are open", async || pool(&cache).open == 2).await;
     assert_nothing_wrong(&pool(&cache));
     for round in 1..=3 {
-        server.raw(0).call(&KILL_LINKS);
+        server.raw(0).call(&KILL_CONNECTIONS);
         cx.until("both were opened again", async || pool(&cache).reconnects == 2 * round).await;
         let info = pool(&cache);
         assert_eq!((info.open, info.lost, info.failed_dials), (2, 2 * round, 0), "{info:?}");
@@ -215,7 +215,7 @@ pub async fn info_counts_a_connection_without_a_greeting_as_dialling(cx: Context
     proxy.hold();
     // The pool dials another connection for these calls. None of them gets a reply in the meantime.
     let tasks = gets(&cx, &cache, 2_500);
-    cx.until("another link is dialled", async || pool(&cache).dialling == 1).await;
+    cx.until("another connection is dialled", async || pool(&cache).dialling == 1).await;
     let info = pool(&cache);
     assert_eq!((info.open, info.failed_dials), (1, 0), "{info:?}");
     cx.until("that has failed", async || pool(&cache).failed_dials > 0).await;
@@ -263,7 +263,7 @@ pub async fn info_lists_servers_of_several_versions_separately(cx: Context) {
     // replaced.
     let peer = Peer::bare(|asked| Act::Say(greeting(asked)));
     let cache = connected(cx.builder_of(&peer.url()).minsize(3)).await;
-    cx.until("three links are open", async || pool(&cache).open == 3).await;
+    cx.until("three connections are open", async || pool(&cache).open == 3).await;
     let mut seen: Vec<_> = pool(&cache)
         .servers
         .into_iter()
@@ -275,7 +275,7 @@ pub async fn info_lists_servers_of_several_versions_separately(cx: Context) {
 
 /// A server's replies to a greeting. The first connection reports an older version.
 fn greeting(asked: &Asked) -> Vec<u8> {
-    let version = if asked.link == 0 { "9.0.3" } else { "9.1.0" };
+    let version = if asked.connection == 0 { "9.0.3" } else { "9.1.0" };
     match asked.words[0].as_str() {
         "HELLO" => {
             format!("%3\r\n+server\r\n+valkey\r\n+version\r\n+{version}\r\n+proto\r\n:3\r\n").into()
@@ -309,13 +309,13 @@ fn gets(cx: &Context, cache: &Cache, count: usize) -> Vec<Task<Result<Option<i32
     (0..count).map(|_| cx.spawn(get(cache.clone()))).collect()
 }
 
-fn kill_links(server: &Server, password: &str) {
+fn kill_connections(server: &Server, password: &str) {
     let mut raw = crate::raw::Raw::connect(server.address()).unwrap();
     raw.call(&["AUTH", password]);
-    raw.call(&KILL_LINKS);
+    raw.call(&KILL_CONNECTIONS);
 }
 
-const KILL_LINKS: [&str; 6] = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+const KILL_CONNECTIONS: [&str; 6] = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
 
 /// A password that must not be in any output.
 const CANARY: &str = "hunter2 told to nobody";

@@ -146,10 +146,10 @@ pub async fn a_tls_url_never_sends_plain_text(cx: Context) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let heard = thread::spawn(move || {
-        let (mut link, _) = listener.accept().unwrap();
-        link.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut heard = [0; 1024];
-        let len = link.read(&mut heard).unwrap();
+        let len = connection.read(&mut heard).unwrap();
         heard[..len].to_vec()
     });
     for scheme in ["rediss", "valkeys"] {

@@ -66,7 +66,7 @@ pub async fn calls_fail_in_time_on_packet_loss_and_new_connections_are_opened(cx
     for n in 0..GETS {
         let key = n.to_string();
         let own = async || cache.get::<i32>(&key).await.is_ok_and(|read| read == Some(n));
-        cx.until("another link answers", own).await;
+        cx.until("another connection answers", own).await;
     }
     assert!(proxy.accepted() > before);
     proxy.heal();
@@ -151,7 +151,7 @@ async fn corrupted(cx: Context, server: Arc<Server>, at: usize, bits: u8) {
     while cache.ping().await.is_err() {
         cx.sleep(Duration::from_millis(5)).await;
     }
-    assert!(proxy.accepted() > before, "byte {at}, bits {bits:#b}: the link was kept");
+    assert!(proxy.accepted() > before, "byte {at}, bits {bits:#b}: the connection was kept");
 }
 
 pub async fn calls_wait_for_a_paused_server_no_longer_than_their_deadline(cx: Context) {

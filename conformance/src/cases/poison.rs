@@ -89,7 +89,7 @@ pub async fn a_command_with_a_malformed_reply_is_not_repeated(cx: Context) {
         for task in getting {
             cx.within(PATIENCE, reply, task).await;
         }
-        assert_eq!(links_of(&asked, "poison").len(), 1, "{reply:?}");
+        assert_eq!(connections_of(&asked, "poison").len(), 1, "{reply:?}");
         if reply != "+OK\r\n" {
             let error = cache.set("poison", 1).await.unwrap_err();
             assert_ended(&error, 1);
@@ -119,9 +119,9 @@ pub async fn a_command_on_which_the_server_hangs_up_is_repeated_once_and_alone(c
         for task in first.into_iter().chain(then) {
             cx.within(PATIENCE, "a neighbour", task).await;
         }
-        let links = links_of(&asked, "poison");
-        assert_eq!(links.len(), 2, "{maxsize}: {links:?}");
-        assert!(links[0] != links[1]);
+        let connections = connections_of(&asked, "poison");
+        assert_eq!(connections.len(), 2, "{maxsize}: {connections:?}");
+        assert!(connections[0] != connections[1]);
         let opened = peer.accepted() - before;
         assert!(opened <= maxsize + 2, "{maxsize}: {opened} connections");
         cache.disconnect().await.unwrap();
@@ -149,14 +149,14 @@ pub async fn several_commands_that_end_connections_harm_no_neighbour_twice(cx: C
         cx.within(PATIENCE, "a neighbour", task).await;
     }
     for n in 0..5 {
-        assert!(links_of(&asked, &format!("poison{n}")).len() <= 2);
+        assert!(connections_of(&asked, &format!("poison{n}")).len() <= 2);
     }
     assert!(peer.accepted() <= 14, "{} connections", peer.accepted());
 }
 
 pub async fn an_abandoned_suspect_frees_its_connection_for_others(cx: Context) {
     let asked = Log::default();
-    let peer = logging(&asked, |asked| match (key(asked), asked.link) {
+    let peer = logging(&asked, |asked| match (key(asked), asked.connection) {
         ("poison", 0) => Act::SayAndClose(Vec::new()),
         ("poison", _) => Act::Silence,
         (key, _) => Act::Say(bulk(key)),
@@ -167,7 +167,7 @@ pub async fn an_abandoned_suspect_frees_its_connection_for_others(cx: Context) {
         let cache = cache.clone();
         async move { cache.get_raw("poison").await }
     });
-    cx.until("it was sent again", async || links_of(&asked, "poison").len() == 2).await;
+    cx.until("it was sent again", async || connections_of(&asked, "poison").len() == 2).await;
     let error = cx.within(PATIENCE, "the get", poison).await.unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
     cx.until("others are served", async || cache.get_raw("n").await.is_ok()).await;
@@ -233,7 +233,7 @@ pub async fn an_outage_reported_by_a_proxy_is_retryable(cx: Context) {
 
 pub async fn a_connection_that_lost_its_authentication_is_left(cx: Context) {
     for refusal in ["-NOAUTH Authentication required.\r\n", "-WRONGPASS user is disabled.\r\n"] {
-        let peer = Peer::start(move |asked| match (asked.link, key(asked)) {
+        let peer = Peer::start(move |asked| match (asked.connection, key(asked)) {
             (0, "own-0") => Act::Say(bulk("own-0")),
             (0, _) => Act::Say(refusal.as_bytes().to_vec()),
             (_, key) if asked.words[0] == "GET" => Act::Say(bulk(key)),
@@ -309,16 +309,16 @@ type Log = Arc<Mutex<Vec<(usize, Vec<String>)>>>;
 fn logging(log: &Log, script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Peer {
     let log = Arc::clone(log);
     Peer::start(move |asked| {
-        log.lock().unwrap().push((asked.link, asked.words.clone()));
+        log.lock().unwrap().push((asked.connection, asked.words.clone()));
         script(asked)
     })
 }
 
-fn links_of(log: &Log, name: &str) -> Vec<usize> {
+fn connections_of(log: &Log, name: &str) -> Vec<usize> {
     let key = format!("::{name}");
     let log = log.lock().unwrap();
     let reads = log.iter().filter(|(_, words)| words[0] == "GET" && words[1] == key);
-    reads.map(|(link, _)| *link).collect()
+    reads.map(|(connection, _)| *connection).collect()
 }
 
 /// A server with this setting.

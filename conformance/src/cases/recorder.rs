@@ -109,14 +109,14 @@ pub async fn lost_and_reopened_connections_and_failed_dials_are_recorded(cx: Con
     let cache = connected(cx.builder_of(&server.url(0)).recorder(books.clone())).await;
     assert_eq!(books.take().opened, [false]);
     server.raw(0).call(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-    cx.until("a link was opened", async || books.look().opened == [true]).await;
+    cx.until("a connection was opened", async || books.look().opened == [true]).await;
     let first = books.take();
     assert_eq!((first.lost, first.dials_failed), (1, 0));
     server.kill();
     cx.until("a dial has failed", async || books.look().dials_failed > 0).await;
     assert_eq!(books.look().lost, 1);
     server.revive();
-    cx.until("a link was opened", async || books.look().opened == [true]).await;
+    cx.until("a connection was opened", async || books.look().opened == [true]).await;
     books.take();
     cache.disconnect().await.unwrap();
     let last = books.take();

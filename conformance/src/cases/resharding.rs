@@ -1,5 +1,5 @@
-//! A cluster that changes under load: slots that move, and nodes that die, leave, fall silent or change
-//! their addresses.
+//! A cluster that changes under load: slots that move, and nodes that die, leave, fall silent or
+//! change their addresses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -185,7 +185,7 @@ pub async fn a_removed_node_is_left_and_no_key_is_lost(cx: Context) {
     assert!(read.iter().zip(0..).all(|(read, n)| *read == Some(n)), "{read:?}");
     // It is still a node, and serves no slot.
     let left = async || all.nodes[2].raw(0).other_clients().is_empty();
-    cx.until("no link to it is left", left).await;
+    cx.until("no connection to it is left", left).await;
     let gone = all.id(2);
     for node in [0, 1] {
         all.nodes[node].raw(0).call(&["CLUSTER", "FORGET", &gone]);
@@ -314,7 +314,8 @@ pub async fn disconnect_with_an_unreachable_node_ends_all_calls(cx: Context) {
         assert!(ended, "{error:?}");
     }
     all.nodes[1].resume();
-    cx.until("no link is left", async || all.nodes[1].raw(0).other_clients().is_empty()).await;
+    cx.until("no connection is left", async || all.nodes[1].raw(0).other_clients().is_empty())
+        .await;
 }
 
 /// Callers that add, set and get keys of one slot each, without a pause, until told to stop. Each

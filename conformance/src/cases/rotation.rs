@@ -104,12 +104,12 @@ pub async fn reauthenticate_changes_open_connections_and_no_call_is_lost(cx: Con
     let proxy = Proxy::start(server.address());
     let url = format!("redis://alice:first@{}", proxy.address());
     let cache = connected(cx.builder_of(&url).minsize(3)).await;
-    cx.until("all links are open", async || users(&server) == ["alice"; 3]).await;
+    cx.until("all connections are open", async || users(&server) == ["alice"; 3]).await;
     let over = Arc::new(AtomicBool::new(false));
     let load: Vec<_> =
         (0..8).map(|task| cx.spawn(hammer(cache.clone(), task, Arc::clone(&over)))).collect();
     cache.reauthenticate(&who("bob", "second"));
-    cx.until("all links are bob's", async || users(&server) == ["bob"; 3]).await;
+    cx.until("all connections are bob's", async || users(&server) == ["bob"; 3]).await;
     // A connection that was still alice's would be closed by this.
     server.raw(0).call(&["ACL", "DELUSER", "alice"]);
     cx.sleep(Duration::from_millis(100)).await;
@@ -118,7 +118,7 @@ pub async fn reauthenticate_changes_open_connections_and_no_call_is_lost(cx: Con
         let calls = cx.within(Duration::from_secs(10), "calls", task).await;
         assert!(calls > 0);
     }
-    assert_eq!(proxy.accepted(), 3, "no link was replaced");
+    assert_eq!(proxy.accepted(), 3, "no connection was replaced");
     proxy.sever();
     let ping = cx.within(Duration::from_secs(5), "a ping", cache.ping()).await;
     ping.expect("connections to come are bob's too");

@@ -102,7 +102,8 @@ pub async fn a_sentinel_that_falls_silent_is_passed_over(cx: Context) {
     passes_over_sentinels(&cx, |sentinel| sentinel.stop()).await;
 }
 
-/// The sentinel that the cache listens to ends. Of the others, one is away and one was silent before.
+/// The sentinel that the cache listens to ends. Of the others, one is away and one was silent
+/// before.
 async fn passes_over_sentinels(cx: &Context, end: fn(&mut Server)) {
     let (kind, server) = (kind(cx), Server::start(kind(cx), &Setup::default()));
     let watched = watched(&server, None);
@@ -311,9 +312,12 @@ pub async fn callers_under_load_survive_a_master_that_is_made_a_replica(cx: Cont
     let promoted_at = promoted(&cx, &trio.servers[1]).await;
     // The old server goes on as a master, and no connection of the cache is left there.
     let left = async || trio.servers[0].raw(0).other_clients().is_empty();
-    cx.until("no link to the old master is left", left).await;
+    cx.until("no connection to the old master is left", left).await;
     let took = promoted_at.elapsed();
-    assert!(took < WRITES_WITHIN, "links to the old master ended {took:?} after the promotion");
+    assert!(
+        took < WRITES_WITHIN,
+        "connections to the old master ended {took:?} after the promotion"
+    );
     // Sentinels do this too, but only after ten seconds.
     follow(&trio.servers[0], &trio.servers[1]);
     load.writes_again(&cx, promoted_at).await;
@@ -374,8 +378,8 @@ pub(super) async fn promoted(cx: &Context, replica: &Server) -> Instant {
     Instant::now()
 }
 
-/// Callers that add, set and get without a pause until told to stop. Each operation ends with a value
-/// or a typed error.
+/// Callers that add, set and get without a pause until told to stop. Each operation ends with a
+/// value or a typed error.
 struct Load {
     cache: Cache,
     stop: Arc<AtomicBool>,

@@ -171,21 +171,21 @@ pub async fn connections_have_a_name_and_are_closed_by_disconnect(cx: Context) {
     let name = cx.url().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let cache = connected(cx.builder().minsize(2).name(name.as_str())).await;
     let mut raw = cx.raw();
-    let mut links = || {
+    let mut connections = || {
         let named = format!(" name={name} ");
         raw.other_clients().iter().filter(|line| line.contains(&named)).count()
     };
-    cx.until("there are two links", async || links() == 2).await;
+    cx.until("there are two connections", async || connections() == 2).await;
     cache.disconnect().await.unwrap();
-    cx.until("there is no link", async || links() == 0).await;
+    cx.until("there is no connection", async || connections() == 0).await;
     cache.connect().await.unwrap();
-    cx.until("there are two links again", async || links() == 2).await;
+    cx.until("there are two connections again", async || connections() == 2).await;
     let clone = cache.clone();
     drop(cache);
-    assert_eq!(links(), 2);
+    assert_eq!(connections(), 2);
     clone.ping().await.unwrap();
     drop(clone);
-    cx.until("no link is left by dropped caches", async || links() == 0).await;
+    cx.until("no connection is left by dropped caches", async || connections() == 0).await;
 }
 
 pub async fn a_hostname_is_resolved(cx: Context) {

@@ -175,7 +175,7 @@ pub async fn a_stream_cut_without_close_notify_never_ends_a_reply(cx: Context) {
         // A read is repeated on an intact connection.
         let got = cx.in_time(PATIENCE, "a get", cache.get_raw("large")).await.unwrap();
         assert!(got.is_some_and(|got| got == value), "cut after {after}");
-        assert!(proxy.accepted() > before, "cut after {after}: the link was not cut");
+        assert!(proxy.accepted() > before, "cut after {after}: the connection was not cut");
     }
     cache.set("n", 0).await.unwrap();
     proxy.cut_after(1, Ending::Closed);
@@ -196,7 +196,7 @@ pub async fn a_corrupt_byte_in_a_record_closes_the_connection_and_reaches_no_cal
         proxy.corrupt(at, 1);
         let got = cx.within(PATIENCE, "a get", cache.get_raw("key")).await.unwrap();
         assert_eq!(got.as_deref(), Some(&b"a value"[..]), "byte {at}");
-        assert!(proxy.accepted() > before, "byte {at}: the link was kept");
+        assert!(proxy.accepted() > before, "byte {at}: the connection was kept");
     }
 }
 
@@ -221,7 +221,7 @@ pub async fn a_new_connection_resumes_an_earlier_tls_session(cx: Context) {
         cache.ping().await.unwrap();
         let before = raw.other_clients();
         raw.number(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-        cx.until("another link was opened", async || {
+        cx.until("another connection was opened", async || {
             let now = raw.other_clients();
             now.len() == 1 && now != before && cache.ping().await.is_ok()
         })

@@ -56,7 +56,7 @@ pub async fn a_late_reply_on_a_kept_connection_reaches_no_caller(cx: Context) {
     for (n, task) in next {
         assert_eq!(task.await.unwrap(), Some(n));
     }
-    assert_eq!(proxy.accepted(), before, "the link was kept");
+    assert_eq!(proxy.accepted(), before, "the connection was kept");
 }
 
 pub async fn a_late_reply_to_a_dropped_call_reaches_no_caller(cx: Context) {
@@ -107,7 +107,7 @@ pub async fn a_push_before_every_reply_shifts_nothing(cx: Context) {
             assert_eq!(many, (0..30).map(Some).collect::<Vec<_>>());
         }
     }
-    assert_eq!(proxy.accepted(), 1, "a push is no reason to close a link");
+    assert_eq!(proxy.accepted(), 1, "a push is no reason to close a connection");
 }
 
 pub async fn replies_that_arrive_in_pieces_are_reassembled(cx: Context) {
@@ -140,7 +140,7 @@ pub async fn an_unsolicited_reply_closes_the_connection_and_shifts_no_reply(cx: 
         for (m, key) in keys.iter().enumerate() {
             assert_eq!(patiently(&cx, &cache, key).await, m, "after a stray reply to {n}");
         }
-        assert!(proxy.accepted() > before, "a link that is out of step is closed");
+        assert!(proxy.accepted() > before, "a connection that is out of step is closed");
     }
 }
 

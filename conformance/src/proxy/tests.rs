@@ -148,15 +148,15 @@ fn tls_records_count_as_replies() {
     let authority = Authority::new();
     let server = Server::start(Kind::Redis, &Setup::default().tls(Tls::of(&authority)));
     let proxy = Proxy::start(server.address());
-    let mut link = encrypted(&proxy, &authority);
-    link.write_all(b"PING\r\n").unwrap();
-    assert_eq!(read(&mut link), b"+PONG\r\n");
+    let mut connection = encrypted(&proxy, &authority);
+    connection.write_all(b"PING\r\n").unwrap();
+    assert_eq!(read(&mut connection), b"+PONG\r\n");
     proxy.drip(1);
-    link.write_all(b"PING\r\n").unwrap();
-    assert_eq!(read(&mut link), b"+PONG\r\n");
+    connection.write_all(b"PING\r\n").unwrap();
+    assert_eq!(read(&mut connection), b"+PONG\r\n");
     proxy.hold();
     let before = proxy.replies();
-    link.write_all(b"PING\r\n").unwrap();
+    connection.write_all(b"PING\r\n").unwrap();
     let patience = std::time::Instant::now() + Duration::from_secs(10);
     while proxy.replies() == before {
         assert!(std::time::Instant::now() < patience, "it was never answered");
@@ -164,7 +164,7 @@ fn tls_records_count_as_replies() {
     }
     proxy.cut_after(10, Ending::Closed);
     proxy.release();
-    let error = link.read(&mut [0; 64]).unwrap_err();
+    let error = connection.read(&mut [0; 64]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{error}");
 }
 
@@ -193,8 +193,8 @@ fn encrypted(proxy: &Proxy, authority: &Authority) -> StreamOwned<ClientConnecti
     StreamOwned::new(connection, stream)
 }
 
-fn read(link: &mut impl Read) -> Vec<u8> {
+fn read(connection: &mut impl Read) -> Vec<u8> {
     let mut bytes = [0; 64];
-    let length = link.read(&mut bytes).unwrap();
+    let length = connection.read(&mut bytes).unwrap();
     bytes[..length].to_vec()
 }

@@ -1,9 +1,9 @@
-//! Addresses of a cluster's nodes: the nodes' addresses for each other, turned into addresses that the
-//! client can reach.
+//! Addresses of a cluster's nodes: the nodes' addresses for each other, turned into addresses that
+//! the client can reach.
 //!
-//! A node reports the others as it sees them, which need not be how the client does. It may leave out
-//! the host, stand behind a translation of addresses, or listen for TLS on another port. [`Viewpoint`]
-//! has everything that is needed to correct this, for maps and for redirects alike.
+//! A node reports the others as it sees them, which need not be how the client does. It may leave
+//! out the host, stand behind a translation of addresses, or listen for TLS on another port.
+//! [`Viewpoint`] has everything that is needed to correct this, for maps and for redirects alike.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -138,8 +138,8 @@ pub struct Viewpoint<'a> {
     pub asked: &'a Address,
     /// Which ports the client uses.
     pub transport: Transport,
-    /// Turns an address that a node reports into one that the client can reach, such as the outer side of
-    /// a translation of addresses. [`Viewpoint::as_told`] leaves addresses as they are.
+    /// Turns an address that a node reports into one that the client can reach, such as the outer
+    /// side of a translation of addresses. [`Viewpoint::as_told`] leaves addresses as they are.
     pub translate: &'a dyn Fn(Address) -> Address,
 }
 
@@ -150,8 +150,8 @@ impl<'a> Viewpoint<'a> {
         Self { asked, transport: Transport::Plain, translate: &core::convert::identity }
     }
 
-    /// The address at which the client reaches a node. Without a host, or with one that its node does not
-    /// know (`?`), the node is on the host that was asked.
+    /// The address at which the client reaches a node. Without a host, or with one that its node
+    /// does not know (`?`), the node is on the host that was asked.
     ///
     /// # Errors
     /// [`AddressError`] if it is not an address.

@@ -1,18 +1,20 @@
 //! Which nodes serve which slot of a cluster.
 //!
 //! A map is read whole from a node's answer ([`SlotMap::read`]) and corrected slot by slot by
-//! redirects ([`SlotMap::moved`]) until it is read again. It always has an answer, which may always be
-//! wrong: a cluster changes while it is being read.
+//! redirects ([`SlotMap::moved`]) until it is read again. It always has an answer, which may always
+//! be wrong: a cluster changes while it is being read.
 //!
-//! The map has a table of the shard numbers of all 16,384 slots, 32 KiB. Ranges would be smaller. But
-//! a lookup in the table takes the same few instructions for any layout of the slots. A search through
-//! ranges takes twice as many with three ranges, and more than four times as many with a thousand.
+//! The map has a table of the shard numbers of all 16,384 slots, 32 KiB. Ranges would be smaller.
+//! But a lookup in the table takes the same few instructions for any layout of the slots. A search
+//! through ranges takes twice as many with three ranges, and more than four times as many with a
+//! thousand.
 //!
-//! A copy of a map shares the part that was read. A redirect changes one chunk of the table, and adds at
-//! most one of [`SlotMap::MAX_REDIRECTED`] nodes, so a copy that a redirect has corrected costs the same
-//! whatever the size of the map.
+//! A copy of a map shares the part that was read. A redirect changes one chunk of the table, and
+//! adds at most one of [`SlotMap::MAX_REDIRECTED`] nodes, so a copy that a redirect has corrected
+//! costs the same whatever the size of the map.
 //!
-//! This module knows neither when to read a map nor which node to ask: see [`refresh`](super::refresh).
+//! This module knows neither when to read a map nor which node to ask: see
+//! [`refresh`](super::refresh).
 
 mod read;
 mod table;
@@ -221,11 +223,12 @@ impl SlotMap {
     /// Records a redirect: this node serves the slot. Returns whether the map has changed.
     ///
     /// It has no effect if the node is new and redirects have named
-    /// [`MAX_REDIRECTED`](Self::MAX_REDIRECTED) others since the map was read: nodes that send callers to
-    /// ever new addresses must not make the map grow. The next map names the node if it exists.
+    /// [`MAX_REDIRECTED`](Self::MAX_REDIRECTED) others since the map was read: nodes that send
+    /// callers to ever new addresses must not make the map grow. The next map names the node if it
+    /// exists.
     ///
-    /// Costs a search by address and a copy of 512 bytes; a copy of the map that was made before keeps
-    /// sharing everything else.
+    /// Costs a search by address and a copy of 512 bytes; a copy of the map that was made before
+    /// keeps sharing everything else.
     pub fn moved(&mut self, slot: Slot, to: &Address) -> bool {
         if self.master(slot).is_some_and(|node| node.address == *to) {
             return false;
@@ -300,7 +303,8 @@ impl SlotMap {
         self.told.nodes.len() + self.redirected.len()
     }
 
-    /// How many of them only redirects have named: at most [`MAX_REDIRECTED`](Self::MAX_REDIRECTED).
+    /// How many of them only redirects have named: at most
+    /// [`MAX_REDIRECTED`](Self::MAX_REDIRECTED).
     #[must_use]
     pub fn redirected(&self) -> usize {
         self.redirected.len()
@@ -316,8 +320,8 @@ impl SlotMap {
         }
     }
 
-    /// The place of the node at an address. Costs a binary search, and a look at each node that only
-    /// redirects named.
+    /// The place of the node at an address. Costs a binary search, and a look at each node that
+    /// only redirects named.
     #[must_use]
     pub fn place(&self, address: &Address) -> Option<usize> {
         let told = &self.told;

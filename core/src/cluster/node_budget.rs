@@ -2,27 +2,29 @@
 //!
 //! # Theory of operation
 //!
-//! Each node that is dialled is sent the credentials, and costs connections, so a node that lies must
-//! not choose how many there are. It can lie in a redirect and in a map:
+//! Each node that is dialled is sent the credentials, and costs connections, so a node that lies
+//! must not choose how many there are. It can lie in a redirect and in a map:
 //!
-//! * At most [`NodeBudget::REDIRECTED`] nodes are known from redirects alone at one time, whether callers find
-//!   them in the map (`MOVED`) or not (`ASK`). A burst of new ones is free, since a cluster to which many
-//!   nodes were just added looks like that; after the burst one more is accepted each
-//!   [`NodeBudget::REDIRECT_EVERY`]. A map that names such a node confirms the redirect, and gives its part
-//!   of the burst back. So a cluster of any size is followed at the pace at which its map is read.
-//! * [`NodeBudget::DIALS`] nodes may be dialled for the first time at once, which is the recommended greatest size
-//!   of a cluster; after that one each [`NodeBudget::DIAL_EVERY`]. So maps that name ever new nodes are
-//!   followed at that pace, whatever callers ask for.
+//! * At most [`NodeBudget::REDIRECTED`] nodes are known from redirects alone at one time, whether
+//!   callers find them in the map (`MOVED`) or not (`ASK`). A burst of new ones is free, since a
+//!   cluster to which many nodes were just added looks like that; after the burst one more is
+//!   accepted each [`NodeBudget::REDIRECT_EVERY`]. A map that names such a node confirms the
+//!   redirect, and gives its part of the burst back. So a cluster of any size is followed at the
+//!   pace at which its map is read.
+//! * [`NodeBudget::DIALS`] nodes may be dialled for the first time at once, which is the
+//!   recommended greatest size of a cluster; after that one each [`NodeBudget::DIAL_EVERY`]. So
+//!   maps that name ever new nodes are followed at that pace, whatever callers ask for.
 //!
-//! A caller that finds no room waits: see [`Hops::crowded`](super::redirect::Hops::crowded). This module
-//! knows neither nodes nor callers; it counts.
+//! A caller that finds no room waits: see [`Hops::crowded`](super::redirect::Hops::crowded). This
+//! module knows neither nodes nor callers; it counts.
 
 use core::time::Duration;
 
 use super::map::SlotMap;
 use crate::time::Instant;
 
-/// How many nodes a client of one cluster may learn of from redirects, and how fast it may dial new ones.
+/// How many nodes a client of one cluster may learn of from redirects, and how fast it may dial new
+/// ones.
 ///
 /// ```
 /// use async_caches_core::cluster::node_budget::NodeBudget;
@@ -71,8 +73,8 @@ impl NodeBudget {
         }
     }
 
-    /// Whether a redirect may make a node known. If so, takes its part of the room. `known` is how many
-    /// nodes are already known from redirects alone.
+    /// Whether a redirect may make a node known. If so, takes its part of the room. `known` is how
+    /// many nodes are already known from redirects alone.
     pub fn redirect(&mut self, known: usize, now: Instant) -> bool {
         known < Self::REDIRECTED && self.redirects.take(now)
     }

@@ -12,16 +12,18 @@
 //! | `CLUSTERDOWN`, `LOADING`, `MASTERDOWN`, `READONLY` | no node can answer now, or not this one | the command waits, and the map is read again |
 //! | none, as the connection was lost | the node may be gone for good | the same, if the command may be sent again at all |
 //!
-//! A redirect may name a node for which there is no [room](super::node_budget). Then the command waits as well,
-//! and the map is read again, since the next map names the node if the cluster has it.
+//! A redirect may name a node for which there is no [room](super::node_budget). Then the command
+//! waits as well, and the map is read again, since the next map names the node if the cluster has
+//! it.
 //!
-//! A node that gives one of these answers has not run the command, so a write is sent on as well. Every
-//! wait is drawn by a [`Backoff`] and is at most half of the time that is left. If almost no time is left,
-//! the answer goes to the caller. Redirects are counted. The first few are followed at once and later ones
-//! after a wait, as nodes that disagree need some time to agree; after [`Hops::MAX`] the command fails.
+//! A node that gives one of these answers has not run the command, so a write is sent on as well.
+//! Every wait is drawn by a [`Backoff`] and is at most half of the time that is left. If almost no
+//! time is left, the answer goes to the caller. Redirects are counted. The first few are followed
+//! at once and later ones after a wait, as nodes that disagree need some time to agree; after
+//! [`Hops::MAX`] the command fails.
 //!
-//! One [`Hops`] accompanies one command, from the first answer that does not settle it to the one that
-//! does. It knows neither the map nor the connections, and is made only when it is needed.
+//! One [`Hops`] accompanies one command, from the first answer that does not settle it to the one
+//! that does. It knows neither the map nor the connections, and is made only when it is needed.
 
 use core::time::Duration;
 
@@ -76,15 +78,16 @@ pub enum RedirectKind {
     /// Until further notice (`MOVED`): the map must be corrected.
     Moved,
     /// For this command (`ASK`), right behind an `ASKING`: see
-    /// [`Connection::submit_asking`](crate::connection::Connection::submit_asking). The map stays as it is.
+    /// [`Connection::submit_asking`](crate::connection::Connection::submit_asking). The map stays
+    /// as it is.
     Ask,
 }
 
 impl Redirect {
     /// Reads `MOVED slot host:port` or `ASK slot host:port`; returns `None` for any other error.
     ///
-    /// The host may be a name, an address, or an IPv6 address with or without brackets. If it is empty or
-    /// `?`, it is the host of the node that sent the redirect.
+    /// The host may be a name, an address, or an IPv6 address with or without brackets. If it is
+    /// empty or `?`, it is the host of the node that sent the redirect.
     #[must_use]
     pub fn parse(error: &ServerError, view: &Viewpoint<'_>) -> Option<Self> {
         let mut words = error.text().split(' ');
@@ -148,7 +151,8 @@ pub enum Next {
         at: Instant,
     },
     /// Send the command at `at`, to the node that the map then names. If the trouble
-    /// [doubts](Trouble::doubts_the_map) the map, send it sooner if the map has been read again before.
+    /// [doubts](Trouble::doubts_the_map) the map, send it sooner if the map has been read again
+    /// before.
     Wait {
         /// When to send it.
         at: Instant,
@@ -226,8 +230,8 @@ impl Hops {
     pub const MAX: u32 = 16;
     /// How many of them are followed at once.
     pub const AT_ONCE: u32 = 4;
-    /// With less time left than this a command does not wait: the answer that it has is more useful than
-    /// the report that another one came too late.
+    /// With less time left than this a command does not wait: the answer that it has is more useful
+    /// than the report that another one came too late.
     pub const LEAST: Duration = Duration::from_millis(20);
 
     /// A command that was not redirected yet. The seed, a random number, is for the waits.
@@ -246,13 +250,14 @@ impl Hops {
         }
     }
 
-    /// What to do after a node, seen from this viewpoint, gave this answer to a command that times out at
-    /// `expires`.
+    /// What to do after a node, seen from this viewpoint, gave this answer to a command that times
+    /// out at `expires`.
     ///
     /// An answer that looks like a redirect and names no node is settled as an error.
     ///
     /// # Errors
-    /// [`TooManyRedirects`] if the answer is a redirect and [`Hops::MAX`] of them have been followed.
+    /// [`TooManyRedirects`] if the answer is a redirect and [`Hops::MAX`] of them have been
+    /// followed.
     pub fn answered(
         &mut self,
         answer: &Answer,
@@ -278,8 +283,8 @@ impl Hops {
     }
 
     /// What to do with a command that was redirected to a node for which there is no
-    /// [room](super::node_budget::NodeBudget): it waits, and then goes by the map again. The redirect was counted when
-    /// it was [answered](Self::answered).
+    /// [room](super::node_budget::NodeBudget): it waits, and then goes by the map again. The
+    /// redirect was counted when it was [answered](Self::answered).
     ///
     /// # Errors
     /// [`TooManyRedirects`] if there is no time left.

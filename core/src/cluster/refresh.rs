@@ -2,9 +2,9 @@
 //!
 //! # Theory of operation
 //!
-//! The map is read once at the beginning, whenever an event [doubts](RefreshInput::Doubted) it, and from time
-//! to time without one: otherwise a client that only reads from replicas may never learn of a new one.
-//! One node is asked at a time.
+//! The map is read once at the beginning, whenever an event [doubts](RefreshInput::Doubted) it, and
+//! from time to time without one: otherwise a client that only reads from replicas may never learn
+//! of a new one. One node is asked at a time.
 //!
 //! ```text
 //!           poll: it is time                    Fetched: wait for CALM, forget who failed
@@ -15,16 +15,16 @@
 //!                                Idle
 //! ```
 //!
-//! However often the map is doubted, no two fetches begin within [`Refresh::LEAST`] of each other, and
-//! none begins within [`Refresh::CALM`] of one that succeeded. A doubt during a fetch is kept: the
-//! answer may be older than the doubt.
+//! However often the map is doubted, no two fetches begin within [`Refresh::LEAST`] of each other,
+//! and none begins within [`Refresh::CALM`] of one that succeeded. A doubt during a fetch is kept:
+//! the answer may be older than the doubt.
 //!
 //! The node to ask is drawn evenly from the seeds and the nodes of the map that have not failed, so
-//! that clients neither all ask one node nor depend on their seeds. A node whose fetch failed is not asked
-//! again until all the others have failed as well.
+//! that clients neither all ask one node nor depend on their seeds. A node whose fetch failed is
+//! not asked again until all the others have failed as well.
 //!
-//! This module knows neither connections nor how an answer is read. A fetch is over when the caller reports
-//! it, so the caller must give it a deadline.
+//! This module knows neither connections nor how an answer is read. A fetch is over when the caller
+//! reports it, so the caller must give it a deadline.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -94,14 +94,15 @@ struct Fetching {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefreshInput {
-    /// The map is or may be wrong: a `MOVED` was followed, a slot has no node, or a node is not reached.
+    /// The map is or may be wrong: a `MOVED` was followed, a slot has no node, or a node is not
+    /// reached.
     Doubted,
     /// The fetch returned a map.
     Fetched,
     /// The fetch returned no map.
     Failed,
-    /// The node does not know the form of the request, or does not permit it: see [`RefreshInput::of`]. The
-    /// same as [`RefreshInput::Failed`] for the older form.
+    /// The node does not know the form of the request, or does not permit it: see
+    /// [`RefreshInput::of`]. The same as [`RefreshInput::Failed`] for the older form.
     Unknown,
 }
 
@@ -137,17 +138,17 @@ impl RefreshInput {
 }
 
 impl Refresh {
-    /// The least time between the beginnings of any two fetches, except for the one that repeats another in
-    /// the older form, which happens once.
+    /// The least time between the beginnings of any two fetches, except for the one that repeats
+    /// another in the older form, which happens once.
     pub const LEAST: Duration = Duration::from_millis(100);
     /// The least time between the beginning of a fetch that succeeded and the next one.
     pub const CALM: Duration = Duration::from_secs(1);
-    /// The average age at which a map that nothing doubts is read again. Each time is drawn between a half
-    /// and one and a half of it.
+    /// The average age at which a map that nothing doubts is read again. Each time is drawn between
+    /// a half and one and a half of it.
     pub const ROUTINE: Duration = Duration::from_secs(60);
 
-    /// Wants the map read at once, first from one of `seeds`. `seed`, a random number, is for the jitter
-    /// and for the choice of nodes.
+    /// Wants the map read at once, first from one of `seeds`. `seed`, a random number, is for the
+    /// jitter and for the choice of nodes.
     #[must_use]
     pub fn new(seeds: Vec<Address>, seed: u64, now: Instant) -> Self {
         let mut random = Random::new(seed);
@@ -231,8 +232,8 @@ impl Refresh {
     }
 }
 
-/// Whether this error means that the node does not know the form, or that the user may not use it. Older
-/// nodes reply with `ERR` to a form that they do not know.
+/// Whether this error means that the node does not know the form, or that the user may not use it.
+/// Older nodes reply with `ERR` to a form that they do not know.
 fn is_lack(kind: ServerErrorKind) -> bool {
     matches!(kind, ServerErrorKind::Other | ServerErrorKind::NoPerm)
 }

@@ -79,7 +79,8 @@ fn braced(whole: &[u8]) -> Option<&[u8]> {
     behind.get(..close)
 }
 
-/// Takes four bytes in one step: with steps of one byte, each would have to wait for the one before.
+/// Takes four bytes in one step: with steps of one byte, each would have to wait for the one
+/// before.
 fn crc16(bytes: &[u8]) -> u16 {
     let (steps, rest) = bytes.as_chunks::<4>();
     let crc = steps.iter().fold(0, |crc, &[a, b, c, d]| {

@@ -1,16 +1,17 @@
 //! Commands for many keys: splits them into parts that a node accepts, and joins the answers.
 //!
 //! A server accepts several keys in one command only if they are of one slot. So a part is a run of
-//! keys of one slot, and parts for one node are sent together. If the slot of a part is being moved,
-//! its keys may be on two nodes (`TRYAGAIN`). Then each key goes by itself, which [`Gather`] allows.
+//! keys of one slot, and parts for one node are sent together. If the slot of a part is being
+//! moved, its keys may be on two nodes (`TRYAGAIN`). Then each key goes by itself, which [`Gather`]
+//! allows.
 //!
-//! None of the caller's keys and values is copied or moved: parts are given by places in the caller's order.
-//! For a command on many names there is [`Split::names`]. It copies the names into the order of the
-//! parts, so that each part is a window of them.
+//! None of the caller's keys and values is copied or moved: parts are given by places in the
+//! caller's order. For a command on many names there is [`Split::names`]. It copies the names into
+//! the order of the parts, so that each part is a window of them.
 //!
-//! Writes are sent key by key. A run of commands has one answer for all of it, which would not show which
-//! of the commands a node had redirected. If a key is written twice only the last value is sent, as two
-//! commands that each may be redirected have no order.
+//! Writes are sent key by key. A run of commands has one answer for all of it, which would not show
+//! which of the commands a node had redirected. If a key is written twice only the last value is
+//! sent, as two commands that each may be redirected have no order.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -187,8 +188,8 @@ enum KeyAnswer {
     Done(Option<Bytes>),
 }
 
-/// An answer does not fit its keys: it is another kind of reply, for another number of keys, or for keys
-/// that were answered before. Nothing was taken from it.
+/// An answer does not fit its keys: it is another kind of reply, for another number of keys, or for
+/// keys that were answered before. Nothing was taken from it.
 ///
 /// ```
 /// use async_caches_core::cluster::slot::Slot;
@@ -226,8 +227,8 @@ pub struct Misfit;
 pub struct Partial<T, E> {
     /// The result for the other keys.
     pub done: T,
-    /// The places of keys that failed together, in the order of the request, and their error; in the order
-    /// in which they failed.
+    /// The places of keys that failed together, in the order of the request, and their error; in
+    /// the order in which they failed.
     pub failed: Vec<(Vec<usize>, E)>,
     /// The places of keys without an answer.
     pub unanswered: Vec<usize>,
@@ -250,7 +251,8 @@ impl<E> Gather<E> {
         Self { places, removed: 0, failures: Vec::new(), left }
     }
 
-    /// Takes the answer for the keys at these places: of a whole [`SlotPart`], or of some of its keys.
+    /// Takes the answer for the keys at these places: of a whole [`SlotPart`], or of some of its
+    /// keys.
     ///
     /// # Errors
     /// [`Misfit`] if the answer does not fit the keys.

@@ -1,6 +1,6 @@
-//! A whole cluster in virtual time, and a client made of a map, its refreshes and the hops of each call.
-//! Slots are moved from one node to another, key by key, and nodes learn of it one after another; or a
-//! master is lost.
+//! A whole cluster in virtual time, and a client made of a map, its refreshes and the hops of each
+//! call. Slots are moved from one node to another, key by key, and nodes learn of it one after
+//! another; or a master is lost.
 //!
 //! A node answers as `getNodeByQuery` in Redis's `src/cluster.c` does.
 
@@ -156,7 +156,8 @@ impl Cluster {
         (!node.is_down).then(|| format!("*{}\r\n{entries}", node.served.len()))
     }
 
-    /// All nodes learn which node serves a slot: those of `at_once` now, the others at some time each.
+    /// All nodes learn which node serves a slot: those of `at_once` now, the others at some time
+    /// each.
     fn spread(&mut self, slot: Slot, served: usize, at_once: &[usize]) {
         for at in 0..self.nodes.len() {
             if at_once.contains(&at) {
@@ -223,7 +224,8 @@ impl Cluster {
         self.migration = Some(Migration { slot, from, to, next: self.now });
     }
 
-    /// Moves a key, or ends the migration: the new node learns of it first, and the old one soon after.
+    /// Moves a key, or ends the migration: the new node learns of it first, and the old one soon
+    /// after.
     fn migrate(&mut self, mut migration: Migration) {
         let Migration { slot, from, to, next } = migration;
         if next > self.now {

@@ -14,7 +14,8 @@ use crate::resp::output::Output;
 use crate::time::Instant;
 
 impl Connection {
-    /// Puts `ASKING` and a command right behind it into `tx`; otherwise like [`submit`](Self::submit).
+    /// Puts `ASKING` and a command right behind it into `tx`; otherwise like
+    /// [`submit`](Self::submit).
     ///
     /// # Errors
     /// [`Refused`]: nothing was put and no event will come. [`Refused::Run`] for a

@@ -1,8 +1,8 @@
 //! `AUTH`: sends new credentials on a connection that is in use.
 //!
-//! It is queued with the commands: those before it run with the old credentials, those behind it with
-//! the new ones. Its reply goes to no caller. If the server refuses it, the connection takes no more
-//! commands, and ends once the commands in flight are answered.
+//! It is queued with the commands: those before it run with the old credentials, those behind it
+//! with the new ones. Its reply goes to no caller. If the server refuses it, the connection takes
+//! no more commands, and ends once the commands in flight are answered.
 
 use super::Connection;
 use super::passwords::request;
@@ -15,10 +15,12 @@ use crate::time::Instant;
 
 impl Connection {
     /// Puts `AUTH` into `tx`. If the server refuses it, the connection ends in
-    /// [`ConnectionError::Refused`], which shows no password, once the commands in flight are answered.
+    /// [`ConnectionError::Refused`], which shows no password, once the commands in flight are
+    /// answered.
     ///
     /// # Errors
-    /// [`Refused::NotOpen`], and then nothing was put: a handshake under way sends the old credentials.
+    /// [`Refused::NotOpen`], and then nothing was put: a handshake under way sends the old
+    /// credentials.
     pub fn authenticate(
         &mut self,
         credentials: &Credentials,

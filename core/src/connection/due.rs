@@ -1,7 +1,7 @@
 //! Events on a connection that only the passing of time causes.
 //!
-//! The connection keeps the earliest expiry that it has seen ([`Connection::deadline`]). At that time it
-//! walks through its queue once, and finds all expired commands and the next expiry.
+//! The connection keeps the earliest expiry that it has seen ([`Connection::deadline`]). At that
+//! time it walks through its queue once, and finds all expired commands and the next expiry.
 
 use super::sweep::Sweep;
 use super::{Connection, ConnectionPhase, Event};
@@ -77,7 +77,8 @@ impl Connection {
                 sweep.next_expiry = sweep.next_expiry.min(waiting.expires);
                 continue;
             }
-            // Nothing was read since it was submitted, provided that it had the whole response timeout.
+            // Nothing was read since it was submitted, provided that it had the whole response
+            // timeout.
             sweep.silent |= self.last_read + self.response_timeout <= waiting.expires;
             if let Some(tag) = waiting.tag.take() {
                 return Some(Event::Expired(tag));

@@ -1,14 +1,15 @@
-//! How a connection greets its server: in which version of the protocol, and with how many commands.
+//! How a connection greets its server: in which version of the protocol, and with how many
+//! commands.
 //!
 //! # Theory of operation
 //!
 //! If a server refuses `HELLO` with an error, the connection goes on in RESP2. Some proxies hang up
-//! instead, on `HELLO` and on `CLIENT` as well. If a connection ends like that before it is ready, the next
-//! one sends only the necessary commands ([`Greeting::Bare`]), and may be dialled at once. If that one gets
-//! ready, new connections greet in the same way for [`Greetings::BARE_FOR`], and then one tries the full
-//! greeting again. If it ends before it is ready, whatever the reason, the greeting was not the cause: the
-//! next one sends the full greeting again. So a server that is away is dialled at most twice for each time
-//! that it would be dialled otherwise.
+//! instead, on `HELLO` and on `CLIENT` as well. If a connection ends like that before it is ready,
+//! the next one sends only the necessary commands ([`Greeting::Bare`]), and may be dialled at once.
+//! If that one gets ready, new connections greet in the same way for [`Greetings::BARE_FOR`], and
+//! then one tries the full greeting again. If it ends before it is ready, whatever the reason, the
+//! greeting was not the cause: the next one sends the full greeting again. So a server that is away
+//! is dialled at most twice for each time that it would be dialled otherwise.
 //!
 //! RESP2 has no pushes, so a connection that relies on pushes never uses the bare greeting.
 
@@ -37,7 +38,8 @@ use crate::time::Instant;
 #[derive(Clone, Debug)]
 pub struct Greetings {
     protocol: Protocol,
-    /// Whether a bare greeting is useful: it would be shorter, and the setup does not rely on pushes.
+    /// Whether a bare greeting is useful: it would be shorter, and the setup does not rely on
+    /// pushes.
     may_be_bare: bool,
     bare_until: Option<Instant>,
 }
@@ -46,7 +48,8 @@ impl Greetings {
     /// How long connections use the bare greeting before one tries the full greeting again.
     pub const BARE_FOR: Duration = Duration::from_secs(600);
 
-    /// Greetings for connections with this protocol and setup; the greeting in the setup is ignored.
+    /// Greetings for connections with this protocol and setup; the greeting in the setup is
+    /// ignored.
     #[must_use]
     pub fn new(protocol: Protocol, setup: &Setup) -> Self {
         let relies_on_pushes = matches!(setup.pushes, Pushes::Told { tracking: Some(_) });
@@ -71,8 +74,9 @@ impl Greetings {
         }
     }
 
-    /// Reports that a connection with this greeting ended before it was ready. `hung_up` means that the
-    /// server closed it after it was dialled. Returns whether to dial again at once, with another greeting.
+    /// Reports that a connection with this greeting ended before it was ready. `hung_up` means that
+    /// the server closed it after it was dialled. Returns whether to dial again at once, with
+    /// another greeting.
     pub fn ended(&mut self, greeting: Greeting, hung_up: bool, now: Instant) -> bool {
         match greeting {
             Greeting::Bare => self.bare_until = None,

@@ -1,19 +1,19 @@
 //! The handshake of a connection.
 //!
-//! It takes two round trips. First comes `HELLO 3` with the credentials and the client's name. If the server
-//! refuses that, with whatever error, the client sends `AUTH` and `CLIENT SETNAME` in RESP2 instead.
-//! A [`Greeting`] may leave out `HELLO`, and every other command that is not necessary.
-//! These commands follow in one pipeline: `SELECT` if the setup names a database, `CLIENT SETINFO` (since
-//! Redis 7.2; its errors are ignored), `CLIENT TRACKING` if the setup asks for pushes, and a `PING`, which a
-//! server that is still loading its data refuses.
+//! It takes two round trips. First comes `HELLO 3` with the credentials and the client's name. If
+//! the server refuses that, with whatever error, the client sends `AUTH` and `CLIENT SETNAME` in
+//! RESP2 instead. A [`Greeting`] may leave out `HELLO`, and every other command that is not
+//! necessary. These commands follow in one pipeline: `SELECT` if the setup names a database,
+//! `CLIENT SETINFO` (since Redis 7.2; its errors are ignored), `CLIENT TRACKING` if the setup asks
+//! for pushes, and a `PING`, which a server that is still loading its data refuses.
 //!
-//! No error of the handshake shows the password, though old servers quote the arguments of an unknown
-//! command. Decisions are made on the error as the server wrote it. If the error is the reply to a
-//! command that contains the password, only its kind is passed on.
+//! No error of the handshake shows the password, though old servers quote the arguments of an
+//! unknown command. Decisions are made on the error as the server wrote it. If the error is the
+//! reply to a command that contains the password, only its kind is passed on.
 //!
-//! If the server must be a master, the client reads the role in the reply to `HELLO`. If the reply has no
-//! role, as in RESP2, the client sends `ROLE`, before the `PING`. To a replica that is to answer reads it sends
-//! `READONLY` at that point.
+//! If the server must be a master, the client reads the role in the reply to `HELLO`. If the reply
+//! has no role, as in RESP2, the client sends `ROLE`, before the `PING`. To a replica that is to
+//! answer reads it sends `READONLY` at that point.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -64,8 +64,8 @@ enum Asked {
     Auth,
     /// Any error ends the handshake.
     Must,
-    /// The connection's name. A server may refuse it, as it knows no `CLIENT` or as the user lacks the
-    /// permission, and still serve the client.
+    /// The connection's name. A server may refuse it, as it knows no `CLIENT` or as the user lacks
+    /// the permission, and still serve the client.
     Name,
     /// An error is ignored.
     May,
@@ -248,9 +248,9 @@ impl Handshake {
         }
     }
 
-    /// Whether a server that refused `HELLO` may accept RESP2. Proxies refuse it with errors of their own, so
-    /// any error counts, except those that RESP2 would get as well. If a server asks for `AUTH` although
-    /// the credentials were in `HELLO`, it has not read them.
+    /// Whether a server that refused `HELLO` may accept RESP2. Proxies refuse it with errors of
+    /// their own, so any error counts, except those that RESP2 would get as well. If a server asks
+    /// for `AUTH` although the credentials were in `HELLO`, it has not read them.
     fn may_speak_resp2(&self, error: &ServerError) -> bool {
         match error.kind {
             ServerErrorKind::WrongPass
@@ -282,15 +282,17 @@ impl Handshake {
         self.credentials.as_ref().map(|credentials| &credentials.password)
     }
 
-    /// The server's text about itself, or nothing if it contains the password, or eight bytes of it in a row.
+    /// The server's text about itself, or nothing if it contains the password, or eight bytes of it
+    /// in a row.
     fn concealed(&self, text: String) -> String {
         let shows = |secret: &Secret| secret.shows_in(&text, secret.expose().len().clamp(6, 8));
         if self.secret().is_some_and(shows) { String::new() } else { text }
     }
 }
 
-/// Whether a `PING` with this error still leaves a useful connection. With `MISCONF` or `BUSY`, say, the
-/// server still serves what it can; while it is loading, or does not know the client, it serves nothing.
+/// Whether a `PING` with this error still leaves a useful connection. With `MISCONF` or `BUSY`,
+/// say, the server still serves what it can; while it is loading, or does not know the client, it
+/// serves nothing.
 fn is_worth_going_on(error: &ServerError) -> bool {
     !matches!(
         error.kind,

@@ -2,12 +2,12 @@
 //!
 //! # Theory of operation
 //!
-//! A server replies in the order of the commands, so a connection is a queue: each submitted command
-//! joins the back with its caller's [`Tag`], and each reply belongs to the front. A command only ever
-//! leaves the queue by its reply or with the whole connection. If a caller goes away, or its deadline
-//! passes, its command keeps its place and the reply is discarded; so no reply can reach a caller that
-//! did not ask for it. Pushes are recognised by their type and have no place in the queue. Anything
-//! that does not fit closes the connection.
+//! A server replies in the order of the commands, so a connection is a queue: each submitted
+//! command joins the back with its caller's [`Tag`], and each reply belongs to the front. A command
+//! only ever leaves the queue by its reply or with the whole connection. If a caller goes away, or
+//! its deadline passes, its command keeps its place and the reply is discarded; so no reply can
+//! reach a caller that did not ask for it. Pushes are recognised by their type and have no place in
+//! the queue. Anything that does not fit closes the connection.
 //!
 //! ```text
 //!         open               Ready       READONLY, or AUTH refused      close, or an error of poll
@@ -17,25 +17,27 @@
 //! ```
 //!
 //! A server that refuses a write as a replica has either become one or has always been one. A new
-//! connection mends the first case, as the name may lead to another server by now. So a connection that
-//! is at least [`Connection::DEMOTED_FROM`] old takes no more commands then, and ends once those that it
-//! took are answered. If the server has always been a replica, reconnecting that rarely does no harm. If
-//! the server had to be a master to begin with ([`Role::Master`]), the age does not matter: the connection
-//! takes no more commands, and a refused write is returned as not run, so that another server can run it.
+//! connection mends the first case, as the name may lead to another server by now. So a connection
+//! that is at least [`Connection::DEMOTED_FROM`] old takes no more commands then, and ends once
+//! those that it took are answered. If the server has always been a replica, reconnecting that
+//! rarely does no harm. If the server had to be a master to begin with ([`Role::Master`]), the age
+//! does not matter: the connection takes no more commands, and a refused write is returned as not
+//! run, so that another server can run it.
 //!
-//! A server that replies `NOAUTH` or `WRONGPASS` although it had accepted the client no longer knows
-//! the client: its user was changed, or a password was set. Such a connection takes no more commands
-//! either, and a command refused for that reason is returned as not run ([`Event::Refused`]). The next
-//! connection sends the credentials again.
+//! A server that replies `NOAUTH` or `WRONGPASS` although it had accepted the client no longer
+//! knows the client: its user was changed, or a password was set. Such a connection takes no more
+//! commands either, and a command refused for that reason is returned as not run
+//! ([`Event::Refused`]). The next connection sends the credentials again.
 //!
-//! Deadlines: the handshake has one. Each command has its own, and gets [`Event::Expired`] if it has no
-//! reply by then. A connection is silent and ends if nothing at all was read while a command waited
-//! for the whole response timeout. It also ends if the command at the front has waited for twice that
-//! long, whatever trickles in. A connection without a reply for [`Connection::KEEPALIVE`] sends a
-//! `PING`, even if pushes arrive: they do not prove that commands reach the server.
+//! Deadlines: the handshake has one. Each command has its own, and gets [`Event::Expired`] if it
+//! has no reply by then. A connection is silent and ends if nothing at all was read while a command
+//! waited for the whole response timeout. It also ends if the command at the front has waited for
+//! twice that long, whatever trickles in. A connection without a reply for
+//! [`Connection::KEEPALIVE`] sends a `PING`, even if pushes arrive: they do not prove that commands
+//! reach the server.
 //!
-//! The caller owns both buffers, and reports with [`Connection::wrote`] how much of `tx` its socket has
-//! taken. A command whose last byte was not taken cannot have run.
+//! The caller owns both buffers, and reports with [`Connection::wrote`] how much of `tx` its socket
+//! has taken. A command whose last byte was not taken cannot have run.
 
 mod asking;
 mod auth;
@@ -118,11 +120,11 @@ pub enum Event {
         /// Its answer.
         answer: Answer,
     },
-    /// The server sent a push. Returned only if [`Setup::pushes`] asks for it, in the order of arrival
-    /// between the replies.
+    /// The server sent a push. Returned only if [`Setup::pushes`] asks for it, in the order of
+    /// arrival between the replies.
     Push(Push),
-    /// A command's deadline passed. It may have run, or may still run: it keeps its place in the queue,
-    /// even if it was not written so far. If its reply still comes it is discarded.
+    /// A command's deadline passed. It may have run, or may still run: it keeps its place in the
+    /// queue, even if it was not written so far. If its reply still comes it is discarded.
     Expired(Tag),
     /// The connection closed before the command was answered. Or its server had to be a master and
     /// refused the command as a replica; then the connection is about to close.
@@ -236,8 +238,9 @@ struct Waiting {
     expires: Instant,
     /// How many bytes had been put into `tx` before it.
     begins_at: u64,
-    /// How many bytes must have been written before it can have run: all of it, or, if it is sent as
-    /// several commands with a reply each, its first byte, as the first of them runs before the last.
+    /// How many bytes must have been written before it can have run: all of it, or, if it is sent
+    /// as several commands with a reply each, its first byte, as the first of them runs before the
+    /// last.
     runs_at: u64,
 }
 
@@ -303,8 +306,8 @@ impl Connection {
     /// and may put bytes into `tx`.
     ///
     /// # Errors
-    /// [`ConnectionError`]: the connection is closed and nothing more will arrive. Further polls return
-    /// [`Event::Lost`] for the commands that were waiting.
+    /// [`ConnectionError`]: the connection is closed and nothing more will arrive. Further polls
+    /// return [`Event::Lost`] for the commands that were waiting.
     #[inline(always)]
     pub fn poll(
         &mut self,
@@ -324,8 +327,9 @@ impl Connection {
         outcome
     }
 
-    /// The next event of [`poll`](Self::poll), if it is a reply with a value that has arrived whole, as
-    /// most replies are. It has a function of its own so that the value is moved as little as possible.
+    /// The next event of [`poll`](Self::poll), if it is a reply with a value that has arrived
+    /// whole, as most replies are. It has a function of its own so that the value is moved as
+    /// little as possible.
     #[inline(always)]
     pub fn next_value(&mut self, rx: &mut BytesMut, now: Instant) -> Option<(Tag, Bytes)> {
         if !self.is_ready() {
@@ -351,8 +355,8 @@ impl Connection {
         self.written = (self.written + count as u64).min(self.put);
     }
 
-    /// The socket is gone, or is about to go: nothing more is read or submitted, and the waiting commands
-    /// are lost.
+    /// The socket is gone, or is about to go: nothing more is read or submitted, and the waiting
+    /// commands are lost.
     pub fn close(&mut self) {
         self.phase = ConnectionPhase::Closed;
     }
@@ -386,8 +390,8 @@ impl Connection {
         usize::try_from(self.put - self.written).unwrap_or(usize::MAX)
     }
 
-    /// If `rx` ends inside a blob, how many bytes of the blob and its line break are missing. Zero if it
-    /// does not, or if the blob's length is not known yet.
+    /// If `rx` ends inside a blob, how many bytes of the blob and its line break are missing. Zero
+    /// if it does not, or if the blob's length is not known yet.
     #[must_use]
     pub fn lacks(&self) -> usize {
         self.scanner.lacks()
@@ -405,8 +409,8 @@ impl Connection {
         self.last_read
     }
 
-    /// Whether the server has answered a command, other than with an error that means an outage or that the
-    /// server does not know the client.
+    /// Whether the server has answered a command, other than with an error that means an outage or
+    /// that the server does not know the client.
     #[must_use]
     pub fn has_answered(&self) -> bool {
         self.answered
@@ -510,7 +514,8 @@ impl Connection {
         }
     }
 
-    /// The length of the next frame, once all of it has arrived. Fails if the frame may not come now.
+    /// The length of the next frame, once all of it has arrived. Fails if the frame may not come
+    /// now.
     #[inline]
     fn scan(&mut self, rx: &[u8]) -> Result<Option<usize>, ProtocolError> {
         self.scanner.expect(match (&self.phase, self.queue.front()) {
@@ -572,7 +577,8 @@ impl Connection {
         if retry::lacks_script(&answer) {
             self.scripts.forget();
         }
-        // Sent by an old server on which a password was set meanwhile, or by one that removed the user.
+        // Sent by an old server on which a password was set meanwhile, or by one that removed the
+        // user.
         let is_stranger = retry::as_a_stranger(&answer) && expect != Expect::WELCOME;
         if is_stranger && (self.known || self.answered) {
             self.phase.leave(ConnectionError::Forgotten);

@@ -1,7 +1,7 @@
 //! The passwords that were sent on a connection.
 //!
-//! No error shows one of them. An error in reply to `AUTH` keeps only its kind. Any other error keeps
-//! its text only if no part of a password is in it.
+//! No error shows one of them. An error in reply to `AUTH` keeps only its kind. Any other error
+//! keeps its text only if no part of a password is in it.
 
 use alloc::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use crate::resp::output::Output;
 use crate::secret::Secret;
 use crate::server::Credentials;
 
-/// The passwords that no error may show: the one in force, and those that were sent but not answered
-/// yet.
+/// The passwords that no error may show: the one in force, and those that were sent but not
+/// answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Passwords {
     secrets: VecDeque<Secret>,
@@ -48,8 +48,8 @@ impl Passwords {
     }
 }
 
-/// Puts the command alone. In RESP2 the default user is not named: servers before Redis 6 know no users,
-/// and the others use that user if the command names no other.
+/// Puts the command alone. In RESP2 the default user is not named: servers before Redis 6 know no
+/// users, and the others use that user if the command names no other.
 pub(crate) fn request(credentials: &Credentials, protocol: u8, tx: &mut Output) {
     let password = credentials.password.expose().as_bytes();
     let named = |user: &&str| protocol > 2 || *user != DEFAULT_USER;

@@ -89,8 +89,8 @@ pub enum Greeting {
     Resp3,
     /// In RESP2, and with the name of the connection, if it has one.
     Resp2,
-    /// In RESP2, with only the necessary commands: the credentials, the database, and those that the
-    /// connection's role requires.
+    /// In RESP2, with only the necessary commands: the credentials, the database, and those that
+    /// the connection's role requires.
     Bare,
 }
 
@@ -119,8 +119,8 @@ pub enum Role {
     /// [`READONLY`](crate::command::Command::ReadOnly) before it is ready.
     Reader,
     /// A master. The server reports its role in its reply to `HELLO`, or else in a reply to `ROLE`,
-    /// which costs no extra round trip. A connection to any other server ends in [`NotMaster`] or, if
-    /// the server stops being a master later, in [`Demoted`].
+    /// which costs no extra round trip. A connection to any other server ends in [`NotMaster`] or,
+    /// if the server stops being a master later, in [`Demoted`].
     ///
     /// [`NotMaster`]: crate::error::ConnectionError::NotMaster
     /// [`Demoted`]: crate::error::ConnectionError::Demoted
@@ -154,10 +154,10 @@ pub struct ServerInfo {
     pub server: String,
     /// The server's version; empty if it did not report one.
     pub version: String,
-    /// Whether the connection has no name although [`Setup::name`] gives one, as the server refused it or was
-    /// not sent it ([`Greeting::Bare`]).
+    /// Whether the connection has no name although [`Setup::name`] gives one, as the server refused
+    /// it or was not sent it ([`Greeting::Bare`]).
     pub unnamed: bool,
-    /// Whether the server is a node of a cluster, so that it serves a part of the keys; false if it did not
-    /// say, as in RESP2.
+    /// Whether the server is a node of a cluster, so that it serves a part of the keys; false if it
+    /// did not say, as in RESP2.
     pub in_cluster: bool,
 }

@@ -32,10 +32,10 @@ pub enum Pushes {
 /// Which changed keys a server reports in a push of the kind `invalidate` (`CLIENT TRACKING`).
 ///
 /// Requires Redis 6 or Valkey, and RESP3. Without them the handshake ends in
-/// [`ConnectionError::NoPushes`](crate::error::ConnectionError::NoPushes), and if the server refuses
-/// the request in [`ConnectionError::Refused`](crate::error::ConnectionError::Refused), as a caller
-/// that relies on it would otherwise trust stale values. Servers track keys by name, whatever the
-/// database.
+/// [`ConnectionError::NoPushes`](crate::error::ConnectionError::NoPushes), and if the server
+/// refuses the request in [`ConnectionError::Refused`](crate::error::ConnectionError::Refused), as
+/// a caller that relies on it would otherwise trust stale values. Servers track keys by name,
+/// whatever the database.
 ///
 /// ```
 /// use async_caches_core::connection::{Connection, Output, Pushes, Setup, Tracking};
@@ -60,8 +60,9 @@ pub enum Tracking {
     /// The keys that were read on the same connection since they were last reported. The server
     /// remembers them, up to its `tracking-table-max-keys`.
     Read,
-    /// All keys that begin with one of these prefixes, whichever client reads them; the server remembers
-    /// only the prefixes. No prefix may begin with another one; no prefixes at all mean all keys.
+    /// All keys that begin with one of these prefixes, whichever client reads them; the server
+    /// remembers only the prefixes. No prefix may begin with another one; no prefixes at all mean
+    /// all keys.
     Broadcast {
         /// The beginnings of whole keys, `prefix:version:name`.
         prefixes: Vec<Box<[u8]>>,

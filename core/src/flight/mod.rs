@@ -17,8 +17,8 @@
 //!                          no follower left
 //! ```
 //!
-//! Once the value is loaded, [`Flights::leave`] changes nothing. A flight that has landed is kept until
-//! its followers have taken the value.
+//! Once the value is loaded, [`Flights::leave`] changes nothing. A flight that has landed is kept
+//! until its followers have taken the value.
 //!
 //! A leader that goes away before its load is done (dropped, failed or panicking; all are treated
 //! the same) hands the lead to the follower that has waited longest, which then runs its own load.
@@ -43,10 +43,10 @@
 //! load that hangs does not delay later callers.
 //!
 //! A caller that missed just before a flight of its key ended would lead a second load of the value
-//! that was just stored. [`Flights::seen`], taken before the lookup, detects this: [`Joined::Again`]
-//! means that the caller should look the key up once more. A caller that has done so leads. Without
-//! this limit it could look up for ever, because loads of this key, and of others that share its
-//! slot, may end as often as it looks up.
+//! that was just stored. [`Flights::seen`], taken before the lookup, detects this:
+//! [`Joined::Again`] means that the caller should look the key up once more. A caller that has done
+//! so leads. Without this limit it could look up for ever, because loads of this key, and of others
+//! that share its slot, may end as often as it looks up.
 //!
 //! [`Waits`] handles loads that wait for each other in a circle.
 //!

@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 /// The name of a key, as an operation holds it: the bytes that a caller gave.
 ///
-/// It is made of a caller's value by [`IntoName`](super::IntoName). It borrows a value that was given
-/// by reference, and owns the bytes of one that was given by value. A copy of up to 38 bytes is held
-/// in place; only longer copies are allocated.
+/// It is made of a caller's value by [`IntoName`](super::IntoName). It borrows a value that was
+/// given by reference, and owns the bytes of one that was given by value. A copy of up to 38 bytes
+/// is held in place; only longer copies are allocated.
 ///
 /// ```
 /// use async_caches_core::key::{IntoName, Name};

@@ -16,11 +16,12 @@ pub struct Bounds {
     /// The most bytes, counting each entry's key, its value and
     /// [`ENTRY_OVERHEAD`](super::ENTRY_OVERHEAD); `None` means no bound.
     ///
-    /// An entry that alone is larger is refused: it is not stored, and a set removes the old value of its
-    /// key. An entry of more than an eighth of the bound is also refused if it would displace too many
-    /// entries that were requested lately: more than sixteen, which take more than an eighth of the
-    /// bound. Entries that were not requested lately do not count. It is stored once its key was looked up
-    /// in vain as often as the entry takes eighths beyond the first.
+    /// An entry that alone is larger is refused: it is not stored, and a set removes the old value
+    /// of its key. An entry of more than an eighth of the bound is also refused if it would
+    /// displace too many entries that were requested lately: more than sixteen, which take more
+    /// than an eighth of the bound. Entries that were not requested lately do not count. It is
+    /// stored once its key was looked up in vain as often as the entry takes eighths beyond the
+    /// first.
     pub max_bytes: Option<u64>,
 }
 

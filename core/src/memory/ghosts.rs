@@ -6,12 +6,12 @@
 //! tenth of a point less.
 //!
 //! The bits of a key's hash, in reverse order, select its bucket, so the low bits count most. The
-//! entry there consists of the upper three bytes of the 32 bits that are kept of the hash and, in the
-//! lowest byte, a *stamp*. The stamp is a time that is counted in evicted keys: while as many keys are
-//! evicted as there are entries, it advances by 64. A new note replaces the oldest one in its bucket.
-//! So a note costs O(1) and four bytes, and is forgotten after about as many others as there are
-//! places. If instead each key had only one place, two keys of a loop that share it would replace each
-//! other for ever.
+//! entry there consists of the upper three bytes of the 32 bits that are kept of the hash and, in
+//! the lowest byte, a *stamp*. The stamp is a time that is counted in evicted keys: while as many
+//! keys are evicted as there are entries, it advances by 64. A new note replaces the oldest one in
+//! its bucket. So a note costs O(1) and four bytes, and is forgotten after about as many others as
+//! there are places. If instead each key had only one place, two keys of a loop that share it would
+//! replace each other for ever.
 //!
 //! The table may report a key that it never saw. The probability is one in a million with room for
 //! a few thousand entries, and one in some thousands with room for a million, because the bucket
@@ -19,9 +19,9 @@
 //! wrong answer.
 //!
 //! Stamps start again after twice as many keys as there are entries. A note of that age, in a
-//! bucket that receives few keys, then looks new and stays for another round. This is of use: if all
-//! notes ended with their round, no key of a loop longer than the table would be remembered when it
-//! comes back.
+//! bucket that receives few keys, then looks new and stays for another round. This is of use: if
+//! all notes ended with their round, no key of a loop longer than the table would be remembered
+//! when it comes back.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -50,8 +50,8 @@ impl Ghosts {
         Self { buckets: Vec::new(), stamp: 1, noted: 0 }
     }
 
-    /// Notes an evicted key, in a table that remembers a third more keys than there are `entries`. A
-    /// table that has fewer places than there are entries is replaced by an empty one.
+    /// Notes an evicted key, in a table that remembers a third more keys than there are `entries`.
+    /// A table that has fewer places than there are entries is replaced by an empty one.
     pub(super) fn note(&mut self, hash: u32, entries: u32) {
         let places = self.buckets.len().saturating_mul(PLACES);
         if places < to_usize(entries).max(FEWEST_BUCKETS * PLACES) {
@@ -113,8 +113,8 @@ fn age(place: u32, stamp: u8) -> u8 {
 const PLACES: usize = 4;
 const ENTRIES_OF_A_BUCKET: usize = 3;
 const FEWEST_BUCKETS: usize = 4;
-/// A table that has more buckets for each entry than this is freed: fewer than one in twenty-four of
-/// the entries that it was made for are left.
+/// A table that has more buckets for each entry than this is freed: fewer than one in twenty-four
+/// of the entries that it was made for are left.
 const FAR_FEWER: usize = 8;
 const EMPTY: u32 = 0;
 /// The part of a place that holds bits of the key's hash.

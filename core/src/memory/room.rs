@@ -99,8 +99,8 @@ impl Room {
             || displaced.saturating_mul(wide(entries)) <= wide(FEW).saturating_mul(wide(used))
     }
 
-    /// The approximate number of entries that a shard may hold; `None` if only bytes are bounded, as
-    /// it cannot be known beforehand then.
+    /// The approximate number of entries that a shard may hold; `None` if only bytes are bounded,
+    /// as it cannot be known beforehand then.
     pub(super) fn entries_of_a_shard(&self) -> Option<u32> {
         let unbounded = self.entries.most == usize::MAX;
         let part = self.entries.most / self.shards.max(1);

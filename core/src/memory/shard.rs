@@ -8,16 +8,16 @@
 //!
 //! Lookups change nothing but the count of an entry's uses, so any number of them may run at once.
 //!
-//! Bounds hold at any time, as an entry takes its [`Room`] first. If there is no room, a write removes
-//! expired entries, and then the entries that the policy chooses. But if the shard holds less than its
-//! part, the write changes nothing and returns [`NoRoom::Crowded`], so that other shards can
-//! [`shed`](Shard::shed) entries before it is tried again. An entry that alone is larger than all the
-//! room is refused: it is not stored, no other entry makes room for it, and the old value of its key is
-//! removed, as it would be stale.
+//! Bounds hold at any time, as an entry takes its [`Room`] first. If there is no room, a write
+//! removes expired entries, and then the entries that the policy chooses. But if the shard holds
+//! less than its part, the write changes nothing and returns [`NoRoom::Crowded`], so that other
+//! shards can [`shed`](Shard::shed) entries before it is tried again. An entry that alone is larger
+//! than all the room is refused: it is not stored, no other entry makes room for it, and the old
+//! value of its key is removed, as it would be stale.
 //!
 //! A value of more than an eighth of the room is weighed first, by the store that holds all shards,
-//! against the entries that it would displace. Each shard reports its entries [in use](Shard::in_use),
-//! and how often a key was requested since its value was refused.
+//! against the entries that it would displace. Each shard reports its entries [in
+//! use](Shard::in_use), and how often a key was requested since its value was refused.
 //!
 //! A shard knows no lock, and drops neither keys nor values: they go to the [`Graveyard`].
 
@@ -47,8 +47,8 @@ use crate::ttl::Expiry;
 
 /// One of the parts of a store. Not thread-safe by itself.
 ///
-/// The fields that a lookup reads come first, as most of them then share cache lines with the lock in
-/// front of the shard.
+/// The fields that a lookup reads come first, as most of them then share cache lines with the lock
+/// in front of the shard.
 ///
 /// The example of [`Shards`](super::Shards) makes a store of several. A single one:
 ///
@@ -78,8 +78,8 @@ pub struct Shard {
 pub(super) enum NoRoom {
     /// For this much more: other shards hold entries that should be evicted first.
     Crowded(Footprint),
-    /// For a value with this many unproven bytes. It is so large that other entries are evicted for it
-    /// only once that was [granted](Grant).
+    /// For a value with this many unproven bytes. It is so large that other entries are evicted for
+    /// it only once that was [granted](Grant).
     Unweighed(u64),
 }
 
@@ -232,8 +232,8 @@ impl Shard {
         self.changes.refused();
     }
 
-    /// The load of the entries that were requested lately and have not expired. Looks at every entry, in
-    /// the order in which they lie in memory, but not at their keys and values.
+    /// The load of the entries that were requested lately and have not expired. Looks at every
+    /// entry, in the order in which they lie in memory, but not at their keys and values.
     pub(super) fn in_use(&self, now: Instant) -> Footprint {
         let now = self.now.max(now);
         let used = |entry: &&Entry| entry.rank.uses() > 0 && !entry.timer.is_due(now);
@@ -243,8 +243,8 @@ impl Shard {
     }
 
     /// Whether a value of this many bytes may displace other entries, if all shards together have
-    /// `in_use`. It may if it displaces few, or if its key was requested once for each eighth of the room
-    /// that it takes beyond the first.
+    /// `in_use`. It may if it displaces few, or if its key was requested once for each eighth of
+    /// the room that it takes beyond the first.
     pub(super) fn grant(&self, key: Hashed<'_>, bytes: u64, in_use: Footprint) -> Grant {
         let uses = self.entry_of(key).map_or(0, |(id, _)| self.uses(id));
         let asks = usize::from(self.policy.asks(key.print.0).max(uses));
@@ -262,8 +262,8 @@ impl Shard {
         self.room.lacks(load)
     }
 
-    /// Evicts entries to make room for `more` in another shard: up to `part`, and, if the turn yields
-    /// fairly, only while this shard holds more than its part of the room.
+    /// Evicts entries to make room for `more` in another shard: up to `part`, and, if the turn
+    /// yields fairly, only while this shard holds more than its part of the room.
     pub(super) fn shed(
         &mut self,
         more: Footprint,
@@ -335,8 +335,9 @@ impl Shard {
         found.is_some()
     }
 
-    /// Adds to a number; the key keeps its timeout. If the sum's text makes the entry too large, the
-    /// sum is returned and the entry is removed. An absent key begins with `start`, if that is given.
+    /// Adds to a number; the key keeps its timeout. If the sum's text makes the entry too large,
+    /// the sum is returned and the entry is removed. An absent key begins with `start`, if that is
+    /// given.
     ///
     /// # Errors
     /// [`NumberError`]; the value is then unchanged.
@@ -453,7 +454,8 @@ impl Shard {
         Some(id)
     }
 
-    /// The entry of a key, unless it has expired. Changes nothing, so an expired entry stays in place.
+    /// The entry of a key, unless it has expired. Changes nothing, so an expired entry stays in
+    /// place.
     #[inline]
     fn look(&self, key: Hashed<'_>, now: impl Fn() -> Instant) -> Option<&Entry> {
         let (_, entry, due) = self.search(key, |entry| {
@@ -468,7 +470,8 @@ impl Shard {
     }
 
     /// The entry of a key, and the result of `glance` for it. `glance` is called before keys are
-    /// compared, so that it computes the time while the processor fetches the cache line of the key.
+    /// compared, so that it computes the time while the processor fetches the cache line of the
+    /// key.
     #[inline]
     fn search<T>(&self, key: Hashed<'_>, glance: impl Fn(&Entry) -> T) -> Option<(Id, &Entry, T)> {
         self.table.find(key.print, |id| {
@@ -605,8 +608,8 @@ impl Shard {
         self.wheel.start(&mut self.slab, id, at);
     }
 
-    /// Takes room for `load`, and evicts entries for it, other than `spared`. Of its bytes `unproven` are
-    /// of a value that was not requested yet.
+    /// Takes room for `load`, and evicts entries for it, other than `spared`. Of its bytes
+    /// `unproven` are of a value that was not requested yet.
     fn take_room(
         &mut self,
         load: Footprint,
@@ -634,8 +637,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Does one step of the wheel's work, and takes it off `steps` unless it removed an expired entry.
-    /// Returns `false` if no steps are left.
+    /// Does one step of the wheel's work, and takes it off `steps` unless it removed an expired
+    /// entry. Returns `false` if no steps are left.
     fn expires(&mut self, steps: &mut u32, spared: Id, dead: &mut Graveyard) -> bool {
         if *steps == 0 {
             return false;
@@ -679,8 +682,8 @@ impl Shard {
         if self.room.bounds_bytes() { size.div_ceil(GRAIN) } else { 1 }
     }
 
-    /// The load that counts towards the shard's part of the room. Large proven entries do not count, as
-    /// they would make it evict all others.
+    /// The load that counts towards the shard's part of the room. Large proven entries do not
+    /// count, as they would make it evict all others.
     fn of_its_part(&self) -> Footprint {
         let proven = self.policy.proven().saturating_mul(GRAIN);
         Footprint { entries: self.slab.len(), bytes: self.bytes.saturating_sub(proven) }

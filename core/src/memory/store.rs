@@ -104,8 +104,8 @@ pub fn get(
 }
 
 /// Stores a value, over any old one. Returns whether it was stored: `false` if it was
-/// [refused](Bounds::max_bytes), and then the old value is removed. The value is copied, so that the
-/// entry keeps no larger buffer alive; a large one is copied before the shard is lent out.
+/// [refused](Bounds::max_bytes), and then the old value is removed. The value is copied, so that
+/// the entry keeps no larger buffer alive; a large one is copied before the shard is lent out.
 pub fn insert(
     shards: &impl Shards,
     key: Hashed<'_>,
@@ -120,8 +120,8 @@ pub fn insert(
 /// Runs `command` at `now`. The entries that it removes are dropped while no shard is lent out.
 ///
 /// # Errors
-/// [`NumberError`](crate::error::NumberError) for [`Command::Incr`]. For the commands of a cluster, the
-/// error of a server that is not in one.
+/// [`NumberError`](crate::error::NumberError) for [`Command::Incr`]. For the commands of a cluster,
+/// the error of a server that is not in one.
 pub fn execute(shards: &impl Shards, seed: &Seed, command: &Command<'_>, now: Instant) -> Answer {
     let store = Store { shards, seed };
     Ok(match command {
@@ -289,9 +289,9 @@ impl<S: Shards> Store<'_, S> {
 }
 
 /// Runs a write on the shard of `key`, and makes other shards evict entries for it while it is
-/// crowded out. Returns `None` if a large value is not worth the entries that it would displace, or if
-/// no room can be made because other writers take it each time. The value is then refused, and the old
-/// value of the key is removed.
+/// crowded out. Returns `None` if a large value is not worth the entries that it would displace, or
+/// if no room can be made because other writers take it each time. The value is then refused, and
+/// the old value of the key is removed.
 fn write<R>(
     shards: &impl Shards,
     key: Hashed<'_>,
@@ -328,8 +328,8 @@ fn write<R>(
     None
 }
 
-/// Weighs a value of more than an eighth of the room against all entries. It looks at each of them, which
-/// costs little compared with the copy that was made of the value.
+/// Weighs a value of more than an eighth of the room against all entries. It looks at each of them,
+/// which costs little compared with the copy that was made of the value.
 #[cold]
 fn weigh(shards: &impl Shards, key: Hashed<'_>, bytes: u64, now: Instant) -> Grant {
     let mut in_use = Footprint { entries: 0, bytes: 0 };
@@ -341,8 +341,8 @@ fn weigh(shards: &impl Shards, key: Hashed<'_>, bytes: u64, now: Instant) -> Gra
     shards.read(key.shard(shards.count()), |shard| shard.grant(key, bytes, in_use))
 }
 
-/// Makes room for a large value: shards that hold more than their part of the room evict entries first,
-/// and then all shards evict an equal part of the bytes that are missing.
+/// Makes room for a large value: shards that hold more than their part of the room evict entries
+/// first, and then all shards evict an equal part of the bytes that are missing.
 #[cold]
 fn share_out(shards: &impl Shards, load: Footprint, now: Instant) {
     let count = shards.count();
@@ -359,8 +359,8 @@ fn share_out(shards: &impl Shards, load: Footprint, now: Instant) {
     }
 }
 
-/// Makes the shards other than the one at `index` evict entries until there is room for `load`: first
-/// those that exceed their part, then an equal part from each.
+/// Makes the shards other than the one at `index` evict entries until there is room for `load`:
+/// first those that exceed their part, then an equal part from each.
 #[cold]
 fn relieve(shards: &impl Shards, index: usize, load: Footprint, now: Instant) -> Shed {
     let count = shards.count();

@@ -4,9 +4,9 @@
 //! that is due at tick `t` is kept on the level of the highest digit in which `t` differs from the
 //! wheel's own time, in the slot of `t`'s digit there. So the slots of level 0 are single ticks,
 //! those of level 1 are 64 ticks long, and so on. All that is due later than the wheel's time is in
-//! order: everything on a level is due before everything on the next level, and a slot is due before
-//! those with higher digits. Finding the first slot takes two bit scans, however far away it is: the
-//! wheel never steps through empty time, even if that is years.
+//! order: everything on a level is due before everything on the next level, and a slot is due
+//! before those with higher digits. Finding the first slot takes two bit scans, however far away it
+//! is: the wheel never steps through empty time, even if that is years.
 //!
 //! The wheel's time only moves to a tick before which nothing is left. If that is the start of a
 //! long slot, the slot's timers are distributed over the levels below, one per step. A timer moves

@@ -248,9 +248,15 @@ fn pool_sizes_beyond_the_limit_are_refused() {
         let said = "the option minsize is more than 10000, which is the most that it may be";
         assert_eq!(both.to_string(), said);
         let maxsize = settings(&[("maxsize", text)]).unwrap_err();
-        assert_eq!(maxsize, OptionError::TooMany { option: "maxsize", most: Settings::MOST_LINKS });
+        assert_eq!(
+            maxsize,
+            OptionError::TooMany { option: "maxsize", most: Settings::MOST_CONNECTIONS }
+        );
         let minsize = settings(&[("minsize", text)]).unwrap_err();
-        assert_eq!(minsize, OptionError::TooMany { option: "minsize", most: Settings::MOST_LINKS });
+        assert_eq!(
+            minsize,
+            OptionError::TooMany { option: "minsize", most: Settings::MOST_CONNECTIONS }
+        );
     }
     assert!(settings(&[("minsize", "10000"), ("maxsize", "10000")]).is_ok());
     let built = Options { maxsize: Some(usize::MAX), ..Options::default() };

@@ -86,7 +86,8 @@ impl Connections {
         self.len() - self.open() - self.dialling
     }
 
-    /// The open connections below `before`, or all if that is `None`, from the last one dialled to the first.
+    /// The open connections below `before`, or all if that is `None`, from the last one dialled to
+    /// the first.
     pub(super) fn open_before(
         &self,
         before: Option<ConnectionId>,

@@ -1,11 +1,11 @@
 //! Which connections are kept apart, for commands that must be alone.
 //!
 //! A command that may have ended its connection is repeated alone (see
-//! [`retry::Losses`](crate::retry::Losses)), on a connection that was dialled since: an older one may
-//! have lost its server at the same time. Such a connection is kept apart: it takes no other
-//! commands, and serves one suspect after the other once its own commands are answered. At most half of
-//! the connections are kept apart, except that a single connection may be, so that suspects hold up
-//! the other commands as little as possible.
+//! [`retry::Losses`](crate::retry::Losses)), on a connection that was dialled since: an older one
+//! may have lost its server at the same time. Such a connection is kept apart: it takes no other
+//! commands, and serves one suspect after the other once its own commands are answered. At most
+//! half of the connections are kept apart, except that a single connection may be, so that suspects
+//! hold up the other commands as little as possible.
 
 use alloc::vec::Vec;
 

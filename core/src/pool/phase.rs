@@ -15,6 +15,7 @@ pub(super) enum PooledPhase {
         /// When it becomes too old.
         until: Instant,
     },
-    /// It will close: it idled, is too old, or leads to a server that is silent or no longer in use.
+    /// It will close: it idled, is too old, or leads to a server that is silent or no longer in
+    /// use.
     Closing,
 }

@@ -53,9 +53,9 @@ fn minsize_is_dialled_at_once_and_demand_adds_one_at_a_time() {
 
 #[test]
 fn a_pool_with_minsize_zero_dials_on_demand() {
-    assert!(pool(1, 1).keeps_links());
+    assert!(pool(1, 1).keeps_connections());
     let mut pool = pool(0, 1);
-    assert!(!pool.keeps_links());
+    assert!(!pool.keeps_connections());
     assert!(dials(&mut pool, at(0)).is_empty());
     pool.handle(PoolInput::Demand, at(0));
     assert_eq!(dials(&mut pool, at(0)).len(), 1);

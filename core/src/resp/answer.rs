@@ -90,7 +90,8 @@ impl Expect {
         if let Shape::DoneMany(many) | Shape::LastFlag(many) = self.0 { many } else { 1 }
     }
 
-    /// Whether a reply that is no error says that something was changed, if `left` more are to come.
+    /// Whether a reply that is no error says that something was changed, if `left` more are to
+    /// come.
     pub(crate) fn changed(self, left: usize) -> bool {
         if let Shape::LastFlag(many) = self.0 { left + 1 == many } else { true }
     }
@@ -189,7 +190,8 @@ impl Shape {
             }
             (_, None) => Err(part.instead_of(self.expected())),
         };
-        // A proxy puts an error of one of its servers in the place of that server's part of the reply.
+        // A proxy puts an error of one of its servers in the place of that server's part of the
+        // reply.
         read.or_else(|broken| match part.inner_error() {
             Some(error) => Ok(Read::Answer(Err(Failure::Server(error)))),
             None => Err(broken),

@@ -138,8 +138,8 @@ impl<'a> FramePart<'a> {
         if is_error { self.raw().map(ServerError::parse) } else { None }
     }
 
-    /// The first error inside this aggregate, at any depth. Errors inside attributes do not count. Costs
-    /// a look at each frame in it.
+    /// The first error inside this aggregate, at any depth. Errors inside attributes do not count.
+    /// Costs a look at each frame in it.
     #[cold]
     pub(crate) fn inner_error(&self) -> Option<ServerError> {
         let Content::Frames { count: mut pending, mut at } = self.content else { return None };
@@ -282,8 +282,8 @@ pub fn hello(frame: &[u8]) -> Result<Hello, ProtocolError> {
     Ok(Hello { server, version, proto, mode, role })
 }
 
-/// A message that a server sent unrequested. Its `Debug` output shows its length and not its content, which
-/// may include anything that the server stores.
+/// A message that a server sent unrequested. Its `Debug` output shows its length and not its
+/// content, which may include anything that the server stores.
 ///
 /// ```
 /// use async_caches_core::connection::{Invalidated, Push};
@@ -369,7 +369,8 @@ impl Push {
     /// The payload: all elements behind its kind.
     ///
     /// # Errors
-    /// [`ProtocolError`] if [`frame`](Self::frame) is no whole push; a push that [`push`] read is one.
+    /// [`ProtocolError`] if [`frame`](Self::frame) is no whole push; a push that [`push`] read is
+    /// one.
     pub fn payload(&self) -> Result<Elements<'_>, ProtocolError> {
         let mut elements = elements(&self.frame)?;
         let missing = ProtocolError::Malformed(Kind::Push.name());
@@ -383,7 +384,8 @@ impl Push {
 /// 16 KiB costs about as much as allocating a new block for the next read.
 pub const SLICED_FROM: usize = 16 * 1024;
 
-/// Takes `range` out of a frame of `len` bytes at the start of `rx`, and removes the frame from `rx`.
+/// Takes `range` out of a frame of `len` bytes at the start of `rx`, and removes the frame from
+/// `rx`.
 #[inline(always)]
 pub(crate) fn take(
     rx: &mut BytesMut,
@@ -406,7 +408,8 @@ pub(super) fn parse<T: core::str::FromStr>(digits: &[u8]) -> Option<T> {
     core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The frame at `at` behind its attributes, and the offset of its first element or of the next frame.
+/// The frame at `at` behind its attributes, and the offset of its first element or of the next
+/// frame.
 #[inline]
 fn part(frame: &[u8], mut at: usize) -> Result<(FramePart<'_>, usize), ProtocolError> {
     loop {

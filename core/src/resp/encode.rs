@@ -1,7 +1,8 @@
 //! Encodes commands, straight into the output.
 //!
-//! Every command has one atomic form on the wire, or is a run of commands that each have
-//! one ([`Command::SetMany`], [`Command::Persist`]). Timeouts are sent in milliseconds. All forms exist since Redis 4.0.
+//! Every command has one atomic form on the wire, or is a run of commands that each have one
+//! ([`Command::SetMany`], [`Command::Persist`]). Timeouts are sent in milliseconds. All forms exist
+//! since Redis 4.0.
 //!
 //! A server limits only lengths. [`Command::largest_argument`] lets a caller refuse a command that
 //! is too long before anything is written: the bytes written are always whole commands.
@@ -108,8 +109,8 @@ impl Expect {
     }
 }
 
-/// Appends `ASKING`: it makes a node of a cluster accept the next command although its slot is still
-/// being moved to that node.
+/// Appends `ASKING`: it makes a node of a cluster accept the next command although its slot is
+/// still being moved to that node.
 pub(crate) fn asking(tx: &mut Output) {
     tx.put_slice(b"*1\r\n$6\r\nASKING\r\n");
 }

@@ -26,8 +26,8 @@ pub struct Limits {
     pub blob: usize,
     /// How many bytes a line may have between the first byte and the line break. Default: 64 KiB.
     pub line: usize,
-    /// How many bytes a whole frame may have at the start of each element and at the end of each blob.
-    /// Default: 2 GiB.
+    /// How many bytes a whole frame may have at the start of each element and at the end of each
+    /// blob. Default: 2 GiB.
     pub frame: usize,
 }
 

@@ -140,7 +140,8 @@ impl Buf for Output {
             self.sealed.pop_front();
         }
         self.sent = self.open.len().min(self.sent + count);
-        // Sent bytes are dropped once they are the larger part, so that each byte is moved at most once.
+        // Sent bytes are dropped once they are the larger part, so that each byte is moved at most
+        // once.
         if self.sent * 2 >= self.open.len() {
             self.open.drain(..self.sent);
             self.sent = 0;

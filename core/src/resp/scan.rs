@@ -3,16 +3,16 @@
 //! The scanner is an automaton over bytes. Every decision is made at the byte that settles it and
 //! depends only on the bytes of this frame up to there, so how the bytes were cut into reads can
 //! change neither a frame's length nor an error. It remembers how far it has come. It looks at no
-//! byte twice, except at the head of a blob, and skips the body of a blob. Its memory is one count for
-//! each open aggregate.
+//! byte twice, except at the head of a blob, and skips the body of a blob. Its memory is one count
+//! for each open aggregate.
 //!
-//! The caller declares before a frame begins what may come ([`Scanner::expect`]). A requested value may be
-//! large. A reply that only confirms a command may not, and neither may an unrequested frame. Pushes and
-//! attributes never may.
+//! The caller declares before a frame begins what may come ([`Scanner::expect`]). A requested value
+//! may be large. A reply that only confirms a command may not, and neither may an unrequested
+//! frame. Pushes and attributes never may.
 //!
-//! The scanner checks all that framing needs and all that costs nothing extra: lengths, counts, integers,
-//! terminators. It does not know what doubles, attributes or pushes mean, nor which frame answers
-//! which command.
+//! The scanner checks all that framing needs and all that costs nothing extra: lengths, counts,
+//! integers, terminators. It does not know what doubles, attributes or pushes mean, nor which frame
+//! answers which command.
 
 use alloc::vec::Vec;
 
@@ -137,8 +137,8 @@ impl Scanner {
         }
     }
 
-    /// Declares which frames may come from here on. It has no effect on a frame that has begun, unless only
-    /// an attribute in front of it has been seen so far.
+    /// Declares which frames may come from here on. It has no effect on a frame that has begun,
+    /// unless only an attribute in front of it has been seen so far.
     #[inline]
     pub fn expect(&mut self, expected: Expected) {
         self.expected = expected;
@@ -170,8 +170,8 @@ impl Scanner {
         Blob::at(rx, 0).filter(|blob| blob.is_within(&self.large))
     }
 
-    /// If the last scan ended inside a blob, how many bytes of the blob and its line break are missing;
-    /// else zero.
+    /// If the last scan ended inside a blob, how many bytes of the blob and its line break are
+    /// missing; else zero.
     #[must_use]
     pub fn lacks(&self) -> usize {
         match self.state {
@@ -199,8 +199,8 @@ impl Scanner {
         found
     }
 
-    /// All transitions. It passes more than one byte at once only for a whole blob found at a glance,
-    /// and in the body of any other blob.
+    /// All transitions. It passes more than one byte at once only for a whole blob found at a
+    /// glance, and in the body of any other blob.
     fn run<S: Source + ?Sized>(&mut self, rx: &S) -> Result<Option<usize>, ProtocolError> {
         self.pass_body(rx.len());
         while let Some(byte) = rx.byte(self.at) {

@@ -1,10 +1,10 @@
 //! How a command for many keys is split after its connection ended.
 //!
-//! Its reply may be larger than the server, or this client, allows, though no single value is. So the
-//! keys are halved, and each half is requested on its own, until the piece that is too large is one
-//! value. One such value among many costs one connection for each halving. If two pieces that do not
-//! overlap were both too large, however, the size is the reason and no single value. Then all pieces
-//! to come are cut to half the size of the last one.
+//! Its reply may be larger than the server, or this client, allows, though no single value is. So
+//! the keys are halved, and each half is requested on its own, until the piece that is too large is
+//! one value. One such value among many costs one connection for each halving. If two pieces that
+//! do not overlap were both too large, however, the size is the reason and no single value. Then
+//! all pieces to come are cut to half the size of the last one.
 
 use core::ops::Range;
 
@@ -17,7 +17,8 @@ pub struct Halves {
 }
 
 impl Halves {
-    /// Reports that a piece ended its connection. Returns its halves, or `None` for a piece of one key.
+    /// Reports that a piece ended its connection. Returns its halves, or `None` for a piece of one
+    /// key.
     pub fn ended(&mut self, piece: &Range<usize>) -> Option<[Range<usize>; 2]> {
         let half = piece.len() / 2;
         if half == 0 {

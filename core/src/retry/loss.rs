@@ -3,17 +3,18 @@
 //! # Theory of operation
 //!
 //! A connection may end because of one command: its reply is larger than the server lets a client's
-//! output grow, its value is larger than the server reads, or its reply is malformed. Sent again among
-//! others, such a command would end one connection after the other, and each time lose the commands
-//! beside it. The client cannot see which command it was: a server that gives up a client drops the
-//! replies it has not sent yet, so the oldest command without a reply need not be the one.
+//! output grow, its value is larger than the server reads, or its reply is malformed. Sent again
+//! among others, such a command would end one connection after the other, and each time lose the
+//! commands beside it. The client cannot see which command it was: a server that gives up a client
+//! drops the replies it has not sent yet, so the oldest command without a reply need not be the
+//! one.
 //!
 //! So every command of which the server had a part when it hung up is a [suspect](Blame::Suspect).
-//! A suspect that may be repeated is repeated once, alone on a connection. If that ends as well, the
-//! command has ended two connections, and fails. A command whose own reply broke the protocol is
-//! [guilty](Blame::Guilty), and is not repeated at all. Then the other commands on the connection are
-//! [innocent](Blame::Innocent), as are commands of which no byte was sent. Innocent commands are
-//! repeated among others, as often as their deadlines allow.
+//! A suspect that may be repeated is repeated once, alone on a connection. If that ends as well,
+//! the command has ended two connections, and fails. A command whose own reply broke the protocol
+//! is [guilty](Blame::Guilty), and is not repeated at all. Then the other commands on the
+//! connection are [innocent](Blame::Innocent), as are commands of which no byte was sent. Innocent
+//! commands are repeated among others, as often as their deadlines allow.
 
 use crate::time::Instant;
 
@@ -89,8 +90,8 @@ impl Losses {
         self.ended > 0
     }
 
-    /// Reports that the connection ended before the command was answered. `repeatable` means that it may
-    /// be sent again though it may have run.
+    /// Reports that the connection ended before the command was answered. `repeatable` means that
+    /// it may be sent again though it may have run.
     pub fn lost(&mut self, blame: Blame, may_have_run: bool, repeatable: bool) -> AfterLoss {
         if blame != Blame::Innocent {
             self.ended = self.ended.saturating_add(1);
@@ -105,11 +106,11 @@ impl Losses {
         }
     }
 
-    /// Reports that the server refused the command, which has not run, as it no longer knows the client.
-    /// Returns whether to send it again.
+    /// Reports that the server refused the command, which has not run, as it no longer knows the
+    /// client. Returns whether to send it again.
     ///
-    /// It is sent again until a connection refuses it that was dialled after the first refusal, and so has
-    /// sent the credentials again. Each refusal ends a connection, so the retries end soon.
+    /// It is sent again until a connection refuses it that was dialled after the first refusal, and
+    /// so has sent the credentials again. Each refusal ends a connection, so the retries end soon.
     pub fn refused(&mut self, dialled: Instant, now: Instant) -> bool {
         match self.refused {
             None => {

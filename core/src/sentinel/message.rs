@@ -21,7 +21,8 @@ pub(super) enum SentinelMessage<'a> {
     Answer,
 }
 
-/// Separates messages from replies. A message is an array of three texts of which the first is `message`.
+/// Separates messages from replies. A message is an array of three texts of which the first is
+/// `message`.
 pub(super) fn heard(frame: &[u8]) -> Result<SentinelMessage<'_>, ProtocolError> {
     let Some(mut parts) = decode::first(frame)?.elements() else {
         return Ok(SentinelMessage::Answer);

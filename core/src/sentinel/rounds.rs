@@ -2,14 +2,14 @@
 //!
 //! # Theory of operation
 //!
-//! Sentinels stand in a queue. The one at its front is asked, and kept as long as its connection lasts.
-//! When that ends, the sentinel goes to the back, and the next is asked at once. So none is left out,
-//! however the others fail. Once all have failed, one after the other, the next round waits for the
-//! backoff. A sentinel that answers and ends before [`Rounds::STABLE`] counts as failed, so that no
-//! number of such sentinels causes a storm.
+//! Sentinels stand in a queue. The one at its front is asked, and kept as long as its connection
+//! lasts. When that ends, the sentinel goes to the back, and the next is asked at once. So none is
+//! left out, however the others fail. Once all have failed, one after the other, the next round
+//! waits for the backoff. A sentinel that answers and ends before [`Rounds::STABLE`] counts as
+//! failed, so that no number of such sentinels causes a storm.
 //!
-//! The configured sentinels are never given up. The sentinels that one of them names are kept beside
-//! them, [`Rounds::MOST`] in all, until another sentinel names others.
+//! The configured sentinels are never given up. The sentinels that one of them names are kept
+//! beside them, [`Rounds::MOST`] in all, until another sentinel names others.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! Transcripts of real sentinels (Redis 7.0.15), in virtual time, and bytes that no sentinel would send.
+//! Transcripts of real sentinels (Redis 7.0.15), in virtual time, and bytes that no sentinel would
+//! send.
 
 use std::string::{String, ToString};
 use std::vec::Vec;

@@ -2,11 +2,11 @@
 //!
 //! # Theory of operation
 //!
-//! The client sends its commands in few writes, each of which a sentinel reads as a whole: `AUTH` if there
-//! are credentials, the question for the master, the question for the other sentinels, and last `SUBSCRIBE`,
-//! so that no change after the answer is missed. From then on the sentinel announces each new master.
-//! In RESP2 a subscribed client may ask nothing else. To ask again it sends `UNSUBSCRIBE`, the
-//! questions and `SUBSCRIBE`, in one write again.
+//! The client sends its commands in few writes, each of which a sentinel reads as a whole: `AUTH`
+//! if there are credentials, the question for the master, the question for the other sentinels, and
+//! last `SUBSCRIBE`, so that no change after the answer is missed. From then on the sentinel
+//! announces each new master. In RESP2 a subscribed client may ask nothing else. To ask again it
+//! sends `UNSUBSCRIBE`, the questions and `SUBSCRIBE`, in one write again.
 //!
 //! ```text
 //!          open                 subscribed             time, or doubt
@@ -15,16 +15,18 @@
 //!                                              └────────── subscribed ────────┘
 //! ```
 //!
-//! The client asks again after [`Watch::KEEPALIVE`] in any case. That detects a silent sentinel, and makes
-//! up for anything that was missed. In [doubt](Watch::doubt), as when the master is gone or turns out not
-//! to be one, it asks every [`Watch::IN_DOUBT`] until the master is [trusted](Watch::trust) again: a
-//! sentinel knows a new master some time before it announces it. However often the caller reports
-//! doubt, the client asks no more often than that.
+//! The client asks again after [`Watch::KEEPALIVE`] in any case. That detects a silent sentinel,
+//! and makes up for anything that was missed. In [doubt](Watch::doubt), as when the master is gone
+//! or turns out not to be one, it asks every [`Watch::IN_DOUBT`] until the master is
+//! [trusted](Watch::trust) again: a sentinel knows a new master some time before it announces it.
+//! However often the caller reports doubt, the client asks no more often than that.
 //!
-//! If the user may not `SUBSCRIBE`, the client asks the sentinel every [`Watch::POLLED`] instead, and does
-//! not try to subscribe again. A sentinel that does not name the others is still asked for the master.
+//! If the user may not `SUBSCRIBE`, the client asks the sentinel every [`Watch::POLLED`] instead,
+//! and does not try to subscribe again. A sentinel that does not name the others is still asked for
+//! the master.
 //!
-//! Anything that does not fit ends the watch, as on any connection. The caller asks the next sentinel then.
+//! Anything that does not fit ends the watch, as on any connection. The caller asks the next
+//! sentinel then.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -97,7 +99,8 @@ impl WatchSetup {
 pub enum WatchEvent {
     /// The master's address, whether it is new or not.
     Master(Endpoint),
-    /// The addresses of other sentinels of the service: [`Rounds::MOST`](super::Rounds::MOST) at most.
+    /// The addresses of other sentinels of the service: [`Rounds::MOST`](super::Rounds::MOST) at
+    /// most.
     Sentinels(alloc::vec::Vec<Endpoint>),
     /// The sentinel refused to announce new masters, and is asked every [`Watch::POLLED`] instead.
     /// Returned once for a connection.
@@ -105,8 +108,8 @@ pub enum WatchEvent {
 }
 
 impl WatchEvent {
-    /// The same event, with each address that the sentinel named replaced by the one that `translate`
-    /// returns for it, such as the outer side of a translation of addresses.
+    /// The same event, with each address that the sentinel named replaced by the one that
+    /// `translate` returns for it, such as the outer side of a translation of addresses.
     #[must_use]
     pub fn translated(self, translate: &dyn Fn(Address) -> Address) -> Self {
         let place = |told: Endpoint| match &told {
@@ -208,12 +211,12 @@ impl Watch {
         this
     }
 
-    /// Returns the next event. To be called after every read and at every deadline, until it returns `None`.
-    /// Takes whole frames off the front of `rx` and may put bytes into `tx`.
+    /// Returns the next event. To be called after every read and at every deadline, until it
+    /// returns `None`. Takes whole frames off the front of `rx` and may put bytes into `tx`.
     ///
     /// # Errors
-    /// [`ConnectionError`]: the watch is closed, and nothing more will come from this sentinel. Further
-    /// polls return `None`.
+    /// [`ConnectionError`]: the watch is closed, and nothing more will come from this sentinel.
+    /// Further polls return `None`.
     pub fn poll(
         &mut self,
         rx: &mut BytesMut,
@@ -228,8 +231,8 @@ impl Watch {
         next
     }
 
-    /// Reports that the master is gone, or is not one. The sentinel is asked again, as soon as possible and
-    /// then often, until [`trust`](Self::trust) is called.
+    /// Reports that the master is gone, or is not one. The sentinel is asked again, as soon as
+    /// possible and then often, until [`trust`](Self::trust) is called.
     pub fn doubt(&mut self) {
         self.doubted = true;
     }
@@ -332,8 +335,8 @@ impl Watch {
         }
     }
 
-    /// The event for a refusal that the watch can live with, or `None` for any other refusal: a user may
-    /// be allowed to ask for the master and no more.
+    /// The event for a refusal that the watch can live with, or `None` for any other refusal: a
+    /// user may be allowed to ask for the master and no more.
     fn goes_on_without(
         &mut self,
         ask: SentinelQuery,

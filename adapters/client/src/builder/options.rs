@@ -116,9 +116,9 @@ impl Builder {
         self
     }
 
-    /// What [`get`](crate::Cache::get) and [`get_many`](crate::Cache::get_many) do with an entry that cannot be
-    /// read as the type asked for, unless the call sets it; an error if not given. For
-    /// [`get_or_set`](crate::Cache::get_or_set) it is always a miss.
+    /// What [`get`](crate::Cache::get) and [`get_many`](crate::Cache::get_many) do with an entry
+    /// that cannot be read as the type asked for, unless the call sets it; an error if not given.
+    /// For [`get_or_set`](crate::Cache::get_or_set) it is always a miss.
     pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
         self.options.unreadable = Some(unreadable);
         self

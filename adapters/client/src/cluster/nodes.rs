@@ -164,8 +164,8 @@ impl Nodes {
     }
 
     /// Returns the node that a redirect leads to; a `MOVED` also corrects the map. `None` if the
-    /// node is new and there is no [room](NodeBudget) for it. The node is not closed to make room for
-    /// others as long as the caller holds it.
+    /// node is new and there is no [room](NodeBudget) for it. The node is not closed to make room
+    /// for others as long as the caller holds it.
     pub(crate) fn follow(&self, redirect: &Redirect) -> Option<Arc<Node>> {
         let now = self.now();
         let mut state = lock(&self.state);

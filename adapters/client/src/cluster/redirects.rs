@@ -2,7 +2,8 @@
 //!
 //! Most commands never come here: they are sent at once to the node that the map names
 //! ([`View::find`]) and get their reply. If a node redirects a command or refuses it for now, or if
-//! the command finds no connection, the core's [`Hops`] decides what to do, and this module does it.
+//! the command finds no connection, the core's [`Hops`] decides what to do, and this module does
+//! it.
 //!
 //! [`View::find`]: crate::cluster::View::find
 
@@ -202,8 +203,8 @@ impl Exchange<RedirectState> {
         }
     }
 
-    /// Waits for something outside of the cluster, which will wake the caller. Ready once the command
-    /// has timed out.
+    /// Waits for something outside of the cluster, which will wake the caller. Ready once the
+    /// command has timed out.
     pub(crate) fn poll_held_in_cluster(
         &mut self,
         nodes: &Arc<Nodes>,

@@ -46,7 +46,7 @@ fn map_errors() -> Vec<MapError> {
 }
 
 /// One error of each kind for connections; the match shows if one is missing here.
-fn link_errors() -> Vec<ConnectionFailure> {
+fn connection_failures() -> Vec<ConnectionFailure> {
     let at = || "127.0.0.1:1".to_owned();
     let mut all = vec![
         ConnectionFailure::from(io::Error::other("no route")),
@@ -103,7 +103,8 @@ fn every_kind_of_close_by_the_peer_is_a_hang_up() {
         ConnectionFailure::Tls(async_caches_core::tls::TlsError::Truncated),
     ];
     assert!(hang_ups.iter().all(ConnectionFailure::is_hang_up), "{hang_ups:?}");
-    let others = link_errors().into_iter().filter(|error| !matches!(error, ConnectionFailure::Eof));
+    let others =
+        connection_failures().into_iter().filter(|error| !matches!(error, ConnectionFailure::Eof));
     others.for_each(|error| assert!(!error.is_hang_up(), "{error:?}"));
 }
 
@@ -154,7 +155,7 @@ fn errors() -> Vec<Error> {
         Error::Server(server()),
         Error::Protocol(protocol()),
     ];
-    for source in link_errors() {
+    for source in connection_failures() {
         all.push(Error::Unavailable { to: "127.0.0.1:1".into(), source: source.clone() });
         all.push(Error::Disconnected { may_have_run: true, source: source.clone() });
         let (connections, may_have_run) = (2, true);
@@ -218,8 +219,9 @@ fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
 fn no_error_prints_what_its_source_prints() {
     let load = |error: Error| -> Box<dyn StdError> { Box::new(LoadError::<Empty>::Cache(error)) };
     let all = errors().into_iter().map(load);
-    let links = link_errors().into_iter().map(|error| -> Box<dyn StdError> { Box::new(error) });
-    for error in all.chain(links).chain([Box::new(LoadError::Load(Empty)) as _]) {
+    let connections =
+        connection_failures().into_iter().map(|error| -> Box<dyn StdError> { Box::new(error) });
+    for error in all.chain(connections).chain([Box::new(LoadError::Load(Empty)) as _]) {
         let said = chain(&*error);
         for (at, text) in said.iter().enumerate() {
             assert!(!text.is_empty(), "{said:?}");

@@ -84,11 +84,11 @@ impl Cache {
     /// Gives a key a new timeout and returns whether the key exists. The timeout is the one given
     /// here, or else the cache's default, or else none, so that the key never expires.
     ///
-    /// On a server a script takes a timeout away, in one atomic step. If the server refuses the script to its
-    /// user (`EVAL` and `EVALSHA`), `PERSIST` and `EXISTS` are sent in its place, in one round trip; the
-    /// connection keeps that in mind. Then another client may change the key between the two: if it stores the
-    /// absent key with a timeout just then, this returns `true` and the timeout stays; if it removes the key,
-    /// this returns `false`.
+    /// On a server a script takes a timeout away, in one atomic step. If the server refuses the
+    /// script to its user (`EVAL` and `EVALSHA`), `PERSIST` and `EXISTS` are sent in its place, in
+    /// one round trip; the connection keeps that in mind. Then another client may change the key
+    /// between the two: if it stores the absent key with a timeout just then, this returns `true`
+    /// and the timeout stays; if it removes the key, this returns `false`.
     ///
     /// # Errors
     /// [`Error::ZeroTimeout`], and the backend's errors.

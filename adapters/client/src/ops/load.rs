@@ -129,9 +129,9 @@ impl Cache {
     /// that was sent on that connection.
     ///
     /// An entry that cannot be read as a `T` is a miss: the loader runs, and its value replaces the
-    /// entry. It is reported to the [`Recorder`](crate::Recorder), and [`info`](Self::info) counts it.
-    /// If two callers use one key for two types, a caller that waits for the other's load cannot
-    /// read its value. It then loads by itself, and its value is not stored.
+    /// entry. It is reported to the [`Recorder`](crate::Recorder), and [`info`](Self::info) counts
+    /// it. If two callers use one key for two types, a caller that waits for the other's load
+    /// cannot read its value. It then loads by itself, and its value is not stored.
     ///
     /// # Errors
     /// [`Error::Serialize`], [`Error::ZeroTimeout`], [`Error::NotConnected`]; [`Error::Key`] if the

@@ -28,7 +28,8 @@ use crate::error::{ConnectionFailure, Error};
 #[derive(Debug, Default)]
 pub(crate) struct Exchange<R = ()> {
     progress: Progress,
-    /// When the command times out. The response timeout begins when it is first sent or first waits.
+    /// When the command times out. The response timeout begins when it is first sent or first
+    /// waits.
     expires: Option<Instant>,
     /// Whether it may be sent again although it may have run, as it changes nothing.
     repeatable: bool,
@@ -51,8 +52,8 @@ struct Past<R> {
     above: R,
 }
 
-/// The history of a command, if it has one. Most commands have none and pay only for the check; the code
-/// that drops a history is kept apart from theirs.
+/// The history of a command, if it has one. Most commands have none and pay only for the check; the
+/// code that drops a history is kept apart from theirs.
 #[derive(Debug, Default)]
 struct Story<R>(Option<Box<Past<R>>>);
 
@@ -119,7 +120,7 @@ impl<R: Default> Exchange<R> {
     /// The cluster node that the command was sent to, if any.
     pub(crate) fn node(&self) -> Option<&Address> {
         match &self.progress {
-            Progress::Sent(link, _) => link.node(),
+            Progress::Sent(connection, _) => connection.node(),
             Progress::Seeking | Progress::Waiting(..) | Progress::Held(..) => None,
         }
     }
@@ -148,8 +149,8 @@ impl<R: Default> Exchange<R> {
     /// come yet.
     #[inline(always)]
     pub(crate) fn take_value(&mut self) -> Option<Option<Bytes>> {
-        let Progress::Sent(link, tag) = &self.progress else { return None };
-        let value = link.take_value(*tag)?;
+        let Progress::Sent(connection, tag) = &self.progress else { return None };
+        let value = connection.take_value(*tag)?;
         self.progress = Progress::Seeking;
         Some(value)
     }
@@ -158,8 +159,8 @@ impl<R: Default> Exchange<R> {
     /// outcome that is no reply must be passed to [`unanswered`](Self::unanswered).
     #[inline(always)]
     pub(crate) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Option<Outcome>> {
-        let Progress::Sent(link, tag) = &self.progress else { return Poll::Ready(None) };
-        let outcome = ready!(link.outcome(*tag, cx));
+        let Progress::Sent(connection, tag) = &self.progress else { return Poll::Ready(None) };
+        let outcome = ready!(connection.outcome(*tag, cx));
         if let Outcome::Answered(Ok(_)) = outcome {
             self.progress = Progress::Seeking;
         }
@@ -173,12 +174,12 @@ impl<R: Default> Exchange<R> {
     #[inline(always)]
     pub(crate) fn send_plain(
         &mut self,
-        link: Arc<SharedConnection>,
+        connection: Arc<SharedConnection>,
         command: &Command<'_>,
         cx: &Context<'_>,
     ) -> Result<(), Rejected> {
-        let tag = link.submit(command, &mut self.expires, cx.waker())?;
-        self.sent(link, tag, command);
+        let tag = connection.submit(command, &mut self.expires, cx.waker())?;
+        self.sent(connection, tag, command);
         Ok(())
     }
 
@@ -186,7 +187,7 @@ impl<R: Default> Exchange<R> {
     /// `asking`, `ASKING` is sent right before it.
     fn send(
         &mut self,
-        link: Arc<SharedConnection>,
+        connection: Arc<SharedConnection>,
         command: &Command<'_>,
         asking: bool,
         cx: &Context<'_>,
@@ -195,22 +196,22 @@ impl<R: Default> Exchange<R> {
         let command = plain.as_ref().unwrap_or(command);
         let (suspect, expires, waker) = (self.is_suspect(), &mut self.expires, cx.waker());
         let submitted = match (suspect, asking) {
-            (false, false) => link.submit(command, expires, waker),
-            (false, true) => link.submit_asking(command, expires, waker),
-            (true, false) => link.submit_alone(command, expires, waker),
-            (true, true) => link.submit_asking_alone(command, expires, waker),
+            (false, false) => connection.submit(command, expires, waker),
+            (false, true) => connection.submit_asking(command, expires, waker),
+            (true, false) => connection.submit_alone(command, expires, waker),
+            (true, true) => connection.submit_asking_alone(command, expires, waker),
         };
         match submitted {
-            Ok(tag) => self.sent(link, tag, command),
-            Err(rejected) => return Err((link, rejected)),
+            Ok(tag) => self.sent(connection, tag, command),
+            Err(rejected) => return Err((connection, rejected)),
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn sent(&mut self, link: Arc<SharedConnection>, tag: Tag, command: &Command<'_>) {
+    fn sent(&mut self, connection: Arc<SharedConnection>, tag: Tag, command: &Command<'_>) {
         self.repeatable = retry::after_loss(command, true);
-        match std::mem::replace(&mut self.progress, Progress::Sent(link, tag)) {
+        match std::mem::replace(&mut self.progress, Progress::Sent(connection, tag)) {
             Progress::Waiting(pool, waiter) => pool.arrived(waiter, self.expires),
             Progress::Held(pool, waiter) => pool.let_go(waiter),
             Progress::Sent(..) | Progress::Seeking => {}
@@ -234,8 +235,8 @@ impl<R: Default> Exchange<R> {
         match pool.hold(waiter, &mut self.expires, cx) {
             Acquired::Wait(held) if waiter == Some(held) => Poll::Pending,
             Acquired::Wait(held) => {
-                // If its turn for a connection came meanwhile, another command gets it: the one that
-                // delays this command may need it.
+                // If its turn for a connection came meanwhile, another command gets it: the one
+                // that delays this command may need it.
                 self.leave();
                 self.progress = Progress::Held(Arc::clone(pool), held);
                 Poll::Pending
@@ -279,18 +280,22 @@ impl<R: Default> Exchange<R> {
                 }
             };
             let acquired = match acquired {
-                Acquired::Connection(link) => match self.send(link, command, asking, cx) {
-                    Ok(()) => return Poll::Pending,
-                    // It ended just now, and will not be acquired again; or another command has
-                    // taken it.
-                    Err((_, Rejected::Closed)) => continue,
-                    Err((_, Rejected::Full)) if alone => continue,
-                    Err((link, Rejected::Full)) => pool.queue(&link, waiter, &mut self.expires, cx),
-                    Err((_, Rejected::Refused(Refused::TooLarge { len, limit }))) => {
-                        Acquired::Failed(Error::TooLarge { len, limit })
+                Acquired::Connection(connection) => {
+                    match self.send(connection, command, asking, cx) {
+                        Ok(()) => return Poll::Pending,
+                        // It ended just now, and will not be acquired again; or another command has
+                        // taken it.
+                        Err((_, Rejected::Closed)) => continue,
+                        Err((_, Rejected::Full)) if alone => continue,
+                        Err((connection, Rejected::Full)) => {
+                            pool.queue(&connection, waiter, &mut self.expires, cx)
+                        }
+                        Err((_, Rejected::Refused(Refused::TooLarge { len, limit }))) => {
+                            Acquired::Failed(Error::TooLarge { len, limit })
+                        }
+                        Err((_, Rejected::Refused(_))) => Acquired::Failed(Error::mismatch()),
                     }
-                    Err((_, Rejected::Refused(_))) => Acquired::Failed(Error::mismatch()),
-                },
+                }
                 acquired => acquired,
             };
             match acquired {
@@ -311,7 +316,7 @@ impl<R: Default> Exchange<R> {
         outcome: Outcome,
         command: &Command<'_>,
     ) -> Option<Result<Answer, Error>> {
-        let Progress::Sent(link, _) = std::mem::take(&mut self.progress) else { return None };
+        let Progress::Sent(connection, _) = std::mem::take(&mut self.progress) else { return None };
         match outcome {
             Outcome::Answered(answer) => {
                 if retry::after_answer(command, &answer) {
@@ -325,21 +330,21 @@ impl<R: Default> Exchange<R> {
                 Some(Ok(answer))
             }
             Outcome::Refused(error) => {
-                let (dialled, now) = (link.dialled(), link.now());
+                let (dialled, now) = (connection.dialled(), connection.now());
                 let again = self.past.get_or_insert_default().losses.refused(dialled, now);
                 (!again).then(|| Err(self.over(Error::Server(error))))
             }
             Outcome::Expired => {
-                let after = link.response_timeout();
+                let after = connection.response_timeout();
                 let error = Error::Timeout { after, may_have_run: true };
-                link.observer().failed(Some(link.at()), command, &error);
+                connection.observer().failed(Some(connection.at()), command, &error);
                 Some(Err(error))
             }
             Outcome::Lost { may_have_run, blame } => {
-                let (source, at) = link.why();
+                let (source, at) = connection.why();
                 let blame = if source.is_the_servers() { blame } else { Blame::Innocent };
                 let past = self.past.get_or_insert_default();
-                past.since = Some(Since { at, node: link.node().cloned() });
+                past.since = Some(Since { at, node: connection.node().cloned() });
                 let ran = may_have_run || past.lost.is_some();
                 if may_have_run {
                     past.lost = Some(source.clone());
@@ -349,7 +354,12 @@ impl<R: Default> Exchange<R> {
                         Some(Err(Error::connections_ended(command, 1, ran, source)))
                     }
                     AfterLoss::Again | AfterLoss::Alone => {
-                        link.observer().sent_again(link.at(), command, &source, may_have_run);
+                        connection.observer().sent_again(
+                            connection.at(),
+                            command,
+                            &source,
+                            may_have_run,
+                        );
                         None
                     }
                     AfterLoss::Settle => {
@@ -363,8 +373,8 @@ impl<R: Default> Exchange<R> {
         }
     }
 
-    /// An exchange for some of this one's keys, after this one ended its connection. It has the same
-    /// deadline, and is as suspect.
+    /// An exchange for some of this one's keys, after this one ended its connection. It has the
+    /// same deadline, and is as suspect.
     #[cold]
     pub(crate) fn part(&self) -> Self {
         let since = self.past.as_ref().and_then(|past| past.since.clone());
@@ -432,7 +442,7 @@ impl<R> Exchange<R> {
         match std::mem::take(&mut self.progress) {
             Progress::Waiting(pool, waiter) => pool.leave(waiter),
             Progress::Held(pool, waiter) => pool.let_go(waiter),
-            Progress::Sent(link, tag) => link.abandon(tag),
+            Progress::Sent(connection, tag) => connection.abandon(tag),
             Progress::Seeking => {}
         }
     }

@@ -65,7 +65,7 @@ fn keep(pool: &Arc<Pool>, timer: &mut dyn Timer, cx: &mut Context<'_>) -> Poll<(
         drop(state);
         drop(waker);
         woken.into_iter().for_each(Waker::wake);
-        closes.iter().for_each(|link| link.close(Closing::Drained));
+        closes.iter().for_each(|connection| connection.close(Closing::Drained));
         // Nothing is dialled before the address is known.
         for ((id, shared), at) in dials.into_iter().zip(at.into_iter().cycle()) {
             let serving = ServerConnection::new(Arc::clone(pool), id, shared, at.clone(), greeting);
@@ -88,15 +88,16 @@ fn dial(runtime: &dyn Runtime, at: Endpoint, connection: ConnectionTask) {
 }
 
 impl PoolState {
-    /// Polls the pool's decisions until there are no more. Returns the links to dial and those to
-    /// close.
+    /// Polls the pool's decisions until there are no more. Returns the connections to dial and
+    /// those to close.
     fn decide(&mut self, pool: &Pool, now: Instant) -> (Connections, Vec<Arc<SharedConnection>>) {
         let (mut dials, mut closes) = (Connections::new(), Vec::new());
-        let links: OnceCell<HashMap<_, _>> = OnceCell::new();
+        let connections: OnceCell<HashMap<_, _>> = OnceCell::new();
         while let Some(at) = &self.at {
             let idle_since = |id: ConnectionId| {
-                let links = links.get_or_init(|| self.links.iter().cloned().collect());
-                links.get(&id).and_then(|link| link.idle_since())
+                let connections =
+                    connections.get_or_init(|| self.connections.iter().cloned().collect());
+                connections.get(&id).and_then(|connection| connection.idle_since())
             };
             match self.decisions.poll(now, idle_since) {
                 None => break,
@@ -110,8 +111,8 @@ impl PoolState {
                     dials.push((id, shared));
                 }
                 Some(PoolAction::Close(id)) => {
-                    let at = self.links.iter().position(|(link, _)| *link == id);
-                    closes.extend(at.map(|at| self.links.remove(at).1));
+                    let at = self.connections.iter().position(|(connection, _)| *connection == id);
+                    closes.extend(at.map(|at| self.connections.remove(at).1));
                 }
             }
         }
@@ -126,7 +127,7 @@ impl PoolState {
     /// Whether no connection is left, dialling or open.
     fn is_empty(&self) -> bool {
         let quiet = self.sentinels.as_ref().is_none_or(Sentinels::is_quiet);
-        self.dialling.is_empty() && self.links.is_empty() && quiet
+        self.dialling.is_empty() && self.connections.is_empty() && quiet
     }
 
     fn deadline(&self, now: Instant) -> Option<Deadline> {

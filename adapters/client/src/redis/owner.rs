@@ -78,7 +78,7 @@ impl PoolOwner {
             in_cluster: false,
             at,
             sentinels: Sentinels::of(&server.topology, settings, runtime.as_ref()),
-            links: Connections::new(),
+            connections: Connections::new(),
             dialling: Connections::new(),
             published: false,
             publication: Publication::default(),
@@ -140,7 +140,7 @@ impl PoolOwner {
     ) -> Poll<Result<(), Error>> {
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.pool.state);
-        if !state.links.is_empty() {
+        if !state.connections.is_empty() {
             return Poll::Ready(Ok(()));
         }
         if state.over {

@@ -43,8 +43,8 @@ pub(crate) struct Args {
     /// Which clients
     #[arg(long, alias = "peers", value_delimiter = ',', default_value = "raw,ours")]
     clients: Vec<Name>,
-    /// Which cells, by the beginnings of their names; `*` matches anything. A cell that is spelt out
-    /// in full need not be a usual one: get, set and mget of small values with 1 and 64 tasks
+    /// Which cells, by the beginnings of their names; `*` matches anything. A cell that is spelt
+    /// out in full need not be a usual one: get, set and mget of small values with 1 and 64 tasks
     #[arg(long, value_delimiter = ',')]
     cells: Vec<String>,
     /// What to count

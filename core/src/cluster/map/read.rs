@@ -5,11 +5,12 @@
 //! CLUSTER SLOTS    [[first, last, [host, port, id, {ip, ...}], replica, ...], ...]
 //! ```
 //!
-//! The maps in these answers are flat arrays in RESP2. Everything is counted: each slot may be listed once
-//! and each shard has few nodes, so that a hostile answer takes time in proportion to its length.
+//! The maps in these answers are flat arrays in RESP2. Everything is counted: each slot may be
+//! listed once and each shard has few nodes, so that a hostile answer takes time in proportion to
+//! its length.
 //!
-//! If a host is a null or empty it is the host that was asked. If it is `?`, which stands for a name that
-//! a node does not know of itself, it is the node's `ip`, if that is given. Source: the
+//! If a host is a null or empty it is the host that was asked. If it is `?`, which stands for a
+//! name that a node does not know of itself, it is the node's `ip`, if that is given. Source: the
 //! documentation of `CLUSTER SLOTS` and of `cluster-preferred-endpoint-type`.
 
 use alloc::boxed::Box;
@@ -115,7 +116,8 @@ impl<'a> Draft<'a> {
             let Some(at) = self.node(&told)? else { continue };
             let leads = told.is_master && members.master.is_none_or(|other| self.has_failed(other));
             if leads {
-                // A master that failed and was replaced is reported as a master until it comes back.
+                // A master that failed and was replaced is reported as a master until it comes
+                // back.
                 members.master = Some(at);
             } else if !told.is_master {
                 follow(&mut members, at)?;
@@ -280,8 +282,8 @@ fn list<'a>(part: &FramePart<'a>) -> Result<Elements<'a>, ProtocolError> {
     elements.ok_or_else(|| part.instead_of("an array"))
 }
 
-/// Calls `f` with each field of a map, or of the flat array that RESP2 has in its place. A name without
-/// a value is skipped.
+/// Calls `f` with each field of a map, or of the flat array that RESP2 has in its place. A name
+/// without a value is skipped.
 fn each_field<'a>(
     part: &FramePart<'a>,
     mut f: impl FnMut(&'a [u8], &FramePart<'a>) -> Result<(), MapError>,

@@ -1,8 +1,8 @@
 //! Which shard, or which single node, each slot belongs to.
 //!
-//! The table is a persistent one: a copy shares all chunks of slots, and a change copies only the chunk
-//! that it affects. So a redirect, which makes a new map out of the one that callers are reading, copies
-//! 512 bytes and 64 pointers, however many nodes the map has.
+//! The table is a persistent one: a copy shares all chunks of slots, and a change copies only the
+//! chunk that it affects. So a redirect, which makes a new map out of the one that callers are
+//! reading, copies 512 bytes and 64 pointers, however many nodes the map has.
 
 use alloc::sync::Arc;
 

@@ -1,9 +1,10 @@
-//! Answers of real clusters, answers that hostile nodes might give, and maps beside a naive model of them.
+//! Answers of real clusters, answers that hostile nodes might give, and maps beside a naive model
+//! of them.
 //!
-//! The recordings are of clusters of three masters with a replica each, as reported by Redis 7.0 and Valkey
-//! 9.1: `CLUSTER SHARDS` and `CLUSTER SLOTS`, in RESP2 and then in RESP3. One cluster was whole. In one a
-//! master had failed and been replaced. One preferred names, which two replicas did not have. One
-//! reported no hosts at all.
+//! The recordings are of clusters of three masters with a replica each, as reported by Redis 7.0
+//! and Valkey 9.1: `CLUSTER SHARDS` and `CLUSTER SLOTS`, in RESP2 and then in RESP3. One cluster
+//! was whole. In one a master had failed and been replaced. One preferred names, which two replicas
+//! did not have. One reported no hosts at all.
 
 use std::format;
 use std::string::{String, ToString};

@@ -11,15 +11,15 @@
 //! rule has kept and another has not, decides nothing.
 //!
 //! A shadow may learn another share than the cache has learnt, as both learn from what they did
-//! before. If the cache falls behind the shadow of its own rule by as much, that rule yields too, unless no other
-//! comes near it: then the cache takes the share from its shadow once more, and has time to catch up, as after
-//! another rule the part of a loop that is kept must be found anew.
+//! before. If the cache falls behind the shadow of its own rule by as much, that rule yields too,
+//! unless no other comes near it: then the cache takes the share from its shadow once more, and has
+//! time to catch up, as after another rule the part of a loop that is kept must be found anew.
 //!
-//! Lookups only note that they were, in a ring of words that any number of them may write at once. The
-//! next writes settle them in their order, two each, and each of them is a step of O(1) for each shadow.
-//! What does not fit in the ring is forgotten. It has room for a run of hits of every key in the sample: if
-//! the hits of a loop's part that is kept were forgotten, and not the misses of the others, the shadows
-//! would take the others for a short loop, which LRU hits.
+//! Lookups only note that they were, in a ring of words that any number of them may write at once.
+//! The next writes settle them in their order, two each, and each of them is a step of O(1) for
+//! each shadow. What does not fit in the ring is forgotten. It has room for a run of hits of every
+//! key in the sample: if the hits of a loop's part that is kept were forgotten, and not the misses
+//! of the others, the shadows would take the others for a short loop, which LRU hits.
 //!
 //! The thoughts are from Waldspurger et al., "Cache modeling and optimization using miniature
 //! simulations" (ATC 2017).
@@ -50,7 +50,8 @@ pub(super) struct Ladder {
     renews: bool,
 }
 
-/// Requests that were not settled yet: of each the hash but for its lowest bits, and there what it was.
+/// Requests that were not settled yet: of each the hash but for its lowest bits, and there what it
+/// was.
 #[derive(Debug)]
 struct Samples {
     /// How many were settled, and how many were noted: a place is one of them, modulo the length.
@@ -119,8 +120,9 @@ impl Ladder {
         self.heard.push((hash & !KIND) | if is_hit { HIT } else { MISS });
     }
 
-    /// Replays a part of the noted requests to the shadows. Returns the rule to go by from now on, if it is another,
-    /// and the share that its shadow has learnt; or the same rule with its shadow's share.
+    /// Replays a part of the noted requests to the shadows. Returns the rule to go by from now on,
+    /// if it is another, and the share that its shadow has learnt; or the same rule with its
+    /// shadow's share.
     pub(super) fn settle(&mut self) -> Option<(Rule, Share)> {
         let ruling = self.ruling;
         for _ in 0..SETTLED_BY_A_WRITE {

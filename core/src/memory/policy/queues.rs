@@ -1,16 +1,17 @@
 //! The two queues of a cache, under one rule for their lengths.
 //!
 //! A hit writes one small counter and moves nothing. An eviction is O(1) amortised, since every
-//! turn of an entry has been paid for by a hit. It is also bounded outright: after [`PATIENCE`] turns
-//! the next entry is evicted, used or not. Nothing is random: the same calls choose the same victims.
+//! turn of an entry has been paid for by a hit. It is also bounded outright: after [`PATIENCE`]
+//! turns the next entry is evicted, used or not. Nothing is random: the same calls choose the same
+//! victims.
 //!
 //! Lengths of queues are measured in *weight*: one per entry, or, if bytes are bounded, more for
-//! larger entries. A *heavy* entry weighs more than [`HEAVY`] average ones. It passes through a queue
-//! of its own instead of the small one, so that heavy entries displace one another. The oldest heavy
-//! entry is looked at once heavy entries have more than an eighth of all weight, and also each time
-//! that an eighth of the others' weight was evicted. It is evicted, or goes around if it was used. It
-//! is admitted to the main queue only if fewer than [`RIVALS`] of the entries that it would displace
-//! at main's end are in use; at most [`PATIENCE`] of these are looked at.
+//! larger entries. A *heavy* entry weighs more than [`HEAVY`] average ones. It passes through a
+//! queue of its own instead of the small one, so that heavy entries displace one another. The
+//! oldest heavy entry is looked at once heavy entries have more than an eighth of all weight, and
+//! also each time that an eighth of the others' weight was evicted. It is evicted, or goes around
+//! if it was used. It is admitted to the main queue only if fewer than [`RIVALS`] of the entries
+//! that it would displace at main's end are in use; at most [`PATIENCE`] of these are looked at.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -38,8 +39,8 @@ pub(in crate::memory) struct Rank {
     uses: Uses,
 }
 
-/// The uses of an entry, up to [`MOST`](Uses::MOST): a request adds one, and a look takes one. Also the
-/// number that was left after the last look. Two bits each, so that both take one byte.
+/// The uses of an entry, up to [`MOST`](Uses::MOST): a request adds one, and a look takes one. Also
+/// the number that was left after the last look. Two bits each, so that both take one byte.
 #[derive(Debug, Default)]
 struct Uses(AtomicU8);
 
@@ -118,7 +119,8 @@ impl Queues {
         Self { small, heavy, main, worn, outsized, proven, len: 0, ghosts, share, rule, unused: 0 }
     }
 
-    /// The weight of outsized entries in the main queue: each is a large part of what a shard may hold.
+    /// The weight of outsized entries in the main queue: each is a large part of what a shard may
+    /// hold.
     pub(super) fn proven(&self) -> u64 {
         self.proven
     }
@@ -194,8 +196,8 @@ impl Queues {
         }
     }
 
-    /// Moves an entry that was requested before it was stored to the main queue, with as many uses as an
-    /// entry can have.
+    /// Moves an entry that was requested before it was stored to the main queue, with as many uses
+    /// as an entry can have.
     pub(super) fn promote(&mut self, all: &mut impl Residents, id: Id) {
         if let Some(rank) = all.rank(id) {
             rank.uses = Uses(AtomicU8::new(Uses::MOST));
@@ -203,8 +205,8 @@ impl Queues {
         self.shift(all, id, Queue::Main);
     }
 
-    /// Chooses the next entry to evict, other than `spared`, for an entry of weight `coming`. The caller
-    /// removes it. `None` if there is no other entry.
+    /// Chooses the next entry to evict, other than `spared`, for an entry of weight `coming`. The
+    /// caller removes it. `None` if there is no other entry.
     pub(in crate::memory) fn victim(
         &mut self,
         all: &mut impl Residents,
@@ -246,8 +248,8 @@ impl Queues {
         }
     }
 
-    /// The queue whose oldest entry is next: the heavy one if it is too long or a look at it is due, else
-    /// the small one if it has its share or main is empty, else main.
+    /// The queue whose oldest entry is next: the heavy one if it is too long or a look at it is
+    /// due, else the small one if it has its share or main is empty, else main.
     fn due(&self, spared: Id, coming: u64) -> Queue {
         let is_none = |line: &Line| line.fifo.is_empty() || line.fifo.is_only(spared);
         let light = self.light();
@@ -269,7 +271,8 @@ impl Queues {
         }
     }
 
-    /// Whether to evict the oldest heavy entry. If not, it has moved on to the main queue, or around.
+    /// Whether to evict the oldest heavy entry. If not, it has moved on to the main queue, or
+    /// around.
     fn drops(&mut self, all: &mut impl Residents, id: Id, patience: &mut u32) -> bool {
         let Some(rank) = all.rank(id) else { return true };
         let weight = rank.weight.get();
@@ -281,7 +284,8 @@ impl Queues {
         false
     }
 
-    /// Whether to evict the oldest entry of the small queue. If not, it has moved on to the main queue.
+    /// Whether to evict the oldest entry of the small queue. If not, it has moved on to the main
+    /// queue.
     fn leaves(&mut self, all: &mut impl Residents, id: Id, patience: &mut u32) -> bool {
         let Some(rank) = all.rank(id) else { return true };
         let weight = rank.weight.get();
@@ -331,8 +335,8 @@ impl Queues {
         rivals < RIVALS
     }
 
-    /// Makes the entries at main's end pay for the refusal of a heavy candidate, up to the first one that
-    /// has no use left, while the patience lasts.
+    /// Makes the entries at main's end pay for the refusal of a heavy candidate, up to the first
+    /// one that has no use left, while the patience lasts.
     fn wear(&mut self, all: &mut impl Residents, patience: &mut u32) {
         while *patience > 0 && !matches!(self.look(all), Look::Free) {
             *patience -= 1;

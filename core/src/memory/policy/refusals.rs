@@ -1,5 +1,5 @@
-//! The keys whose values were refused for their size lately, and how often each was requested since.
-//! There is room for a few; a new one replaces the one that was refused first.
+//! The keys whose values were refused for their size lately, and how often each was requested
+//! since. There is room for a few; a new one replaces the one that was refused first.
 //!
 //! Lookups count in place, any number of them at the same time; it does no harm if one gets lost.
 
@@ -24,8 +24,8 @@ impl Refusals {
         Self { slots, len: 0 }
     }
 
-    /// Notes that a value was refused. Its key had been requested `asks` times before. If its value was
-    /// refused before, the larger count is kept.
+    /// Notes that a value was refused. Its key had been requested `asks` times before. If its value
+    /// was refused before, the larger count is kept.
     pub(super) fn note(&mut self, hash: u32, asks: u8) {
         if let Some(refused) = self.find(hash) {
             refused.asks.fetch_max(asks, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! A cache of nothing but hashes, which shows how often a rule would hit. Every operation is O(1), and
-//! evicts two hashes at most.
+//! A cache of nothing but hashes, which shows how often a rule would hit. Every operation is O(1),
+//! and evicts two hashes at most.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -62,8 +62,8 @@ impl Shadow {
         found.inspect(|seen| self.queues.hit(&seen.rank)).is_some()
     }
 
-    /// Adds a hash that is not in the shadow. If there is no room it evicts one first, or two if the room
-    /// has become smaller.
+    /// Adds a hash that is not in the shadow. If there is no room it evicts one first, or two if
+    /// the room has become smaller.
     pub(super) fn insert(&mut self, hash: u32, room: u32) {
         for _ in 0..2 {
             if self.seen.len() >= room

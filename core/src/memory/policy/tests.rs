@@ -1,4 +1,5 @@
-//! What the policy hits of a loop, and what it forgets. What it hits beside LRU the store's tests say.
+//! What the policy hits of a loop, and what it forgets. What it hits beside LRU the store's tests
+//! say.
 
 use alloc::collections::BTreeMap;
 

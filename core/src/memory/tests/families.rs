@@ -1,7 +1,8 @@
 //! Two families of requests that LRU hits best, and the store beside a model of LRU.
 //!
-//! Keys that come back once, after up to nine tenths of the room, and sets of keys that fit, each of which takes
-//! the place of another. What a small queue and a main one have learnt of the past does not help with either.
+//! Keys that come back once, after up to nine tenths of the room, and sets of keys that fit, each
+//! of which takes the place of another. What a small queue and a main one have learnt of the past
+//! does not help with either.
 
 use alloc::collections::BTreeMap;
 

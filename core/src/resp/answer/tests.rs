@@ -13,7 +13,8 @@ use crate::ttl::Expiry;
 
 use super::*;
 
-/// What `expect` reads from `frame` with more bytes behind it. Asserts that it removes exactly `frame`.
+/// What `expect` reads from `frame` with more bytes behind it. Asserts that it removes exactly
+/// `frame`.
 fn read(expect: Expect, frame: &str) -> Result<Answer, ProtocolError> {
     let mut rx = BytesMut::from(frame.as_bytes());
     rx.extend_from_slice(b"+next\r\n");

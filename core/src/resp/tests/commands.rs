@@ -42,8 +42,8 @@ struct Chosen {
 /// Commands with the requests that each stands for, according to the servers' documentation.
 type Rows<'a> = Vec<(Command<'a>, Vec<Words>)>;
 
-/// Encodes all commands that differ in more than these choices. Returns the variants that were among
-/// them.
+/// Encodes all commands that differ in more than these choices. Returns the variants that were
+/// among them.
 fn check(chosen: &Chosen) -> BTreeSet<&'static str> {
     let version = Version::from(chosen.version.as_str());
     let space = KeySpace::new(&chosen.prefix, version).expect("it has no colon");

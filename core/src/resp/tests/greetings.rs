@@ -1,5 +1,5 @@
-//! The commands that a connection and a watch of a sentinel send by themselves, as `redis-protocol` reads
-//! them. Its replies are those that `redis-protocol` writes.
+//! The commands that a connection and a watch of a sentinel send by themselves, as `redis-protocol`
+//! reads them. Its replies are those that `redis-protocol` writes.
 
 use core::time::Duration;
 use std::boxed::Box;

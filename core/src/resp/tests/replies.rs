@@ -113,7 +113,8 @@ fn find(frame: &[u8]) {
     assert_eq!(growing.scan(frame), whole);
 }
 
-/// Asserts that core reads this frame as the other crate means it, and adds the kinds in it to `seen`.
+/// Asserts that core reads this frame as the other crate means it, and adds the kinds in it to
+/// `seen`.
 fn compare(frame: &Frame3, part: &FramePart<'_>, seen: &mut BTreeSet<&'static str>) {
     seen.insert(shape(&part.kind()));
     if frame.attributes().is_some() {

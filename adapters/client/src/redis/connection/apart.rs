@@ -1,7 +1,7 @@
-//! A link that is kept apart for commands that must be alone, one at a time.
+//! A connection that is kept apart for commands that must be alone, one at a time.
 //!
-//! For all other commands it is full. The pool decides, under its lock, which links are kept apart
-//! ([`core::pool::allot`](async_caches_core::pool::allot)).
+//! For all other commands it is full. The pool decides, under its lock, which connections are kept
+//! apart ([`core::pool::allot`](async_caches_core::pool::allot)).
 
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -43,7 +43,7 @@ impl SharedConnection {
         })
     }
 
-    /// What the pool decides by; `None` for a link that takes no more commands.
+    /// What the pool decides by; `None` for a connection that takes no more commands.
     pub(in crate::redis) fn lane(&self) -> Option<Lane> {
         let state = lock(&self.state);
         let takes = state.closing == Closing::No && state.connection.is_ready();
@@ -51,7 +51,7 @@ impl SharedConnection {
         takes.then_some(Lane { dialled: self.dialled, kept: state.apart, idle })
     }
 
-    /// Keeps the link apart, or no longer.
+    /// Keeps the connection apart, or no longer.
     pub(in crate::redis) fn keep_apart(&self, apart: bool) {
         let mut state = lock(&self.state);
         state.apart = apart;

@@ -1,8 +1,8 @@
-//! Whether and how a link is closing, and why.
+//! Whether and how a connection is closing, and why.
 
 use crate::error::ConnectionFailure;
 
-/// Whether and how a link is closing.
+/// Whether and how a connection is closing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Closing {
     /// It stays open.
@@ -16,7 +16,7 @@ pub(crate) enum Closing {
 }
 
 impl Closing {
-    /// Why a link that ends now does so.
+    /// Why a connection that ends now does so.
     pub(in crate::redis) fn now(self) -> Option<ConnectionFailure> {
         match self {
             Self::No | Self::Drained => None,

@@ -1,4 +1,4 @@
-//! How a link authenticates: in its handshake, and again when the credentials change.
+//! How a connection authenticates: in its handshake, and again when the credentials change.
 
 use async_caches_core::url::Credentials;
 
@@ -6,12 +6,12 @@ use super::shared::SharedConnection;
 use crate::sync::lock;
 
 impl SharedConnection {
-    /// How often the credentials had been set when the link began.
+    /// How often the credentials had been set when the connection began.
     pub(in crate::redis) fn told(&self) -> u64 {
         self.told
     }
 
-    /// Sends the credentials to the server, unless the link takes no more commands.
+    /// Sends the credentials to the server, unless the connection takes no more commands.
     pub(in crate::redis) fn authenticate(&self, credentials: &Credentials) {
         let now = self.runtime.now();
         let mut guard = lock(&self.state);

@@ -1,4 +1,5 @@
-//! Measures a link's batches, if there is a recorder: twice a turn, and nothing for each command.
+//! Measures a connection's batches, if there is a recorder: twice a turn, and nothing for each
+//! command.
 
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Meter {
         self.waited = connection.in_flight();
         let queued = connection.unsent();
         let (commands, in_flight) = (unsent - queued, self.waited - queued);
-        // Without commands the link is still in its handshake.
+        // Without commands the connection is still in its handshake.
         if count == 0 || self.waited == 0 {
             return None;
         }

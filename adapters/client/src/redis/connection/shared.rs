@@ -32,7 +32,7 @@ use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::waker::Spare;
 
-/// What the callers and the driver of a link share.
+/// What the callers and the driver of a connection share.
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
     pub(in crate::redis) runtime: Arc<dyn Runtime>,
@@ -71,7 +71,7 @@ pub(in crate::redis) struct ConnectionState {
     pub(in crate::redis) closing: Closing,
     /// Whether it takes only commands that must be alone, one at a time.
     pub(in crate::redis) apart: bool,
-    /// Why the link ended, and when, once it has.
+    /// Why the connection ended, and when, once it has.
     pub(in crate::redis) ended: Option<(ConnectionFailure, Instant)>,
     /// Present if the cache has a recorder.
     pub(in crate::redis) meter: Option<Meter>,
@@ -204,7 +204,8 @@ impl SharedConnection {
         state.expires = now + self.response_timeout;
     }
 
-    /// Whether the link is full. If so, the driver reports in a later turn that there is room.
+    /// Whether the connection is full. If so, the driver reports in a later turn that there is
+    /// room.
     pub(in crate::redis) fn is_full(&self) -> bool {
         let state = lock(&self.state);
         state.closing == Closing::No && state.is_full(self.bounds)
@@ -239,7 +240,7 @@ impl SharedConnection {
         drop(left);
     }
 
-    /// Why the link ended, and when. Valid once it has ended.
+    /// Why the connection ended, and when. Valid once it has ended.
     pub(in crate::redis) fn why(&self) -> (ConnectionFailure, Instant) {
         let ended = lock(&self.state).ended.clone();
         ended.unwrap_or_else(|| (ConnectionFailure::Closed, Instant::ORIGIN))
@@ -250,7 +251,7 @@ impl SharedConnection {
         lock(&self.state).connection.has_answered()
     }
 
-    /// The observers of the link.
+    /// The observers of the connection.
     pub(in crate::redis) fn observer(&self) -> &Observer {
         &self.observer
     }
@@ -270,7 +271,7 @@ impl SharedConnection {
         self.response_timeout
     }
 
-    /// How busy the link is.
+    /// How busy the connection is.
     #[inline]
     pub(in crate::redis) fn load(&self) -> usize {
         self.load.load(Ordering::Relaxed)
@@ -290,7 +291,7 @@ impl SharedConnection {
     pub(in crate::redis) fn close(&self, how: Closing) {
         let mut state = lock(&self.state);
         if state.closing.now().is_none() {
-            // No caller waits for anything on a link that has not opened yet.
+            // No caller waits for anything on a connection that has not opened yet.
             let open = state.connection.is_ready();
             state.closing = if open || how == Closing::Moved { how } else { Closing::Now };
         }
@@ -302,7 +303,7 @@ impl SharedConnection {
     }
 }
 
-/// Why a link did not take a command.
+/// Why a connection did not take a command.
 #[derive(Debug)]
 pub(crate) enum Rejected {
     /// It takes no more commands.
@@ -352,8 +353,8 @@ impl ConnectionState {
     }
 
     /// The load beyond what callers submit. After one large value more may come. Commands sent
-    /// behind a request for one wait until all of it has arrived, so the link is passed over; if
-    /// all links are like that, callers spread over them.
+    /// behind a request for one wait until all of it has arrived, so the connection is passed over;
+    /// if all connections are like that, callers spread over them.
     pub(in crate::redis) fn burden(&self) -> usize {
         let stalled = if self.connection.is_stalled() { STALLED } else { 0 };
         let heavy = if self.now < self.heavy_until { BUSY } else { 0 };

@@ -1,8 +1,8 @@
 //! The waiting callers of one connection: a slab of places, each with a generation.
 //!
 //! A place is taken when a command is submitted. It is freed when both sides are done with it: the
-//! link has stored the command's outcome, and the caller has taken it or gone away. The generation
-//! in a tag ensures that a reused place is not mistaken for the earlier one.
+//! connection has stored the command's outcome, and the caller has taken it or gone away. The
+//! generation in a tag ensures that a reused place is not mistaken for the earlier one.
 
 use std::mem;
 use std::task::{Poll, Waker};
@@ -73,8 +73,9 @@ impl Slots {
         waker
     }
 
-    /// The link's side: stores the outcome of a command and returns the waker to wake. If no caller
-    /// wants the outcome, it is returned instead, for the link to drop outside of the lock.
+    /// The connection's side: stores the outcome of a command and returns the waker to wake. If no
+    /// caller wants the outcome, it is returned instead, for the connection to drop outside of the
+    /// lock.
     #[inline(always)]
     pub(in crate::redis) fn settle(
         &mut self,
@@ -140,8 +141,8 @@ impl Slots {
         }
     }
 
-    /// The caller's side: gives up a place. It is freed once the link has settled it. The caller
-    /// drops the returned contents outside of the lock.
+    /// The caller's side: gives up a place. It is freed once the connection has settled it. The
+    /// caller drops the returned contents outside of the lock.
     pub(in crate::redis) fn abandon(&mut self, tag: Tag) -> (Option<Waker>, Option<Outcome>) {
         let Some((index, place)) = self.place(tag) else { return (None, None) };
         let (waker, outcome) = (place.waker.take(), place.outcome.take());

@@ -1,4 +1,4 @@
-//! A snapshot of a link.
+//! A snapshot of a connection.
 
 use async_caches_core::connection::ServerInfo;
 
@@ -6,7 +6,7 @@ use super::shared::SharedConnection;
 use crate::info::ServerSeen;
 use crate::sync::lock;
 
-/// What a link is doing.
+/// What a connection is doing.
 #[derive(Debug)]
 pub(in crate::redis) struct ConnectionSnapshot {
     /// Whether no caller waits for anything.

@@ -1,4 +1,4 @@
-//! The driver's side of a link: its turn, and how a link ends.
+//! The driver's side of a connection: its turn, and how a connection ends.
 
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
@@ -37,7 +37,7 @@ pub(in crate::redis) struct DriverTurn {
     pub(in crate::redis) more: bool,
     /// How many more commands are taken than before.
     pub(in crate::redis) room: usize,
-    /// Whether the link is kept apart and has no command in flight.
+    /// Whether the connection is kept apart and has no command in flight.
     pub(in crate::redis) vacant: bool,
     /// How many callers were woken and have not taken their outcomes yet.
     pub(in crate::redis) unheard: usize,
@@ -45,9 +45,9 @@ pub(in crate::redis) struct DriverTurn {
     pub(in crate::redis) lacks: usize,
     /// When to come back if nothing else happens.
     pub(in crate::redis) deadline: Option<Deadline>,
-    /// How the link was closing at the time of the turn.
+    /// How the connection was closing at the time of the turn.
     pub(in crate::redis) closing: Closing,
-    /// Why the link ends, if it does.
+    /// Why the connection ends, if it does.
     pub(in crate::redis) end: Option<ConnectionFailure>,
 }
 
@@ -70,7 +70,7 @@ impl Settled {
 
 impl SharedConnection {
     /// Before the handshake is complete: stores the driver's waker for [`close`](Self::close), and
-    /// returns an error if the link need not be dialled any more.
+    /// returns an error if the connection need not be dialled any more.
     pub(in crate::redis) fn dialling(&self, cx: &Context<'_>) -> Result<(), ConnectionFailure> {
         let mut waker = Spare::of(cx);
         let mut state = lock(&self.state);
@@ -174,8 +174,8 @@ impl SharedConnection {
         let open = end.is_none() && state.connection.is_ready();
         let load = if open { state.load() } else { CLOSED };
         self.load.store(load, Ordering::Relaxed);
-        // One caller for each reply. But if the link was full, callers that waited for bytes to
-        // leave take all the room there is.
+        // One caller for each reply. But if the connection was full, callers that waited for bytes
+        // to leave take all the room there is.
         let answered = if was_full { usize::MAX } else { settled.len() };
         let (room, lacks) = (state.room(self.bounds).min(answered), state.connection.lacks());
         DriverTurn {
@@ -213,7 +213,7 @@ impl SharedConnection {
         true
     }
 
-    /// Ends the link. The callers that wait on it learn that their commands are lost.
+    /// Ends the connection. The callers that wait on it learn that their commands are lost.
     pub(in crate::redis) fn end(&self, wrote: usize, why: ConnectionFailure, now: Instant) {
         let mut settled = Settled::default();
         let mut guard = lock(&self.state);
@@ -265,6 +265,6 @@ impl ConnectionState {
 const WAVE_LEAST: usize = 8;
 const WAVE_MOST: usize = 128;
 
-/// A value with this many missing bytes makes its link busy, for this long.
+/// A value with this many missing bytes makes its connection busy, for this long.
 const HEAVY_FROM: usize = 1024 * 1024;
 const HEAVY_FOR: Duration = Duration::from_secs(1);

@@ -40,7 +40,7 @@ impl Pool {
             return Acquired::Failed(Error::NotConnected);
         }
         let busy = self.config.bounds.busy();
-        let found = pick(&state.links, busy);
+        let found = pick(&state.connections, busy);
         if found.is_none() && state.over {
             return Acquired::Failed(self.failed_by(ConnectionFailure::RuntimeGone));
         }
@@ -48,8 +48,8 @@ impl Pool {
             state.decisions.handle(PoolInput::Demand, now);
         }
         let expires = *expires.get_or_insert(now + self.response_timeout());
-        let acquired = if let Some((link, _)) = found {
-            Acquired::Connection(link)
+        let acquired = if let Some((connection, _)) = found {
+            Acquired::Connection(connection)
         } else if state.decisions.is_hopeless(now) || state.knows_no_master() {
             Acquired::Failed(self.unavailable(&state))
         } else if expires <= now {
@@ -61,11 +61,11 @@ impl Pool {
         acquired
     }
 
-    /// Queues the caller until it is woken to call again. All connections are full and `link` is
-    /// the least so; it is returned if it has room by now.
+    /// Queues the caller until it is woken to call again. All connections are full and `connection`
+    /// is the least so; it is returned if it has room by now.
     pub(in crate::redis) fn queue(
         &self,
-        link: &Arc<SharedConnection>,
+        connection: &Arc<SharedConnection>,
         waiter: Option<WaiterId>,
         expires: &mut Option<Instant>,
         cx: &Context<'_>,
@@ -83,13 +83,13 @@ impl Pool {
         let acquired = self.line_up(&mut state, waiter, expires, &mut waker);
         self.lined_up.store(true, Ordering::Relaxed);
         unlock_and_wake(state);
-        // The link's lock orders this check: if a driver makes room after it, the driver sees the
-        // queue.
+        // The connection's lock orders this check: if a driver makes room after it, the driver sees
+        // the queue.
         if let Acquired::Wait(waiter) = acquired
-            && !link.is_full()
+            && !connection.is_full()
         {
             self.forget(waiter);
-            return Acquired::Connection(Arc::clone(link));
+            return Acquired::Connection(Arc::clone(connection));
         }
         acquired
     }

@@ -47,9 +47,9 @@ impl Pool {
         let Allotted { own, woken, spare } = state.allot(now, Some(waiter));
         let mut unused = None;
         let acquired = match own {
-            Some(link) => {
+            Some(connection) => {
                 unused = state.queue.suspects().forget(waiter);
-                Acquired::Connection(link)
+                Acquired::Connection(connection)
             }
             // Without a keeper nothing is dialled and no wait ends.
             None if state.over => {
@@ -94,15 +94,16 @@ impl PoolState {
         if suspects.is_empty() && !self.apart {
             return allotted;
         }
-        let takes =
-            |(_, link): &'_ (_, Arc<SharedConnection>)| Some((Arc::clone(link), link.lane()?));
-        let links: Vec<_> = self.links.iter().filter_map(takes).collect();
-        let lanes: Vec<_> = links.iter().map(|(_, lane)| *lane).collect();
+        let takes = |(_, connection): &'_ (_, Arc<SharedConnection>)| {
+            Some((Arc::clone(connection), connection.lane()?))
+        };
+        let connections: Vec<_> = self.connections.iter().filter_map(takes).collect();
+        let lanes: Vec<_> = connections.iter().map(|(_, lane)| *lane).collect();
         let allotment = allot(&lanes, suspects.in_line().map(|(_, since)| since));
         let mut freed = false;
-        for ((link, lane), kept) in links.iter().zip(&allotment.kept) {
+        for ((connection, lane), kept) in connections.iter().zip(&allotment.kept) {
             if lane.kept != *kept {
-                link.keep_apart(*kept);
+                connection.keep_apart(*kept);
                 freed |= lane.kept;
             }
         }
@@ -113,7 +114,7 @@ impl PoolState {
             let Some(waiter) = go.get(place) else { continue };
             let waker = suspects.call(*waiter, now);
             if asking == Some(*waiter) {
-                allotted.own = links.get(at).map(|(link, _)| Arc::clone(link));
+                allotted.own = connections.get(at).map(|(connection, _)| Arc::clone(connection));
                 allotted.spare = waker;
             } else {
                 allotted.woken.extend(waker);

@@ -37,20 +37,23 @@ impl Pool {
         let now = self.now();
         let mut state = lock(&self.state);
         let (mut late, mut told, mut news) = (None, None, None);
-        if let Some(at) = state.dialling.iter().position(|(link, _)| *link == id) {
-            let link = state.dialling.swap_remove(at);
-            late =
-                self.config.credentials.since(link.1.told()).map(|who| (who, Arc::clone(&link.1)));
-            let unnamed = link.1.is_unnamed() && !std::mem::replace(&mut state.unnamed, true);
-            let in_cluster = link.1.is_in_cluster()
+        if let Some(at) = state.dialling.iter().position(|(connection, _)| *connection == id) {
+            let connection = state.dialling.swap_remove(at);
+            late = self
+                .config
+                .credentials
+                .since(connection.1.told())
+                .map(|who| (who, Arc::clone(&connection.1)));
+            let unnamed = connection.1.is_unnamed() && !std::mem::replace(&mut state.unnamed, true);
+            let in_cluster = connection.1.is_in_cluster()
                 && !std::mem::replace(&mut state.in_cluster, true)
                 && self.config.member.is_none();
             let before = state.decisions.tally().reconnects;
             state.decisions.handle(PoolInput::Opened(id), now);
             let reconnect = state.decisions.tally().reconnects > before;
-            news = Some((Arc::clone(&link.1), reconnect, unnamed, in_cluster));
+            news = Some((Arc::clone(&connection.1), reconnect, unnamed, in_cluster));
             state.last_error = None;
-            state.links.push(link);
+            state.connections.push(connection);
             state.publication.change();
             self.reroute_grown(&mut state);
             told = state.sentinels.as_mut().and_then(Sentinels::trust);
@@ -59,11 +62,11 @@ impl Pool {
         woken.extend(told);
         woken.extend(state.allot(now, None).woken);
         unlock_and_wake(state);
-        if let Some((who, link)) = late {
-            link.authenticate(&who);
+        if let Some((who, connection)) = late {
+            connection.authenticate(&who);
         }
-        if let Some((link, reconnect, unnamed, in_cluster)) = news {
-            self.config.observer.opened(endpoint, || link.snapshot().server, reconnect);
+        if let Some((connection, reconnect, unnamed, in_cluster)) = news {
+            self.config.observer.opened(endpoint, || connection.snapshot().server, reconnect);
             if unnamed {
                 self.config.observer.unnamed(endpoint);
             }
@@ -82,20 +85,20 @@ impl Pool {
         if let Some(greeting) = connection.greeting
             && state.greetings.ended(greeting, error.is_hang_up(), now)
             && !state.closed
-            && let Some(at) = state.dialling.iter().position(|(link, _)| *link == id)
+            && let Some(at) = state.dialling.iter().position(|(connection, _)| *connection == id)
         {
             // The race of a dial with one address cannot connect again, so the pool dials again.
-            let (_, link) = state.dialling.swap_remove(at);
-            state.dialled_anew = Some(link.dialled());
+            let (_, connection) = state.dialling.swap_remove(at);
+            state.dialled_anew = Some(connection.dialled());
             state.decisions.handle(PoolInput::GreetedAnew(id), now);
             unlock_and_wake(state);
             return self.config.observer.ended(endpoint, Ending::Closed, error, None);
         }
-        let dialled = state.dialling.iter().any(|(link, _)| *link == id);
+        let dialled = state.dialling.iter().any(|(connection, _)| *connection == id);
         let known = self.remove(&mut state, id);
         let silent = self.silent(&mut state, connection, now);
         let refused = error.is_refusal();
-        let answered = known.as_ref().is_some_and(|link| link.has_answered());
+        let answered = known.as_ref().is_some_and(|connection| connection.has_answered());
         state.decisions.handle(PoolInput::Ended { connection: id, refused, answered }, now);
         let mut told = None;
         let doubted = known.is_some()
@@ -122,7 +125,7 @@ impl Pool {
         }
         unlock_and_wake(state);
         drop(known);
-        silent.into_iter().for_each(|link| link.close(Closing::Drained));
+        silent.into_iter().for_each(|connection| connection.close(Closing::Drained));
         self.config.observer.ended(endpoint, how, error, held_back);
         woken.into_iter().for_each(Waker::wake);
         if let Some(member) = self.config.member.as_ref().filter(|_| doubted) {
@@ -130,10 +133,10 @@ impl Pool {
         }
     }
 
-    /// If a connection ends because the server fell silent, checks the others. If nothing was read on any
-    /// of them for half a response timeout, takes them out and returns them: they take no more
-    /// commands. The ending link may have stopped taking commands already because of its age, but
-    /// it must lead to the server's present address.
+    /// If a connection ends because the server fell silent, checks the others. If nothing was read
+    /// on any of them for half a response timeout, takes them out and returns them: they take no
+    /// more commands. The ending connection may have stopped taking commands already because of its
+    /// age, but it must lead to the server's present address.
     fn silent(
         &self,
         state: &mut PoolState,
@@ -147,16 +150,17 @@ impl Pool {
         if !unanswered || elsewhere || now.since(heard) < self.response_timeout() {
             return Vec::new();
         }
-        let links: OnceCell<HashMap<_, _>> = OnceCell::new();
+        let connections: OnceCell<HashMap<_, _>> = OnceCell::new();
         let heard = |id: ConnectionId| {
-            let links = links.get_or_init(|| state.links.iter().cloned().collect());
-            links.get(&id).map_or(Instant::ORIGIN, |link| link.last_heard())
+            let connections =
+                connections.get_or_init(|| state.connections.iter().cloned().collect());
+            connections.get(&id).map_or(Instant::ORIGIN, |connection| connection.last_heard())
         };
         let closing = state.decisions.silent(ending.id, now, heard);
-        let mut links = links.into_inner().unwrap_or_default();
+        let mut connections = connections.into_inner().unwrap_or_default();
         let silent: HashMap<_, _> =
-            closing.iter().filter_map(|id| Some((*id, links.remove(id)?))).collect();
-        state.links.retain(|(id, _)| !silent.contains_key(id));
+            closing.iter().filter_map(|id| Some((*id, connections.remove(id)?))).collect();
+        state.connections.retain(|(id, _)| !silent.contains_key(id));
         silent.iter().for_each(|_| state.publication.change());
         closing.into_iter().filter_map(|id| silent.get(&id).cloned()).collect()
     }
@@ -180,8 +184,9 @@ impl Pool {
         let now = self.now();
         let mut state = lock(&self.state);
         state.decisions.handle(PoolInput::Renewed, now);
-        let links: Vec<_> = state.links.iter().map(|(_, link)| Arc::clone(link)).collect();
+        let connections: Vec<_> =
+            state.connections.iter().map(|(_, connection)| Arc::clone(connection)).collect();
         unlock_and_wake(state);
-        links.iter().for_each(|link| link.authenticate(credentials));
+        connections.iter().for_each(|connection| connection.authenticate(credentials));
     }
 }

@@ -78,11 +78,12 @@ impl Pool {
         if let Some(sentinels) = &mut state.sentinels {
             sentinels.denials = 0;
         }
-        let open = std::mem::take(&mut state.links);
-        let links: Vec<_> = open.into_iter().chain(std::mem::take(&mut state.dialling)).collect();
+        let open = std::mem::take(&mut state.connections);
+        let connections: Vec<_> =
+            open.into_iter().chain(std::mem::take(&mut state.dialling)).collect();
         self.reroute(&mut state);
         unlock_and_wake(state);
-        links.iter().for_each(|(_, link)| link.close(Closing::Moved));
+        connections.iter().for_each(|(_, connection)| connection.close(Closing::Moved));
         if before.is_some() {
             self.config.observer.moved(place);
         }

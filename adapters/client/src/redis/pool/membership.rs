@@ -17,7 +17,7 @@ impl Pool {
     pub(crate) fn is_missed(&self) -> bool {
         let mut state = lock(&self.state);
         let waits = state.queue.waiting() > 0 || !state.queue.suspects().is_empty();
-        let is_wanted = state.decisions.keeps_links() || waits;
+        let is_wanted = state.decisions.keeps_connections() || waits;
         is_wanted && state.is_down()
     }
 
@@ -33,6 +33,6 @@ impl Pool {
 
 impl PoolState {
     fn is_down(&self) -> bool {
-        self.links.is_empty() && self.last_error.is_some()
+        self.connections.is_empty() && self.last_error.is_some()
     }
 }

@@ -20,7 +20,7 @@ pub(in crate::redis) type Connections = Vec<(ConnectionId, Arc<SharedConnection>
 /// without taking the pool's lock, and without waiting for each other.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    pub(in crate::redis) links: Connections,
+    pub(in crate::redis) connections: Connections,
     /// Whether no more of them may be opened, however busy they are.
     pub(in crate::redis) full: bool,
     /// The load from which on a connection is busy.
@@ -34,10 +34,10 @@ impl Routes {
     #[inline(always)]
     pub(crate) fn find(&self, command: &Command<'_>) -> Option<(Arc<SharedConnection>, bool)> {
         if self.large.expects(command) {
-            return self.find_for_large().map(|link| (link, true));
+            return self.find_for_large().map(|connection| (connection, true));
         }
-        let (link, load) = pick(&self.links, self.busy)?;
-        (load < self.busy || self.full).then_some((link, false))
+        let (connection, load) = pick(&self.connections, self.busy)?;
+        (load < self.busy || self.full).then_some((connection, false))
     }
 
     /// The connection for commands with large values: the last busy one, or else the last. Other
@@ -45,9 +45,9 @@ impl Routes {
     /// are also faster on one connection than on many, whose buffers do not fit into a processor's
     /// cache together.
     fn find_for_large(&self) -> Option<Arc<SharedConnection>> {
-        let loads = self.links.iter().map(|(_, link)| link.load());
-        let (_, link) = self.links.get(place_for_large(loads, self.busy)?)?;
-        Some(Arc::clone(link))
+        let loads = self.connections.iter().map(|(_, connection)| connection.load());
+        let (_, connection) = self.connections.get(place_for_large(loads, self.busy)?)?;
+        Some(Arc::clone(connection))
     }
 }
 
@@ -55,13 +55,13 @@ impl Routes {
 /// large; if all are busy, the least busy. Also returns its load.
 #[inline(always)]
 pub(in crate::redis) fn pick(
-    links: &Connections,
+    connections: &Connections,
     busy: usize,
 ) -> Option<(Arc<SharedConnection>, usize)> {
-    let loads = links.iter().map(|(_, link)| (link, link.load()));
+    let loads = connections.iter().map(|(_, connection)| (connection, connection.load()));
     let free = loads.clone().find(|(_, load)| *load < busy);
-    let (link, load) = free.or_else(|| loads.min_by_key(|(_, load)| *load))?;
-    (load < CLOSED).then(|| (Arc::clone(link), load))
+    let (connection, load) = free.or_else(|| loads.min_by_key(|(_, load)| *load))?;
+    (load < CLOSED).then(|| (Arc::clone(connection), load))
 }
 
 /// The last of these loads that is busy, or else the last that is not stalled.

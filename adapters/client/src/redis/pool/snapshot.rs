@@ -28,8 +28,8 @@ impl Pool {
             LastError { error, ago, at: to_system_time(wall_time.before(ago)) }
         });
         // These are all open connections: adding or removing one takes this lock.
-        for (_, link) in &state.links {
-            let snapshot = link.snapshot();
+        for (_, connection) in &state.connections {
+            let snapshot = connection.snapshot();
             info.idle += usize::from(snapshot.idle);
             // A connection that takes no more commands, or is kept apart, may be idle all the same.
             info.busy += usize::from(!snapshot.idle && snapshot.load >= self.config.bounds.busy());

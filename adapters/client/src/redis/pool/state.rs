@@ -51,7 +51,7 @@ pub(in crate::redis) struct PoolState {
     /// The sentinels, if the server has some.
     pub(in crate::redis) sentinels: Option<Sentinels>,
     /// The connections that take commands.
-    pub(in crate::redis) links: Connections,
+    pub(in crate::redis) connections: Connections,
     pub(in crate::redis) dialling: Connections,
     /// Whether callers may see the connections.
     pub(in crate::redis) published: bool,
@@ -89,10 +89,10 @@ impl Pool {
     /// Publishes the present connections to callers.
     pub(in crate::redis) fn reroute(&self, state: &mut PoolState) {
         if state.published {
-            let (links, full) = (state.links.clone(), state.decisions.is_full());
+            let (connections, full) = (state.connections.clone(), state.decisions.is_full());
             state.publication.renew(full);
             let (busy, large) = (self.config.bounds.busy(), Arc::clone(&self.config.large));
-            self.routes.store(Some(Arc::new(Routes { links, full, busy, large })));
+            self.routes.store(Some(Arc::new(Routes { connections, full, busy, large })));
         }
     }
 
@@ -108,7 +108,7 @@ impl Pool {
 
     /// Publishes the connections after one has ended, once the published ones are too stale.
     pub(in crate::redis) fn reroute_shrunk(&self, state: &mut PoolState) {
-        if state.publication.is_stale(state.links.len(), state.decisions.is_full()) {
+        if state.publication.is_stale(state.connections.len(), state.decisions.is_full()) {
             self.reroute(state);
         }
     }
@@ -119,12 +119,12 @@ impl Pool {
         state: &mut PoolState,
         id: ConnectionId,
     ) -> Option<Arc<SharedConnection>> {
-        let take = |links: &mut Connections| {
-            let at = links.iter().position(|(link, _)| *link == id)?;
-            Some(links.remove(at).1)
+        let take = |connections: &mut Connections| {
+            let at = connections.iter().position(|(connection, _)| *connection == id)?;
+            Some(connections.remove(at).1)
         };
         take(&mut state.dialling).or_else(|| {
-            let taken = take(&mut state.links)?;
+            let taken = take(&mut state.connections)?;
             state.publication.change();
             Some(taken)
         })
@@ -150,12 +150,12 @@ impl Pool {
         if std::mem::replace(&mut state.closed, true) {
             return;
         }
-        let all = state.links.iter().chain(&state.dialling);
-        let links: Vec<_> = all.map(|(_, link)| Arc::clone(link)).collect();
+        let all = state.connections.iter().chain(&state.dialling);
+        let connections: Vec<_> = all.map(|(_, connection)| Arc::clone(connection)).collect();
         let mut woken = state.queue.take_all();
         woken.extend(state.sentinels.as_ref().and_then(Sentinels::close));
         unlock_and_wake(state);
-        links.iter().for_each(|link| link.close(how));
+        connections.iter().for_each(|connection| connection.close(how));
         woken.into_iter().for_each(Waker::wake);
     }
 }

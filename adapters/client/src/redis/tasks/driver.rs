@@ -4,8 +4,8 @@
 //! writes before it reads cannot make both sides wait. After it has woken callers it yields once
 //! before it writes, and again before each later write while some of them are still on their way.
 //! They run and queue their next commands, which then leave in one write. If many replies have
-//! arrived, it takes in at most half as many as are in flight before it wakes callers and writes. So
-//! the server can work on one half while callers have the other.
+//! arrived, it takes in at most half as many as are in flight before it wakes callers and writes.
+//! So the server can work on one half while callers have the other.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -44,7 +44,8 @@ impl ServerConnection {
     ) where
         F: Future<Output = io::Result<S>> + Send,
     {
-        // When the link is dropped, for whatever reason, it notifies its callers and the pool.
+        // When the connection is dropped, for whatever reason, it notifies its callers and the
+        // pool.
         self.end = match self.pool.config.tls.clone() {
             None => self.dial_and_serve(&Plain, resolve, connect, timer).await,
             Some(tls) => {
@@ -134,7 +135,7 @@ impl Dialler for ServerConnection {
     }
 
     fn greets_anew(&mut self, greeting: &ServerHandshake, why: &ConnectionFailure) -> bool {
-        // A link with one address can connect only once: the pool dials it again.
+        // A connection with one address can connect only once: the pool dials it again.
         if self.has_one_address {
             return false;
         }

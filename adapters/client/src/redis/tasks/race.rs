@@ -24,7 +24,7 @@ use crate::runtime::{Socket, Timer};
 use crate::shared::Shared;
 use crate::tls::{TlsClient, TlsSocket};
 
-/// The owner of a race: a link to a server, or a connection to a sentinel.
+/// The owner of a race: a connection to a server, or a connection to a sentinel.
 pub(in crate::redis) trait Dialler: Send {
     /// The handshake with each server.
     type Handshake: Handshake;
@@ -59,7 +59,8 @@ pub(in crate::redis) trait Dialler: Send {
 
 /// The handshake with one server.
 pub(in crate::redis) trait Handshake: Send {
-    /// Takes in the bytes that were read. Returns whether the handshake is complete; the rest stays in `rx`.
+    /// Takes in the bytes that were read. Returns whether the handshake is complete; the rest stays
+    /// in `rx`.
     fn take(
         &mut self,
         rx: &mut BytesMut,

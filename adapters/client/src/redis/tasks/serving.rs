@@ -27,7 +27,7 @@ pub(in crate::redis) struct ServerConnection {
     pub(in crate::redis) credentials: Option<Credentials>,
     /// How many bytes the socket has taken since the connection was last told.
     pub(in crate::redis) wrote: usize,
-    /// Why the link ends, once it does.
+    /// Why the connection ends, once it does.
     pub(in crate::redis) end: ConnectionFailure,
     /// Its name for the subscriber that was told of its opening.
     pub(in crate::redis) name: Option<ConnectionName>,

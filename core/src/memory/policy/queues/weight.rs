@@ -1,6 +1,7 @@
 //! A weight in two bytes: exact up to 4,095, and to one part in two thousand above.
 //!
-//! It steers the choice of a victim, and bounds nothing. A larger weight than fits counts as the largest.
+//! It steers the choice of a victim, and bounds nothing. A larger weight than fits counts as the
+//! largest.
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Weight(u16);

@@ -10,7 +10,7 @@ use redis_protocol::{resp2, resp3};
 
 /// A reply.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Said {
+pub enum ServerReply {
     /// One line.
     Status(&'static str),
     /// An error: its kind, and the text after it.
@@ -22,12 +22,12 @@ pub enum Said {
     /// A null.
     Null,
     /// An array.
-    List(Vec<Said>),
+    List(Vec<ServerReply>),
     /// A map; flattened in RESP2.
-    Map(Vec<(Said, Said)>),
+    Map(Vec<(ServerReply, ServerReply)>),
 }
 
-impl Said {
+impl ServerReply {
     /// `OK`.
     pub const OK: Self = Self::Status("OK");
 
