@@ -56,7 +56,7 @@
 //! | [`server`], [`sentinels`], [`cluster`], [`raw`], [`certificates`] | real servers, their sentinels, clusters of them, raw connections to look into them, and their TLS certificates |
 //! | [`proxy`], [`packets`] | faults on the wire, and below it |
 //! | [`peer`] | a scripted peer that sends wrong replies |
-//! | [`frame`], [`request`], [`said`] | the protocol from outside: replies read, commands read, replies written |
+//! | [`frame`], [`request`], [`server_reply`] | the protocol from outside: replies read, commands read, replies written |
 //! | [`abandon`], [`gate`], [`random`] | futures that are dropped, tasks that are held up, seeded randomness |
 
 pub mod abandon;
