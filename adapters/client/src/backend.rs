@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_caches_core::command::Command;
+use async_caches_core::time::Instant;
 use async_caches_core::url::Credentials;
 
 use crate::cluster::{Cluster, Nodes, RedirectState};
@@ -59,6 +60,11 @@ impl Backend {
             Self::Memory(store) => Some(store.loads()),
             Self::Remote { loads, .. } => Some(loads),
         }
+    }
+
+    /// The time by which the waits for its loads are measured. It stands still if it has none.
+    pub(crate) fn load_time(&self) -> Instant {
+        self.loads().map_or(Instant::ORIGIN, |loads| loads.now())
     }
 
     /// The [`loads`](Self::loads), while a load may be under way there.

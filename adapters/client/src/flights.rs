@@ -117,6 +117,11 @@ impl LoadTable {
         })
     }
 
+    /// The time by which the waits of callers are measured.
+    pub(crate) fn now(&self) -> Instant {
+        self.time.now()
+    }
+
     /// Whether a load may be under way. If not, no write has to wait for one.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::SeqCst)

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 use super::keyed::Keyed;
 use super::options::{becomes_owned, takes_timeout, takes_version};
+use crate::backend::Backend;
 use crate::cache::Cache;
 use crate::call::Call;
 use crate::error::{Error, LoadError};
@@ -203,7 +204,7 @@ impl<'c, F, T, C> TryGetOrSet<'c, F, T, C> {
             timeout: Timeout::Default,
             decide: None,
             load_wait: None,
-            load: Load::new(),
+            load: Load::default(),
             stage: Stage::LookUp { seen: None },
             guard: None,
             form: Form::default(),
@@ -226,7 +227,8 @@ where
             let mut event = ready!(this.poll_step(cx));
             // Joining and sharing take no time.
             loop {
-                event = match this.load.handle(event) {
+                let now = || this.keyed.cache.with_backend(Backend::load_time).unwrap_or_default();
+                event = match this.load.handle(event, now) {
                     Some(LoadStep::Return(value)) => {
                         this.end();
                         return Poll::Ready(Ok(value));
@@ -306,7 +308,7 @@ where
         self.guard = loads.join(&key, seen.filter(|_| may_look_again), wait);
         match &self.guard {
             Some(guard) if guard.follows() => LoadEvent::Follows,
-            Some(_) => LoadEvent::Leads,
+            Some(_) => LoadEvent::Leads { backs_off: false },
             None => LoadEvent::LookAgain,
         }
     }
@@ -316,7 +318,7 @@ where
             return Poll::Ready(failed(Error::mismatch()));
         };
         Poll::Ready(match ready!(guard.poll_follow(cx)) {
-            Followed::Lead => LoadEvent::Leads,
+            Followed::Lead => LoadEvent::Leads { backs_off: false },
             Followed::Alone => LoadEvent::Alone,
             Followed::Value(bytes) => self.read(bytes),
         })
