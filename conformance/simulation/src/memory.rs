@@ -246,11 +246,13 @@ impl Story {
         }
         if delta == 4 {
             let span = Duration::from_millis(900);
-            let sum = done(cache.incr(&number, delta).or_insert(10).timeout(span))?;
+            let sum = done(cache.incr(&number, delta).or_insert(START).timeout(span))?;
             let kept = self.map.get(&key).map(|kept| (kept.value.parse(), kept.until));
             let (before, until) = match kept {
-                Some((Ok(before), until)) if sum != 14 || !self.may_evict() => (before, until),
-                _ => (10, Some(self.now() + 900_000_000)),
+                Some((Ok(before), until)) if sum != START + delta || !self.may_evict() => {
+                    (before, until)
+                }
+                _ => (START, Some(self.now() + 900_000_000)),
             };
             if sum != before + delta {
                 return Err(format!("{key}: {before} or nothing, and {delta}, are {sum}"));
@@ -489,5 +491,8 @@ static STORES: AtomicU64 = AtomicU64::new(0);
 
 const PREFIXES: [&str; 2] = ["p", "q"];
 const KEYS: u64 = 8;
+/// What a number begins with if its key is absent. No number of the map is ever this one, so a sum
+/// tells whether it was.
+const START: i64 = -9;
 /// So many keys that each part of a store has many of them, whatever its seed.
 const OTHERS: usize = 10_000;

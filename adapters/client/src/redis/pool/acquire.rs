@@ -50,7 +50,7 @@ impl Pool {
         let expires = *expires.get_or_insert(now + self.response_timeout());
         let acquired = if let Some((connection, _)) = found {
             Acquired::Connection(connection)
-        } else if state.decisions.is_hopeless(now) || state.knows_no_master() {
+        } else if Self::is_hopeless(&state, now) {
             Acquired::Failed(self.unavailable(&state))
         } else if expires <= now {
             Acquired::Failed(self.given_up(&state))
@@ -94,6 +94,11 @@ impl Pool {
         acquired
     }
 
+    /// Whether no connection will open soon.
+    fn is_hopeless(state: &PoolState, now: Instant) -> bool {
+        state.decisions.is_hopeless(now) || state.knows_no_master()
+    }
+
     fn line_up(
         &self,
         state: &mut PoolState,
@@ -108,7 +113,7 @@ impl Pool {
     }
 
     /// Registers a caller that waits for something other than the pool and is woken by that. Its
-    /// wait ends at `expires`.
+    /// wait ends at `expires`, or at once if its command could not be sent anyway.
     pub(in crate::redis) fn hold(
         &self,
         waiter: Option<WaiterId>,
@@ -125,7 +130,10 @@ impl Pool {
             return Acquired::Failed(self.failed_by(ConnectionFailure::RuntimeGone));
         }
         let expires = *expires.get_or_insert(now + self.response_timeout());
-        let held = if expires <= now {
+        let is_open = pick(&state.connections, self.config.bounds.busy()).is_some();
+        let held = if !is_open && Self::is_hopeless(&state, now) {
+            Acquired::Failed(self.unavailable(&state))
+        } else if expires <= now {
             let after = self.response_timeout();
             Acquired::Failed(Error::Timeout { after, may_have_run: false })
         } else if waiter.is_none() && state.queue.held() >= self.config.bounds.waiting {
