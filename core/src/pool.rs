@@ -443,7 +443,12 @@ impl Pool {
         let worked = match phase {
             PooledPhase::Open { since, .. } => answered || now.since(since) >= Self::STABLE,
             PooledPhase::Dialling => false,
-            PooledPhase::Closing => return,
+            PooledPhase::Closing => {
+                if answered {
+                    self.backoff.succeeded();
+                }
+                return;
+            }
         };
         if worked {
             self.backoff.succeeded();

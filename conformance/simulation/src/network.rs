@@ -335,7 +335,9 @@ impl State {
         let events = self.pools[pool].ended(self.now, failed, live);
         self.note_redial(pool, events);
         // If the line has answered, its pool must dial again soon, even if the line ended early.
-        if answered && self.plan.only_poison {
+        // Another that had not, and ended just before, may have lengthened the backoff.
+        let since_silent = self.pools[pool].since_unanswered(self.now, answered);
+        if answered && self.plan.only_poison && since_silent > SOON {
             let at = self.now + SOON;
             self.agenda.note(at, Event::Redial { pool, events, at });
         }

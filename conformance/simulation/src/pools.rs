@@ -21,6 +21,8 @@ pub(crate) struct Pool {
     events: usize,
     /// When a dial failed while there was no other line, if nothing has happened since.
     failed: Option<Instant>,
+    /// When a line last ended that had answered nothing.
+    unanswered: Option<Instant>,
     /// How long after such failures the next dials came.
     delays: Vec<Duration>,
 }
@@ -46,6 +48,7 @@ impl Pool {
             dials,
             events: 0,
             failed: None,
+            unanswered: None,
             delays,
         }
     }
@@ -91,6 +94,13 @@ impl Pool {
         self.failed = (failed && live == 0).then_some(now);
         self.events += 1;
         self.events
+    }
+
+    /// How long ago a line ended that had answered nothing, before the one that ends now and has
+    /// `answered` or not.
+    pub(crate) fn since_unanswered(&mut self, now: Instant, answered: bool) -> Duration {
+        let last = if answered { self.unanswered } else { self.unanswered.replace(now) };
+        last.map_or(Duration::MAX, |last| now.since(last))
     }
 
     /// Checks a pool after an end that left time for a dial, if nothing has happened since. It has

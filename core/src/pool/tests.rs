@@ -561,6 +561,26 @@ fn a_connection_that_has_answered_is_a_success_however_short_it_lived() {
 }
 
 #[test]
+fn a_closing_connection_that_has_answered_is_a_success_too() {
+    let mut pool = pool(1, 2);
+    let mut now = at(0);
+    for _ in 0..50 {
+        let good = dials(&mut pool, now)[0];
+        pool.handle(PoolInput::Opened(good), now);
+        now = now + Duration::from_secs(5);
+        pool.handle(PoolInput::Demand, now);
+        let silent = dials(&mut pool, now)[0];
+        pool.handle(PoolInput::Opened(silent), now);
+        assert_eq!(pool.silent(silent, now, |_| at(0)), [good]);
+        pool.handle(PoolInput::Ended { connection: good, refused: false, answered: true }, now);
+        pool.handle(ended(silent), now);
+        let due = pool.deadline(now).unwrap().at;
+        assert!(due.since(now) < Backoff::BASE, "no wait grows");
+        now = due.max(now + TICK);
+    }
+}
+
+#[test]
 fn a_server_that_greets_but_never_replies_is_dialled_with_backoff() {
     let mut pool = pool(1, 1);
     let (mut now, mut dialled) = (at(0), 0);
