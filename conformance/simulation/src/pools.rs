@@ -14,6 +14,8 @@ pub(crate) struct Pool {
     pub(crate) node: usize,
     pub(crate) minsize: usize,
     pub(crate) maxsize: usize,
+    /// Whether commands end its connections, on a server that is well.
+    pub(crate) poisoned: bool,
     /// Whether its cache has let go of it.
     pub(crate) over: bool,
     dials: Vec<Instant>,
@@ -44,6 +46,7 @@ impl Pool {
             node: 0,
             minsize,
             maxsize,
+            poisoned: false,
             over: false,
             dials,
             events: 0,
@@ -67,7 +70,8 @@ impl Pool {
         }
         let recent = self.dials.iter().rev().take_while(|at| now.since(**at) < WINDOW);
         let dials = recent.count();
-        if dials > STORM + STORM_A_CONNECTION * self.maxsize {
+        let poisoned = if self.poisoned { STORM_OF_POISON } else { 0 };
+        if dials > STORM + STORM_A_CONNECTION * self.maxsize + poisoned {
             return Err(Fault::Storm { dials });
         }
         let Some(failed) = self.failed.take().filter(|_| live == 1 && self.minsize > 0) else {
@@ -130,5 +134,8 @@ impl fmt::Display for Fault {
 const WINDOW: Duration = Duration::from_secs(1);
 const STORM: usize = 20;
 const STORM_A_CONNECTION: usize = 8;
+/// After the end of a connection that has answered, the next dial waits for 25 ms in the mean. With
+/// enough callers that ask for a poisoned key, each dial leads to the next.
+const STORM_OF_POISON: usize = 50;
 /// How late a dial without a wait may be.
 const AT_ONCE: Duration = Duration::from_micros(10);

@@ -183,7 +183,8 @@ impl State {
             Poison::Shard => None,
         };
         let Some(malformed) = malformed else { return false };
-        self.ledger.poisoned += 1;
+        // The client may have closed it for another reason while the command was on its way.
+        self.ledger.poisoned += usize::from(self.live.contains(&id));
         self.log.add(self.now, || format!("line {id}: {poison:?} at {request:?}"));
         if malformed {
             self.say(id, b"@\r\n");

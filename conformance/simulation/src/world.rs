@@ -129,7 +129,10 @@ impl Runtime for Simulated {
         self.world.with(|state| {
             let plan = &state.plan.caches[self.cache];
             if state.cluster.is_none() {
-                state.pools.push(Pool::new(self.cache, plan.minsize, plan.maxsize));
+                let poisoned = state.plan.poison.is_some();
+                let mut pool = Pool::new(self.cache, plan.minsize, plan.maxsize);
+                pool.poisoned = poisoned;
+                state.pools.push(pool);
             }
         });
         self.world.0.ready.spawn(task);
