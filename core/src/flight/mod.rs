@@ -59,6 +59,7 @@
 //! The machine has no locks and no wakers. It keeps a handle `W` for each waiting follower, and
 //! returns every handle ([`Handles`]) to be woken, or to be dropped where dropping is safe.
 
+mod failures;
 mod id;
 mod index;
 mod seats;
@@ -75,6 +76,7 @@ use bytes::Bytes;
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 
+pub use self::failures::Failures;
 pub use self::id::FlightId;
 use self::index::Index;
 pub use self::seats::Seat;
