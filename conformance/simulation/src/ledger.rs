@@ -241,6 +241,11 @@ impl Entry {
         }
     }
 
+    /// Whether the reply is any error, so that the command has not run.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(&self.said, Some((_, ServerReply::Error(_))))
+    }
+
     pub(crate) fn is_of_a_forgotten_client(&self) -> bool {
         matches!(&self.said, Some((_, ServerReply::Error(text))) if text.starts_with("NOAUTH"))
     }

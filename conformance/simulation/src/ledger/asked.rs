@@ -70,7 +70,10 @@ impl Ledger {
             }
             again = true;
             let said = before.said.as_ref().map(|(at, _)| *at).or(before.refused);
-            let refused = said.filter(|_| before.was_refused());
+            // A write of many keys is one command to its caller. If the server refuses one of them
+            // and none has run, all are sent again.
+            let in_company = op.kind == Kind::SetMany && before.has_failed();
+            let refused = said.filter(|_| before.was_refused() || in_company);
             let lost = self.lines[before.line].closed.filter(|_| wire.changes_nothing());
             lost_last = lost_last.max(refused.or(lost));
             if refused.or(lost).is_none() {
