@@ -23,6 +23,7 @@
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
 //! | `tls` | encryption of the wire, with the feature of that name |
 //! | [`command`], [`reply`], [`script`] | commands to a backend, its replies, and scripts that run on the server |
+//! | [`envelope`] | how an entry is stored if facts are kept beside its value |
 //! | [`key`], [`ttl`], [`value`], [`number`] | keys, timeouts, values, and the numbers in them |
 //! | [`server`], [`protocol`] | where a server is, and which version of RESP is spoken with it |
 //! | [`time`], [`copies`] | time as a value; where small values are copied to |
@@ -50,6 +51,7 @@ pub mod copies;
 #[doc(hidden)]
 pub mod dial;
 pub mod dummy;
+pub mod envelope;
 pub mod error;
 pub mod flight;
 pub mod key;
