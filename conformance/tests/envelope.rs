@@ -90,12 +90,17 @@ fn a_script_renews_a_fresh_envelope_and_no_other_entry() {
         assert_eq!(opened(&stored(&mut raw)).0, envelope);
         assert!(raw.number(&["PTTL", "key"]) > 1 << 53);
 
+        // These are still fresh.
+        let fresh = stored(&mut raw);
+        let mut newer = fresh.to_vec();
+        newer[1] = VERSION + 1;
+        let mut other = fresh.to_vec();
+        other[0] = b'{';
         envelope.fresh_until = Millis::new(time(&mut raw));
         let mut stale = Vec::new();
         envelope.encode(&payload, &mut stale);
-        let mut newer = example().to_vec();
-        newer[1] = VERSION + 1;
-        for bytes in [&stale[..], &newer, &example()[..HEADER_LEN - 1], b"{\"id\":7}", b"\xC1"] {
+        let short = &fresh[..HEADER_LEN - 1];
+        for bytes in [&stale[..], &newer, &other, short, b"{\"id\":7}", b"\xC1"] {
             raw.call(&[&b"SET"[..], b"key", bytes]);
             assert_eq!(renew(&mut raw, 60_000), 0);
             assert_eq!(stored(&mut raw), bytes);
