@@ -21,6 +21,7 @@
 //! | [`retry`] | whether a command may be sent again, and when |
 //! | [`resp`] | the wire: framing under limits, commands as bytes, replies as answers |
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
+//! | [`server_clock`] | the time on a server's clock, and the error of that estimate |
 //! | `tls` | encryption of the wire, with the feature of that name |
 //! | [`command`], [`reply`], [`script`] | commands to a backend, its replies, and scripts that run on the server |
 //! | [`envelope`] | how an entry is stored if facts are kept beside its value |
@@ -77,6 +78,7 @@ pub mod script;
 pub mod secret;
 pub mod sentinel;
 pub mod server;
+pub mod server_clock;
 #[doc(hidden)]
 pub mod shown;
 pub mod time;
