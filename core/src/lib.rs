@@ -23,6 +23,7 @@
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
 //! | [`server_clock`] | the time on a server's clock, and the error of that estimate |
 //! | `tls` | encryption of the wire, with the feature of that name |
+//! | [`freshness`] | whether a stored entry is returned, loaded, or both |
 //! | [`command`], [`reply`], [`script`] | commands to a backend, its replies, and scripts that run on the server |
 //! | [`envelope`] | how an entry is stored if facts are kept beside its value |
 //! | [`key`], [`ttl`], [`value`], [`number`] | keys, timeouts, values, and the numbers in them |
@@ -55,6 +56,7 @@ pub mod dummy;
 pub mod envelope;
 pub mod error;
 pub mod flight;
+pub mod freshness;
 pub mod key;
 #[doc(hidden)]
 pub mod large;
