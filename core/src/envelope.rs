@@ -1,5 +1,5 @@
-//! The envelope: how an entry is stored if facts are kept beside its value, such as until when it is
-//! fresh, its tags, or its validator.
+//! The envelope: how an entry is stored if facts are kept beside its value, such as until when it
+//! is fresh, its tags, or its validator.
 //!
 //! An entry without such facts is stored *plain*: its bytes are the value. An envelope begins with
 //! the byte 0xC1, which begins neither JSON nor MessagePack. A value that begins with it is always
@@ -37,18 +37,21 @@
 //!
 //! # Invariants
 //!
-//! * The fields that scripts use have fixed places and six or eight bytes. A script reads and writes
-//!   six bytes by `struct` as `>I6`: Lua's doubles represent them exactly. It compares the eight bytes
-//!   of the entry id as a text. Nothing else needs a script, and none computes a checksum: that
-//!   would block the server.
-//! * `fresh_until` is the one field that is rewritten in place, so the checksum leaves it out, and any
-//!   six bytes are a valid time.
+//! * The fields that scripts use have fixed places and six or eight bytes. A script reads and
+//!   writes six bytes by `struct` as `>I6`: Lua's doubles represent them exactly. It compares the
+//!   eight bytes of the entry id as a text. Nothing else needs a script, and none computes a
+//!   checksum: that would block the server.
+//! * `fresh_until` is the one field that is rewritten in place, so the checksum leaves it out, and
+//!   any six bytes are a valid time.
 //! * An envelope has one encoding: the bytes that [`decode`] accepts are those that
 //!   [`Envelope::encode`] writes for its result.
 //! * Decoding allocates nothing. Payload, tags and validator are slices of the bytes received.
 //!
-//! This module knows no clock, and does not decide whether an entry is fresh. It does not know what a
-//! codec or a compression does: the layer that decodes the payload refuses those that it lacks.
+//! This module knows no clock, and does not decide whether an entry is fresh: [`freshness`] does,
+//! from [`Envelope::meta`]. It does not know what a codec or a compression does: the layer that
+//! decodes the payload refuses those that it lacks.
+//!
+//! [`freshness`]: crate::freshness
 
 mod checksum;
 mod cursor;
@@ -61,6 +64,7 @@ mod tests;
 
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -69,6 +73,7 @@ pub use self::error::{Defect, EnvelopeError};
 pub use self::fields::{CodecId, CompressionId, EntryId, Millis, SchemaId, Stamp};
 pub use self::limits::{MAX_TAG_LEN, MAX_TAGS, MAX_VALIDATOR_LEN};
 pub use self::parts::{StampedTag, Tags, Validator};
+use crate::freshness::{Meta, Windows};
 
 /// The first byte of every envelope.
 pub const MAGIC: u8 = 0xC1;
@@ -136,8 +141,8 @@ pub struct Envelope {
     pub id: EntryId,
     /// When the entry was written, by the clock that decides its expiry.
     pub written: Millis,
-    /// How long the load of the value took, in microseconds. The longest is 71 minutes, and a longer
-    /// load is stored as that. 0 if there was no load.
+    /// How long the load of the value took, in microseconds. The longest is 71 minutes, and a
+    /// longer load is stored as that. 0 if there was no load.
     pub load_micros: u32,
     /// The schema of the value.
     pub schema: SchemaId,
@@ -192,8 +197,8 @@ pub fn needs_envelope(payload: &[u8]) -> bool {
 
 /// Reads a stored entry, plain or in an envelope. See the example of [`Envelope`].
 ///
-/// If the caller `wanted` a schema, an envelope of another schema, or of none, is unreadable. A plain
-/// entry has no schema, and is returned whatever the caller wanted.
+/// If the caller `wanted` a schema, an envelope of another schema, or of none, is unreadable. A
+/// plain entry has no schema, and is returned whatever the caller wanted.
 ///
 /// Takes time in proportion to the length, for the checksum, and allocates nothing.
 #[must_use]
@@ -260,8 +265,8 @@ fn read(stored: &Bytes, wanted: Option<SchemaId>) -> Result<(Envelope, Bytes), D
 }
 
 impl Envelope {
-    /// Creates an envelope that is fresh for ever, without windows, schema, tags and validator, of a
-    /// payload that is not compressed.
+    /// Creates an envelope that is fresh for ever, without windows, schema, tags and validator, of
+    /// a payload that is not compressed.
     #[must_use]
     pub fn new(codec: CodecId, id: EntryId, written: Millis) -> Self {
         Self {
@@ -283,8 +288,8 @@ impl Envelope {
 
     /// Appends the bytes to store for this payload to `out`, which keeps the bytes that it has.
     ///
-    /// Grows `out` at most once, by [`Envelope::encoded_len`]. Copies the payload, and takes time in
-    /// proportion to its length.
+    /// Grows `out` at most once, by [`Envelope::encoded_len`]. Copies the payload, and takes time
+    /// in proportion to its length.
     pub fn encode(&self, payload: &[u8], out: &mut Vec<u8>) {
         out.reserve(self.encoded_len(payload.len()));
         let begin = out.len();
@@ -308,6 +313,40 @@ impl Envelope {
         out.extend_from_slice(payload);
         let checksum = checksum_of(out.get(begin..).unwrap_or_default());
         out.extend(checksum.to_be_bytes());
+    }
+
+    /// The times of the entry, for [`decide`](crate::freshness::decide). An entry that is fresh
+    /// until [`Millis::MAX`] has no timeout. Any other time after the last [`WallTime`] becomes
+    /// that one.
+    ///
+    /// ```
+    /// use async_caches_core::envelope::{CodecId, EntryId, Envelope, Millis};
+    /// use async_caches_core::freshness::{Stage, Windows};
+    /// use async_caches_core::time::WallTime;
+    /// use core::time::Duration;
+    ///
+    /// let now = WallTime::from_millis(1_700_000_000_000);
+    /// let mut envelope = Envelope::new(CodecId::JSON, EntryId(7), Millis::at(now));
+    /// assert_eq!(envelope.meta().fresh_until, None);
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// envelope.fresh_until = Millis::at(now + minute);
+    /// assert_eq!(envelope.meta().stage(now, Windows::ANY), Stage::Fresh);
+    /// assert_eq!(envelope.meta().expires(), Some(now + minute));
+    /// ```
+    ///
+    /// [`WallTime`]: crate::time::WallTime
+    #[must_use]
+    pub fn meta(&self) -> Meta {
+        Meta {
+            written: self.written.to_time(),
+            fresh_until: (self.fresh_until < Millis::MAX).then(|| self.fresh_until.to_time()),
+            windows: Windows {
+                stale_while_revalidate: self.stale_while_revalidate.to_duration(),
+                stale_if_error: self.stale_if_error.to_duration(),
+            },
+            load_cost: Duration::from_micros(self.load_micros.into()),
+        }
     }
 
     /// How many bytes are stored for a payload of this length: at least [`HEADER_LEN`] +

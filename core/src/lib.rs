@@ -23,9 +23,9 @@
 //! | [`dummy`], [`memory`] | the two backends that need no I/O |
 //! | [`server_clock`] | the time on a server's clock, and the error of that estimate |
 //! | `tls` | encryption of the wire, with the feature of that name |
+//! | [`envelope`] | how an entry is stored if facts are kept beside its value |
 //! | [`freshness`] | whether a stored entry is returned, loaded, or both |
 //! | [`command`], [`reply`], [`script`] | commands to a backend, its replies, and scripts that run on the server |
-//! | [`envelope`] | how an entry is stored if facts are kept beside its value |
 //! | [`key`], [`ttl`], [`value`], [`number`] | keys, timeouts, values, and the numbers in them |
 //! | [`server`], [`protocol`] | where a server is, and which version of RESP is spoken with it |
 //! | [`time`], [`copies`] | time as a value; where small values are copied to |

@@ -369,6 +369,50 @@ fn tags() -> impl Strategy<Value = Tags> {
         .prop_map(Result::unwrap)
 }
 
+#[test]
+fn the_times_of_an_entry_keep_their_units() {
+    let envelope = Envelope {
+        fresh_until: Millis::new(1_700_000_060_000),
+        stale_while_revalidate: Millis::new(30_000),
+        stale_if_error: Millis::new(600_001),
+        load_micros: 120_003,
+        ..Envelope::new(CodecId::JSON, EntryId(7), Millis::new(1_700_000_000_000))
+    };
+    let expected = Meta {
+        written: WallTime::from_millis(1_700_000_000_000),
+        fresh_until: Some(WallTime::from_millis(1_700_000_060_000)),
+        windows: Windows {
+            stale_while_revalidate: Duration::from_secs(30),
+            stale_if_error: Duration::from_millis(600_001),
+        },
+        load_cost: Duration::from_micros(120_003),
+    };
+    assert_eq!(envelope.meta(), expected);
+}
+
+#[test]
+fn only_the_last_moment_means_for_ever() {
+    let until = |fresh_until| Envelope { fresh_until, ..full() }.meta().fresh_until;
+    let last = WallTime::from_nanos(u64::MAX);
+    assert_eq!(until(Millis::MAX), None);
+    assert_eq!(until(Millis::new(Millis::MAX.get() - 1)), Some(last));
+    assert_eq!(until(Millis::at(last)), None, "it is stored as for ever");
+    assert_eq!(until(Millis::ZERO), Some(WallTime::EPOCH));
+}
+
+#[test]
+fn a_stored_time_is_rounded_down_and_a_window_up() {
+    let (written, window) = (WallTime::from_nanos(1_999_999), Duration::from_nanos(1));
+    let envelope = Envelope {
+        fresh_until: Millis::at(written + Duration::from_millis(5)),
+        stale_if_error: Millis::lasting(window),
+        ..Envelope::new(CodecId::JSON, EntryId(7), Millis::at(written))
+    };
+    let meta = envelope.meta();
+    assert_eq!(meta.fresh_until, Some(WallTime::from_millis(6)));
+    assert_eq!(meta.expires(), Some(WallTime::from_millis(7)));
+}
+
 prop_compose! {
     fn envelopes()(
         [codec, compression, hints] in any::<[u8; 3]>(),
