@@ -13,12 +13,11 @@
 //!   without a mark depends on nothing: it checks bytes, values, options or replies, which core and
 //!   the client make without a runtime. It does not run on further runtimes.
 //!
-//!   | mark | the case depends on |
-//!   |---|---|
-//!   | `io` | sockets: dialling, names, partial reads and writes, connections that break, much data |
-//!   | `time` | timers: deadlines, backoff, waits that end, expiry while the runtime waits |
-//!   | `tasks` | tasks that run beside each other, wakers, futures that are dropped |
-//!   | `lifecycle` | connect and disconnect, and what they start and end |
+//! | mark | the case depends on | |---|---| | `io` | sockets: dialling, names, partial reads and
+//!   writes, connections that break, much data | | `time` | timers: deadlines, backoff, waits that
+//!   end, expiry while the runtime waits | | `tasks` | tasks that run beside each other, wakers,
+//!   futures that are dropped | | `lifecycle` | connect and disconnect, and what they start and end
+//!   |
 //!
 //! * In `suite!`, each backend has the way on which a runtime reaches it (`nothing`, `memory`,
 //!   `tcp` or `unix`), and two lists of groups. A further runtime runs the first list only. A group

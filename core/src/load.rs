@@ -45,9 +45,9 @@
 //!   its own refresh either.
 //! * **What is kept is used until its window is over, and not a moment longer.** The load may
 //!   outlast the window, so the time is compared when the value is about to be returned.
-//! * **Time counts from when the caller began to wait.** After the soft timeout the caller gets what
-//!   it keeps, if its load may go on without it. After the hard timeout it gets what it keeps, or an
-//!   error. A load that may outlive its caller then goes on; otherwise its loader is dropped.
+//! * **Time counts from when the caller began to wait.** After the soft timeout the caller gets
+//!   what it keeps, if its load may go on without it. After the hard timeout it gets what it keeps,
+//!   or an error. A load that may outlive its caller then goes on; otherwise its loader is dropped.
 //! * **A refresh in the background looks the key up once more before it loads**
 //!   ([`Load::in_background`]): another process may have refreshed the entry meanwhile.
 
@@ -332,16 +332,25 @@ impl<V> Load<V> {
         let now = now();
         self.stage = stage;
         let over = self.deadline().is_some_and(|deadline| deadline.at <= now);
-        match mem::replace(&mut self.stage, LoadStage::Over) {
-            stage if !over => (stage, LoadStep::KeepWaiting),
-            LoadStage::Load { .. } if self.limits.background => {
-                (LoadStage::Over, LoadStep::GoOn(self.usable(|| now)))
-            }
-            _ => {
-                let step = self.usable(|| now).map_or(LoadStep::TimeOut, LoadStep::Return);
-                (LoadStage::Over, step)
-            }
+        let stage = mem::replace(&mut self.stage, LoadStage::Over);
+        if !over {
+            return (stage, LoadStep::KeepWaiting);
         }
+        let kept = self.usable(|| now);
+        let step = match stage {
+            LoadStage::Load { .. } if self.limits.background => LoadStep::GoOn(kept),
+            LoadStage::Load { .. }
+            | LoadStage::Follow
+            | LoadStage::LookUp { .. }
+            | LoadStage::Refresh
+            | LoadStage::Spawn
+            | LoadStage::Join { .. }
+            | LoadStage::LookUpToRefresh
+            | LoadStage::Share { .. }
+            | LoadStage::Store(_)
+            | LoadStage::Over => kept.map_or(LoadStep::TimeOut, LoadStep::Return),
+        };
+        (LoadStage::Over, step)
     }
 }
 

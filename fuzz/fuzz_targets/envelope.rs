@@ -1,5 +1,6 @@
 //! Envelopes. No bytes panic, and an envelope that can be read is written with the same bytes. The
-//! checksum, computed here bit by bit, is also put right, so that the fuzzer reaches what is behind it.
+//! checksum, computed here bit by bit, is also put right, so that the fuzzer reaches what is behind
+//! it.
 #![no_main]
 
 use async_caches_core::envelope::{

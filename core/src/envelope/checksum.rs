@@ -10,7 +10,8 @@ pub(super) fn crc32(parts: [&[u8]; 2]) -> u32 {
     !parts.into_iter().fold(!0, update)
 }
 
-/// Takes eight bytes in one step: with steps of one byte, each would have to wait for the one before.
+/// Takes eight bytes in one step: with steps of one byte, each would have to wait for the one
+/// before.
 fn update(crc: u32, bytes: &[u8]) -> u32 {
     let (steps, rest) = bytes.as_chunks::<8>();
     let crc = steps.iter().fold(crc, |crc, &[a, b, c, d, e, f, g, h]| {
@@ -77,8 +78,8 @@ mod tests {
         !crc
     }
 
-    /// The check value is that of "CRC-32/ISO-HDLC" in Greg Cook's catalogue of CRC algorithms; zlib
-    /// computed the others.
+    /// The check value is that of "CRC-32/ISO-HDLC" in Greg Cook's catalogue of CRC algorithms;
+    /// zlib computed the others.
     #[test]
     fn the_published_values_are_computed() {
         let vectors: [(&[u8], u32); 6] = [

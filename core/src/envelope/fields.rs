@@ -95,7 +95,8 @@ impl Millis {
 pub struct EntryId(pub u64);
 
 impl EntryId {
-    /// The eight bytes, as they are stored at [`ENTRY_ID`](super::ENTRY_ID), for a script to compare.
+    /// The eight bytes, as they are stored at [`ENTRY_ID`](super::ENTRY_ID), for a script to
+    /// compare.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()

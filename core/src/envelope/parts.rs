@@ -43,7 +43,8 @@ impl Tags {
     /// Creates the tags of an entry, in this order. Copies their names.
     ///
     /// # Errors
-    /// [`EnvelopeError::TooManyTags`], [`EnvelopeError::LongTag`] and [`EnvelopeError::RepeatedTag`].
+    /// [`EnvelopeError::TooManyTags`], [`EnvelopeError::LongTag`] and
+    /// [`EnvelopeError::RepeatedTag`].
     pub fn new<N: AsRef<[u8]>>(
         tags: impl IntoIterator<Item = (N, Stamp)>,
     ) -> Result<Self, EnvelopeError> {

@@ -19,7 +19,8 @@ pub struct LoadLimits {
     /// After which time the caller returns the value that it keeps, if it keeps one. A caller whose
     /// own load may not go on in the background waits on.
     pub soft_timeout: Option<Duration>,
-    /// After which time the caller waits no longer. It returns the value that it keeps, or an error.
+    /// After which time the caller waits no longer. It returns the value that it keeps, or an
+    /// error.
     pub hard_timeout: Option<Duration>,
     /// Whether the load may outlive its caller. Then a refresh runs in the background, and so does
     /// the rest of a load that takes too long.

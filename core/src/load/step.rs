@@ -1,6 +1,6 @@
 //! The steps of a load, and what happens in them.
 
-use super::Kept;
+use super::limits::Kept;
 
 /// What the caller does next. `E` is its error.
 ///
@@ -22,12 +22,12 @@ pub enum LoadStep<V, E> {
         /// since the lookup began.
         may_look_again: bool,
     },
-    /// Begin a flight of the key, unless there is one or one has ended since the lookup began. Leads
-    /// to the events of [`Join`](Self::Join). A caller that follows takes no seat.
+    /// Begin a flight of the key, unless there is one or one has ended since the lookup began.
+    /// Leads to the events of [`Join`](Self::Join). A caller that follows takes no seat.
     Refresh,
-    /// Spawn a refresh ([`Load::in_background`](super::Load::in_background)) with the loader and the
-    /// part in the flight, unless too many run already. Leads to [`Spawned`](LoadEvent::Spawned)
-    /// in either case.
+    /// Spawn a refresh ([`Load::in_background`](super::Load::in_background)) with the loader and
+    /// the part in the flight, unless too many run already. Leads to
+    /// [`Spawned`](LoadEvent::Spawned) in either case.
     Spawn,
     /// Wait for the leader. Leads to [`Found`](LoadEvent::Found),
     /// [`Unreadable`](LoadEvent::Unreadable), [`Leads`](LoadEvent::Leads),

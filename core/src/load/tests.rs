@@ -1020,9 +1020,9 @@ fn without_timeouts_there_is_no_deadline() {
     assert_eq!((&leader.doing, leader.load.deadline()), (&Doing::Load, None));
 }
 
-/// Callers of every kind, loads that succeed, fail, hang and go on, writes and time, in every order:
-/// every caller ends, no kept value is returned after its window, no caller that may return what it
-/// has waits for another's load, and nothing is stored that began to load before a write.
+/// Callers of every kind, loads that succeed, fail, hang and go on, writes and time, in every
+/// order: every caller ends, no kept value is returned after its window, no caller that may return
+/// what it has waits for another's load, and nothing is stored that began to load before a write.
 #[test]
 fn in_any_order_of_events_nothing_is_returned_past_its_window() {
     for seed in 1..=400_u64 {
