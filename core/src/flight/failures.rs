@@ -30,11 +30,11 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Failures {
     seed: Seed,
-    places: Box<[Option<Failure>]>,
+    places: Box<[Option<FailedLoad>]>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Failure {
+struct FailedLoad {
     hash: u64,
     at: Instant,
 }
@@ -56,7 +56,7 @@ impl Failures {
         }
         let hash = self.seed.hash_whole(key);
         if let Some(place) = self.places.get_mut(place_of(hash)) {
-            *place = Some(Failure { hash, at: now });
+            *place = Some(FailedLoad { hash, at: now });
         }
     }
 

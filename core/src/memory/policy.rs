@@ -21,13 +21,13 @@
 //!
 //! The best length of the small queue depends most on the workload: a hundredth of the room for
 //! loops and for keys that stay popular, a half or more for keys that are requested again soon or
-//! never. [`Share`](super::share::Share) learns it from the keys that come back. But it lengthens
-//! the queue only if the small queue hits already. So it never learns of keys that each come back
-//! once, after longer than the queue is. And if one set of keys replaces another, main's entries
-//! resist with the uses that they have left. So the learnt share is one of three rules. The others
-//! give the small queue half or nine tenths of the room, as LRU would. [`Ladder`] finds out which
-//! rule would hit most, with small shadow caches of a sample of the keys, and the queues follow
-//! that rule.
+//! never. [`QueueShare`](super::share::QueueShare) learns it from the keys that come back. But it
+//! lengthens the queue only if the small queue hits already. So it never learns of keys that each
+//! come back once, after longer than the queue is. And if one set of keys replaces another, main's
+//! entries resist with the uses that they have left. So the learnt share is one of three rules. The
+//! others give the small queue half or nine tenths of the room, as LRU would. [`Ladder`] finds out
+//! which rule would hit most, with small shadow caches of a sample of the keys, and the queues
+//! follow that rule.
 //!
 //! Without candidates, as in a loop many times longer than the room, main would never fill. So
 //! while it is short of its share, one in thirty-two of the unused entries that leave the small
@@ -50,7 +50,7 @@
 //! for the shadows. The trial is our own.
 
 use self::ladder::Ladder;
-use self::queues::{Queues, Rule};
+use self::queues::{QueueRule, Queues};
 pub(super) use self::queues::{Rank, Residents};
 use self::refusals::Refusals;
 use super::slab::Id;
@@ -63,17 +63,17 @@ mod shadow;
 mod tests;
 
 #[derive(Debug)]
-pub(super) struct Policy {
+pub(super) struct EvictionPolicy {
     queues: Queues,
     ladder: Ladder,
     refusals: Refusals,
 }
 
-impl Policy {
+impl EvictionPolicy {
     /// Creates the policy of a shard with about this many entries, if the number is known. An entry
     /// of `outsized` weight or more takes a large part of its shard's room.
     pub(super) fn new(entries: Option<u32>, outsized: u64) -> Self {
-        let (queues, ladder) = (Queues::new(Rule::Learnt, outsized), Ladder::new(entries));
+        let (queues, ladder) = (Queues::new(QueueRule::Learnt, outsized), Ladder::new(entries));
         Self { queues, ladder, refusals: Refusals::new() }
     }
 

@@ -32,7 +32,7 @@ use super::bounds::Bounds;
 use super::entry::{Entry, size};
 use super::graveyard::Graveyard;
 use super::hash::{Hashed, Print};
-use super::policy::{Policy, Rank};
+use super::policy::{EvictionPolicy, Rank};
 use super::room::{Footprint, Room};
 use super::slab::{Id, Moved, Slab};
 use super::stats::{Cause, Changes, Stats};
@@ -66,7 +66,7 @@ pub struct Shard {
     table: Table,
     slab: Slab<Entry>,
     now: Instant,
-    policy: Policy,
+    policy: EvictionPolicy,
     wheel: Wheel,
     changes: Changes,
     bytes: u64,
@@ -124,7 +124,7 @@ impl Shard {
             table: Table::new(),
             slab: Slab::new(),
             now: Instant::ORIGIN,
-            policy: Policy::new(room.entries_of_a_shard(), outsized(&room)),
+            policy: EvictionPolicy::new(room.entries_of_a_shard(), outsized(&room)),
             wheel: Wheel::new(),
             changes: Changes::default(),
             bytes: 0,
@@ -413,7 +413,7 @@ impl Shard {
         self.now = self.now.max(now);
         self.changes.went(u64::from(self.slab.len()), Cause::Removed);
         self.wheel = Wheel::new();
-        self.policy = Policy::new(self.room.entries_of_a_shard(), outsized(&self.room));
+        self.policy = EvictionPolicy::new(self.room.entries_of_a_shard(), outsized(&self.room));
         self.room.give(self.held());
         self.bytes = 0;
         self.hand_out_storage(dead);

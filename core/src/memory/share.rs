@@ -24,13 +24,13 @@
 use super::ghosts::Absence;
 
 #[derive(Clone, Debug)]
-pub(super) struct Share {
+pub(super) struct QueueShare {
     /// A fraction of [`WHOLE`].
     parts: u32,
     credit: u8,
 }
 
-impl Share {
+impl QueueShare {
     pub(super) const fn new() -> Self {
         Self { parts: FIRST, credit: 0 }
     }
@@ -87,8 +87,12 @@ const FEWEST_STEPS: u32 = 256;
 mod tests {
     use super::*;
 
-    fn learnt(absences: impl IntoIterator<Item = Absence>, entries: u32, credit: bool) -> Share {
-        let mut share = Share::new();
+    fn learnt(
+        absences: impl IntoIterator<Item = Absence>,
+        entries: u32,
+        credit: bool,
+    ) -> QueueShare {
+        let mut share = QueueShare::new();
         for absence in absences {
             if credit {
                 share.earn();
@@ -100,9 +104,9 @@ mod tests {
 
     #[test]
     fn the_small_queue_begins_with_a_tenth() {
-        assert!(Share::new().is_reached(10, 100) && !Share::new().is_reached(9, 100));
-        assert!(Share::new().is_reached(u64::MAX / 10 + 1, u64::MAX));
-        assert!(!Share::new().is_reached(u64::MAX / 11, u64::MAX));
+        assert!(QueueShare::new().is_reached(10, 100) && !QueueShare::new().is_reached(9, 100));
+        assert!(QueueShare::new().is_reached(u64::MAX / 10 + 1, u64::MAX));
+        assert!(!QueueShare::new().is_reached(u64::MAX / 11, u64::MAX));
     }
 
     #[test]
@@ -139,7 +143,7 @@ mod tests {
     #[test]
     fn from_a_fifth_on_a_brief_return_counts_for_half_as_much() {
         for (parts, units) in [(KNEE - 1, BRIEF), (KNEE, BRIEF_PAST_KNEE)] {
-            let mut share = Share { parts, credit: 1 };
+            let mut share = QueueShare { parts, credit: 1 };
             share.learn(Absence::Brief, 10_000);
             assert_eq!(share.parts - parts, units * (WHOLE / 2 / 10_000));
         }
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn credit_is_not_hoarded() {
-        let mut share = Share::new();
+        let mut share = QueueShare::new();
         (0..1000).for_each(|_| share.earn());
         (0..8).for_each(|_| share.learn(Absence::Brief, 10_000));
         let high = share.parts;

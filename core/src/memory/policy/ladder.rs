@@ -28,9 +28,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use super::queues::Rule;
+use super::queues::QueueRule;
 use super::shadow::Shadow;
-use crate::memory::share::Share;
+use crate::memory::share::QueueShare;
 
 #[derive(Debug)]
 pub(super) struct Ladder {
@@ -123,7 +123,7 @@ impl Ladder {
     /// Replays a part of the noted requests to the shadows. Returns the rule to go by from now on,
     /// if it is another, and the share that its shadow has learnt; or the same rule with its
     /// shadow's share.
-    pub(super) fn settle(&mut self) -> Option<(Rule, Share)> {
+    pub(super) fn settle(&mut self) -> Option<(QueueRule, QueueShare)> {
         let ruling = self.ruling;
         for _ in 0..SETTLED_BY_A_WRITE {
             let Some(word) = self.heard.pop() else { break };
@@ -241,7 +241,7 @@ impl Ladder {
 }
 
 /// From the small queue that is right for loops and for what is popular to one that is nearly LRU.
-const RULES: [Rule; 3] = [Rule::Learnt, Rule::Fixed(50), Rule::Fixed(90)];
+const RULES: [QueueRule; 3] = [QueueRule::Learnt, QueueRule::Fixed(50), QueueRule::Fixed(90)];
 /// Requests that are kept until they are settled: as many as there may be keys in the sample.
 const HEARD: usize = 2 * SAMPLE as usize;
 /// How many of them a write settles: few, as the caller waits for it.
@@ -344,7 +344,7 @@ mod tests {
         (0..100).for_each(|_| ladder.count([1, 0, 0], true));
         (0..101).for_each(|_| ladder.count([1, 0, 0], false));
         assert_eq!(ladder.ruling, 0);
-        assert_eq!(ladder.settle().map(|(rule, _)| rule), Some(Rule::Learnt));
+        assert_eq!(ladder.settle().map(|(rule, _)| rule), Some(QueueRule::Learnt));
         assert_eq!(ladder.settle().map(|(rule, _)| rule), None);
     }
 }

@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::memory::fifo::{Fifo, Linked, Links};
 use crate::memory::ghosts::Ghosts;
-use crate::memory::share::Share;
+use crate::memory::share::QueueShare;
 use crate::memory::slab::Id;
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ pub(in crate::memory) trait Residents: Linked {
 
 /// How long the small queue is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::memory) enum Rule {
+pub(in crate::memory) enum QueueRule {
     /// As long as was learnt from keys that came back.
     Learnt,
     /// This many hundredths of the room.
@@ -99,8 +99,8 @@ pub(in crate::memory) struct Queues {
     proven: u64,
     len: u32,
     ghosts: Ghosts,
-    share: Share,
-    rule: Rule,
+    share: QueueShare,
+    rule: QueueRule,
     /// How many unused entries have left the small queue since one of them filled main.
     unused: u8,
 }
@@ -112,9 +112,9 @@ struct Line {
 }
 
 impl Queues {
-    pub(in crate::memory) fn new(rule: Rule, outsized: u64) -> Self {
+    pub(in crate::memory) fn new(rule: QueueRule, outsized: u64) -> Self {
         let (small, heavy, main) = (Line::new(), Line::new(), Line::new());
-        let (ghosts, share) = (Ghosts::new(), Share::new());
+        let (ghosts, share) = (Ghosts::new(), QueueShare::new());
         let (worn, proven) = (0, 0);
         Self { small, heavy, main, worn, outsized, proven, len: 0, ghosts, share, rule, unused: 0 }
     }
@@ -133,7 +133,7 @@ impl Queues {
         let first = if self.is_heavy(weight) { Queue::Heavy } else { Queue::Small };
         let queue = match self.ghosts.take(hash) {
             Some(absence) => {
-                if self.rule == Rule::Learnt {
+                if self.rule == QueueRule::Learnt {
                     self.share.learn(absence, self.len);
                 }
                 let mut patience = PATIENCE;
@@ -151,13 +151,13 @@ impl Queues {
     }
 
     /// Follows this rule from now on, with a share that a shadow has learnt.
-    pub(super) fn follow(&mut self, rule: Rule, share: Share) {
+    pub(super) fn follow(&mut self, rule: QueueRule, share: QueueShare) {
         self.rule = rule;
         self.share = share;
     }
 
     /// The small queue's share, as learnt so far.
-    pub(super) fn share(&self) -> Share {
+    pub(super) fn share(&self) -> QueueShare {
         self.share.clone()
     }
 
@@ -372,8 +372,8 @@ impl Queues {
 
     fn is_reached(&self, small: u64) -> bool {
         match self.rule {
-            Rule::Learnt => self.share.is_reached(small, self.light()),
-            Rule::Fixed(percent) => {
+            QueueRule::Learnt => self.share.is_reached(small, self.light()),
+            QueueRule::Fixed(percent) => {
                 u128::from(small) * 100 >= u128::from(self.light()) * u128::from(percent)
             }
         }

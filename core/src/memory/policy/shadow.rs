@@ -4,9 +4,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::queues::{Queues, Rank, Residents, Rule};
+use super::queues::{QueueRule, Queues, Rank, Residents};
 use crate::memory::fifo::{Linked, Links};
-use crate::memory::share::Share;
+use crate::memory::share::QueueShare;
 use crate::memory::slab::{Id, Slab};
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Residents for Slab<ShadowEntry> {
 
 impl Shadow {
     /// Creates a shadow for about this many hashes.
-    pub(super) fn new(rule: Rule, chains: u32) -> Self {
+    pub(super) fn new(rule: QueueRule, chains: u32) -> Self {
         let chains = usize::try_from(chains).unwrap_or(usize::MAX).next_power_of_two();
         Self {
             queues: Queues::new(rule, u64::MAX),
@@ -47,7 +47,7 @@ impl Shadow {
     }
 
     /// The small queue's share, as learnt so far.
-    pub(super) fn share(&self) -> Share {
+    pub(super) fn share(&self) -> QueueShare {
         self.queues.share()
     }
 

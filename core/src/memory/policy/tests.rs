@@ -8,7 +8,7 @@ use crate::memory::slab::Slab;
 
 /// A cache of keys that are numbers.
 struct Cache {
-    policy: Policy,
+    policy: EvictionPolicy,
     all: Slab<Rank>,
     ids: BTreeMap<u32, Id>,
     room: usize,
@@ -17,7 +17,7 @@ struct Cache {
 impl Cache {
     fn new(room: u32) -> Self {
         let (all, ids) = (Slab::new(), BTreeMap::new());
-        let policy = Policy::new(Some(room), u64::MAX);
+        let policy = EvictionPolicy::new(Some(room), u64::MAX);
         Self { policy, all, ids, room: usize::try_from(room).unwrap() }
     }
 
@@ -60,11 +60,11 @@ fn a_loop_longer_than_the_room_keeps_hitting() {
 
 #[test]
 fn a_key_that_was_removed_is_forgotten_by_the_shadows() {
-    let mut policy = Policy::new(Some(10), u64::MAX);
+    let mut policy = EvictionPolicy::new(Some(10), u64::MAX);
     let mut all = Slab::new();
     let id = all.insert(Rank::new(8));
     policy.insert(&mut all, id, 1);
-    let held = |policy: &Policy| std::format!("{policy:?}").matches("hash: 8,").count();
+    let held = |policy: &EvictionPolicy| std::format!("{policy:?}").matches("hash: 8,").count();
     assert_eq!(held(&policy), 3);
     policy.forget(8);
     assert_eq!(held(&policy), 0);

@@ -98,7 +98,7 @@ impl Naive {
         }
     }
 
-    fn victim(&mut self, spared: Option<u32>, coming: u64, share: &Share) -> Option<u32> {
+    fn victim(&mut self, spared: Option<u32>, coming: u64, share: &QueueShare) -> Option<u32> {
         let coming = if self.is_heavy(coming) { coming } else { 0 };
         let mut patience = PATIENCE;
         loop {

@@ -30,7 +30,7 @@ pub(super) struct Cache {
 impl Cache {
     pub(super) fn new(room: u64) -> Self {
         Self {
-            policy: Queues::new(Rule::Learnt, u64::MAX),
+            policy: Queues::new(QueueRule::Learnt, u64::MAX),
             all: Slab::new(),
             ids: BTreeMap::new(),
             room,
@@ -266,7 +266,7 @@ fn the_small_entry_is_evicted_if_main_holds_only_the_spared_one() {
 #[test]
 fn an_empty_policy_has_no_victim() {
     assert_eq!(
-        Queues::new(Rule::Learnt, u64::MAX).victim(&mut Slab::<Rank>::new(), Id::NONE, 1),
+        Queues::new(QueueRule::Learnt, u64::MAX).victim(&mut Slab::<Rank>::new(), Id::NONE, 1),
         None
     );
 }
